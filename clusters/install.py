@@ -1,0 +1,92 @@
+"""Install a mesh from its official charts and wait until each of its parts is ready."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from clusters.charts import chart
+from clusters.command import run
+from clusters.mesh import Component, Mesh
+from clusters.place import Place
+from clusters.progress import Steps
+from clusters.tools import Tools
+from clusters.waiting import wait_until
+
+MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
+
+_HELM_S = 120.0
+
+
+class ChartSource(msgspec.Struct, frozen=True):
+    """Where the charts come from: a directory, a repository, or (neither) the package that carries them."""
+
+    directory: Path | None = None
+    repository: str | None = None
+
+
+def install(
+    place: Place, mesh: Mesh, *, images: Mapping[str, str], built: bool, charts: ChartSource, tools: Tools, steps: Steps
+) -> None:
+    """Install every chart of the mesh in order, then wait for its components and webhooks.
+
+    `images` maps image names to references that the nodes already hold; `built` says that they are our own builds.
+    """
+    values = mesh.image_values(images, built)
+    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:
+        overlay = Path(folder) / "images.yaml"
+        overlay.write_text(yaml.safe_dump(values))
+        for release in mesh.charts:
+            with steps.step(f"chart {release.chart}"):
+                source = chart(
+                    release.chart, chart_dir=charts.directory, repository=charts.repository, progress=steps.say
+                )
+                arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
+                arguments += ["--namespace", release.namespace, "--create-namespace"]
+                arguments += ["--kubeconfig", place.kubeconfig]
+                arguments += ["--values", MANIFESTS / "values" / mesh.values, "--values", overlay]
+                run(arguments, timeout_s=_HELM_S)
+    wait_components(place, mesh, steps)
+    with steps.step("webhooks in force"):
+        wait_webhooks(place, mesh)
+
+
+def wait_components(place: Place, mesh: Mesh, steps: Steps) -> None:
+    """Wait for every distinct workload of the mesh; one that plays several roles is waited for once."""
+    for component in {(part.namespace, part.name): part for part in mesh.components}.values():
+        with steps.step(f"{component.namespace}/{component.name} ready"):
+            wait_ready(place, component)
+
+
+def wait_ready(place: Place, component: Component, *, within_s: float = 120.0) -> None:
+    """Wait until every desired replica of the component is ready."""
+    wait_until(
+        lambda: place.kube.replicas(component),
+        lambda seen: seen[0] > 0 and seen[0] == seen[1],
+        what=f"{component.kind} {component.namespace}/{component.name} ready (desired, ready)",
+        within_s=within_s,
+        next_step=f"Look at `kubectl -n {component.namespace} describe pods -l {component.selector}`.",
+    )
+
+
+def wait_webhooks(place: Place, mesh: Mesh) -> None:
+    """Wait until each webhook has its CA bundle and its documented failure policy: before that it lets all pass."""
+    for webhook in mesh.webhooks:
+        kind = f"{webhook.kind.capitalize()}WebhookConfiguration"
+
+        def look(kind: str = kind, name: str = webhook.configuration) -> list[tuple[str, bool]]:
+            found = place.kube.get("admissionregistration.k8s.io/v1", kind, name) or {}
+            hooks = found.get("webhooks") or []
+            return [(hook.get("failurePolicy", ""), bool(hook["clientConfig"].get("caBundle"))) for hook in hooks]
+
+        def ready(seen: list[tuple[str, bool]], wanted: str = webhook.failure_policy) -> bool:
+            return bool(seen) and all(policy == wanted and bundle for policy, bundle in seen)
+
+        wait_until(
+            look,
+            ready,
+            what=f"{kind} {webhook.configuration} with failurePolicy {webhook.failure_policy} and a CA bundle",
+            within_s=60.0,
+        )

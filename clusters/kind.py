@@ -1,0 +1,134 @@
+"""kind clusters on pytest-kind's KindCluster: made with our own tools, in our own directory, with a deadline."""
+
+import contextlib
+import fcntl
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from pytest_kind import KindCluster
+
+from clusters import network
+from clusters.cache import state_dir
+from clusters.command import run
+from clusters.errors import UsageError
+from clusters.kube import Kube
+from clusters.place import SHARE_ON_NODE, Place
+from clusters.progress import Steps
+from clusters.tools import Tools
+
+_CREATE_S = 300.0
+_LIST_S = 30.0
+_DELETE_S = 120.0
+_WORKERS = 2  # with the control plane three nodes, so that "this node only" can be measured
+_SHARE_MODE = 0o1777  # programs of several users write there, each its own file
+
+# Where the engine cannot grant CAP_SYS_RESOURCE, containerd must not lower a container's OOM score.
+_RESTRICT_OOM = '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
+
+
+class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
+    """pytest-kind's cluster with what it leaves open: a configuration, a deadline, and no file in the user's folder."""
+
+    def __init__(self, name: str, *, image: str, tools: Tools) -> None:
+        self.home = state_dir() / name
+        self.home.mkdir(parents=True, exist_ok=True)
+        with contextlib.chdir(self.home):  # the base class makes its folder where it stands
+            super().__init__(name, self.home / "kubeconfig", image, tools.kind, tools.kubectl)
+
+    @property
+    def share(self) -> Path:
+        """The directory that every node mounts."""
+        return self.home / "share"
+
+    def exists(self) -> bool:
+        """Tell whether the engine has a cluster of this name."""
+        return self.name in run([self.kind_path, "get", "clusters"], timeout_s=_LIST_S).splitlines()
+
+    def make(self, *, restrict_oom: bool) -> None:
+        """Create the cluster; a half-made one is deleted. HarnessError carries kind's own words."""
+        self.share.mkdir(exist_ok=True)
+        self.share.chmod(_SHARE_MODE)
+        settings = self.home / "kind.yaml"
+        settings.write_text(yaml.safe_dump(configuration(self.share, restrict_oom=restrict_oom), sort_keys=False))
+        arguments = [self.kind_path, "create", "cluster", f"--name={self.name}", f"--image={self.image}"]
+        try:
+            run(
+                [*arguments, f"--kubeconfig={self.kubeconfig_path}", f"--config={settings}"],
+                timeout_s=_CREATE_S,
+                log=self.home / "kind.log",
+            )
+        except BaseException:
+            self.delete()
+            raise
+
+    def delete(self) -> None:
+        """Delete the cluster and what it left on our side of the shared directory; deleting nothing is fine."""
+        run(
+            [self.kind_path, "delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}"],
+            timeout_s=_DELETE_S,
+        )
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def place(self) -> Place:
+        """Return the running cluster as a place for drills."""
+        nodes = run([self.kind_path, "get", "nodes", f"--name={self.name}"], timeout_s=_LIST_S).split()
+        kube = Kube(self.kubeconfig_path, discovery_cache=self.home / "discovery.json")
+        return Place(self.name, self.kubeconfig_path, self.share, self.home, tuple(sorted(nodes)), kube)
+
+
+def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
+    """Return kind's configuration: three nodes, the shared directory on each, and no CNI but the one we lay."""
+    node = {"extraMounts": [{"hostPath": str(share), "containerPath": SHARE_ON_NODE}]}
+    found: dict[str, object] = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {"disableDefaultCNI": True},
+        "nodes": [{"role": "control-plane", **node}, *({"role": "worker", **node} for _ in range(_WORKERS))],
+    }
+    if restrict_oom:
+        found["containerdConfigPatches"] = [_RESTRICT_OOM]
+    return found
+
+
+@contextlib.contextmanager
+def running(cluster: Cluster, *, keep: bool, restrict_oom: bool, steps: Steps) -> Iterator[Place]:
+    """Give a place on the cluster: the kept one when it is there, else a new one, deleted at the end unless kept."""
+    with _alone(cluster):
+        if cluster.exists():
+            steps.say(f"cluster {cluster.name} ... found, used as it is")
+            yield cluster.place()
+        else:
+            with steps.step(f"cluster {cluster.name}"):
+                cluster.make(restrict_oom=restrict_oom)
+            try:
+                place = cluster.place()
+                with steps.step("pod network"):
+                    network.lay(place)
+                yield place
+            except BaseException:
+                if not keep:
+                    _delete(cluster, steps)
+                raise
+        if not keep:
+            _delete(cluster, steps)
+
+
+def _delete(cluster: Cluster, steps: Steps) -> None:
+    with steps.step(f"delete cluster {cluster.name}"):
+        cluster.delete()
+
+
+@contextlib.contextmanager
+def _alone(cluster: Cluster) -> Iterator[None]:
+    """Hold the cluster's lock: a second run on the same cluster is refused at once."""
+    lock = state_dir() / f"{cluster.name}.lock"
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                f"Cluster {cluster.name} is in use by another run. Wait for it, or give --cluster-name another name."
+            ) from error
+        yield

@@ -1,0 +1,203 @@
+"""The one file that talks to the Kubernetes API. Every call has a deadline; every answer is plain JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic import DynamicClient, Resource
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+from clusters.errors import HarnessError
+from clusters.mesh import Component
+
+Json = dict[str, Any]  # what the API speaks has no narrower type that holds for every kind
+
+_CALL_S = 10.0
+_FIELD_MANAGER = "meshdrill"
+_NOT_FOUND = 404
+_BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE = 400, 403, 422
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What the API server said to a write: accepted, refused (it answered no), or failed (it could not be asked)."""
+
+    outcome: str
+    message: str = ""
+    object: Mapping[str, object] = field(default_factory=dict)
+
+
+def _message(error: ApiException) -> str:
+    body = error.body
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    return f"{error.status} {error.reason}: {body or ''}"[:2000]
+
+
+def _judge_refusal(error: ApiException) -> Admission:
+    """A webhook that said no, or that nobody answered, is a refusal; a sick API server is our failure to ask."""
+    text = _message(error)
+    refused = "webhook" in text or error.status in {_BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE}
+    return Admission("refused" if refused else "failed", text)
+
+
+class Kube:
+    """The Kubernetes API of one cluster."""
+
+    def __init__(self, kubeconfig: Path, *, discovery_cache: Path) -> None:
+        settings = client.Configuration()
+        config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
+        settings.retries = False  # a retry inside the library would outlive our deadline and hide an outage
+        settings.connection_pool_maxsize = 16  # probes, observers and the runner ask side by side
+        # The library's default cache file is shared between clusters that use the same address.
+        self._client = DynamicClient(client.ApiClient(settings), cache_file=str(discovery_cache))
+
+    def apply(self, manifest: Mapping[str, object]) -> Admission:
+        """Create or update one object by server-side apply, forcing our fields."""
+        return self._write("server_side_apply", manifest, field_manager=_FIELD_MANAGER, force_conflicts=True)
+
+    def create(self, manifest: Mapping[str, object]) -> Admission:
+        """Create one object; an object of that name that exists already is `failed`."""
+        return self._write("create", manifest)
+
+    def apply_all(self, manifests: Sequence[Mapping[str, object]]) -> None:
+        """Apply every object in order; HarnessError names the first that was not accepted."""
+        for manifest in manifests:
+            answer = self.apply(manifest)
+            if answer.outcome != "accepted":
+                raise HarnessError(f"The API server did not accept {describe(manifest)}: {answer.message}")
+
+    def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
+        """Delete one object; gone already counts as accepted."""
+        body = {} if grace_s is None else {"gracePeriodSeconds": grace_s}
+        metadata = _metadata(manifest)
+        try:
+            resource = self._resource(manifest)
+            resource.delete(
+                name=metadata["name"], namespace=metadata.get("namespace"), body=body, _request_timeout=_CALL_S
+            )
+        except ApiException as error:
+            return Admission("accepted") if error.status == _NOT_FOUND else _judge_refusal(error)
+        except (urllib3.exceptions.HTTPError, OSError, ResourceNotFoundError) as error:
+            return Admission("failed", f"{type(error).__name__}: {error}")
+        return Admission("accepted")
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
+        """Return one object as JSON, or None when it does not exist."""
+        try:
+            found = self._ask(api_version, kind, name=name, namespace=namespace)
+        except ApiException as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise HarnessError(
+                f"The API server did not return {kind} {namespace or ''}/{name}: {_message(error)}"
+            ) from error
+        return found
+
+    def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
+        """Return the objects of a kind, narrowed by namespace and label selector."""
+        try:
+            found = self._ask(api_version, kind, namespace=namespace, label_selector=selector)
+        except ApiException as error:
+            raise HarnessError(
+                f"The API server did not list {kind} in {namespace or 'all namespaces'}: {_message(error)}"
+            ) from error
+        items = found.get("items")
+        return list(items) if isinstance(items, list) else []
+
+    def pods(self, namespace: str, selector: str = "") -> list[Json]:
+        """Return the pods of a namespace, narrowed by label selector."""
+        return self.find("v1", "Pod", namespace, selector)
+
+    def create_pod(self, manifest: Mapping[str, object]) -> Admission:
+        """Create a pod; the object of the answer is the pod as admitted, after every webhook."""
+        return self.create(manifest)
+
+    def delete_pod(self, namespace: str, name: str, *, grace_s: int | None = None) -> Admission:
+        """Delete a pod; gone already counts as accepted."""
+        metadata = {"name": name, "namespace": namespace}
+        return self.delete({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}, grace_s=grace_s)
+
+    def replicas(self, component: Component) -> tuple[int, int]:
+        """Return (desired, ready) of the component's workload; HarnessError when it does not exist."""
+        found = self.get("apps/v1", component.kind, component.name, component.namespace)
+        if found is None:
+            raise HarnessError(
+                f"{component.kind} {component.namespace}/{component.name} does not exist. Is the mesh installed?"
+            )
+        spec, status = _mapping(found.get("spec")), _mapping(found.get("status"))
+        if component.kind == "DaemonSet":
+            return _count(status.get("desiredNumberScheduled")), _count(status.get("numberReady"))
+        return _count(spec.get("replicas")), _count(status.get("readyReplicas"))
+
+    def scale(self, component: Component, replicas: int) -> None:
+        """Set the number of replicas of a Deployment or StatefulSet; HarnessError when the API refuses."""
+        patch = {
+            "apiVersion": "apps/v1",
+            "kind": component.kind,
+            "metadata": {"name": component.name, "namespace": component.namespace},
+            "spec": {"replicas": replicas},
+        }
+        answer = self._write("patch", patch, content_type="application/merge-patch+json")
+        if answer.outcome != "accepted":
+            raise HarnessError(f"Scaling {describe(patch)} to {replicas} was {answer.outcome}: {answer.message}")
+
+    def _ask(self, api_version: str, kind: str, **arguments: str | None) -> Json:
+        try:
+            resource = self._client.resources.get(api_version=api_version, kind=kind)
+            answer: Json = resource.get(**arguments, _request_timeout=_CALL_S).to_dict()
+        except (urllib3.exceptions.HTTPError, OSError, ResourceNotFoundError) as error:
+            raise HarnessError(
+                f"The API server did not answer a read of {kind} within {_CALL_S:g} s: {type(error).__name__}: {error}"
+            ) from error
+        return answer
+
+    def _resource(self, manifest: Mapping[str, object]) -> Resource:
+        found: Resource = self._client.resources.get(api_version=manifest["apiVersion"], kind=manifest["kind"])
+        return found
+
+    def _write(self, verb: str, manifest: Mapping[str, object], **arguments: object) -> Admission:
+        metadata = _metadata(manifest)
+        try:
+            resource = self._resource(manifest)
+            named = {} if verb == "create" else {"name": metadata["name"]}
+            answer = getattr(resource, verb)(
+                body=manifest, namespace=metadata.get("namespace"), _request_timeout=_CALL_S, **named, **arguments
+            )
+        except ApiException as error:
+            return _judge_refusal(error)
+        except (urllib3.exceptions.HTTPError, OSError, ResourceNotFoundError) as error:
+            return Admission("failed", f"{type(error).__name__}: {error}")
+        return Admission("accepted", object=answer.to_dict())
+
+
+def describe(manifest: Mapping[str, object]) -> str:
+    """Return `Kind namespace/name` for messages."""
+    metadata = _metadata(manifest)
+    return f"{manifest.get('kind')} {metadata.get('namespace', '')}/{metadata.get('name')}"
+
+
+def is_ready(pod: Mapping[str, object]) -> bool:
+    """Tell whether the pod's Ready condition is True and nobody asked for its end."""
+    if "deletionTimestamp" in _metadata(pod):
+        return False
+    conditions = _mapping(pod.get("status")).get("conditions")
+    listed = conditions if isinstance(conditions, list) else []
+    return any(found.get("type") == "Ready" and found.get("status") == "True" for found in listed)
+
+
+def _metadata(manifest: Mapping[str, object]) -> Mapping[str, str]:
+    found = manifest.get("metadata")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0

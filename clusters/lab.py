@@ -1,0 +1,109 @@
+"""Deploy the lab on a mesh: namespaces, the programs, the policies in the mesh's own words, then the workloads."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from clusters.errors import HarnessError
+from clusters.install import MANIFESTS, wait_components
+from clusters.kube import Json, is_ready
+from clusters.mesh import Mesh
+from clusters.place import Place
+from clusters.progress import Steps
+from clusters.waiting import wait_until
+
+LAB, OUTSIDE, OWN = "lab", "outside", "meshdrill"
+NAMESPACES = (LAB, OUTSIDE, OWN)
+
+_PROGRAMS = "lab-programs"
+_FIRST = "namespaces.yaml"
+_ON_DEMAND = {"newcomer.yaml"}  # made by a probe, not by the deployment
+_PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
+
+
+def deploy(place: Place, mesh: Mesh, *, image: str, steps: Steps) -> None:
+    """Apply the whole lab in the order in which each part needs the one before."""
+    names = {"LAB_IMAGE": image}
+    with steps.step("lab namespaces and policies"):
+        place.kube.apply_all([_labelled(item, mesh) for item in load(MANIFESTS / "lab" / _FIRST, names)])
+        place.kube.apply_all([_programs(namespace) for namespace in NAMESPACES])
+        place.kube.apply_all([item for path in policies(mesh) for item in load(path, names)])
+    with steps.step("lab workloads"):
+        place.kube.apply_all([item for path in _workloads(mesh) for item in load(path, names)])
+
+
+def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:
+    """Wait until every pod of the lab and every part of the mesh is ready, and each meshed pod is provably a member."""
+    with steps.step("lab ready"):
+        wait_until(
+            lambda: list(_unready(place)),
+            lambda waiting: not waiting,
+            what=f"Every pod of the lab on {place.name} ready",
+            within_s=150.0,
+            next_step=f"Look at `kubectl --kubeconfig {place.kubeconfig} get events -A`.",
+        )
+    wait_components(place, mesh, steps)
+    if not mesh.is_control:
+        strangers = [pod["metadata"]["name"] for pod in place.kube.pods(LAB) if not mesh.member(pod)]
+        if strangers:
+            raise HarnessError(
+                f"Pods of {LAB} that are not in the mesh: {', '.join(strangers)}. Expected: all. Was the namespace"
+                " labelled before they were created?"
+            )
+
+
+def policies(mesh: Mesh) -> list[Path]:
+    """Return the mesh's policy files, without the one that a probe applies and removes."""
+    return [path for path in sorted((MANIFESTS / "policy" / mesh.policy).glob("*.yaml")) if path.name != "change.yaml"]
+
+
+def load(path: Path, names: Mapping[str, str]) -> list[Json]:
+    """Read the objects of a manifest with its ${NAMES} filled in; a name that nobody gave is an error."""
+    try:
+        text = Template(path.read_text()).substitute(names)
+    except (KeyError, ValueError) as error:
+        raise HarnessError(f"Manifest {path.name}: placeholder {error} has no value.") from error
+    return [item for item in yaml.safe_load_all(text) if item]
+
+
+def _workloads(mesh: Mesh) -> list[Path]:
+    left_out = {_FIRST, *_ON_DEMAND}
+    if not any(part.namespace == OWN for part in mesh.components):
+        left_out.add(_PLACEBO)
+    return [path for path in sorted((MANIFESTS / "lab").glob("*.yaml")) if path.name not in left_out]
+
+
+def _programs(namespace: str) -> Json:
+    data = {path.name: path.read_text() for path in sorted((MANIFESTS / "lab").glob("*.py"))}
+    metadata = {"name": _PROGRAMS, "namespace": namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def _labelled(item: Json, mesh: Mesh) -> Json:
+    """Put the mesh's own enrolment labels on the namespace that belongs to it."""
+    if item["kind"] == "Namespace" and item["metadata"]["name"] == LAB:
+        item["metadata"].setdefault("labels", {}).update(mesh.namespace_labels)
+    return item
+
+
+def _unready(place: Place) -> Iterator[str]:
+    """Name what is missing: a pod that is not ready, or a workload with fewer pods than it wants."""
+    for namespace in NAMESPACES:
+        for kind in ("Deployment", "DaemonSet"):
+            for item in place.kube.find("apps/v1", kind, namespace):
+                wanted, ready = _wanted_and_ready(item)
+                if wanted == 0 or ready < wanted:
+                    yield f"{kind} {namespace}/{item['metadata']['name']} {ready}/{wanted}"
+        for pod in place.kube.pods(namespace):
+            if "deletionTimestamp" in pod["metadata"] or not is_ready(pod):
+                yield f"Pod {namespace}/{pod['metadata']['name']}"
+
+
+def _wanted_and_ready(item: Mapping[str, Any]) -> tuple[int, int]:
+    status = item.get("status", {})
+    if item["kind"] == "DaemonSet":
+        return status.get("desiredNumberScheduled", 0), status.get("numberReady", 0)
+    return item["spec"]["replicas"], status.get("readyReplicas", 0)

@@ -1,0 +1,135 @@
+"""What one mesh is, as frozen facts: types only, no I/O, no mesh by name."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """A mesh-neutral part: the thing a drill breaks, whatever a product calls it."""
+
+    CONTROL_PLANE = "control-plane"
+    IDENTITY = "identity"
+    INJECTOR = "injector"
+    POLICY = "policy"
+    NODE_AGENT = "node-agent"
+    POD_PROXY = "pod-proxy"
+    L7_PROXY = "l7-proxy"
+    CNI = "cni"
+
+
+class Capability(StrEnum):
+    """What a mesh, as installed on this host, can do at all."""
+
+    MTLS = "mtls"
+    INJECTION = "injection"
+    L4_AUTHZ = "l4-authz"
+    L7_AUTHZ = "l7-authz"
+    POLICY_API = "policy-api"
+    WEIGHTED_ROUTING = "weighted-routing"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a claim or a number comes from, so that a reader can check it."""
+
+    title: str
+    url: str
+    version: str
+    kind: str  # documented | source | issue | inferred
+
+
+@dataclass(frozen=True)
+class Component:
+    """One running part of a mesh that a fault can address."""
+
+    role: Role
+    kind: str  # Deployment | DaemonSet | StatefulSet
+    namespace: str
+    name: str
+    selector: str  # label selector of its pods
+    process: str  # basename of the program, as the node's process table shows it
+    service: str = ""  # the Service that fronts it, when it has one
+    port: int = 0  # a TCP port that a healthy one answers on
+
+
+class SignalKind(StrEnum):
+    """How on-call would learn of it."""
+
+    METRIC_INCREASES = "metric-increases"
+    METRIC_BELOW = "metric-below"
+    CONDITION = "condition"
+    ADMISSION = "admission"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Something that the mesh or Kubernetes itself emits, on which an alert could be built."""
+
+    name: str
+    kind: SignalKind
+    subject: str  # metric name | namespace/kind/name of the workload | text of the refusal
+    source: Source
+    threshold: float = 0.0
+    scrape_port: int = 0  # METRIC_*: port of each meshed pod that serves it in Prometheus text format
+    scrape_path: str = "/metrics"
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """An admission webhook of the mesh and what the API server does when it is silent."""
+
+    configuration: str
+    kind: str  # mutating | validating
+    failure_policy: str  # Fail | Ignore
+    operations: tuple[str, ...]
+    source: Source
+
+
+@dataclass(frozen=True)
+class ChartRelease:
+    """One Helm release of the install, in order."""
+
+    release: str
+    chart: str
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """A setting that differs from production, with the reason."""
+
+    setting: str
+    value: str
+    reason: str
+    only_when_built: bool = False  # true of images that the harness built, not of the official ones
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """All that the harness needs to know of one product; a mesh file holds exactly one."""
+
+    name: str
+    title: str
+    components: tuple[Component, ...]
+    capabilities: frozenset[Capability]
+    charts: tuple[ChartRelease, ...]
+    values: str  # file name under manifests/values, "" when nothing is installed
+    policy: str  # folder under manifests/policy
+    namespace_labels: Mapping[str, str]  # on the lab's meshed namespace
+    leaf_ttl_s: int  # life of a workload certificate as installed, 0 when there is none
+    trust_domain: str
+    identity_header: str  # request header in which a server reads its peer's identity, "" when there is none
+    member: Callable[[Mapping[str, object]], bool]  # pod manifest -> is it provably in the mesh?
+    identity: Callable[[str, str], str]  # (namespace, service account) -> identity as a server sees it
+    image_values: Callable[[Mapping[str, str], bool], dict[str, object]]  # (image name -> ref, built here?) -> values
+    wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
+    signals: Mapping[str, Signal] = field(default_factory=dict)
+    webhooks: tuple[Webhook, ...] = ()
+    sources: Mapping[str, Source] = field(default_factory=dict)  # claim id -> who promises it
+    deviations: tuple[Deviation, ...] = ()
+    is_control: bool = False  # a control must fail every security claim
+
+    def component(self, role: Role) -> Component | None:
+        """Return the component that plays the role, or None when the mesh has no such part."""
+        return next((part for part in self.components if part.role is role), None)

@@ -1,0 +1,180 @@
+"""Istio in sidecar mode: an Envoy in every pod, istiod as control plane, certificate issuer and both webhooks.
+
+Facts are those of the 1.31 line; the source of each is in `sources`, `webhooks` and `signals`.
+"""
+
+from collections.abc import Mapping
+
+from clusters.mesh import (
+    Capability,
+    ChartRelease,
+    Component,
+    Deviation,
+    Mesh,
+    Role,
+    Signal,
+    SignalKind,
+    Source,
+    Webhook,
+)
+
+_VERSION = "1.31"
+_TRUST_DOMAIN = "cluster.local"
+_TREE = "https://github.com/istio/istio/blob/release-1.31"
+_CHART = f"{_TREE}/manifests/charts/istio-control/istio-discovery/templates"
+_AGENT_METRICS = Source("pilot-agent metrics", f"{_TREE}/pkg/istio-agent/metrics/metrics.go", _VERSION, "source")
+_ADMISSION = Source("mutating webhook of the chart", f"{_CHART}/mutatingwebhook.yaml", _VERSION, "source")
+_VALIDATION = Source(
+    "validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml", _VERSION, "source"
+)
+_IDENTITY = Source("Istio identity", "https://istio.io/latest/docs/concepts/security/", _VERSION, "documented")
+
+
+def _member(pod: Mapping[str, object]) -> bool:
+    """Tell whether the admitted pod carries the proxy, as a sidecar container or as a native sidecar."""
+    spec = pod.get("spec")
+    if not isinstance(spec, Mapping):
+        return False
+    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
+    return any(container.get("name") == "istio-proxy" for container in containers)
+
+
+def _identity(namespace: str, service_account: str) -> str:
+    return f"spiffe://{_TRUST_DOMAIN}/ns/{namespace}/sa/{service_account}"
+
+
+def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
+    """Return chart values that name the images; with our build of the proxy, also what it cannot do."""
+    values: dict[str, object] = {
+        "image": images["istio-pilot"],
+        "global": {"proxy": {"image": images["istio-proxyv2"]}, "proxy_init": {"image": images["istio-proxyv2"]}},
+    }
+    if built:
+        # Upstream Envoy has none of Istio's own filters: istiod must not ask for them.
+        values["env"] = {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"}
+        values["telemetry"] = {"enabled": False}
+        values["meshConfig"] = {"defaultProviders": {"metrics": []}}
+    return values
+
+
+def _istiod(role: Role) -> Component:
+    """Istiod plays several roles at once: whoever stops one of them stops them all."""
+    return Component(
+        role=role,
+        kind="Deployment",
+        namespace="istio-system",
+        name="istiod",
+        selector="app=istiod",
+        process="pilot-discovery",
+        service="istiod",
+        port=15017,
+    )
+
+
+MESH = Mesh(
+    name="istio-sidecar",
+    title="Istio sidecar",
+    components=tuple(_istiod(role) for role in (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR, Role.POLICY)),
+    capabilities=frozenset(
+        {
+            Capability.MTLS,
+            Capability.INJECTION,
+            Capability.L4_AUTHZ,
+            Capability.L7_AUTHZ,
+            Capability.POLICY_API,
+            Capability.WEIGHTED_ROUTING,
+        }
+    ),
+    charts=(
+        ChartRelease("istio-base", "istio-base", "istio-system"),
+        ChartRelease("istiod", "istiod", "istio-system"),
+    ),
+    values="istio-sidecar.yaml",
+    policy="istio-sidecar",
+    namespace_labels={"istio-injection": "enabled"},
+    leaf_ttl_s=24 * 3600,
+    trust_domain=_TRUST_DOMAIN,
+    identity_header="x-forwarded-client-cert",
+    member=_member,
+    identity=_identity,
+    image_values=_image_values,
+    signals={
+        "control-plane-down": Signal(
+            name="control-plane-down",
+            kind=SignalKind.METRIC_INCREASES,
+            subject="istio_agent_istiod_connection_failures",
+            source=_AGENT_METRICS,
+            scrape_port=15020,
+            scrape_path="/stats/prometheus",
+        ),
+        "injection-refused": Signal(
+            name="injection-refused",
+            kind=SignalKind.ADMISSION,
+            subject='failed calling webhook "namespace.sidecar-injector.istio.io"',
+            source=_ADMISSION,
+        ),
+        "policy-refused": Signal(
+            name="policy-refused",
+            kind=SignalKind.ADMISSION,
+            subject="validation.istio.io",
+            source=_VALIDATION,
+        ),
+    },
+    webhooks=(
+        Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION),
+        Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
+    ),
+    sources={
+        "traffic-continues": Source(
+            "Envoy keeps its last configuration in memory (written of Pilot in 2018; of istiod by inference)",
+            "https://bani.com.br/2018/11/istio-what-happens-when-control-plane-is-down/",
+            _VERSION,
+            "inferred",
+        ),
+        "no-plaintext": Source(
+            "PeerAuthentication STRICT: a workload accepts only mutual TLS",
+            "https://istio.io/latest/docs/reference/config/security/peer_authentication/",
+            _VERSION,
+            "documented",
+        ),
+        "strict-refused": Source(
+            "Authorization policies are enforced by the Envoy of the called workload",
+            "https://istio.io/latest/docs/concepts/security/",
+            _VERSION,
+            "documented",
+        ),
+        "identity": _IDENTITY,
+        "injection-fail-closed": Source(
+            "Injection is fail-close",
+            "https://istio.io/latest/docs/ops/common-problems/injection/",
+            _VERSION,
+            "documented",
+        ),
+        "config-refused": _VALIDATION,
+        "loss-visible": _AGENT_METRICS,
+        "recovers": Source(
+            "The agent reconnects to istiod with back-off",
+            f"{_TREE}/pkg/istio-agent/xds_proxy.go",
+            _VERSION,
+            "inferred",
+        ),
+    },
+    deviations=(
+        Deviation("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
+        Deviation("pilot.autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
+        Deviation("global.proxy.resources.requests", "cpu 10m, memory 40Mi", "three nodes share two cores"),
+        Deviation("VirtualService retries", "0", "two default retries would hide failures from the callers"),
+        Deviation(
+            "proxy image",
+            "upstream Envoy in place of Istio's build",
+            "no container registry: upstream Envoy comes from a package registry",
+            only_when_built=True,
+        ),
+        Deviation(
+            "PILOT_ENABLE_METADATA_EXCHANGE, PILOT_ENABLE_ALPN_FILTER, telemetry.enabled",
+            "false",
+            "upstream Envoy has none of Istio's own filters",
+            only_when_built=True,
+        ),
+    ),
+)

@@ -1,0 +1,90 @@
+"""No mesh at all: the control. Whatever a security claim says, it must come out VIOLATED here.
+
+Its control plane is a placebo, a Deployment on which nothing depends, so that the same fault lands with
+the same receipt and availability can be seen to hold. Its policies are NetworkPolicies, accepted by the API
+server and enforced by nobody, because the plain CNI of our clusters has no policy engine.
+"""
+
+from collections.abc import Mapping
+
+from clusters.mesh import Capability, Component, Mesh, Role, Signal, SignalKind, Source
+
+_KUBERNETES = "v1.34"
+
+
+def _kubernetes(title: str, path: str) -> Source:
+    return Source(title, f"https://kubernetes.io/docs/{path}", _KUBERNETES, "documented")
+
+
+def _never_a_member(_pod: Mapping[str, object]) -> bool:
+    return False
+
+
+def _no_identity(_namespace: str, _service_account: str) -> str:
+    return ""
+
+
+def _no_values(_images: Mapping[str, str], _built: bool) -> dict[str, object]:
+    return {}
+
+
+_PLACEBO = Component(
+    role=Role.CONTROL_PLANE,
+    kind="Deployment",
+    namespace="meshdrill",
+    name="placebo",
+    selector="app=placebo",
+    process="placebo",
+    service="placebo",
+    port=8080,
+)
+
+MESH = Mesh(
+    name="none",
+    title="no mesh (control)",
+    components=(_PLACEBO,),
+    # The control claims what it does not have: a drill must ask it the same questions and see them fail.
+    capabilities=frozenset(Capability),
+    charts=(),
+    values="",
+    policy="none",
+    namespace_labels={},
+    leaf_ttl_s=0,
+    trust_domain="",
+    identity_header="",
+    member=_never_a_member,
+    identity=_no_identity,
+    image_values=_no_values,
+    signals={
+        "control-plane-down": Signal(
+            name="control-plane-down",
+            kind=SignalKind.CONDITION,
+            subject="meshdrill/Deployment/placebo",
+            source=_kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
+        ),
+    },
+    sources={
+        "traffic-continues": _kubernetes(
+            "Services do not depend on a placebo", "concepts/services-networking/service/"
+        ),
+        "no-plaintext": _kubernetes(
+            "Kubernetes does not encrypt pod traffic", "concepts/cluster-administration/networking/"
+        ),
+        "identity": _kubernetes("Pod traffic carries no identity", "concepts/cluster-administration/networking/"),
+        "strict-refused": _kubernetes(
+            "A NetworkPolicy without a plugin that implements it has no effect",
+            "concepts/services-networking/network-policies/",
+        ),
+        "injection-fail-closed": _kubernetes(
+            "No webhook: every pod is admitted as it is",
+            "reference/access-authn-authz/extensible-admission-controllers/",
+        ),
+        "config-refused": _kubernetes(
+            "A NetworkPolicy without a plugin that implements it has no effect",
+            "concepts/services-networking/network-policies/",
+        ),
+        "loss-visible": _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
+        "recovers": _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
+    },
+    is_control=True,
+)

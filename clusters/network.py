@@ -1,0 +1,83 @@
+"""The plain pod network of a kind cluster: standard CNI plugins on each node, and a route to every other node.
+
+It is the same on every node image, and it has no policy engine: whatever refuses a call in a drill is the mesh.
+"""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from clusters.place import Place
+from clusters.waiting import wait_until
+
+_ON_NODE_S = 20.0
+_CONFLIST = "/etc/cni/net.d/10-meshdrill.conflist"
+
+
+def lay(place: Place) -> None:
+    """Configure the pod network on every node and wait until all nodes are Ready."""
+    ranges = _pod_ranges(place)
+    with ThreadPoolExecutor(len(place.nodes)) as pool:
+        list(pool.map(lambda node: _configure(place, node, ranges), place.nodes))
+    _wait_ready(place)
+
+
+def _configure(place: Place, node: str, ranges: dict[str, tuple[str, str]]) -> None:
+    text = json.dumps(_conflist(ranges[node][0]))
+    routes = [f"ip route replace {cidr} via {address}" for other, (cidr, address) in ranges.items() if other != node]
+    script = "\n".join(["set -e", "mkdir -p /etc/cni/net.d", f"printf %s '{text}' > {_CONFLIST}", *routes])
+    place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
+
+
+def _conflist(pod_range: str) -> dict[str, object]:
+    return {
+        "cniVersion": "0.4.0",
+        "name": "meshdrill",
+        "plugins": [
+            {
+                "type": "ptp",
+                "ipMasq": False,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": "/run/cni-ipam-state",
+                    "ranges": [[{"subnet": pod_range}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }
+
+
+def _pod_ranges(place: Place) -> dict[str, tuple[str, str]]:
+    """Return node -> (pod CIDR, address); the controller manager gives out the CIDRs shortly after a node joins."""
+
+    def look() -> dict[str, tuple[str, str]]:
+        found = {}
+        for node in place.kube.find("v1", "Node"):
+            addresses = {item["type"]: item["address"] for item in node["status"]["addresses"]}
+            found[node["metadata"]["name"]] = (node["spec"].get("podCIDR", ""), addresses["InternalIP"])
+        return found
+
+    return wait_until(
+        look,
+        lambda found: set(found) == set(place.nodes) and all(cidr for cidr, _ in found.values()),
+        what=f"A pod CIDR for each node of {place.name}",
+        within_s=90.0,
+    )
+
+
+def _wait_ready(place: Place) -> None:
+    def unready() -> list[str]:
+        return [
+            node["metadata"]["name"]
+            for node in place.kube.find("v1", "Node")
+            if not any(held["type"] == "Ready" and held["status"] == "True" for held in node["status"]["conditions"])
+        ]
+
+    wait_until(
+        unready,
+        lambda names: not names,
+        what=f"All nodes of {place.name} Ready",
+        within_s=90.0,
+        next_step="Look at `docker exec NODE journalctl -u kubelet`.",
+    )

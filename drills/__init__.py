@@ -1,0 +1,1 @@
+"""Failure drills: run, judge, report."""
