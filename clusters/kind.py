@@ -15,8 +15,8 @@ from clusters.command import run
 from clusters.errors import UsageError
 from clusters.kube import Kube
 from clusters.place import SHARE_ON_NODE, Place
-from clusters.progress import Steps
-from clusters.tools import Tools
+from clusters.progress import Progress, Steps
+from clusters.tools import Tools, ensure_tools
 
 _CREATE_S = 300.0
 _LIST_S = 30.0
@@ -31,11 +31,11 @@ _RESTRICT_OOM = '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj
 class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
     """pytest-kind's cluster with what it leaves open: a configuration, a deadline, and no file in the user's folder."""
 
-    def __init__(self, name: str, *, image: str, tools: Tools) -> None:
+    def __init__(self, name: str, *, image: str, tools: Tools, kubeconfig: Path | None = None) -> None:
         self.home = state_dir() / name
         self.home.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(self.home):  # the base class makes its folder where it stands
-            super().__init__(name, self.home / "kubeconfig", image, tools.kind, tools.kubectl)
+            super().__init__(name, kubeconfig or self.home / "kubeconfig", image, tools.kind, tools.kubectl)
 
     @property
     def share(self) -> Path:
@@ -48,8 +48,9 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
 
     def make(self, *, restrict_oom: bool) -> None:
         """Create the cluster; a half-made one is deleted. HarnessError carries kind's own words."""
-        self.share.mkdir(exist_ok=True)
-        self.share.chmod(_SHARE_MODE)
+        for folder in (self.share, self.share / "logs"):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(_SHARE_MODE)
         settings = self.home / "kind.yaml"
         settings.write_text(yaml.safe_dump(configuration(self.share, restrict_oom=restrict_oom), sort_keys=False))
         arguments = [self.kind_path, "create", "cluster", f"--name={self.name}", f"--image={self.image}"]
@@ -90,6 +91,19 @@ def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
     if restrict_oom:
         found["containerdConfigPatches"] = [_RESTRICT_OOM]
     return found
+
+
+def standing(progress: Progress) -> Iterator[Place]:
+    """Give, one after the other, each cluster of ours that still stands, locked while it is looked at.
+
+    Raises UsageError when another run uses one of them.
+    """
+    tools = ensure_tools(progress)
+    for home in sorted(path for path in state_dir().iterdir() if (path / "kind.yaml").exists()):
+        cluster = Cluster(home.name, image="", tools=tools)
+        with _alone(cluster):
+            if cluster.exists():
+                yield cluster.place()
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ from clusters.mesh import Component
 
 Json = dict[str, Any]  # what the API speaks has no narrower type that holds for every kind
 
-_CALL_S = 10.0
+_READ_S = 10.0
+_WRITE_S = 35.0  # a mutating and a validating webhook that nobody answers take their 10 s to 15 s each
 _FIELD_MANAGER = "meshdrill"
 _NOT_FOUND = 404
 _BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE = 400, 403, 422
@@ -78,7 +79,7 @@ class Kube:
         try:
             resource = self._resource(manifest)
             resource.delete(
-                name=metadata["name"], namespace=metadata.get("namespace"), body=body, _request_timeout=_CALL_S
+                name=metadata["name"], namespace=metadata.get("namespace"), body=body, _request_timeout=_WRITE_S
             )
         except ApiException as error:
             return Admission("accepted") if error.status == _NOT_FOUND else _judge_refusal(error)
@@ -149,10 +150,10 @@ class Kube:
     def _ask(self, api_version: str, kind: str, **arguments: str | None) -> Json:
         try:
             resource = self._client.resources.get(api_version=api_version, kind=kind)
-            answer: Json = resource.get(**arguments, _request_timeout=_CALL_S).to_dict()
+            answer: Json = resource.get(**arguments, _request_timeout=_READ_S).to_dict()
         except (urllib3.exceptions.HTTPError, OSError, ResourceNotFoundError) as error:
             raise HarnessError(
-                f"The API server did not answer a read of {kind} within {_CALL_S:g} s: {type(error).__name__}: {error}"
+                f"The API server did not answer a read of {kind} within {_READ_S:g} s: {type(error).__name__}: {error}"
             ) from error
         return answer
 
@@ -166,7 +167,7 @@ class Kube:
             resource = self._resource(manifest)
             named = {} if verb == "create" else {"name": metadata["name"]}
             answer = getattr(resource, verb)(
-                body=manifest, namespace=metadata.get("namespace"), _request_timeout=_CALL_S, **named, **arguments
+                body=manifest, namespace=metadata.get("namespace"), _request_timeout=_WRITE_S, **named, **arguments
             )
         except ApiException as error:
             return _judge_refusal(error)

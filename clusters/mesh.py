@@ -50,7 +50,7 @@ class Component:
     selector: str  # label selector of its pods
     process: str  # basename of the program, as the node's process table shows it
     service: str = ""  # the Service that fronts it, when it has one
-    port: int = 0  # a TCP port that a healthy one answers on
+    port: int = 0  # answers plain HTTP on the Service and on the pod while the process is healthy
 
 
 class SignalKind(StrEnum):

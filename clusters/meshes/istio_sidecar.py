@@ -22,6 +22,7 @@ _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
 _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _CHART = f"{_TREE}/manifests/charts/istio-control/istio-discovery/templates"
+_READINESS = Source("readiness probe of the chart", f"{_CHART}/deployment.yaml", _VERSION, "source")
 _AGENT_METRICS = Source("pilot-agent metrics", f"{_TREE}/pkg/istio-agent/metrics/metrics.go", _VERSION, "source")
 _ADMISSION = Source("mutating webhook of the chart", f"{_CHART}/mutatingwebhook.yaml", _VERSION, "source")
 _VALIDATION = Source(
@@ -67,7 +68,7 @@ def _istiod(role: Role) -> Component:
         selector="app=istiod",
         process="pilot-discovery",
         service="istiod",
-        port=15017,
+        port=15014,  # plain HTTP, and the same number on the Service and on the pod
     )
 
 
@@ -99,8 +100,16 @@ MESH = Mesh(
     identity=_identity,
     image_values=_image_values,
     signals={
+        # Readiness is what all three deaths (absent, killed, silent) clear; see the chart's readinessProbe.
         "control-plane-down": Signal(
             name="control-plane-down",
+            kind=SignalKind.CONDITION,
+            subject="istio-system/Deployment/istiod",
+            source=_READINESS,
+        ),
+        # What the proxies themselves say. A hung istiod keeps their streams open, so it can stay quiet for a minute.
+        "control-plane-unreachable": Signal(
+            name="control-plane-unreachable",
             kind=SignalKind.METRIC_INCREASES,
             subject="istio_agent_istiod_connection_failures",
             source=_AGENT_METRICS,
@@ -151,7 +160,7 @@ MESH = Mesh(
             "documented",
         ),
         "config-refused": _VALIDATION,
-        "loss-visible": _AGENT_METRICS,
+        "loss-visible": _READINESS,
         "recovers": Source(
             "The agent reconnects to istiod with back-off",
             f"{_TREE}/pkg/istio-agent/xds_proxy.go",

@@ -1,0 +1,108 @@
+"""From nothing to a place with a mesh and the lab on it, and back: what the `place` fixture does."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from clusters import host, install, kind, lab
+from clusters.cache import archive_dir
+from clusters.images.catalogue import Image, image, images_for
+from clusters.images.resolve import Resolved, Source, node_image_for, resolve_all
+from clusters.mesh import Mesh
+from clusters.meshes import load
+from clusters.place import Place
+from clusters.progress import Progress, Steps
+from clusters.tools import ensure_tools
+
+_INSTALLED = "installed.json"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a user may choose about the place; the defaults are those of the command line."""
+
+    cluster_name: str = ""  # "" is meshdrill-<mesh>
+    keep: bool = False
+    bootstrap: bool = False
+    images: Path | None = None  # directory of `docker save` archives; None is the one in the cache
+    image_source: Source | None = None  # force one source
+    registry_mirror: str | None = None
+    charts: install.ChartSource = install.ChartSource()
+    kubeconfig: Path | None = None  # where to write the cluster's kubeconfig; None is among our own state
+    node_image: str | None = None  # a node image of the user's own in place of the catalogue's
+    kind_bin: Path | None = None
+    kubectl_bin: Path | None = None
+
+
+class Provenance(msgspec.Struct, frozen=True):
+    """What the place was made of, for run.json."""
+
+    host: host.HostReport
+    images: tuple[Resolved, ...]
+    node_image: Resolved
+    tools: dict[str, str]
+    built: bool
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A place with the mesh and the lab ready on it."""
+
+    place: Place
+    mesh: Mesh
+    provenance: Provenance
+
+
+@contextlib.contextmanager
+def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepared]:
+    """Make whatever is missing (engine, tools, images, cluster, mesh, lab), give the place, and tear it down.
+
+    Raises UsageError for an unknown mesh or a cluster in use, HarnessError for what this machine could not do.
+    """
+    steps = Steps(progress)
+    mesh = load(mesh_name)
+    report = host.ensure(bootstrap=options.bootstrap, progress=progress)
+    images = _images(mesh, options, progress)
+    tools = ensure_tools(progress, kind=options.kind_bin, kubectl=options.kubectl_bin)
+    node, lab_image, of_mesh = images.pop("node"), images.pop("lab"), images
+    baked = node_image_for(mesh.name, tuple(of_mesh.values()), node, lab_image, progress)
+    built = any(found.ref == image(name).built for name, found in of_mesh.items())
+    cluster = kind.Cluster(
+        options.cluster_name or f"meshdrill-{mesh.name}", image=baked.ref, tools=tools, kubeconfig=options.kubeconfig
+    )
+    provenance = Provenance(report, (node, lab_image, *of_mesh.values()), baked, tools.versions, built)
+    limited = bool(report.missing_capabilities)
+    with kind.running(cluster, keep=options.keep, restrict_oom=limited, steps=steps) as place:
+        refs = {name: found.ref for name, found in of_mesh.items()}
+        installed = place.state / _INSTALLED
+        print_of_this = _fingerprint(mesh, baked)
+        if not installed.exists() or installed.read_text() != print_of_this:
+            if mesh.charts:
+                install.install(place, mesh, images=refs, built=built, charts=options.charts, tools=tools, steps=steps)
+            lab.deploy(place, mesh, image=lab_image.ref, steps=steps)
+            installed.write_text(print_of_this)
+        lab.wait_ready(place, mesh, steps)
+        yield Prepared(place, mesh, provenance)
+
+
+def _images(mesh: Mesh, options: Options, progress: Progress) -> dict[str, Resolved]:
+    node = image("node") if options.node_image is None else Image("node", options.node_image)
+    wanted = (node, image("lab"), *images_for(mesh.name))
+    found = resolve_all(
+        wanted,
+        source=options.image_source,
+        archive_dir=options.images or archive_dir(),
+        registry_mirror=options.registry_mirror,
+        progress=progress,
+    )
+    return {got.name: got for got in found}
+
+
+def _fingerprint(mesh: Mesh, baked: Resolved) -> str:
+    """Name what a kept cluster must have been made of to be used again without a new install."""
+    digest = hashlib.sha256(f"{mesh.name} {baked.image_id}".encode())
+    for path in sorted(install.MANIFESTS.rglob("*")):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
