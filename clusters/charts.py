@@ -1,0 +1,111 @@
+"""Helm charts: from a directory, from a chart repository, or out of the Go module that carries them."""
+
+import hashlib
+from pathlib import Path
+from urllib.parse import urljoin
+
+import msgspec
+import requests
+import yaml
+
+from clusters.cache import cache_dir
+from clusters.errors import HarnessError
+from clusters.images import golang
+from clusters.images.catalogue import Chart
+from clusters.images.catalogue import chart as chart_named
+from clusters.progress import Progress, Steps
+
+_TIMEOUT_S = 30.0
+_MAX_BYTES = 64 * 1024 * 1024
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    """One version of one chart in an index.yaml."""
+
+    version: str
+    urls: tuple[str, ...]
+    digest: str | None = None
+
+
+class _Index(msgspec.Struct, frozen=True):
+    entries: dict[str, tuple[_Entry, ...]]
+
+
+def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress: Progress) -> Path:
+    """Return a chart of the catalogue as a directory or .tgz that helm takes.
+
+    A directory given wins, then a repository given (its URL; the official one stands in the catalogue), else the
+    module that carries the chart. Raises HarnessError when the named source has it not: no other is tried silently.
+    """
+    wanted = chart_named(name)
+    if chart_dir is not None:
+        return _from_directory(wanted, chart_dir)
+    if repository is not None:
+        return _from_repository(wanted, repository, progress)
+    _, recipe, module, inside = wanted.module.split(":")
+    return golang.module_path(recipe, module, inside)
+
+
+def _from_directory(wanted: Chart, chart_dir: Path) -> Path:
+    candidates = [chart_dir / wanted.chart, chart_dir / f"{wanted.chart}-{wanted.version}.tgz"]
+    for candidate in candidates:
+        if candidate.exists():
+            return candidate
+    raise HarnessError(
+        f"Chart {wanted.chart} is not in {chart_dir}; expected {' or '.join(path.name for path in candidates)}. "
+        f"`helm pull {wanted.chart} --repo {wanted.repository} --version {wanted.version}` makes the latter."
+    )
+
+
+def _from_repository(wanted: Chart, repository: str, progress: Progress) -> Path:
+    base = repository.rstrip("/") + "/"
+    with Steps(progress).step(f"chart {wanted.chart} {wanted.version} from {repository}"):
+        entry = _entry(wanted, base, _get(urljoin(base, "index.yaml")))
+        if entry.digest is None:
+            raise HarnessError(f"{base}index.yaml has no digest for {wanted.chart} {wanted.version}; it is not used.")
+        digest = entry.digest.removeprefix("sha256:")
+        place = cache_dir() / "charts" / f"{wanted.chart}-{wanted.version}-{digest[:12]}.tgz"
+        if not place.exists():
+            _keep(_get(urljoin(base, entry.urls[0])), digest, place)
+    return place
+
+
+def _entry(wanted: Chart, base: str, text: bytes) -> _Entry:
+    try:
+        index = msgspec.convert(yaml.load(text, Loader=yaml.CSafeLoader), _Index)
+    except (yaml.YAMLError, msgspec.ValidationError) as wrong:
+        raise HarnessError(f"{base}index.yaml is not a chart repository's index: {wrong}.") from wrong
+    offered = index.entries.get(wanted.chart, ())
+    for entry in offered:
+        if entry.version.removeprefix("v") == wanted.version and entry.urls:
+            return entry
+    newest = ", ".join(entry.version for entry in offered[:5]) or "none"
+    raise HarnessError(
+        f"{base} offers no {wanted.chart} {wanted.version} (its first versions: {newest}). "
+        "Name a repository that has it, or a directory of charts."
+    )
+
+
+def _keep(data: bytes, digest: str, place: Path) -> None:
+    actual = hashlib.sha256(data).hexdigest()
+    if actual != digest:
+        raise HarnessError(
+            f"{place.name}: the file has sha256 {actual}, the repository's index says {digest}; it is not used. "
+            "Try again, and if it stays so, ask the repository's owner."
+        )
+    place.parent.mkdir(parents=True, exist_ok=True)
+    partial = place.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.rename(place)
+
+
+def _get(url: str) -> bytes:
+    try:
+        with requests.get(url, timeout=_TIMEOUT_S, stream=True) as answer:
+            answer.raise_for_status()
+            data = answer.raw.read(_MAX_BYTES + 1, decode_content=True)
+    except requests.RequestException as refused:
+        raise HarnessError(f"{url} could not be read: {refused}. Check the address and the network.") from refused
+    if len(data) > _MAX_BYTES:
+        raise HarnessError(f"{url} is larger than {_MAX_BYTES // 1024**2} MiB; expected a chart or an index.")
+    return bytes(data)

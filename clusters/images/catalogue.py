@@ -1,0 +1,86 @@
+"""The catalogue: every image and chart by name, as versions.toml lists them."""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+from clusters.errors import UsageError
+
+
+class Image(msgspec.Struct, frozen=True):
+    """One image: its official reference, and how it is built where no registry is reachable (None: it cannot be)."""
+
+    name: str
+    official: str
+    built: str | None = None
+    recipe: str | None = None
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """One Helm chart: in its project's chart repository, and inside a Go module (`module:RECIPE:MODULE:PATH`)."""
+
+    name: str
+    repository: str
+    chart: str
+    version: str
+    module: str
+
+
+class _ImageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    official: str
+    built: str | None = None
+    recipe: str | None = None
+
+
+class _ChartRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    repository: str
+    chart: str
+    version: str
+    module: str
+
+
+class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of versions.toml."""
+
+    tools: dict[str, str]
+    images: dict[str, _ImageRow]
+    meshes: dict[str, tuple[str, ...]]
+    charts: dict[str, _ChartRow]
+
+
+@cache
+def versions() -> Versions:
+    """Return versions.toml."""
+    text = files("clusters").joinpath("versions.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Versions)
+
+
+def image(name: str) -> Image:
+    """Return one image. Raises UsageError with the known names."""
+    row = versions().images.get(name)
+    if row is None:
+        raise UsageError(f"Image {name!r} is not in the catalogue; it has {', '.join(sorted(versions().images))}.")
+    return Image(name, row.official, row.built, row.recipe)
+
+
+def images_for(mesh_name: str) -> tuple[Image, ...]:
+    """Return the images that a mesh runs in the cluster, beside `node` and `lab`. Raises UsageError."""
+    names = versions().meshes.get(mesh_name)
+    if names is None:
+        raise UsageError(f"Mesh {mesh_name!r} has no images listed; known: {', '.join(sorted(versions().meshes))}.")
+    return tuple(image(name) for name in names)
+
+
+def all_images() -> tuple[Image, ...]:
+    """Return every image of the catalogue."""
+    return tuple(image(name) for name in versions().images)
+
+
+def chart(name: str) -> Chart:
+    """Return one chart. Raises UsageError with the known names."""
+    row = versions().charts.get(name)
+    if row is None:
+        raise UsageError(f"Chart {name!r} is not in the catalogue; it has {', '.join(sorted(versions().charts))}.")
+    return Chart(name, row.repository, row.chart, row.version, row.module)

@@ -1,0 +1,91 @@
+"""Debian root file systems by debootstrap, from the host's own package sources, its signatures verified."""
+
+import os
+import platform
+from pathlib import Path
+
+from clusters.cache import build_dir
+from clusters.command import run
+from clusters.errors import HarnessError
+
+_DEBOOTSTRAP_TIMEOUT_S = 1200.0
+_TAR_TIMEOUT_S = 300.0
+
+# Nothing of the host (its resolver, name and mirror) and nothing that no program reads.
+_LEFT_OUT = (
+    "./dev/*",
+    "./proc/*",
+    "./sys/*",
+    "./etc/apt/sources.list",
+    "./etc/hostname",
+    "./etc/resolv.conf",
+    "./usr/share/doc/*/*.gz",
+    "./usr/share/info/*",
+    "./usr/share/locale/*",
+    "./usr/share/man/*",
+    "./var/cache/apt/*",
+    "./var/lib/apt/lists/*",
+    "./var/log/*",
+)
+
+
+def make_root(packages: tuple[str, ...], target: Path, work: Path, log: Path) -> None:
+    """Write a tar of a root file system with these packages to `target`; needs root, as debootstrap does.
+
+    Raises HarnessError when the host's package sources name no release of its own, or debootstrap fails.
+    """
+    if os.geteuid() != 0:
+        raise HarnessError(
+            "Building Debian roots needs root, as debootstrap does. Run `sudo meshdrill images build` once."
+        )
+    mirror, suite, components = host_release()
+    downloads = build_dir() / "debs"  # shared: the second root fetches only what the first did not
+    downloads.mkdir(exist_ok=True)
+    root = work / "root"
+    run(
+        [
+            "debootstrap",
+            "--variant=minbase",
+            "--force-check-gpg",
+            f"--components={','.join(components)}",
+            f"--cache-dir={downloads}",
+            f"--include={','.join(packages)}",
+            suite,
+            root,
+            mirror,
+        ],
+        timeout_s=_DEBOOTSTRAP_TIMEOUT_S,
+        log=log,
+    )
+    excluded = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
+    run(
+        ["tar", "--numeric-owner", *excluded, "-C", root, "-cf", target, "."],
+        timeout_s=_TAR_TIMEOUT_S,
+        log=log,
+    )
+
+
+def unmount_below(path: Path) -> None:
+    """Unmount every file system that is mounted below a directory, the deepest first."""
+    inside = f"{path.resolve()}/"
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    for mount in sorted((mount for mount in mounts if mount.startswith(inside)), key=len, reverse=True):
+        run(["umount", "--lazy", mount], timeout_s=30)
+
+
+def host_release() -> tuple[str, str, tuple[str, ...]]:
+    """Return the mirror, suite and components that the host's own apt sources name for the release it runs."""
+    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    said = run(
+        ["apt-get", "indextargets", "--format", "$(SITE)|$(CODENAME)|$(COMPONENT)", "Created-By: Packages"],
+        timeout_s=60,
+    )
+    rows = [line.split("|") for line in said.splitlines() if line.count("|") == 2]  # noqa: PLR2004 - three fields
+    mine = [(site, component) for site, codename, component in rows if codename == suite]
+    if not suite or not mine:
+        raise HarnessError(
+            f"The host's apt sources name no mirror of its own release ({suite or 'unknown'}); expected one line of "
+            "`apt-get indextargets` with that codename. Add the distribution's source and run `apt-get update`."
+        )
+    mirror = mine[0][0]
+    return mirror, suite, tuple(dict.fromkeys(component for site, component in mine if site == mirror))

@@ -1,0 +1,143 @@
+"""Node images: other images put into a kind node, by the node's own containerd, before any cluster starts."""
+
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from clusters.command import answers, run
+from clusters.errors import HarnessError
+from clusters.images import engine, recipe
+
+_CTR = ("ctr", "--namespace", "k8s.io", "images")
+_START_TIMEOUT_S = 60.0
+_STOP_TIMEOUT_S = 30.0
+_QUICK_TIMEOUT_S = 60.0
+_IMPORT_TIMEOUT_S = 600.0
+_POLL_S = 0.2
+_ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
+
+
+def bake(base: str, target: str, carried: Mapping[str, tuple[str, ...]], *, bounded: bool, label: str) -> None:
+    """Commit `target`: node image `base` with images of the engine in its containerd.
+
+    `carried` maps a reference in the engine to the names it has in the node. `bounded` puts the capability-bounded
+    runtime ahead of runc. `label` is kept as the image's recipe key. Raises HarnessError when any step fails; nothing
+    but the finished image stays behind.
+    """
+    with _container(base) as container:
+        if bounded:
+            _install_bounded_runtime(container)
+        if carried:
+            with _containerd(container):
+                _import(container, tuple(carried))
+                _rename(container, carried)
+        changes = [f"--change={_ENTRYPOINT}", f"--change=LABEL {engine.KEY_LABEL}={label}"]
+        run(["docker", "commit", *changes, container, target], timeout_s=_IMPORT_TIMEOUT_S)
+
+
+def names_in_node(base: str, kubernetes_version: str, programs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the names under which kubeadm and containerd ask for each image that a bare node image must carry."""
+    listing = ("config", "images", "list", f"--kubernetes-version={kubernetes_version}")
+    wanted = _in_passing(base, "kubeadm", *listing).split()
+    settings = _in_passing(base, "cat", "/etc/containerd/config.toml")
+    wanted += re.findall(r'sandbox_image\s*=\s*"([^"]+)"', settings)
+    names = {program: tuple(ref for ref in wanted if _program(ref) == program) for program in programs}
+    nameless = sorted(program for program, refs in names.items() if not refs)
+    unknown = sorted(ref for ref in wanted if _program(ref) not in programs)
+    if nameless or unknown:
+        raise HarnessError(
+            f"kubeadm {kubernetes_version} asks for {unknown} beyond the recipe and not for {nameless}; "
+            "expected exactly the recipe's `preloaded` list. This is a defect of meshdrill."
+        )
+    return names
+
+
+def _in_passing(base: str, program: str, *words: str) -> str:
+    """Return what one program of an image says."""
+    return run(["docker", "run", "--rm", f"--entrypoint={program}", base, *words], timeout_s=_QUICK_TIMEOUT_S)
+
+
+def _program(ref: str) -> str:
+    return ref.rpartition("/")[2].partition(":")[0]
+
+
+@contextmanager
+def _container(base: str) -> Iterator[str]:
+    name = f"meshdrill-bake-{uuid.uuid4().hex[:12]}"
+    try:
+        options = (f"--name={name}", "--entrypoint=sleep", "--security-opt=seccomp=unconfined")
+        run(["docker", "run", "--detach", *options, base, "infinity"], timeout_s=_QUICK_TIMEOUT_S)
+        yield name
+    finally:
+        answers(["docker", "rm", "--force", "--volumes", name], timeout_s=_QUICK_TIMEOUT_S)
+
+
+def _install_bounded_runtime(container: str) -> None:
+    """Put our runtime where PATH looks first; a runc that was there moves to where the runtime finds it."""
+    _exec(container, "sh", "-c", "if [ -e /usr/local/sbin/runc ]; then mv /usr/local/sbin/runc /usr/local/bin/runc; fi")
+    script = (recipe.recipes_dir() / "bounded-runc" / "runc").read_bytes()
+    run(
+        ["docker", "exec", "--interactive", container, "cp", "/dev/stdin", "/usr/local/sbin/runc"],
+        timeout_s=_QUICK_TIMEOUT_S,
+        stdin=script,
+    )
+    _exec(container, "chmod", "755", "/usr/local/sbin/runc")
+
+
+@contextmanager
+def _containerd(container: str) -> Iterator[None]:
+    run(["docker", "exec", "--detach", container, "containerd"], timeout_s=_QUICK_TIMEOUT_S)
+    _wait(lambda: _answers(container, "ctr", "version"), _START_TIMEOUT_S, f"containerd in {container} to answer")
+    yield
+    _exec(container, "pkill", "--exact", "containerd")
+    _wait(
+        lambda: not _answers(container, "pgrep", "--exact", "containerd"),
+        _STOP_TIMEOUT_S,
+        f"containerd in {container} to write its store and end",
+    )
+
+
+def _wait(done: Callable[[], bool], timeout_s: float, what: str) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() > deadline_s:
+            raise HarnessError(f"Waited {timeout_s:.0f} s for {what}. See `docker logs` and `docker ps -a`.")
+        time.sleep(_POLL_S)
+
+
+def _import(container: str, refs: tuple[str, ...]) -> None:
+    """Pipe `docker save` into the node's `ctr images import`; layers stay packed, each node unpacks what it runs."""
+    words = ["docker", "exec", "--interactive", container, *_CTR, "import", "--all-platforms", "--no-unpack", "-"]
+    with subprocess.Popen(["docker", "save", *refs], stdout=subprocess.PIPE) as saving:
+        try:
+            done = subprocess.run(
+                words, stdin=saving.stdout, capture_output=True, timeout=_IMPORT_TIMEOUT_S, check=False
+            )
+        except subprocess.TimeoutExpired as late:
+            raise HarnessError(f"Importing {', '.join(refs)} took more than {_IMPORT_TIMEOUT_S:.0f} s.") from late
+        finally:
+            if saving.stdout is not None:
+                saving.stdout.close()  # a failed import ends the save, too
+    if done.returncode != 0 or saving.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        raise HarnessError(f"Importing {', '.join(refs)} into {container} failed: {said or 'docker save failed'}")
+
+
+def _rename(container: str, carried: Mapping[str, tuple[str, ...]]) -> None:
+    for ref, names in carried.items():
+        for name in names:
+            if name != ref:
+                _exec(container, *_CTR, "tag", ref, name)
+        if ref not in names:
+            _exec(container, *_CTR, "rm", ref)
+
+
+def _exec(container: str, *words: str) -> None:
+    run(["docker", "exec", container, *words], timeout_s=_QUICK_TIMEOUT_S)
+
+
+def _answers(container: str, *words: str) -> bool:
+    return answers(["docker", "exec", container, *words], timeout_s=10) is not None

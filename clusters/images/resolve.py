@@ -1,0 +1,207 @@
+"""Getting an image into the engine: the engine itself, an archive directory, a registry, the builder, in this order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.host import missing_capabilities
+from clusters.images import archive, build, engine, node, recipe
+from clusters.images.catalogue import Image
+from clusters.images.records import Record, recall, remember
+from clusters.progress import Progress, Steps
+
+Source = Literal["engine", "archive", "registry", "build"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """An image that is in the engine now, as `ref`, without a digest: archives and nodes know images by tag.
+
+    `digest` is the registry's, where one is known; `origin` is where the image first came from, where we know it.
+    """
+
+    name: str
+    ref: str
+    source: Source
+    image_id: str
+    digest: str | None = None
+    origin: str | None = None
+
+
+def resolve(
+    image: Image, *, source: Source | None, archive_dir: Path, registry_mirror: str | None, progress: Progress
+) -> Resolved:
+    """Bring one image into the engine; see `resolve_all`."""
+    return resolve_all(
+        (image,), source=source, archive_dir=archive_dir, registry_mirror=registry_mirror, progress=progress
+    )[0]
+
+
+def resolve_all(
+    images: Sequence[Image],
+    *,
+    source: Source | None,
+    archive_dir: Path,
+    registry_mirror: str | None,
+    progress: Progress,
+) -> tuple[Resolved, ...]:
+    """Bring images into the engine, each from the first source that has it, or only from `source`.
+
+    What must be built is built together, after everything else was found. `registry_mirror` (HOST[:PORT]) stands in
+    for every official registry. Raises HarnessError that names an image in full and why each source failed.
+    """
+    allowed = SOURCES if source is None else (source,)
+    found: dict[str, Resolved] = {}
+    to_build: list[Image] = []
+    for image in images:
+        reasons: dict[Source, str] = {}
+        for attempt in allowed:
+            got = _attempt(attempt, image, archive_dir, registry_mirror, progress)
+            if isinstance(got, Resolved):
+                found[image.name] = got
+                break
+            if got is None:
+                to_build.append(image)
+                break
+            reasons[attempt] = got
+        else:
+            raise HarnessError(_nowhere(image, reasons, archive_dir))
+    found |= _built(to_build, progress)
+    return tuple(found[image.name] for image in images)
+
+
+def node_image_for(
+    mesh: str, images: tuple[Resolved, ...], node: Resolved, lab: Resolved, progress: Progress
+) -> Resolved:
+    """Return the node image of a mesh: `node` with the images of the mesh and the lab inside, baked once.
+
+    On a host that cannot grant every capability it carries the bounded runtime, too. Raises HarnessError.
+    """
+    return _bake(mesh, (*images, lab), node, progress)
+
+
+def mirrored(ref: str, registry_mirror: str | None) -> str:
+    """Return a reference with its registry's host replaced by the mirror's; without a mirror, the reference."""
+    if registry_mirror is None:
+        return ref
+    return f"{registry_mirror}/{ref.partition('/')[2]}"
+
+
+def _attempt(
+    source: Source, image: Image, archive_dir: Path, registry_mirror: str | None, progress: Progress
+) -> Resolved | str | None:
+    """Return the image, or the reason why this source has it not, or None when it is to be built."""
+    match source:
+        case "engine":
+            return _from_engine(image)
+        case "archive":
+            return _from_archive(image, archive_dir, progress)
+        case "registry":
+            return _from_registry(image, registry_mirror, progress)
+        case "build":
+            return "it cannot be built: no package registry carries it" if image.recipe is None else None
+
+
+def _from_engine(image: Image) -> Resolved | str:
+    official, _, pinned = image.official.partition("@")
+    facts = engine.inspect_image(official)
+    if facts is not None:
+        got = _resolved(image, official, "engine", facts)
+        if pinned and got.digest not in {None, pinned}:
+            return f"{official} is there with digest {got.digest}, expected {pinned}"
+        return got
+    if image.built is None or image.recipe is None:
+        return f"no {official}"
+    facts = engine.inspect_image(image.built)
+    if facts is None:
+        return f"neither {official} nor {image.built}"
+    if facts.labels.get(engine.KEY_LABEL, "") != recipe.image_key(image.recipe):
+        return f"{image.built} is there, but was made by another state of its recipe"
+    return _resolved(image, image.built, "engine", facts)
+
+
+def _from_archive(image: Image, archive_dir: Path, progress: Progress) -> Resolved | str:
+    for ref in (image.official.partition("@")[0], image.built):
+        path = archive.find(ref, archive_dir) if ref is not None else None
+        if ref is None or path is None:
+            continue
+        with Steps(progress).step(f"load {ref} from {path}"):
+            archive.load(path)
+        facts = engine.inspect_image(ref)
+        if facts is None:
+            return f"{path} says that it holds {ref}, and after loading it the engine has no such image"
+        remember(facts.Id, Record(f"archive {path.name}"))
+        return _resolved(image, ref, "archive", facts)
+    return f"no archive in {archive_dir} holds it" if archive_dir.is_dir() else f"{archive_dir} does not exist"
+
+
+def _from_registry(image: Image, registry_mirror: str | None, progress: Progress) -> Resolved | str:
+    ref = mirrored(image.official, registry_mirror)
+    try:
+        with Steps(progress).step(f"pull {ref}"):
+            engine.pull(ref)
+    except HarnessError as refused:
+        return str(refused)
+    official = image.official.partition("@")[0]
+    if ref != official:
+        engine.tag(ref, official)
+    facts = engine.inspect_image(official)
+    if facts is None:
+        return f"{ref} was pulled and the engine has no such image"
+    remember(facts.Id, Record(f"registry {ref}", facts.digest))
+    return _resolved(image, official, "registry", facts)
+
+
+def _built(images: Sequence[Image], progress: Progress) -> dict[str, Resolved]:
+    recipes = tuple(image.recipe for image in images if image.recipe is not None)
+    refs = build.build(recipes, progress) if recipes else {}
+    made: dict[str, Resolved] = {}
+    for image in images:
+        if image.recipe is None or image.built is None:
+            continue
+        engine.tag(refs[image.recipe], image.built)
+        facts = engine.inspect_image(image.built)
+        if facts is None:
+            raise HarnessError(f"{image.built} was built and is absent from the engine; was it removed meanwhile?")
+        remember(facts.Id, Record(f"built here by recipe {image.recipe} ({recipe.image_key(image.recipe)})"))
+        made[image.name] = _resolved(image, image.built, "build", facts)
+    return made
+
+
+def _resolved(image: Image, ref: str, source: Source, facts: engine.ImageFacts) -> Resolved:
+    record = recall(facts.Id)
+    digest = facts.digest or (record.digest if record else None)
+    return Resolved(image.name, ref, source, facts.Id, digest, record.origin if record else None)
+
+
+def _nowhere(image: Image, reasons: dict[Source, str], archive_dir: Path) -> str:
+    tried = "; ".join(f"{source}: {reason}" for source, reason in reasons.items())
+    return (
+        f"Image {image.name} ({image.official}) could not be had. Tried {tried}. To provide it: "
+        f"`docker pull {image.official}`, or put an archive of `docker save {image.official}` into {archive_dir}, "
+        "or name a registry that has it with --registry-mirror HOST."
+    )
+
+
+def _bake(mesh: str, carried: tuple[Resolved, ...], base: Resolved, progress: Progress) -> Resolved:
+    bounded = bool(missing_capabilities())
+    parts: dict[str, str | bytes] = {image.ref: image.image_id for image in carried}
+    parts["node"] = base.image_id
+    if bounded:
+        parts["runtime"] = (recipe.recipes_dir() / "bounded-runc" / "runc").read_bytes()
+    key = recipe.digest(parts)
+    repository = f"{build.OUR_REGISTRY}/node"
+    ref = f"{repository}:{mesh}-{key}"
+    facts = engine.inspect_image(ref)
+    if facts is None:
+        with Steps(progress).step(f"bake {ref}"):
+            node.bake(base.ref, ref, {image.ref: (image.ref,) for image in carried}, bounded=bounded, label=key)
+        engine.remove_others(repository, f"{mesh}-", ref)  # a gigabyte each, and no run asks for them again
+        facts = engine.inspect_image(ref)
+        if facts is None:
+            raise HarnessError(f"{ref} was baked and is absent from the engine; was it removed meanwhile?")
+    names = ", ".join(image.ref for image in carried)
+    return Resolved(base.name, ref, base.source, facts.Id, base.digest, f"baked here from {base.ref} with {names}")

@@ -1,0 +1,92 @@
+"""Charts from a directory and from a real index on loopback."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import yaml
+
+from clusters.charts import chart
+from clusters.errors import HarnessError
+from clusters.images.catalogue import chart as chart_named
+
+WANTED = chart_named("istiod")
+CONTENT = b"a chart's archive: only its bytes matter to whoever fetches it"
+FILE = f"{WANTED.chart}-{WANTED.version}.tgz"
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, str]]:
+    """A chart repository over HTTP on loopback: its directory and its URL."""
+    monkeypatch.setenv("MESHDRILL_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "site"
+    root.mkdir()
+    (root / FILE).write_bytes(CONTENT)
+    handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield root, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(timeout=5)
+
+
+def write_index(root: Path, **entry: object) -> None:
+    """Write an index.yaml with one version of the wanted chart."""
+    whole = {"version": WANTED.version, "urls": [FILE], "digest": hashlib.sha256(CONTENT).hexdigest()} | entry
+    (root / "index.yaml").write_text(yaml.safe_dump({"apiVersion": "v1", "entries": {WANTED.chart: [whole]}}))
+
+
+def test_a_chart_comes_verified_from_a_repository(site: tuple[Path, str]) -> None:
+    """The archive of the pinned version is fetched, and is the one whose digest the index carries."""
+    root, url = site
+    write_index(root)
+    path = chart("istiod", chart_dir=None, repository=url, progress=print)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_changed_chart_is_refused(site: tuple[Path, str]) -> None:
+    """An archive whose bytes are not the index's digest is not used, and both digests are told."""
+    root, url = site
+    write_index(root, digest="0" * 64)
+    with pytest.raises(HarnessError, match=r"0000.*not used"):
+        chart("istiod", chart_dir=None, repository=url, progress=print)
+
+
+def test_an_index_without_a_digest_is_refused(site: tuple[Path, str]) -> None:
+    """What cannot be verified is not used."""
+    root, url = site
+    write_index(root, digest=None)
+    with pytest.raises(HarnessError, match="no digest"):
+        chart("istiod", chart_dir=None, repository=url, progress=print)
+
+
+def test_an_absent_version_is_named_with_what_there_is(site: tuple[Path, str]) -> None:
+    """The error names the wanted version and the versions that the repository has."""
+    root, url = site
+    write_index(root, version="0.9.9")
+    with pytest.raises(HarnessError, match=f"{WANTED.version}.*0.9.9"):
+        chart("istiod", chart_dir=None, repository=url, progress=print)
+
+
+def test_a_silent_repository_is_one_clear_error(site: tuple[Path, str]) -> None:
+    """A repository without an index is an error that names the address."""
+    with pytest.raises(HarnessError, match=r"index\.yaml could not be read"):
+        chart("istiod", chart_dir=None, repository=site[1], progress=print)
+
+
+@pytest.mark.parametrize("name", [WANTED.chart, FILE])
+def test_a_directory_of_charts_is_used_as_it_is(tmp_path: Path, name: str) -> None:
+    """An unpacked chart or an archive of the pinned version is found by its name."""
+    (tmp_path / name).mkdir()
+    assert chart("istiod", chart_dir=tmp_path, repository=None, progress=print) == tmp_path / name
+
+
+def test_an_absent_chart_names_how_to_get_it(tmp_path: Path) -> None:
+    """The error of an empty directory says which command fills it."""
+    with pytest.raises(HarnessError, match="helm pull"):
+        chart("istiod", chart_dir=tmp_path, repository=None, progress=print)
