@@ -1,0 +1,145 @@
+"""The manifests: what every workload has in common, and one intent in the words of every mesh."""
+
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import pytest
+import yaml
+
+from drills.selftest.labrun import PROGRAMS
+
+MANIFESTS = PROGRAMS.parent
+POLICIES = sorted(path for path in (MANIFESTS / "policy").iterdir() if path.is_dir())
+WORKLOADS = sorted(path for path in PROGRAMS.glob("*.yaml") if path.name != "namespaces.yaml")
+PLACEHOLDERS = {"LAB_IMAGE": "python:3", "NAME": "change-1", "SOURCE": "intruder", "TARGET": "frontend"}
+Item = dict[str, Any]
+
+EVERYONE = frozenset({"*"})
+INTENT = {
+    "frontend": EVERYONE,
+    "checkout": {"frontend"},
+    "payment": {"checkout"},
+    "ledger": {"payment"},
+    "fraud": {"checkout"},
+    "bank-adapter": {"payment"},
+}
+
+
+def load(*paths: Path) -> list[Item]:
+    """Return the objects of some manifests with every placeholder filled in."""
+    texts = [Template(path.read_text()).substitute(PLACEHOLDERS) for path in paths]
+    return [item for text in texts for item in yaml.safe_load_all(text) if item]
+
+
+def pods(items: list[Item]) -> list[tuple[str, Item]]:
+    """Return (app, pod spec) of everything that runs pods."""
+    found = []
+    for item in items:
+        template = item if item["kind"] == "Pod" else item["spec"].get("template") if "spec" in item else None
+        if template and "containers" in template["spec"]:
+            found.append((template["metadata"]["labels"]["app"], template["spec"]))
+    return found
+
+
+def allowed(items: list[Item]) -> dict[str, set[str]]:
+    """Return target -> sources as the policies of one mesh say it."""
+    found: dict[str, set[str]] = {}
+    for item in items:
+        spec = item["spec"]
+        if item["kind"] == "AuthorizationPolicy" and spec:
+            assert spec["action"] == "ALLOW"
+            names = [name for rule in spec["rules"] for peer in rule["from"] for name in peer["source"]["principals"]]
+            assert all(name.startswith("cluster.local/ns/lab/sa/") for name in names)
+            found[spec["selector"]["matchLabels"]["app"]] = {name.rsplit("/", 1)[1] for name in names}
+        if item["kind"] == "NetworkPolicy" and "ingress" in spec:
+            peers = [peer["podSelector"] for rule in spec["ingress"] for peer in rule["from"]]
+            sources = {peer["matchLabels"]["app"] if peer else "*" for peer in peers}
+            found[spec["podSelector"]["matchLabels"]["app"]] = sources
+    return found
+
+
+@pytest.mark.parametrize("path", WORKLOADS, ids=lambda path: path.stem)
+def test_every_workload_runs_a_program_of_ours_with_little(path: Path) -> None:
+    """Each pod runs one of our programs by its own name, asks for little, and holds no right that it does not need."""
+    [*found] = pods(load(path))
+    assert found
+    for app, spec in found:
+        [container] = spec["containers"]
+        python, program, *name = container["command"]
+        assert python == "python3"
+        assert (PROGRAMS / Path(program).name).is_file()
+        assert name in ([app], [])
+        assert spec["automountServiceAccountToken"] is False
+        assert container["resources"]["requests"]["cpu"] == "10m"
+        assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
+        assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
+        assert {"POD", "NODE"} <= {variable["name"] for variable in container["env"]}
+
+
+def test_only_the_observer_is_privileged() -> None:
+    """Every service runs as an ordinary user; the observer alone is root and in the node's network."""
+    for app, spec in pods(load(*WORKLOADS)):
+        is_observer = app == "observer"
+        user = spec["containers"][0]["securityContext"].get(
+            "runAsUser", spec.get("securityContext", {}).get("runAsUser")
+        )
+        assert (user == 0) == is_observer
+        assert spec.get("hostNetwork", False) == is_observer
+
+
+def test_survivors_where_a_drill_needs_them() -> None:
+    """Checkout and ledger have two pods; payment has two versions of one pod each behind one Service."""
+    deployments = {item["metadata"]["name"]: item for item in load(*WORKLOADS) if item["kind"] == "Deployment"}
+    replicas = {name: item["spec"]["replicas"] for name, item in deployments.items()}
+    assert {name for name, count in replicas.items() if count == 2} == {"checkout", "ledger"}
+    versions = {
+        deployments[f"payment-{version}"]["spec"]["template"]["metadata"]["labels"]["version"]
+        for version in ("v1", "v2")
+    }
+    assert versions == {"v1", "v2"}
+    [service] = [item for item in load(PROGRAMS / "payment.yaml") if item["kind"] == "Service"]
+    assert service["spec"]["selector"] == {"app": "payment"}
+
+
+@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
+def test_every_mesh_is_given_the_same_intent(folder: Path) -> None:
+    """The policies of each mesh allow exactly the lab's edges and, by a default, nothing else."""
+    items = load(*(path for path in folder.glob("*.yaml") if path.name != "change.yaml"))
+    assert allowed(items) == INTENT
+    assert "allow-nothing" in {item["metadata"]["name"] for item in items}
+
+
+@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
+def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
+    """The change is one object of the given name that refuses the source to the target and touches nobody else."""
+    [change] = load(folder / "change.yaml")
+    assert change["metadata"] == {"name": "change-1", "namespace": "lab"}
+    spec = change["spec"]
+    if change["kind"] == "AuthorizationPolicy":
+        assert spec["action"] == "DENY"
+        assert spec["selector"] == {"matchLabels": {"app": "frontend"}}
+        assert spec["rules"] == [{"from": [{"source": {"principals": ["cluster.local/ns/lab/sa/intruder"]}}]}]
+    else:
+        assert spec["podSelector"] == {"matchLabels": {"app": "frontend"}}
+        [peer] = spec["ingress"][0]["from"]
+        assert peer["podSelector"]["matchExpressions"] == [{"key": "app", "operator": "NotIn", "values": ["intruder"]}]
+
+
+def test_no_service_is_retried_by_the_mesh() -> None:
+    """Each service has a route without retries: a retry would hide a failure from the caller that measures it."""
+    routes = [
+        item
+        for item in load(*(MANIFESTS / "policy" / "istio-sidecar").glob("t*.yaml"))
+        if item["kind"] == "VirtualService"
+    ]
+    assert {route["metadata"]["name"] for route in routes} == set(INTENT)
+    assert all(http["retries"] == {"attempts": 0} for route in routes for http in route["spec"]["http"])
+
+
+def test_a_tenth_goes_to_the_release_on_trial() -> None:
+    """Payment's route splits 90 to 10 over the two versions that its pods carry."""
+    items = load(MANIFESTS / "policy" / "istio-sidecar" / "traffic.yaml")
+    [route] = [item for item in items if item["kind"] == "VirtualService" and item["metadata"]["name"] == "payment"]
+    weights = {leg["destination"]["subset"]: leg["weight"] for leg in route["spec"]["http"][0]["route"]}
+    assert weights == {"v1": 90, "v2": 10}

@@ -1,0 +1,177 @@
+"""Watches every interface of a node for the canary: whoever can read it here could read the request itself.
+
+A packet socket that is bound to no interface sees all of them, those too that appear later. The kernel
+drops what cannot hold the canary (loopback, empty segments), so Python looks at little more than requests.
+"""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+from share import CANARY_CHARS, Log, Me, Plan
+
+ETH_P_ALL = 3
+SOL_PACKET = 263
+PACKET_STATISTICS = 6
+SO_ATTACH_FILTER = 26
+SO_RCVBUFFORCE = 33
+RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
+PACKET_LIMIT_BYTES = 256 * 1024  # no segment is longer, even where offloads join many
+PACKETS_PER_WAKE = 256
+LINES_PER_PAIR = 20  # each of the first hits is a line, then one hit a second
+LINE_EVERY_NS = 1_000_000_000
+PAIR_LIMIT = 1000
+STATISTICS_EVERY_S = 1.0
+DRAIN_WAKES = 200
+SOCKET_ERROR_LIMIT = 10
+
+# Classic BPF, one (code, jump if true, jump if false, operand) a row.
+LOAD_INTERFACE = (0x20, 0, 0, 0xFFFFF008)  # the kernel's ancillary word for the interface index
+LOAD_LENGTH = (0x80, 0, 0, 0)
+ACCEPT_WHOLE = (0x06, 0, 0, 0xFFFFFFFF)
+DROP = (0x06, 0, 0, 0)
+FILTER_ROW_BYTES = 8
+SHORTEST_BYTES = 20 + 20 + CANARY_CHARS  # the headers of IPv4 and TCP, then a canary
+
+Pair = tuple[str, str, str]
+
+
+def packet_filter() -> bytes:
+    """Return the program that drops loopback and every packet too short for a canary, of any protocol or tunnel."""
+    is_loopback = (0x15, 3, 0, socket.if_nametoindex("lo"))
+    is_long_enough = (0x35, 0, 1, SHORTEST_BYTES)
+    rows = (LOAD_INTERFACE, is_loopback, LOAD_LENGTH, is_long_enough, ACCEPT_WHOLE, DROP)
+    return b"".join(struct.pack("HBBI", *row) for row in rows)
+
+
+def open_packet_socket() -> socket.socket:
+    """Return a filtered, non-blocking socket over all interfaces.
+
+    It needs CAP_NET_RAW, and CAP_NET_ADMIN for a buffer larger than the node's default: a late observer drops packets.
+    """
+    packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
+    program = packet_filter()
+    memory = array.array("B", program)  # the kernel copies it from its address
+    packets.setsockopt(
+        socket.SOL_SOCKET,
+        SO_ATTACH_FILTER,
+        struct.pack("HL", len(program) // FILTER_ROW_BYTES, memory.buffer_info()[0]),
+    )
+    try:
+        packets.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_BYTES)
+    except PermissionError:
+        packets.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)  # as much as the node allows
+    packets.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return packets
+
+
+@dataclass(slots=True)
+class Hits:
+    """The packets of one source, target and interface that showed the canary."""
+
+    first_ns: int
+    last_ns: int
+    count: int = 0
+    lined_ns: int = 0  # when the last line of this pair was written
+
+
+class Capture:
+    """The capture of one run on one node, from construction until `finish`."""
+
+    def __init__(self, me: Me, plan: Plan, log: Log) -> None:
+        self._me = me
+        self._run_id = plan.run_id
+        self._log = log
+        self._canary = plan.canary.encode("ascii")
+        self._buffer = bytearray(PACKET_LIMIT_BYTES)
+        self._hits: dict[Pair, Hits] = {}
+        self._packets = 0
+        self._dropped = 0
+        self._socket_errors = 0
+        self._socket = open_packet_socket()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._socket, self._read)
+        self._timer = loop.call_later(STATISTICS_EVERY_S, self._count_drops_again)
+        interfaces = [name for _, name in socket.if_nameindex()]
+        self._note("wire_ready", interfaces=interfaces)
+
+    def finish(self) -> None:
+        """Read what the kernel still holds, then write the end with the totals."""
+        for _ in range(DRAIN_WAKES):
+            if not self._read():
+                break
+        else:
+            self._note("gap", reason="the run ended before every packet that the kernel held was looked at")
+        self._timer.cancel()
+        self._count_drops()
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+        hits = [
+            {
+                "source": source,
+                "target": target,
+                "interface": interface,
+                "count": found.count,
+                "first_ns": found.first_ns,
+                "last_ns": found.last_ns,
+            }
+            for (source, target, interface), found in self._hits.items()
+        ]
+        self._note("wire_end", packets=self._packets, dropped=self._dropped, hits=hits)
+
+    def _read(self) -> bool:
+        """Look at a bounded batch of packets; False when there are none left."""
+        for _ in range(PACKETS_PER_WAKE):
+            try:
+                length, address = self._socket.recvfrom_into(self._buffer)
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                self._blind(error)
+                return False
+            self._packets += 1
+            at = self._buffer.find(self._canary, 0, length)
+            if at >= 0:
+                self._found(bytes(self._buffer[at : min(length, at + 256)]), address[0] or "?")
+        return True
+
+    def _blind(self, error: OSError) -> None:
+        self._socket_errors += 1
+        self._note("gap", reason=f"the packet socket failed: {error}")
+        if self._socket_errors >= SOCKET_ERROR_LIMIT:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._note("gap", reason=f"given up after {SOCKET_ERROR_LIMIT} failures of the packet socket")
+
+    def _found(self, text: bytes, interface: str) -> None:
+        call_id = text.split(b"\r")[0].split(b"\n")[0].decode("ascii", "replace")
+        words = call_id.split(".")
+        # A word is whole only when a dot follows it: the segment may end anywhere.
+        source, target = (words[1], words[2]) if len(words) > 3 else ("?", "?")  # noqa: PLR2004 - canary.source.target.rest
+        pair = (source, target, interface)
+        now_ns = time.time_ns()
+        if pair not in self._hits and len(self._hits) >= PAIR_LIMIT:
+            pair = ("?", "?", "?")
+        found = self._hits.setdefault(pair, Hits(now_ns, now_ns))
+        found.count += 1
+        found.last_ns = now_ns
+        if found.count <= LINES_PER_PAIR or now_ns - found.lined_ns >= LINE_EVERY_NS:
+            found.lined_ns = now_ns
+            self._note("wire", interface=interface, source=source, target=target, id=call_id, count=found.count)
+
+    def _count_drops_again(self) -> None:
+        self._count_drops()
+        self._timer = asyncio.get_running_loop().call_later(STATISTICS_EVERY_S, self._count_drops_again)
+
+    def _count_drops(self) -> None:
+        _, dropped = struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
+        if dropped:  # reading the statistics sets them to zero
+            self._dropped += dropped
+            self._note("gap", reason=f"the kernel dropped {dropped} packets because the observer was too slow")
+
+    def _note(self, kind: str, **fields: object) -> None:
+        self._log.note({"type": kind, "run_id": self._run_id, "node": self._me.node, **fields, "at_ns": time.time_ns()})
