@@ -1,0 +1,188 @@
+"""What became of policy changes made during the run: refused, enforced in time, or accepted and ignored.
+
+A change forbids one edge. The calls of that edge tell whether it is enforced: they succeeded before, they must be
+refused from within_s after the API accepted it until its removal was asked for.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+
+from drills.judge.checks.findings import examples_of
+from drills.judge.checks.lanes import WAS_MADE, on_edges
+from drills.judge.checks.security import SERVED
+from drills.judge.history import History
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.records import NS_PER_S, Event, Window
+
+OPEN_BEFORE_S = 5.0
+"""An edge that had no success in this time before the change was closed anyway: its refusals prove nothing."""
+
+REFUSED = "refused"
+ACCEPTED = "accepted"
+ENFORCED = "enforced"
+IGNORED = "accepted and ignored"
+UNKNOWN = "accepted, effect not found out"
+FAILED = "could not be asked"
+
+
+def change_ignored(within_s: float, min_samples: int = 5) -> Occurrence:
+    """A change was accepted, and a call it forbids was served more than within_s later, before its removal.
+
+    A change that was held shorter than within_s, or whose edge was closed before, tells nothing.
+    """
+    says = f"a policy change is accepted and not enforced after {within_s:g} s"
+    params: dict[str, Number] = {"within_s": within_s, "min_samples": min_samples}
+    return Occurrence("change_ignored", says, partial(_ignored, within_s, min_samples), params)
+
+
+def change_enforced(within_s: float, min_samples: int = 5) -> Invariant:
+    """Every change that the API answered was accepted and enforced within within_s until its removal."""
+    says = f"every policy change is accepted and enforced within {within_s:g} s"
+    params: dict[str, Number] = {"within_s": within_s, "min_samples": min_samples}
+    return Invariant("change_enforced", says, partial(_enforced, within_s, min_samples), params)
+
+
+def change_refused() -> Occurrence:
+    """The API refused at least one change; its message is kept as an example."""
+    return Occurrence("change_refused", "a policy change is refused", _refused)
+
+
+def change_tried() -> Occurrence:
+    """The API answered, one way or the other, to at least one change."""
+    return Occurrence("change_tried", "a policy change is tried", _tried)
+
+
+@dataclass(frozen=True)
+class _Change:
+    name: str
+    at_ns: int
+    fate: str
+    message: str = ""
+    examples: tuple[Example, ...] = ()
+
+    def shown(self) -> tuple[Example, ...]:
+        return self.examples or (Example(self.name, self.at_ns, self.fate, self.message),)
+
+
+def _changes(history: History, window: Window, within_s: float, min_samples: int) -> tuple[_Change, ...]:
+    return tuple(_judge_change(history, event, within_s, min_samples) for event in _applied(history, window))
+
+
+def _applied(history: History, window: Window) -> tuple[Event, ...]:
+    return tuple(event for event in history.events_in(window, "change") if event.text("step") == "apply")
+
+
+def _judge_change(history: History, applied: Event, within_s: float, min_samples: int) -> _Change:
+    name, at_ns, message = applied.subject, applied.at_ns, applied.text("message")
+    match applied.text("outcome"):
+        case "refused":
+            return _Change(name, at_ns, REFUSED, message)
+        case "accepted":
+            return _judge_hold(history, applied, within_s, min_samples)
+        case _:
+            return _Change(name, at_ns, FAILED, message)
+
+
+def _judge_hold(history: History, applied: Event, within_s: float, min_samples: int) -> _Change:
+    name, at_ns = applied.subject, applied.at_ns
+    removed_ns = _removal(history, applied)
+    due_ns = at_ns + round(within_s * NS_PER_S)
+    calls = history.calls.filter(on_edges(((applied.text("source"), applied.text("target")),)), WAS_MADE)
+    scheduled = pl.col("scheduled_ns")
+    before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
+    # A call still under way when the removal was asked for may have been served after it.
+    held = calls.filter(scheduled >= due_ns, pl.max_horizontal("ended_ns", "served_ns") < removed_ns)
+    let_through = held.filter(SERVED)
+    counts = [frame.item() for frame in pl.collect_all([q.select(pl.len()) for q in (before, held, let_through)])]
+    if not counts[0]:
+        return _Change(name, at_ns, UNKNOWN, "the edge was closed before the change")
+    if counts[2]:
+        return _Change(name, at_ns, IGNORED, f"{counts[2]} of {counts[1]} calls were served", examples_of(let_through))
+    if counts[1] < min_samples:
+        return _Change(name, at_ns, UNKNOWN, f"{counts[1]} calls after {within_s:g} s of its hold, needs {min_samples}")
+    return _Change(name, at_ns, ENFORCED, f"{counts[1]} calls refused")
+
+
+def _removal(history: History, applied: Event) -> int:
+    """Return when the removal was asked for; a change that nobody removed holds until the end of the record."""
+    removals = (
+        event.at_ns
+        for event in history.of_kind("change")
+        if event.text("step") == "remove" and event.subject == applied.subject and event.at_ns > applied.at_ns
+    )
+    return min(removals, default=max((event.at_ns for event in history.events), default=applied.at_ns))
+
+
+def _measured(truth: Truth, reason: str, changes: tuple[_Change, ...], harms: frozenset[str]) -> Measurement:
+    counts: dict[str, Number] = dict(sorted(Counter(change.fate for change in changes).items()))
+    shown = tuple(change for change in changes if change.fate in harms)
+    examples = tuple(example for change in shown for example in change.shown())
+    unknown = "".join(f"; {change.name}: {change.message}" for change in changes if change.fate in {UNKNOWN, FAILED})
+    reason = f"{reason}{unknown}" if truth is Truth.UNKNOWN else reason
+    return Measurement(
+        truth=truth,
+        reason=reason,
+        rows=(Row("policy changes", "", truth, counts, reason),),
+        examples=examples[:MAX_EXAMPLES],
+        at_ns=min((example.at_ns for example in examples), default=None),
+        is_proof=any(change.fate == IGNORED for change in shown),
+    )
+
+
+def _ignored(within_s: float, min_samples: int, history: History, window: Window) -> Measurement:
+    changes = _changes(history, window, within_s, min_samples)
+    fates = {change.fate for change in changes}
+    if IGNORED in fates:
+        truth = Truth.TRUE
+    elif UNKNOWN in fates or not fates & {REFUSED, ENFORCED}:
+        truth = Truth.UNKNOWN
+    else:
+        truth = Truth.FALSE
+    return _measured(truth, _tally(changes, IGNORED), changes, frozenset({IGNORED}))
+
+
+def _enforced(within_s: float, min_samples: int, history: History, window: Window) -> Measurement:
+    changes = _changes(history, window, within_s, min_samples)
+    fates = {change.fate for change in changes}
+    if fates & {REFUSED, IGNORED}:
+        truth = Truth.FALSE
+    elif UNKNOWN in fates or ENFORCED not in fates:
+        truth = Truth.UNKNOWN
+    else:
+        truth = Truth.TRUE
+    return _measured(truth, _tally(changes, ENFORCED), changes, frozenset({REFUSED, IGNORED}))
+
+
+def _answers(history: History, window: Window) -> tuple[_Change, ...]:
+    """Return what the API said, without asking whether it was enforced."""
+    fates = {"refused": REFUSED, "accepted": ACCEPTED}
+    return tuple(
+        _Change(event.subject, event.at_ns, fates.get(event.text("outcome"), FAILED), event.text("message"))
+        for event in _applied(history, window)
+    )
+
+
+def _refused(history: History, window: Window) -> Measurement:
+    changes = _answers(history, window)
+    fates = {change.fate for change in changes}
+    if REFUSED in fates:
+        truth = Truth.TRUE
+    elif ACCEPTED in fates:
+        truth = Truth.FALSE
+    else:
+        truth = Truth.UNKNOWN
+    return _measured(truth, _tally(changes, REFUSED), changes, frozenset({REFUSED}))
+
+
+def _tried(history: History, window: Window) -> Measurement:
+    changes = _answers(history, window)
+    answered = any(change.fate != FAILED for change in changes)
+    truth = Truth.TRUE if answered else Truth.FALSE
+    return _measured(truth, _tally(changes, FAILED), changes, frozenset())
+
+
+def _tally(changes: tuple[_Change, ...], fate: str) -> str:
+    return f"{sum(change.fate == fate for change in changes)} of {len(changes)} policy changes: {fate}"

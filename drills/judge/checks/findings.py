@@ -1,0 +1,114 @@
+"""What every check that counts calls has in common: rows of lanes, examples and resolving power."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.lanes import Lane
+from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Resolution, Row, Truth
+from drills.judge.records import NS_PER_MS, Window
+
+MAX_REASONS = 3
+
+ONE_SIDED_95 = 1.645
+TWO_SIDED_95 = 1.96
+
+
+@dataclass(frozen=True)
+class Ruled:
+    """A lane with what it says alone."""
+
+    lane: Lane
+    truth: Truth
+    reason: str = ""
+
+
+def need_edges(edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
+    """Return the edges, or raise ValueError when there are none: a check of nothing is always true."""
+    if not edges:
+        raise ValueError("the check needs at least one edge: give (source, target) pairs")
+    return edges
+
+
+def all_true(truths: Sequence[Truth]) -> Truth:
+    """Return TRUE only when all are TRUE; one FALSE decides, else one UNKNOWN."""
+    return next((truth for truth in (Truth.FALSE, Truth.UNKNOWN) if truth in truths), Truth.TRUE)
+
+
+def any_true(truths: Sequence[Truth]) -> Truth:
+    """Return FALSE only when all are FALSE; one TRUE decides, else one UNKNOWN."""
+    return next((truth for truth in (Truth.TRUE, Truth.UNKNOWN) if truth in truths), Truth.FALSE)
+
+
+def lane_rows(ruled: Sequence[Ruled], window: Window) -> tuple[Row, ...]:
+    """Return one row per lane."""
+    return tuple(
+        Row(f"{r.lane.source}->{r.lane.target}", r.lane.connection, r.truth, r.lane.numbers(window), r.reason)
+        for r in ruled
+    )
+
+
+def deciding_reason(rows: Sequence[Row], truth: Truth) -> str:
+    """Return the reasons of the rows that decided, a few of them."""
+    decided = [f"{row.subject} {row.connection}: {row.reason}" for row in rows if row.truth is truth and row.reason]
+    more = f" (and {len(decided) - MAX_REASONS} more)" if len(decided) > MAX_REASONS else ""
+    return "; ".join(decided[:MAX_REASONS]) + more
+
+
+def lanes_measured(
+    ruled: Sequence[Ruled], truth: Truth, window: Window, examples: tuple[Example, ...], *, is_proof: bool = False
+) -> Measurement:
+    """Return the measurement of a check that was ruled lane by lane."""
+    rows = lane_rows(ruled, window)
+    harmed = (r.lane.first_bad_ns for r in ruled if r.truth is Truth.FALSE and r.lane.first_bad_ns is not None)
+    return Measurement(
+        truth=truth,
+        reason=deciding_reason(rows, truth),
+        rows=rows,
+        examples=examples,
+        resolution=resolution([r.lane for r in ruled], window),
+        at_ns=min(harmed, default=None),
+        is_proof=is_proof,
+    )
+
+
+def examples_of(calls: pl.LazyFrame) -> tuple[Example, ...]:
+    """Return the first few of these calls as examples."""
+    first = calls.select(
+        "id",
+        at_ns=pl.coalesce("scheduled_ns", "served_ns"),
+        outcome=pl.col("outcome").fill_null("seen by the server only"),
+        error=pl.col("error").fill_null(""),
+    ).bottom_k(MAX_EXAMPLES, by=["at_ns", "id"])
+    return msgspec.convert(first.collect().sort("at_ns", "id").to_dicts(), tuple[Example, ...])
+
+
+def resolution(lanes: Sequence[Lane], window: Window) -> Resolution:
+    """Return what the weakest of the lanes could have seen."""
+    gap_ms = round(max(lane.gap.length_ns for lane in lanes) / NS_PER_MS, 3)
+    calls = min(lane.made for lane in lanes)
+    return Resolution(
+        calls=calls,
+        calls_per_s=round(calls / window.length_s, 3),
+        largest_gap_ms=gap_ms,
+        shortest_outage_ms=gap_ms,
+        error_rate_upper_95=round(max(error_rate_upper_95(lane.made - lane.ok, lane.made) for lane in lanes), 6),
+    )
+
+
+def error_rate_upper_95(failures: int, calls: int) -> float:
+    """Return the 95 % upper bound on an error rate: 3/n without a failure, else Wilson's one-sided bound."""
+    if failures <= 0:
+        return min(1.0, 3 / calls) if calls else 1.0
+    return wilson(failures, calls, ONE_SIDED_95)[1]
+
+
+def wilson(hits: int, calls: int, z: float = TWO_SIDED_95) -> tuple[float, float]:
+    """Return Wilson's score interval of a share; calls must be positive."""
+    share, weight = hits / calls, z * z / calls
+    middle = share + weight / 2
+    spread = z * math.sqrt(share * (1 - share) / calls + weight / (4 * calls))
+    return max(0.0, (middle - spread) / (1 + weight)), min(1.0, (middle + spread) / (1 + weight))

@@ -1,0 +1,153 @@
+"""Is the refused refused, and did every served peer show who it is."""
+
+import re
+from functools import partial
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.findings import (
+    Ruled,
+    all_true,
+    any_true,
+    deciding_reason,
+    examples_of,
+    lanes_measured,
+    need_edges,
+)
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.history import History
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.records import NS_PER_S, Window
+
+SERVED = SUCCEEDED | pl.col("served_ns").is_not_null()
+"""Either witness: the caller got a good answer, or a server says that it served the call."""
+
+ANSWERS = frozenset({"connect-reset", "reset", "closed", "protocol"})
+"""Errors that only something on the far side of the caller can give; so does any "http-..." status."""
+
+
+def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
+    """No call of these edges succeeds and no server serves one: both witnesses agree.
+
+    A refusal counts only when something could have got through: in the window the target served another caller, and
+    the source either got an answer on this edge or had a success elsewhere.
+    """
+    need_edges(edges)
+    params = {"min_samples": min_samples, "max_gap_s": max_gap_s}
+    says = "every call is refused and none is served"
+    return Invariant("denied", says, partial(_denied, edges, min_samples, max_gap_s), params, edges)
+
+
+def unauthenticated(*edges: Edge, min_samples: int = 20) -> Occurrence:
+    """A server served a call whose peer did not show the identity of the call's source, or showed none."""
+    need_edges(edges)
+    says = "a call is served whose peer did not prove to be its source"
+    params = {"min_samples": min_samples}
+    return Occurrence("unauthenticated", says, partial(_unauthenticated, edges, min_samples), params, edges)
+
+
+def _denied(
+    edges: tuple[Edge, ...], min_samples: int, max_gap_s: float, history: History, window: Window
+) -> Measurement:
+    calls = history.calls_in(window)
+    on_lane = calls.filter(on_edges(edges))
+    unclaimed, live_targets, live_sources = (
+        set(frame.rows())
+        for frame in pl.collect_all(
+            [
+                on_lane.filter(pl.col("scheduled_ns").is_null(), SERVED).select("source", "target").unique(),
+                calls.filter(~on_edges(edges), pl.col("served_ns").is_not_null()).select("target").unique(),
+                calls.filter(SUCCEEDED).select("source").unique(),
+            ]
+        )
+    )
+
+    def rule(lane: Lane) -> Ruled:
+        spoke = sum(count for error, count in lane.errors if error in ANSWERS or error.startswith("http-"))
+        gap_s = lane.gap.length_ns / NS_PER_S
+        if lane.ok or lane.served or lane.edge in unclaimed:
+            return Ruled(lane, Truth.FALSE, f"{lane.ok} calls succeeded, servers served {lane.served} of this lane")
+        if lane.made < min_samples:
+            return Ruled(lane, Truth.UNKNOWN, f"{lane.made} calls, needs {min_samples}")
+        if gap_s > max_gap_s:
+            return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
+        if (lane.target,) not in live_targets:
+            return Ruled(lane, Truth.UNKNOWN, f"{lane.target} served nobody else: it may have been down, not guarded")
+        if not spoke and (lane.source,) not in live_sources:
+            return Ruled(lane, Truth.UNKNOWN, f"{lane.source} got no answer from anywhere: it may have been cut off")
+        return Ruled(lane, Truth.TRUE)
+
+    ruled = tuple(rule(lane) for lane in lanes(history, window, edges))
+    truth = all_true([r.truth for r in ruled])
+    examples = examples_of(on_lane.filter(SERVED))
+    measured = lanes_measured(ruled, truth, window, examples, is_proof=truth is Truth.FALSE)
+    at_ns = examples[0].at_ns if examples else None
+    return msgspec.structs.replace(measured, at_ns=at_ns)
+
+
+class _Served(msgspec.Struct, frozen=True):
+    source: str
+    target: str
+    connection: str
+    served: int
+    nameless: int
+    wrong: int
+
+
+def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
+    identities = history.facts.identities
+    served = history.calls_in(window).filter(on_edges(edges), pl.col("served_ns").is_not_null())
+    key = ("source", "target", "connection")
+    nameless = pl.col("peer").fill_null("") == ""
+    wrong = ~nameless & ~_shows_source(identities)
+    counted = (
+        served.with_columns(pl.col("connection").fill_null("unknown"))
+        .group_by(key)
+        .agg(served=pl.len(), nameless=nameless.sum(), wrong=wrong.sum())
+        .sort(key)
+    )
+    groups = msgspec.convert(counted.collect().to_dicts(), list[_Served])
+    groups += [_Served(*edge, "none", 0, 0, 0) for edge in edges if edge not in {(g.source, g.target) for g in groups}]
+    rows = tuple(_identity_row(group, identities, min_samples) for group in groups)
+    truth = any_true([row.truth for row in rows])
+    known = pl.col("source").is_in(list(identities))
+    examples = examples_of(served.filter(known, nameless | wrong))
+    return Measurement(
+        truth=truth,
+        reason=deciding_reason(rows, truth),
+        rows=rows,
+        examples=examples,
+        at_ns=examples[0].at_ns if examples else None,
+        is_proof=truth is Truth.TRUE,
+    )
+
+
+def _shows_source(identities: dict[str, str]) -> pl.Expr:
+    """Whether the peer header names the identity of the row's source, whole, and not as the server's own (By=)."""
+    shown = pl.col("peer").fill_null("").str.replace_all(r"(^|[;,])\s*By=[^;,]*", "$1")
+    matches = pl.lit(value=False)
+    for service, identity in sorted(identities.items()):
+        if identity:
+            whole = rf"(?:^|[=,;\s\"]|://){re.escape(identity)}(?:$|[,;\s\"])"
+            matches = matches | ((pl.col("source") == service) & shown.str.contains(whole))
+    return matches
+
+
+def _identity_row(group: _Served, identities: dict[str, str], min_samples: int) -> Row:
+    numbers: dict[str, Number] = {"served": group.served, "without_identity": group.nameless, "wrong_identity": group.wrong}
+    truth, reason = _rule_identity(group, identities, min_samples)
+    return Row(f"{group.source}->{group.target}", group.connection, truth, numbers, reason)
+
+
+def _rule_identity(group: _Served, identities: dict[str, str], min_samples: int) -> tuple[Truth, str]:
+    if group.source not in identities:
+        return Truth.UNKNOWN, f"nobody said which identity {group.source} has to show"
+    if group.nameless or group.wrong:
+        return (
+            Truth.TRUE,
+            f"of {group.served} served calls {group.nameless} showed no identity, {group.wrong} a wrong one",
+        )
+    if group.served < min_samples:
+        return Truth.UNKNOWN, f"{group.served} calls were served, needs {min_samples}"
+    return Truth.FALSE, ""

@@ -1,0 +1,129 @@
+"""Did the mesh or Kubernetes itself say so: metrics, conditions and refusals on which on-call could be alerted."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from drills.judge.history import History
+from drills.judge.measure import Example, Measurement, Occurrence, Row, Truth
+from drills.judge.records import NS_PER_S, Event, SignalFact, Window
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Whether a signal appeared, when first, and if not why not."""
+
+    name: str
+    truth: Truth
+    reason: str
+    at_ns: int | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One look at one source of a signal; fired is None when the source could not be read."""
+
+    source: str
+    at_ns: int
+    fired: bool | None
+
+
+def signal_seen(name: str, within_s: float | None = None) -> Occurrence:
+    """The named signal appears in the window, at most within_s after its start."""
+    bound = "" if within_s is None else f" within {within_s:g} s"
+    says = f"signal {name} appears{bound}"
+    return Occurrence("signal_seen", says, partial(_signal_seen, name, within_s), {"name": name, "within_s": within_s})
+
+
+def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Sighting:
+    """Return the first appearance of a signal from start_ns to deadline_ns, both included.
+
+    A source that fired already in the baseline tells nothing of a fault and does not count. When no source that counts
+    could be read, or fewer looks succeeded than failed, the answer is UNKNOWN: the signal source was itself down.
+    """
+    signal = history.facts.signals.get(name)
+    if signal is None:
+        return Sighting(name, Truth.FALSE, f"the mesh has no signal {name}")
+    samples = tuple(_READERS[signal.kind](signal, history.events))
+    quiet = _quiet_sources(signal, samples, history.windows().get("baseline"), start_ns)
+    looks = tuple(s for s in samples if start_ns <= s.at_ns <= deadline_ns and s.source in quiet)
+    first = min((s for s in looks if s.fired), key=lambda s: (s.at_ns, s.source), default=None)
+    if first is not None:
+        return Sighting(name, Truth.TRUE, f"signal {name} appeared on {first.source}", first.at_ns, first.source)
+    blind = sum(look.fired is None for look in looks)
+    if not looks or 2 * blind > len(looks):
+        return Sighting(name, Truth.UNKNOWN, _blindness(name, samples, quiet, blind))
+    return Sighting(name, Truth.FALSE, f"signal {name} did not appear in {len(looks)} looks")
+
+
+def _blindness(name: str, samples: tuple[_Sample, ...], quiet: frozenset[str], blind: int) -> str:
+    if samples and not quiet:
+        return f"signal {name} was firing, or nobody looked, before the fault: it cannot tell"
+    return f"signal {name} could not be read ({blind} looks failed): its source was itself down"
+
+
+def _quiet_sources(
+    signal: SignalFact, samples: tuple[_Sample, ...], baseline: Window | None, start_ns: int
+) -> frozenset[str]:
+    before = tuple(s for s in samples if baseline and baseline.holds(s.at_ns) and s.at_ns < start_ns)
+    noisy = {s.source for s in before if s.fired}
+    silent = {s.source for s in (samples if signal.kind == "admission" else before) if s.fired is not None}
+    return frozenset(silent - noisy)
+
+
+def _scrapes(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[Event]:
+    return (event for event in events if event.kind == "scrape" and event.text("metric") == signal.subject)
+
+
+def _increases(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """Compare each value with the one before; a counter that an answering pod does not show yet stands at 0."""
+    known: dict[str, float] = {}
+    for event in _scrapes(signal, events):
+        pod, value = event.text("pod"), event.number("value")
+        if value is None and not event.text("error"):
+            value = 0.0
+        before = known.get(pod)
+        fired = None if value is None or before is None else value - before > signal.threshold
+        yield _Sample(pod, event.at_ns, fired)
+        if value is not None:
+            known[pod] = value
+
+
+def _below(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    for event in _scrapes(signal, events):
+        value = event.number("value")
+        yield _Sample(event.text("pod"), event.at_ns, None if value is None else value < signal.threshold)
+
+
+def _condition(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    for event in events:
+        if event.kind == "condition" and event.subject == signal.subject:
+            ready, desired = event.number("ready"), event.number("desired")
+            fired = None if ready is None or desired is None else ready < max(desired, 1)
+            yield _Sample(event.subject, event.at_ns, fired)
+
+
+def _admission(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    for event in events:
+        if event.kind in {"newpod", "change"}:
+            outcome = event.text("outcome")
+            fired = outcome == "refused" and signal.subject in event.text("message")
+            yield _Sample("the API server", event.at_ns, None if outcome == "failed" else fired)
+
+
+_READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
+    "metric-increases": _increases,
+    "metric-below": _below,
+    "condition": _condition,
+    "admission": _admission,
+}
+
+
+def _signal_seen(name: str, within_s: float | None, history: History, window: Window) -> Measurement:
+    deadline_ns = window.end_ns - 1 if within_s is None else window.start_ns + round(within_s * NS_PER_S)
+    found = sighting(history, name, window.start_ns, deadline_ns)
+    after_s = None if found.at_ns is None else round((found.at_ns - window.start_ns) / NS_PER_S, 3)
+    row = Row(name, "", found.truth, {"time_to_signal_s": after_s, "source": found.source}, found.reason)
+    examples = () if found.at_ns is None else (Example(found.source, found.at_ns, "signal", name),)
+    return Measurement(found.truth, found.reason, (row,), examples, at_ns=found.at_ns)

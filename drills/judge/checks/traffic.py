@@ -1,0 +1,167 @@
+"""Does ordinary traffic flow: success, outages, the canary's share, and whether anything was tried at all."""
+
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.findings import (
+    TWO_SIDED_95,
+    Ruled,
+    all_true,
+    deciding_reason,
+    examples_of,
+    lanes_measured,
+    need_edges,
+    wilson,
+)
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.history import History
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.records import NS_PER_S, REUSED, Window
+
+
+def success_rate(*edges: Edge, at_least: float, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
+    """At least this share of calls succeeds per edge and kind of connection, none waits max_gap_s for the next.
+
+    A share alone would hide an outage in a long window. A call whose outcome cannot be known did not succeed.
+    A reused lane needs min_samples successes that really travelled on a reused connection.
+    """
+    need_edges(edges)
+    if not 0 < at_least <= 1:
+        raise ValueError(f"at_least is {at_least}, expected a share above 0 and at most 1")
+
+    def rule(lane: Lane) -> Ruled:
+        if lane.calls >= min_samples and lane.ok / lane.calls < at_least:
+            return Ruled(lane, Truth.FALSE, f"{lane.ok} of {lane.calls} calls succeeded, needs {at_least:.4g}")
+        return _rule_outage(lane, max_gap_s, min_samples)
+
+    params = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
+    says = f"at least {at_least:.4g} of the calls succeed and never {max_gap_s:g} s pass without a success"
+    return Invariant("success_rate", says, partial(_flow, edges, rule), params, edges)
+
+
+def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> Invariant:
+    """No caller waits longer than max_outage_s for its next success."""
+    need_edges(edges)
+
+    def rule(lane: Lane) -> Ruled:
+        return _rule_outage(lane, max_outage_s, min_samples)
+
+    params = {"max_outage_s": max_outage_s, "min_samples": min_samples}
+    says = f"never {max_outage_s:g} s pass without a success"
+    return Invariant("availability", says, partial(_flow, edges, rule), params, edges)
+
+
+def split_ratio(
+    *edges: Edge, version: str, weight: float, tolerance: float = 0.05, min_samples: int = 100
+) -> Invariant:
+    """The version serves the weight's share of the successful calls, give or take the tolerance, at 95 % confidence.
+
+    True when Wilson's interval lies inside the tolerance, false when it lies outside, else not decided by the samples.
+    """
+    need_edges(edges)
+    params: dict[str, Number] = {"version": version, "weight": weight, "tolerance": tolerance, "min_samples": min_samples}
+    says = f"version {version} serves {weight:.4g} ± {tolerance:.4g} of the calls"
+    judge_share = partial(_rule_share, weight=weight, tolerance=tolerance, min_samples=min_samples)
+    return Invariant("split_ratio", says, partial(_split, edges, version, judge_share), params, edges)
+
+
+def attempted(*edges: Edge, connection: str | None = None, min_samples: int = 20) -> Occurrence:
+    """Calls were made on each edge; with a connection, calls that really travelled on a "new" or "reused" one."""
+    need_edges(edges)
+    params = {"connection": connection, "min_samples": min_samples}
+    says = f"{min_samples} calls are made on {connection or 'any'} connections"
+    return Occurrence("attempted", says, partial(_attempted, edges, connection, min_samples), params, edges)
+
+
+def _rule_outage(lane: Lane, max_outage_s: float, min_samples: int) -> Ruled:
+    outage_s, gap_s = lane.outage.length_ns / NS_PER_S, lane.gap.length_ns / NS_PER_S
+    if lane.calls < min_samples:
+        return Ruled(lane, Truth.UNKNOWN, f"{lane.calls} calls, needs {min_samples}")
+    if gap_s > max_outage_s:
+        return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_outage_s:g} s may pass")
+    if outage_s > max_outage_s:
+        return Ruled(lane, Truth.FALSE, f"{outage_s:.3f} s without a success, at most {max_outage_s:g} s may pass")
+    if lane.ok_as_named < min_samples:
+        reason = f"{lane.ok_as_named} successes travelled on a {lane.connection} connection, needs {min_samples}"
+        return Ruled(lane, Truth.UNKNOWN, reason)
+    return Ruled(lane, Truth.TRUE)
+
+
+def _flow(edges: tuple[Edge, ...], rule: Callable[[Lane], Ruled], history: History, window: Window) -> Measurement:
+    ruled = tuple(rule(lane) for lane in lanes(history, window, edges))
+    truth = all_true([r.truth for r in ruled])
+    bad = history.calls_in(window).filter(on_edges(edges), pl.col("scheduled_ns").is_not_null(), ~SUCCEEDED)
+    return lanes_measured(ruled, truth, window, examples_of(bad))
+
+
+class _Share(msgspec.Struct, frozen=True):
+    source: str
+    target: str
+    connection: str
+    calls: int
+    hits: int
+
+
+def _split(
+    edges: tuple[Edge, ...],
+    version: str,
+    rule: Callable[[int, int], tuple[Truth, str]],
+    history: History,
+    window: Window,
+) -> Measurement:
+    served_by = pl.coalesce("served_version", "server_version")
+    key = ("source", "target", "connection")
+    counted = (
+        history.calls_in(window)
+        .filter(on_edges(edges), SUCCEEDED, served_by.is_not_null())
+        .group_by(key)
+        .agg(calls=pl.len(), hits=(served_by == version).sum())
+        .sort(key)
+    )
+    shares = msgspec.convert(counted.collect().to_dicts(), list[_Share])
+    shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
+    rows = tuple(_share_row(share, rule) for share in shares)
+    truth = all_true([row.truth for row in rows])
+    return Measurement(truth, deciding_reason(rows, truth), rows)
+
+
+def _share_row(share: _Share, rule: Callable[[int, int], tuple[Truth, str]]) -> Row:
+    truth, reason = rule(share.hits, share.calls)
+    low, high = wilson(share.hits, share.calls, TWO_SIDED_95) if share.calls else (0.0, 1.0)
+    numbers: dict[str, Number] = {"calls": share.calls, "hits": share.hits, "low_95": round(low, 6), "high_95": round(high, 6)}
+    return Row(f"{share.source}->{share.target}", share.connection, truth, numbers, reason)
+
+
+def _rule_share(hits: int, calls: int, *, weight: float, tolerance: float, min_samples: int) -> tuple[Truth, str]:
+    if calls < min_samples:
+        return Truth.UNKNOWN, f"{calls} calls, needs {min_samples}"
+    low, high = wilson(hits, calls, TWO_SIDED_95)
+    found = f"{hits} of {calls} calls, 95 % interval {low:.4f} to {high:.4f}"
+    if weight - tolerance <= low and high <= weight + tolerance:
+        return Truth.TRUE, found
+    if high < weight - tolerance or low > weight + tolerance:
+        return Truth.FALSE, f"{found} lies outside {weight:.4g} ± {tolerance:.4g}"
+    return Truth.UNKNOWN, f"{found} does not decide {weight:.4g} ± {tolerance:.4g}: more calls are needed"
+
+
+def _attempted(
+    edges: tuple[Edge, ...], connection: str | None, min_samples: int, history: History, window: Window
+) -> Measurement:
+    found = [lane for lane in lanes(history, window, edges) if connection in (None, lane.connection)]
+    found_edges = {lane.edge for lane in found}
+    ruled = tuple(_rule_attempt(lane, connection, min_samples) for lane in found)
+    truths = [r.truth for r in ruled] + [Truth.FALSE for edge in edges if edge not in found_edges]
+    truth = all_true(truths)
+    if not ruled:
+        return Measurement(truth, f"no caller makes {connection} calls on these edges")
+    return lanes_measured(ruled, truth, window, ())
+
+
+def _rule_attempt(lane: Lane, connection: str | None, min_samples: int) -> Ruled:
+    made = lane.made - lane.reconnected if connection == REUSED else lane.made
+    if made < min_samples:
+        return Ruled(lane, Truth.FALSE, f"{made} calls were made, needs {min_samples}")
+    return Ruled(lane, Truth.TRUE)

@@ -1,0 +1,156 @@
+"""Was a call readable on the wire: every call carries a canary, and an observer on each node looks for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from drills.judge.checks.findings import any_true, deciding_reason, need_edges, resolution
+from drills.judge.checks.lanes import lanes
+from drills.judge.history import History
+from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.records import Event, Window
+
+CUT = "?"
+"""What an observer writes for a name that the end of a segment cut off."""
+
+
+def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
+    """The canary of a call on one of the edges was readable on the wire.
+
+    That nothing was readable is known only when every node watched without loss, the observers saw the plaintext of a
+    service outside the mesh in the same run, and calls of the edge succeeded: there was something to see.
+    """
+    need_edges(edges)
+    params = {"min_samples": min_samples}
+    return Occurrence(
+        "plaintext", "a call is readable on the wire", partial(_plaintext, edges, min_samples), params, edges
+    )
+
+
+@dataclass(frozen=True)
+class _Hits:
+    """What was readable of one edge: records that lie in the window, and packets that may or may not belong to it."""
+
+    sure: tuple[Example, ...]
+    possible: int
+
+
+def _plaintext(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
+    found = lanes(history, window, edges)
+    blind = next(_blindness(history, window), "")
+    hits = [_hits(history, window, edge) for edge in edges]
+    rows = tuple(
+        _row(edge, seen, sum(lane.ok for lane in found if lane.edge == edge), min_samples, blind)
+        for edge, seen in zip(edges, hits, strict=True)
+    )
+    truth = any_true([row.truth for row in rows])
+    examples = sorted((example for seen in hits for example in seen.sure), key=lambda e: (e.at_ns, e.id))
+    return Measurement(
+        truth=truth,
+        reason=deciding_reason(rows, truth),
+        rows=rows,
+        examples=tuple(examples[:MAX_EXAMPLES]),
+        resolution=resolution(found, window),
+        at_ns=examples[0].at_ns if examples else None,
+        is_proof=bool(examples),
+    )
+
+
+def _row(edge: Edge, hits: _Hits, ok: int, min_samples: int, blind: str) -> Row:
+    numbers: dict[str, Number] = {"ok": ok, "readable": len(hits.sure), "possibly_readable": hits.possible}
+    if hits.sure:
+        truth, reason = Truth.TRUE, f"{len(hits.sure)} records of calls readable on the wire"
+    elif hits.possible:
+        truth, reason = Truth.UNKNOWN, f"{hits.possible} readable packets that may be of this edge and window"
+    elif blind:
+        truth, reason = Truth.UNKNOWN, blind
+    elif ok < min_samples:
+        truth, reason = Truth.UNKNOWN, f"{ok} calls succeeded, needs {min_samples}: there was nothing to see"
+    else:
+        truth, reason = Truth.FALSE, ""
+    return Row(f"{edge[0]}->{edge[1]}", "", truth, numbers, reason)
+
+
+def _hits(history: History, window: Window, edge: Edge) -> _Hits:
+    records = [
+        e for e in _on_the_wire(history) if _may_be(e.text("source"), edge[0]) and _may_be(e.text("target"), edge[1])
+    ]
+    sure: list[Example] = []
+    possible = 0
+    for event in records:
+        is_exact = (event.text("source"), event.text("target")) == edge
+        instants = _instants(event)
+        inside = next((at_ns for at_ns in instants if window.holds(at_ns)), None)
+        if inside is not None and is_exact:
+            sure.append(_example(event, inside))
+        elif inside is not None or _may_lie_in(window, event, instants):
+            possible += 1
+    return _Hits(tuple(sure), possible)
+
+
+def _on_the_wire(history: History) -> Iterator[Event]:
+    """Yield hits and pairs on interfaces that count as the wire."""
+    counted = history.facts.wire_interfaces
+    for event in history.of_kind("wire.hit", "wire.pair"):
+        if not counted or event.text("interface") in counted:
+            yield event
+
+
+def _may_be(seen: str, name: str) -> bool:
+    return seen in {name, CUT}
+
+
+def _instants(event: Event) -> tuple[int, ...]:
+    """Return the instants at which the record says that a packet was readable; a pair knows its first and last."""
+    if event.kind == "wire.hit":
+        return (event.at_ns,)
+    return tuple(int(at_ns) for at_ns in (event.number("first_ns"), event.number("last_ns")) if at_ns is not None)
+
+
+def _may_lie_in(window: Window, event: Event, instants: tuple[int, ...]) -> bool:
+    """Whether a pair's packets may lie inside although neither its first nor its last does."""
+    if event.kind == "wire.hit":
+        return False
+    return not instants or min(instants) < window.start_ns <= window.end_ns <= max(instants)
+
+
+def _example(event: Event, at_ns: int) -> Example:
+    call = event.text("id") or f"{event.text('source')}->{event.text('target')}"
+    where = f"node {event.text('node')} interface {event.text('interface')}"
+    return Example(call, at_ns, "readable on the wire", where)
+
+
+def _blindness(history: History, window: Window) -> Iterator[str]:
+    """Yield every reason why nobody would have seen a readable call."""
+    if not history.facts.wire_nodes:
+        yield "no node was to watch the wire"
+    for node in history.facts.wire_nodes:
+        yield from _blindness_of_node(history, window, node)
+    shown = [
+        at_ns
+        for event in _on_the_wire(history)
+        if event.text("source") in history.facts.unmeshed
+        for at_ns in _instants(event)
+    ]
+    if max(shown, default=0) < window.start_ns:
+        unmeshed = ", ".join(history.facts.unmeshed)
+        yield f"the observers did not prove that they see: no plaintext of {unmeshed} from the window's start on"
+
+
+def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[str]:
+    ready, ends, gaps = (
+        [event for event in history.of_kind(kind) if event.text("node") == node]
+        for kind in ("wire.ready", "wire.end", "wire.gap")
+    )
+    if not any(event.at_ns <= window.start_ns for event in ready):
+        yield f"the observer of node {node} was not ready when the window began"
+    if not any(event.at_ns >= window.end_ns for event in ends):
+        yield f"the observer of node {node} did not report its end after the window"
+    for event in ends:
+        if event.number("dropped") != 0:
+            yield f"the observer of node {node} lost {event.number('dropped')} packets"
+        if not event.number("packets"):
+            yield f"the observer of node {node} saw no packet at all"
+    for event in gaps:
+        if event.at_ns < window.end_ns:
+            yield f"the observer of node {node} was blind: {event.text('reason')}"

@@ -1,0 +1,253 @@
+"""Claims: a check with a quantifier, a window, what may excuse it and its source; and the judge that answers them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from drills.judge.checks.signals import Sighting, sighting
+from drills.judge.history import History
+from drills.judge.measure import Check, Invariant, Measurement, Occurrence, Truth
+from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
+from drills.judge.records import NS_PER_S, Defect, Source, Window
+from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, worst
+
+
+class SourceLike(Protocol):
+    """Anything that says where a claim comes from."""
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+
+    @property
+    def version(self) -> str:
+        """Which state of it was read."""
+
+    @property
+    def kind(self) -> str:
+        """Whether it is documented, source, an issue or inferred."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence about a window that a history can refute.
+
+    observable_by: signals that excuse a failure when one appears at most within_s after the later of the window's
+    start and the first harm. must_hold: nothing excuses. fails_on_control: the control must violate this claim.
+    """
+
+    quantifier: Quantifier
+    check: Check
+    during: str
+    within_s: float = 0.0
+    hold_s: float = 0.0
+    observable_by: tuple[str, ...] = ()
+    must_hold: bool = False
+    fails_on_control: bool = False
+    source: SourceLike | None = None
+
+    def sentence(self) -> str:
+        """Return the claim in words, without its edges."""
+        bound = f" within {self.within_s:g} s" if self.quantifier is Quantifier.EVENTUALLY else ""
+        return f"{self.quantifier} during {self.during}{bound}: {self.check.says}"
+
+
+def always(
+    check: Invariant,
+    during: str = "fault",
+    *,
+    observable_by: str | Sequence[str] | None = None,
+    within_s: float = 0.0,
+    must_hold: bool = False,
+    fails_on_control: bool | None = None,
+    source: SourceLike | None = None,
+) -> Claim:
+    """Claim that the check is true over the whole window."""
+    _require(check, Invariant, "always")
+    excuse = _names(observable_by, must_hold=must_hold)
+    fails = must_hold if fails_on_control is None else fails_on_control
+    return Claim(Quantifier.ALWAYS, check, during, within_s, 0.0, excuse, must_hold, fails, source)
+
+
+def never(
+    check: Occurrence,
+    during: str = "fault",
+    *,
+    observable_by: str | Sequence[str] | None = None,
+    within_s: float = 0.0,
+    must_hold: bool = False,
+    fails_on_control: bool | None = None,
+    source: SourceLike | None = None,
+) -> Claim:
+    """Claim that it did not happen once in the window, and that it would have been seen."""
+    _require(check, Occurrence, "never")
+    excuse = _names(observable_by, must_hold=must_hold)
+    fails = must_hold if fails_on_control is None else fails_on_control
+    return Claim(Quantifier.NEVER, check, during, within_s, 0.0, excuse, must_hold, fails, source)
+
+
+def eventually(
+    check: Invariant,
+    within_s: float,
+    during: str = "recovery",
+    *,
+    hold_s: float = 1.0,
+    must_hold: bool = False,
+    fails_on_control: bool | None = None,
+    source: SourceLike | None = None,
+) -> Claim:
+    """Claim that the check is true from some instant within within_s of the window's start until its end.
+
+    hold_s: it must be seen true for at least this long.
+    """
+    _require(check, Invariant, "eventually")
+    fails = must_hold if fails_on_control is None else fails_on_control
+    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, (), must_hold, fails, source)
+
+
+def sometimes(
+    check: Occurrence,
+    during: str = "fault",
+    *,
+    must_hold: bool = False,
+    fails_on_control: bool | None = None,
+    source: SourceLike | None = None,
+) -> Claim:
+    """Claim that it happened at least once in the window."""
+    _require(check, Occurrence, "sometimes")
+    fails = must_hold if fails_on_control is None else fails_on_control
+    return Claim(Quantifier.SOMETIMES, check, during, must_hold=must_hold, fails_on_control=fails, source=source)
+
+
+def reached(check: Occurrence, during: str = "fault", *, source: SourceLike | None = None) -> Claim:
+    """Claim that the situation under test occurred; when it did not, the drill proved nothing: INCONCLUSIVE."""
+    _require(check, Occurrence, "reached")
+    return Claim(Quantifier.REACHED, check, during, source=source)
+
+
+def judge(history: History, claims: Sequence[Claim]) -> Verdict:
+    """Answer every claim from the history alone. The same history and claims give the same verdict, byte for byte."""
+    facts, defects = history.facts, history.completeness()
+    findings = tuple(_find(history, claim, defects) for claim in claims)
+    return Verdict(
+        drill=facts.drill,
+        mesh=facts.mesh,
+        run_id=facts.run_id,
+        is_control=facts.is_control,
+        verdict=worst(finding.verdict for finding in findings),
+        passed=judge_passed(findings, defects, is_control=facts.is_control),
+        findings=findings,
+        defects=defects,
+    )
+
+
+def _require(check: Check, kind: type[Check], quantifier: str) -> None:
+    if not isinstance(check, kind):
+        raise TypeError(f"{quantifier} takes an {kind.__name__}, {check.name} is an {type(check).__name__}")
+
+
+def _names(observable_by: str | Sequence[str] | None, *, must_hold: bool) -> tuple[str, ...]:
+    if observable_by and must_hold:
+        raise ValueError("a claim that must hold is never excused by a signal: give observable_by or must_hold")
+    return (observable_by,) if isinstance(observable_by, str) else tuple(observable_by or ())
+
+
+@dataclass(frozen=True)
+class _Decision:
+    answer: Answer
+    reason: str
+    signal: Sighting | None = None
+
+
+def _find(history: History, claim: Claim, defects: tuple[Defect, ...]) -> Finding:
+    window = history.windows().get(claim.during)
+    if window is None:
+        ruling = _unknown(f"the record has no {claim.during} window")
+        return _finding(claim, None, ruling, _Decision(Answer.INCONCLUSIVE, ruling.reason))
+    try:
+        ruling = _rule(history, claim, window)
+        decision = _decide(history, claim, window, ruling, defects)
+    except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - a check that raises is an answer
+        ruling = _unknown(f"check {claim.check.name} raised {type(error).__name__}: {error}")
+        decision = _Decision(Answer.INCONCLUSIVE, ruling.reason)
+    return _finding(claim, window, ruling, decision)
+
+
+def _unknown(reason: str) -> Ruling:
+    return Ruling(Truth.UNKNOWN, Measurement(Truth.UNKNOWN, reason), reason)
+
+
+def _rule(history: History, claim: Claim, window: Window) -> Ruling:
+    if claim.quantifier is Quantifier.EVENTUALLY:
+        return rule_eventually(claim.check, history, window, claim.within_s, claim.hold_s)
+    return rule(claim.quantifier, claim.check, history, window)
+
+
+def _decide(history: History, claim: Claim, window: Window, ruling: Ruling, defects: tuple[Defect, ...]) -> _Decision:
+    if ruling.truth is Truth.UNKNOWN:
+        return _Decision(Answer.INCONCLUSIVE, ruling.reason)
+    if ruling.truth is Truth.TRUE:
+        return _unless_defective(_Decision(Answer.HELD, ruling.reason), defects)
+    excuses = tuple(defect for defect in defects if defect.excuses)
+    if excuses and not ruling.measurement.is_proof:
+        return _unless_defective(_Decision(Answer.VIOLATED, ruling.reason), excuses)
+    return _excuse(history, claim, window, ruling, excuses)
+
+
+def _unless_defective(decision: _Decision, defects: tuple[Defect, ...]) -> _Decision:
+    if not defects:
+        return decision
+    return _Decision(
+        Answer.INCONCLUSIVE, f"{decision.reason}; but {defects[0].message}".removeprefix("; "), decision.signal
+    )
+
+
+def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excuses: tuple[Defect, ...]) -> _Decision:
+    harm_ns = max(window.start_ns, ruling.measurement.at_ns or window.start_ns)
+    deadline_ns = harm_ns + round(claim.within_s * NS_PER_S)
+    sightings = tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.observable_by)
+    seen = min((s for s in sightings if s.at_ns is not None), key=lambda s: (s.at_ns, s.name), default=None)
+    if seen is not None:
+        return _unless_defective(_Decision(Answer.FAILED_OBSERVABLY, ruling.reason, seen), excuses)
+    blind = next((s for s in sightings if s.truth is Truth.UNKNOWN), None)
+    if blind is not None:
+        return _Decision(Answer.INCONCLUSIVE, f"{ruling.reason}; and {blind.reason}")
+    unseen = "".join(f"; {s.reason}" for s in sightings)
+    return _Decision(Answer.VIOLATED, f"{ruling.reason}{unseen}")
+
+
+def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:
+    measured, signal = ruling.measurement, decision.signal
+    signal_ns = signal.at_ns if signal else None
+    return Finding(
+        claim=claim.sentence(),
+        quantifier=claim.quantifier,
+        check=claim.check.name,
+        params=dict(claim.check.params),
+        edges=tuple(f"{source}->{target}" for source, target in claim.check.edges),
+        during=claim.during,
+        window=window,
+        verdict=decision.answer,
+        reason=decision.reason,
+        must_hold=claim.must_hold,
+        fails_on_control=claim.fails_on_control,
+        source=_copy(claim.source),
+        rows=measured.rows,
+        counter_examples=measured.examples,
+        resolving=measured.resolution,
+        signal=signal.name if signal else None,
+        time_to_signal_s=round((signal_ns - window.start_ns) / NS_PER_S, 3) if signal_ns and window else None,
+        recovery_s=None if ruling.recovery_s is None else round(ruling.recovery_s, 3),
+    )
+
+
+def _copy(source: SourceLike | None) -> Source | None:
+    if source is None:
+        return None
+    return Source(source.title, source.url, source.version, str(source.kind))

@@ -1,0 +1,172 @@
+"""Every reason not to believe that a recorded history is whole."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+import msgspec
+import polars as pl
+
+from drills.judge.receipts import find_drill_defects
+from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, Event, RunFacts, Window
+
+CLOCK_TOLERANCE_MS = 20
+"""All nodes share one clock and agree to well under this."""
+
+LAG_QUANTILE = 0.99
+
+CallerKey = tuple[str, str, str]
+
+
+class _TableFacts(msgspec.Struct, frozen=True):
+    duplicates: int
+    disorder: int
+    early_start: int
+    early_end: int
+    early_service: int
+
+
+class _CallerFacts(msgspec.Struct, frozen=True):
+    pod: str
+    target: str
+    connection: str
+    rows: int
+    numbers: int
+    first: int
+    last: int
+    backwards: int
+    lag_ns: float | None
+    bound: int
+
+
+def find_defects(
+    calls: pl.LazyFrame, events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]
+) -> tuple[Defect, ...]:
+    """Return the defects of a history in a stable order."""
+    table, callers, servers = pl.collect_all([_table_facts(calls), _caller_facts(calls), _server_facts(calls)])
+    seen = msgspec.convert(callers.to_dicts(), list[_CallerFacts])
+    return tuple(
+        chain(
+            find_drill_defects(events, facts, windows),
+            _missing_witnesses(facts),
+            _table_defects(msgspec.convert(table.row(0, named=True), _TableFacts)),
+            _caller_defects({(row.pod, row.target, row.connection): row for row in seen}, events, facts),
+            _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts),
+        )
+    )
+
+
+def _missing_witnesses(facts: RunFacts) -> Iterator[Defect]:
+    for what, witnesses in (("callers", facts.callers), ("servers", facts.servers)):
+        if not witnesses:
+            message = f"the facts of the run name no {what}: nobody can tell whether their records are whole"
+            yield Defect("no-witness", what, message)
+
+
+def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
+    tolerance_ns = CLOCK_TOLERANCE_MS * NS_PER_MS
+    scheduled, started = pl.col("scheduled_ns"), pl.col("started_ns")
+    return calls.select(
+        duplicates=pl.len() - pl.col("id").n_unique(),
+        disorder=(scheduled.drop_nulls().diff() < 0).sum(),
+        early_start=(started < scheduled - tolerance_ns).sum(),
+        early_end=(pl.col("ended_ns") < started - tolerance_ns).sum(),
+        early_service=(pl.col("served_ns") < started - tolerance_ns).sum(),
+    )
+
+
+def _caller_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
+    was_made = pl.col("error") != IN_FLIGHT_BOUND
+    lag_ns = (pl.col("started_ns") - pl.col("scheduled_ns")).filter(was_made)
+    return (
+        calls.filter(pl.col("scheduled_ns").is_not_null())
+        .group_by("pod", "target", "connection")
+        .agg(
+            rows=pl.len(),
+            numbers=pl.col("seq").n_unique(),
+            first=pl.col("seq").min(),
+            last=pl.col("seq").max(),
+            backwards=(pl.col("seq").sort_by("scheduled_ns").diff() < 0).sum(),
+            lag_ns=lag_ns.quantile(LAG_QUANTILE),
+            bound=(~was_made).sum(),
+        )
+        .sort("pod", "target", "connection")
+    )
+
+
+def _server_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
+    return calls.filter(pl.col("served_ns").is_not_null()).group_by("served_pod").agg(pl.len()).sort("served_pod")
+
+
+def _table_defects(table: _TableFacts) -> Iterator[Defect]:
+    if table.duplicates:
+        message = f"{table.duplicates} rows repeat a request id: the path sent a call twice, or the table was edited"
+        yield Defect("duplicate", "calls", message)
+    if table.disorder:
+        message = f"{table.disorder} rows stand after a later one: the table was reordered"
+        yield Defect("reordered", "calls", message)
+    for count, what in (
+        (table.early_start, "started before they were due"),
+        (table.early_end, "ended before they started"),
+        (table.early_service, "were served before they started"),
+    ):
+        if count:
+            yield Defect("clock", "calls", f"{count} calls {what}: a clock went backwards")
+
+
+def _caller_defects(
+    seen: dict[CallerKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts
+) -> Iterator[Defect]:
+    ends = {
+        (event.text("pod"), event.text("target"), event.text("connection")): event
+        for event in events
+        if event.kind == "caller.end"
+    }
+    expected = {(caller.pod, caller.target, caller.connection) for caller in facts.callers}
+    for key in sorted(expected | set(seen)):
+        name = f"{key[0]} -> {key[1]} ({key[2]})"
+        yield from _end_of_caller(name, ends.get(key), seen.get(key))
+        if key in seen:
+            yield from _health_of_caller(name, seen[key], facts.lag_bound_ms)
+
+
+def _end_of_caller(name: str, end: Event | None, seen: _CallerFacts | None) -> Iterator[Defect]:
+    rows = seen.rows if seen else 0
+    if end is None:
+        yield Defect("missing-end", name, f"{name} never reported its end: calls after its {rows} rows may be lost")
+        return
+    scheduled, written = end.number("scheduled"), end.number("written")
+    if not scheduled == written == rows:
+        message = f"{name} scheduled {scheduled} calls and wrote {written}, the table has {rows}: calls were lost"
+        yield Defect("hole", name, message)
+
+
+def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Iterator[Defect]:
+    if seen.first != 0 or seen.numbers != seen.last + 1 or seen.numbers != seen.rows:
+        message = f"{name} has {seen.rows} rows with {seen.numbers} sequence numbers from {seen.first} to {seen.last}"
+        yield Defect("hole", name, f"{message}: the sequence has a hole")
+    if seen.backwards:
+        message = (
+            f"{name} has {seen.backwards} sequence numbers that fall while its schedule rises: a clock went backwards"
+        )
+        yield Defect("clock", name, message)
+    lag_ms = (seen.lag_ns or 0.0) / NS_PER_MS
+    if lag_ms > lag_bound_ms:
+        message = (
+            f"{name} was starved: 99th percentile of its schedule lag {lag_ms:.1f} ms, bound {lag_bound_ms:.0f} ms"
+        )
+        yield Defect("starved", name, message)
+    if seen.bound:
+        message = f"{name} could not make {seen.bound} calls because too many were in flight"
+        yield Defect("saturated", name, message, excuses=False)
+
+
+def _server_defects(seen: dict[str, int], events: tuple[Event, ...], facts: RunFacts) -> Iterator[Defect]:
+    ends = {event.text("pod"): event for event in events if event.kind == "server.end"}
+    for pod in sorted(set(facts.servers) | set(seen)):
+        rows, end = seen.get(pod, 0), ends.get(pod)
+        if end is None:
+            message = f"server {pod} never reported its end: calls it served after its {rows} rows may be lost"
+            yield Defect("missing-server-end", pod, message)
+        elif end.number("served") != rows:
+            message = f"server {pod} served {end.number('served')} calls, the table has {rows}: its record has a hole"
+            yield Defect("server-hole", pod, message)

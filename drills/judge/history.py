@@ -1,0 +1,111 @@
+"""One run as immutable data, and the questions every check asks of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+import polars as pl
+
+from drills.judge import storage
+from drills.judge.completeness import find_defects
+from drills.judge.records import (
+    CALLS_SCHEMA,
+    Caller,
+    Defect,
+    Detail,
+    Event,
+    HistoryError,
+    RunFacts,
+    SignalFact,
+    Source,
+    Window,
+)
+
+__all__ = [
+    "CALLS_SCHEMA",
+    "Caller",
+    "Defect",
+    "Detail",
+    "Event",
+    "History",
+    "HistoryError",
+    "RunFacts",
+    "SignalFact",
+    "Source",
+    "Window",
+    "write_history",
+]
+
+
+@dataclass(frozen=True)
+class History:
+    """Calls, events and facts of one run. Nothing in it is ever changed; every question is a query."""
+
+    calls: pl.LazyFrame
+    events: tuple[Event, ...]
+    facts: RunFacts
+    defects_on_reading: tuple[Defect, ...] = ()
+
+    @classmethod
+    def load(cls, bundle: Path) -> Self:
+        """Open the history in a bundle directory; calls stay on disk until a question needs them.
+
+        A file that cannot be read raises HistoryError. One that can, but is not the one that was written, is a defect.
+        """
+        return cls(*storage.read(bundle))
+
+    def of_kind(self, *kinds: str) -> tuple[Event, ...]:
+        """Return the events of these kinds in the order of the record."""
+        return tuple(event for event in self.events if event.kind in kinds)
+
+    def events_in(self, window: Window, *kinds: str) -> tuple[Event, ...]:
+        """Return the events of these kinds inside a window."""
+        return tuple(event for event in self.of_kind(*kinds) if window.holds(event.at_ns))
+
+    def calls_in(self, window: Window) -> pl.LazyFrame:
+        """Return the calls of a window, by the caller's schedule; a row that only a server saw counts by its clock."""
+        at_ns = pl.coalesce("scheduled_ns", "served_ns")
+        return self.calls.filter(at_ns >= window.start_ns, at_ns < window.end_ns)
+
+    def windows(self) -> dict[str, Window]:
+        """Return baseline, fault, recovery and run: those of them whose both ends were recorded, in that order."""
+        return dict(self._windows)
+
+    def completeness(self) -> tuple[Defect, ...]:
+        """Return every reason not to believe that this history is whole; none when it is."""
+        return self._defects
+
+    @cached_property
+    def _windows(self) -> dict[str, Window]:
+        start_ns = min(self._instants("phase", "baseline"), default=None)
+        injected_ns = min(self._instants("fault.injected"), default=None)
+        verified_ns = max(self._instants("fault.undo_verified"), default=None)
+        end_ns = max(self._instants("phase", "end"), default=None)
+        edges = {
+            "baseline": (start_ns, injected_ns),
+            "fault": (injected_ns, verified_ns),
+            "recovery": (verified_ns, end_ns),
+            "run": (start_ns, end_ns),
+        }
+        return {
+            name: Window(name, first, last)
+            for name, (first, last) in edges.items()
+            if first is not None and last is not None and first < last
+        }
+
+    @cached_property
+    def _defects(self) -> tuple[Defect, ...]:
+        return self.defects_on_reading + find_defects(self.calls, self.events, self.facts, self._windows)
+
+    def _instants(self, kind: str, subject: str | None = None) -> Iterator[int]:
+        return (event.at_ns for event in self.of_kind(kind) if subject in (None, event.subject))
+
+
+def write_history(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: RunFacts) -> None:
+    """Write calls.parquet, events.jsonl and run.json (facts and a seal over both) into a bundle directory.
+
+    Calls are sorted by schedule and events by clock. Whoever adds to run.json keeps the keys "facts" and "seal".
+    """
+    storage.write(bundle, calls, events, facts)

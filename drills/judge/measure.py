@@ -1,0 +1,95 @@
+"""What a check is, and what it returns: a measured proposition with its numbers, not yet a verdict."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from drills.judge.history import History
+from drills.judge.records import Window
+
+Number = int | float | str | bool | None
+Edge = tuple[str, str]
+
+MAX_EXAMPLES = 5
+
+
+class Truth(StrEnum):
+    """What the history says of a proposition. UNKNOWN is an answer: the history cannot tell."""
+
+    TRUE = "true"
+    FALSE = "false"
+    UNKNOWN = "unknown"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """The numbers of one edge and kind of connection (or of one subject), and what they say alone."""
+
+    subject: str
+    connection: str
+    truth: Truth
+    numbers: dict[str, Number]
+    reason: str = ""
+
+
+class Example(msgspec.Struct, frozen=True):
+    """One call or event that shows the point: id of the call, or name of the pod, policy or interface."""
+
+    id: str
+    at_ns: int
+    outcome: str
+    error: str = ""
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """What the weakest row of a finding could have seen.
+
+    An outage shorter than shortest_outage_ms fits between two calls and could have been missed.
+    error_rate_upper_95 is the 95 % upper bound on the true error rate, 3/n when no call failed.
+    """
+
+    calls: int
+    calls_per_s: float
+    largest_gap_ms: float
+    shortest_outage_ms: float
+    error_rate_upper_95: float
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """Answer of a check over one window.
+
+    at_ns: the first instant of harm, when there was one. is_proof: no hole in the record could explain the harm.
+    """
+
+    truth: Truth
+    reason: str = ""
+    rows: tuple[Row, ...] = ()
+    examples: tuple[Example, ...] = ()
+    resolution: Resolution | None = None
+    at_ns: int | None = None
+    is_proof: bool = False
+
+
+Evaluate = Callable[[History, Window], Measurement]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A named pure function over a window of a history; says is the proposition in words."""
+
+    name: str
+    says: str
+    evaluate: Evaluate
+    params: Mapping[str, Number] = field(default_factory=dict)
+    edges: tuple[Edge, ...] = ()
+
+
+@dataclass(frozen=True)
+class Invariant(Check):
+    """A proposition that can be true of every moment of a window: for `always` and `eventually`."""
+
+
+@dataclass(frozen=True)
+class Occurrence(Check):
+    """A proposition that something happened at least once: for `never`, `sometimes` and `reached`."""

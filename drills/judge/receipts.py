@@ -1,0 +1,86 @@
+"""Was the drill itself carried out: windows, fault receipts, undo, and trouble of the harness."""
+
+from collections.abc import Iterator
+from itertools import chain, pairwise
+
+from drills.judge.records import NS_PER_S, Defect, Event, RunFacts, Window
+
+MAX_UNWATCHED_S = 10.0
+"""Longest stretch of a held fault that no receipt watched; the runner samples each second."""
+
+MAX_HARNESS_DEFECTS = 20
+
+
+def find_drill_defects(events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]) -> Iterator[Defect]:
+    """Yield what went wrong with the drill, as its events tell."""
+    yield from _missing_windows(windows)
+    yield from _disorder(events)
+    for subject in dict.fromkeys(event.subject for event in events if event.kind == "fault.injected"):
+        yield from _fault(subject, tuple(event for event in events if event.subject == subject))
+    yield from _restarts(events, facts, windows)
+    yield from _harness(events)
+
+
+def _missing_windows(windows: dict[str, Window]) -> Iterator[Defect]:
+    for name in ("baseline", "fault", "recovery"):
+        if name not in windows:
+            yield Defect("missing-window", name, f"the {name} window is missing: its start or its end was not recorded")
+
+
+def _disorder(events: tuple[Event, ...]) -> Iterator[Defect]:
+    for before, after in pairwise(events):
+        if after.at_ns < before.at_ns:
+            message = f"event {after.kind} stands after a later one: the events were reordered"
+            yield Defect("reordered", after.kind, message)
+            return
+
+
+def _fault(subject: str, events: tuple[Event, ...]) -> Iterator[Defect]:
+    injected_ns = next(event.at_ns for event in events if event.kind == "fault.injected")
+    undone_ns = next((event.at_ns for event in events if event.kind == "fault.undo_applied"), events[-1].at_ns)
+    receipts = tuple(e for e in events if e.kind == "fault.receipt" and injected_ns <= e.at_ns <= undone_ns)
+    landed = tuple(event for event in receipts if event.flag("landed"))
+    if not landed:
+        yield Defect(
+            "no-receipt", subject, f"no observer saw that '{subject}' landed between its injection and its undo"
+        )
+    elif not any(event.flag("momentary") for event in receipts):
+        yield from _hold(subject, tuple(e for e in receipts if e.at_ns >= landed[0].at_ns), undone_ns)
+    if not any(event.kind == "fault.undo_verified" for event in events):
+        yield Defect("undo-unverified", subject, f"nothing verified that '{subject}' was undone")
+
+
+def _hold(subject: str, receipts: tuple[Event, ...], undone_ns: int) -> Iterator[Defect]:
+    start_ns = receipts[0].at_ns
+    lost = next((event for event in receipts if not event.flag("landed")), None)
+    if lost is not None:
+        after_s = (lost.at_ns - start_ns) / NS_PER_S
+        message = (
+            f"'{subject}' did not stay: {after_s:.1f} s after it landed the observer saw {lost.text('evidence')!r}"
+        )
+        yield Defect("receipt-lost", subject, message)
+    instants = chain((event.at_ns for event in receipts), (undone_ns,))
+    widest_s = max(after - before for before, after in pairwise(instants)) / NS_PER_S
+    if widest_s > MAX_UNWATCHED_S:
+        message = (
+            f"nobody watched '{subject}' for {widest_s:.1f} s of its hold, at most {MAX_UNWATCHED_S:.0f} s may pass"
+        )
+        yield Defect("receipt-gap", subject, message)
+
+
+def _restarts(events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]) -> Iterator[Defect]:
+    witnesses = {caller.pod for caller in facts.callers} | set(facts.servers)
+    run = windows.get("run")
+    for event in events:
+        if run and event.kind == "boot" and event.text("pod") in witnesses and run.holds(event.at_ns):
+            message = f"the lab program of pod {event.text('pod')} started anew during the run: its record has a break"
+            yield Defect("restarted", event.text("pod"), message)
+
+
+def _harness(events: tuple[Event, ...]) -> Iterator[Defect]:
+    troubles = tuple(event for event in events if event.kind == "harness")
+    for event in troubles[:MAX_HARNESS_DEFECTS]:
+        yield Defect("harness", event.subject, f"the harness had trouble: {event.text('message') or event.subject}")
+    if len(troubles) > MAX_HARNESS_DEFECTS:
+        more = len(troubles) - MAX_HARNESS_DEFECTS
+        yield Defect("harness", "more", f"the harness had {more} more troubles, see events.jsonl")

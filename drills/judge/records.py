@@ -1,0 +1,161 @@
+"""The rows that a run leaves: the table of calls, events, the facts of the run, windows, and defects."""
+
+import msgspec
+import polars as pl
+
+Detail = str | int | float | bool | None | list[str]
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+
+NEW = "new"
+REUSED = "reused"
+OK = "ok"
+IN_FLIGHT_BOUND = "in-flight-bound"
+
+CALLS_SCHEMA = pl.Schema(
+    {
+        "id": pl.String(),
+        "seq": pl.Int64(),
+        "pod": pl.String(),
+        "node": pl.String(),
+        "source": pl.String(),
+        "target": pl.String(),
+        "connection": pl.String(),
+        "scheduled_ns": pl.Int64(),
+        "started_ns": pl.Int64(),
+        "ended_ns": pl.Int64(),
+        "outcome": pl.String(),
+        "status": pl.Int32(),
+        "error": pl.String(),
+        "reused": pl.Boolean(),
+        "server_pod": pl.String(),
+        "server_version": pl.String(),
+        "served_ns": pl.Int64(),
+        "served_pod": pl.String(),
+        "served_version": pl.String(),
+        "served_status": pl.Int32(),
+        "peer": pl.String(),
+    }
+)
+"""One row per request id: the caller's columns, then the server's. A witness that saw nothing leaves nulls."""
+
+
+class HistoryError(Exception):
+    """A stored history cannot be read at all; the message names the file and what is wrong with it."""
+
+    exit_code = 2
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a claim comes from, so that a reader can check it."""
+
+    title: str
+    url: str
+    version: str
+    kind: str
+
+
+class Caller(msgspec.Struct, frozen=True, order=True):
+    """One caller that the plan started: it must leave rows without a hole and an end."""
+
+    pod: str
+    source: str
+    target: str
+    connection: str
+    every_ms: float
+
+
+class SignalFact(msgspec.Struct, frozen=True):
+    """What counts as this signal: kind is metric-increases, metric-below, condition or admission.
+
+    The subject is a metric name, "namespace/Deployment/name" or a text within the refusal's message.
+    A metric fires when it rises by more than the threshold, or falls below it.
+    """
+
+    name: str
+    kind: str
+    subject: str
+    threshold: float = 0.0
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """The part of run.json that judging needs; all else in that file is for people.
+
+    servers: pods that must leave a server.end. wire_nodes: nodes that must watch the wire.
+    wire_interfaces: interfaces on which bytes count as on the wire; empty means every one.
+    unmeshed: services whose plaintext the wire observers must see, or they have not proven that they see.
+    identities: service to the identity that its peer must show, "" where there is none to show.
+    """
+
+    drill: str
+    mesh: str
+    run_id: str
+    is_control: bool = False
+    callers: tuple[Caller, ...] = ()
+    servers: tuple[str, ...] = ()
+    wire_nodes: tuple[str, ...] = ()
+    wire_interfaces: tuple[str, ...] = ()
+    unmeshed: tuple[str, ...] = ("outsider",)
+    identities: dict[str, str] = msgspec.field(default_factory=dict)
+    signals: dict[str, SignalFact] = msgspec.field(default_factory=dict)
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    lag_bound_ms: float = 100.0
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that happened, on the clock that all nodes share."""
+
+    at_ns: int
+    kind: str
+    subject: str = ""
+    detail: dict[str, Detail] = msgspec.field(default_factory=dict)
+
+    def text(self, key: str) -> str:
+        """Return a text of the detail, "" when it is absent."""
+        value = self.detail.get(key)
+        return value if isinstance(value, str) else ""
+
+    def number(self, key: str) -> float | None:
+        """Return a number of the detail, None when it is absent or no number."""
+        value = self.detail.get(key)
+        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    def flag(self, key: str) -> bool | None:
+        """Return a yes or no of the detail, None when it was not found out."""
+        value = self.detail.get(key)
+        return value if isinstance(value, bool) else None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A named stretch of the run, start included, end excluded."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return (self.end_ns - self.start_ns) / NS_PER_S
+
+    def holds(self, at_ns: int) -> bool:
+        """Whether the instant lies inside."""
+        return self.start_ns <= at_ns < self.end_ns
+
+    def since(self, start_ns: int) -> "Window":
+        """Return the rest of this window from an instant on."""
+        return Window(self.name, start_ns, self.end_ns)
+
+
+class Defect(msgspec.Struct, frozen=True):
+    """A reason not to believe that the history is whole.
+
+    excuses: whether the defect could also explain calls that failed, so that even a broken availability claim proves
+    nothing about the mesh.
+    """
+
+    kind: str
+    subject: str
+    message: str
+    excuses: bool = True

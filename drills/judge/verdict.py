@@ -1,0 +1,113 @@
+"""The words of a verdict, one finding per claim, and their stable encoding."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+import msgspec
+
+from drills.judge.measure import Example, Number, Resolution, Row
+from drills.judge.records import NS_PER_S, Defect, Source, Window
+
+
+class Answer(StrEnum):
+    """The four answers; a verdict is the worst of its findings."""
+
+    HELD = "HELD"
+    FAILED_OBSERVABLY = "FAILED_OBSERVABLY"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    VIOLATED = "VIOLATED"
+
+
+SEVERITY = (Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.INCONCLUSIVE, Answer.VIOLATED)
+PASSING = frozenset({Answer.HELD, Answer.FAILED_OBSERVABLY})
+
+
+def worst(answers: Iterable[Answer]) -> Answer:
+    """Return the worst of the answers; no answer at all is INCONCLUSIVE."""
+    return max(answers, key=SEVERITY.index, default=Answer.INCONCLUSIVE)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What became of one claim, with everything a reader needs to argue with it.
+
+    fails_on_control: whether this claim must come out VIOLATED on the control.
+    time_to_signal_s: from the window's start to the signal. recovery_s: from the window's start to lasting truth.
+    """
+
+    claim: str
+    quantifier: str
+    check: str
+    params: dict[str, Number]
+    edges: tuple[str, ...]
+    during: str
+    window: Window | None
+    verdict: Answer
+    reason: str
+    must_hold: bool
+    fails_on_control: bool
+    source: Source | None
+    rows: tuple[Row, ...] = ()
+    counter_examples: tuple[Example, ...] = ()
+    resolving: Resolution | None = None
+    signal: str | None = None
+    time_to_signal_s: float | None = None
+    recovery_s: float | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The answer of one drill on one mesh, with every finding and every defect of the record."""
+
+    drill: str
+    mesh: str
+    run_id: str
+    is_control: bool
+    verdict: Answer
+    passed: bool
+    findings: tuple[Finding, ...]
+    defects: tuple[Defect, ...]
+
+    def encode(self) -> bytes:
+        """Return the bytes of verdict.json: judging the same history again gives the same bytes."""
+        return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"
+
+    def explain(self) -> str:
+        """Return the few lines that a person needs at 3 a.m., worst finding first."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        outcome = "passed" if self.passed else "did not pass"
+        control = " as the control, whose security claims must fail" if self.is_control else ""
+        yield f"{self.verdict}: {self.drill} on {self.mesh} {outcome}{control} (run {self.run_id})"
+        for finding in sorted(self.findings, key=lambda finding: -SEVERITY.index(finding.verdict)):
+            yield f"  {finding.verdict}  {finding.claim}"
+            yield from (f"    {line}" for line in _evidence(finding))
+        yield from (f"  DEFECT  {defect.message}" for defect in self.defects)
+
+
+def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
+    """Whether the findings pass; on a control every claim that must fail there did, and no other claim did."""
+    if not is_control:
+        return worst(finding.verdict for finding in findings) in PASSING
+    must_fail = tuple(finding for finding in findings if finding.fails_on_control)
+    others = tuple(finding for finding in findings if not finding.fails_on_control)
+    return (
+        not defects
+        and bool(must_fail)
+        and all(finding.verdict is Answer.VIOLATED for finding in must_fail)
+        and all(finding.verdict in PASSING for finding in others)
+    )
+
+
+def _evidence(finding: Finding) -> Iterator[str]:
+    if finding.verdict is Answer.HELD:
+        return
+    yield finding.reason
+    if finding.signal is not None and finding.time_to_signal_s is not None:
+        yield f"signal {finding.signal} after {finding.time_to_signal_s:.1f} s"
+    for example in finding.counter_examples[:1]:
+        start_ns = finding.window.start_ns if finding.window else example.at_ns
+        offset_s = (example.at_ns - start_ns) / NS_PER_S
+        what = f"{example.outcome} {example.error}".rstrip()
+        yield f"for example {example.id} at {finding.during} +{offset_s:.3f} s: {what}"
+    if finding.source is not None:
+        yield f"promised by: {finding.source.title} ({finding.source.version}) {finding.source.url}"
