@@ -1,0 +1,177 @@
+"""From the lab's logs to the two tables of a history. One line in memory at a time; columns, not rows, are kept."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from drills.judge.history import CALLS_SCHEMA, Detail, Event
+from drills.run import lines
+from drills.run.plan import logs_dir
+
+_CHUNK = 50_000
+_CALLER_COLUMNS = (
+    *("id", "seq", "pod", "node", "source", "target", "connection", "scheduled_ns", "started_ns", "ended_ns"),
+    *("outcome", "status", "error", "reused", "server_pod", "server_version"),
+)
+_SERVER_COLUMNS = {
+    "id": "id",
+    "at_ns": "served_ns",
+    "pod": "served_pod",
+    "version": "served_version",
+    "status": "served_status",
+    "peer": "peer",
+}
+_ID = r"^[^.]+\.([^.]+)\.([^.]+)\.[^.]+\.([nr])\d+$"
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What the lab's programs recorded of one run."""
+
+    calls: pl.DataFrame  # drills.judge.history.CALLS_SCHEMA
+    events: tuple[Event, ...]
+
+
+class _Columns:
+    """Rows turned into columns, a chunk at a time."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+        self._schema = pl.Schema({column: CALLS_SCHEMA[column] for column in names.values()})
+        self._rows: list[tuple[object, ...]] = []
+        self._frames: list[pl.DataFrame] = []
+
+    def add(self, line: lines.Call | lines.Served) -> None:
+        self._rows.append(tuple(getattr(line, attribute) for attribute in self._names))
+        if len(self._rows) >= _CHUNK:
+            self._flush()
+
+    def frame(self) -> pl.DataFrame:
+        self._flush()
+        return pl.concat(self._frames)
+
+    def _flush(self) -> None:
+        self._frames.append(pl.DataFrame(self._rows, schema=self._schema, orient="row"))
+        self._rows = []
+
+
+@dataclass
+class _Reading:
+    """The state of one pass over all logs."""
+
+    run_id: str
+    pods: frozenset[str]
+    nodes: dict[str, str] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    callers: _Columns = field(default_factory=lambda: _Columns({name: name for name in _CALLER_COLUMNS}))
+    servers: _Columns = field(default_factory=lambda: _Columns(_SERVER_COLUMNS))
+
+    def take(self, line: lines.AnyLine) -> None:
+        match line:
+            case lines.Boot():
+                if line.pod in self.pods:
+                    self.events.append(Event(line.at_ns, "boot", line.pod, {"pod": line.pod, "node": line.node}))
+            case lines.Truncated():
+                self.events.append(Event(line.at_ns, "harness", "log", {"message": "a log reached its bound"}))
+            case _ if line.run_id != self.run_id:
+                return
+            case lines.Call():
+                self.callers.add(line)
+            case lines.Served():
+                self.servers.add(line)
+            case lines.Ready():
+                self.nodes[line.pod] = line.node
+                self.events.extend(_of_ready(line) if line.pod in self.pods else ())
+            case lines.End():
+                self.events.append(_of_end(line, self.nodes.get(line.pod, "")))
+            case lines.ServedEnd():
+                self.events.extend(_of_served_end(line) if line.pod in self.pods else ())
+            case _:
+                self.events.extend(_of_observer(line))
+
+
+def collect(share: Path, run_id: str, *, pods: frozenset[str], marks: Mapping[str, int]) -> Collected:
+    """Read what was added to the logs since `marks` and belongs to the run.
+
+    `pods` are those that must keep a whole log; a torn line of one of them becomes a `harness` event.
+    """
+    reading = _Reading(run_id, pods)
+    for path in sorted(logs_dir(share).glob("*.jsonl")):
+        for line in lines.read(path, offset=marks.get(path.name, 0)):
+            if isinstance(line, lines.TornLine):
+                reading.events.extend(_of_torn(line) if path.stem in pods else ())
+            else:
+                reading.take(line)
+    return Collected(
+        _joined(reading.callers.frame(), reading.servers.frame()),
+        tuple(sorted(reading.events, key=lambda event: event.at_ns)),
+    )
+
+
+def _joined(callers: pl.DataFrame, servers: pl.DataFrame) -> pl.DataFrame:
+    """Join the two witnesses by request id; what only a server saw gets its edge from the id.
+
+    A call that was served twice becomes two rows of one id: the judge names it.
+    """
+    both = callers.join(servers, on="id", how="full", coalesce=True)
+    parts = pl.col("id").str.extract_groups(_ID)
+    kind = parts.struct.field("3").replace_strict({"n": "new", "r": "reused"}, default=None)
+    return (
+        both.with_columns(
+            source=pl.coalesce("source", parts.struct.field("1")),
+            target=pl.coalesce("target", parts.struct.field("2")),
+            connection=pl.coalesce("connection", kind),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in CALLS_SCHEMA.items())
+        .sort("scheduled_ns", "id")
+    )
+
+
+def _of_ready(line: lines.Ready) -> Iterable[Event]:
+    for target, connection in line.callers:
+        where = {"pod": line.pod, "node": line.node, "target": target, "connection": connection}
+        yield Event(line.at_ns, "caller.ready", line.pod, {**where})
+
+
+def _of_end(line: lines.End, node: str) -> Event:
+    where = {"pod": line.pod, "node": node, "target": line.target, "connection": line.connection}
+    counts = {"scheduled": line.scheduled, "written": line.written, "skipped": line.skipped}
+    return Event(line.at_ns, "caller.end", line.pod, {**where, **counts})
+
+
+def _of_served_end(line: lines.ServedEnd) -> Iterable[Event]:
+    yield Event(line.at_ns, "server.end", line.pod, {"pod": line.pod, "service": line.service, "served": line.served})
+
+
+def _of_observer(line: lines.AnyLine) -> Iterable[Event]:
+    match line:
+        case lines.WireReady():
+            detail: dict[str, Detail] = {"node": line.node, "interfaces": list(line.interfaces)}
+            yield Event(line.at_ns, "wire.ready", line.node, detail)
+        case lines.Wire():
+            where = {"node": line.node, "interface": line.interface, "id": line.id}
+            yield Event(line.at_ns, "wire.hit", line.node, {**where, "source": line.source, "target": line.target})
+        case lines.WireEnd():
+            yield from _of_wire_end(line)
+        case lines.Scrape():
+            source = {"pod": line.pod, "node": line.node, "metric": line.metric}
+            yield Event(line.at_ns, "scrape", line.pod, {**source, "value": line.value, "error": line.error})
+        case lines.Gap():
+            yield Event(line.at_ns, "wire.gap", line.node, {"node": line.node, "reason": line.reason})
+
+
+def _of_wire_end(line: lines.WireEnd) -> Iterable[Event]:
+    counts = {"packets": line.packets, "dropped": line.dropped}
+    yield Event(line.at_ns, "wire.end", line.node, {"node": line.node, **counts})
+    for pair in line.hits:
+        edge = {"source": pair.source, "target": pair.target, "interface": pair.interface, "node": line.node}
+        seen = {"count": pair.count, "first_ns": pair.first_ns, "last_ns": pair.last_ns}
+        yield Event(line.at_ns, "wire.pair", line.node, {**edge, **seen})
+
+
+def _of_torn(line: lines.TornLine) -> Iterable[Event]:
+    message = f"line {line.number} of {line.file} (counted from this run's start) is torn: {line.reason}"
+    yield Event(time.time_ns(), "harness", "log", {"message": message})

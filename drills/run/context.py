@@ -1,0 +1,23 @@
+"""What the parts of one run share."""
+
+from dataclasses import dataclass
+
+from clusters.mesh import Mesh
+from clusters.place import Place
+from drills.run.probes.stage import Stage
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where the run takes place and where it writes things down."""
+
+    run_id: str
+    place: Place
+    mesh: Mesh
+    recorder: Recorder
+    undo_log: UndoLog
+    stage: Stage
+    tail: Tail

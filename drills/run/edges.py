@@ -1,0 +1,24 @@
+"""Who may call whom in the lab, as its policies say it: the gate holds the mesh to it before anything is broken."""
+
+Edge = tuple[str, str]
+
+ROUTES: tuple[Edge, ...] = (
+    ("frontend", "checkout"),
+    ("checkout", "payment"),
+    ("checkout", "fraud"),
+    ("payment", "ledger"),
+    ("payment", "bank-adapter"),
+)
+"""Who may call whom in the lab: these calls must succeed."""
+
+SENTINEL: Edge = ("intruder", "frontend")
+"""Any meshed identity may call the front door; a policy change may close this one edge, so that enforcement is seen."""
+
+DENIED: tuple[Edge, ...] = (
+    ("frontend", "ledger"),
+    ("intruder", "ledger"),
+    ("intruder", "payment"),
+    ("outsider", "ledger"),
+    ("outsider", "payment"),
+)
+"""Who must never be served: a wrong route, a wrong identity, no identity at all."""

@@ -1,0 +1,102 @@
+"""A drill as a Chaos Toolkit experiment, and running it so that nothing it forgives is forgiven.
+
+Chaos Toolkit goes on after a failed action and leaves rollbacks out after an interruption. Here a failed activity
+ends the method, and rollbacks always run.
+"""
+
+import json
+import logging
+from pathlib import Path
+
+import msgspec
+from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
+from chaoslib.run import RunEventHandler
+from chaoslib.types import Strategy
+
+from drills.run.request import Request
+
+EXPERIMENT_FILE = "experiment.json"
+JOURNAL_FILE = "journal.json"
+INTERRUPTED = "interrupted"
+_MODULE = "drills.run.activities"
+_GATE_S = 60.0
+
+Json = dict[str, object]
+
+# Its progress is ours to tell; its warnings would otherwise go to the terminal beside the verdict.
+logging.getLogger("chaostoolkit").addHandler(logging.NullHandler())
+
+
+def experiment_of(request: Request) -> Json:
+    """Return the experiment: gate, method, rollbacks. The order of its steps is the life of every drill."""
+    run_id = request.run_id
+    fault = request.fault
+    return {
+        "version": "1.0.0",
+        "title": request.title,
+        "description": request.hypothesis or request.title,
+        "tags": ["meshdrill", request.drill, request.mesh],
+        "steady-state-hypothesis": {
+            "title": "Routes carry calls, and what policy forbids is refused",
+            "probes": [
+                {**_activity("probe", "workload-runs", "workload_runs", run_id=run_id), "tolerance": True},
+                {
+                    **_activity("probe", "steady-state-holds", "steady_state_holds", run_id=run_id, within_s=_GATE_S),
+                    "tolerance": True,
+                },
+            ],
+        },
+        "method": [
+            _activity("probe", "baseline", "baseline", run_id=run_id, baseline_s=request.baseline_s),
+            _activity("action", fault.title, "inject", run_id=run_id),
+            _activity("probe", "hold", "hold", run_id=run_id, hold_s=fault.hold_s),
+            _activity("action", f"undo {fault.title}", "undo", run_id=run_id),
+            _activity("probe", "recovery", "recovery", run_id=run_id, recovery_s=request.recovery_s),
+        ],
+        "rollbacks": [
+            _activity("action", "put everything back", "put_back", run_id=run_id),
+            _activity("action", "await last words", "await_last_words", run_id=run_id),
+        ],
+        "extensions": [{"name": "meshdrill", "request": msgspec.to_builtins(request)}],
+    }
+
+
+def run(experiment: Json, bundle: Path) -> str:
+    """Run the experiment, leave experiment.json and journal.json in the bundle, and return the journal's status.
+
+    An interruption (Ctrl-C, SIGTERM) does not pass through: the status says so.
+    """
+    bundle.mkdir(parents=True, exist_ok=True)
+    (bundle / EXPERIMENT_FILE).write_text(json.dumps(experiment, indent=2) + "\n")
+    ensure_experiment_is_valid(experiment)
+    journal: Json = run_experiment(
+        experiment,
+        settings={"runtime": {"rollbacks": {"strategy": "always"}}},
+        strategy=Strategy.BEFORE_METHOD,
+        event_handlers=[_StopAtFailure()],
+    )
+    (bundle / JOURNAL_FILE).write_text(json.dumps(journal, indent=2, default=str) + "\n")
+    return str(journal["status"])
+
+
+class _StopAtFailure(RunEventHandler):  # type: ignore[misc]  # chaoslib ships no types
+    """Ends the method at the first activity that failed: what follows would measure something else."""
+
+    def __init__(self) -> None:
+        self._journal: Json = {}
+
+    def started(self, experiment: Json, journal: Json) -> None:
+        """Remember the journal, whose status the method's loop reads after each activity."""
+        del experiment
+        self._journal = journal
+
+    def activity_completed(self, activity: Json, run: Json) -> None:
+        """Mark the run as aborted when the activity failed."""
+        del activity
+        if run.get("status") == "failed" and self._journal.get("status") != INTERRUPTED:
+            self._journal["status"] = "aborted"
+
+
+def _activity(kind: str, name: str, function: str, **arguments: object) -> Json:
+    provider = {"type": "python", "module": _MODULE, "func": function, "arguments": arguments}
+    return {"type": kind, "name": name, "provider": provider}

@@ -1,0 +1,38 @@
+"""What the judge must know of a run besides its tables."""
+
+import msgspec
+
+from clusters.lab import LAB
+from clusters.mesh import Mesh
+from clusters.place import Place
+from drills.judge.history import Caller, RunFacts, SignalFact, Source
+from drills.run.inventory import Inventory
+from drills.run.request import Request, signals_of
+
+_UPLINK = "eth0"  # the interface by which a kind node reaches the other nodes
+
+
+def facts_of(
+    request: Request, mesh: Mesh, place: Place, inventory: Inventory | None, callers: tuple[Caller, ...]
+) -> RunFacts:
+    """Return the facts of a run; without an inventory (it could not be taken) nobody is expected to have recorded."""
+    pods = inventory.services if inventory else ()
+    return RunFacts(
+        drill=request.drill,
+        mesh=mesh.name,
+        run_id=request.run_id,
+        is_control=mesh.is_control,
+        callers=callers,
+        servers=tuple(sorted(pod.name for pod in pods)),
+        wire_nodes=place.nodes if request.probes.wire else (),
+        wire_interfaces=() if mesh.wire_scope == "any" else (_UPLINK,),
+        identities={
+            pod.service: mesh.identity(LAB, pod.service) if pod.namespace == LAB else ""
+            for pod in sorted(pods, key=lambda pod: pod.service)
+        },
+        signals={
+            signal.name: SignalFact(signal.name, signal.kind.value, signal.subject, signal.threshold)
+            for signal in signals_of(request, mesh)
+        },
+        sources={name: msgspec.convert(msgspec.to_builtins(found), Source) for name, found in mesh.sources.items()},
+    )

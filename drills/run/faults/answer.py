@@ -1,0 +1,57 @@
+"""Does anybody answer there? Asked from a node, over TCP, past the Kubernetes API and past the mesh."""
+
+import re
+from dataclasses import dataclass
+
+from clusters.errors import HarnessError
+from clusters.place import Place
+
+_ASK_S = 1
+_NODE_S = 10.0
+_REPORT = re.compile(r"(\d{3}) (\d+) ([\d.]+)\s*$")
+_CURL_CONNECTION_REFUSED = 7
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back from one TCP connect and one HTTP request (a TLS port answers that with an error: an answer)."""
+
+    accepted: bool  # the TCP handshake was completed, if only by the kernel's backlog
+    replied: bool  # the process itself sent something
+    words: str  # for people
+
+
+def ask(place: Place, node: str, address: str, port: int) -> Answer:
+    """Ask address:port from a node; HarnessError when the node itself could not be used."""
+    url = f"http://{address}:{port}/"
+    said = place.on_node(
+        node,
+        [
+            "curl",
+            "--silent",
+            "--output",
+            "/dev/null",
+            "--max-time",
+            str(_ASK_S),
+            "--write-out",
+            "%{http_code} %{exitcode} %{time_connect}",
+            url,
+        ],
+        timeout_s=_NODE_S,
+        check=False,  # curl fails when nobody answers, and that is what is asked
+    )
+    report = _REPORT.search(said)
+    if report is None:
+        raise HarnessError(f"curl on node {node} printed {said!r} instead of its report about {url}. Is curl there?")
+    status, code, connected_s = int(report[1]), int(report[2]), float(report[3])
+    return _answer(f"{address}:{port}", status, code, accepted=connected_s > 0)
+
+
+def _answer(where: str, status: int, code: int, *, accepted: bool) -> Answer:
+    if status:
+        return Answer(accepted=True, replied=True, words=f"{where} replied {status}")
+    if code == _CURL_CONNECTION_REFUSED:
+        return Answer(accepted=False, replied=False, words=f"{where} refused the connection")
+    if accepted:
+        return Answer(accepted=True, replied=False, words=f"{where} accepted TCP and said nothing (curl {code})")
+    return Answer(accepted=False, replied=False, words=f"{where} did not accept TCP in {_ASK_S} s (curl {code})")

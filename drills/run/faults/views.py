@@ -1,0 +1,92 @@
+"""What the Kubernetes API says about a component's pods, reduced to what faults ask."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from clusters.mesh import Component
+from clusters.place import Place
+
+
+class _Terminated(msgspec.Struct, rename="camel"):
+    exit_code: int = 0
+    container_id: str = msgspec.field(default="", name="containerID")
+
+
+class _State(msgspec.Struct):
+    terminated: _Terminated | None = None
+
+
+class _ContainerStatus(msgspec.Struct, rename="camel"):
+    name: str
+    restart_count: int = 0
+    state: _State = msgspec.field(default_factory=_State)
+    last_state: _State = msgspec.field(default_factory=_State)
+
+
+class _PodStatus(msgspec.Struct, rename="camel"):
+    container_statuses: list[_ContainerStatus] = msgspec.field(default_factory=list)
+    pod_ip: str = msgspec.field(default="", name="podIP")
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+    uid: str
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _ServiceSpec(msgspec.Struct):
+    cluster_ip: str = msgspec.field(default="", name="clusterIP")
+
+
+class _Service(msgspec.Struct):
+    spec: _ServiceSpec
+
+
+@dataclass(frozen=True)
+class ContainerView:
+    """One container of a component's pod and how it last ended."""
+
+    pod: str
+    key: str  # pod UID and container name: the same container across its restarts
+    restarts: int
+    ended_container: str  # runtime id of the last one that ended, "" when none did
+    exit_code: int
+
+
+def containers(place: Place, component: Component) -> tuple[ContainerView, ...]:
+    """Return every container of the component's pods; HarnessError when the API does not answer."""
+    return tuple(_view(pod, status) for pod in _pods(place, component) for status in pod.status.container_statuses)
+
+
+def pod_addresses(place: Place, component: Component) -> dict[str, str]:
+    """Return pod name -> IP address of the component's pods that have one."""
+    return {pod.metadata.name: pod.status.pod_ip for pod in _pods(place, component) if pod.status.pod_ip}
+
+
+def service_address(place: Place, component: Component) -> str:
+    """Return the cluster address of the component's Service, "" when it has none or no port to ask."""
+    if not component.service or not component.port:
+        return ""
+    found = place.kube.get("v1", "Service", component.service, component.namespace)
+    address = msgspec.convert(found, _Service).spec.cluster_ip if found else ""
+    return "" if address == "None" else address  # a headless Service has no address of its own
+
+
+def _pods(place: Place, component: Component) -> list[_Pod]:
+    return msgspec.convert(place.kube.pods(component.namespace, component.selector), list[_Pod])
+
+
+def _view(pod: _Pod, status: _ContainerStatus) -> ContainerView:
+    ended = status.state.terminated or status.last_state.terminated or _Terminated()
+    return ContainerView(
+        pod=pod.metadata.name,
+        key=f"{pod.metadata.uid}/{status.name}",
+        restarts=status.restart_count,
+        ended_container=ended.container_id,
+        exit_code=ended.exit_code,
+    )

@@ -1,0 +1,49 @@
+"""Telling a person every few seconds how the calls fare while a drill waits."""
+
+import threading
+import time
+
+from clusters.progress import Progress
+from drills.run.edges import ROUTES, SENTINEL
+from drills.run.tail import Pulse, Tail
+
+_EVERY_S = 5.0
+_JOIN_S = 10.0
+
+
+class Heartbeat:
+    """One line every 5 s from the first call to the last."""
+
+    def __init__(self, tail: Tail, progress: Progress) -> None:
+        self._tail = tail
+        self._progress = progress
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._begun_s = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._begun_s = time.monotonic()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        while not self._ended.wait(_EVERY_S):
+            self._progress(f"{time.monotonic() - self._begun_s:4.0f} s  {line_of(self._tail.pulse())}")
+
+
+def line_of(pulse: Pulse) -> str:
+    """Return the line: how many calls there were, and which routes lose some now."""
+    must_flow = {*ROUTES, SENTINEL}
+    losing = [
+        f"{source}->{target} {count}/{pulse.recent[source, target]}"
+        for (source, target), count in sorted(pulse.failing.items())
+        if (source, target) in must_flow
+    ]
+    words = f"failing now: {', '.join(losing)}" if losing else "every route flows"
+    return f"{pulse.calls} calls so far; {words}"

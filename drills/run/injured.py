@@ -1,0 +1,86 @@
+"""One fault, from the undo on disk to the undo verified; each step is an event of the history."""
+
+import time
+from collections.abc import Callable
+
+from clusters.errors import HarnessError
+from clusters.mesh import Component
+from drills.judge.history import Detail
+from drills.run.context import Context
+from drills.run.faults import Fault
+from drills.run.faults.injuries import prepare
+from drills.run.undo import apply, verify
+
+_LAND_S = 30.0
+_LAND_LOOK_S = 0.25
+_LOOK_S = 1.0
+
+
+class Injured:
+    """The component of one run while it is hurt."""
+
+    def __init__(self, context: Context, fault: Fault, component: Component) -> None:
+        self._context = context
+        self._fault = fault
+        self._injury = prepare(context.place, fault, component)
+        self._undo = self._injury.undo(context.run_id)
+        self._is_pending = False
+
+    def inject(self) -> None:
+        """Write the undo to disk, hurt the component, and wait for the first receipt.
+
+        Raises HarnessError when the fault could not be done, or when no observer saw it land in time.
+        """
+        self._context.undo_log.write(self._undo)
+        self._is_pending = True
+        self._note("fault.undo_written", action=self._undo.action, what=self._undo.subject)
+        self._context.recorder.note("phase", "fault")
+        # Noted before the act: whatever the act causes belongs to the fault's window.
+        self._note("fault.injected", fault=self._fault.kind.value, role=self._fault.role.value)
+        self._note("fault.account", actor=self._injury.inject())
+        deadline_s = time.monotonic() + _LAND_S
+        while not self._look():
+            if time.monotonic() >= deadline_s:
+                raise HarnessError(f"{self._fault.title}: no independent observer saw it land within {_LAND_S:g} s.")
+            self._context.stage.pause(_LAND_LOOK_S)
+
+    def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
+        """Take a receipt each second until told, and return whether that came before the deadline."""
+        deadline_s = time.monotonic() + within_s
+        while not until():
+            now_s = time.monotonic()
+            if now_s >= deadline_s:
+                return False
+            self._look()
+            self._context.stage.pause(max(0.0, min(deadline_s, now_s + _LOOK_S) - time.monotonic()))
+        return True
+
+    def undo(self) -> None:
+        """Undo and verify; nothing to do when it was done before. HarnessError when it could not be verified."""
+        if not self._is_pending:
+            return
+        self._note("fault.undo_applied", action=self._undo.action)
+        apply(self._context.place, self._undo)
+        verify(self._context.place, self._undo)
+        self._note("fault.undo_verified")
+        self._context.undo_log.remove(self._undo)
+        self._is_pending = False
+
+    def _look(self) -> bool:
+        """Take one receipt; an observer that cannot look has not seen it."""
+        try:
+            seen = self._injury.observe()
+        except HarnessError as error:
+            self._note("fault.receipt", landed=False, observer="", evidence=f"could not look: {error}")
+            return False
+        self._note(
+            "fault.receipt",
+            landed=seen.landed,
+            observer=seen.observer,
+            evidence=seen.evidence,
+            momentary=seen.momentary,
+        )
+        return seen.landed
+
+    def _note(self, kind: str, **detail: Detail) -> None:
+        self._context.recorder.note(kind, self._fault.title, at_ns=None, **detail)

@@ -1,0 +1,105 @@
+"""Which pods of the lab there are, as the API lists them when a run begins."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.kube import is_ready
+from clusters.lab import LAB, OUTSIDE, OWN
+from clusters.place import Place
+
+OBSERVER = "observer"
+_ON_DEMAND = "newcomer"  # pods that a probe makes and removes
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class _Container(msgspec.Struct):
+    image: str
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    containers: list[_Container]
+    node_name: str = ""
+
+
+class _Status(msgspec.Struct):
+    ip: str = msgspec.field(default="", name="podIP")
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec
+    status: _Status
+
+
+@dataclass(frozen=True)
+class LabPod:
+    """One pod that takes part in a run."""
+
+    name: str
+    namespace: str
+    service: str  # label app: what it plays
+    node: str
+    address: str
+    image: str  # of its first container
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """The pods that must write their logs for this run."""
+
+    services: tuple[LabPod, ...]
+    observers: tuple[LabPod, ...]
+
+    def of(self, service: str) -> tuple[LabPod, ...]:
+        """Return the pods that play a service."""
+        return tuple(pod for pod in self.services if pod.service == service)
+
+    @property
+    def image(self) -> str:
+        """The lab's image, read from a pod into which no mesh injects anything."""
+        return next(pod.image for pod in self.services if pod.namespace == OUTSIDE)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The name of every pod."""
+        return frozenset(pod.name for pod in (*self.services, *self.observers))
+
+
+def take(place: Place) -> Inventory:
+    """Return the lab's pods; HarnessError when one of them is not ready or a node has no observer."""
+    services = (*_pods(place, LAB), *_pods(place, OUTSIDE))
+    observers = tuple(pod for pod in _pods(place, OWN) if pod.service == OBSERVER)
+    blind = set(place.nodes) - {pod.node for pod in observers}
+    if blind:
+        raise HarnessError(
+            f"No observer runs on {', '.join(sorted(blind))} of {place.name}; expected one on every node. "
+            f"Look at `kubectl --kubeconfig {place.kubeconfig} -n {OWN} get pods`."
+        )
+    if not any(pod.namespace == OUTSIDE for pod in services):
+        raise HarnessError(
+            f"Namespace {OUTSIDE} of {place.name} has no pod; expected the outsider. Deploy the lab again."
+        )
+    return Inventory(services, observers)
+
+
+def _pods(place: Place, namespace: str) -> tuple[LabPod, ...]:
+    found = []
+    for raw in place.kube.pods(namespace):
+        pod = msgspec.convert(raw, _Pod)
+        service = pod.metadata.labels.get("app", "")
+        if service == _ON_DEMAND or not service:
+            continue
+        if not is_ready(raw):
+            raise HarnessError(
+                f"Pod {namespace}/{pod.metadata.name} is not ready; a run needs every pod of the lab. "
+                f"Look at `kubectl --kubeconfig {place.kubeconfig} -n {namespace} get pods`."
+            )
+        image = pod.spec.containers[0].image
+        found.append(LabPod(pod.metadata.name, namespace, service, pod.spec.node_name, pod.status.ip, image))
+    return tuple(found)

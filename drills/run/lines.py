@@ -1,0 +1,171 @@
+"""The log lines of the lab's programs, typed: one parser for the live view and for the final tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every line says: when, on the clock that all nodes share."""
+
+    at_ns: int = 0
+    run_id: str = ""
+
+
+class Boot(Line, frozen=True, kw_only=True, tag="boot"):
+    """A program started; a second one means that its container was restarted."""
+
+    pod: str
+    node: str
+
+
+class Ready(Line, frozen=True, kw_only=True, tag="ready"):
+    """A program took up the plan; `callers` lists its (target, connection) pairs."""
+
+    pod: str
+    node: str
+    callers: tuple[tuple[str, str], ...]
+
+
+class Call(Line, frozen=True, kw_only=True, tag="call"):
+    """One call, as its caller saw it."""
+
+    id: str
+    seq: int
+    pod: str
+    node: str
+    source: str
+    target: str
+    connection: str
+    scheduled_ns: int
+    started_ns: int
+    ended_ns: int
+    outcome: str
+    status: int
+    error: str
+    reused: bool
+    server_pod: str
+    server_version: str
+
+
+class Served(Line, frozen=True, kw_only=True, tag="served"):
+    """One call, as its server saw it; `peer` is the identity header as it came."""
+
+    id: str
+    pod: str
+    node: str
+    service: str
+    version: str
+    source: str
+    status: int
+    peer: str
+
+
+class End(Line, frozen=True, kw_only=True, tag="end"):
+    """A caller stopped: how many calls were due and how many it wrote down."""
+
+    pod: str
+    target: str
+    connection: str
+    scheduled: int
+    written: int
+    skipped: int = 0
+
+
+class ServedEnd(Line, frozen=True, kw_only=True, tag="served_end"):
+    """A server stopped: how many requests it wrote down."""
+
+    pod: str
+    service: str
+    served: int
+
+
+class WireReady(Line, frozen=True, kw_only=True, tag="wire_ready"):
+    """An observer listens on its node."""
+
+    node: str
+    interfaces: tuple[str, ...]
+
+
+class Wire(Line, frozen=True, kw_only=True, tag="wire"):
+    """An observer found a call's canary in the clear."""
+
+    node: str
+    interface: str
+    source: str
+    target: str
+    id: str
+    count: int
+
+
+class WirePair(msgspec.Struct, frozen=True):
+    """How often an edge's canary was found on one interface."""
+
+    source: str
+    target: str
+    interface: str
+    count: int
+    first_ns: int
+    last_ns: int
+
+
+class WireEnd(Line, frozen=True, kw_only=True, tag="wire_end"):
+    """An observer stopped: what it looked at, what it lost, what it found."""
+
+    node: str
+    packets: int
+    dropped: int
+    hits: tuple[WirePair, ...]
+
+
+class Scrape(Line, frozen=True, kw_only=True, tag="scrape"):
+    """A metric of a pod, summed over its label sets; None when the scrape failed."""
+
+    pod: str
+    node: str
+    metric: str
+    value: float | None
+    error: str = ""
+
+
+class Gap(Line, frozen=True, kw_only=True, tag="gap"):
+    """An observer was blind and knows it."""
+
+    node: str
+    reason: str
+
+
+class Truncated(Line, frozen=True, kw_only=True, tag="truncated"):
+    """A program reached the bound of its log and wrote no more calls."""
+
+
+AnyLine = (
+    Boot | Ready | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Gap | Truncated
+)  # fmt: skip
+
+_DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)
+
+
+class TornLine(msgspec.Struct, frozen=True):
+    """A line that is not one: cut when its writer was killed, or edited."""
+
+    file: str
+    number: int
+    reason: str
+
+
+def parse(raw: bytes) -> AnyLine:
+    """Return the typed line; msgspec.DecodeError (or its ValidationError) when it is torn or of no known shape."""
+    return _DECODER.decode(raw)
+
+
+def read(path: Path, *, offset: int = 0) -> Iterator[AnyLine | TornLine]:
+    """Yield the lines of one log from a byte offset on, one in memory at a time."""
+    with path.open("rb") as source:
+        source.seek(offset)
+        for number, raw in enumerate(source, start=1):
+            try:
+                yield parse(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                yield TornLine(file=path.name, number=number, reason=str(error))

@@ -1,0 +1,201 @@
+"""One run under way: what each activity of the experiment does. The order of the steps stands in experiment.py."""
+
+import time
+from collections.abc import Callable, Iterator
+
+from clusters.errors import HarnessError
+from clusters.mesh import Mesh
+from clusters.place import Place
+from clusters.progress import Progress
+from drills.judge.history import RunFacts
+from drills.run import gate, inventory
+from drills.run.collect import Collected, collect
+from drills.run.context import Context
+from drills.run.edges import ROUTES
+from drills.run.facts import facts_of
+from drills.run.heartbeat import Heartbeat
+from drills.run.injured import Injured
+from drills.run.inventory import Inventory
+from drills.run.probes.base import Probe
+from drills.run.probes.change import PolicyChange
+from drills.run.probes.conditions import Conditions
+from drills.run.probes.newpods import NewPods
+from drills.run.probes.stage import BASELINE, FAULT, RECOVERY, Stage
+from drills.run.recorder import Recorder
+from drills.run.request import Request, component_of, signals_of
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog, undo_all
+from drills.run.waiting import wait_for
+from drills.run.workload import Workload
+
+_ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhooks that time out, a pod that is given up, its removal
+_RECOVERY_AT_LEAST_S = 10.0
+_LOOK_S = 0.5
+
+
+class LiveRun:
+    """The parts of one run and the steps of its life; each step is called once, in order, by an activity."""
+
+    def __init__(self, place: Place, mesh: Mesh, request: Request, recorder: Recorder, progress: Progress) -> None:
+        self.request = request
+        self.recorder = recorder
+        self._progress = progress
+        self._stage = Stage()
+        self._tail = Tail(place.share, request.run_id)
+        self._context = Context(request.run_id, place, mesh, recorder, UndoLog(place.state), self._stage, self._tail)
+        self._heartbeat = Heartbeat(self._tail, progress)
+        self._conditions = Conditions(place.kube, recorder, signals_of(request, mesh))
+        self._inventory: Inventory | None = None
+        self._workload: Workload | None = None
+        self._ending: Workload | None = None  # the workload whose last words are still to be waited for
+        self._injured: Injured | None = None
+        self._probes: tuple[Probe, ...] = ()
+
+    def start_workload(self) -> None:
+        """Start calls and probes and wait until each program of the lab is at work."""
+        context, request = self._context, self.request
+        self._inventory = inventory.take(context.place)
+        self._workload = self._ending = Workload(context, request, self._inventory)
+        self._probes = tuple(self._wanted_probes(self._inventory))
+        self._say("starting the workload")
+        self._workload.start()
+        self._conditions.start()
+        self._heartbeat.start()
+        for probe in self._probes:
+            probe.start()
+
+    def pass_gate(self, within_s: float) -> None:
+        """Wait until the steady state holds; HarnessError says what does not."""
+        self._say("waiting at the gate for the steady state")
+        facts, pods = self.facts(), self._pods()
+        wait_for(
+            "Steady state before the fault",
+            lambda: gate.missing(self._context, facts, self.request.workload, pods),
+            within_s=within_s,
+        )
+
+    def baseline(self, baseline_s: float) -> None:
+        """Watch the healthy mesh, and let every probe make its one attempt there."""
+        self._say(f"baseline, {baseline_s:g} s")
+        self.recorder.note("phase", "baseline")
+        self._stage.enter(BASELINE)
+        self._watch(lambda: self._are_content(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
+        self._settle()
+
+    def inject(self) -> None:
+        """Do the fault and wait for its receipt."""
+        self._say(f"fault: {self.request.fault.title}")
+        component = component_of(self.request, self._context.mesh)
+        self._injured = Injured(self._context, self.request.fault, component)
+        self._injured.inject()
+        self._say("fault landed")
+        self._stage.enter(FAULT)
+
+    def hold(self, hold_s: float) -> None:
+        """Keep the fault and take receipts, at least for hold_s and until every probe has tried once."""
+        injured = self._hurt()
+        self._say(f"hold, {hold_s:g} s")
+        enough_s = time.monotonic() + hold_s
+        injured.watch(lambda: time.monotonic() >= enough_s and self._are_content(FAULT), within_s=hold_s + _ATTEMPT_S)
+        if not injured.watch(lambda: self._stage.settle(0.0), within_s=_ATTEMPT_S):
+            raise _unsettled()
+
+    def undo(self) -> None:
+        """Undo the fault and verify it; the recovery begins there."""
+        self._say(f"undo: {self.request.fault.title}")
+        self._hurt().undo()
+        self.recorder.note("phase", "recovery")
+        self._stage.enter(RECOVERY)
+
+    def recover(self, recovery_s: float) -> None:
+        """Watch until probes and routes are well again, at most recovery_s."""
+        self._say(f"recovery, at most {recovery_s:g} s")
+        self._watch(
+            lambda: self._are_content(RECOVERY) and self._are_routes_calm(),
+            at_least_s=min(_RECOVERY_AT_LEAST_S, recovery_s),
+            at_most_s=recovery_s,
+        )
+        self._settle()
+
+    def put_back(self) -> None:
+        """Roll back: the fault first, then what probes and workload left. Safe at any moment, and again."""
+        self._stage.stop()
+        try:
+            if self._injured is not None:
+                self._injured.undo()
+        except HarnessError as error:  # tried again below, with everything else
+            self.recorder.trouble("undo", str(error))
+        for probe in self._probes:
+            probe.join()
+        if not self.recorder.has("phase", "end"):
+            self.recorder.note("phase", "end")
+        undo_all(self._context.place)
+
+    def await_last_words(self) -> None:
+        """Wait until every program of the lab wrote its end; HarnessError names those that did not. Safe again."""
+        self._conditions.stop()
+        self._heartbeat.stop()
+        ending, self._ending = self._ending, None  # waited for once: a second Ctrl-C means "no more waiting"
+        if ending is not None:
+            ending.await_ends()
+
+    def close(self) -> None:
+        """Do what rollbacks did not, because a second Ctrl-C cut them short; what fails is an event."""
+        for step in (self.put_back, self.await_last_words):
+            try:
+                step()
+            except HarnessError as error:
+                self.recorder.trouble(step.__name__, str(error))
+
+    def facts(self) -> RunFacts:
+        """Return what the judge must know besides the tables."""
+        callers = self._workload.expected if self._workload else ()
+        return facts_of(self.request, self._context.mesh, self._context.place, self._inventory, callers)
+
+    def collect(self) -> Collected:
+        """Read what the lab's programs recorded of this run."""
+        context = self._context
+        return collect(context.place.share, context.run_id, pods=self._pods(), marks=self._tail.marks)
+
+    def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
+        if self.request.probes.new_pods:
+            yield NewPods(self._context, every_s=self.request.probes.new_pods.every_s, image=pods.image)
+        if self.request.probes.policy_change:
+            yield PolicyChange(self._context, self.request.probes.policy_change)
+
+    def _watch(self, is_enough: Callable[[], bool], *, at_least_s: float, at_most_s: float) -> bool:
+        """Let time pass until it is enough, and return whether that came in time."""
+        begun_s = time.monotonic()
+        while (passed_s := time.monotonic() - begun_s) < at_least_s or not is_enough():
+            if passed_s >= at_most_s:
+                return False
+            self._stage.pause(_LOOK_S)
+        return True
+
+    def _settle(self) -> None:
+        if not self._stage.settle(_ATTEMPT_S):
+            raise _unsettled()
+
+    def _are_content(self, part: str) -> bool:
+        return all(probe.is_content(part) for probe in self._probes)
+
+    def _are_routes_calm(self) -> bool:
+        """Tell whether every route of the workload carried calls in the last seconds and lost none."""
+        pulse = self._tail.pulse()
+        routes = {(spec.source, spec.target) for spec in self.request.workload} & set(ROUTES)
+        return all(pulse.recent.get(edge) and not pulse.failing.get(edge) for edge in routes)
+
+    def _hurt(self) -> Injured:
+        if self._injured is None:
+            raise HarnessError("There is no fault to hold or undo: the step that injects it did not run.")
+        return self._injured
+
+    def _pods(self) -> frozenset[str]:
+        return self._inventory.names if self._inventory else frozenset()
+
+    def _say(self, line: str) -> None:
+        self._progress(f"{self.request.title}: {line}")
+
+
+def _unsettled() -> HarnessError:
+    return HarnessError(f"An attempt of a probe did not end within {_ATTEMPT_S:g} s.")

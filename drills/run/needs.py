@@ -1,0 +1,26 @@
+"""What a drill needs of a mesh before its question makes sense."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from clusters.mesh import Capability, Mesh, Role
+
+MARK = "requires"
+
+
+def requires(*needs: Role | Capability) -> pytest.MarkDecorator:
+    """Mark a drill with the roles and capabilities without which it is skipped, with the reason."""
+    return pytest.mark.requires(*needs)
+
+
+def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
+    """Return why the mesh cannot be asked, as a sentence, or "" when it can."""
+    missing = [need for need in needs if not _has(mesh, need)]
+    if not missing:
+        return ""
+    return f"{mesh.title} has no {' and no '.join(need.value for need in missing)}"
+
+
+def _has(mesh: Mesh, need: Role | Capability) -> bool:
+    return need in mesh.capabilities if isinstance(need, Capability) else mesh.component(need) is not None

@@ -1,0 +1,77 @@
+"""plan.json: the one message from the harness to the programs of the lab, replaced whole and never edited in place."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from clusters.errors import HarnessError
+
+_NAME = "plan.json"
+_LOGS = "logs"
+_READABLE = 0o644  # the lab's programs run as other users
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """One open loop of calls that every pod of `source` runs."""
+
+    source: str
+    target: str
+    host: str
+    port: int
+    every_ms: float
+    connection: str  # new | reused
+    timeout_ms: int
+
+
+class ScrapeTarget(msgspec.Struct, frozen=True):
+    """Metrics that the observer on the pod's node reads."""
+
+    pod: str
+    node: str
+    url: str
+    every_s: float
+    metrics: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What every program does from the moment it reads this."""
+
+    run_id: str
+    canary: str
+    identity_header: str = ""
+    callers: tuple[Caller, ...] = ()
+    scrapes: tuple[ScrapeTarget, ...] = ()
+    capture: bool = False
+    stop: bool = False
+
+
+def write_plan(share: Path, plan: Plan) -> None:
+    """Publish the plan: readers see the old one or the new one, whole."""
+    draft = share / f".{_NAME}.{os.getpid()}"
+    draft.write_bytes(msgspec.json.encode(plan))
+    draft.chmod(_READABLE)
+    draft.replace(share / _NAME)
+
+
+def read_plan(share: Path) -> Plan | None:
+    """Return the plan in force, or None when there never was one."""
+    path = share / _NAME
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Plan)
+    except msgspec.DecodeError as error:
+        raise HarnessError(f"{path} is not a plan: {error}. Remove the file.") from error
+
+
+def stop_plan(share: Path) -> None:
+    """Tell every program to stop; harmless when nothing runs."""
+    plan = read_plan(share)
+    if plan is not None and not plan.stop:
+        write_plan(share, msgspec.structs.replace(plan, stop=True))
+
+
+def logs_dir(share: Path) -> Path:
+    """Return where the programs write, one file per pod."""
+    return share / _LOGS

@@ -1,0 +1,55 @@
+"""Probes: our observers. Each is a frozen wish in the drill's text; the runner makes it real beside the workload."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Look for every call's canary on the wire of every node."""
+
+
+@dataclass(frozen=True)
+class NewPodsWish:
+    """Create a pod every so often."""
+
+    every_s: float
+
+
+@dataclass(frozen=True)
+class PolicyChangeWish:
+    """Close one edge by policy every so often, for a while."""
+
+    source: str
+    target: str
+    every_s: float
+    hold_s: float
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Record what on-call could alert on: these signals of the mesh, or all of them when none is named."""
+
+    names: tuple[str, ...] = ()
+
+
+Wish = Wire | NewPodsWish | PolicyChangeWish | Signals
+
+
+def wire() -> Wire:
+    """Watch the wire of every node for the run's canary: plaintext is proven, or its absence is."""
+    return Wire()
+
+
+def new_pods(*, every_s: float = 5.0) -> NewPodsWish:
+    """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good."""
+    return NewPodsWish(every_s)
+
+
+def policy_change(source: str, target: str, *, every_s: float = 8.0, hold_s: float = 5.0) -> PolicyChangeWish:
+    """Try to close source -> target by policy for hold_s: once in the baseline, then every so often until obeyed."""
+    return PolicyChangeWish(source, target, every_s, hold_s)
+
+
+def signals(*names: str) -> Signals:
+    """Record the named signals of the mesh, all of them when none is named."""
+    return Signals(names)

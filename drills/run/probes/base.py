@@ -1,0 +1,68 @@
+"""What all probes share: a thread of their own, a fixed rhythm, bounded attempts, and errors that become events."""
+
+import threading
+import time
+from abc import ABC, abstractmethod
+
+from drills.run.context import Context
+from drills.run.probes.stage import BASELINE, IDLE, RECOVERY, StoppedError
+
+_NAP_S = 0.2
+_JOIN_S = 45.0  # longer than the slowest attempt: two webhooks that time out, and a pod that is given up
+
+
+class Probe(ABC):
+    """One read-only observer, or one that puts back what it changes, running beside the whole drill."""
+
+    name: str
+
+    def __init__(self, context: Context, *, every_s: float) -> None:
+        self._context = context
+        self._every_s = every_s
+        self._done: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first attempt waits for the first part of the run."""
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the end of the thread after the stage was stopped; a thread that hangs is written down."""
+        if self._thread.ident is None:
+            return
+        self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            self._context.recorder.trouble(self.name, f"the probe did not end within {_JOIN_S:g} s of the run's end")
+
+    def is_content(self, part: str) -> bool:
+        """Tell whether the probe has seen enough in a part of the run: one attempt, or in recovery a good one."""
+        return part in self._done
+
+    @abstractmethod
+    def attempt(self, part: str) -> bool:
+        """Try once, record what came of it, leave nothing behind, and tell whether it was a good one."""
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while not self._context.stage.is_stopped:
+            now_s = time.monotonic()
+            if now_s < due_s:
+                self._context.stage.wait_change(min(_NAP_S, due_s - now_s))
+                continue
+            with self._context.stage.attempt() as part:
+                if part != IDLE and not (part == BASELINE and part in self._done):
+                    due_s = now_s + self._every_s
+                    self._try(part)
+                    continue
+            self._context.stage.wait_change(_NAP_S)
+
+    def _try(self, part: str) -> None:
+        try:
+            is_good = self.attempt(part)
+        except StoppedError:
+            return
+        except Exception as error:  # noqa: BLE001 - a thread that dies in silence would leave a hole that nobody sees
+            self._context.recorder.trouble(self.name, f"{type(error).__name__}: {error}")
+            is_good = False
+        if is_good or part != RECOVERY:
+            self._done.add(part)

@@ -1,0 +1,65 @@
+"""Is a policy change taken, and if taken, obeyed? One edge is closed for a while and opened again."""
+
+import time
+
+from clusters.install import MANIFESTS
+from clusters.kube import Json, describe
+from clusters.lab import load
+from drills.run.context import Context
+from drills.run.probes import PolicyChangeWish
+from drills.run.probes.base import Probe
+from drills.run.undo import Undo, carry_out
+
+_UNDO_S = 20.0
+_OBEYED_S = 1.0  # for so long at the end of the hold no call may have got through
+
+
+class PolicyChange(Probe):
+    """Applies a policy that closes one edge, holds it, removes it, and notes what the API server said to each step."""
+
+    name = "policy-change"
+
+    def __init__(self, context: Context, wish: PolicyChangeWish) -> None:
+        super().__init__(context, every_s=wish.every_s)
+        self._wish = wish
+        self._count = 0
+
+    def attempt(self, part: str) -> bool:
+        """Close the edge and open it again; good when it was closed to the calls of the workload, too."""
+        del part
+        self._count += 1
+        name = f"change-{self._context.run_id[:6]}-{self._count}"
+        words = {"NAME": name, "SOURCE": self._wish.source, "TARGET": self._wish.target}
+        (manifest,) = load(MANIFESTS / "policy" / self._context.mesh.policy / "change.yaml", words)
+        undo = Undo(
+            id=f"change-{name}",
+            run_id=self._context.run_id,
+            action="delete",
+            subject=f"{describe(manifest)} removed",
+            manifest=manifest,
+        )
+        self._context.undo_log.write(undo)
+        try:
+            return self._hold(name, manifest)
+        finally:
+            self._remove(name, undo)
+
+    def _hold(self, name: str, manifest: Json) -> bool:
+        answer = self._context.place.kube.apply(manifest)
+        self._note(name, "apply", answer.outcome, answer.message)
+        if answer.outcome != "accepted":
+            return False
+        self._context.stage.pause(self._wish.hold_s)
+        since_ns = time.time_ns() - int(_OBEYED_S * 1e9)
+        return self._context.tail.is_closed((self._wish.source, self._wish.target), since_ns=since_ns)
+
+    def _remove(self, name: str, undo: Undo) -> None:
+        """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
+        sent_ns = time.time_ns()
+        answer = self._context.place.kube.delete(undo.manifest)
+        self._note(name, "remove", answer.outcome, answer.message, at_ns=sent_ns)
+        carry_out(self._context.place, self._context.undo_log, undo, within_s=_UNDO_S)
+
+    def _note(self, name: str, step: str, outcome: str, message: str, *, at_ns: int | None = None) -> None:
+        edge = {"source": self._wish.source, "target": self._wish.target}
+        self._context.recorder.note("change", name, at_ns=at_ns, step=step, outcome=outcome, message=message, **edge)

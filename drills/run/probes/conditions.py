@@ -1,0 +1,61 @@
+"""What Kubernetes itself says of a workload, asked once a second: on-call could alert on it."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from clusters.errors import HarnessError
+from clusters.kube import Kube
+from clusters.mesh import Component, Role, Signal, SignalKind
+from drills.run.recorder import Recorder
+
+_EVERY_S = 1.0
+_JOIN_S = 15.0
+
+
+class Conditions:
+    """Polls the workloads that the signals name, through the whole run."""
+
+    def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[Signal]) -> None:
+        self._kube = kube
+        self._recorder = recorder
+        self._workloads = tuple(
+            {
+                signal.subject: _workload(signal.subject) for signal in signals if signal.kind is SignalKind.CONDITION
+            }.items()
+        )
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="conditions", daemon=True)
+
+    def start(self) -> None:
+        """Begin, if there is anything to ask about."""
+        if self._workloads:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End; the question under way has its own deadline."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            due_s = time.monotonic() + _EVERY_S
+            for subject, workload in self._workloads:
+                self._ask(subject, workload)
+            self._ended.wait(max(0.0, due_s - time.monotonic()))
+
+    def _ask(self, subject: str, workload: Component) -> None:
+        at_ns = time.time_ns()
+        try:
+            desired, ready = self._kube.replicas(workload)
+        except HarnessError as error:
+            self._recorder.note("condition", subject, at_ns=at_ns, ready=None, desired=None, error=str(error))
+        else:
+            self._recorder.note("condition", subject, at_ns=at_ns, ready=ready, desired=desired, error="")
+
+
+def _workload(subject: str) -> Component:
+    """Return what `replicas` needs to know of "namespace/kind/name"; the role plays no part in that question."""
+    namespace, kind, name = subject.split("/")
+    return Component(Role.CONTROL_PLANE, kind, namespace, name, selector="", process="")

@@ -1,0 +1,103 @@
+"""Does a new pod get in, and if so, into the mesh? One pod is created, watched and removed at a time."""
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.install import MANIFESTS
+from clusters.kube import Admission, Json, is_ready
+from clusters.lab import LAB, load
+from clusters.waiting import wait_until
+from drills.judge.history import Detail
+from drills.run.context import Context
+from drills.run.probes.base import Probe
+from drills.run.probes.stage import StoppedError
+from drills.run.undo import Undo, carry_out
+
+_START_S = 20.0
+_UNDO_S = 20.0
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+
+
+class _Pod(msgspec.Struct):
+    spec: _Spec
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What became of an admitted pod; None where nobody waited to see."""
+
+    is_meshed: bool | None = None
+    is_started: bool | None = None
+    node: str = ""
+
+
+class NewPods(Probe):
+    """Creates a pod every so often and notes: refused or admitted, in the mesh or not, started or not."""
+
+    name = "new-pods"
+
+    def __init__(self, context: Context, *, every_s: float, image: str) -> None:
+        super().__init__(context, every_s=every_s)
+        self._image = image
+        self._count = 0
+
+    def attempt(self, part: str) -> bool:
+        """Create one pod and remove it; good when it was admitted, is in the mesh, and started."""
+        del part
+        self._count += 1
+        name = f"newcomer-{self._context.run_id[:6]}-{self._count}"
+        (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._image})
+        undo = Undo(
+            id=f"pod-{name}",
+            run_id=self._context.run_id,
+            action="delete",
+            subject=f"pod {LAB}/{name} removed",
+            manifest=manifest,
+        )
+        self._context.undo_log.write(undo)
+        try:
+            return self._create(name, manifest)
+        finally:
+            carry_out(self._context.place, self._context.undo_log, undo, within_s=_UNDO_S)
+
+    def _create(self, name: str, manifest: Json) -> bool:
+        sent_ns = time.time_ns()
+        answer = self._context.place.kube.create_pod(manifest)
+        admitted = answer.outcome == "accepted"
+        seen = self._watch(name, answer) if admitted else _Seen()
+        detail: dict[str, Detail] = {
+            "outcome": "admitted" if admitted else answer.outcome,
+            "meshed": seen.is_meshed,
+            "started": seen.is_started,
+            "node": seen.node,
+            "message": answer.message,
+        }
+        self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
+        return bool(seen.is_started) and bool(seen.is_meshed)
+
+    def _watch(self, name: str, answer: Admission) -> _Seen:
+        is_meshed = self._context.mesh.member(answer.object)
+        try:
+            pod = wait_until(
+                lambda: self._ready_pod(name), lambda pod: pod is not None, what=f"Pod {name} ready", within_s=_START_S
+            )
+        except StoppedError:
+            return _Seen(is_meshed)
+        except HarnessError:
+            return _Seen(is_meshed, is_started=False)
+        return _Seen(is_meshed, is_started=True, node=msgspec.convert(pod, _Pod).spec.node_name)
+
+    def _ready_pod(self, name: str) -> Json | None:
+        """Return the pod once it is ready; an API that cannot be asked just now counts as not yet."""
+        self._context.stage.pause(0)
+        try:
+            pod = self._context.place.kube.get("v1", "Pod", name, LAB)
+        except HarnessError:
+            return None
+        return pod if pod is not None and is_ready(pod) else None

@@ -1,0 +1,119 @@
+"""Running a drill: from a drill's wishes to a stored history, and from there to a verdict."""
+
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clusters.errors import HarnessError
+from clusters.mesh import Mesh
+from clusters.place import Place
+from clusters.progress import Progress, silent
+from drills.judge.claims import Claim, judge
+from drills.judge.history import History, write_history
+from drills.judge.verdict import Verdict
+from drills.run import activities, experiment
+from drills.run.calls import Calls
+from drills.run.faults import Fault
+from drills.run.live import LiveRun
+from drills.run.probes import Wish
+from drills.run.recorder import Recorder
+from drills.run.request import Request, component_of, sort_wishes
+from drills.run.undo import leftovers, refuse_leftovers, sole_use
+
+VERDICT_FILE = "verdict.json"
+_BASELINE_S = 10.0
+_RECOVERY_S = 45.0
+_RUN_ID_BYTES = 6
+
+
+class Drill:
+    """One drill on one mesh in one place: what the `drill` fixture gives to a test."""
+
+    def __init__(
+        self,
+        *,
+        place: Place,
+        mesh: Mesh,
+        name: str,
+        hypothesis: str,
+        reports_dir: Path,
+        progress: Progress = silent,
+    ) -> None:
+        self.mesh = mesh
+        self.bundle: Path | None = None  # where the evidence is, once `run` began
+        self.verdict: Verdict | None = None  # the answer, once `judge` gave it
+        self._place = place
+        self._name = name
+        self._hypothesis = hypothesis
+        self._reports_dir = reports_dir
+        self._progress = progress
+
+    def run(
+        self,
+        *,
+        workload: Sequence[Calls],
+        probes: Sequence[Wish],
+        method: Fault,
+        baseline_s: float = _BASELINE_S,
+        recovery_s: float = _RECOVERY_S,
+    ) -> History:
+        """Break the mesh under traffic, put it right, and return the history, which is on disk by then.
+
+        A gate that does not hold, a fault that does not land, a step that fails: all of it is in the history, which
+        then judges INCONCLUSIVE. Raises UsageError for a drill that cannot be asked, HarnessError when the cluster
+        carries an earlier injury or could not be put right, KeyboardInterrupt after everything was put right.
+        """
+        request = self._request(workload, probes, method, baseline_s, recovery_s)
+        component_of(request, self.mesh)
+        with sole_use(self._place):
+            refuse_leftovers(self._place)
+            self.bundle = self._reports_dir / self._name / self.mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+            status = self._break_and_mend(request, self.bundle)
+            self._refuse_unmended()
+        if status == experiment.INTERRUPTED:
+            raise KeyboardInterrupt
+        return History.load(self.bundle)
+
+    def judge(self, history: History, *claims: Claim) -> Verdict:
+        """Answer the claims from the history and put the verdict beside it."""
+        self.verdict = judge(history, claims)
+        if self.bundle is not None:
+            (self.bundle / VERDICT_FILE).write_bytes(self.verdict.encode())
+        return self.verdict
+
+    def _break_and_mend(self, request: Request, bundle: Path) -> str:
+        """Run the experiment and store the history whatever becomes of it; return the journal's status."""
+        recorder = Recorder()
+        live = LiveRun(self._place, self.mesh, request, recorder, self._progress)
+        try:
+            with activities.under_way(live):
+                return experiment.run(experiment.experiment_of(request), bundle)
+        finally:
+            live.close()
+            recorded = live.collect()
+            write_history(bundle, recorded.calls, (*recorder.events(), *recorded.events), live.facts())
+
+    def _refuse_unmended(self) -> None:
+        left = leftovers(self._place.state)
+        if left:
+            raise HarnessError(
+                f"Cluster {self._place.name} could not be put right after the drill: {left[0].subject}"
+                f"{f' and {len(left) - 1} more' if len(left) > 1 else ''}. The evidence is kept in {self.bundle}. "
+                "Run `meshdrill sweep`, or delete the cluster."
+            )
+
+    def _request(
+        self, workload: Sequence[Calls], probes: Sequence[Wish], method: Fault, baseline_s: float, recovery_s: float
+    ) -> Request:
+        return Request(
+            run_id=secrets.token_hex(_RUN_ID_BYTES),
+            drill=self._name,
+            mesh=self.mesh.name,
+            hypothesis=self._hypothesis,
+            workload=tuple(workload),
+            fault=method,
+            probes=sort_wishes(probes, self.mesh),
+            baseline_s=baseline_s,
+            recovery_s=recovery_s,
+        )

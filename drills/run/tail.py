@@ -1,0 +1,148 @@
+"""Following the lab's logs while a run is under way: who is ready, who is done, and how its calls fare."""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from drills.run.lines import AnyLine, Call, End, Ready, ServedEnd, WireEnd, WireReady, parse
+from drills.run.plan import logs_dir
+
+_RECENT_S = 5.0
+_RECENT_LIMIT = 20_000
+_NS_PER_S = 1_000_000_000
+
+Edge = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """How the last seconds went: for people and for deciding whether to go on watching, never for a verdict."""
+
+    calls: int  # since the run began
+    recent: dict[Edge, int]  # calls of the last 5 s
+    failing: dict[Edge, int]  # those of them that were not ok
+
+
+class Tail:
+    """What the logs of one run said so far. Safe to ask from several threads."""
+
+    def __init__(self, share: Path, run_id: str) -> None:
+        self._folder = logs_dir(share)
+        self._run_id = run_id
+        self.marks = marks(share)  # where each log stood before the run
+        self._offsets = dict(self.marks)
+        self._lock = threading.Lock()
+        self._recent: deque[tuple[int, Edge, bool]] = deque(maxlen=_RECENT_LIMIT)
+        self._calls = 0
+        self._last_ok_ns: dict[Edge, int] = {}
+        self._last_call_ns: dict[Edge, int] = {}
+        self._ready: set[str] = set()
+        self._ended: set[tuple[str, str, str]] = set()
+        self._served_ends: set[str] = set()
+        self._wire_ready: set[str] = set()
+        self._wire_ends: set[str] = set()
+
+    def ready(self) -> frozenset[str]:
+        """Return the pods that took up the plan."""
+        with self._lock:
+            self._catch_up()
+            return frozenset(self._ready)
+
+    def ended(self) -> frozenset[tuple[str, str, str]]:
+        """Return (pod, target, connection) of the callers that ended."""
+        with self._lock:
+            self._catch_up()
+            return frozenset(self._ended)
+
+    def servers_ended(self) -> frozenset[str]:
+        """Return the pods whose server ended."""
+        with self._lock:
+            self._catch_up()
+            return frozenset(self._served_ends)
+
+    def watching(self) -> frozenset[str]:
+        """Return the nodes whose observer listens."""
+        with self._lock:
+            self._catch_up()
+            return frozenset(self._wire_ready)
+
+    def watched(self) -> frozenset[str]:
+        """Return the nodes whose observer ended."""
+        with self._lock:
+            self._catch_up()
+            return frozenset(self._wire_ends)
+
+    def pulse(self) -> Pulse:
+        """Return how the last seconds went."""
+        with self._lock:
+            self._catch_up()
+            since_ns = time.time_ns() - int(_RECENT_S * _NS_PER_S)
+            recent: dict[Edge, int] = {}
+            failing: dict[Edge, int] = {}
+            for at_ns, edge, is_ok in self._recent:
+                if at_ns >= since_ns:
+                    recent[edge] = recent.get(edge, 0) + 1
+                    if not is_ok:
+                        failing[edge] = failing.get(edge, 0) + 1
+            return Pulse(self._calls, recent, failing)
+
+    def is_closed(self, edge: Edge, *, since_ns: int) -> bool:
+        """Tell whether calls of the edge were due since then and none of them got through."""
+        with self._lock:
+            self._catch_up()
+            return self._last_call_ns.get(edge, 0) > since_ns > self._last_ok_ns.get(edge, 0)
+
+    def _catch_up(self) -> None:
+        if not self._folder.is_dir():
+            return
+        for path in sorted(self._folder.glob("*.jsonl")):
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        """Read the whole lines that were added; a line in the making waits for its end."""
+        begin = self._offsets.get(path.name, 0)
+        with path.open("rb") as source:
+            source.seek(begin)
+            data = source.read()
+        whole = data.rfind(b"\n") + 1
+        self._offsets[path.name] = begin + whole
+        for raw in data[:whole].splitlines():
+            try:
+                line = parse(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # collect.py names torn lines
+            if line.run_id == self._run_id:
+                self._take(line)
+
+    def _take(self, line: AnyLine) -> None:
+        match line:
+            case Call():
+                self._count(line)
+            case Ready():
+                self._ready.add(line.pod)
+            case End():
+                self._ended.add((line.pod, line.target, line.connection))
+            case ServedEnd():
+                self._served_ends.add(line.pod)
+            case WireReady():
+                self._wire_ready.add(line.node)
+            case WireEnd():
+                self._wire_ends.add(line.node)
+
+    def _count(self, call: Call) -> None:
+        edge, is_ok = (call.source, call.target), call.outcome == "ok"
+        self._calls += 1
+        self._recent.append((call.scheduled_ns, edge, is_ok))
+        self._last_call_ns[edge] = max(call.scheduled_ns, self._last_call_ns.get(edge, 0))
+        if is_ok:
+            self._last_ok_ns[edge] = max(call.scheduled_ns, self._last_ok_ns.get(edge, 0))
+
+
+def marks(share: Path) -> dict[str, int]:
+    """Return where each log stands now, in bytes: a run reads from there."""
+    folder = logs_dir(share)
+    return {path.name: path.stat().st_size for path in folder.glob("*.jsonl")} if folder.is_dir() else {}

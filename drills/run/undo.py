@@ -1,0 +1,229 @@
+"""The write-ahead undo log: what must be reversed is on disk before it is done to the cluster.
+
+One JSON file per pending undo. An entry is data that a later process can carry out knowing nothing of the run that
+wrote it; it is removed only after the undo was verified. Carrying one out twice is harmless.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from clusters.errors import HarnessError, UsageError
+from clusters.kube import describe
+from clusters.mesh import Component
+from clusters.place import Place
+from clusters.progress import Progress, silent
+from drills.run.faults import processes
+from drills.run.plan import stop_plan
+from drills.run.waiting import wait_for
+
+_FOLDER = "undo"
+_LOCK = "drill.lock"
+_VERIFY_S = 120.0
+
+Action = Literal["scale", "await-ready", "resume", "delete", "stop-workload"]
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """One pending undo.
+
+    scale: put `replicas` back. await-ready: nothing to reverse, but wait until `replicas` are ready again.
+    resume: SIGCONT whatever is stopped. delete: remove the object in `manifest`. stop-workload: end the calls.
+    """
+
+    id: str
+    run_id: str
+    action: Action
+    subject: str  # for people: what this puts right
+    component: Component | None = None
+    replicas: int = 0
+    manifest: dict[str, object] = msgspec.field(default_factory=dict)
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+    namespace: str | None = None
+
+
+class UndoLog:
+    """The pending undos of one cluster."""
+
+    def __init__(self, state: Path) -> None:
+        self._folder = state / _FOLDER
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, undo: Undo) -> None:
+        """Put the entry on disk, so that it outlives this process and this machine's power."""
+        path = self._path(undo)
+        draft = path.with_suffix(".draft")
+        with draft.open("wb") as sink:
+            sink.write(msgspec.json.encode(undo))
+            sink.flush()
+            os.fsync(sink.fileno())
+        draft.replace(path)
+        self._sync()
+
+    def remove(self, undo: Undo) -> None:
+        """Forget an entry whose undo was verified; forgetting twice is fine."""
+        self._path(undo).unlink(missing_ok=True)
+        self._sync()
+
+    def pending(self) -> tuple[Undo, ...]:
+        """Return the entries in the order in which they were written; HarnessError names an unreadable one."""
+        return tuple(_read(path) for path in sorted(self._folder.glob("*.json"), key=_age))
+
+    def _path(self, undo: Undo) -> Path:
+        return self._folder / f"{undo.run_id}-{undo.id}.json"
+
+    def _sync(self) -> None:
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def leftovers(state: Path) -> tuple[Undo, ...]:
+    """Return what an earlier run left to be undone in the cluster whose state directory this is."""
+    return UndoLog(state).pending()
+
+
+def refuse_leftovers(place: Place) -> None:
+    """Raise HarnessError when an earlier run left something to undo: a drill there would measure that run's injury."""
+    left = leftovers(place.state)
+    if left:
+        raise HarnessError(
+            f"Cluster {place.name} still carries {len(left)} injuries of an earlier run ({left[0].subject}"
+            f"{', ...' if len(left) > 1 else ''}); expected none. Run `meshdrill sweep`, then try again."
+        )
+
+
+@contextlib.contextmanager
+def sole_use(place: Place) -> Iterator[None]:
+    """Hold the cluster for one drill or sweep; UsageError when a living process holds it already."""
+    place.state.mkdir(parents=True, exist_ok=True)
+    with (place.state / _LOCK).open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as busy:
+            raise UsageError(
+                f"Cluster {place.name} is in use by another drill or sweep. Wait for its end, or choose another."
+            ) from busy
+        yield
+
+
+def sweep(place: Place, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
+    """Carry out every pending undo, newest first, and return their subjects.
+
+    Safe any number of times. Raises UsageError when a drill is running there, HarnessError as `undo_all` does.
+    """
+    with sole_use(place):
+        return undo_all(place, progress, within_s=within_s)
+
+
+def undo_all(place: Place, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
+    """Carry out every pending undo for someone who has the cluster to himself.
+
+    Every entry is tried; HarnessError names those that could not be verified.
+    """
+    log = UndoLog(place.state)
+    done, failed = [], []
+    for undo in reversed(log.pending()):
+        try:
+            carry_out(place, log, undo, within_s=within_s)
+        except HarnessError as error:
+            failed.append(f"{undo.subject}: {error}")
+            progress(f"undo failed: {failed[-1]}")
+        else:
+            done.append(undo.subject)
+            progress(f"undone: {undo.subject}")
+    if failed:
+        raise HarnessError(
+            f"Cluster {place.name}: {len(failed)} undos could not be verified: {'; '.join(failed)}. "
+            "Run `meshdrill sweep` again, or delete the cluster."
+        )
+    return tuple(done)
+
+
+def carry_out(place: Place, log: UndoLog, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
+    """Undo, verify, and only then forget the entry; HarnessError when it could not be verified in time."""
+    apply(place, undo, within_s=within_s)
+    verify(place, undo, within_s=within_s)
+    log.remove(undo)
+
+
+def apply(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
+    """Carry out an undo, trying until the deadline because the API may be the thing that was broken."""
+
+    def missing() -> str:
+        _act(place, undo)
+        return ""
+
+    wait_for(f"Undo accepted: {undo.subject}", missing, within_s=within_s)
+
+
+def verify(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
+    """Wait until the cluster shows that the undo took effect; HarnessError says what it showed instead."""
+    wait_for(f"Undo verified: {undo.subject}", lambda: _missing(place, undo), within_s=within_s)
+
+
+def _act(place: Place, undo: Undo) -> None:
+    if undo.action == "scale":
+        place.kube.scale(_component(undo), undo.replicas)
+    elif undo.action == "resume":
+        processes.resume(place, _component(undo))
+    elif undo.action == "delete":
+        answer = place.kube.delete(undo.manifest, grace_s=0)
+        if answer.outcome != "accepted":
+            raise HarnessError(f"Deleting {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
+    elif undo.action == "stop-workload":
+        stop_plan(place.share)
+
+
+def _missing(place: Place, undo: Undo) -> str:
+    """Say what still differs from the undone state, "" when nothing does."""
+    if undo.action == "stop-workload":
+        return ""
+    if undo.action == "delete":
+        return _not_gone(place, undo.manifest)
+    component = _component(undo)
+    stopped = [process.pid for process in processes.find(place, component) if process.is_stopped]
+    if stopped:
+        return f"processes {stopped} of {component.name} are still stopped (state T)"
+    desired, ready = place.kube.replicas(component)
+    if desired == ready == undo.replicas:
+        return ""
+    return (
+        f"{component.kind} {component.namespace}/{component.name} has {ready} of {desired} replicas ready; "
+        f"expected {undo.replicas}"
+    )
+
+
+def _not_gone(place: Place, manifest: dict[str, object]) -> str:
+    named = msgspec.convert(manifest["metadata"], _Named)
+    found = place.kube.get(str(manifest["apiVersion"]), str(manifest["kind"]), named.name, named.namespace)
+    return f"{describe(manifest)} still exists" if found is not None else ""
+
+
+def _component(undo: Undo) -> Component:
+    if undo.component is None:
+        raise HarnessError(f"The undo {undo.id} ({undo.subject}) names no component; its file was edited.")
+    return undo.component
+
+
+def _read(path: Path) -> Undo:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Undo)
+    except (msgspec.DecodeError, OSError) as error:
+        raise HarnessError(
+            f"The undo entry {path} cannot be read: {error}. Delete the cluster, or repair by hand and remove the file."
+        ) from error
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.name

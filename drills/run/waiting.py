@@ -1,0 +1,24 @@
+"""Waiting for a cluster that may be broken on purpose: an error while looking counts as "not yet"."""
+
+from collections.abc import Callable
+
+from clusters.errors import HarnessError
+from clusters.waiting import wait_until
+
+_EVERY_S = 0.5
+
+
+def wait_for(what: str, missing: Callable[[], str], *, within_s: float) -> None:
+    """Look twice a second until nothing is missing ("").
+
+    `missing` says in words what is; a HarnessError that it raises is such words too.
+    Raises HarnessError after within_s with what was waited for and what was missing last.
+    """
+
+    def look() -> str:
+        try:
+            return missing()
+        except HarnessError as error:
+            return str(error)
+
+    wait_until(look, lambda words: not words, what=what, within_s=within_s, every_s=_EVERY_S)

@@ -1,0 +1,113 @@
+"""The calls of a run: told to the lab's programs by plan.json, and told to end the same way."""
+
+import secrets
+from collections.abc import Sequence
+
+from clusters.lab import LAB
+from clusters.mesh import Signal, SignalKind
+from drills.judge.history import Caller as ExpectedCaller
+from drills.run.calls import TIMEOUT_MS, Calls
+from drills.run.context import Context
+from drills.run.inventory import Inventory
+from drills.run.plan import Caller, Plan, ScrapeTarget, write_plan
+from drills.run.request import Request, signals_of
+from drills.run.undo import Undo
+from drills.run.waiting import wait_for
+
+_PORT = 8080
+_READY_S = 30.0
+_END_S = 20.0
+_SCRAPE_EVERY_S = 2.0
+
+
+class Workload:
+    """The calls of one run, from the plan to the last end."""
+
+    def __init__(self, context: Context, request: Request, pods: Inventory) -> None:
+        self._context = context
+        self._inventory = pods
+        self._watches = request.probes.wire
+        self.expected = expected_callers(request.workload, pods)
+        self._plan = Plan(
+            run_id=request.run_id,
+            canary=f"mdc{secrets.token_hex(8)}",
+            identity_header=context.mesh.identity_header,
+            callers=tuple(caller for spec in request.workload for caller in _callers(spec)),
+            scrapes=_scrapes(signals_of(request, context.mesh), pods),
+            capture=request.probes.wire,
+        )
+
+    def start(self) -> None:
+        """Publish the plan and wait until every program took it up; HarnessError names those that did not."""
+        undo = Undo(id="workload", run_id=self._plan.run_id, action="stop-workload", subject="calls of the lab stopped")
+        self._context.undo_log.write(undo)
+        write_plan(self._context.place.share, self._plan)
+        wait_for("Every program of the lab at work", self._not_ready, within_s=_READY_S)
+
+    def await_ends(self) -> None:
+        """Wait, after the stop, until every program wrote its last word; HarnessError names those that did not."""
+        wait_for("Every program of the lab at its end", self._not_ended, within_s=_END_S)
+
+    def _not_ready(self) -> str:
+        at_work, watching = (
+            self._context.tail.ready(),
+            self._context.tail.watching() if self._watches else frozenset(self._context.place.nodes),
+        )
+        pods = [pod.name for pod in self._inventory.services if pod.name not in at_work]
+        nodes = [node for node in self._context.place.nodes if node not in watching]
+        silent = [
+            f"{source}->{target}" for source, target in sorted(self._edges() - set(self._context.tail.pulse().recent))
+        ]
+        return _words({"no plan taken up by": pods, "no wire observer on": nodes, "no call yet on": silent})
+
+    def _not_ended(self) -> str:
+        ended, served = self._context.tail.ended(), self._context.tail.servers_ended()
+        watched = self._context.tail.watched() if self._watches else frozenset(self._context.place.nodes)
+        callers = [
+            f"{caller.pod}->{caller.target} ({caller.connection})"
+            for caller in self.expected
+            if (caller.pod, caller.target, caller.connection) not in ended
+        ]
+        servers = [pod.name for pod in self._inventory.services if pod.name not in served]
+        nodes = [node for node in self._context.place.nodes if node not in watched]
+        return _words({"callers": callers, "servers": servers, "observers on": nodes})
+
+    def _edges(self) -> set[tuple[str, str]]:
+        return {(caller.source, caller.target) for caller in self.expected}
+
+
+def expected_callers(specs: Sequence[Calls], inventory: Inventory) -> tuple[ExpectedCaller, ...]:
+    """Return one entry per pod, target and connection: each must leave rows without a hole."""
+    return tuple(
+        ExpectedCaller(pod.name, spec.source, spec.target, connection, spec.every_ms)
+        for spec in specs
+        for pod in inventory.of(spec.source)
+        for connection in spec.connections
+    )
+
+
+def _callers(spec: Calls) -> tuple[Caller, ...]:
+    host = f"{spec.target}.{LAB}.svc.cluster.local"
+    return tuple(
+        Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, TIMEOUT_MS)
+        for connection in spec.connections
+    )
+
+
+def _scrapes(signals: Sequence[Signal], inventory: Inventory) -> tuple[ScrapeTarget, ...]:
+    """Let the observer of each node read the metrics that meshed pods there serve."""
+    metric_kinds = {SignalKind.METRIC_INCREASES, SignalKind.METRIC_BELOW}
+    ports: dict[tuple[int, str], list[str]] = {}
+    for signal in signals:
+        if signal.kind in metric_kinds:
+            ports.setdefault((signal.scrape_port, signal.scrape_path), []).append(signal.subject)
+    return tuple(
+        ScrapeTarget(pod.name, pod.node, f"http://{pod.address}:{port}{path}", _SCRAPE_EVERY_S, tuple(metrics))
+        for (port, path), metrics in ports.items()
+        for pod in inventory.services
+        if pod.namespace == LAB
+    )
+
+
+def _words(missing: dict[str, list[str]]) -> str:
+    return "; ".join(f"{what} {', '.join(names)}" for what, names in missing.items() if names)
