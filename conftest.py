@@ -1,0 +1,68 @@
+"""Options and fixtures of the drills; what they do is in drills/session.py. Installed, this is drills/conftest.py."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clusters.errors import UsageError
+from clusters.images.resolve import SOURCES
+from clusters.mesh import Mesh
+from clusters.place import Place
+from clusters.up import Prepared
+from drills import session
+from drills.run.needs import MARK
+from drills.run.runner import Drill
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options beside pytest-kind's own, all of which hold for our cluster too."""
+    group = parser.getgroup("meshdrill")
+    group.addoption("--mesh", help="mesh to ask; without it drills are listed as skipped")
+    group.addoption("--bootstrap", action="store_true", help="make a Debian or Ubuntu host able first, as root")
+    group.addoption("--images", type=Path, help="directory of `docker save` archives")
+    group.addoption("--image-source", choices=SOURCES, help="take images only from this source")
+    group.addoption("--registry-mirror", help="HOST[:PORT] to ask in place of each official registry")
+    group.addoption("--chart-dir", type=Path, help="directory of Helm charts")
+    group.addoption("--chart-repository", help="URL of a Helm repository to take charts from")
+    group.addoption("--reports", type=Path, default=Path("reports"), help="where evidence bundles are written")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an unknown mesh before anything is collected or started."""
+    config.addinivalue_line("markers", f"{MARK}(*needs): roles and capabilities without which a drill cannot be asked")
+    try:
+        session.mesh_of(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, each drill that cannot be asked; with --mesh, run the drills and nothing else."""
+    session.select(config, items)
+
+
+@pytest.fixture(scope="session")
+def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
+    """Provide a cluster with the mesh and the lab, torn down at the end unless --keep-cluster is given."""
+    with session.prepared(request.config) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
+def place(prepared: Prepared) -> Place:
+    """Provide the place alone."""
+    return prepared.place
+
+
+@pytest.fixture(scope="session")
+def mesh(prepared: Prepared) -> Mesh:
+    """Provide the facts of the mesh that is asked."""
+    return prepared.mesh
+
+
+@pytest.fixture
+def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]:
+    """Provide the means to run one drill and to judge it; its evidence is written when it is over."""
+    with session.drill(request, prepared) as ready:
+        yield ready

@@ -1,0 +1,164 @@
+"""The `meshdrill` command. Only light things are imported here: a typing error must be told at once."""
+
+# ruff: noqa: PLC0415 - what a command needs is loaded when it runs
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from clusters.errors import MeshdrillError, UsageError
+from drills import catalogue, cli_images, exits
+from drills.run.needs import unmet
+
+# How typer itself ends: after help, interrupted (older releases), on bad usage, interrupted.
+_OF_TYPER = {0: exits.PASSED, 1: exits.INTERRUPTED, 2: exits.USAGE, 130: exits.INTERRUPTED}
+
+app = typer.Typer(
+    name="meshdrill",
+    help="Failure drills for service meshes: break a real mesh, measure real traffic, keep the evidence.",
+    epilog="Exit codes: 0 passed, 1 violated, 2 inconclusive, 3 harness error, 64 usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_images.app, name="images")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Bootstrap = Annotated[
+    bool,
+    typer.Option("--bootstrap", help="Make a Debian or Ubuntu host able first, as root: install and start Docker."),
+]
+
+
+class ImageSource(StrEnum):
+    """Where an image may be taken from, as clusters.images.resolve has it."""
+
+    ENGINE = "engine"
+    ARCHIVE = "archive"
+    REGISTRY = "registry"
+    BUILD = "build"
+
+
+class _EndedError(Exception):
+    """A command is over and says with which exit code; typer's own endings are told apart from it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@app.command()
+def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
+    """Report what this machine can do, and for each gap the cure."""
+    import msgspec
+
+    from clusters import host
+
+    report = host.ensure(bootstrap=True, progress=cli_images.say) if bootstrap else host.inspect()
+    typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if json else host.render(report))
+    _end(exits.HARNESS if any(gap.fatal for gap in host.gaps(report)) else exits.PASSED)
+
+
+@app.command("list")
+def list_drills(json: Json = False) -> None:
+    """List every drill with its hypothesis, what it requires of a mesh, and which meshes can be asked."""
+    from drills import cli_list
+
+    typer.echo(cli_list.as_json() if json else cli_list.as_text())
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command line
+    drill: Annotated[str, typer.Argument(help="Name of a drill; see `meshdrill list`.")],
+    mesh: Annotated[str, typer.Option("--mesh", help="Mesh to ask; see `meshdrill list`.")],
+    bootstrap: Bootstrap = False,
+    keep_cluster: Annotated[bool, typer.Option("--keep-cluster", help="Leave the cluster for the next run.")] = False,
+    images: Annotated[
+        Path | None, typer.Option("--images", help="Directory of `docker save` archives.", file_okay=False)
+    ] = None,
+    image_source: Annotated[
+        ImageSource | None, typer.Option("--image-source", help="Take images only from this source.")
+    ] = None,
+    registry_mirror: Annotated[
+        str | None, typer.Option("--registry-mirror", help="HOST[:PORT] to ask in place of each official registry.")
+    ] = None,
+    chart_dir: Annotated[
+        Path | None, typer.Option("--chart-dir", help="Directory of Helm charts.", file_okay=False)
+    ] = None,
+    chart_repository: Annotated[
+        str | None, typer.Option("--chart-repository", help="URL of a Helm repository to take charts from.")
+    ] = None,
+    reports: Annotated[
+        Path, typer.Option("--reports", help="Where evidence bundles are written.", file_okay=False)
+    ] = Path("reports"),
+) -> None:
+    """Run one drill on one mesh, on a kind cluster of its own, and leave an evidence bundle."""
+    entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
+    if reason := unmet(entry.needs, facts):
+        raise UsageError(f"{drill} cannot be asked of {mesh}: {reason}.")
+    options = {
+        "--images": images,
+        "--image-source": image_source,
+        "--registry-mirror": registry_mirror,
+        "--chart-dir": chart_dir,
+        "--chart-repository": chart_repository,
+        "--reports": reports,
+    }
+    flags = {"--bootstrap": bootstrap, "--keep-cluster": keep_cluster}
+    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    words += [name for name, given in flags.items() if given]
+
+    from drills import console
+
+    _end(console.run(entry, mesh, words))
+
+
+@app.command()
+def judge(
+    bundle: Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)],
+) -> None:
+    """Judge a stored run again, with no cluster: same history, same claims, same bytes of verdict.json."""
+    from drills import cli_judge
+
+    text, verdict = cli_judge.judge_again(bundle)
+    typer.echo(text)
+    _end(exits.of(verdict))
+
+
+@app.command()
+def sweep() -> None:
+    """Undo what a killed run left in a cluster: every fault whose undo is still on disk."""
+    from drills import cli_sweep
+
+    for line in cli_sweep.sweep_all(cli_images.say):
+        typer.echo(line)
+
+
+def status(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every failure of ours is told in one message on stderr."""
+    try:
+        typer.main.get_command(app).main(args=list(arguments), prog_name="meshdrill")
+    except SystemExit as end:
+        return _OF_TYPER[int(end.code or 0)]
+    except _EndedError as end:
+        return end.code
+    except MeshdrillError as error:
+        typer.echo(f"meshdrill: {error}", err=True)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    return exits.PASSED
+
+
+def main() -> NoReturn:
+    """Be the `meshdrill` program."""
+    sys.exit(status(sys.argv[1:]))
+
+
+def _end(code: int) -> NoReturn:
+    raise _EndedError(code)

@@ -1,0 +1,68 @@
+"""`meshdrill judge`: the drill's own code asks again, and a stored history answers in place of a cluster."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clusters import meshes
+from clusters.errors import InconclusiveError
+from clusters.mesh import Mesh
+from drills import catalogue
+from drills.judge import claims
+from drills.judge.history import History, HistoryError
+from drills.judge.verdict import Verdict
+
+VERDICT_FILE = "verdict.json"
+
+
+@dataclass
+class Replay:
+    """Stands where the `drill` fixture stands: the same mesh, a run that is over, the same judge."""
+
+    mesh: Mesh
+    history: History
+    verdict: Verdict | None = None
+
+    def run(self, **_asked: object) -> History:
+        """Return what was recorded, whatever load and fault the drill asks for."""
+        return self.history
+
+    def judge(self, history: History, *asked: claims.Claim) -> Verdict:
+        """Judge as the live drill does, and remember the verdict."""
+        self.verdict = claims.judge(history, asked)
+        return self.verdict
+
+
+def judge_again(bundle: Path) -> tuple[str, Verdict]:
+    """Return a text for a person, and the verdict of the bundle's history under the drill's claims of today."""
+    try:
+        history = History.load(bundle)
+    except HistoryError as error:
+        raise InconclusiveError(str(error)) from error
+    verdict = replay(history)
+    return f"{verdict.explain()}\n{_compared(bundle, verdict)}", verdict
+
+
+def replay(history: History) -> Verdict:
+    """Let the drill that recorded the history ask its claims of it again."""
+    entry = catalogue.find(history.facts.drill)
+    stand_in = Replay(meshes.load(history.facts.mesh), history)
+    ask: Callable[[Replay], None] = getattr(importlib.import_module(f"drills.{entry.file.stem}"), entry.function)
+    try:
+        ask(stand_in)
+    except AssertionError:
+        if stand_in.verdict is None:
+            raise
+    if stand_in.verdict is None:
+        raise InconclusiveError(f"The drill {entry.name} judged nothing; expected one call of drill.judge(...).")
+    return stand_in.verdict
+
+
+def _compared(bundle: Path, verdict: Verdict) -> str:
+    stored = bundle / VERDICT_FILE
+    if not stored.exists():
+        return f"{stored} does not exist: nothing to compare with."
+    if stored.read_bytes() == verdict.encode():
+        return f"Byte for byte the stored {VERDICT_FILE}."
+    return f"NOT the stored {VERDICT_FILE}: the history, the drill, the mesh's facts or the judge changed since."

@@ -1,0 +1,46 @@
+"""What `meshdrill list` prints: every drill, and which meshes can be asked."""
+
+import msgspec
+
+from clusters import meshes
+from drills.catalogue import Entry, entries
+from drills.run.needs import unmet
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """One drill as the list shows it; `meshes` says for each mesh "" or why it cannot be asked."""
+
+    drill: str
+    hypothesis: str
+    roles: tuple[str, ...]
+    capabilities: tuple[str, ...]
+    meshes: dict[str, str]
+
+
+def as_json() -> str:
+    """Return the list as JSON, one object per drill."""
+    return msgspec.json.format(msgspec.json.encode([_listed(entry) for entry in entries()])).decode()
+
+
+def as_text() -> str:
+    """Return the list for a person."""
+    return "\n\n".join(_paragraph(_listed(entry)) for entry in entries())
+
+
+def _listed(entry: Entry) -> Listed:
+    return Listed(
+        drill=entry.name,
+        hypothesis=entry.hypothesis,
+        roles=entry.roles,
+        capabilities=entry.capabilities,
+        meshes={name: unmet(entry.needs, meshes.load(name)) for name in meshes.names()},
+    )
+
+
+def _paragraph(drill: Listed) -> str:
+    can = [name for name, reason in drill.meshes.items() if not reason]
+    lines = [drill.drill, *(f"    {line}" if line else "" for line in drill.hypothesis.splitlines())]
+    lines.append(f"  requires  {', '.join((*drill.roles, *drill.capabilities)) or 'nothing'}")
+    lines.append(f"  meshes    {', '.join(can) or 'none yet'}")
+    lines += [f"  skipped   {reason}" for reason in drill.meshes.values() if reason]
+    return "\n".join(lines)

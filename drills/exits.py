@@ -1,0 +1,20 @@
+"""How the `meshdrill` program ends: one number per kind of outcome."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line must know the numbers without loading a judge
+    from drills.judge.verdict import Verdict
+
+PASSED, VIOLATED, INCONCLUSIVE, HARNESS, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 130
+WORST_FIRST = (INTERRUPTED, VIOLATED, HARNESS, INCONCLUSIVE, USAGE, PASSED)
+
+
+def of(verdict: "Verdict") -> int:
+    """Return the exit code of a verdict. A control is violated by design: what failed it is the odd finding."""
+    from drills.judge.verdict import Answer  # noqa: PLC0415 - as above
+
+    if verdict.passed:
+        return PASSED
+    answers = {finding.verdict for finding in verdict.findings}
+    undecided = Answer.INCONCLUSIVE in answers if verdict.is_control else verdict.verdict is Answer.INCONCLUSIVE
+    return INCONCLUSIVE if undecided else VIOLATED

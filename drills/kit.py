@@ -1,0 +1,39 @@
+"""The public names a drill may use: how to load the lab, hurt the mesh, watch, and claim."""
+
+from clusters.mesh import Capability, Role
+from drills.judge import checks
+from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
+from drills.judge.verdict import Verdict
+from drills.run import faults
+from drills.run.calls import Calls, calls
+from drills.run.edges import DENIED, ROUTES, SENTINEL
+from drills.run.faults import Fault
+from drills.run.needs import requires
+from drills.run.probes import new_pods, policy_change, signals, wire
+from drills.run.runner import Drill
+
+__all__ = [
+    "DENIED",
+    "ROUTES",
+    "SENTINEL",
+    "Calls",
+    "Capability",
+    "Claim",
+    "Drill",
+    "Fault",
+    "Role",
+    "Verdict",
+    "always",
+    "calls",
+    "checks",
+    "eventually",
+    "faults",
+    "never",
+    "new_pods",
+    "policy_change",
+    "reached",
+    "requires",
+    "signals",
+    "sometimes",
+    "wire",
+]

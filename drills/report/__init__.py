@@ -1,0 +1,1 @@
+"""What a verdict becomes for people: files only. Reads histories and verdicts, never a cluster."""

@@ -1,0 +1,59 @@
+"""reports/README.md: the newest verdict of every drill on every mesh."""
+
+from pathlib import Path
+
+import msgspec
+
+from drills.judge.verdict import Answer
+
+_VERDICT_FILE = "verdict.json"
+_HEAD = (
+    "# Reports\n\n"
+    "The newest run of each drill on each mesh; every cell links to its report, and the folder beside it holds the\n"
+    "evidence. `meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
+    "A control must violate its security claims: that is how a drill proves that it can see what it looks for.\n\n"
+)
+_EMPTY = "No run yet.\n"
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """The part of a verdict.json that the index needs."""
+
+    drill: str
+    mesh: str
+    verdict: Answer
+    passed: bool
+    is_control: bool
+
+
+def render(reports: Path) -> str:
+    """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory; an unreadable verdict says so."""
+    newest = {(path.parts[-4], path.parts[-3]): path for path in sorted(reports.glob(f"*/*/*/{_VERDICT_FILE}"))}
+    if not newest:
+        return _HEAD + _EMPTY
+    drills = sorted({drill for drill, _ in newest})
+    meshes = sorted({mesh for _, mesh in newest})
+    lines = [_row(["drill", *meshes]), _row(["---"] * (len(meshes) + 1))]
+    lines += [_row([drill, *(_cell(newest.get((drill, mesh)), reports) for mesh in meshes)]) for drill in drills]
+    return _HEAD + "\n".join(lines) + "\n"
+
+
+def _cell(verdict_file: Path | None, reports: Path) -> str:
+    if verdict_file is None:
+        return "not run"
+    folder = verdict_file.parent
+    return f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md) {folder.name}"
+
+
+def _words(verdict_file: Path) -> str:
+    try:
+        judged = msgspec.json.decode(verdict_file.read_bytes(), type=_Judged)
+    except (OSError, msgspec.DecodeError):
+        return "UNREADABLE"
+    if judged.is_control:
+        return f"control {'passed' if judged.passed else 'FAILED'} ({judged.verdict})"
+    return judged.verdict.value
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"

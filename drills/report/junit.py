@@ -1,0 +1,71 @@
+"""junit.xml: what a CI server shows of a verdict, one test case per claim."""
+
+from xml.etree import ElementTree as ET
+
+from drills.judge.history import History
+from drills.judge.verdict import Answer, Finding, Verdict
+
+_CONTROL_NOTE = "a control: its security claims are meant to be violated"
+
+
+def render(history: History, verdict: Verdict) -> bytes:
+    """Return the document. VIOLATED is a failure, INCONCLUSIVE an error, FAILED_OBSERVABLY passes with its property.
+
+    Of a control, a violated claim that was meant to be violated passes, and one that was not is a failure.
+    """
+    run = history.windows().get("run")
+    cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
+    suite = ET.Element(
+        "testsuite",
+        name=f"{verdict.drill} on {verdict.mesh}",
+        tests=str(len(cases)),
+        failures=str(sum(tag == "failure" for _, tag in cases)),
+        errors=str(sum(tag == "error" for _, tag in cases)),
+        time=f"{run.length_s if run else 0:.3f}",
+    )
+    verdict_properties = {
+        "verdict": verdict.verdict.value,
+        "passed": str(verdict.passed).lower(),
+        "run_id": verdict.run_id,
+    }
+    if verdict.is_control:
+        verdict_properties["control"] = _CONTROL_NOTE
+    _add_properties(suite, verdict_properties)
+    for finding, tag in cases:
+        _add_case(suite, verdict, finding, tag)
+    root = ET.Element("testsuites")
+    root.append(suite)
+    ET.indent(root)
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
+
+
+def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -> None:
+    case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name=_printable(finding.claim))
+    properties = {"verdict": finding.verdict.value, "must_hold": str(finding.must_hold).lower()}
+    if finding.time_to_signal_s is not None:
+        properties |= {"signal": finding.signal or "", "time_to_signal_s": f"{finding.time_to_signal_s:g}"}
+    _add_properties(case, properties)
+    if tag:
+        told = ET.SubElement(case, tag, type=finding.verdict.value, message=_printable(finding.reason))
+        told.text = "\n".join(_printable(f"{it.id} {it.outcome} {it.error}") for it in finding.counter_examples)
+
+
+def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
+    holder = ET.SubElement(parent, "properties")
+    for name, value in properties.items():
+        ET.SubElement(holder, "property", name=name, value=value)
+
+
+def _complaint(finding: Finding, *, is_control: bool) -> str:
+    """Return the element that tells of the finding: "failure", "error", or "" when it passes."""
+    if finding.verdict is Answer.INCONCLUSIVE:
+        return "error"
+    if is_control and finding.fails_on_control:
+        return "" if finding.verdict is Answer.VIOLATED else "failure"
+    return "failure" if finding.verdict is Answer.VIOLATED else ""
+
+
+def _printable(text: str) -> str:
+    """Leave out what XML 1.0 cannot carry: a message may quote a program's raw output."""
+    return "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())

@@ -1,0 +1,291 @@
+"""A small stand-in for a cluster, for tests of our own logic: process tables, an API and nodes in one JSON file.
+
+It is no mesh and proves nothing about one. It lives in a file so that it outlives a process that is killed.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.kube import Admission, Kube
+from clusters.mesh import Component, Mesh, Role, Signal, SignalKind, Source
+from clusters.place import Place
+
+COMPONENT = Component(
+    role=Role.CONTROL_PLANE,
+    kind="Deployment",
+    namespace="system",
+    name="brain",
+    selector="app=brain",
+    process="brain-server",
+    service="brain",
+    port=8080,
+)
+NODES = ("node-a", "node-b")
+SERVICE_ADDRESS = "10.96.0.1"
+_UID = "{:08x}-0000-4000-8000-000000000000"
+_SOURCE = Source("test", "https://example.org", "v0", "inferred")
+
+
+class Process(msgspec.Struct):
+    """One row of a node's process table, and the pod it belongs to."""
+
+    pid: int
+    node: str
+    args: str
+    pod: str
+    namespace: str
+    uid: str
+    address: str
+    state: str = "S"
+    restarts: int = 0
+    ended: str = ""
+    exit_code: int = 0
+
+
+class World(msgspec.Struct):
+    """The whole state of the double."""
+
+    processes: list[Process] = []
+    desired: int = 1
+    next_pid: int = 100
+    objects: dict[str, dict[str, object]] = {}
+    is_api_dead: bool = False
+    survives: bool = False  # the component's processes outlive whatever is done to them
+    stays_dead: bool = False  # nobody starts them again
+    pods: list[dict[str, object]] = []  # the lab's, as the API shows them
+
+    def brains(self) -> list[Process]:
+        """Return the component's own processes."""
+        return [process for process in self.processes if process.pod.startswith("brain-5f")]
+
+    def start_brain(self, node: str = NODES[0]) -> None:
+        """Start one pod of the component."""
+        self.next_pid += 1
+        pid = self.next_pid
+        self.processes.append(
+            Process(
+                pid,
+                node,
+                "/usr/bin/brain-server --serve",
+                f"brain-5f{pid}-abcde",
+                "system",
+                _UID.format(pid),
+                f"10.0.0.{pid % 250}",
+            )
+        )
+
+
+class FilePlace:
+    """Quacks like clusters.place.Place, with `kube` quacking like clusters.kube.Kube."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.name = "double"
+        self.kubeconfig = root / "kubeconfig"
+        self.share = root / "share"
+        self.state = root / "state"
+        self.nodes = NODES
+        self.kube = self
+        (self.share / "logs").mkdir(parents=True, exist_ok=True)
+        self.state.mkdir(exist_ok=True)
+        self._file = root / "world.json"
+        if not self._file.exists():
+            world = World()
+            world.start_brain()
+            self.save(world)
+
+    def load(self) -> World:
+        """Return the state as the file has it."""
+        return msgspec.json.decode(self._file.read_bytes(), type=World)
+
+    def save(self, world: World) -> None:
+        """Replace the state, whole."""
+        draft = self._file.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(world))
+        draft.replace(self._file)
+
+    def on_node(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+        """Answer the few programs that are run on nodes."""
+        del timeout_s, check
+        world = self.load()
+        here = [process for process in world.processes if process.node == node]
+        match argv[0]:
+            case "ps":
+                return "".join(f"{process.pid:>7} {process.state}l {process.args}\n" for process in here)
+            case "grep":
+                return "".join(_cgroup(process) for process in here if f"/proc/{process.pid}/cgroup" in argv)
+            case "ls":
+                return "\n".join(f"{process.namespace}_{process.pod}_{process.uid}" for process in here)
+            case "kill":
+                self._kill(world, argv[1].removeprefix("-"), {int(pid) for pid in argv[2:]})
+                return ""
+            case "curl":
+                return _curl(world, argv[-1].split("/")[2].split(":")[0])
+        raise AssertionError(shlex.join(argv))
+
+    def replicas(self, component: Component) -> tuple[int, int]:
+        """Return desired and ready."""
+        del component
+        world = self._alive()
+        return world.desired, sum(process.state == "S" for process in world.brains())
+
+    def scale(self, component: Component, replicas: int) -> None:
+        """Start or end pods of the component."""
+        del component
+        world = self._alive()
+        world.desired = replicas
+        if replicas == 0 and not world.survives:
+            world.processes = [process for process in world.processes if process not in world.brains()]
+        while len(world.brains()) < replicas and not world.stays_dead:
+            world.start_brain()
+        self.save(world)
+
+    def pods(self, namespace: str, selector: str = "") -> list[dict[str, object]]:
+        """List pods as the API does."""
+        del selector
+        world = self._alive()
+        if namespace != "system":
+            return [pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["namespace"] == namespace]
+        return [_pod(process) for process in world.brains()]
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, object] | None:
+        """Return the component's Service, or an object that was created."""
+        del api_version
+        world = self._alive()
+        if kind == "Service":
+            return {"spec": {"clusterIP": SERVICE_ADDRESS}}
+        return world.objects.get(f"{kind}/{namespace}/{name}")
+
+    def apply(self, manifest: Mapping[str, object]) -> Admission:
+        """Store an object; it is ready at once."""
+        if self.load().is_api_dead:
+            return Admission("failed", "dead")
+        world = self.load()
+        ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+        world.objects[_key(manifest)] = {**manifest, "status": ready}
+        self.save(world)
+        return Admission("accepted", object=manifest)
+
+    create_pod = apply
+
+    def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
+        """Forget an object."""
+        del grace_s
+        if self.load().is_api_dead:
+            return Admission("failed", "dead")
+        world = self.load()
+        world.objects.pop(_key(manifest), None)
+        self.save(world)
+        return Admission("accepted")
+
+    def delete_pod(self, namespace: str, name: str, *, grace_s: int | None = None) -> Admission:
+        """End a pod of the component; its controller starts another."""
+        del namespace, grace_s
+        world = self._alive()
+        if not world.survives:
+            world.processes = [process for process in world.processes if process.pod != name]
+        if not world.stays_dead:
+            world.start_brain()
+        self.save(world)
+        return Admission("accepted")
+
+    def _alive(self) -> World:
+        world = self.load()
+        if world.is_api_dead:
+            raise HarnessError("the API server is dead")
+        return world
+
+    def _kill(self, world: World, name: str, pids: set[int]) -> None:
+        for process in [process for process in world.processes if process.pid in pids and not world.survives]:
+            if name == "STOP":
+                process.state = "T"
+            elif name == "CONT":
+                process.state = "S"
+            else:
+                self._crash(world, process)
+        self.save(world)
+
+    @staticmethod
+    def _crash(world: World, process: Process) -> None:
+        """Let the kubelet start the container again in its pod."""
+        world.next_pid += 1
+        process.ended, process.exit_code = f"containerd://{process.pid}", 137
+        process.pid, process.restarts = world.next_pid, process.restarts + 1
+        process.state = "Z" if world.stays_dead else "S"
+
+
+def as_place(double: FilePlace) -> Place:
+    """Return the double as the type that our code asks for."""
+    return cast("Place", double)
+
+
+def as_kube(double: FilePlace) -> Kube:
+    """Return the double as the API that our code asks for."""
+    return cast("Kube", double)
+
+
+def mesh(**changes: object) -> Mesh:
+    """Return a mesh of no product around the double's component."""
+    facts: dict[str, object] = {
+        "name": "double",
+        "title": "the double",
+        "components": (COMPONENT,),
+        "capabilities": frozenset(),
+        "charts": (),
+        "values": "",
+        "policy": "none",
+        "namespace_labels": {},
+        "leaf_ttl_s": 0,
+        "trust_domain": "",
+        "identity_header": "x-peer",
+        "member": lambda _pod: True,
+        "identity": lambda namespace, account: f"{namespace}/{account}",
+        "image_values": lambda _images, _built: {},
+        "signals": {
+            "brain-down": Signal("brain-down", SignalKind.CONDITION, "system/Deployment/brain", _SOURCE),
+            "brain-missed": Signal(
+                "brain-missed", SignalKind.METRIC_INCREASES, "misses", _SOURCE, scrape_port=9, scrape_path="/m"
+            ),
+        },
+        "sources": {"traffic-continues": _SOURCE},
+    }
+    return Mesh(**{**facts, **changes})  # type: ignore[arg-type]  # each value is what its field asks for
+
+
+def lab_pod(name: str, service: str, *, namespace: str = "lab", node: str = NODES[0]) -> dict[str, object]:
+    """Return a ready pod of the lab as the API shows it."""
+    return {
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": service}},
+        "spec": {"nodeName": node, "containers": [{"image": "lab:1"}]},
+        "status": {"podIP": "10.0.1.1", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+def _key(manifest: Mapping[str, object]) -> str:
+    metadata = cast("Mapping[str, str]", manifest["metadata"])
+    return f"{manifest['kind']}/{metadata.get('namespace')}/{metadata['name']}"
+
+
+def _cgroup(process: Process) -> str:
+    return f"/proc/{process.pid}/cgroup:0::/kubelet.slice/kubelet-pod{process.uid.replace('-', '_')}.slice/c.scope\n"
+
+
+def _pod(process: Process) -> dict[str, object]:
+    ended = {"terminated": {"exitCode": process.exit_code, "containerID": process.ended}} if process.ended else {}
+    status = {"name": "main", "restartCount": process.restarts, "state": {"running": {}}, "lastState": ended}
+    return {
+        "metadata": {"name": process.pod, "uid": process.uid},
+        "status": {"podIP": process.address, "containerStatuses": [status]},
+    }
+
+
+def _curl(world: World, address: str) -> str:
+    behind = [process for process in world.brains() if address in (SERVICE_ADDRESS, process.address)]
+    if any(process.state == "S" for process in behind):
+        return "400 0 0.000123"
+    return "000 28 0.000123" if behind else "000 7 0.000000"

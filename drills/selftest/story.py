@@ -1,0 +1,286 @@
+"""A small history told as a story: `Story().steady(EDGE).fault().calls(*EDGE, ok=100, fail=3).history()`.
+
+Three phases lie one after the other: baseline, fault, recovery. A story tells what happened in the current one;
+the fault with its receipts and its undo, and the ends of callers and servers, are told without being asked.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Self
+
+import polars as pl
+
+from drills.judge.claims import Claim, judge
+from drills.judge.history import CALLS_SCHEMA, Caller, Detail, Event, History, RunFacts, SignalFact
+from drills.judge.verdict import Finding
+
+START_NS = 1_700_000_000_000_000_000
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+NODES = ("n1", "n2", "n3")
+FAULT = "stop control-plane"
+SERVICES = ("frontend", "checkout", "payment", "ledger", "fraud", "bank-adapter", "intruder")
+
+Cell = str | int | bool | None
+
+
+def identity(service: str) -> str:
+    """Return the identity that the mesh of a story gives a service."""
+    return f"spiffe://cluster.local/ns/lab/sa/{service}"
+
+
+def xfcc(service: str, server: str = "ledger") -> str:
+    """Return an identity header as a server sees it."""
+    return f'By={identity(server)};Hash=00ff;Subject="";URI={identity(service)}'
+
+
+@dataclass
+class Story:
+    """The run so far. Every method that tells something returns the story."""
+
+    baseline_s: float = 10.0
+    fault_s: float = 20.0
+    recovery_s: float = 20.0
+    is_control: bool = False
+    signals: tuple[SignalFact, ...] = ()
+    rows: list[dict[str, Cell]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    _phase: str = "baseline"
+    _written: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _forgotten: set[str] = field(default_factory=set)
+
+    def baseline(self) -> Self:
+        """Go on in the baseline."""
+        self._phase = "baseline"
+        return self
+
+    def fault(self) -> Self:
+        """Go on while the fault is held."""
+        self._phase = "fault"
+        return self
+
+    def recovery(self) -> Self:
+        """Go on after the undo was verified."""
+        self._phase = "recovery"
+        return self
+
+    def at(self, offset_s: float) -> int:
+        """Return the instant at an offset into the current phase."""
+        starts = {"baseline": 0.0, "fault": self.baseline_s, "recovery": self.baseline_s + self.fault_s}
+        return START_NS + round((starts[self._phase] + offset_s) * NS_PER_S)
+
+    def length_s(self) -> float:
+        """Return the length of the current phase."""
+        return {"baseline": self.baseline_s, "fault": self.fault_s, "recovery": self.recovery_s}[self._phase]
+
+    def calls(  # noqa: PLR0913 - each word of the sentence is one argument
+        self,
+        source: str,
+        target: str,
+        *,
+        ok: int = 0,
+        fail: int = 0,
+        info: int = 0,
+        connection: str = "new",
+        error: str = "connect-reset",
+        over: tuple[float, float] | None = None,
+        served: bool | None = None,
+        peer: str | None = None,
+        version: str = "v1",
+        pod: str | None = None,
+        reused: bool | None = None,
+        lag_ms: float = 0.1,
+        after_ms: float = 0.0,
+    ) -> Self:
+        """Tell of calls at even distances over the phase, or from one offset to another; what fails lies in the middle.
+
+        served: whether the server logged the call; it follows the outcome when not given.
+        """
+        start_s, end_s = over or (0.0, self.length_s())
+        outcomes = ["ok"] * (ok - ok // 2) + ["fail"] * fail + ["info"] * info + ["ok"] * (ok // 2)
+        lane = (pod or f"{source}-1", target, connection)
+        for index, outcome in enumerate(outcomes):
+            due_ns = self.at(start_s + (end_s - start_s) * index / len(outcomes)) + round(after_ms * NS_PER_MS)
+            is_ok = outcome == "ok"
+            row = self._row(source, target, connection, lane[0], due_ns)
+            row |= {
+                "started_ns": due_ns + round(lag_ms * NS_PER_MS),
+                "ended_ns": due_ns + round((lag_ms + 2) * NS_PER_MS),
+            }
+            row |= {"outcome": outcome, "status": 200 if is_ok else 0, "error": "" if is_ok else error}
+            is_first = lane not in self._written
+            self._written[lane] = self._written.get(lane, 0) + 1
+            row["reused"] = (connection == "reused" and not is_first) if reused is None else reused
+            if is_ok:
+                row |= {"server_pod": f"{target}-1", "server_version": version}
+            if is_ok if served is None else served:
+                row |= self._service(target, due_ns + round((lag_ms + 1) * NS_PER_MS), version)
+                row["peer"] = xfcc(source, target) if peer is None else peer
+            self.rows.append(row)
+        return self
+
+    def steady(self, *edges: tuple[str, str], per_s: int = 10) -> Self:
+        """Tell that every call of these edges succeeds in every phase, on new and on reused connections."""
+        return self._everywhere(edges, per_s, ok=True)
+
+    def refused(self, *edges: tuple[str, str], per_s: int = 10) -> Self:
+        """Tell that every call of these edges is refused in every phase."""
+        return self._everywhere(edges, per_s, ok=False)
+
+    def _everywhere(self, edges: tuple[tuple[str, str], ...], per_s: int, *, ok: bool) -> Self:
+        current = self._phase
+        for self._phase in ("baseline", "fault", "recovery"):
+            count = round(self.length_s() * per_s)
+            for source, target in edges:
+                for connection in ("new", "reused"):
+                    self.calls(source, target, **{"ok" if ok else "fail": count}, connection=connection)  # type: ignore[arg-type]
+        self._phase = current
+        return self
+
+    def served_only(self, source: str, target: str, offset_s: float = 1.0) -> Self:
+        """Tell of a call that only the server saw."""
+        row: dict[str, Cell] = dict.fromkeys(CALLS_SCHEMA.names())
+        row |= {"id": f"mdc.{source}.{target}.x.n{len(self.rows)}", "source": source, "target": target}
+        self.rows.append(row | self._service(target, self.at(offset_s), "v1") | {"peer": ""})
+        return self
+
+    def event(self, kind: str, subject: str = "", *, at_s: float = 1.0, **detail: Detail) -> Self:
+        """Tell of any event."""
+        return self._tell(kind, subject, at_s, detail)
+
+    def _tell(self, kind: str, subject: str, at_s: float, detail: dict[str, Detail]) -> Self:
+        self.events.append(Event(self.at(at_s), kind, subject, detail))
+        return self
+
+    def watched(self, *, dropped: int = 0, packets: int = 1000, proven: bool = True) -> Self:
+        """Tell that every node watched the wire through the run, and by default saw the outsider's plaintext."""
+        end_s = self.baseline_s + self.fault_s + self.recovery_s + 1
+        for node in NODES:
+            self.events.append(Event(START_NS - 1, "wire.ready", node, {"node": node}))
+            detail: dict[str, Detail] = {"node": node, "packets": packets, "dropped": dropped}
+            self.events.append(Event(START_NS + round(end_s * NS_PER_S), "wire.end", node, detail))
+        if proven:
+            self.pair("outsider", "ledger", first_ns=START_NS, last_ns=START_NS + round(end_s * NS_PER_S))
+        return self
+
+    def hit(self, source: str, target: str, *, at_s: float = 1.0, interface: str = "eth0") -> Self:
+        """Tell that a canary was readable on a node."""
+        where: dict[str, Detail] = {"node": "n1", "interface": interface, "source": source, "target": target}
+        return self._tell("wire.hit", "n1", at_s, {**where, "id": f"mdc.{source}.{target}.x.n0"})
+
+    def pair(self, source: str, target: str, *, first_ns: int | None, last_ns: int | None, count: int = 50) -> Self:
+        """Tell how often, and from when to when, an edge was readable on a node."""
+        where: dict[str, Detail] = {"node": "n1", "interface": "eth0", "source": source, "target": target}
+        seen: dict[str, Detail] = {"count": count, "first_ns": first_ns, "last_ns": last_ns}
+        return self._tell("wire.pair", "n1", 1.0, where | seen)
+
+    def new_pod(
+        self,
+        outcome: str,
+        *,
+        meshed: bool | None = None,
+        started: bool | None = None,
+        message: str = "",
+        at_s: float = 1.0,
+    ) -> Self:
+        """Tell what became of a new pod."""
+        fate: dict[str, Detail] = {"outcome": outcome, "meshed": meshed, "started": started, "message": message}
+        return self._tell("newpod", f"newcomer-{len(self.events)}", at_s, fate)
+
+    def change(
+        self,
+        source: str,
+        target: str,
+        outcome: str,
+        *,
+        at_s: float = 1.0,
+        held_s: float | None = 8.0,
+        message: str = "",
+    ) -> Self:
+        """Tell of a policy change that forbids an edge, and of its removal when it was held."""
+        name = f"forbid-{len(self.events)}"
+        edge: dict[str, Detail] = {"source": source, "target": target, "message": message}
+        self._tell("change", name, at_s, {**edge, "step": "apply", "outcome": outcome})
+        if held_s is not None:
+            self._tell("change", name, at_s + held_s, {**edge, "step": "remove", "outcome": "accepted"})
+        return self
+
+    def without(self, *kinds: str) -> Self:
+        """Tell that events of these kinds were never recorded, not even the untold ones."""
+        self._forgotten |= set(kinds)
+        return self
+
+    def table(self) -> pl.DataFrame:
+        """Return the calls in the order of their schedule; each caller numbers its own from 0."""
+        told = pl.DataFrame(self.rows, schema=CALLS_SCHEMA).sort("scheduled_ns", maintain_order=True)
+        number = pl.int_range(pl.len()).over("pod", "target", "connection")
+        last_word = pl.col("connection").str.head(1) + pl.col("seq").cast(pl.String)
+        call_id = pl.concat_str(pl.lit("mdc"), "source", "target", "pod", last_word, separator=".")
+        numbered = told.with_columns(seq=pl.when(pl.col("pod").is_not_null()).then(number))
+        return numbered.with_columns(id=pl.coalesce("id", call_id)).sort("scheduled_ns", "id")
+
+    def facts(self) -> RunFacts:
+        """Return the facts that fit the story."""
+        callers = {
+            Caller(str(r["pod"]), str(r["source"]), str(r["target"]), str(r["connection"]), 100.0)
+            for r in self.rows
+            if r["pod"]
+        }
+        return RunFacts(
+            drill="test-drill",
+            mesh="story",
+            run_id="0123456789ab",
+            is_control=self.is_control,
+            callers=tuple(sorted(callers)),
+            servers=tuple(sorted({str(row["served_pod"]) for row in self.rows if row["served_pod"]})),
+            wire_nodes=NODES,
+            identities={"outsider": ""} | {service: identity(service) for service in SERVICES},
+            signals={signal.name: signal for signal in self.signals},
+        )
+
+    def history(self, table: pl.DataFrame | None = None) -> History:
+        """Return the history of the story, or the same run with another table of calls."""
+        return History((self.table() if table is None else table).lazy(), self.all_events(), self.facts())
+
+    def all_events(self) -> tuple[Event, ...]:
+        """Return the told and the untold events in the order of their clock."""
+        every = (*self.events, *self._drill(), *self._ends())
+        kept = (event for event in every if event.kind not in self._forgotten)
+        return tuple(sorted(kept, key=lambda event: event.at_ns))
+
+    def _drill(self) -> Iterator[Event]:
+        fault_ns = START_NS + round(self.baseline_s * NS_PER_S)
+        undo_ns = fault_ns + round(self.fault_s * NS_PER_S)
+        yield Event(START_NS, "phase", "baseline")
+        yield Event(fault_ns, "phase", "fault")
+        yield Event(fault_ns, "fault.injected", FAULT)
+        for at_ns in range(fault_ns + NS_PER_S // 2, undo_ns - NS_PER_S, NS_PER_S):
+            yield Event(at_ns, "fault.receipt", FAULT, {"observer": "nodes", "landed": True})
+        yield Event(undo_ns - NS_PER_S, "fault.undo_applied", FAULT)
+        yield Event(undo_ns, "fault.undo_verified", FAULT)
+        yield Event(undo_ns, "phase", "recovery")
+        yield Event(self._end_ns(), "phase", "end")
+
+    def _ends(self) -> Iterator[Event]:
+        for (pod, target, connection), count in self._written.items():
+            who: dict[str, Detail] = {"pod": pod, "target": target, "connection": connection}
+            yield Event(self._end_ns() + NS_PER_S, "caller.end", pod, {**who, "scheduled": count, "written": count})
+        for pod in self.facts().servers:
+            served = sum(row["served_pod"] == pod for row in self.rows)
+            yield Event(self._end_ns() + NS_PER_S, "server.end", pod, {"pod": pod, "served": served})
+
+    def _end_ns(self) -> int:
+        return START_NS + round((self.baseline_s + self.fault_s + self.recovery_s) * NS_PER_S)
+
+    def _row(self, source: str, target: str, connection: str, pod: str, due_ns: int) -> dict[str, Cell]:
+        row: dict[str, Cell] = dict.fromkeys(CALLS_SCHEMA.names())
+        row |= {"pod": pod, "node": "n1", "source": source, "target": target, "connection": connection}
+        return row | {"scheduled_ns": due_ns}
+
+    def _service(self, target: str, at_ns: int, version: str) -> dict[str, Cell]:
+        return {"served_ns": at_ns, "served_pod": f"{target}-1", "served_version": version, "served_status": 200}
+
+
+def answer(story: Story, claim: Claim) -> Finding:
+    """Return what becomes of one claim about a story."""
+    return judge(story.history(), [claim]).findings[0]

@@ -1,0 +1,138 @@
+"""A signal counts when it was silent before, appeared in time, and its source could be read."""
+
+import pytest
+from story import Story, answer
+
+from drills.judge import checks
+from drills.judge.claims import sometimes
+from drills.judge.history import SignalFact
+from drills.judge.verdict import Answer
+
+EDGE = ("checkout", "payment")
+RISES = SignalFact("rises", "metric-increases", "connection_failures")
+BELOW = SignalFact("below", "metric-below", "cert_expiry_seconds", threshold=60)
+CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
+REFUSED = SignalFact("refused", "admission", "failed calling webhook")
+
+
+def seen(story: Story, name: str, within_s: float | None = None) -> Answer:
+    """Judge whether a signal was seen during the fault."""
+    return answer(story, sometimes(checks.signal_seen(name, within_s=within_s))).verdict
+
+
+def scraped(
+    signal: SignalFact, before: list[float | None], after: list[float | None], *, error: str = "", pod: str = "p1"
+) -> Story:
+    """Tell of values of a metric, one a second from the start of the baseline and of the fault."""
+    story = Story(signals=(signal,)).steady(EDGE)
+    return more(more(story.baseline(), signal, before, "", pod).fault(), signal, after, error, pod)
+
+
+def more(story: Story, signal: SignalFact, values: list[float | None], error: str, pod: str) -> Story:
+    """Tell of more values in the current phase."""
+    for second, value in enumerate(values):
+        why = error if value is None else ""
+        story.event("scrape", pod, at_s=second, pod=pod, metric=signal.subject, value=value, error=why)
+    return story
+
+
+def test_a_counter_that_rises_only_under_the_fault_is_seen() -> None:
+    """The first rise after a silent baseline is the signal, with its time and the pod that showed it."""
+    finding = answer(scraped(RISES, [3, 3, 3], [3, 3, 4, 9]), sometimes(checks.signal_seen("rises")))
+    assert (finding.verdict, finding.counter_examples[0].id) == (Answer.HELD, "p1")
+    assert finding.rows[0].numbers == {"time_to_signal_s": 2.0, "source": "p1"}
+
+
+def test_a_counter_that_stays_is_not_seen() -> None:
+    """A readable counter that does not move is no signal."""
+    assert seen(scraped(RISES, [3, 3, 3], [3, 3, 3]), "rises") is Answer.VIOLATED
+
+
+def test_a_counter_that_appears_rises_from_zero() -> None:
+    """A counter that the pod did not show before its first increment stood at 0."""
+    assert seen(scraped(RISES, [None, None], [None, 1]), "rises") is Answer.HELD
+
+
+def test_a_counter_that_always_rises_is_no_signal() -> None:
+    """What rose in the baseline tells nothing of the fault; another pod that was silent before still does."""
+    story = scraped(RISES, [1, 2, 3], [4, 5])
+    assert seen(story, "rises") is Answer.INCONCLUSIVE
+    more(more(story.baseline(), RISES, [1, 1], "", "p2").fault(), RISES, [1, 2], "", "p2")
+    assert seen(story, "rises") is Answer.HELD
+
+
+def test_a_counter_below_its_threshold_is_not_seen() -> None:
+    """A rise by no more than the threshold is no signal."""
+    signal = SignalFact("rises", "metric-increases", "connection_failures", threshold=5)
+    assert seen(scraped(signal, [0, 0], [5, 10]), "rises") is Answer.VIOLATED
+    assert seen(scraped(signal, [0, 0], [5, 11]), "rises") is Answer.HELD
+
+
+def test_a_source_that_was_down_is_inconclusive() -> None:
+    """When more looks failed than succeeded, the silence is that of the source."""
+    assert seen(scraped(RISES, [3, 3], [3, None, None], error="refused"), "rises") is Answer.INCONCLUSIVE
+    assert seen(scraped(RISES, [3, 3], []), "rises") is Answer.INCONCLUSIVE
+    assert seen(scraped(RISES, [], [3, 4]), "rises") is Answer.INCONCLUSIVE
+
+
+def test_a_metric_below_its_threshold_is_seen() -> None:
+    """A certificate with less than a minute left is seen, one with more is not, one that is not shown is unknown."""
+    assert seen(scraped(BELOW, [90, 80], [70, 59]), "below") is Answer.HELD
+    assert seen(scraped(BELOW, [90, 80], [70, 61]), "below") is Answer.VIOLATED
+    assert seen(scraped(BELOW, [90, 80], [None, None]), "below") is Answer.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("ready", "desired", "expected"),
+    [
+        (0, 0, Answer.HELD),
+        (1, 2, Answer.HELD),
+        (1, 1, Answer.VIOLATED),
+        (None, 1, Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_condition_fires_when_too_few_are_ready(ready: int | None, desired: int, expected: Answer) -> None:
+    """A workload with none ready, or fewer than desired, is visible to on-call, even when zero are desired."""
+    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=1, desired=1)
+    story.fault().event("condition", CONDITION.subject, at_s=4, ready=ready, desired=desired)
+    assert seen(story, "down") is expected
+
+
+def test_a_condition_that_fired_before_the_fault_is_inconclusive() -> None:
+    """A workload that was never ready says nothing about the fault."""
+    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=0, desired=1)
+    story.fault().event("condition", CONDITION.subject, ready=0, desired=1)
+    finding = answer(story, sometimes(checks.signal_seen("down")))
+    assert (finding.verdict, "before the fault" in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
+def test_a_signal_after_its_deadline_is_not_seen() -> None:
+    """A signal 4 s into the fault is within 5 s and not within 3 s."""
+    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=1, desired=1)
+    story.fault().event("condition", CONDITION.subject, ready=1, desired=1)
+    story.event("condition", CONDITION.subject, at_s=4, ready=0, desired=1)
+    assert (seen(story, "down", 5), seen(story, "down", 3)) == (Answer.HELD, Answer.VIOLATED)
+
+
+def test_a_refusal_is_a_signal_by_its_words() -> None:
+    """A refusal with the words is seen, one without or an admission is not, an unanswered request is unknown."""
+
+    def told(outcome: str, message: str) -> Story:
+        return Story(signals=(REFUSED,)).steady(EDGE).fault().new_pod(outcome, message=message)
+
+    assert seen(told("refused", "x failed calling webhook y"), "refused") is Answer.HELD
+    assert seen(told("refused", "quota"), "refused") is Answer.VIOLATED
+    assert seen(told("admitted", ""), "refused") is Answer.VIOLATED
+    assert seen(told("failed", ""), "refused") is Answer.INCONCLUSIVE
+
+
+def test_refusals_of_changes_count_too() -> None:
+    """The API's words about a policy are as loud as those about a pod."""
+    story = Story(signals=(REFUSED,)).steady(EDGE).fault()
+    assert seen(story.change(*EDGE, "refused", message="failed calling webhook"), "refused") is Answer.HELD
+
+
+def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:
+    """A mesh that emits nothing of the kind told nobody."""
+    finding = answer(Story().steady(EDGE), sometimes(checks.signal_seen("rises")))
+    assert (finding.verdict, finding.reason) == (Answer.VIOLATED, "the mesh has no signal rises")

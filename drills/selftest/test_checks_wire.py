@@ -1,0 +1,125 @@
+"""Nothing readable on the wire is believed only when somebody would have read it."""
+
+import msgspec
+import pytest
+from story import START_NS, Story, answer
+
+from drills.judge import checks
+from drills.judge.claims import judge, never
+from drills.judge.history import History
+from drills.judge.verdict import Answer
+
+EDGE = ("checkout", "payment")
+S = 1_000_000_000
+CLAIM = never(checks.plaintext(EDGE), must_hold=True)
+
+
+def quiet() -> Story:
+    """Tell of traffic that every node watched and nobody could read."""
+    return Story().steady(EDGE).watched()
+
+
+def test_plaintext_never_happens_on_a_watched_wire() -> None:
+    """All nodes watched without loss, the outsider was read, the edge's calls succeeded, none of them was read."""
+    assert answer(quiet(), CLAIM).verdict is Answer.HELD
+
+
+def test_plaintext_is_violated_by_one_hit() -> None:
+    """One readable call is proof, shown with its request id and where it was read."""
+    finding = answer(quiet().fault().hit(*EDGE, at_s=3), CLAIM)
+    example = finding.counter_examples[0]
+    assert (finding.verdict, example.id, example.error) == (
+        Answer.VIOLATED,
+        "mdc.checkout.payment.x.n0",
+        "node n1 interface eth0",
+    )
+
+
+@pytest.mark.parametrize("kinds", [("caller.end",), ("wire.end",), ("wire.ready",), ("fault.receipt",)])
+def test_a_hit_is_proof_in_spite_of_holes(kinds: tuple[str, ...]) -> None:
+    """What was read was readable, whatever else the record lacks."""
+    assert answer(quiet().fault().hit(*EDGE).without(*kinds), CLAIM).verdict is Answer.VIOLATED
+
+
+@pytest.mark.parametrize(("first_s", "last_s"), [(15, 90), (-5, 15), (15, 16)])
+def test_a_pair_that_begins_or_ends_in_the_window_is_proof(first_s: int, last_s: int) -> None:
+    """Totals count as well as single hits when their first or last packet lies in the window."""
+    story = quiet().pair(*EDGE, first_ns=START_NS + first_s * S, last_ns=START_NS + last_s * S)
+    finding = answer(story, CLAIM)
+    assert (finding.verdict, finding.counter_examples[0].id) == (Answer.VIOLATED, "checkout->payment")
+
+
+@pytest.mark.parametrize(("first_ns", "last_ns"), [(START_NS, START_NS + 90 * S), (None, None)])
+def test_a_pair_that_cannot_be_placed_is_inconclusive(first_ns: int | None, last_ns: int | None) -> None:
+    """Packets from before until after the window, or at no known time, may have been in it."""
+    assert answer(quiet().pair(*EDGE, first_ns=first_ns, last_ns=last_ns), CLAIM).verdict is Answer.INCONCLUSIVE
+
+
+def test_plaintext_of_another_window_or_edge_does_not_count() -> None:
+    """A hit in the baseline, or of another edge, is not a hit of this edge during the fault."""
+    story = quiet().baseline().hit(*EDGE).fault().hit("frontend", "checkout")
+    assert answer(story.pair(*EDGE, first_ns=START_NS, last_ns=START_NS + S), CLAIM).verdict is Answer.HELD
+
+
+def test_a_hit_whose_name_was_cut_is_inconclusive() -> None:
+    """A canary of an unknown edge may be one of this edge."""
+    finding = answer(quiet().fault().hit("?", "?"), CLAIM)
+    assert (finding.verdict, finding.rows[0].numbers["possibly_readable"]) == (Answer.INCONCLUSIVE, 1)
+
+
+def test_only_interfaces_that_count_are_the_wire() -> None:
+    """Where only bytes between nodes count, a hit on another interface is none, and a proof there proves nothing."""
+    told = quiet().fault().hit(*EDGE, interface="veth1").history()
+    for interfaces, expected in (
+        (("eth0",), Answer.HELD),
+        (("veth1",), Answer.VIOLATED),
+        (("x",), Answer.INCONCLUSIVE),
+    ):
+        facts = msgspec.structs.replace(told.facts, wire_interfaces=interfaces)
+        assert judge(History(told.calls, told.events, facts), [CLAIM]).findings[0].verdict is expected
+
+
+def test_a_detector_that_proved_nothing_is_inconclusive() -> None:
+    """When not even the outsider's plaintext was read, silence means nothing."""
+    finding = answer(Story().steady(EDGE).watched(proven=False), CLAIM)
+    assert (finding.verdict, "did not prove that they see" in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
+def test_a_proof_from_before_the_window_is_inconclusive() -> None:
+    """A detector that last saw plaintext in the baseline may be blind since."""
+    story = (
+        Story().steady(EDGE).watched(proven=False).pair("outsider", "ledger", first_ns=START_NS, last_ns=START_NS + S)
+    )
+    assert answer(story, CLAIM).verdict is Answer.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("story", "reason"),
+    [
+        (quiet().without("wire.ready"), "not ready"),
+        (quiet().without("wire.end"), "did not report its end"),
+        (Story().steady(EDGE).watched(dropped=3), "lost 3 packets"),
+        (Story().steady(EDGE).watched(packets=0), "no packet at all"),
+        (quiet().event("wire.gap", "n2", node="n2", reason="socket error"), "was blind: socket error"),
+        (Story().watched(), "nothing to see"),
+        (Story().watched().fault().calls(*EDGE, ok=19), "nothing to see"),
+    ],
+)
+def test_a_blind_detector_is_inconclusive(story: Story, reason: str) -> None:
+    """Late, lossy, idle or interrupted observers, and an edge without successful calls, leave the question open."""
+    finding = answer(story, CLAIM)
+    assert (finding.verdict, reason in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
+def test_without_observers_nothing_is_known() -> None:
+    """A run that was to watch no node cannot claim a silent wire."""
+    told = quiet().history()
+    facts = msgspec.structs.replace(told.facts, wire_nodes=())
+    finding = judge(History(told.calls, told.events, facts), [CLAIM]).findings[0]
+    assert finding.verdict is Answer.INCONCLUSIVE
+
+
+def test_a_gap_after_the_window_does_not_matter() -> None:
+    """An observer that failed in the recovery had seen the fault."""
+    story = quiet().recovery().event("wire.gap", "n2", at_s=5, node="n2", reason="late")
+    assert answer(story, CLAIM).verdict is Answer.HELD

@@ -1,0 +1,145 @@
+"""The command line: what it refuses, what it prints, and how it ends."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from clusters import kind
+from clusters.errors import HarnessError, InconclusiveError
+from clusters.images.resolve import SOURCES
+from clusters.mesh import Role
+from drills import catalogue, cli, cli_images, cli_sweep, exits
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "control-plane-outge", "--mesh", "none"], "control-plane-outage"),
+        (["run", "control-plane-outage", "--mesh", "nonne"], "Did you mean none?"),
+        (["run", "control-plane-outage"], "--mesh"),
+        (["run"], "drill"),
+        (["run", "control-plane-outage", "--mesh", "none", "--no-such-option"], "--no-such-option"),
+        (["run", "control-plane-outage", "--mesh", "none", "--image-source", "thin-air"], "thin-air"),
+        (["no-such-command"], "no-such-command"),
+        (["judge", "no/such/bundle"], "no/such/bundle"),
+        (["images", "no-such-command"], "no-such-command"),
+    ],
+)
+def test_wrong_usage_is_64_and_names_the_word(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage, ours or typer's, ends with 64 and a message that names what was wrong."""
+    assert cli.status(words) == exits.USAGE
+    assert told in capsys.readouterr().err
+
+
+def test_the_command_line_knows_every_image_source() -> None:
+    """The sources that the command line offers are those that images are resolved from."""
+    assert tuple(cli.ImageSource) == SOURCES
+
+
+def test_a_usage_error_of_ours_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown drill is answered in one line."""
+    cli.status(["run", "nothing-of-the-kind", "--mesh", "none"])
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_drill_that_a_mesh_cannot_be_asked_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A drill that requires what the mesh lacks is refused with the reason, before anything is started."""
+    entry = catalogue.Entry("node-agent-outage", ROOT / "drills" / "test_x.py", "test_x", "x.", (Role.NODE_AGENT,))
+    monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
+    assert cli.status(["run", "node-agent-outage", "--mesh", "none"]) == exits.USAGE
+    assert "no node-agent" in capsys.readouterr().err
+
+
+def test_refusal_comes_before_anything_heavy_is_loaded() -> None:
+    """An unknown drill is refused without loading polars, kubernetes or chaoslib."""
+    script = (
+        "import sys; from drills import cli; code = cli.status(['run', 'x', '--mesh', 'none']);"
+        "print(code, sorted({'polars', 'kubernetes', 'chaoslib', 'rich.console', 'requests'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split(maxsplit=1) == ["64", "[]\n"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(HarnessError("the engine is gone"), 3), (InconclusiveError("cannot be read"), 2)]
+)
+def test_failures_of_ours_end_with_their_code(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failure of the harness is told on stderr in its own words and ends with its own code."""
+
+    def fail(*_words: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli_images, "_resolve", fail)
+    assert cli.status(["images", "pull"]) == code
+    assert capsys.readouterr().err == f"meshdrill: {error}\n"
+
+
+def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends any command with 130, which no verdict has."""
+
+    def interrupt(*_words: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli_images, "_resolve", interrupt)
+    assert cli.status(["images", "pull"]) == exits.INTERRUPTED
+
+
+@pytest.mark.parametrize(
+    ("standing", "told"),
+    [((), "No cluster of ours stands"), (("a",), "a: nothing to undo"), (("b",), "b: scale it back, resume it")],
+)
+def test_sweep_tells_what_it_undid_in_each_cluster(
+    standing: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sweep` names every cluster that stands and what was undone there, and says so when there is none."""
+    places = [SimpleNamespace(name=name) for name in standing]
+    undone = {"a": (), "b": ("scale it back", "resume it")}
+    monkeypatch.setattr(kind, "standing", lambda _progress: iter(places))
+    monkeypatch.setattr(cli_sweep, "sweep", lambda place, _progress: undone[place.name])
+    assert cli.status(["sweep"]) == exits.PASSED
+    assert told in capsys.readouterr().out
+
+
+def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """The help tells what each exit code means."""
+    assert cli.status(["--help"]) == exits.PASSED
+    text = capsys.readouterr().out
+    assert all(f"{code} {word}" in text for code, word in {0: "passed", 1: "violated", 64: "usage"}.items())
+
+
+def test_list_as_json_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> None:
+    """`list --json` shows drill, hypothesis, roles, capabilities and, per mesh, "" or why it cannot be asked."""
+    assert cli.status(["list", "--json"]) == exits.PASSED
+    listed = {row["drill"]: row for row in json.loads(capsys.readouterr().out)}
+    outage = listed["control-plane-outage"]
+    assert outage["roles"] == ["control-plane"]
+    assert outage["meshes"]["none"] == ""
+    assert outage["hypothesis"].startswith("With no control plane at all")
+
+
+def test_list_for_people_names_drills_and_meshes(capsys: pytest.CaptureFixture[str]) -> None:
+    """`list` names every drill and the meshes that can be asked."""
+    assert cli.status(["list"]) == exits.PASSED
+    text = capsys.readouterr().out
+    assert all(entry.name in text for entry in catalogue.entries())
+    assert "none" in text
+
+
+def test_images_list_shows_every_image_of_the_catalogue(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`images list` names each official reference and where it can be had from here."""
+    assert cli.status(["images", "list", "--mesh", "none", "--images", str(tmp_path)]) == exits.PASSED
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "node"
+    assert "kindest/node" in lines[1]

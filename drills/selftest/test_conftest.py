@@ -1,0 +1,192 @@
+"""The pytest side: what is listed, what is skipped and why, and how `meshdrill run` sees a drill end."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from clusters.errors import HarnessError
+from drills import catalogue, console, exits
+from drills.judge.verdict import Answer, Verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFTEST = """
+import pytest
+from rich.console import Console
+from drills import session
+from drills.selftest_stand_in import RUNS
+
+
+def pytest_addoption(parser):
+    parser.addoption("--mesh")
+
+
+@pytest.fixture
+def drill(request):
+    request.node.stash[session.RUN] = RUNS[0]
+    yield RUNS[0]
+"""
+
+
+def pytest_on_drills(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on the drills' own files as a user would."""
+    words = [sys.executable, "-m", "pytest", "drills/test_control_plane.py", "-p", "no:cacheprovider", *options]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_without_a_mesh_every_drill_is_listed_as_skipped() -> None:
+    """`pytest drills` without --mesh lists each drill as skipped, tells why, and passes."""
+    done = pytest_on_drills("-v")
+    assert done.returncode == 0, done.stdout
+    assert "3 skipped" in done.stdout
+    assert "no --mesh given" in done.stdout
+
+
+def test_an_unknown_mesh_is_refused_before_collection() -> None:
+    """`--mesh` with a name that does not exist is wrong usage, told in one line with the nearest names."""
+    done = pytest_on_drills("--mesh", "nonne")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "Did you mean none?" in done.stderr
+    assert "collected" not in done.stdout
+
+
+def test_with_a_mesh_only_drills_are_collected() -> None:
+    """With --mesh the drills run and the selftests beside them do not."""
+    done = pytest_on_drills("drills/selftest/test_house.py", "--mesh", "none", "--collect-only", "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test_control_plane_outage" in done.stdout
+    assert "test_house" not in done.stdout
+
+
+def test_our_options_stand_beside_pytest_kinds_own() -> None:
+    """The help shows our options and pytest-kind's: neither hides the other."""
+    text = pytest_on_drills("--help").stdout
+    assert all(option in text for option in ("--mesh", "--images", "--reports", "--keep-cluster", "--cluster-name"))
+
+
+class Run:
+    """Stands where the live drill stands on a test item."""
+
+    def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
+        self.verdict = verdict
+        self.bundle = bundle
+
+
+def verdict_of(answer: Answer, *, passed: bool) -> Verdict:
+    """Return a verdict without findings."""
+    return Verdict(
+        "made-up", "none", "0" * 12, is_control=False, verdict=answer, passed=passed, findings=(), defects=()
+    )
+
+
+def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, body: str) -> int:
+    """Run a made-up drill of that body under the console and return its exit code."""
+    module = type(sys)("drills.selftest_stand_in")
+    monkeypatch.setattr(module, "RUNS", [run], raising=False)
+    monkeypatch.setitem(sys.modules, "drills.selftest_stand_in", module)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    file = tmp_path / f"test_{tmp_path.name}.py"  # pytest imports each name once
+    file.write_text(f"from clusters.errors import *\n\ndef test_made_up(drill):\n    {body}\n")
+    return console.run(catalogue.Entry("made-up", file, "test_made_up", "It is made up.", ()), "none", [])
+
+
+@pytest.mark.parametrize(
+    ("answer", "passed", "code"),
+    [
+        (Answer.HELD, True, exits.PASSED),
+        (Answer.FAILED_OBSERVABLY, True, exits.PASSED),
+        (Answer.VIOLATED, False, exits.VIOLATED),
+        (Answer.INCONCLUSIVE, False, exits.INCONCLUSIVE),
+    ],
+)
+def test_each_verdict_has_its_exit_code(
+    answer: Answer,
+    passed: bool,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The exit code of a run follows from its verdict, and the verdict is printed."""
+    run = Run(verdict_of(answer, passed=passed), tmp_path / "bundle")
+    assert ended(tmp_path, monkeypatch, run, f"assert {passed}") == code
+    said = capfd.readouterr().out
+    assert answer.value in said
+    assert "bundle/report.md" in said
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "told"),
+    [
+        ("raise HarnessError('the engine is gone')", exits.HARNESS, "the engine is gone"),
+        ("raise InconclusiveError('nobody answered')", exits.INCONCLUSIVE, "nobody answered"),
+        ("raise UsageError('in use')", exits.USAGE, "in use"),
+        ("raise ValueError('a bug')", exits.HARNESS, "ValueError: a bug"),
+        ("pass", exits.HARNESS, ""),
+    ],
+)
+def test_a_run_without_a_verdict_never_passes(
+    body: str,
+    code: int,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A drill without a verdict ends with its error's code, told in its words; to judge nothing is an error, too."""
+    assert ended(tmp_path, monkeypatch, Run(None), body) == code
+    assert told in capfd.readouterr().out
+
+
+def test_a_drill_that_cannot_be_loaded_is_a_harness_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A drill's file with an error in it ends with 3 and shows the error."""
+    assert ended(tmp_path, monkeypatch, Run(None), "pass\nimport no_such_module") == exits.HARNESS
+    assert "no_such_module" in capfd.readouterr().out
+
+
+def test_an_interrupted_run_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C in a drill ends with 130."""
+    assert ended(tmp_path, monkeypatch, Run(None), "raise KeyboardInterrupt") == exits.INTERRUPTED
+    capfd.readouterr()
+
+
+def test_a_polite_kill_is_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """SIGTERM ends a drill as Ctrl-C does, so that fixtures undo the fault and remove the cluster."""
+    body = "import os, signal, time; os.kill(os.getpid(), signal.SIGTERM); time.sleep(5)"
+    assert ended(tmp_path, monkeypatch, Run(None), body) == exits.INTERRUPTED
+    capfd.readouterr()
+
+
+def test_a_harness_error_is_no_verdict_of_the_mesh(capfd: pytest.CaptureFixture[str]) -> None:
+    """A passed verdict whose clean-up then failed is a harness error: something was left behind."""
+    reporter = console.Reporter(Console())
+    reporter._note_verdict(verdict_of(Answer.HELD, passed=True))
+    reporter._note_failure(HarnessError("the cluster could not be deleted"), "teardown", "")
+    assert reporter.code == exits.HARNESS
+    assert "could not be deleted" in capfd.readouterr().out
+
+
+def test_without_a_console_progress_passes_pytests_capture(tmp_path: Path) -> None:
+    """Plain pytest shows a drill's progress while it runs, from any thread, though it captures all else."""
+    (tmp_path / "test_it.py").write_text(
+        "import threading\n"
+        "from drills import session\n"
+        "def test_it(pytestconfig):\n"
+        "    print('captured')\n"
+        "    say = session.progress_of(pytestconfig)\n"
+        "    threads = [threading.Thread(target=say, args=(f'line {n}',)) for n in range(20)]\n"
+        "    [thread.start() for thread in threads] and [thread.join() for thread in threads]\n"
+    )
+    words = [sys.executable, "-m", "pytest", "--config-file=/dev/null", f"--rootdir={tmp_path}", str(tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+    assert sorted(done.stderr.splitlines()) == sorted(f"line {n}" for n in range(20))
+    assert "captured" not in done.stdout + done.stderr

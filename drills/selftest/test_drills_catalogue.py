@@ -1,0 +1,77 @@
+"""The catalogue says of the drills what their files say."""
+
+from pathlib import Path
+
+import pytest
+
+from clusters import meshes
+from clusters.errors import UsageError
+from clusters.mesh import Capability, Role
+from drills import catalogue
+
+SOURCE = '''
+import helper
+
+@requires(Role.IDENTITY, Capability.MTLS)
+def test_identity_outage(drill):
+    """Nobody is downgraded.
+
+    Not even slowly.
+    """
+
+def test_free(drill):
+    """Needs nothing."""
+
+def ask(drill):
+    """Is no drill."""
+'''
+
+
+def test_entries_are_read_without_import(tmp_path: Path) -> None:
+    """A drill is read from its text, so that a file whose imports do not exist is read all the same."""
+    (tmp_path / "test_identity.py").write_text(SOURCE)
+    first, second = catalogue.entries(tmp_path)
+    assert (first.name, first.function) == ("identity-outage", "test_identity_outage")
+    assert first.hypothesis == "Nobody is downgraded.\n\nNot even slowly."
+    assert first.needs == (Role.IDENTITY, Capability.MTLS)
+    assert (first.roles, first.capabilities) == (("identity",), ("mtls",))
+    assert (second.name, second.needs) == ("free", ())
+    assert first.node_id == f"{tmp_path}/test_identity.py::test_identity_outage"
+
+
+def test_unknown_need_is_refused(tmp_path: Path) -> None:
+    """A need that no mesh file could meet is an error that quotes it, not a drill that is silently never asked."""
+    (tmp_path / "test_bad.py").write_text("@requires(Role.KITCHEN)\ndef test_bad(drill):\n    'x'\n")
+    with pytest.raises(UsageError, match=r"Role\.KITCHEN"):
+        catalogue.entries(tmp_path)
+
+
+def test_the_three_deaths_of_a_control_plane_are_drills() -> None:
+    """Outage, crash and hang of the control plane are in the catalogue, and each needs a control plane only."""
+    found = {entry.name: entry.needs for entry in catalogue.entries()}
+    wanted = ("control-plane-outage", "control-plane-crash", "control-plane-hang")
+    assert {name: found[name] for name in wanted} == dict.fromkeys(wanted, (Role.CONTROL_PLANE,))
+
+
+def test_every_drill_states_a_hypothesis() -> None:
+    """Each drill's first line is one sentence."""
+    assert all(entry.hypothesis.splitlines()[0].endswith(".") for entry in catalogue.entries())
+
+
+@pytest.mark.parametrize(("asked", "offered"), [("control-plane-outge", "control-plane-outage"), ("hang", "hang")])
+def test_unknown_drill_offers_the_nearest(asked: str, offered: str) -> None:
+    """A mistyped drill is answered with the names that are near."""
+    with pytest.raises(UsageError, match=offered):
+        catalogue.find(asked)
+
+
+def test_unknown_mesh_offers_the_nearest() -> None:
+    """A mistyped mesh is answered with the names that are near."""
+    name = meshes.names()[0]
+    with pytest.raises(UsageError, match=f"Did you mean .*{name}"):
+        catalogue.find_mesh(f"{name}x")
+
+
+def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
+    """Every mesh's name leads to its own facts."""
+    assert {name: catalogue.find_mesh(name).name for name in meshes.names()} == {name: name for name in meshes.names()}

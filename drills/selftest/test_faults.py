@@ -1,0 +1,217 @@
+"""Faults: each kind lands, is seen by someone else than its actor, and can be undone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clusters.errors import HarnessError, UsageError
+from clusters.mesh import Role
+from drills.run import faults
+from drills.run.context import Context
+from drills.run.faults import Fault, processes
+from drills.run.faults.answer import ask
+from drills.run.faults.injuries import Injury, prepare
+from drills.run.injured import Injured
+from drills.run.probes.stage import Stage
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+from drills.selftest.place_double import COMPONENT, NODES, FilePlace, Process, as_place, mesh
+
+ROLE = Role.CONTROL_PLANE
+KINDS = [faults.stop(ROLE), faults.kill(ROLE), faults.crash(ROLE), faults.hang(ROLE)]
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> FilePlace:
+    """Return a healthy component."""
+    return FilePlace(tmp_path)
+
+
+def ready(double: FilePlace, fault: Fault) -> Injury:
+    """Return the fault, prepared and not done."""
+    return prepare(as_place(double), fault, COMPONENT)
+
+
+def context_of(double: FilePlace) -> Context:
+    """Return the context of run r1."""
+    return Context(
+        "r1",
+        as_place(double),
+        mesh(),
+        Recorder(),
+        UndoLog(double.state),
+        Stage(),
+        Tail(double.share, "r1"),
+    )
+
+
+def change(double: FilePlace, **state: object) -> None:
+    """Change the state of the double."""
+    world = double.load()
+    for name, value in state.items():
+        setattr(world, name, value)
+    double.save(world)
+
+
+@pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
+def test_receipt_comes_after_the_fault_and_never_before(double: FilePlace, fault: Fault) -> None:
+    """Every kind of fault has a receipt that is false on the healthy component and true once it is hurt."""
+    injury = ready(double, fault)
+    assert not injury.observe().landed
+    injury.inject()
+    assert injury.observe().landed
+
+
+@pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
+def test_fault_without_effect_has_no_receipt(double: FilePlace, fault: Fault) -> None:
+    """A component that outlives the fault gets no receipt, whatever the actor believes it did."""
+    injury = ready(double, fault)
+    change(double, survives=True)
+    injury.inject()
+    assert not injury.observe().landed
+
+
+@pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
+def test_life_of_a_fault_is_in_the_events(double: FilePlace, fault: Fault) -> None:
+    """From the undo on disk to the undo verified each step is one event, in that order, and the log ends empty."""
+    context = context_of(double)
+    injured = Injured(context, fault, COMPONENT)
+    injured.inject()
+    assert len(context.undo_log.pending()) == 1
+    injured.undo()
+    kinds = [event.kind for event in context.recorder.events()]
+    assert kinds == [
+        *("fault.undo_written", "phase", "fault.injected", "fault.account", "fault.receipt"),
+        *("fault.undo_applied", "fault.undo_verified"),
+    ]
+    assert context.undo_log.pending() == ()
+    assert double.replicas(COMPONENT) == (1, 1)
+
+
+def test_receipts_are_taken_each_second_of_the_hold(double: FilePlace) -> None:
+    """A hold of 1.2 seconds leaves at least two receipts beyond the first."""
+    context = context_of(double)
+    injured = Injured(context, faults.stop(ROLE), COMPONENT)
+    injured.inject()
+    assert not injured.watch(lambda: False, within_s=1.2)
+    receipts = [event for event in context.recorder.events() if event.kind == "fault.receipt"]
+    assert len(receipts) >= 3
+    assert all(event.flag("landed") for event in receipts)
+
+
+def test_receipt_is_lost_when_the_kubelet_restarts_a_hanging_container(double: FilePlace) -> None:
+    """A new process in place of the stopped one is not the injury: the receipt says so from then on."""
+    injury = ready(double, faults.hang(ROLE))
+    injury.inject()
+    assert injury.observe().landed
+    world = double.load()
+    world.processes[0].pid, world.processes[0].state = 999, "S"
+    double.save(world)
+    assert not injury.observe().landed
+
+
+def test_blind_observer_gives_no_receipt(double: FilePlace) -> None:
+    """An observer that cannot look (here: the API is dead) is recorded as not having seen the fault land."""
+    context = context_of(double)
+    injured = Injured(context, faults.crash(ROLE), COMPONENT)
+    injured.inject()
+    change(double, is_api_dead=True)
+    injured.watch(lambda: False, within_s=0.1)
+    last = [event for event in context.recorder.events() if event.kind == "fault.receipt"][-1]
+    assert last.flag("landed") is False
+    assert "could not look" in last.text("evidence")
+
+
+def test_crash_of_another_container_is_no_receipt(double: FilePlace) -> None:
+    """A container that ended otherwise than by SIGKILL (here: exit code 1) does not prove the crash."""
+    injury = ready(double, faults.crash(ROLE))
+    world = double.load()
+    world.processes[0].ended, world.processes[0].exit_code = "containerd://x", 1
+    double.save(world)
+    assert not injury.observe().landed
+
+
+def test_injury_that_is_seen_beforehand_is_refused(double: FilePlace) -> None:
+    """An observer that reports the fault before it was done proves nothing: the fault is not even tried."""
+    misnamed = replace(COMPONENT, process="brian", service="", port=0)
+    with pytest.raises(HarnessError, match="already reports it as done"):
+        prepare(as_place(double), faults.stop(ROLE), misnamed)
+
+
+@pytest.mark.parametrize("kind", [faults.kill, faults.hang])
+def test_component_without_a_process_is_refused(double: FilePlace, kind: Callable[[Role], Fault]) -> None:
+    """A process name that no node knows is told before anything is done."""
+    misnamed = replace(COMPONENT, process="brian")
+    with pytest.raises(HarnessError, match="No node runs a process 'brian'"):
+        prepare(as_place(double), kind(ROLE), misnamed)
+
+
+def test_unhealthy_component_is_refused(double: FilePlace) -> None:
+    """A component that is not fully ready is not hurt further."""
+    change(double, desired=2)
+    with pytest.raises(HarnessError, match="1 of 2 replicas ready"):
+        ready(double, faults.stop(ROLE))
+
+
+def test_daemon_set_cannot_be_scaled(double: FilePlace) -> None:
+    """Stopping a DaemonSet is refused with the faults that can be used instead."""
+    with pytest.raises(UsageError, match="Use crash or hang"):
+        prepare(as_place(double), faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"))
+
+
+def test_only_the_component_s_own_processes_are_found(double: FilePlace) -> None:
+    """A process of the same name in another pod, outside any pod, or dead already is not the component's."""
+    world = double.load()
+    own = world.processes[0]
+    world.processes += [
+        Process(7, NODES[0], "brain-server", "brain-canary-5f1-abcde", "system", own.uid.replace("0", "1"), ""),
+        Process(8, NODES[0], "brain-server", "brain-5f1-abcde", "elsewhere", own.uid.replace("0", "2"), ""),
+        Process(9, NODES[1], "brain-server", own.pod, "system", own.uid, "", state="Z"),
+        Process(10, NODES[1], "sidecar", own.pod, "system", own.uid, ""),
+    ]
+    double.save(world)
+    found = processes.find(as_place(double), COMPONENT)
+    assert [process.pid for process in found] == [own.pid]
+
+
+def test_stop_hits_every_node(double: FilePlace) -> None:
+    """The receipt of a stop needs every node free of the process."""
+    world = double.load()
+    world.start_brain(NODES[1])
+    world.desired = 2
+    double.save(world)
+    injury = ready(double, faults.stop(ROLE))
+    world.processes.pop(0)
+    double.save(world)
+    assert not injury.observe().landed
+    injury.inject()
+    assert injury.observe().landed
+
+
+@pytest.mark.parametrize(
+    ("report", "accepted", "replied"),
+    [
+        ("400 0 0.000300", True, True),
+        ("000 52 0.000300", True, False),
+        ("000 28 0.000300", True, False),
+        ("000 28 0.000000", False, False),
+        ("000 7 0.000000", False, False),
+    ],
+)
+def test_answers_of_a_port_are_told_apart(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch, report: str, accepted: bool, replied: bool
+) -> None:
+    """A reply, silence after the handshake, and no handshake are three different answers."""
+    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: report)
+    answer = ask(as_place(double), NODES[0], "10.0.0.1", 80)
+    assert (answer.accepted, answer.replied) == (accepted, replied)
+
+
+def test_node_without_curl_is_no_answer(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence of the tool is not silence of the port."""
+    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: "")
+    with pytest.raises(HarnessError, match="Is curl there"):
+        ask(as_place(double), NODES[0], "10.0.0.1", 80)

@@ -1,0 +1,186 @@
+"""Probes: each attempt lies in one window, says what was answered, and leaves nothing behind."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from clusters.mesh import Mesh
+from drills.judge.history import Event
+from drills.run.context import Context
+from drills.run.probes import base
+from drills.run.probes.base import Probe
+from drills.run.probes.conditions import Conditions
+from drills.run.probes.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, StoppedError
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+from drills.selftest.place_double import FilePlace, as_kube, as_place, mesh
+
+
+@pytest.fixture
+def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
+    """Return a healthy component."""
+    return FilePlace(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_NAP_S", 0.02)
+
+
+def context_of(double: FilePlace, facts: Mesh | None = None) -> Context:
+    """Return the context of run r1."""
+    place = as_place(double)
+    return Context("r1", place, facts or mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+
+
+def of_kind(context: Context, kind: str) -> list[Event]:
+    """Return the events of a kind."""
+    return [event for event in context.recorder.events() if event.kind == kind]
+
+
+class Counting(Probe):
+    """A probe whose attempts can be counted, held up and made to fail."""
+
+    name = "counting"
+
+    def __init__(self, context: Context, *, is_good: bool = True, error: Exception | None = None) -> None:
+        super().__init__(context, every_s=0.05)
+        self.parts: list[str] = []
+        self.may_end = threading.Event()
+        self.may_end.set()
+        self._is_good = is_good
+        self._error = error
+
+    def attempt(self, part: str) -> bool:
+        """Note the part of the run."""
+        self.parts.append(part)
+        self.may_end.wait(5)
+        if self._error:
+            raise self._error
+        return self._is_good
+
+
+@pytest.fixture
+def counting(double: FilePlace) -> Iterator[Callable[..., tuple[Counting, Context]]]:
+    """Give a function that starts a counting probe, and end what it started."""
+    started: list[tuple[Counting, Context]] = []
+
+    def start(**how: object) -> tuple[Counting, Context]:
+        context = context_of(double)
+        probe = Counting(context, **how)  # type: ignore[arg-type]  # passed through as it came
+        probe.start()
+        started.append((probe, context))
+        return probe, context
+
+    yield start
+    for probe, context in started:
+        probe.may_end.set()
+        context.stage.stop()
+        probe.join()
+
+
+def eventually(is_true: Callable[[], bool]) -> bool:
+    """Wait up to 5 s for it to be true."""
+    deadline_s = time.monotonic() + 5
+    while not is_true() and time.monotonic() < deadline_s:
+        threading.Event().wait(0.01)
+    return is_true()
+
+
+Start = Callable[..., tuple[Counting, Context]]
+
+
+def test_probe_tries_once_in_the_baseline_and_then_again_and_again(counting: Start) -> None:
+    """Nothing before the baseline, one attempt in it, a rhythm in the fault."""
+    probe, context = counting()
+    threading.Event().wait(0.3)
+    assert probe.parts == []
+    context.stage.enter(BASELINE)
+    assert eventually(lambda: probe.is_content(BASELINE))
+    context.stage.enter(FAULT)
+    assert eventually(lambda: probe.parts.count(FAULT) >= 3)
+    assert probe.parts.count(BASELINE) == 1
+
+
+def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:
+    """Settling waits for the attempt under way and lets none begin."""
+    probe, context = counting()
+    probe.may_end.clear()
+    context.stage.enter(FAULT)
+    assert eventually(lambda: len(probe.parts) == 1)
+    assert not context.stage.settle(0.05)
+    probe.may_end.set()
+    assert context.stage.settle(2)
+    seen = len(probe.parts)
+    threading.Event().wait(0.2)
+    assert len(probe.parts) == seen
+
+
+def test_recovery_needs_a_good_attempt(counting: Start) -> None:
+    """In the recovery a probe is content only when what it tried worked."""
+    probe, context = counting(is_good=False)
+    context.stage.enter(FAULT)
+    assert eventually(lambda: probe.is_content(FAULT))
+    context.stage.enter(RECOVERY)
+    assert eventually(lambda: probe.parts.count(RECOVERY) >= 2)
+    assert not probe.is_content(RECOVERY)
+
+
+def test_error_of_a_probe_is_an_event(counting: Start) -> None:
+    """A probe that raises goes on, and the history says that something was wrong on our side."""
+    probe, context = counting(error=ValueError("oops"))
+    context.stage.enter(FAULT)
+    assert eventually(lambda: len(probe.parts) >= 2)
+    assert of_kind(context, "harness")[0].text("message") == "ValueError: oops"
+
+
+def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the run does not wait for ever for a probe, and does not hide it either."""
+    monkeypatch.setattr(base, "_JOIN_S", 0.05)
+    probe, context = counting()
+    probe.may_end.clear()
+    context.stage.enter(FAULT)
+    assert eventually(lambda: len(probe.parts) == 1)
+    context.stage.stop()
+    probe.join()
+    assert "did not end" in of_kind(context, "harness")[0].text("message")
+
+
+def test_pause_ends_with_the_run() -> None:
+    """Whoever waits within an attempt is woken at once when the run ends."""
+    stage = Stage()
+    stage.stop()
+    with pytest.raises(StoppedError):
+        stage.pause(60)
+    with stage.attempt() as part:
+        assert part == IDLE
+
+
+def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FilePlace) -> None:
+    """Ready and desired are noted; when the API does not answer, nothing is claimed about the workload."""
+    recorder = Recorder()
+    conditions = Conditions(as_kube(double), recorder, tuple(mesh().signals.values()))
+    conditions.start()
+    assert eventually(lambda: len(recorder.events()) >= 1)
+    world = double.load()
+    world.is_api_dead = True
+    double.save(world)
+    assert eventually(lambda: len(recorder.events()) >= 2)
+    conditions.stop()
+    first, second = recorder.events()[:2]
+    assert (first.subject, first.detail["ready"], first.detail["desired"]) == ("system/Deployment/brain", 1, 1)
+    assert second.detail["ready"] is None
+    assert "dead" in second.text("error")
+
+
+def test_recorder_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events beyond the bound are counted as lost, which makes the run inconclusive."""
+    monkeypatch.setattr("drills.run.recorder._LIMIT", 2)
+    recorder = Recorder()
+    for _ in range(5):
+        recorder.note("phase", "baseline")
+    assert [event.kind for event in recorder.events()] == ["phase", "phase", "harness"]
+    assert "3 events" in recorder.events()[-1].text("message")

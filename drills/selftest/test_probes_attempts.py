@@ -1,0 +1,181 @@
+"""What single attempts of the probes do: what was answered is recorded, and nothing is left behind."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+import pytest
+
+from clusters.errors import HarnessError
+from clusters.kube import Admission
+from clusters.mesh import Mesh
+from drills.judge.history import Event
+from drills.run.context import Context
+from drills.run.probes import newpods, policy_change
+from drills.run.probes.change import PolicyChange
+from drills.run.probes.newpods import NewPods
+from drills.run.probes.stage import FAULT, RECOVERY, Stage
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog, leftovers
+from drills.selftest.place_double import FilePlace, as_place, mesh
+
+Answer = Callable[[Mapping[str, object]], Admission]
+
+
+@pytest.fixture
+def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
+    """Return a healthy component."""
+    return FilePlace(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(newpods, "_START_S", 0.2)
+    monkeypatch.setattr(newpods, "_UNDO_S", 0.2)
+
+
+def context_of(double: FilePlace, facts: Mesh | None = None) -> Context:
+    """Return the context of run r1."""
+    place = as_place(double)
+    return Context("r1", place, facts or mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+
+
+def answering(outcome: str, message: str = "") -> Answer:
+    """Return an API call that always answers so."""
+    return lambda _manifest: Admission(outcome, message)
+
+
+def of_kind(context: Context, kind: str) -> list[Event]:
+    """Return the events of a kind."""
+    return [event for event in context.recorder.events() if event.kind == kind]
+
+
+def new_pods(double: FilePlace, facts: Mesh | None = None) -> tuple[NewPods, Context]:
+    """Return a new-pod probe."""
+    context = context_of(double, facts)
+    return NewPods(context, every_s=1, image="lab:1"), context
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+def test_new_pod_is_admitted_watched_and_removed(double: FilePlace, is_member: bool) -> None:
+    """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
+    probe, context = new_pods(double, mesh(member=lambda _pod: is_member))
+    assert probe.attempt(RECOVERY) is is_member
+    (event,) = of_kind(context, "newpod")
+    assert (event.text("outcome"), event.flag("meshed"), event.flag("started")) == ("admitted", is_member, True)
+    assert double.load().objects == {}
+    assert leftovers(double.state) == ()
+
+
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+def test_new_pod_that_is_not_admitted(double: FilePlace, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
+    """A refusal keeps the API server's words; a question that failed is kept apart from it."""
+    probe, context = new_pods(double)
+    monkeypatch.setattr(double, "create_pod", answering(outcome, "webhook said no"))
+    assert not probe.attempt(FAULT)
+    (event,) = of_kind(context, "newpod")
+    assert (event.text("outcome"), event.text("message")) == (outcome, "webhook said no")
+    assert event.flag("meshed") is None
+    assert leftovers(double.state) == ()
+
+
+def test_new_pod_that_never_starts(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that is not ready in time was admitted and did not start."""
+    probe, context = new_pods(double)
+    monkeypatch.setattr(double, "create_pod", answering("accepted"))
+    assert not probe.attempt(FAULT)
+    assert of_kind(context, "newpod")[0].flag("started") is False
+
+
+def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the probe could not remove is left for the rollback, and for the sweep."""
+    probe, context = new_pods(double)
+    monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("failed", "dead"))
+    with pytest.raises(HarnessError, match="dead"):
+        probe.attempt(FAULT)
+    assert of_kind(context, "newpod")
+    assert [undo.action for undo in leftovers(double.state)] == ["delete"]
+
+
+def change(double: FilePlace, facts: Mesh | None = None) -> tuple[PolicyChange, Context]:
+    """Return a policy-change probe with a short hold."""
+    context = context_of(double, facts)
+    return PolicyChange(context, policy_change("intruder", "frontend", hold_s=0.05)), context
+
+
+def log_call(double: FilePlace, at_ns: int, outcome: str) -> None:
+    """Let a caller have logged a call."""
+    line = {
+        "type": "call",
+        "run_id": "r1",
+        "id": "i",
+        "seq": 0,
+        "pod": "p",
+        "node": "n",
+        "source": "intruder",
+        "target": "frontend",
+        "connection": "new",
+        "scheduled_ns": at_ns,
+        "started_ns": at_ns,
+        "ended_ns": at_ns,
+        "outcome": outcome,
+        "status": 0,
+        "error": "",
+        "reused": False,
+        "server_pod": "",
+        "server_version": "",
+    }
+    with (double.share / "logs" / "p.jsonl").open("ab") as log:
+        log.write(msgspec.json.encode(line) + b"\n")
+
+
+def test_change_is_applied_held_and_removed(double: FilePlace) -> None:
+    """Both steps are events of one subject, in order, with the edge; nothing is left behind."""
+    probe, context = change(double)
+    probe.attempt(FAULT)
+    steps = of_kind(context, "change")
+    assert [(event.text("step"), event.text("outcome")) for event in steps] == [
+        ("apply", "accepted"),
+        ("remove", "accepted"),
+    ]
+    assert steps[0].subject == steps[1].subject
+    assert (steps[0].text("source"), steps[0].text("target")) == ("intruder", "frontend")
+    assert steps[1].at_ns - steps[0].at_ns >= 50_000_000
+    assert double.load().objects == {}
+    assert leftovers(double.state) == ()
+
+
+def test_change_is_good_when_calls_obey_it(double: FilePlace) -> None:
+    """Accepted is not enough: the last second of the hold must show calls, and none that got through."""
+    probe, _ = change(double)
+    assert not probe.attempt(RECOVERY), "no call was seen"
+    log_call(double, time.time_ns(), "ok")
+    assert not probe.attempt(RECOVERY), "a call got through"
+    log_call(double, time.time_ns() + 2_000_000_000, "fail")
+    log_call(double, time.time_ns() + 2_000_000_000, "ok")
+    assert not probe.attempt(RECOVERY), "one call of two got through"
+
+
+def test_change_is_good_when_every_call_is_refused(double: FilePlace) -> None:
+    """Calls that were due in the last second and all failed show that the change is in force."""
+    probe, _ = change(double)
+    log_call(double, time.time_ns(), "fail")
+    assert probe.attempt(RECOVERY)
+
+
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+def test_change_that_is_not_accepted_is_removed_all_the_same(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """An answer that was lost may have been a yes: the removal is sent whatever was said."""
+    probe, context = change(double)
+    monkeypatch.setattr(double, "apply", answering(outcome, "no"))
+    assert not probe.attempt(FAULT)
+    assert [(event.text("step"), event.text("outcome")) for event in of_kind(context, "change")] == [
+        ("apply", outcome),
+        ("remove", "accepted"),
+    ]
+    assert leftovers(double.state) == ()

@@ -1,0 +1,127 @@
+"""Properties of verdicts that must hold of every history: no loss and no harm ever makes an answer better."""
+
+from collections.abc import Sequence
+
+import polars as pl
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from story import Story
+
+from drills.judge import checks
+from drills.judge.claims import Claim, always, eventually, judge, never, reached
+from drills.judge.history import History
+from drills.judge.verdict import SEVERITY, Answer, worst
+
+EDGE = ("checkout", "payment")
+DENIED_EDGE = ("intruder", "payment")
+CLAIMS = (
+    always(checks.success_rate(EDGE, at_least=0.9)),
+    always(checks.availability(EDGE, max_outage_s=1.5)),
+    eventually(checks.success_rate(EDGE, at_least=0.9), within_s=3),
+    always(checks.denied(DENIED_EDGE), must_hold=True),
+    never(checks.unauthenticated(EDGE), must_hold=True),
+    never(checks.plaintext(EDGE), must_hold=True),
+    reached(checks.attempted(EDGE, DENIED_EDGE)),
+    always(checks.split_ratio(EDGE, version="v1", weight=1.0, min_samples=20)),
+)
+AVAILABILITY = CLAIMS[:3]
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+spans = st.tuples(st.integers(0, 40), st.integers(0, 6), st.integers(0, 3))
+"""Successes, failures and unknown outcomes of one phase."""
+
+
+def told(phases: Sequence[tuple[int, int, int]], refusals: int, leaks: int) -> Story:
+    """Tell a short run: per phase some calls that succeed, fail or stay unknown; refused calls, some of which leak."""
+    story = Story(baseline_s=2, fault_s=4, recovery_s=4).watched()
+    for go_on, (ok, fail, info) in zip((story.baseline, story.fault, story.recovery), phases, strict=True):
+        go_on().calls(*EDGE, ok=ok, fail=fail, info=info)
+        story.calls(*DENIED_EDGE, fail=refusals, ok=leaks)
+    return story
+
+
+stories = st.builds(told, st.tuples(spans, spans, spans), st.integers(0, 40), st.integers(0, 1))
+
+
+def answers(history: History, claims: Sequence[Claim] = CLAIMS) -> list[Answer]:
+    """Return the answers in the order of the claims."""
+    return [finding.verdict for finding in judge(history, claims).findings]
+
+
+def is_no_better(after: Answer, before: Answer) -> bool:
+    """Whether an answer is at least as bad as the one before."""
+    return SEVERITY.index(after) >= SEVERITY.index(before)
+
+
+@QUICK
+@given(stories, st.sampled_from(["baseline", "fault", "recovery"]), st.floats(0, 0.99), st.booleans())
+def test_a_failing_call_more_never_improves_an_answer(story: Story, phase: str, place: float, is_unknown: bool) -> None:
+    """Whatever the history, a call that fails or stays unknown, anywhere in it, makes no answer about traffic better."""
+    before = answers(story.history(), AVAILABILITY)
+    getattr(story, phase)()
+    over = (place * story.length_s(), story.length_s())
+    story.calls(*EDGE, over=over, **{"info" if is_unknown else "fail": 1})
+    after = answers(story.history(), AVAILABILITY)
+    assert all(is_no_better(*pair) for pair in zip(after, before, strict=True))
+
+
+@QUICK
+@given(stories, st.data())
+def test_lost_calls_never_turn_an_answer_into_held(story: Story, data: st.DataObject) -> None:
+    """Rows that are lost leave no claim HELD that was not, and by the holes they leave none HELD at all."""
+    table = story.table()
+    kept = data.draw(st.lists(st.booleans(), min_size=table.height, max_size=table.height))
+    after = answers(story.history(table.filter(pl.Series(kept, dtype=pl.Boolean))))
+    assert all(kept) or Answer.HELD not in after
+
+
+@QUICK
+@given(stories, st.integers(1, 12))
+def test_a_thinner_run_never_holds_what_a_denser_one_did_not(story: Story, every: int) -> None:
+    """A run that recorded only each n-th call, whole in itself, is INCONCLUSIVE for want of calls, never newly HELD."""
+    before = answers(story.history(), AVAILABILITY)
+    rows = sorted(story.rows, key=lambda row: str(row["scheduled_ns"]))
+    thin = Story(baseline_s=2, fault_s=4, recovery_s=4, rows=rows[::every], events=story.events)
+    for row in thin.rows:
+        lane = (str(row["pod"]), str(row["target"]), str(row["connection"]))
+        thin._written[lane] = thin._written.get(lane, 0) + 1
+    failing = [row for row in story.rows if row["outcome"] != "ok"]
+    after = answers(thin.history(), AVAILABILITY)
+    lost_failures = any(row not in thin.rows for row in failing)
+    pairs = zip(after, before, strict=True)
+    assert lost_failures or all(new is not Answer.HELD or old is Answer.HELD for new, old in pairs)
+
+
+@QUICK
+@given(stories)
+def test_a_leak_is_violated_whatever_else_the_record_lacks(story: Story) -> None:
+    """One readable call and one served intruder stay VIOLATED with every end and receipt missing."""
+    story.fault().hit(*EDGE).calls(*DENIED_EDGE, ok=1).without("caller.end", "server.end", "wire.end", "fault.receipt")
+    found = dict(zip([claim.check.name for claim in CLAIMS], answers(story.history()), strict=True))
+    assert (found["denied"], found["plaintext"]) == (Answer.VIOLATED, Answer.VIOLATED)
+
+
+@QUICK
+@given(stories, st.permutations(range(len(CLAIMS))))
+def test_the_order_of_claims_changes_nothing(story: Story, order: list[int]) -> None:
+    """Every claim gets the same answer in any order, and the verdict is the same."""
+    history = story.history()
+    straight, mixed = answers(history), answers(history, [CLAIMS[index] for index in order])
+    assert [straight[index] for index in order] == mixed
+    assert worst(straight) is worst(mixed)
+
+
+@QUICK
+@given(stories)
+def test_judging_again_gives_the_same_bytes(story: Story) -> None:
+    """Two judgements of one history are equal to the last byte."""
+    assert judge(story.history(), CLAIMS).encode() == judge(story.history(), CLAIMS).encode()
+
+
+@QUICK
+@given(stories)
+def test_no_history_of_few_calls_holds(story: Story) -> None:
+    """Without a success in the fault window no claim about traffic, identity or the wire is HELD."""
+    story.rows = [row for row in story.rows if row["outcome"] != "ok"]
+    found = dict(zip(CLAIMS, answers(story.history()), strict=True))
+    assert all(found[claim] is not Answer.HELD for claim in CLAIMS if claim.check.name != "attempted")

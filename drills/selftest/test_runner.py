@@ -1,0 +1,302 @@
+"""The runner: a drill runs as a Chaos Toolkit experiment, and nothing that goes wrong in it can end in a pass."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from chaoslib.experiment import ensure_experiment_is_valid
+
+from clusters.errors import HarnessError, UsageError
+from clusters.mesh import Role
+from drills.judge import checks
+from drills.judge.claims import always, reached
+from drills.judge.history import History
+from drills.judge.verdict import Answer
+from drills.run import experiment, faults, gate, injured, live, waiting, workload
+from drills.run.calls import calls
+from drills.run.experiment import experiment_of
+from drills.run.probes import new_pods, policy_change, signals, wire
+from drills.run.request import Request, Wishes
+from drills.run.runner import Drill
+from drills.run.undo import Undo, UndoLog, leftovers, sweep
+from drills.selftest.place_double import COMPONENT, NODES, FilePlace, as_place, lab_pod, mesh
+from drills.selftest.programs_double import Programs
+
+ROUTE, FORBIDDEN = ("checkout", "payment"), ("frontend", "ledger")
+SERVICES = ("frontend", "checkout", "payment", "ledger")
+STOP = faults.stop(Role.CONTROL_PLANE, hold_s=0.3)
+WORKLOAD = (
+    calls(*ROUTE, every_ms=10),
+    calls("payment", "ledger", every_ms=10, connections=("new",)),
+    calls(*FORBIDDEN, every_ms=10, connections=("new",)),
+)
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait as little as the double needs."""
+    monkeypatch.setattr(gate, "_LENGTH_S", 0.5)
+    monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
+    monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
+    monkeypatch.setattr(injured, "_LAND_S", 0.3)
+    monkeypatch.setattr(live, "_LOOK_S", 0.05)
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> FilePlace:
+    """Return a healthy component and a lab."""
+    place = FilePlace(tmp_path / "place")
+    world = place.load()
+    world.pods = [
+        *(lab_pod(f"{service}-1", service) for service in SERVICES),
+        lab_pod("outsider-1", "outsider", namespace="outside"),
+        *(lab_pod(f"observer-{node}", "observer", namespace="meshdrill", node=node) for node in NODES),
+    ]
+    place.save(world)
+    return place
+
+
+@pytest.fixture
+def programs(double: FilePlace) -> Iterator[Programs]:
+    """Let the lab play."""
+    with played(double) as playing:
+        yield playing
+
+
+def played(double: FilePlace, **how: object) -> Programs:
+    """Return the lab's programs, ready to play."""
+    pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
+    return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]
+
+
+def drill_on(double: FilePlace, tmp_path: Path, progress: Callable[[str], None] = lambda _line: None) -> Drill:
+    """Return a drill on the double."""
+    return Drill(
+        place=as_place(double),
+        mesh=mesh(),
+        name="brain-outage",
+        hypothesis="Nothing depends on the brain.",
+        reports_dir=tmp_path / "reports",
+        progress=progress,
+    )
+
+
+def run(drill: Drill, *, probes: Sequence[object] = (wire(), signals())) -> History:
+    """Run the drill of these tests."""
+    return drill.run(workload=WORKLOAD, probes=probes, method=STOP, baseline_s=0.3, recovery_s=0.4)  # type: ignore[arg-type]
+
+
+def kinds(history: History) -> list[str]:
+    """Return the kinds of all events."""
+    return [event.kind for event in history.events]
+
+
+def troubles(history: History) -> str:
+    """Return what went wrong on our side, "" when nothing did."""
+    return " | ".join(f"{event.subject}: {event.text('message')}" for event in history.of_kind("harness"))
+
+
+@pytest.mark.usefixtures("programs")
+def test_whole_life_of_a_drill_is_recorded(double: FilePlace, tmp_path: Path) -> None:
+    """A drill that goes well leaves every file of the history, all three windows, no defect, and a clean cluster."""
+    drill = drill_on(double, tmp_path)
+    history = run(drill)
+    assert troubles(history) == ""
+    assert list(history.windows()) == ["baseline", "fault", "recovery", "run"]
+    assert history.completeness() == ()
+    assert {"wire.ready", "wire.end", "condition", "fault.receipt", "caller.end", "server.end"} <= set(kinds(history))
+    assert history.facts.identities["checkout"] == "lab/checkout"
+    assert history.facts.identities["outsider"] == ""
+    assert leftovers(double.state) == ()
+    assert drill.bundle is not None
+    assert drill.bundle.parts[-3:-1] == ("brain-outage", "double")
+    journal = json.loads((drill.bundle / "journal.json").read_text())
+    assert journal["status"] == "completed"
+    assert [step["status"] for step in journal["run"] + journal["rollbacks"]] == ["succeeded"] * 7
+
+
+@pytest.mark.usefixtures("programs")
+def test_verdict_is_written_beside_the_history(double: FilePlace, tmp_path: Path) -> None:
+    """Judging gives HELD on a quiet double, and the same bytes when the stored history is judged again."""
+    drill = drill_on(double, tmp_path)
+    history = run(drill)
+    claims = [
+        reached(checks.attempted(ROUTE)),
+        always(checks.success_rate(ROUTE, at_least=0.999)),
+        always(checks.denied(FORBIDDEN), must_hold=True),
+    ]
+    verdict = drill.judge(history, *claims)
+    assert verdict.verdict is Answer.HELD, verdict.explain()
+    assert drill.bundle is not None
+    again = drill.judge(History.load(drill.bundle), *claims)
+    assert (drill.bundle / "verdict.json").read_bytes() == verdict.encode() == again.encode()
+
+
+def test_gate_that_does_not_hold_is_inconclusive(
+    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mesh that serves what it must refuse is never hurt: no fault, no pass, workload stopped."""
+    monkeypatch.setattr(experiment, "_GATE_S", 1.0)
+    drill = drill_on(double, tmp_path)
+    with played(double, denied=frozenset()):
+        history = run(drill)
+    assert "gate" in troubles(history)
+    assert "fault.injected" not in kinds(history)
+    verdict = drill.judge(history, always(checks.success_rate(ROUTE, at_least=0.9)))
+    assert verdict.verdict is Answer.INCONCLUSIVE
+    assert leftovers(double.state) == ()
+
+
+@pytest.mark.usefixtures("programs")
+def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FilePlace, tmp_path: Path) -> None:
+    """A fault that no observer saw ends the method there, rollbacks run, and the verdict is INCONCLUSIVE."""
+    world = double.load()
+    world.survives = True
+    double.save(world)
+    drill = drill_on(double, tmp_path)
+    history = run(drill)
+    assert "no independent observer saw it land" in troubles(history)
+    assert drill.bundle is not None
+    journal = json.loads((drill.bundle / "journal.json").read_text())
+    assert journal["status"] == "aborted"
+    assert [step["activity"]["name"] for step in journal["run"]] == ["baseline", "stop control-plane"]
+    assert [step["status"] for step in journal["rollbacks"]] == ["succeeded"] * 2
+    assert leftovers(double.state) == ()
+    assert drill.judge(history, always(checks.success_rate(ROUTE, at_least=0.9))).verdict is Answer.INCONCLUSIVE
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize("step", ["hold", "undo", "recover"])
+def test_failing_step_is_inconclusive_and_rolled_back(
+    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """An action that fails in the middle never completes the run: the cluster is put right and nothing passes."""
+
+    def fail(_run: live.LiveRun, *_arguments: object) -> None:
+        raise HarnessError("made to fail")
+
+    monkeypatch.setattr(live.LiveRun, step, fail)
+    drill = drill_on(double, tmp_path)
+    history = run(drill)
+    assert "made to fail" in troubles(history)
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert leftovers(double.state) == ()
+    assert drill.judge(history, always(checks.success_rate(ROUTE, at_least=0.9))).verdict is Answer.INCONCLUSIVE
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize("step", ["start_workload", "baseline", "inject", "recover"])
+def test_ctrl_c_leaves_a_clean_cluster_and_the_history(
+    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Ctrl-C in any phase undoes, stops the workload, saves what there is, and is raised again."""
+    really = getattr(live.LiveRun, step)
+
+    def interrupted(run: live.LiveRun, *arguments: object) -> None:
+        really(run, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live.LiveRun, step, interrupted)
+    drill = drill_on(double, tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run(drill)
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert leftovers(double.state) == ()
+    assert drill.bundle is not None
+    assert "KeyboardInterrupt" in troubles(History.load(drill.bundle))
+
+
+@pytest.mark.usefixtures("programs")
+def test_second_ctrl_c_does_not_leave_the_injury(
+    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chaos Toolkit drops its rollbacks at an interruption among them; ours are done all the same."""
+    really, calls_so_far = live.LiveRun.put_back, []
+
+    def interrupted_once(run: live.LiveRun) -> None:
+        calls_so_far.append("")
+        if len(calls_so_far) == 1:
+            raise KeyboardInterrupt
+        really(run)
+
+    monkeypatch.setattr(live.LiveRun, "put_back", interrupted_once)
+    monkeypatch.setattr(live.LiveRun, "hold", lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run(drill_on(double, tmp_path))
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert leftovers(double.state) == ()
+
+
+def test_program_that_never_takes_up_the_plan_is_named(
+    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod that does not answer the plan ends the drill before the fault, by its name."""
+    monkeypatch.setattr(workload, "_READY_S", 0.5)
+    monkeypatch.setattr(workload, "_END_S", 0.5)
+    with played(double, mute=frozenset({"ledger-1"})):
+        history = run(drill_on(double, tmp_path))
+    assert "no plan taken up by ledger-1" in troubles(history)
+    assert "fault.injected" not in kinds(history)
+
+
+def test_leftovers_are_refused_before_anything_starts(double: FilePlace, tmp_path: Path) -> None:
+    """A cluster that carries an earlier injury is refused with the command that mends it; then the drill may run."""
+    stale = Undo(id="fault", run_id="old", action="await-ready", subject="brain", component=COMPONENT, replicas=1)
+    UndoLog(double.state).write(stale)
+    drill = drill_on(double, tmp_path)
+    with pytest.raises(HarnessError, match="meshdrill sweep"):
+        run(drill)
+    assert drill.bundle is None
+    sweep(as_place(double))
+    assert leftovers(double.state) == ()
+
+
+def test_cluster_that_cannot_be_put_right_is_a_harness_error(
+    double: FilePlace, tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the component does not come back the run ends in a harness error that names the sweep, with its evidence."""
+    del programs
+
+    def too_late(*_arguments: object, **_options: object) -> None:
+        raise HarnessError("not ready")
+
+    monkeypatch.setattr(injured, "verify", too_late)
+    monkeypatch.setattr("drills.run.undo.verify", too_late)
+    drill = drill_on(double, tmp_path)
+    with pytest.raises(HarnessError, match="meshdrill sweep"):
+        run(drill)
+    assert drill.bundle is not None
+    assert "not ready" in troubles(History.load(drill.bundle))
+    assert any(entry.id == "fault" for entry in leftovers(double.state))
+
+
+def test_mesh_without_the_role_is_a_usage_error(double: FilePlace, tmp_path: Path) -> None:
+    """Hurting a part that the mesh does not have is refused in words before anything starts."""
+    drill = drill_on(double, tmp_path)
+    with pytest.raises(UsageError, match="has no l7-proxy"):
+        drill.run(workload=WORKLOAD, probes=(), method=faults.kill(Role.L7_PROXY))
+
+
+def test_unknown_signal_is_a_usage_error(double: FilePlace, tmp_path: Path) -> None:
+    """A signal that the mesh does not emit is refused with those that it does."""
+    with pytest.raises(UsageError, match=r"no signal smoke; it has brain-down, brain-missed"):
+        run(drill_on(double, tmp_path), probes=[signals("smoke")])
+
+
+def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
+    """`chaos validate` accepts the experiment, and it carries the whole request as data."""
+    request = Request(
+        run_id="0" * 12,
+        drill="brain-outage",
+        mesh="double",
+        hypothesis="It holds.",
+        workload=WORKLOAD,
+        fault=STOP,
+        probes=Wishes(wire=True, new_pods=new_pods(), policy_change=policy_change("a", "b"), signals=("brain-down",)),
+        baseline_s=10,
+        recovery_s=45,
+    )
+    made = json.loads(json.dumps(experiment_of(request)))
+    ensure_experiment_is_valid(made)
+    assert made["extensions"][0]["request"]["fault"] == {"kind": "stop", "role": "control-plane", "hold_s": 0.3}

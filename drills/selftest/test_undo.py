@@ -1,0 +1,133 @@
+"""The undo log: whatever kills the harness, a later process can put the cluster right."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clusters.errors import HarnessError, UsageError
+from drills.run import undo
+from drills.run.plan import Plan, read_plan, write_plan
+from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
+from drills.selftest.place_double import COMPONENT, FilePlace, as_place
+
+HERE = Path(__file__).resolve().parent
+SCALE = Undo(id="fault", run_id="r1", action="scale", subject="brain back to 1", component=COMPONENT, replicas=1)
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> FilePlace:
+    """Return a healthy component."""
+    return FilePlace(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase"),
+    [
+        *(("stop", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("hang", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("kill", "injected"), ("crash", "injected")),
+    ],
+)
+def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(double: FilePlace, kind: str, phase: str) -> None:
+    """SIGKILL in any phase of any fault leaves its undo on disk, and one sweep makes the component whole."""
+    victim = subprocess.Popen(
+        [sys.executable, str(HERE / "undo_victim.py"), str(double.root), kind, phase],
+        cwd=HERE.parents[1],
+        env={"PYTHONPATH": str(HERE.parents[1]), "PATH": ""},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert victim.stdout is not None
+    with victim:
+        assert victim.stdout.readline().strip() == phase
+        with pytest.raises(UsageError, match="in use by another"):
+            sweep(as_place(double))
+        victim.kill()
+    assert [entry.run_id for entry in leftovers(double.state)] == ["r1"]
+    with pytest.raises(HarnessError, match="meshdrill sweep"):
+        refuse_leftovers(as_place(double))
+    assert len(sweep(as_place(double))) == 1
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert leftovers(double.state) == ()
+
+
+def test_sweep_of_a_clean_cluster_does_nothing(double: FilePlace) -> None:
+    """Sweeping again, or where there is nothing, is harmless."""
+    assert sweep(as_place(double)) == ()
+    refuse_leftovers(as_place(double))
+
+
+def test_draft_of_an_entry_is_no_entry(double: FilePlace) -> None:
+    """A process killed while it wrote the entry had injected nothing yet: what it wrote does not count."""
+    log = UndoLog(double.state)
+    log.write(SCALE)
+    entry = next((double.state / "undo").glob("*.json"))
+    entry.rename(entry.with_suffix(".draft"))
+    assert leftovers(double.state) == ()
+
+
+def test_unreadable_entry_is_named(double: FilePlace) -> None:
+    """An entry that cannot be read is never skipped."""
+    UndoLog(double.state).write(SCALE)
+    entry = next((double.state / "undo").glob("*.json"))
+    entry.write_text("{")
+    with pytest.raises(HarnessError, match=entry.name):
+        leftovers(double.state)
+
+
+def test_undo_that_fails_stays_on_the_log(double: FilePlace) -> None:
+    """With the API dead the sweep names what it could not undo, tries the rest, and forgets only what it verified."""
+    log = UndoLog(double.state)
+    write_plan(double.share, Plan(run_id="r1", canary="c"))
+    log.write(SCALE)
+    log.write(Undo(id="workload", run_id="r1", action="stop-workload", subject="calls stopped"))
+    world = double.load()
+    world.is_api_dead = True
+    double.save(world)
+    with pytest.raises(HarnessError, match=r"brain back to 1.*the API server is dead"):
+        sweep(as_place(double), within_s=0.1)
+    assert [entry.id for entry in leftovers(double.state)] == ["fault"]
+    plan = read_plan(double.share)
+    assert plan is not None
+    assert plan.stop
+
+
+def test_newest_is_undone_first(double: FilePlace) -> None:
+    """Undos run in the reverse of the order in which the injuries were done."""
+    log = UndoLog(double.state)
+    for name in ("first", "second", "third"):
+        log.write(Undo(id=name, run_id="r1", action="stop-workload", subject=name))
+    assert sweep(as_place(double)) == ("third", "second", "first")
+
+
+def test_object_left_behind_is_removed(double: FilePlace) -> None:
+    """A policy or pod of a probe that was killed is gone after the sweep."""
+    manifest: dict[str, object] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "newcomer", "namespace": "lab", "labels": {"app": "newcomer"}},
+    }
+    double.apply(manifest)
+    UndoLog(double.state).write(Undo(id="pod", run_id="r1", action="delete", subject="pod removed", manifest=manifest))
+    assert sweep(as_place(double)) == ("pod removed",)
+    assert double.get("v1", "Pod", "newcomer", "lab") is None
+
+
+def test_undo_is_not_verified_while_a_process_is_stopped(double: FilePlace) -> None:
+    """Ready replicas are not enough: a process in state T keeps the undo pending."""
+    world = double.load()
+    world.processes[0].state = "T"
+    double.save(world)
+    with pytest.raises(HarnessError, match="still stopped"):
+        undo.verify(as_place(double), SCALE, within_s=0.1)
+
+
+def test_cluster_is_held_by_one_drill_at_a_time(double: FilePlace) -> None:
+    """A second drill on the same cluster is a usage error at once, and the first one's end frees it."""
+    place = as_place(double)
+    with sole_use(place), pytest.raises(UsageError, match="in use"), sole_use(place):
+        pytest.fail("two drills hold one cluster")
+    with sole_use(place):
+        assert (double.state / "drill.lock").exists()

@@ -1,0 +1,146 @@
+"""The workload: the plan says exactly what the drill asked for, and only when every pod can carry it out."""
+
+import msgspec
+import pytest
+
+from clusters.errors import HarnessError
+from clusters.kube import Json
+from drills.run import inventory, workload
+from drills.run.calls import calls
+from drills.run.context import Context
+from drills.run.faults import stop
+from drills.run.plan import Plan, read_plan, stop_plan, write_plan
+from drills.run.probes.stage import Stage
+from drills.run.recorder import Recorder
+from drills.run.request import Request, Wishes
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog, leftovers
+from drills.run.workload import Workload
+from drills.selftest.place_double import COMPONENT, NODES, FilePlace, as_place, lab_pod, mesh
+
+LAB = [
+    lab_pod("checkout-1", "checkout"),
+    lab_pod("checkout-2", "checkout", node=NODES[1]),
+    lab_pod("payment-1", "payment"),
+    lab_pod("outsider-1", "outsider", namespace="outside"),
+    *(lab_pod(f"observer-{node}", "observer", namespace="meshdrill", node=node) for node in NODES),
+]
+
+
+@pytest.fixture
+def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
+    """Return a healthy component and a lab."""
+    place = FilePlace(tmp_path_factory.mktemp("place"))
+    fill(place, LAB)
+    return place
+
+
+def fill(double: FilePlace, pods: list[Json]) -> None:
+    """Let these be the pods of the lab."""
+    world = double.load()
+    world.pods = pods
+    double.save(world)
+
+
+def prepared(double: FilePlace) -> Workload:
+    """Return a workload that is not started."""
+    place = as_place(double)
+    context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    request = Request(
+        run_id="r1",
+        drill="d",
+        mesh="double",
+        hypothesis="",
+        workload=(calls("checkout", "payment", every_ms=20), calls("outsider", "payment", every_ms=100)),
+        fault=stop(COMPONENT.role),
+        probes=Wishes(wire=True, signals=("brain-down", "brain-missed")),
+        baseline_s=1,
+        recovery_s=1,
+    )
+    return Workload(context, request, inventory.take(place))
+
+
+def test_plan_is_what_the_drill_asked_for(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One caller per edge and connection, a canary of the agreed form, metrics of meshed pods only, undo first."""
+    monkeypatch.setattr(workload, "_READY_S", 0.0)
+    with pytest.raises(HarnessError, match="no plan taken up by checkout-1, checkout-2, payment-1, outsider-1"):
+        prepared(double).start()
+    plan = read_plan(double.share)
+    assert plan is not None
+    assert [(caller.source, caller.target, caller.connection, caller.every_ms) for caller in plan.callers] == [
+        ("checkout", "payment", "new", 20),
+        ("checkout", "payment", "reused", 20),
+        ("outsider", "payment", "new", 100),
+        ("outsider", "payment", "reused", 100),
+    ]
+    assert plan.callers[0].host == "payment.lab.svc.cluster.local"
+    assert plan.canary.startswith("mdc")
+    assert len(plan.canary) == 19
+    assert plan.capture
+    assert plan.identity_header == "x-peer"
+    assert {(scrape.pod, scrape.node, scrape.url, scrape.metrics) for scrape in plan.scrapes} == {
+        (name, node, "http://10.0.1.1:9/m", ("misses",))
+        for name, node in (("checkout-1", NODES[0]), ("checkout-2", NODES[1]), ("payment-1", NODES[0]))
+    }
+    assert [undo.action for undo in leftovers(double.state)] == ["stop-workload"]
+
+
+def test_every_pod_of_the_source_is_expected_to_call(double: FilePlace) -> None:
+    """Two replicas on two kinds of connection are four callers that must leave rows without a hole."""
+    expected = prepared(double).expected
+    assert [(caller.pod, caller.connection) for caller in expected if caller.source == "checkout"] == [
+        ("checkout-1", "new"),
+        ("checkout-1", "reused"),
+        ("checkout-2", "new"),
+        ("checkout-2", "reused"),
+    ]
+
+
+def test_two_runs_have_two_canaries(double: FilePlace) -> None:
+    """Bytes of an earlier run can never be taken for this one's."""
+    first, second = prepared(double), prepared(double)
+    assert first._plan.canary != second._plan.canary
+
+
+def test_plan_is_stopped_in_place(double: FilePlace) -> None:
+    """Stopping keeps the run and its callers, so that programs know what to end; without a plan it is harmless."""
+    stop_plan(double.share)
+    assert read_plan(double.share) is None
+    write_plan(double.share, Plan(run_id="r1", canary="c"))
+    stop_plan(double.share)
+    assert read_plan(double.share) == Plan(run_id="r1", canary="c", stop=True)
+    assert msgspec.json.decode((double.share / "plan.json").read_bytes())["stop"] is True
+    assert (double.share / "plan.json").stat().st_mode & 0o444 == 0o444
+
+
+def test_edited_plan_is_named(double: FilePlace) -> None:
+    """A plan that is none is an error with its path, not an empty plan."""
+    (double.share / "plan.json").write_text("{}")
+    with pytest.raises(HarnessError, match=r"plan\.json is not a plan"):
+        read_plan(double.share)
+
+
+def test_pod_that_is_not_ready_is_named(double: FilePlace) -> None:
+    """A run needs every pod of the lab: one that is not ready is named before anything starts."""
+    sick = lab_pod("ledger-1", "ledger")
+    fill(double, [*LAB, {**sick, "status": {"podIP": "", "conditions": []}}])
+    with pytest.raises(HarnessError, match="Pod lab/ledger-1 is not ready"):
+        inventory.take(as_place(double))
+
+
+def test_node_without_observer_is_named(double: FilePlace) -> None:
+    """A node that nobody watches could carry plaintext unseen."""
+    fill(double, LAB[:-1])
+    with pytest.raises(HarnessError, match=f"No observer runs on {NODES[1]}"):
+        inventory.take(as_place(double))
+
+
+def test_newcomer_of_an_earlier_attempt_is_no_part_of_the_lab(double: FilePlace) -> None:
+    """A pod that a probe made is expected neither to serve nor to end."""
+    fill(double, [*LAB, lab_pod("newcomer-1", "newcomer")])
+    assert "newcomer-1" not in inventory.take(as_place(double)).names
+
+
+def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FilePlace) -> None:
+    """The lab's image comes from the outsider's pod, whose first container is its own."""
+    assert inventory.take(as_place(double)).image == "lab:1"

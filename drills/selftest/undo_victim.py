@@ -1,0 +1,54 @@
+"""Runs one fault on the double up to a phase, says so, and waits to be killed. Started by test_undo.py."""
+
+import sys
+import threading
+from pathlib import Path
+
+from clusters.mesh import Role
+from drills.run import undo
+from drills.run.context import Context
+from drills.run.faults import Fault, FaultKind
+from drills.run.injured import Injured
+from drills.run.probes.stage import Stage
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
+
+
+def wait_for_the_end(phase: str) -> None:
+    """Tell the test where we are and never come back."""
+    sys.stdout.write(f"{phase}\n")
+    sys.stdout.flush()
+    threading.Event().wait(60)
+
+
+def main(root: Path, kind: str, phase: str) -> None:
+    """Stop dead after `phase`: written, injected, landed, applied, verified."""
+    double = FilePlace(root)
+    place = as_place(double)
+    context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    note = context.recorder.note
+    stops = {
+        "written": "fault.undo_written",
+        "injected": "fault.account",
+        "landed": "fault.receipt",
+        "applied": "fault.undo_applied",
+        "verified": "fault.undo_verified",
+    }
+
+    def note_and_stop(event: str, *words: str, **detail: object) -> object:
+        made = note(event, *words, **detail)  # type: ignore[arg-type]  # passed through as it came
+        if event == stops[phase]:
+            wait_for_the_end(phase)
+        return made
+
+    context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
+    with undo.sole_use(place):
+        injured = Injured(context, Fault(FaultKind(kind), Role.CONTROL_PLANE, 1.0), COMPONENT)
+        injured.inject()
+        injured.undo()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

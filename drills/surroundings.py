@@ -1,0 +1,50 @@
+"""What a run stood on, as run.json tells it: versions, images, host, and every setting that differs from production."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import msgspec
+
+from clusters.images.resolve import Resolved
+from clusters.mesh import Deviation
+from clusters.up import Prepared
+from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+
+_OF_THE_PLACE = (
+    Deviation("nodes", "containers on one machine (kind)", "a place that anyone can make and throw away"),
+    Deviation("calls", "open loop, no client retries", "a retry would hide the failure that a drill looks for"),
+)
+
+
+def surroundings(prepared: Prepared, hypothesis: str, command: str) -> Surroundings:
+    """Return what the run on this place stood on; `command` is how to reproduce it."""
+    made_of = prepared.provenance
+    deviations = (*_OF_THE_PLACE, *(it for it in prepared.mesh.deviations if made_of.built or not it.only_when_built))
+    return Surroundings(
+        meshdrill_version=_own_version(),
+        command=command,
+        hypothesis=hypothesis,
+        mesh_title=prepared.mesh.title,
+        versions={**made_of.tools, "python": platform.python_version()},
+        images=tuple(_image_record(image) for image in (made_of.node_image, *made_of.images)),
+        host=msgspec.to_builtins(made_of.host),
+        deviations=tuple(DeviationRecord(it.setting, it.value, it.reason) for it in deviations),
+    )
+
+
+def _image_record(image: Resolved) -> ImageRecord:
+    return ImageRecord(
+        name=image.name,
+        ref=image.ref,
+        source=image.source,
+        image_id=image.image_id,
+        digest=image.digest,
+        origin=image.origin,
+    )
+
+
+def _own_version() -> str:
+    try:
+        return version("meshdrill")
+    except PackageNotFoundError:
+        return "from a checkout"

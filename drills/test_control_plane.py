@@ -1,0 +1,93 @@
+"""The control plane dies, in each way in which a process can: what is let in, what is lost, and who is told."""
+
+from drills.kit import (
+    DENIED,
+    ROUTES,
+    SENTINEL,
+    Calls,
+    Drill,
+    Fault,
+    Role,
+    Verdict,
+    always,
+    calls,
+    checks,
+    eventually,
+    faults,
+    never,
+    new_pods,
+    policy_change,
+    reached,
+    requires,
+    signals,
+    sometimes,
+    wire,
+)
+
+
+@requires(Role.CONTROL_PLANE)
+def test_control_plane_outage(drill: Drill) -> None:
+    """With no control plane at all, known routes keep working, nobody new gets in, and on-call is told.
+
+    A new pod and a policy change are refused in so many words; once it is back, both work again within a minute.
+    """
+    verdict = ask(drill, faults.stop(Role.CONTROL_PLANE, hold_s=30))
+    assert verdict.passed, verdict.explain()
+
+
+@requires(Role.CONTROL_PLANE)
+def test_control_plane_crash(drill: Drill) -> None:
+    """A control plane that dies without goodbye and restarts at once drops no call and lets nobody in.
+
+    Whatever the moment finds half done, a new pod or a policy change, is either done in full or refused.
+    """
+    verdict = ask(drill, faults.crash(Role.CONTROL_PLANE, hold_s=20))
+    assert verdict.passed, verdict.explain()
+
+
+@requires(Role.CONTROL_PLANE)
+def test_control_plane_hang(drill: Drill) -> None:
+    """A control plane that is alive and silent is no worse than one that is gone.
+
+    Its webhooks time out rather than wave a pod or a policy through, and once it speaks again all of it recovers.
+    """
+    verdict = ask(drill, faults.hang(Role.CONTROL_PLANE, hold_s=30))
+    assert verdict.passed, verdict.explain()
+
+
+def traffic() -> list[Calls]:
+    """Load every edge, about 500 calls a second in all: fine enough to see a gap of 50 ms on a laptop."""
+    with_handshake = ("checkout", "fraud")  # that service closes after each call, so each makes a new mTLS connection
+    plain = [edge for edge in (*ROUTES, SENTINEL) if edge != with_handshake]
+    rates = {**dict.fromkeys(plain, 40), with_handshake: 100, **dict.fromkeys(DENIED, 150)}
+    return [calls(*edge, every_ms=every_ms) for edge, every_ms in rates.items()]
+
+
+def ask(drill: Drill, fault: Fault) -> Verdict:
+    """Ask the same questions of each kind of death."""
+    routes, promise, back_s = (*ROUTES, SENTINEL), drill.mesh.sources, 40
+    meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4)
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), new_pods(every_s=5), policy_change(*SENTINEL, every_s=8, hold_s=5), signals()],
+        method=fault,
+    )
+    injection, config = promise["injection-fail-closed"], promise["config-refused"]
+    return drill.judge(
+        history,
+        reached(checks.attempted(*routes, *DENIED)),
+        reached(checks.new_pod_tried()),
+        reached(checks.change_tried()),
+        never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
+        always(checks.denied(*DENIED), must_hold=True, source=promise["strict-refused"]),
+        never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
+        never(checks.outside_mesh(), must_hold=True, source=injection),
+        never(checks.change_ignored(within_s=4), must_hold=True, source=config),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["traffic-continues"]),
+        always(meshed, observable_by="injection-refused", within_s=5, fails_on_control=True, source=injection),
+        always(enforced, observable_by="policy-refused", within_s=5, fails_on_control=True, source=config),
+        sometimes(checks.signal_seen("control-plane-down"), source=promise["loss-visible"]),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=back_s, source=promise["recovers"]),
+        eventually(meshed, within_s=back_s, fails_on_control=True, source=promise["recovers"]),
+        eventually(enforced, within_s=back_s, fails_on_control=True, source=promise["recovers"]),
+    )
