@@ -1,5 +1,6 @@
 """The one file that talks to the Kubernetes API. Every call has a deadline; every answer is plain JSON."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ _READ_S = 10.0
 _WRITE_S = 35.0  # a mutating and a validating webhook that nobody answers take their 10 s to 15 s each
 _FIELD_MANAGER = "meshdrill"
 _NOT_FOUND = 404
+_MESSAGE_LIMIT = 2000  # characters; a validation error can quote a whole schema
 _BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE = 400, 403, 422
 
 
@@ -33,10 +35,13 @@ class Admission:
 
 
 def _message(error: ApiException) -> str:
-    body = error.body
-    if isinstance(body, bytes):
-        body = body.decode(errors="replace")
-    return f"{error.status} {error.reason}: {body or ''}"[:2000]
+    """Return the API server's own sentence, which it wraps in a Status object."""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
+    try:
+        said = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError):
+        said = body
+    return f"{error.status} {error.reason}: {said}"[:_MESSAGE_LIMIT]
 
 
 def _judge_refusal(error: ApiException) -> Admission:

@@ -69,7 +69,7 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
     meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4)
     history = drill.run(
         workload=traffic(),
-        probes=[wire(), new_pods(every_s=5), policy_change(*SENTINEL, every_s=8, hold_s=5), signals()],
+        probes=[wire(), new_pods(every_s=10), policy_change(*SENTINEL, every_s=8, hold_s=5), signals()],
         method=fault,
     )
     injection, config = promise["injection-fail-closed"], promise["config-refused"]

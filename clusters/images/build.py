@@ -85,14 +85,22 @@ def _lanes(artefacts: Artefacts, sources: Sequence[str], steps: Steps) -> Iterat
     modules = [key.partition(":")[2] for key in groups if key.startswith("go:")]  # in the order of their need
     fetched = {name: pools["other"].submit(_fetch_modules, name, steps) for name in modules}
 
+    failures: list[Exception] = []
+
     def make(key: str, members: list[str]) -> None:
+        if failures:  # nobody wants the rest: report the first failure without minutes of further work
+            raise failures[0]
         kind, _, owner = key.partition(":")
-        if kind == "go":
-            fetched[owner].result()
-            artefacts.programs(owner, tuple(dict.fromkeys(member.split(":")[2] for member in members)))
-            return
-        for member in members:
-            artefacts.path(member)
+        try:
+            if kind == "go":
+                fetched[owner].result()
+                artefacts.programs(owner, tuple(dict.fromkeys(member.split(":")[2] for member in members)))
+            else:
+                for member in members:
+                    artefacts.path(member)
+        except Exception as failure:
+            failures.append(failure)
+            raise
 
     try:
         yield {

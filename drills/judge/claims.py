@@ -203,9 +203,9 @@ def _decide(history: History, claim: Claim, window: Window, ruling: Ruling, defe
 def _unless_defective(decision: _Decision, defects: tuple[Defect, ...]) -> _Decision:
     if not defects:
         return decision
-    return _Decision(
-        Answer.INCONCLUSIVE, f"{decision.reason}; but {defects[0].message}".removeprefix("; "), decision.signal
-    )
+    more = f" (and {len(defects) - 1} more)" if len(defects) > 1 else ""
+    reason = f"{decision.answer} if the record were whole, but {defects[0].message}{more}; {decision.reason}"
+    return _Decision(Answer.INCONCLUSIVE, reason.removesuffix("; "), decision.signal)
 
 
 def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excuses: tuple[Defect, ...]) -> _Decision:

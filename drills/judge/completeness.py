@@ -42,7 +42,8 @@ def find_defects(
     calls: pl.LazyFrame, events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]
 ) -> tuple[Defect, ...]:
     """Return the defects of a history in a stable order."""
-    table, callers, servers = pl.collect_all([_table_facts(calls), _caller_facts(calls), _server_facts(calls)])
+    callers_of_run = _caller_facts(calls, windows.get("run"))
+    table, callers, servers = pl.collect_all([_table_facts(calls), callers_of_run, _server_facts(calls)])
     seen = msgspec.convert(callers.to_dicts(), list[_CallerFacts])
     return tuple(
         chain(
@@ -74,9 +75,11 @@ def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _caller_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
+def _caller_facts(calls: pl.LazyFrame, run: Window | None) -> pl.LazyFrame:
+    """Return what each caller left; how late and how laden it was counts from the baseline on, not in the warm-up."""
+    counts = pl.lit(value=True) if run is None else pl.col("scheduled_ns").is_between(run.start_ns, run.end_ns)
     was_made = pl.col("error") != IN_FLIGHT_BOUND
-    lag_ns = (pl.col("started_ns") - pl.col("scheduled_ns")).filter(was_made)
+    lag_ns = (pl.col("started_ns") - pl.col("scheduled_ns")).filter(was_made & counts)
     return (
         calls.filter(pl.col("scheduled_ns").is_not_null())
         .group_by("pod", "target", "connection")
@@ -87,7 +90,7 @@ def _caller_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
             last=pl.col("seq").max(),
             backwards=(pl.col("seq").sort_by("scheduled_ns").diff() < 0).sum(),
             lag_ns=lag_ns.quantile(LAG_QUANTILE),
-            bound=(~was_made).sum(),
+            bound=(~was_made & counts).sum(),
         )
         .sort("pod", "target", "connection")
     )

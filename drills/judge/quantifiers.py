@@ -1,6 +1,6 @@
 """always, never, sometimes, reached, eventually: from a measured proposition to the truth of a claim."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,8 +8,11 @@ from drills.judge.history import History
 from drills.judge.measure import Check, Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
 
-EVENTUALLY_STEPS = 100
-"""Recovery is looked for at this many instants, so it is known to within_s / EVENTUALLY_STEPS."""
+STEPS = 100
+"""Recovery is known to a hundredth of the bound."""
+
+STRIDE = 10
+"""It is looked for at every tenth step first: a suffix is judged a dozen times, not a hundred."""
 
 
 class Quantifier(StrEnum):
@@ -50,12 +53,18 @@ def rule_eventually(check: Check, history: History, window: Window, within_s: fl
 
     It must be seen true for at least hold_s. A window that ended before within_s was over proves no failure.
     """
-    measured = Measurement(Truth.UNKNOWN, f"the {window.name} window lasts {window.length_s:.1f} s, under {hold_s:g} s")
-    for start_ns in _candidates(window, within_s, hold_s):
-        measured = check.evaluate(history, window.since(start_ns))
-        if measured.truth is Truth.TRUE:
-            recovery_s = (start_ns - window.start_ns) / NS_PER_S
-            return Ruling(Truth.TRUE, measured, f"true from {recovery_s:.1f} s on until the end", recovery_s)
+    span_ns = min(round(within_s * NS_PER_S), window.end_ns - window.start_ns - round(hold_s * NS_PER_S))
+    if span_ns < 0:
+        reason = f"the {window.name} window lasts {window.length_s:.1f} s, too short to hold for {hold_s:g} s"
+        return Ruling(Truth.UNKNOWN, Measurement(Truth.UNKNOWN, reason), reason)
+
+    def measure(step: int) -> Measurement:
+        return check.evaluate(history, window.since(window.start_ns + span_ns * step // STEPS))
+
+    step, measured = _first_true(measure)
+    if measured.truth is Truth.TRUE:
+        recovery_s = span_ns * step / STEPS / NS_PER_S
+        return Ruling(Truth.TRUE, measured, f"true from {recovery_s:.1f} s on until the end", recovery_s)
     if window.length_s < within_s:
         reason = (
             f"not true yet when the window ended after {window.length_s:.1f} s of {within_s:g} s: {measured.reason}"
@@ -64,9 +73,18 @@ def rule_eventually(check: Check, history: History, window: Window, within_s: fl
     return Ruling(measured.truth, measured, f"not true within {within_s:g} s: {measured.reason}")
 
 
-def _candidates(window: Window, within_s: float, hold_s: float) -> Iterator[int]:
-    last_ns = min(window.start_ns + round(within_s * NS_PER_S), window.end_ns - round(hold_s * NS_PER_S))
-    for step in range(EVENTUALLY_STEPS + 1):
-        start_ns = window.start_ns + (last_ns - window.start_ns) * step // EVENTUALLY_STEPS
-        if start_ns >= window.start_ns:
-            yield start_ns
+def _first_true(measure: Callable[[int], Measurement]) -> tuple[int, Measurement]:
+    """Return the first step that measures true: stride by stride, then by halves inside the stride; else the last."""
+    high, best = 0, measure(0)
+    while best.truth is not Truth.TRUE and high < STEPS:
+        high += STRIDE
+        best = measure(high)
+    low = high - STRIDE if high else -1
+    while best.truth is Truth.TRUE and high - low > 1:
+        middle = (low + high) // 2
+        measured = measure(middle)
+        if measured.truth is Truth.TRUE:
+            high, best = middle, measured
+        else:
+            low = middle
+    return high, best

@@ -1,12 +1,15 @@
 """Was the drill itself carried out: windows, fault receipts, undo, and trouble of the harness."""
 
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import pairwise
 
 from drills.judge.records import NS_PER_S, Defect, Event, RunFacts, Window
 
 MAX_UNWATCHED_S = 10.0
 """Longest stretch of a held fault that no receipt watched; the runner samples each second."""
+
+HOLD_TOLERANCE_S = 1.0
+"""A fault is seen to land up to one receipt late, so its hold may look shorter by that."""
 
 MAX_HARNESS_DEFECTS = 20
 
@@ -16,7 +19,7 @@ def find_drill_defects(events: tuple[Event, ...], facts: RunFacts, windows: dict
     yield from _missing_windows(windows)
     yield from _disorder(events)
     for subject in dict.fromkeys(event.subject for event in events if event.kind == "fault.injected"):
-        yield from _fault(subject, tuple(event for event in events if event.subject == subject))
+        yield from _fault(subject, tuple(event for event in events if event.subject == subject), facts.hold_s)
     yield from _restarts(events, facts, windows)
     yield from _harness(events)
 
@@ -35,22 +38,29 @@ def _disorder(events: tuple[Event, ...]) -> Iterator[Defect]:
             return
 
 
-def _fault(subject: str, events: tuple[Event, ...]) -> Iterator[Defect]:
+def _fault(subject: str, events: tuple[Event, ...], hold_s: float) -> Iterator[Defect]:
     injected_ns = next(event.at_ns for event in events if event.kind == "fault.injected")
     undone_ns = next((event.at_ns for event in events if event.kind == "fault.undo_applied"), events[-1].at_ns)
-    receipts = tuple(e for e in events if e.kind == "fault.receipt" and injected_ns <= e.at_ns <= undone_ns)
-    landed = tuple(event for event in receipts if event.flag("landed"))
-    if not landed:
+    # A receipt that says neither yes nor no comes from an observer that could not look: as good as none.
+    receipts = tuple(
+        event
+        for event in events
+        if event.kind == "fault.receipt"
+        and injected_ns <= event.at_ns <= undone_ns
+        and event.flag("landed") is not None
+    )
+    landed_ns = next((event.at_ns for event in receipts if event.flag("landed")), None)
+    if landed_ns is None:
         yield Defect(
             "no-receipt", subject, f"no observer saw that '{subject}' landed between its injection and its undo"
         )
     elif not any(event.flag("momentary") for event in receipts):
-        yield from _hold(subject, tuple(e for e in receipts if e.at_ns >= landed[0].at_ns), undone_ns)
+        yield from _hold(subject, tuple(e for e in receipts if e.at_ns >= landed_ns), undone_ns, hold_s)
     if not any(event.kind == "fault.undo_verified" for event in events):
         yield Defect("undo-unverified", subject, f"nothing verified that '{subject}' was undone")
 
 
-def _hold(subject: str, receipts: tuple[Event, ...], undone_ns: int) -> Iterator[Defect]:
+def _hold(subject: str, receipts: tuple[Event, ...], undone_ns: int, hold_s: float) -> Iterator[Defect]:
     start_ns = receipts[0].at_ns
     lost = next((event for event in receipts if not event.flag("landed")), None)
     if lost is not None:
@@ -59,13 +69,17 @@ def _hold(subject: str, receipts: tuple[Event, ...], undone_ns: int) -> Iterator
             f"'{subject}' did not stay: {after_s:.1f} s after it landed the observer saw {lost.text('evidence')!r}"
         )
         yield Defect("receipt-lost", subject, message)
-    instants = chain((event.at_ns for event in receipts), (undone_ns,))
+    instants = (*(event.at_ns for event in receipts), undone_ns)
     widest_s = max(after - before for before, after in pairwise(instants)) / NS_PER_S
     if widest_s > MAX_UNWATCHED_S:
         message = (
             f"nobody watched '{subject}' for {widest_s:.1f} s of its hold, at most {MAX_UNWATCHED_S:.0f} s may pass"
         )
         yield Defect("receipt-gap", subject, message)
+    held_s = (undone_ns - start_ns) / NS_PER_S
+    if held_s < hold_s - HOLD_TOLERANCE_S:
+        message = f"'{subject}' was in force for {held_s:.1f} s, the drill asked for {hold_s:.1f} s"
+        yield Defect("short-hold", subject, message)
 
 
 def _restarts(events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]) -> Iterator[Defect]:

@@ -86,6 +86,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     wire_interfaces: interfaces on which bytes count as on the wire; empty means every one.
     unmeshed: services whose plaintext the wire observers must see, or they have not proven that they see.
     identities: service to the identity that its peer must show, "" where there is none to show.
+    hold_s: how long the fault had to be in force; lag_bound_ms: how late the 99th percentile of a caller may be.
     """
 
     drill: str
@@ -100,6 +101,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     identities: dict[str, str] = msgspec.field(default_factory=dict)
     signals: dict[str, SignalFact] = msgspec.field(default_factory=dict)
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    hold_s: float = 0.0
     lag_bound_ms: float = 100.0
 
 
@@ -120,6 +122,12 @@ class Event(msgspec.Struct, frozen=True):
         """Return a number of the detail, None when it is absent or no number."""
         value = self.detail.get(key)
         return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+    @property
+    def answered_ns(self) -> int:
+        """When the question was answered, where the record tells it apart from when it was asked."""
+        value = self.detail.get("answered_ns")
+        return value if isinstance(value, int) else self.at_ns
 
     def flag(self, key: str) -> bool | None:
         """Return a yes or no of the detail, None when it was not found out."""

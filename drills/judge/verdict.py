@@ -1,5 +1,6 @@
 """The words of a verdict, one finding per claim, and their stable encoding."""
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
@@ -19,6 +20,9 @@ class Answer(StrEnum):
 
 
 SEVERITY = (Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.INCONCLUSIVE, Answer.VIOLATED)
+MAX_DEFECT_LINES = 5
+MAX_LINE_CHARS = 240
+
 PASSING = frozenset({Answer.HELD, Answer.FAILED_OBSERVABLY})
 
 
@@ -81,7 +85,9 @@ class Verdict(msgspec.Struct, frozen=True):
         for finding in sorted(self.findings, key=lambda finding: -SEVERITY.index(finding.verdict)):
             yield f"  {finding.verdict}  {finding.claim}"
             yield from (f"    {line}" for line in _evidence(finding))
-        yield from (f"  DEFECT  {defect.message}" for defect in self.defects)
+        yield from (f"  DEFECT  {_shorten(defect.message)}" for defect in self.defects[:MAX_DEFECT_LINES])
+        if len(self.defects) > MAX_DEFECT_LINES:
+            yield f"  and {len(self.defects) - MAX_DEFECT_LINES} more defects of the record"
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
@@ -101,13 +107,17 @@ def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, 
 def _evidence(finding: Finding) -> Iterator[str]:
     if finding.verdict is Answer.HELD:
         return
-    yield finding.reason
+    yield _shorten(finding.reason)
     if finding.signal is not None and finding.time_to_signal_s is not None:
         yield f"signal {finding.signal} after {finding.time_to_signal_s:.1f} s"
     for example in finding.counter_examples[:1]:
         start_ns = finding.window.start_ns if finding.window else example.at_ns
         offset_s = (example.at_ns - start_ns) / NS_PER_S
         what = f"{example.outcome} {example.error}".rstrip()
-        yield f"for example {example.id} at {finding.during} +{offset_s:.3f} s: {what}"
+        yield f"for example {example.id} at {finding.during} +{offset_s:.3f} s: {_shorten(what)}"
     if finding.source is not None:
         yield f"promised by: {finding.source.title} ({finding.source.version}) {finding.source.url}"
+
+
+def _shorten(text: str) -> str:
+    return textwrap.shorten(text, MAX_LINE_CHARS, placeholder=" ...")

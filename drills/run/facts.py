@@ -22,6 +22,7 @@ def facts_of(
         mesh=mesh.name,
         run_id=request.run_id,
         is_control=mesh.is_control,
+        hold_s=request.fault.hold_s,
         callers=callers,
         servers=tuple(sorted(pod.name for pod in pods)),
         wire_nodes=place.nodes if request.probes.wire else (),

@@ -1,6 +1,7 @@
 """The gate: before anything is broken, the mesh must do what its policies say, by the judge's own checks."""
 
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from clusters.mesh import Mesh
@@ -11,23 +12,48 @@ from drills.run.calls import TIMEOUT_MS, Calls
 from drills.run.collect import collect
 from drills.run.context import Context
 from drills.run.edges import DENIED, ROUTES, SENTINEL
+from drills.run.tail import marks
 
 _LENGTH_S = 3.0
 _SETTLED_S = TIMEOUT_MS / 1000 + 0.5  # a call due earlier than this has its outcome in the log
+_LOOK_S = 2.0  # the gate must not become the load that it finds
 _SUCCESS = 0.99
 _SAMPLES = 20
 _NS_PER_S = 1_000_000_000
 
 
-def missing(context: Context, facts: RunFacts, workload: Sequence[Calls], pods: frozenset[str]) -> str:
-    """Say which part of the steady state does not hold in the last seconds, "" when all of it does."""
-    slowest_s = max((spec.every_ms for spec in workload), default=0.0) / 1000
-    end_ns = time.time_ns() - int(_SETTLED_S * _NS_PER_S)
-    window = Window("gate", end_ns - int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * _NS_PER_S), end_ns)
-    recorded = collect(context.place.share, context.run_id, pods=pods, marks=context.tail.marks)
-    history = History(recorded.calls.lazy(), recorded.events, facts)
-    asked = ((check, check.evaluate(history, window)) for check in _steady_state(workload, context.mesh))
-    return "; ".join(f"{check.says}: {found.reason}" for check, found in asked if found.truth is not Truth.TRUE)
+class Gate:
+    """Looks at the last seconds of the workload, again and again; each look reads only what was logged since."""
+
+    def __init__(self, context: Context, facts: RunFacts, workload: Sequence[Calls], pods: frozenset[str]) -> None:
+        self._context = context
+        self._facts = facts
+        self._pods = pods
+        self._checks = _steady_state(workload, context.mesh)
+        slowest_s = max((spec.every_ms for spec in workload), default=0.0) / 1000
+        self._length_ns = int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * _NS_PER_S)
+        self._marks = deque([(0, context.tail.marks)])  # (instant, where each log stood), the oldest first
+        self._next_s = 0.0
+        self._last = "not looked yet"
+
+    def missing(self) -> str:
+        """Say which part of the steady state does not hold, "" when all of it does."""
+        if time.monotonic() >= self._next_s:
+            self._last = self._look()
+            self._next_s = time.monotonic() + _LOOK_S
+        return self._last
+
+    def _look(self) -> str:
+        now_ns = time.time_ns()
+        end_ns = now_ns - int(_SETTLED_S * _NS_PER_S)
+        window = Window("gate", end_ns - self._length_ns, end_ns)
+        self._marks.append((now_ns, marks(self._context.place.share)))
+        while self._marks[1][0] < window.start_ns:
+            self._marks.popleft()  # whatever was due in the window was logged after the mark that is first now
+        recorded = collect(self._context.place.share, self._context.run_id, pods=self._pods, marks=self._marks[0][1])
+        history = History(recorded.calls.lazy(), recorded.events, self._facts)
+        found = ((check, check.evaluate(history, window)) for check in self._checks)
+        return "; ".join(f"{check.says}: {seen.reason}" for check, seen in found if seen.truth is not Truth.TRUE)
 
 
 def _steady_state(workload: Sequence[Calls], mesh: Mesh) -> list[Check]:

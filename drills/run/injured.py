@@ -8,10 +8,10 @@ from clusters.mesh import Component
 from drills.judge.history import Detail
 from drills.run.context import Context
 from drills.run.faults import Fault
-from drills.run.faults.injuries import prepare
+from drills.run.faults.injuries import Receipt, prepare
 from drills.run.undo import apply, verify
 
-_LAND_S = 30.0
+_LAND_S = 45.0  # longer than the grace period that a pod usually has
 _LAND_LOOK_S = 0.25
 _LOOK_S = 1.0
 
@@ -25,6 +25,7 @@ class Injured:
         self._injury = prepare(context.place, fault, component)
         self._undo = self._injury.undo(context.run_id)
         self._is_pending = False
+        self._turn = 0
 
     def inject(self) -> None:
         """Write the undo to disk, hurt the component, and wait for the first receipt.
@@ -39,19 +40,23 @@ class Injured:
         self._note("fault.injected", fault=self._fault.kind.value, role=self._fault.role.value)
         self._note("fault.account", actor=self._injury.inject())
         deadline_s = time.monotonic() + _LAND_S
-        while not self._look():
+        while not self._look(self._injury.observe):
             if time.monotonic() >= deadline_s:
                 raise HarnessError(f"{self._fault.title}: no independent observer saw it land within {_LAND_S:g} s.")
             self._context.stage.pause(_LAND_LOOK_S)
 
     def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
-        """Take a receipt each second until told, and return whether that came before the deadline."""
+        """Take a receipt each second until told, and return whether that came before the deadline.
+
+        An injury that is an instant (kill, crash) has had its receipt: there is nothing that must last.
+        """
         deadline_s = time.monotonic() + within_s
         while not until():
             now_s = time.monotonic()
             if now_s >= deadline_s:
                 return False
-            self._look()
+            self._look(lambda: self._injury.glance(self._turn))
+            self._turn += 1
             self._context.stage.pause(max(0.0, min(deadline_s, now_s + _LOOK_S) - time.monotonic()))
         return True
 
@@ -66,21 +71,22 @@ class Injured:
         self._context.undo_log.remove(self._undo)
         self._is_pending = False
 
-    def _look(self) -> bool:
-        """Take one receipt; an observer that cannot look has not seen it."""
+    def _look(self, look: Callable[[], Receipt | None]) -> bool:
+        """Take one receipt; an observer that could not look says neither yes nor no."""
         try:
-            seen = self._injury.observe()
+            seen = look()
         except HarnessError as error:
-            self._note("fault.receipt", landed=False, observer="", evidence=f"could not look: {error}")
+            self._note("fault.receipt", landed=None, observer="", evidence=f"could not look: {error}")
             return False
-        self._note(
-            "fault.receipt",
-            landed=seen.landed,
-            observer=seen.observer,
-            evidence=seen.evidence,
-            momentary=seen.momentary,
-        )
-        return seen.landed
+        if seen is not None:
+            self._note(
+                "fault.receipt",
+                landed=seen.landed,
+                observer=seen.observer,
+                evidence=seen.evidence,
+                momentary=seen.momentary,
+            )
+        return seen is not None and seen.landed
 
     def _note(self, kind: str, **detail: Detail) -> None:
         self._context.recorder.note(kind, self._fault.title, at_ns=None, **detail)

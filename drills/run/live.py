@@ -8,11 +8,12 @@ from clusters.mesh import Mesh
 from clusters.place import Place
 from clusters.progress import Progress
 from drills.judge.history import RunFacts
-from drills.run import gate, inventory
+from drills.run import inventory
 from drills.run.collect import Collected, collect
 from drills.run.context import Context
 from drills.run.edges import ROUTES
 from drills.run.facts import facts_of
+from drills.run.gate import Gate
 from drills.run.heartbeat import Heartbeat
 from drills.run.injured import Injured
 from drills.run.inventory import Inventory
@@ -67,12 +68,8 @@ class LiveRun:
     def pass_gate(self, within_s: float) -> None:
         """Wait until the steady state holds; HarnessError says what does not."""
         self._say("waiting at the gate for the steady state")
-        facts, pods = self.facts(), self._pods()
-        wait_for(
-            "Steady state before the fault",
-            lambda: gate.missing(self._context, facts, self.request.workload, pods),
-            within_s=within_s,
-        )
+        gate = Gate(self._context, self.facts(), self.request.workload, self._pods())
+        wait_for("Steady state before the fault", gate.missing, within_s=within_s)
 
     def baseline(self, baseline_s: float) -> None:
         """Watch the healthy mesh, and let every probe make its one attempt there."""
@@ -81,6 +78,7 @@ class LiveRun:
         self._stage.enter(BASELINE)
         self._watch(lambda: self._are_content(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
         self._settle()
+        self._demand_attempts(BASELINE)
 
     def inject(self) -> None:
         """Do the fault and wait for its receipt."""
@@ -99,6 +97,7 @@ class LiveRun:
         injured.watch(lambda: time.monotonic() >= enough_s and self._are_content(FAULT), within_s=hold_s + _ATTEMPT_S)
         if not injured.watch(lambda: self._stage.settle(0.0), within_s=_ATTEMPT_S):
             raise _unsettled()
+        self._demand_attempts(FAULT)
 
     def undo(self) -> None:
         """Undo the fault and verify it; the recovery begins there."""
@@ -178,6 +177,12 @@ class LiveRun:
 
     def _are_content(self, part: str) -> bool:
         return all(probe.is_content(part) for probe in self._probes)
+
+    def _demand_attempts(self, part: str) -> None:
+        """Write down which probes did not try: what they would have seen is not known."""
+        idle = [probe.name for probe in self._probes if not probe.is_content(part)]
+        if idle:
+            self.recorder.trouble("probes", f"no attempt of {', '.join(idle)} in the {part} window")
 
     def _are_routes_calm(self) -> bool:
         """Tell whether every route of the workload carried calls in the last seconds and lost none."""

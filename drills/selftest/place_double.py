@@ -115,6 +115,8 @@ class FilePlace:
         world = self.load()
         here = [process for process in world.processes if process.node == node]
         match argv[0]:
+            case "ps" if "-p" in argv:
+                return "".join(f"{process.state}l\n" for process in here if str(process.pid) == argv[-1])
             case "ps":
                 return "".join(f"{process.pid:>7} {process.state}l {process.args}\n" for process in here)
             case "grep":

@@ -4,6 +4,7 @@ Three phases lie one after the other: baseline, fault, recovery. A story tells w
 the fault with its receipts and its undo, and the ends of callers and servers, are told without being asked.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
@@ -46,7 +47,7 @@ class Story:
     rows: list[dict[str, Cell]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
-    _written: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    _spoken: set[tuple[str, str, str]] = field(default_factory=set)
     _forgotten: set[str] = field(default_factory=set)
 
     def baseline(self) -> Self:
@@ -108,9 +109,8 @@ class Story:
                 "ended_ns": due_ns + round((lag_ms + 2) * NS_PER_MS),
             }
             row |= {"outcome": outcome, "status": 200 if is_ok else 0, "error": "" if is_ok else error}
-            is_first = lane not in self._written
-            self._written[lane] = self._written.get(lane, 0) + 1
-            row["reused"] = (connection == "reused" and not is_first) if reused is None else reused
+            row["reused"] = (connection == "reused" and lane in self._spoken) if reused is None else reused
+            self._spoken.add(lane)
             if is_ok:
                 row |= {"server_pod": f"{target}-1", "server_version": version}
             if is_ok if served is None else served:
@@ -262,7 +262,8 @@ class Story:
         yield Event(self._end_ns(), "phase", "end")
 
     def _ends(self) -> Iterator[Event]:
-        for (pod, target, connection), count in self._written.items():
+        lanes = Counter((str(r["pod"]), str(r["target"]), str(r["connection"])) for r in self.rows if r["pod"])
+        for (pod, target, connection), count in lanes.items():
             who: dict[str, Detail] = {"pod": pod, "target": target, "connection": connection}
             yield Event(self._end_ns() + NS_PER_S, "caller.end", pod, {**who, "scheduled": count, "written": count})
         for pod in self.facts().servers:

@@ -51,7 +51,8 @@ def test_a_failed_request_is_no_evidence_either_way() -> None:
 def test_new_pod_meshed_holds_when_all_join() -> None:
     """Pods that are admitted with the mesh and start, or that nobody waited for, joined it."""
     story = during_fault().new_pod("admitted", meshed=True, started=True).new_pod("admitted", meshed=True)
-    assert answer(story, MESHED).verdict is Answer.HELD
+    finding = answer(story, MESHED)
+    assert (finding.verdict, finding.reason) == (Answer.HELD, "2 of 2 new pods joined the mesh")
 
 
 def test_new_pod_meshed_fails_observably_when_refused_in_words() -> None:
@@ -59,6 +60,14 @@ def test_new_pod_meshed_fails_observably_when_refused_in_words() -> None:
     finding = answer(during_fault().new_pod("refused", message=MESSAGE, at_s=3), MESHED)
     assert (finding.verdict, finding.signal, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, "refused", 3.0)
     assert finding.counter_examples[0].error == MESSAGE
+
+
+def test_a_late_refusal_dates_from_its_answer() -> None:
+    """A webhook that times out refuses ten seconds after the question: harm and signal count from the answer."""
+    story = during_fault()
+    story.event("newpod", "newcomer", at_s=3, outcome="refused", message=MESSAGE, answered_ns=story.at(13))
+    finding = answer(story, MESHED)
+    assert (finding.verdict, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, 13.0)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_unauthenticated_never_happens_when_peers_show_their_identity() -> None:
     [
         "",
         xfcc("intruder", "ledger"),
+        f"{xfcc('payment')},{xfcc('intruder')}",
         f"By={identity('payment')};Hash=00ff;URI={identity('intruder')}",
         identity("payment") + "-v2",
         identity("payment").replace("cluster.local", "evil/cluster.local"),

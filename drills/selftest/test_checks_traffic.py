@@ -4,7 +4,7 @@ import pytest
 from story import Story, answer
 
 from drills.judge import checks
-from drills.judge.checks.findings import error_rate_upper_95, wilson
+from drills.judge.checks.tally import error_rate_upper_95, wilson
 from drills.judge.claims import always, reached
 from drills.judge.history import SignalFact
 from drills.judge.measure import Truth
@@ -54,6 +54,16 @@ def test_success_rate_fails_observably_when_the_named_signal_appears() -> None:
     story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
     finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), observable_by="down", within_s=5))
     assert (finding.verdict, finding.signal, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, "down", 2.5)
+
+
+def test_the_deadline_of_a_signal_runs_from_the_harm_that_counts() -> None:
+    """A tolerated failure early on is no harm: the signal's time runs from the failures that broke the rate."""
+    story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1).fault()
+    story.calls(*EDGE, ok=999, fail=1, connection="reused").calls(*EDGE, ok=50, over=(0, 12))
+    story.calls(*EDGE, fail=20, over=(12, 12.5)).calls(*EDGE, ok=50, over=(12.5, 20))
+    story.event("condition", DOWN.subject, at_s=12.9, ready=0, desired=1)
+    finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), observable_by="down", within_s=1))
+    assert finding.verdict is Answer.FAILED_OBSERVABLY
 
 
 def test_success_rate_of_nothing_is_inconclusive() -> None:
@@ -210,9 +220,17 @@ def test_attempted_needs_every_edge() -> None:
 
 def test_a_check_of_no_edge_is_refused() -> None:
     """A check that was given no edge would hold for ever: it is refused when the drill is written."""
-    for check in (checks.success_rate, checks.availability, checks.denied, checks.plaintext, checks.attempted):
+    for build in (
+        lambda: checks.success_rate(at_least=0.9),
+        lambda: checks.availability(max_outage_s=1),
+        lambda: checks.split_ratio(version="v2", weight=0.1),
+        checks.attempted,
+        checks.denied,
+        checks.unauthenticated,
+        checks.plaintext,
+    ):
         with pytest.raises(ValueError, match="at least one edge"):
-            check(**{"success_rate": {"at_least": 0.9}, "availability": {"max_outage_s": 1}}.get(check.__name__, {}))
+            build()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.01])

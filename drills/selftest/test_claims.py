@@ -89,7 +89,8 @@ def test_reached_is_never_violated(truth: Truth, expected: Answer) -> None:
 def test_a_hole_turns_held_into_inconclusive() -> None:
     """A claim that holds over a record with holes is not known to hold; the reason names the defect."""
     finding = answer(holed(), always(invariant(TRUE)))
-    assert (finding.verdict, "never reported its end" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert finding.verdict is Answer.INCONCLUSIVE
+    assert finding.reason.startswith("HELD if the record were whole, but server payment-1 never reported its end")
 
 
 def test_a_hole_explains_a_broken_claim_away_unless_it_is_proof() -> None:
@@ -180,7 +181,7 @@ def test_a_missing_window_is_inconclusive() -> None:
 
 def flow(story: Story, within_s: float = 10, hold_s: float = 1.0) -> tuple[Answer, float | None, str]:
     """Judge whether traffic recovers."""
-    claim = eventually(checks.success_rate(EDGE, at_least=0.99), within_s=within_s, hold_s=hold_s)
+    claim = eventually(checks.success_rate(EDGE, at_least=1), within_s=within_s, hold_s=hold_s)
     finding = answer(story, claim)
     return finding.verdict, finding.recovery_s, finding.reason
 

@@ -56,6 +56,12 @@ def change(double: FilePlace, **state: object) -> None:
     double.save(world)
 
 
+def glances(injury: Injury) -> set[bool]:
+    """Return what one round of glances saw."""
+    seen = [injury.glance(turn) for turn in range(len(NODES) + 2)]
+    return {receipt.landed for receipt in seen if receipt is not None}
+
+
 @pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
 def test_receipt_comes_after_the_fault_and_never_before(double: FilePlace, fault: Fault) -> None:
     """Every kind of fault has a receipt that is false on the healthy component and true once it is hurt."""
@@ -107,21 +113,41 @@ def test_receipt_is_lost_when_the_kubelet_restarts_a_hanging_container(double: F
     injury = ready(double, faults.hang(ROLE))
     injury.inject()
     assert injury.observe().landed
+    assert glances(injury) == {True}
     world = double.load()
     world.processes[0].pid, world.processes[0].state = 999, "S"
     double.save(world)
     assert not injury.observe().landed
+    assert glances(injury) == {False}
 
 
-def test_blind_observer_gives_no_receipt(double: FilePlace) -> None:
-    """An observer that cannot look (here: the API is dead) is recorded as not having seen the fault land."""
+def test_return_of_a_stopped_component_is_seen_in_a_few_glances(double: FilePlace) -> None:
+    """One round of glances covers every node and the Service: a process that came back loses the receipt."""
+    injury = ready(double, faults.stop(ROLE))
+    injury.inject()
+    assert glances(injury) == {True}
+    world = double.load()
+    world.start_brain(NODES[1])
+    double.save(world)
+    assert False in glances(injury)
+
+
+def test_momentary_fault_has_nothing_to_watch(double: FilePlace) -> None:
+    """A kill or a crash is over when it has landed: its hold takes no further receipts."""
+    for fault in (faults.kill(ROLE), faults.crash(ROLE)):
+        assert ready(double, fault).glance(0) is None
+
+
+def test_blind_observer_gives_no_receipt(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An observer that cannot look (here: the API is dead) says neither yes nor no, and the fault did not land."""
     context = context_of(double)
     injured = Injured(context, faults.crash(ROLE), COMPONENT)
-    injured.inject()
+    monkeypatch.setattr("drills.run.injured._LAND_S", 0.1)
     change(double, is_api_dead=True)
-    injured.watch(lambda: False, within_s=0.1)
+    with pytest.raises(HarnessError, match="no independent observer"):
+        injured.inject()
     last = [event for event in context.recorder.events() if event.kind == "fault.receipt"][-1]
-    assert last.flag("landed") is False
+    assert last.flag("landed") is None
     assert "could not look" in last.text("evidence")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import polars as pl
 import pytest
 from story import FAULT, NS_PER_S, START_NS, Story
@@ -69,6 +70,19 @@ def test_only_saturation_does_not_excuse_failures() -> None:
     assert all(d.excuses for d in story.history(story.table().clear()).completeness())
 
 
+def test_a_slow_warm_up_is_no_defect() -> None:
+    """Callers that were late or laden before the baseline began are not starved: nothing is claimed of that time."""
+    story = Story().steady(EDGE).baseline().calls(*EDGE, ok=40, over=(-4, 0), lag_ms=800)
+    story.calls(*EDGE, info=40, over=(-4, 0), error="in-flight-bound")
+    assert story.history().completeness() == ()
+
+
+def test_without_a_run_all_calls_count_for_starvation() -> None:
+    """A record without its end is judged for late callers all the same."""
+    story = Story().calls(*EDGE, ok=40, lag_ms=800).without("phase")
+    assert "starved" in kinds(story.history())
+
+
 def test_a_caller_that_never_wrote_is_missed() -> None:
     """A planned caller with neither row nor end is a defect, although the table shows nothing of it."""
     story = Story().steady(EDGE)
@@ -108,6 +122,20 @@ def test_a_fault_that_did_not_stay_is_named() -> None:
     story = Story().steady(EDGE).fault()
     story.event("fault.receipt", FAULT, at_s=10.2, landed=False, evidence="1 process runs")
     assert ("receipt-lost", FAULT) in defects(story.history())
+
+
+def test_an_observer_that_could_not_look_lost_nothing() -> None:
+    """A receipt that says neither yes nor no is a look that failed: the fault may well have stayed."""
+    story = Story().steady(EDGE).fault().event("fault.receipt", FAULT, at_s=10.2, landed=None, evidence="API timed out")
+    assert story.history().completeness() == ()
+
+
+def test_a_fault_that_was_held_too_short_is_named() -> None:
+    """A drill that asked for half a minute and got twenty seconds did not ask its question."""
+    told = Story(fault_s=20).steady(EDGE).history()
+    held = [msgspec.structs.replace(told.facts, hold_s=hold_s) for hold_s in (18, 30)]
+    found = [defects(History(told.calls, told.events, facts)) for facts in held]
+    assert found == [set(), {("short-hold", FAULT)}]
 
 
 def test_a_fault_that_lands_late_is_no_defect() -> None:

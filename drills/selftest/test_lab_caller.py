@@ -83,8 +83,11 @@ def _peer(behave: Behaviour) -> Iterator[int]:
         def handle(self) -> None:
             behave(self.request, self.request.recv(65536))
 
-    socketserver.ThreadingTCPServer.daemon_threads = True
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        request_queue_size = 256  # the usual 5 would drop connections: another failure than the one on trial
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a peer that aborts is the point
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server.server_address[1]

@@ -71,7 +71,7 @@ def test_every_workload_runs_a_program_of_ours_with_little(path: Path) -> None:
         assert (PROGRAMS / Path(program).name).is_file()
         assert name in ([app], [])
         assert spec["automountServiceAccountToken"] is False
-        assert container["resources"]["requests"]["cpu"] == "10m"
+        assert container["resources"]["requests"]["cpu"] == "50m"
         assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
         assert {"POD", "NODE"} <= {variable["name"] for variable in container["env"]}

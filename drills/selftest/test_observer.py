@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -139,7 +140,7 @@ def test_plaintext_is_found_on_the_interface_it_crosses(lab: Lab, node: Node) ->
     assert lines[0]["id"] == min(calls, key=lambda call: int(call["seq"]))["id"]
     assert [line["count"] for line in lines[:20]] == list(range(1, 21))
     # After the first hits there is one line a second, so that every window of a drill has its own proof.
-    later_s = [(after["at_ns"] - before["at_ns"]) / 1e9 for before, after in zip(lines[19:], lines[20:], strict=False)]
+    later_s = [(after["at_ns"] - before["at_ns"]) / 1e9 for before, after in pairwise(lines[19:])]
     assert later_s
     assert min(later_s) >= 1
     assert (hit["last_ns"] - lines[-1]["at_ns"]) / 1e9 < 1

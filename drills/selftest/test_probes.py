@@ -119,6 +119,23 @@ def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:
     assert len(probe.parts) == seen
 
 
+@pytest.mark.parametrize("part", [IDLE, BASELINE])
+def test_waiting_probes_rest(double: FilePlace, part: str) -> None:
+    """Probes that wait for leave use next to no processor time: they must not become the load that they find."""
+    context = context_of(double)
+    context.stage.enter(part)
+    probes = [Counting(context), Counting(context)]
+    for probe in probes:
+        probe.start()
+    before_s = time.process_time()
+    threading.Event().wait(0.5)
+    used_s = time.process_time() - before_s
+    context.stage.stop()
+    for probe in probes:
+        probe.join()
+    assert used_s < 0.1
+
+
 def test_recovery_needs_a_good_attempt(counting: Start) -> None:
     """In the recovery a probe is content only when what it tried worked."""
     probe, context = counting(is_good=False)

@@ -77,6 +77,7 @@ def test_new_pod_that_is_not_admitted(double: FilePlace, monkeypatch: pytest.Mon
     (event,) = of_kind(context, "newpod")
     assert (event.text("outcome"), event.text("message")) == (outcome, "webhook said no")
     assert event.flag("meshed") is None
+    assert (event.number("answered_ns") or 0) >= event.at_ns
     assert leftovers(double.state) == ()
 
 

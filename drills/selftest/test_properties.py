@@ -25,7 +25,7 @@ CLAIMS = (
     always(checks.split_ratio(EDGE, version="v1", weight=1.0, min_samples=20)),
 )
 AVAILABILITY = CLAIMS[:3]
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 spans = st.tuples(st.integers(0, 40), st.integers(0, 6), st.integers(0, 3))
 """Successes, failures and unknown outcomes of one phase."""
@@ -56,11 +56,11 @@ def is_no_better(after: Answer, before: Answer) -> bool:
 @QUICK
 @given(stories, st.sampled_from(["baseline", "fault", "recovery"]), st.floats(0, 0.99), st.booleans())
 def test_a_failing_call_more_never_improves_an_answer(story: Story, phase: str, place: float, is_unknown: bool) -> None:
-    """Whatever the history, a call that fails or stays unknown, anywhere in it, makes no answer about traffic better."""
+    """A call that fails or stays unknown, anywhere in any history, makes no answer about traffic better."""
     before = answers(story.history(), AVAILABILITY)
     getattr(story, phase)()
     over = (place * story.length_s(), story.length_s())
-    story.calls(*EDGE, over=over, **{"info" if is_unknown else "fail": 1})
+    story.calls(*EDGE, over=over, info=int(is_unknown), fail=int(not is_unknown))
     after = answers(story.history(), AVAILABILITY)
     assert all(is_no_better(*pair) for pair in zip(after, before, strict=True))
 
@@ -77,19 +77,13 @@ def test_lost_calls_never_turn_an_answer_into_held(story: Story, data: st.DataOb
 
 @QUICK
 @given(stories, st.integers(1, 12))
-def test_a_thinner_run_never_holds_what_a_denser_one_did_not(story: Story, every: int) -> None:
-    """A run that recorded only each n-th call, whole in itself, is INCONCLUSIVE for want of calls, never newly HELD."""
+def test_fewer_successes_never_hold_what_more_did_not(story: Story, every: int) -> None:
+    """A run with only each n-th of its successes, whole in itself, holds nothing that the full run did not."""
     before = answers(story.history(), AVAILABILITY)
-    rows = sorted(story.rows, key=lambda row: str(row["scheduled_ns"]))
-    thin = Story(baseline_s=2, fault_s=4, recovery_s=4, rows=rows[::every], events=story.events)
-    for row in thin.rows:
-        lane = (str(row["pod"]), str(row["target"]), str(row["connection"]))
-        thin._written[lane] = thin._written.get(lane, 0) + 1
-    failing = [row for row in story.rows if row["outcome"] != "ok"]
-    after = answers(thin.history(), AVAILABILITY)
-    lost_failures = any(row not in thin.rows for row in failing)
-    pairs = zip(after, before, strict=True)
-    assert lost_failures or all(new is not Answer.HELD or old is Answer.HELD for new, old in pairs)
+    successes = [row for row in story.rows if row["outcome"] == "ok"]
+    story.rows = [row for row in story.rows if row["outcome"] != "ok"] + successes[::every]
+    after = answers(story.history(), AVAILABILITY)
+    assert all(new is not Answer.HELD or old is Answer.HELD for new, old in zip(after, before, strict=True))
 
 
 @QUICK
@@ -123,5 +117,5 @@ def test_judging_again_gives_the_same_bytes(story: Story) -> None:
 def test_no_history_of_few_calls_holds(story: Story) -> None:
     """Without a success in the fault window no claim about traffic, identity or the wire is HELD."""
     story.rows = [row for row in story.rows if row["outcome"] != "ok"]
-    found = dict(zip(CLAIMS, answers(story.history()), strict=True))
-    assert all(found[claim] is not Answer.HELD for claim in CLAIMS if claim.check.name != "attempted")
+    found = zip(CLAIMS, answers(story.history()), strict=True)
+    assert [claim.check.name for claim, verdict in found if verdict is Answer.HELD] in ([], ["attempted"])

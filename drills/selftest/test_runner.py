@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from chaoslib.experiment import ensure_experiment_is_valid
 
-from clusters.errors import HarnessError, UsageError
+from clusters.errors import HarnessError
 from clusters.mesh import Role
 from drills.judge import checks
 from drills.judge.claims import always, reached
@@ -15,9 +14,7 @@ from drills.judge.history import History
 from drills.judge.verdict import Answer
 from drills.run import experiment, faults, gate, injured, live, waiting, workload
 from drills.run.calls import calls
-from drills.run.experiment import experiment_of
-from drills.run.probes import new_pods, policy_change, signals, wire
-from drills.run.request import Request, Wishes
+from drills.run.probes import signals, wire
 from drills.run.runner import Drill
 from drills.run.undo import Undo, UndoLog, leftovers, sweep
 from drills.selftest.place_double import COMPONENT, NODES, FilePlace, as_place, lab_pod, mesh
@@ -38,8 +35,10 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait as little as the double needs."""
     monkeypatch.setattr(gate, "_LENGTH_S", 0.5)
     monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
+    monkeypatch.setattr(gate, "_LOOK_S", 0.2)
     monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
     monkeypatch.setattr(injured, "_LAND_S", 0.3)
+    monkeypatch.setattr(injured, "_LOOK_S", 0.1)
     monkeypatch.setattr(live, "_LOOK_S", 0.05)
 
 
@@ -269,34 +268,3 @@ def test_cluster_that_cannot_be_put_right_is_a_harness_error(
     assert drill.bundle is not None
     assert "not ready" in troubles(History.load(drill.bundle))
     assert any(entry.id == "fault" for entry in leftovers(double.state))
-
-
-def test_mesh_without_the_role_is_a_usage_error(double: FilePlace, tmp_path: Path) -> None:
-    """Hurting a part that the mesh does not have is refused in words before anything starts."""
-    drill = drill_on(double, tmp_path)
-    with pytest.raises(UsageError, match="has no l7-proxy"):
-        drill.run(workload=WORKLOAD, probes=(), method=faults.kill(Role.L7_PROXY))
-
-
-def test_unknown_signal_is_a_usage_error(double: FilePlace, tmp_path: Path) -> None:
-    """A signal that the mesh does not emit is refused with those that it does."""
-    with pytest.raises(UsageError, match=r"no signal smoke; it has brain-down, brain-missed"):
-        run(drill_on(double, tmp_path), probes=[signals("smoke")])
-
-
-def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
-    """`chaos validate` accepts the experiment, and it carries the whole request as data."""
-    request = Request(
-        run_id="0" * 12,
-        drill="brain-outage",
-        mesh="double",
-        hypothesis="It holds.",
-        workload=WORKLOAD,
-        fault=STOP,
-        probes=Wishes(wire=True, new_pods=new_pods(), policy_change=policy_change("a", "b"), signals=("brain-down",)),
-        baseline_s=10,
-        recovery_s=45,
-    )
-    made = json.loads(json.dumps(experiment_of(request)))
-    ensure_experiment_is_valid(made)
-    assert made["extensions"][0]["request"]["fault"] == {"kind": "stop", "role": "control-plane", "hold_s": 0.3}

@@ -115,8 +115,9 @@ def test_object_left_behind_is_removed(double: FilePlace) -> None:
     assert double.get("v1", "Pod", "newcomer", "lab") is None
 
 
-def test_undo_is_not_verified_while_a_process_is_stopped(double: FilePlace) -> None:
-    """Ready replicas are not enough: a process in state T keeps the undo pending."""
+def test_undo_is_not_verified_while_a_process_is_stopped(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ready replicas are not enough, for readiness lags: a process in state T keeps the undo pending."""
+    monkeypatch.setattr(double, "replicas", lambda _component: (1, 1))
     world = double.load()
     world.processes[0].state = "T"
     double.save(world)

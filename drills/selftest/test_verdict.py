@@ -9,6 +9,7 @@ from story import Story
 from drills.judge import checks
 from drills.judge.claims import always, judge, never, reached
 from drills.judge.history import Defect, SignalFact, Source
+from drills.judge.measure import Example
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, worst
 
 EDGE = ("checkout", "payment")
@@ -109,7 +110,7 @@ def test_judging_twice_gives_the_same_bytes() -> None:
 
 
 def test_explain_tells_the_worst_first_with_what_a_person_needs() -> None:
-    """The first lines name drill, mesh and worst claim, its reason, one call with its place in time, and the promise."""
+    """The first lines name drill, mesh and worst claim, its reason, one call with its place in time, the promise."""
     story = unmeshed().calls(*EDGE, fail=30, connection="new", over=(8, 9))
     verdict = judge(story.history(), [SECURITY[1], always(checks.success_rate(EDGE, at_least=0.99), source=PROMISE)])
     lines = verdict.explain().splitlines()
@@ -130,9 +131,19 @@ def test_explain_names_signals_and_defects() -> None:
     assert "  DEFECT  server payment-1 never reported its end" in holed.explain()
 
 
+def test_explain_stays_short() -> None:
+    """Of many defects five are shown and the rest counted, and no line outgrows a terminal for good."""
+    story = Story().steady(EDGE)
+    for number in range(9):
+        story.event("harness", f"probe {number}", message="no answer " * 100)
+    lines = judge(story.history(), SECURITY).explain().splitlines()
+    assert sum("DEFECT" in line for line in lines) == 5
+    assert lines[-1] == "  and 4 more defects of the record"
+    assert max(map(len, lines)) < 260
+
+
 def test_explain_places_examples_without_a_window() -> None:
     """An example of a finding without window is shown at its own time, not as an error."""
-    from drills.judge.measure import Example
-
     lone = msgspec.structs.replace(finding(OPEN), counter_examples=(Example("x", 5, "fail"),))
-    assert "for example x at fault +0.000 s: fail" in Verdict("d", "m", "r", False, OPEN, False, (lone,), ()).explain()
+    told = judge(Story().steady(EDGE).history(), [])
+    assert "for example x at fault +0.000 s: fail" in msgspec.structs.replace(told, findings=(lone,)).explain()

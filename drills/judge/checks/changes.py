@@ -10,9 +10,9 @@ from functools import partial
 
 import polars as pl
 
-from drills.judge.checks.findings import examples_of
 from drills.judge.checks.lanes import WAS_MADE, on_edges
 from drills.judge.checks.security import SERVED
+from drills.judge.checks.tally import examples_of
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window

@@ -61,8 +61,8 @@ def _measured(truth: Truth, reason: str, pods: tuple[tuple[Event, str], ...], ha
         truth=truth,
         reason=reason,
         rows=(Row("new pods", "", truth, counts, reason),),
-        examples=tuple(Example(e.subject, e.at_ns, fate, e.text("message")) for e, fate in shown[:MAX_EXAMPLES]),
-        at_ns=shown[0][0].at_ns if shown else None,
+        examples=tuple(Example(e.subject, e.answered_ns, fate, e.text("message")) for e, fate in shown[:MAX_EXAMPLES]),
+        at_ns=min((e.answered_ns for e, _ in shown), default=None),
         is_proof=any(fate == UNMESHED for _, fate in shown),
     )
 

@@ -6,7 +6,8 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.findings import (
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.tally import (
     Ruled,
     all_true,
     any_true,
@@ -15,7 +16,6 @@ from drills.judge.checks.findings import (
     lanes_measured,
     need_edges,
 )
-from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Window
@@ -97,22 +97,26 @@ class _Served(msgspec.Struct, frozen=True):
 
 def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
     identities = history.facts.identities
-    served = history.calls_in(window).filter(on_edges(edges), pl.col("served_ns").is_not_null())
-    key = ("source", "target", "connection")
-    nameless = pl.col("peer").fill_null("") == ""
-    wrong = ~nameless & ~_shows_source(identities)
-    counted = (
-        served.with_columns(pl.col("connection").fill_null("unknown"))
-        .group_by(key)
-        .agg(served=pl.len(), nameless=nameless.sum(), wrong=wrong.sum())
-        .sort(key)
+    served = (
+        history.calls_in(window)
+        .filter(on_edges(edges), pl.col("served_ns").is_not_null())
+        .with_columns(pl.col("connection").fill_null("unknown"), pl.col("peer").fill_null(""))
     )
-    groups = msgspec.convert(counted.collect().to_dicts(), list[_Served])
+    lane = ("source", "target", "connection")
+    # Peers repeat: each is looked at once, however many calls showed it.
+    shown = served.group_by(*lane, "peer").agg(calls=pl.len()).with_columns(fits=_shows_source(identities))
+    calls, is_nameless = pl.col("calls"), pl.col("peer") == ""
+    counted = shown.group_by(lane).agg(
+        served=calls.sum(),
+        nameless=calls.filter(is_nameless).sum(),
+        wrong=calls.filter(~is_nameless, ~pl.col("fits")).sum(),
+    )
+    groups = msgspec.convert(counted.sort(lane).collect().to_dicts(), list[_Served])
     groups += [_Served(*edge, "none", 0, 0, 0) for edge in edges if edge not in {(g.source, g.target) for g in groups}]
     rows = tuple(_identity_row(group, identities, min_samples) for group in groups)
     truth = any_true([row.truth for row in rows])
-    known = pl.col("source").is_in(list(identities))
-    examples = examples_of(served.filter(known, nameless | wrong))
+    unfit = shown.filter(~pl.col("fits"), pl.col("source").is_in(list(identities))).select(*lane, "peer")
+    examples = examples_of(served.join(unfit, on=[*lane, "peer"], how="semi"))
     return Measurement(
         truth=truth,
         reason=deciding_reason(rows, truth),
@@ -124,18 +128,25 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
 
 
 def _shows_source(identities: dict[str, str]) -> pl.Expr:
-    """Whether the peer header names the identity of the row's source, whole, and not as the server's own (By=)."""
-    shown = pl.col("peer").fill_null("").str.replace_all(r"(^|[;,])\s*By=[^;,]*", "$1")
+    """Whether the peer header names the identity of the row's source: whole, and not as the server's own (By=).
+
+    Of several elements only the last counts: the nearest proxy wrote it, the others came with the request.
+    """
+    last = pl.col("peer").str.replace(r"^.*,", "").str.replace_all(r"(^|;)\s*By=[^;]*", "$1")
     matches = pl.lit(value=False)
     for service, identity in sorted(identities.items()):
         if identity:
-            whole = rf"(?:^|[=,;\s\"]|://){re.escape(identity)}(?:$|[,;\s\"])"
-            matches = matches | ((pl.col("source") == service) & shown.str.contains(whole))
+            whole = rf"(?:^|[=;\s\"]|://){re.escape(identity)}(?:$|[;\s\"])"
+            matches = matches | ((pl.col("source") == service) & last.str.contains(whole))
     return matches
 
 
 def _identity_row(group: _Served, identities: dict[str, str], min_samples: int) -> Row:
-    numbers: dict[str, Number] = {"served": group.served, "without_identity": group.nameless, "wrong_identity": group.wrong}
+    numbers: dict[str, Number] = {
+        "served": group.served,
+        "without_identity": group.nameless,
+        "wrong_identity": group.wrong,
+    }
     truth, reason = _rule_identity(group, identities, min_samples)
     return Row(f"{group.source}->{group.target}", group.connection, truth, numbers, reason)
 
@@ -144,10 +155,8 @@ def _rule_identity(group: _Served, identities: dict[str, str], min_samples: int)
     if group.source not in identities:
         return Truth.UNKNOWN, f"nobody said which identity {group.source} has to show"
     if group.nameless or group.wrong:
-        return (
-            Truth.TRUE,
-            f"of {group.served} served calls {group.nameless} showed no identity, {group.wrong} a wrong one",
-        )
+        reason = f"of {group.served} served calls {group.nameless} showed no identity, {group.wrong} a wrong one"
+        return Truth.TRUE, reason
     if group.served < min_samples:
         return Truth.UNKNOWN, f"{group.served} calls were served, needs {min_samples}"
     return Truth.FALSE, ""

@@ -109,7 +109,7 @@ def _admission(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
         if event.kind in {"newpod", "change"}:
             outcome = event.text("outcome")
             fired = outcome == "refused" and signal.subject in event.text("message")
-            yield _Sample("the API server", event.at_ns, None if outcome == "failed" else fired)
+            yield _Sample("the API server", event.answered_ns, None if outcome == "failed" else fired)
 
 
 _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {

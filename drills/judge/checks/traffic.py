@@ -6,7 +6,8 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.findings import (
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.tally import (
     TWO_SIDED_95,
     Ruled,
     all_true,
@@ -16,7 +17,6 @@ from drills.judge.checks.findings import (
     need_edges,
     wilson,
 )
-from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, REUSED, Window
@@ -62,7 +62,12 @@ def split_ratio(
     True when Wilson's interval lies inside the tolerance, false when it lies outside, else not decided by the samples.
     """
     need_edges(edges)
-    params: dict[str, Number] = {"version": version, "weight": weight, "tolerance": tolerance, "min_samples": min_samples}
+    params: dict[str, Number] = {
+        "version": version,
+        "weight": weight,
+        "tolerance": tolerance,
+        "min_samples": min_samples,
+    }
     says = f"version {version} serves {weight:.4g} ± {tolerance:.4g} of the calls"
     judge_share = partial(_rule_share, weight=weight, tolerance=tolerance, min_samples=min_samples)
     return Invariant("split_ratio", says, partial(_split, edges, version, judge_share), params, edges)
@@ -131,7 +136,12 @@ def _split(
 def _share_row(share: _Share, rule: Callable[[int, int], tuple[Truth, str]]) -> Row:
     truth, reason = rule(share.hits, share.calls)
     low, high = wilson(share.hits, share.calls, TWO_SIDED_95) if share.calls else (0.0, 1.0)
-    numbers: dict[str, Number] = {"calls": share.calls, "hits": share.hits, "low_95": round(low, 6), "high_95": round(high, 6)}
+    numbers: dict[str, Number] = {
+        "calls": share.calls,
+        "hits": share.hits,
+        "low_95": round(low, 6),
+        "high_95": round(high, 6),
+    }
     return Row(f"{share.source}->{share.target}", share.connection, truth, numbers, reason)
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from drills.judge.checks.findings import any_true, deciding_reason, need_edges, resolution
 from drills.judge.checks.lanes import lanes
+from drills.judge.checks.tally import any_true, deciding_reason, need_edges, resolution
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import Event, Window

@@ -1,6 +1,6 @@
 """How each kind of fault is done, and how someone other than its actor sees that it landed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from drills.run.faults.views import ContainerView, containers, pod_addresses, se
 from drills.run.undo import Undo
 
 _KILLED = 137  # 128 + SIGKILL
+_TABLES = "process tables of the nodes"
+_TCP = "TCP from a node"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ class Injury(Protocol):
 
     def observe(self) -> Receipt:
         """Look, through another channel than the actor's; HarnessError when the observer itself is blind."""
+
+    def glance(self, turn: int) -> Receipt | None:
+        """Look at one part of what `observe` looks at, another each turn; None when there is nothing that must last.
+
+        A hold is watched by glances: each program run on a node takes processor time from the calls under test.
+        """
 
 
 def prepare(place: Place, fault: Fault, component: Component) -> Injury:
@@ -80,6 +88,11 @@ class _Hurt:
             raise HarnessError(f"No node runs a process {self._component.process!r} of {self._title}.")
         return found
 
+    def glance(self, turn: int) -> Receipt | None:
+        """Nothing must last: the injury is an instant."""
+        del turn
+        return None
+
     def undo(self, run_id: str) -> Undo:
         """Nothing to reverse, but the component must be ready again."""
         return Undo(
@@ -117,18 +130,28 @@ class Stop(_Hurt):
 
     def observe(self) -> Receipt:
         """Landed: no node runs the process, and nobody replies behind its Service."""
-        alive = processes.find(self._place, self._component)
-        answers = self._ask()
-        landed = not alive and not any(answer.replied for answer in answers)
-        where = ", ".join(f"{process.pod} on {process.node} ({process.state})" for process in alive)
-        evidence = f"process {self._component.process!r}: {where or f'on none of {len(self._place.nodes)} nodes'}"
-        words = [evidence, *(answer.words for answer in answers)]
-        return Receipt(landed, "process tables of the nodes, TCP from a node", "; ".join(words))
+        return self._receipt(self._place.nodes, processes.find(self._place, self._component), self._ask())
 
-    def _ask(self) -> list[Answer]:
+    def glance(self, turn: int) -> Receipt | None:
+        """Look at one node's process table, or at the Service."""
+        parts = (*self._place.nodes, *((None,) if self._address else ()))
+        node = parts[turn % len(parts)]
+        if node is None:
+            return self._receipt((), (), self._ask())
+        return self._receipt((node,), processes.find_on(self._place, node, self._component), ())
+
+    def _receipt(self, nodes: Sequence[str], alive: Sequence[processes.Process], answers: Sequence[Answer]) -> Receipt:
+        landed = not alive and not any(answer.replied for answer in answers)
+        found = ", ".join(f"{process.pod} on {process.node} ({process.state})" for process in alive)
+        nobody = f"none on {', '.join(nodes)}"
+        words = [f"process {self._component.process!r}: {found or nobody}"] if nodes else []
+        words += [answer.words for answer in answers]
+        return Receipt(landed, f"{_TABLES}, {_TCP}", "; ".join(words))
+
+    def _ask(self) -> tuple[Answer, ...]:
         if not self._address:
-            return []
-        return [ask(self._place, self._place.nodes[0], self._address, self._component.port)]
+            return ()
+        return (ask(self._place, self._place.nodes[0], self._address, self._component.port),)
 
 
 class Kill(_Hurt):
@@ -152,7 +175,7 @@ class Kill(_Hurt):
         alive = processes.find(self._place, self._component)
         left = [process.pod for process in alive if process.pod_uid in self._victims]
         evidence = f"old processes: {', '.join(left) or 'none'}; new: {len(alive) - len(left)}"
-        return Receipt(not left, "process tables of the nodes", evidence, momentary=True)
+        return Receipt(not left, _TABLES, evidence, momentary=True)
 
 
 class Crash(_Hurt):
@@ -207,18 +230,31 @@ class Hang(_Hurt):
         return f"SIGSTOP to {_listed(self._victims)}"
 
     def observe(self) -> Receipt:
-        """Landed: the same processes live, are stopped, and every pod's port accepts or ignores but never replies."""
-        answers = [
-            ask(self._place, process.node, self._addresses[process.pod], self._component.port)
-            for process in self._victims
-            if process.pod in self._addresses
-        ]
+        """Landed: the component's processes are those of before, and no pod's port replies."""
+        answers = [self._ask(process) for process in self._victims]
         now = processes.find(self._place, self._component)
         same = {process.pid for process in now} == {process.pid for process in self._victims}
-        silent = bool(answers) and not any(answer.replied for answer in answers)
         states = ", ".join(f"{process.pid} {process.state}" for process in now)
         words = [*(answer.words for answer in answers), f"processes: {states or 'none'}"]
-        return Receipt(silent and same, "TCP from the node", "; ".join(words))
+        landed = same and not any(answer.replied for answer in answers)
+        return Receipt(landed, _TCP, "; ".join(words))
+
+    def glance(self, turn: int) -> Receipt | None:
+        """Look at one process: in one turn whether it replies, in the next whether it still is, and is stopped."""
+        victim = self._victims[turn // 2 % len(self._victims)]
+        if turn % 2 == 0:
+            answer = self._ask(victim)
+            return Receipt(not answer.replied, _TCP, answer.words)
+        state = processes.look_again(self._place, victim)
+        return Receipt(state == "T", _TABLES, f"pid {victim.pid} on {victim.node}: {state or 'gone'}")
+
+    def _ask(self, process: processes.Process) -> Answer:
+        address = self._addresses.get(process.pod)
+        if address is None:
+            raise HarnessError(
+                f"Pod {process.pod} of {self._title} has no address, so nobody can tell whether it replies."
+            )
+        return ask(self._place, process.node, address, self._component.port)
 
 
 _KINDS: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {

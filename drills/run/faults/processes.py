@@ -33,8 +33,14 @@ class Process:
 def find(place: Place, component: Component) -> tuple[Process, ...]:
     """Return the component's living processes on every node; HarnessError when a node cannot be asked."""
     with ThreadPoolExecutor(len(place.nodes)) as pool:
-        found = pool.map(lambda node: _on(place, node, component), place.nodes)
+        found = pool.map(lambda node: find_on(place, node, component), place.nodes)
         return tuple(process for processes in found for process in processes)
+
+
+def look_again(place: Place, process: Process) -> str:
+    """Return the state that the process is in now, "" when it is gone: one cheap question."""
+    row = place.on_node(process.node, ["ps", "-o", "stat=", "-p", str(process.pid)], timeout_s=_LOOK_S, check=False)
+    return row.strip()[:1]
 
 
 def signal(place: Place, processes: Sequence[Process], name: str) -> None:
@@ -51,7 +57,8 @@ def resume(place: Place, component: Component) -> tuple[Process, ...]:
     return stopped
 
 
-def _on(place: Place, node: str, component: Component) -> tuple[Process, ...]:
+def find_on(place: Place, node: str, component: Component) -> tuple[Process, ...]:
+    """Return the component's living processes on one node; HarnessError when it cannot be asked."""
     table = place.on_node(node, ["ps", "-ww", "-e", "-o", "pid=,stat=,args="], timeout_s=_LOOK_S)
     named = [(pid, state) for pid, state, words in _rows(table) if component.process in words]
     if not named:

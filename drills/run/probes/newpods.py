@@ -69,6 +69,7 @@ class NewPods(Probe):
     def _create(self, name: str, manifest: Json) -> bool:
         sent_ns = time.time_ns()
         answer = self._context.place.kube.create_pod(manifest)
+        answered_ns = time.time_ns()  # a webhook that times out answers long after the question
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
         detail: dict[str, Detail] = {
@@ -77,6 +78,7 @@ class NewPods(Probe):
             "started": seen.is_started,
             "node": seen.node,
             "message": answer.message,
+            "answered_ns": answered_ns,
         }
         self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
         return bool(seen.is_started) and bool(seen.is_meshed)

@@ -17,7 +17,9 @@ class Stage:
     """The current part of the run. The runner sets it; probes ask for leave before each attempt."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._rested = threading.Condition(lock)  # apart, so that a probe which ends an attempt wakes no other probe
         self._current = IDLE
         self._busy = 0
         self._stopped = False
@@ -39,7 +41,7 @@ class Stage:
         with self._changed:
             self._current = IDLE
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._busy == 0, within_s)
+            return self._rested.wait_for(lambda: self._busy == 0, within_s)
 
     @property
     def is_stopped(self) -> bool:
@@ -55,9 +57,9 @@ class Stage:
         try:
             yield name
         finally:
-            with self._changed:
+            with self._rested:
                 self._busy -= name != IDLE
-                self._changed.notify_all()
+                self._rested.notify_all()
 
     def wait_change(self, within_s: float) -> None:
         """Wait until the runner says something, or the time is over."""
