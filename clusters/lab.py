@@ -91,7 +91,7 @@ def _labelled(item: Json, mesh: Mesh) -> Json:
 
 def _unready(place: Place) -> Iterator[str]:
     """Name what is missing: a pod that is not ready, or a workload with fewer pods than it wants."""
-    for namespace in NAMESPACES:
+    for namespace in (*NAMESPACES, "kube-system"):  # without its DNS the lab's first calls go nowhere
         for kind in ("Deployment", "DaemonSet"):
             for item in place.kube.find("apps/v1", kind, namespace):
                 wanted, ready = _wanted_and_ready(item)

@@ -69,8 +69,9 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
     meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4)
     history = drill.run(
         workload=traffic(),
-        probes=[wire(), new_pods(every_s=10), policy_change(*SENTINEL, every_s=8, hold_s=5), signals()],
+        probes=[wire(), new_pods(every_s=10), policy_change(*SENTINEL, every_s=10, hold_s=8), signals()],
         method=fault,
+        recovery_s=back_s + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )
     injection, config = promise["injection-fail-closed"], promise["config-refused"]
     return drill.judge(

@@ -107,11 +107,12 @@ MESH = Mesh(
             subject="istio-system/Deployment/istiod",
             source=_READINESS,
         ),
-        # What the proxies themselves say. A hung istiod keeps their streams open, so it can stay quiet for a minute.
+        # What the proxies themselves say: their streams end when istiod does. A hung istiod keeps them open. The
+        # sibling istiod_connection_failures was never seen to rise: an agent that cannot connect does not count it.
         "control-plane-unreachable": Signal(
             name="control-plane-unreachable",
             kind=SignalKind.METRIC_INCREASES,
-            subject="istio_agent_istiod_connection_failures",
+            subject="istio_agent_istiod_connection_terminations",
             source=_AGENT_METRICS,
             scrape_port=15020,
             scrape_path="/stats/prometheus",

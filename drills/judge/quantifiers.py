@@ -74,13 +74,26 @@ def rule_eventually(check: Check, history: History, window: Window, within_s: fl
 
 
 def _first_true(measure: Callable[[int], Measurement]) -> tuple[int, Measurement]:
-    """Return the first step that measures true: stride by stride, then by halves inside the stride; else the last."""
+    """Return the first step that measures true: stride by stride, then by halves inside the stride.
+
+    When none does, return what was known last: harm seen in the second half of the bound is not forgotten because
+    nothing at all was tried in its last moments.
+    """
     high, best = 0, measure(0)
+    known = best
     while best.truth is not Truth.TRUE and high < STEPS:
         high += STRIDE
         best = measure(high)
-    low = high - STRIDE if high else -1
-    while best.truth is Truth.TRUE and high - low > 1:
+        if best.truth is not Truth.UNKNOWN or high <= STEPS // 2:
+            known = best
+    if best.truth is not Truth.TRUE:
+        return high, known
+    return _halve(measure, high - STRIDE if high else -1, high, best)
+
+
+def _halve(measure: Callable[[int], Measurement], low: int, high: int, best: Measurement) -> tuple[int, Measurement]:
+    """Return the earliest step found true between one that is not and one that is, with its measurement."""
+    while high - low > 1:
         middle = (low + high) // 2
         measured = measure(middle)
         if measured.truth is Truth.TRUE:

@@ -23,7 +23,7 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
     """Write the history; the seal goes last, so a bundle that was cut short has none."""
     bundle.mkdir(parents=True, exist_ok=True)
     ordered = calls.select(pl.col(name).cast(kind) for name, kind in CALLS_SCHEMA.items()).sort("scheduled_ns", "id")
-    ordered.write_parquet(bundle / CALLS_FILE, compression="zstd", statistics=True)
+    ordered.write_parquet(bundle / CALLS_FILE, compression="zstd", compression_level=12, statistics=True)
     lines = (msgspec.json.encode(event, order="sorted") + b"\n" for event in sorted(events, key=_by_clock))
     (bundle / EVENTS_FILE).write_bytes(b"".join(lines))
     seal = {name: _digest(bundle / name) for name in (CALLS_FILE, EVENTS_FILE)}

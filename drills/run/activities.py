@@ -51,7 +51,7 @@ def inject(run_id: str) -> None:
 
 
 def hold(run_id: str, hold_s: float) -> None:
-    """Probe: keep the fault, with a receipt every second."""
+    """Probe: keep the fault, with receipts all along."""
     with _step(run_id, "hold") as run:
         run.hold(hold_s)
 

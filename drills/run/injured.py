@@ -12,8 +12,9 @@ from drills.run.faults.injuries import Receipt, prepare
 from drills.run.undo import apply, verify
 
 _LAND_S = 45.0  # longer than the grace period that a pod usually has
-_LAND_LOOK_S = 0.25
-_LOOK_S = 1.0
+# A look costs a tenth of a second of a core, and the callers share the cores: seldom is kinder, and often enough.
+_LAND_LOOK_S = 1.0
+_LOOK_S = 2.0
 
 
 class Injured:
@@ -46,7 +47,7 @@ class Injured:
             self._context.stage.pause(_LAND_LOOK_S)
 
     def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
-        """Take a receipt each second until told, and return whether that came before the deadline.
+        """Take a receipt every other second until told, and return whether that came before the deadline.
 
         An injury that is an instant (kill, crash) has had its receipt: there is nothing that must last.
         """

@@ -72,7 +72,9 @@ class LiveRun:
         wait_for("Steady state before the fault", gate.missing, within_s=within_s)
 
     def baseline(self, baseline_s: float) -> None:
-        """Watch the healthy mesh, and let every probe make its one attempt there."""
+        """Prepare the fault, then watch the healthy mesh, and let every probe make its one attempt there."""
+        # Before the window: looking at the component on every node costs the callers a little of their time.
+        self._injured = Injured(self._context, self.request.fault, component_of(self.request, self._context.mesh))
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note("phase", "baseline")
         self._stage.enter(BASELINE)
@@ -83,9 +85,7 @@ class LiveRun:
     def inject(self) -> None:
         """Do the fault and wait for its receipt."""
         self._say(f"fault: {self.request.fault.title}")
-        component = component_of(self.request, self._context.mesh)
-        self._injured = Injured(self._context, self.request.fault, component)
-        self._injured.inject()
+        self._hurt().inject()
         self._say("fault landed")
         self._stage.enter(FAULT)
 
@@ -192,7 +192,7 @@ class LiveRun:
 
     def _hurt(self) -> Injured:
         if self._injured is None:
-            raise HarnessError("There is no fault to hold or undo: the step that injects it did not run.")
+            raise HarnessError("There is no fault to inject, hold or undo: the step that prepares it did not run.")
         return self._injured
 
     def _pods(self) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """Running a drill: from a drill's wishes to a stored history, and from there to a verdict."""
 
+import os
 import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ VERDICT_FILE = "verdict.json"
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
 _RUN_ID_BYTES = 6
+_NICE = 10
 
 
 class Drill:
@@ -66,6 +68,7 @@ class Drill:
         """
         request = self._request(workload, probes, method, baseline_s, recovery_s)
         component_of(request, self.mesh)
+        os.nice(_NICE)  # the harness, and every program that it starts, yields to what it measures
         with sole_use(self._place):
             refuse_leftovers(self._place)
             self.bundle = self._reports_dir / self._name / self.mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -117,12 +117,11 @@ class FilePlace:
         match argv[0]:
             case "ps" if "-p" in argv:
                 return "".join(f"{process.state}l\n" for process in here if str(process.pid) == argv[-1])
-            case "ps":
-                return "".join(f"{process.pid:>7} {process.state}l {process.args}\n" for process in here)
-            case "grep":
-                return "".join(_cgroup(process) for process in here if f"/proc/{process.pid}/cgroup" in argv)
-            case "ls":
-                return "\n".join(f"{process.namespace}_{process.pod}_{process.uid}" for process in here)
+            case "sh":
+                rows = "".join(f"{process.pid:>7} {process.state}l {process.args}\n" for process in here)
+                groups = "".join(map(_cgroup, here))
+                folders = "".join(f"{process.namespace}_{process.pod}_{process.uid}\n" for process in here)
+                return f"{rows}----\n{groups}----\n{folders}"
             case "kill":
                 self._kill(world, argv[1].removeprefix("-"), {int(pid) for pid in argv[2:]})
                 return ""

@@ -35,6 +35,14 @@ def test_calls_after_the_removal_do_not_count() -> None:
     assert answer(story, IGNORED).verdict is Answer.HELD
 
 
+def test_a_call_counts_when_it_was_served_not_when_it_was_due_or_answered() -> None:
+    """Of calls due just before the removal, one served after it is no harm, one served before and answered late is."""
+    slow = changed().calls(*EDGE, ok=1, over=(12.9, 13), lag_ms=200)
+    assert answer(slow, IGNORED).verdict is Answer.HELD
+    slow.calls(*EDGE, ok=1, over=(12.9985, 13), lag_ms=0)
+    assert answer(slow, IGNORED).verdict is Answer.VIOLATED
+
+
 def test_a_change_that_is_not_enforced_is_violated() -> None:
     """An accepted change whose calls go on being served is a silent failure, shown by its calls."""
     finding = answer(changed(enforced_after_s=7), IGNORED)

@@ -95,6 +95,15 @@ def test_new_pod_meshed_recovers_with_the_first_good_pod() -> None:
     assert answer(story, eventually(checks.new_pod_meshed(), within_s=10)).verdict is Answer.VIOLATED
 
 
+def test_pods_that_never_join_are_violated_although_the_last_moments_were_idle() -> None:
+    """Refusals into the second half of the bound stay what is known; a refusal early on and then silence does not."""
+    claim = eventually(checks.new_pod_meshed(), within_s=15)
+    late = during_fault().recovery().new_pod("refused", at_s=4).new_pod("refused", at_s=13)
+    early = during_fault().recovery().new_pod("refused", at_s=4)
+    assert answer(late, claim).verdict is Answer.VIOLATED
+    assert answer(early, claim).verdict is Answer.INCONCLUSIVE
+
+
 def test_new_pod_refused_is_seen_by_one_refusal() -> None:
     """One refusal is enough; admissions alone are none, and silence leaves it open."""
     claim = sometimes(checks.new_pod_refused())

@@ -93,8 +93,8 @@ def _judge_hold(history: History, applied: Event, within_s: float, min_samples: 
     calls = history.calls.filter(on_edges(((applied.text("source"), applied.text("target")),)), WAS_MADE)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
-    # A call still under way when the removal was asked for may have been served after it.
-    held = calls.filter(scheduled >= due_ns, pl.max_horizontal("ended_ns", "served_ns") < removed_ns)
+    # A call that was decided after the removal was asked for tells nothing, whenever it was due.
+    held = calls.filter(scheduled >= due_ns, pl.coalesce("served_ns", "ended_ns") < removed_ns)
     let_through = held.filter(SERVED)
     counts = [frame.item() for frame in pl.collect_all([q.select(pl.len()) for q in (before, held, let_through)])]
     if not counts[0]:

@@ -111,6 +111,8 @@ class Stop(_Hurt):
     def __init__(self, place: Place, component: Component, replicas: int) -> None:
         super().__init__(place, component, replicas)
         self._address = service_address(place, component)
+        homes = {process.node for process in processes.find(place, component)}
+        self._nodes = sorted(place.nodes, key=lambda node: node not in homes)  # where it ran before, first
 
     def undo(self, run_id: str) -> Undo:
         """Put the number of replicas back."""
@@ -130,7 +132,11 @@ class Stop(_Hurt):
 
     def observe(self) -> Receipt:
         """Landed: no node runs the process, and nobody replies behind its Service."""
-        return self._receipt(self._place.nodes, processes.find(self._place, self._component), self._ask())
+        for node in self._nodes:
+            alive = processes.find_on(self._place, node, self._component)
+            if alive:
+                return self._receipt((node,), alive, ())
+        return self._receipt(self._nodes, (), self._ask())
 
     def glance(self, turn: int) -> Receipt | None:
         """Look at one node's process table, or at the Service."""

@@ -2,14 +2,20 @@
 
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from clusters.mesh import Component
 from clusters.place import Place
 
 _LOOK_S = 10.0
-_POD_UID = re.compile(r"pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
+_BETWEEN = "----\n"
+# One program run on a node is one piece of processor time taken from the callers: all that is asked, in one.
+_LOOK = (
+    "ps -ww -e -o pid=,stat=,args=; echo ----;"
+    " grep -s pod /proc/[0-9]*/cgroup; echo ----;"  # which control group, and so which pod, each process is in
+    " ls -1 /var/log/pods"
+)
+_POD_OF_PID = re.compile(r"/proc/(\d+)/cgroup:.*pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
 # What each kind of workload appends to its own name in the names of its pods.
 _POD_SUFFIX = {"Deployment": r"-[a-z0-9]+-[a-z0-9]{5}", "StatefulSet": r"-[0-9]+", "DaemonSet": r"-[a-z0-9]{5}"}
 
@@ -32,9 +38,8 @@ class Process:
 
 def find(place: Place, component: Component) -> tuple[Process, ...]:
     """Return the component's living processes on every node; HarnessError when a node cannot be asked."""
-    with ThreadPoolExecutor(len(place.nodes)) as pool:
-        found = pool.map(lambda node: find_on(place, node, component), place.nodes)
-        return tuple(process for processes in found for process in processes)
+    # One node after the other: asked side by side they would take every core from the callers for a moment.
+    return tuple(process for node in place.nodes for process in find_on(place, node, component))
 
 
 def look_again(place: Place, process: Process) -> str:
@@ -59,16 +64,13 @@ def resume(place: Place, component: Component) -> tuple[Process, ...]:
 
 def find_on(place: Place, node: str, component: Component) -> tuple[Process, ...]:
     """Return the component's living processes on one node; HarnessError when it cannot be asked."""
-    table = place.on_node(node, ["ps", "-ww", "-e", "-o", "pid=,stat=,args="], timeout_s=_LOOK_S)
-    named = [(pid, state) for pid, state, words in _rows(table) if component.process in words]
-    if not named:
-        return ()
-    uids = _pod_uids(place, node, [pid for pid, _ in named])
-    pods = _pods(place, node, component)
+    table, groups, folders = place.on_node(node, ["sh", "-c", _LOOK], timeout_s=_LOOK_S).split(_BETWEEN)
+    uids = {int(match[1]): match[2].replace("_", "-") for match in map(_POD_OF_PID.match, groups.splitlines()) if match}
+    pods = _pods(folders, component)
     return tuple(
         Process(node, pid, state, pods[uids[pid]], uids[pid])
-        for pid, state in named
-        if uids.get(pid) in pods and state != "Z"
+        for pid, state, words in _rows(table)
+        if component.process in words and uids.get(pid) in pods and state != "Z"
     )
 
 
@@ -78,22 +80,9 @@ def _rows(table: str) -> list[tuple[int, str, str]]:
     return [(int(row[0]), row[1][0], row[2]) for row in split if len(row) == columns]
 
 
-def _pod_uids(place: Place, node: str, pids: Sequence[int]) -> dict[int, str]:
-    """Return pid -> pod UID, read from the control groups; a process outside any pod is left out."""
-    files = [f"/proc/{pid}/cgroup" for pid in pids]
-    text = place.on_node(node, ["grep", "-H", "pod", *files], timeout_s=_LOOK_S, check=False)
-    found = {}
-    for line in text.splitlines():
-        uid = _POD_UID.search(line)
-        if uid:
-            found[int(line.split("/", 3)[2])] = uid[1].replace("_", "-")
-    return found
-
-
-def _pods(place: Place, node: str, component: Component) -> dict[str, str]:
+def _pods(folders: str, component: Component) -> dict[str, str]:
     """Return pod UID -> name of the component's pods, from the names of the kubelet's log folders on the node."""
     own = re.compile(
         rf"{re.escape(component.namespace)}_({re.escape(component.name)}{_POD_SUFFIX[component.kind]})_(\S+)"
     )
-    folders = place.on_node(node, ["ls", "-1", "/var/log/pods"], timeout_s=_LOOK_S).splitlines()
-    return {match[2]: match[1] for match in map(own.fullmatch, folders) if match}
+    return {match[2]: match[1] for match in map(own.fullmatch, folders.splitlines()) if match}
