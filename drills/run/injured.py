@@ -41,6 +41,7 @@ class Injured:
         self._note("fault.injected", fault=self._fault.kind.value, role=self._fault.role.value)
         self._note("fault.account", actor=self._injury.inject())
         deadline_s = time.monotonic() + _LAND_S
+        self._context.stage.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most
         while not self._look(self._injury.observe):
             if time.monotonic() >= deadline_s:
                 raise HarnessError(f"{self._fault.title}: no independent observer saw it land within {_LAND_S:g} s.")

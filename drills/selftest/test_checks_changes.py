@@ -1,12 +1,12 @@
 """Policy changes: the calls of the forbidden edge tell whether an accepted change is enforced."""
 
 import pytest
-from story import Story, answer
 
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
 from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
+from drills.selftest.story import Story, answer
 
 EDGE = ("intruder", "frontend")
 OTHER = ("checkout", "payment")

@@ -1,12 +1,12 @@
 """New pods: what was answered counts, what could not be asked does not."""
 
 import pytest
-from story import Story, answer
 
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
 from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
+from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
 REFUSAL = SignalFact("refused", "admission", "failed calling webhook")

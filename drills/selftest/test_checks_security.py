@@ -1,11 +1,11 @@
 """Refused means refused by both witnesses, and a served peer must have shown who it is."""
 
 import pytest
-from story import Story, answer, identity, xfcc
 
 from drills.judge import checks
 from drills.judge.claims import always, never
 from drills.judge.verdict import Answer
+from drills.selftest.story import Story, answer, identity, xfcc
 
 LEGIT = ("payment", "ledger")
 EDGE = ("intruder", "ledger")

@@ -1,12 +1,12 @@
 """A signal counts when it was silent before, appeared in time, and its source could be read."""
 
 import pytest
-from story import Story, answer
 
 from drills.judge import checks
 from drills.judge.claims import sometimes
 from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
+from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
 RISES = SignalFact("rises", "metric-increases", "connection_failures")

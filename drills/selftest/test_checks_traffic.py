@@ -1,7 +1,6 @@
 """Checks of traffic: each has a history that holds, one that is violated, one that cannot tell and an empty one."""
 
 import pytest
-from story import Story, answer
 
 from drills.judge import checks
 from drills.judge.checks.tally import error_rate_upper_95, wilson
@@ -9,6 +8,7 @@ from drills.judge.claims import always, reached
 from drills.judge.history import SignalFact
 from drills.judge.measure import Truth
 from drills.judge.verdict import Answer
+from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
 OTHER = ("payment", "ledger")

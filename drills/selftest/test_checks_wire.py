@@ -2,12 +2,12 @@
 
 import msgspec
 import pytest
-from story import START_NS, Story, answer
 
 from drills.judge import checks
 from drills.judge.claims import judge, never
 from drills.judge.history import History
 from drills.judge.verdict import Answer
+from drills.selftest.story import START_NS, Story, answer
 
 EDGE = ("checkout", "payment")
 S = 1_000_000_000

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import polars as pl
 import pytest
-from story import Story, answer
 
 from drills.judge import checks
 from drills.judge.claims import always, eventually, judge, never, reached, sometimes
 from drills.judge.history import History, SignalFact, Window
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer
+from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
 DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from story import START_NS, Story
 
 from drills.judge.checks import success_rate
 from drills.judge.claims import always, judge
 from drills.judge.history import CALLS_SCHEMA, Event, History, HistoryError, write_history
+from drills.selftest.story import START_NS, Story
 
 EDGE = ("checkout", "payment")
 S = 1_000_000_000

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import msgspec
 import polars as pl
 import pytest
-from story import FAULT, NS_PER_S, START_NS, Story
 
 from drills.judge.history import Defect, Event, History
+from drills.selftest.story import FAULT, NS_PER_S, START_NS, Story
 
 EDGE = ("checkout", "payment")
 

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import polars as pl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from story import Story
 
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, judge, never, reached
 from drills.judge.history import History
 from drills.judge.verdict import SEVERITY, Answer, worst
+from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")
 DENIED_EDGE = ("intruder", "payment")

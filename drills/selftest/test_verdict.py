@@ -4,13 +4,13 @@ from itertools import permutations
 
 import msgspec
 import pytest
-from story import Story
 
 from drills.judge import checks
 from drills.judge.claims import always, judge, never, reached
 from drills.judge.history import Defect, SignalFact, Source
 from drills.judge.measure import Example
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, worst
+from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")
 HELD, SHOWN = Answer.HELD, Answer.FAILED_OBSERVABLY

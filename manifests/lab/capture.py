@@ -30,11 +30,14 @@ STATISTICS_EVERY_S = 1.0
 DRAIN_WAKES = 200
 SOCKET_ERROR_LIMIT = 10
 
-# Classic BPF, one (code, jump if true, jump if false, operand) a row.
-LOAD_INTERFACE = (0x20, 0, 0, 0xFFFFF008)  # the kernel's ancillary word for the interface index
-LOAD_LENGTH = (0x80, 0, 0, 0)
-ACCEPT_WHOLE = (0x06, 0, 0, 0xFFFFFFFF)
-DROP = (0x06, 0, 0, 0)
+# Classic BPF, one (code, where to if true, where to if false, operand) a row.
+LOAD_INTERFACE = (0x20, "", "", 0xFFFFF008)  # the kernel's ancillary word for the interface index
+LOAD_LENGTH = (0x80, "", "", 0)
+JUMP_EQUAL, JUMP_AT_LEAST = 0x15, 0x35
+ACCEPT_WHOLE = (0x06, "", "", 0xFFFFFFFF)
+DROP = (0x06, "", "", 0)
+TLS_RECORDS = (0x14, 0x15, 0x16, 0x17)  # change of cipher, alert, handshake, application data
+TLS_MAJOR = 0x03
 FILTER_ROW_BYTES = 8
 SHORTEST_BYTES = 20 + 20 + CANARY_CHARS  # the headers of IPv4 and TCP, then a canary
 
@@ -42,11 +45,43 @@ Pair = tuple[str, str, str]
 
 
 def packet_filter() -> bytes:
-    """Return the program that drops loopback and every packet too short for a canary, of any protocol or tunnel."""
-    is_loopback = (0x15, 3, 0, socket.if_nametoindex("lo"))
-    is_long_enough = (0x35, 0, 1, SHORTEST_BYTES)
-    rows = (LOAD_INTERFACE, is_loopback, LOAD_LENGTH, is_long_enough, ACCEPT_WHOLE, DROP)
-    return b"".join(struct.pack("HBBI", *row) for row in rows)
+    """Return the program that drops loopback, packets too short for a canary, and TLS records over IPv4.
+
+    A TCP payload that begins with the type and version of a TLS record is encrypted: nothing to read there, and a
+    mesh makes little else. Whatever is not surely that, of any protocol or tunnel, is looked at.
+    """
+    rows = [
+        LOAD_INTERFACE,
+        (JUMP_EQUAL, "drop", "", socket.if_nametoindex("lo")),
+        LOAD_LENGTH,
+        (JUMP_AT_LEAST, "", "drop", SHORTEST_BYTES),
+        (0x30, "", "", 0),  # the first byte of IP: version and header length
+        (0x54, "", "", 0xF0),
+        (JUMP_EQUAL, "", "accept", 0x40),
+        (0x30, "", "", 9),  # the protocol
+        (JUMP_EQUAL, "", "accept", socket.IPPROTO_TCP),
+        (0x28, "", "", 6),  # flags and fragment offset
+        (0x45, "accept", "", 0x1FFF),
+        (0xB1, "", "", 0),  # X: length of the IP header
+        (0x50, "", "", 12),  # the upper half: length of the TCP header in words of four bytes
+        (0x74, "", "", 4),
+        (0x64, "", "", 2),
+        (0x0C, "", "", 0),
+        (0x07, "", "", 0),  # X: where the payload begins
+        (0x48, "", "", 0),  # its first two bytes; a packet without payload is dropped here
+        *((JUMP_EQUAL, "drop", "", record << 8 | TLS_MAJOR) for record in TLS_RECORDS),
+        ACCEPT_WHOLE,
+        DROP,
+    ]
+    ends = {"accept": len(rows) - 2, "drop": len(rows) - 1}
+
+    def jump(word: str | int, at: int) -> int:
+        return ends[word] - at - 1 if word in ends else 0
+
+    return b"".join(
+        struct.pack("HBBI", code, jump(if_true, at), jump(if_false, at), operand)
+        for at, (code, if_true, if_false, operand) in enumerate(rows)
+    )
 
 
 def open_packet_socket() -> socket.socket:

@@ -11,7 +11,7 @@ from drills.run.probes.base import Probe
 from drills.run.undo import Undo, carry_out
 
 _UNDO_S = 20.0
-_OBEYED_S = 1.0  # for so long at the end of the hold no call may have got through
+_OBEYED = 0.5  # for this part of the hold, at its end, no call may have got through
 
 
 class PolicyChange(Probe):
@@ -50,7 +50,7 @@ class PolicyChange(Probe):
         if answer.outcome != "accepted":
             return False
         self._context.stage.pause(self._wish.hold_s)
-        since_ns = time.time_ns() - int(_OBEYED_S * 1e9)
+        since_ns = time.time_ns() - int(_OBEYED * self._wish.hold_s * 1e9)
         return self._context.tail.is_closed((self._wish.source, self._wish.target), since_ns=since_ns)
 
     def _remove(self, name: str, undo: Undo) -> None:
