@@ -1,6 +1,8 @@
 """Helm charts: from a directory, from a chart repository, or out of the Go module that carries them."""
 
 import hashlib
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -44,6 +46,17 @@ def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress
         return _from_repository(wanted, repository, progress)
     _, recipe, module, inside = wanted.module.split(":")
     return golang.module_path(recipe, module, inside)
+
+
+def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
+    """Copy charts into an archive directory, for a site that reaches neither a chart repository nor a Go proxy."""
+    saved = []
+    for name in names:
+        source = chart(name, chart_dir=None, repository=None, progress=progress)
+        place = directory / chart_named(name).chart
+        shutil.copytree(source, place, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        saved.append(place)
+    return tuple(saved)
 
 
 def _from_directory(wanted: Chart, chart_dir: Path) -> Path:

@@ -9,6 +9,7 @@ import yaml
 
 from clusters.charts import chart
 from clusters.command import run
+from clusters.images.catalogue import chart as chart_named
 from clusters.mesh import Component, Mesh
 from clusters.place import Place
 from clusters.progress import Steps
@@ -21,7 +22,7 @@ _HELM_S = 120.0
 
 
 class ChartSource(msgspec.Struct, frozen=True):
-    """Where the charts come from: a directory, a repository, or (neither) the package that carries them."""
+    """Where the charts come from: a directory, a repository, or (neither) where the images suggest."""
 
     directory: Path | None = None
     repository: str | None = None
@@ -40,8 +41,13 @@ def install(
         overlay.write_text(yaml.safe_dump(values))
         for release in mesh.charts:
             with steps.step(f"chart {release.chart}"):
+                # Official images go with the charts that their project publishes, our builds with the module's own.
+                published = None if built else chart_named(release.chart).repository
                 source = chart(
-                    release.chart, chart_dir=charts.directory, repository=charts.repository, progress=steps.say
+                    release.chart,
+                    chart_dir=charts.directory,
+                    repository=charts.repository or published,
+                    progress=steps.say,
                 )
                 arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
                 arguments += ["--namespace", release.namespace, "--create-namespace"]

@@ -1,7 +1,6 @@
 """kind clusters on pytest-kind's KindCluster: made with our own tools, in our own directory, with a deadline."""
 
 import contextlib
-import fcntl
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +11,8 @@ from pytest_kind import KindCluster
 from clusters import network
 from clusters.cache import state_dir
 from clusters.command import run
-from clusters.errors import UsageError
 from clusters.kube import Kube
+from clusters.lock import hold
 from clusters.place import SHARE_ON_NODE, Place
 from clusters.progress import Progress, Steps
 from clusters.tools import Tools, ensure_tools
@@ -134,15 +133,9 @@ def _delete(cluster: Cluster, steps: Steps) -> None:
         cluster.delete()
 
 
-@contextlib.contextmanager
-def _alone(cluster: Cluster) -> Iterator[None]:
+def _alone(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
     """Hold the cluster's lock: a second run on the same cluster is refused at once."""
-    lock = state_dir() / f"{cluster.name}.lock"
-    with lock.open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UsageError(
-                f"Cluster {cluster.name} is in use by another run. Wait for it, or give --cluster-name another name."
-            ) from error
-        yield
+    return hold(
+        state_dir() / f"{cluster.name}.lock",
+        f"Cluster {cluster.name} is in use by another run. Wait for it, or give --cluster-name another name.",
+    )

@@ -17,6 +17,7 @@ from clusters.place import Place
 from clusters.progress import Progress, Steps
 from clusters.tools import ensure_tools
 
+CHARTS = "charts"  # inside an archive directory
 _INSTALLED = "installed.json"
 
 
@@ -64,7 +65,10 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     mesh = load(mesh_name)
     report = host.ensure(bootstrap=options.bootstrap, progress=progress)
     images = _images(mesh, options, progress)
-    tools = ensure_tools(progress, kind=options.kind_bin, kubectl=options.kubectl_bin)
+    archives = options.images or archive_dir()
+    tools = ensure_tools(progress, kind=options.kind_bin, kubectl=options.kubectl_bin, archives=archives)
+    carried = archives / CHARTS if (archives / CHARTS).is_dir() else None
+    charts = msgspec.structs.replace(options.charts, directory=options.charts.directory or carried)
     node, lab_image, of_mesh = images.pop("node"), images.pop("lab"), images
     baked = node_image_for(mesh.name, tuple(of_mesh.values()), node, lab_image, progress)
     built = any(found.ref == image(name).built for name, found in of_mesh.items())
@@ -79,7 +83,7 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
         print_of_this = _fingerprint(mesh, baked)
         if not installed.exists() or installed.read_text() != print_of_this:
             if mesh.charts:
-                install.install(place, mesh, images=refs, built=built, charts=options.charts, tools=tools, steps=steps)
+                install.install(place, mesh, images=refs, built=built, charts=charts, tools=tools, steps=steps)
             lab.deploy(place, mesh, image=lab_image.ref, steps=steps)
             installed.write_text(print_of_this)
         lab.wait_ready(place, mesh, steps)

@@ -78,6 +78,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option of the comman
     mesh: Annotated[str, typer.Option("--mesh", help="Mesh to ask; see `meshdrill list`.")],
     bootstrap: Bootstrap = False,
     keep_cluster: Annotated[bool, typer.Option("--keep-cluster", help="Leave the cluster for the next run.")] = False,
+    cluster_name: Annotated[
+        str | None, typer.Option("--cluster-name", help="Name of the kind cluster; by default meshdrill-MESH.")
+    ] = None,
     images: Annotated[
         Path | None, typer.Option("--images", help="Directory of `docker save` archives.", file_okay=False)
     ] = None,
@@ -102,6 +105,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option of the comman
     if reason := unmet(entry.needs, facts):
         raise UsageError(f"{drill} cannot be asked of {mesh}: {reason}.")
     options = {
+        "--cluster-name": cluster_name,
         "--images": images,
         "--image-source": image_source,
         "--registry-mirror": registry_mirror,

@@ -59,13 +59,20 @@ def build(mesh: OfMesh = None) -> None:
 
 @app.command()
 def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = None) -> None:
-    """Write the images, from wherever they can be had, into an archive directory for a site without a network."""
+    """Write images, tools and charts into an archive directory: all that a site without a network needs."""
+    from clusters import charts, tools
     from clusters.cache import archive_dir
-    from clusters.images import archive
+    from clusters.images import archive, catalogue
+    from clusters.up import CHARTS
 
     directory = images or archive_dir()
     found = _resolve(mesh, None, directory, registry_mirror)
-    for path in archive.save([image.ref for image in found], directory, say):
+    saved = [
+        *archive.save([image.ref for image in found], directory, say),
+        *tools.save(tools.ensure_tools(say), directory),
+        *charts.save(catalogue.versions().charts, directory / CHARTS, say),
+    ]
+    for path in saved:
         typer.echo(path)
 
 

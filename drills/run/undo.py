@@ -5,16 +5,15 @@ wrote it; it is removed only after the undo was verified. Carrying one out twice
 """
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from clusters.errors import HarnessError, UsageError
+from clusters.errors import HarnessError
 from clusters.kube import describe
+from clusters.lock import hold
 from clusters.mesh import Component
 from clusters.place import Place
 from clusters.progress import Progress, silent
@@ -103,18 +102,12 @@ def refuse_leftovers(place: Place) -> None:
         )
 
 
-@contextlib.contextmanager
-def sole_use(place: Place) -> Iterator[None]:
+def sole_use(place: Place) -> contextlib.AbstractContextManager[None]:
     """Hold the cluster for one drill or sweep; UsageError when a living process holds it already."""
-    place.state.mkdir(parents=True, exist_ok=True)
-    with (place.state / _LOCK).open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as busy:
-            raise UsageError(
-                f"Cluster {place.name} is in use by another drill or sweep. Wait for its end, or choose another."
-            ) from busy
-        yield
+    return hold(
+        place.state / _LOCK,
+        f"Cluster {place.name} is in use by another drill or sweep. Wait for its end, or choose another.",
+    )
 
 
 def sweep(place: Place, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
