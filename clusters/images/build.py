@@ -1,6 +1,6 @@
 """The builder: images from package registries alone. Compiler, downloads and Debian work run side by side."""
 
-import fcntl
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,8 +10,11 @@ from clusters.cache import build_dir
 from clusters.errors import HarnessError
 from clusters.images import engine, golang, node, recipe
 from clusters.images.artefacts import Artefacts, clear_work, log_of
+from clusters.lock import hold
 from clusters.progress import Progress, Steps
 
+_DISK_GIB = 12.0  # compiler cache, modules, Debian roots and the images themselves
+_PROGRAM_DISK_GIB = 3.0
 OUR_REGISTRY = "meshdrill.local"  # no such host: an image of ours is never pulled by mistake
 
 
@@ -19,12 +22,13 @@ def build(recipes: Sequence[str], progress: Progress, programs: Sequence[str] = 
     """Build the images of these recipes, and what they are made of, unless they are in the engine already.
 
     `programs` are further artefacts (`go:RECIPE:PROGRAM`) to make on the way. Returns recipe -> reference in the
-    engine. Resumable: each artefact is made once and kept. Raises HarnessError when another builder runs or a step
-    fails.
+    engine. Resumable: each artefact is made once and kept. Raises UsageError when another builder runs, HarnessError when
+    a step fails.
     """
     missing = _missing(recipes)
     steps = Steps(progress)
     if missing or programs:
+        _require_disk(_DISK_GIB if missing else _PROGRAM_DISK_GIB)
         artefacts = Artefacts(steps)
         with _only_builder(), _lanes(artefacts, [*_sources(missing), *programs], steps) as ready:
             for name in missing:
@@ -35,6 +39,15 @@ def build(recipes: Sequence[str], progress: Progress, programs: Sequence[str] = 
             for future in ready.values():
                 future.result()
     return {name: built_ref(name) for name in recipes}
+
+
+def _require_disk(needed_gib: float) -> None:
+    free_gib = shutil.disk_usage(build_dir()).free / 1024**3
+    if free_gib < needed_gib:
+        raise HarnessError(
+            f"Building needs {needed_gib:g} GiB of disk at {build_dir()}; {free_gib:.1f} GiB are free. Free some, point"
+            " MESHDRILL_CACHE at a larger disk, or take images from elsewhere: --images DIR or --registry-mirror HOST."
+        )
 
 
 def built_ref(name: str) -> str:
@@ -138,13 +151,7 @@ def _build_image(name: str, artefacts: Artefacts) -> None:
 @contextmanager
 def _only_builder() -> Iterator[None]:
     """Refuse a second builder on the same cache: it would compile everything again."""
-    with (build_dir() / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as held:
-            raise HarnessError(
-                f"Another meshdrill builds images in {build_dir()}. "
-                "Wait until it ends and run again: what it made is reused."
-            ) from held
+    taken = f"Another meshdrill builds images in {build_dir()}. Wait until it ends and run again: its work is reused."
+    with hold(build_dir() / "lock", taken):
         clear_work()
         yield
