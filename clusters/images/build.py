@@ -22,8 +22,8 @@ def build(recipes: Sequence[str], progress: Progress, programs: Sequence[str] = 
     """Build the images of these recipes, and what they are made of, unless they are in the engine already.
 
     `programs` are further artefacts (`go:RECIPE:PROGRAM`) to make on the way. Returns recipe -> reference in the
-    engine. Resumable: each artefact is made once and kept. Raises UsageError when another builder runs, HarnessError when
-    a step fails.
+    engine. Resumable: each artefact is made once and kept. Raises UsageError when another builder runs and
+    HarnessError when a step fails.
     """
     missing = _missing(recipes)
     steps = Steps(progress)

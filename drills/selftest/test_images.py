@@ -240,7 +240,7 @@ def test_go_needed_is_the_newest_that_a_recipe_names() -> None:
 
 def test_a_second_builder_is_refused() -> None:
     """Two builders on one cache would compile everything twice: the second is told to wait, at once."""
-    with build._only_builder(), pytest.raises(HarnessError, match="Another meshdrill builds"):
+    with build._only_builder(), pytest.raises(UsageError, match="Another meshdrill builds"):
         build.program("go:kind:kind", print)
 
 
