@@ -67,6 +67,7 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
     """Ask the same questions of each kind of death."""
     routes, promise, back_s = (*ROUTES, SENTINEL), drill.mesh.sources, 40
     meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4)
+    canary = checks.split_ratio(("checkout", "payment"), version="v2", weight=0.1)
     history = drill.run(
         workload=traffic(),
         probes=[wire(), new_pods(every_s=10), policy_change(*SENTINEL, every_s=10, hold_s=8), signals()],
@@ -85,6 +86,7 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
         never(checks.outside_mesh(), must_hold=True, source=injection),
         never(checks.change_ignored(within_s=4), must_hold=True, source=config),
         always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["traffic-continues"]),
+        always(canary, fails_on_control=True, source=promise["weighted-routing"]),
         always(meshed, observable_by="injection-refused", within_s=5, fails_on_control=True, source=injection),
         always(enforced, observable_by="policy-refused", within_s=5, fails_on_control=True, source=config),
         sometimes(checks.signal_seen("control-plane-down"), source=promise["loss-visible"]),

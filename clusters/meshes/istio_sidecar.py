@@ -154,6 +154,12 @@ MESH = Mesh(
             "documented",
         ),
         "identity": _IDENTITY,
+        "weighted-routing": Source(
+            "VirtualService weights, resolved by the caller's Envoy from its last configuration",
+            "https://istio.io/latest/docs/reference/config/networking/virtual-service/",
+            _VERSION,
+            "documented",
+        ),
         "injection-fail-closed": Source(
             "Injection is fail-close",
             "https://istio.io/latest/docs/ops/common-problems/injection/",

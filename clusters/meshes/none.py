@@ -75,6 +75,9 @@ MESH = Mesh(
             "A NetworkPolicy without a plugin that implements it has no effect",
             "concepts/services-networking/network-policies/",
         ),
+        "weighted-routing": _kubernetes(
+            "A Service spreads calls over its pods alike", "concepts/services-networking/service/"
+        ),
         "injection-fail-closed": _kubernetes(
             "No webhook: every pod is admitted as it is",
             "reference/access-authn-authz/extensible-admission-controllers/",
