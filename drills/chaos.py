@@ -10,12 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from chaoslib.run import EventHandlerRegistry
+from msgspec.structs import replace
 from securesystemslib.signer import Signer
 
 from clusters import up
-from clusters.errors import UsageError
+from clusters.errors import HarnessError, UsageError
 from clusters.up import Prepared
-from drills.cli_judge import VERDICT_FILE, replay
+from drills.cli_judge import VERDICT_FILE, let_ask, replay
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict
 from drills.keyring import KEY_VARIABLE, signer_in
@@ -23,7 +24,8 @@ from drills.report import evidence
 from drills.run import activities
 from drills.run.experiment import EXTENSION, Json, StopAtFailure, write_experiment, write_journal
 from drills.run.rebuild import request_in, run_anew
-from drills.run.runner import recorded
+from drills.run.request import Request
+from drills.run.runner import Drill, recorded
 from drills.surroundings import surroundings
 
 _REPORTS = Path("reports")
@@ -48,6 +50,22 @@ def configure_control(experiment: Json, event_registry: EventHandlerRegistry) ->
         event_registry.register(run)
 
 
+class _AskedError(Exception):
+    """Carries out of a drill what it asks for."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.title)
+        self.request = request
+
+
+class _Asking(Drill):
+    """A drill that says what it asks for and does nothing."""
+
+    def carry_out(self, request: Request) -> History:
+        """Give the request to whoever called the drill."""
+        raise _AskedError(request)
+
+
 class _ChaosRun(StopAtFailure):
     """One run under `chaos run`, from its first activity to its evidence."""
 
@@ -66,6 +84,7 @@ class _ChaosRun(StopAtFailure):
         known_as, request = request_in(self._experiment).run_id, run_anew(self._experiment)
         self._prepared = self._open.enter_context(up.kept(request.cluster, request.mesh, _log.info))
         place, mesh = self._prepared.place, self._prepared.mesh
+        _refuse_another_question(self._prepared, request)
         self._bundle = self._open.enter_context(recorded(place, mesh, request, _REPORTS, _log.info, known_as=known_as))
         write_experiment(self._bundle, self._experiment)
 
@@ -108,3 +127,24 @@ def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None) -> None:
         journal["deviated"] = True
     elif journal["status"] == "completed":
         journal["status"] = "failed"
+
+
+def _refuse_another_question(prepared: Prepared, request: Request) -> None:
+    """Raise UsageError unless the request is what the drill asks for today: its claims are judged afterwards."""
+    asking = _Asking(
+        place=prepared.place,
+        mesh=prepared.mesh,
+        name=request.drill,
+        hypothesis=request.hypothesis,
+        reports_dir=_REPORTS,
+    )
+    try:
+        let_ask(request.drill, asking)
+    except _AskedError as asked:
+        if replace(asked.request, run_id=request.run_id) != request:
+            raise UsageError(
+                f"The experiment asks for another load, fault or duration than {request.drill} does today: its "
+                "claims would be judged on a run that they were not made for. Make a new one with `meshdrill run`."
+            ) from None
+    else:
+        raise HarnessError(f"The drill {request.drill} ran nothing; expected one call of drill.run(...).")

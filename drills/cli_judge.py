@@ -51,17 +51,24 @@ def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, Verdict
 
 def replay(history: History) -> Verdict:
     """Let the drill that recorded the history ask its claims of it again."""
-    entry = catalogue.find(history.facts.drill)
     stand_in = Replay(meshes.load(history.facts.mesh), history)
-    ask: Callable[[Replay], None] = getattr(importlib.import_module(f"drills.{entry.file.stem}"), entry.function)
     try:
-        ask(stand_in)
+        let_ask(history.facts.drill, stand_in)
     except AssertionError:
         if stand_in.verdict is None:
             raise
     if stand_in.verdict is None:
-        raise InconclusiveError(f"The drill {entry.name} judged nothing; expected one call of drill.judge(...).")
+        raise InconclusiveError(
+            f"The drill {history.facts.drill} judged nothing; expected one call of drill.judge(...)."
+        )
     return stand_in.verdict
+
+
+def let_ask(drill: str, stand_in: object) -> None:
+    """Call the drill of that name with something that stands where its `drill` fixture stands."""
+    entry = catalogue.find(drill)
+    ask: Callable[[object], None] = getattr(importlib.import_module(f"drills.{entry.file.stem}"), entry.function)
+    ask(stand_in)
 
 
 def _label(bundle: Path, *, unverified: bool) -> str:

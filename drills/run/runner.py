@@ -67,7 +67,22 @@ class Drill:
         then judges INCONCLUSIVE. Raises UsageError for a drill that cannot be asked, HarnessError when the cluster
         carries an earlier injury or could not be put right, KeyboardInterrupt after everything was put right.
         """
-        request = self._request(workload, probes, method, baseline_s, recovery_s)
+        request = Request(
+            run_id=new_run_id(),
+            cluster=self._place.name,
+            drill=self._name,
+            mesh=self.mesh.name,
+            hypothesis=self._hypothesis,
+            workload=tuple(workload),
+            fault=method,
+            probes=sort_wishes(probes, self.mesh),
+            baseline_s=baseline_s,
+            recovery_s=recovery_s,
+        )
+        return self.carry_out(request)
+
+    def carry_out(self, request: Request) -> History:
+        """Do what `run` says, for a request that is made already."""
         with recorded(self._place, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
             status = experiment.run(experiment.experiment_of(request), self.bundle)
         if status == experiment.INTERRUPTED:
@@ -80,22 +95,6 @@ class Drill:
         if self.bundle is not None:
             (self.bundle / VERDICT_FILE).write_bytes(self.verdict.encode())
         return self.verdict
-
-    def _request(
-        self, workload: Sequence[Calls], probes: Sequence[Wish], method: Fault, baseline_s: float, recovery_s: float
-    ) -> Request:
-        return Request(
-            run_id=new_run_id(),
-            cluster=self._place.name,
-            drill=self._name,
-            mesh=self.mesh.name,
-            hypothesis=self._hypothesis,
-            workload=tuple(workload),
-            fault=method,
-            probes=sort_wishes(probes, self.mesh),
-            baseline_s=baseline_s,
-            recovery_s=recovery_s,
-        )
 
 
 def new_run_id() -> str:

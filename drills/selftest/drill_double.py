@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from clusters import up
+from clusters.host import HostReport
+from clusters.images.resolve import Resolved
 from clusters.mesh import Role
 from drills.run import faults, gate, injured, live, waiting
 from drills.run.calls import calls
@@ -17,6 +20,13 @@ WORKLOAD = (
     calls(*ROUTE, every_ms=10),
     calls("payment", "ledger", every_ms=10, connections=("new",)),
     calls(*FORBIDDEN, every_ms=10, connections=("new",)),
+)
+MADE_OF = up.Provenance(
+    host=HostReport("an os", "1", 2, 8.0, 20.0, None, "runc", 2, ("CAP_X",), {"BTF": True}, {"docker.io": False}, 512),
+    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, "built"),),
+    node_image=Resolved("node", "node:1", "engine", "sha256:1"),
+    tools={"kind": "1"},
+    built=True,
 )
 
 

@@ -12,27 +12,24 @@ from types import ModuleType
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from clusters import meshes, up
 from clusters.errors import HarnessError, UsageError
-from clusters.host import HostReport
-from clusters.images.resolve import Resolved
 from clusters.progress import Progress
 from drills import catalogue
 from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.history import History
 from drills.report import keys, verification
-from drills.run import experiment, live
+from drills.run import experiment, faults, live
+from drills.run.probes import signals, wire
 from drills.run.request import Request, Wishes
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
-from drills.selftest.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
+from drills.selftest.drill_double import FORBIDDEN, MADE_OF, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
 from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
 
-IMAGE = Resolved("node", "node:1", "engine", "sha256:1")
-HOST = HostReport("an os", "1", 2, 8.0, 20.0, None, None, 2, (), {}, {}, 512)
-MADE_OF = up.Provenance(HOST, (), IMAGE, {"kind": "1"}, built=False)
 REQUEST = Request(
     run_id="0" * 12,
     cluster="double",
@@ -41,7 +38,7 @@ REQUEST = Request(
     hypothesis="Nothing depends on the brain.",
     workload=WORKLOAD,
     fault=STOP,
-    probes=Wishes(wire=True, signals=("brain-down",)),
+    probes=Wishes(wire=True, signals=("brain-down", "brain-missed")),
     baseline_s=0.3,
     recovery_s=0.4,
 )
@@ -49,7 +46,7 @@ REQUEST = Request(
 
 def brain_outage(drill: Drill, denied: tuple[str, str] = FORBIDDEN) -> None:
     """Nothing depends on the brain."""
-    history = drill.run(workload=WORKLOAD, probes=(), method=STOP)
+    history = drill.run(workload=WORKLOAD, probes=(wire(), signals()), method=STOP, baseline_s=0.3, recovery_s=0.4)
     verdict = drill.judge(
         history,
         reached(checks.attempted(ROUTE)),
@@ -237,6 +234,15 @@ def test_an_edited_experiment_is_refused(double: FilePlace) -> None:
     cast("list[experiment.Json]", made["method"])[2]["pauses"] = {"after": 1}
     assert chaos("run", made=made) == 1
     assert "method is not what its request asks for" in json.dumps(journal())
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert not Path("reports").exists()
+
+
+def test_an_easier_question_is_refused(double: FilePlace) -> None:
+    """A request with a shorter fault than its drill's would earn the drill's verdict too cheaply: refused unharmed."""
+    shorter = replace(REQUEST, fault=faults.stop(STOP.role, hold_s=0.1))
+    assert chaos("run", made=experiment.experiment_of(shorter)) == 1
+    assert "asks for another load, fault or duration" in json.dumps(journal())
     assert double.replicas(COMPONENT) == (1, 1)
     assert not Path("reports").exists()
 

@@ -8,18 +8,9 @@ import pytest
 
 from clusters import kind, lab, up
 from clusters.errors import UsageError
-from clusters.host import HostReport
-from clusters.images.resolve import Resolved
 from clusters.progress import silent
+from drills.selftest.drill_double import MADE_OF
 from drills.selftest.place_double import FilePlace, as_place, mesh
-
-MADE_OF = up.Provenance(
-    host=HostReport("an os", "1", 2, 8.0, 20.0, None, "runc", 2, ("CAP_X",), {"BTF": True}, {"docker.io": False}, 512),
-    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, "built"),),
-    node_image=Resolved("node", "node:1", "engine", "sha256:1"),
-    tools={"kind": "1"},
-    built=True,
-)
 
 
 @pytest.fixture

@@ -2,11 +2,17 @@
 
 import stat
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from drills import cli, exits
+from clusters import up
+from clusters.progress import silent
+from drills import cli, exits, session
 from drills.report import keys, statement, verification
+from drills.selftest.drill_double import MADE_OF
+from drills.selftest.place_double import FilePlace, as_place, mesh
 from drills.selftest.stated import HELD, canonical, payload_of, restate, written
 
 
@@ -91,3 +97,17 @@ def test_keygen_makes_a_pair_and_never_overwrites(tmp_path: Path, capsys: pytest
     assert file.read_bytes() == before
     assert not (tmp_path / "key.pub").exists()
     assert cli.status(["keygen", str(tmp_path / "no" / "folder")]) == exits.USAGE
+
+
+@pytest.mark.parametrize("is_given", [True, False])
+def test_a_run_signs_its_evidence_with_the_key_that_it_is_given(is_given: bool, key: Path, tmp_path: Path) -> None:
+    """The fixture of a drill states its bundle, signed by --key; without one, unsigned."""
+    options = {"--reports": tmp_path, "--key": str(key) if is_given else None}
+    config = SimpleNamespace(getoption=options.get, stash={session.PROGRESS: silent})
+    request = SimpleNamespace(config=config, function=as_place, node=SimpleNamespace(stash={}))
+    prepared = up.Prepared(as_place(FilePlace(tmp_path / "place")), mesh(), MADE_OF)
+    with session.drill(cast("pytest.FixtureRequest", request), prepared) as drill:
+        drill.bundle, drill.verdict = written(tmp_path / "a" / "b" / "run", HELD, None), HELD
+    public = keys.public_key(Path(f"{key}.pub"))
+    assert verification.verify(drill.bundle).is_intact
+    assert verification.verify(drill.bundle, public).is_intact is is_given
