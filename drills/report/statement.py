@@ -96,7 +96,10 @@ def write(bundle: Path, verdict: Verdict, signer: Signer | None) -> None:
 
 
 def digests(bundle: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below the bundle but the statement, by name and in its order."""
+    """Return the SHA-256 of every file below the bundle but the statement, by name and in its order.
+
+    What is no plain file, a link for example, has the digest "", which no statement can match.
+    """
     files = sorted(path for path in bundle.rglob("*") if not path.is_dir() or path.is_symlink())
     names = {path.relative_to(bundle).as_posix(): path for path in files}
     return {name: _digest(path) for name, path in names.items() if name != STATEMENT_FILE}
@@ -150,8 +153,7 @@ def _resource(name: str, digest: str) -> Resource:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a plain file; a link or device has none that a copy of the bundle would keep."""
     if path.is_symlink() or not path.is_file():
-        return "not a plain file"
+        return ""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

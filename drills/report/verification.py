@@ -84,6 +84,8 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
             yield f"{name}: missing; the statement lists it"
         elif name not in stated:
             yield f"{name}: extra; the statement does not list it"
+        elif not found[name]:
+            yield f"{name}: changed; it is no plain file any more, and a copy of the bundle would not carry it"
         elif found[name] != stated[name]:
             yield f"{name}: changed; its SHA-256 is {found[name]}, the statement says {stated[name]}"
 

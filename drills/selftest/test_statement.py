@@ -115,11 +115,13 @@ def test_an_extra_file_is_named(bundle: Path, name: str) -> None:
 
 
 def test_a_link_is_no_file_of_a_bundle(bundle: Path, tmp_path: Path) -> None:
-    """A file that became a link to the same bytes elsewhere counts as changed: the bundle would not carry it."""
+    """A link counts as changed, whatever it points to and even if it was one when the statement was made."""
     elsewhere = shutil.move(bundle / "report.md", tmp_path / "report.md")
     (bundle / "report.md").symlink_to(elsewhere)
     (complaint,) = verification.verify(bundle).complaints
     assert "report.md: changed" in complaint
+    statement.write(bundle, HELD, None)
+    assert verification.verify(bundle).complaints == (complaint,)
 
 
 def test_a_statement_that_contradicts_the_verdict_is_caught(bundle: Path) -> None:
