@@ -141,6 +141,28 @@ def judge(
 
 
 @app.command()
+def mutate(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--page", help="Mutate the newest bundles here; write mutations.md.", exists=True, file_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Change one thing at a time in a stored run and show which claims notice; a survivor ends with 1."""
+    if (bundle is None) == (page is None):
+        raise UsageError("mutate takes one BUNDLE, or --page REPORTS, and not both.")
+    from drills import cli_mutate
+
+    text, is_killed = cli_mutate.mutate(bundle) if bundle else cli_mutate.write_page(page or Path())
+    typer.echo(text)
+    _end(exits.PASSED if is_killed else exits.VIOLATED)
+
+
+@app.command()
 def verify(
     bundle: Bundle,
     key: Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)] = None,
