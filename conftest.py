@@ -1,5 +1,6 @@
 """Options and fixtures of the drills; what they do is in drills/session.py. Installed, this is drills/conftest.py."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from clusters.mesh import Mesh
 from clusters.place import Place
 from clusters.up import Prepared
 from drills import session
+from drills.keyring import KEY_VARIABLE, signer_in
 from drills.run.needs import MARK
 from drills.run.runner import Drill
 
@@ -26,13 +28,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chart-dir", type=Path, help="directory of Helm charts")
     group.addoption("--chart-repository", help="URL of a Helm repository to take charts from")
     group.addoption("--reports", type=Path, default=Path("reports"), help="where evidence bundles are written")
+    group.addoption("--key", default=os.environ.get(KEY_VARIABLE), help="private key that signs the evidence")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unknown mesh before anything is collected or started."""
+    """Refuse an unknown mesh or key before anything is collected or started."""
     config.addinivalue_line("markers", f"{MARK}(*needs): roles and capabilities without which a drill cannot be asked")
     try:
         session.mesh_of(config)
+        signer_in(config.getoption("--key"))
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
 

@@ -100,11 +100,32 @@ def standing(progress: Progress) -> Iterator[Place]:
     Raises UsageError when another run uses one of them.
     """
     tools = ensure_tools(progress)
-    for home in sorted(path for path in state_dir().iterdir() if (path / "kind.yaml").exists()):
-        cluster = Cluster(home.name, image="", tools=tools)
+    for name in _made_here():
+        cluster = Cluster(name, image="", tools=tools)
         with _alone(cluster):
             if cluster.exists():
                 yield cluster.place()
+
+
+@contextlib.contextmanager
+def find(name: str, progress: Progress) -> Iterator[Place]:
+    """Give the cluster of ours of that name, locked meanwhile, and leave it standing.
+
+    Raises UsageError when none of that name stands, or when another run uses it.
+    """
+    # The name may come from a file that anybody wrote: it is compared before it is used as a path.
+    cluster = Cluster(name, image="", tools=ensure_tools(progress)) if name in _made_here() else None
+    with contextlib.nullcontext() if cluster is None else _alone(cluster):
+        if cluster is None or not cluster.exists():
+            raise UsageError(
+                f"No cluster {name!r} of ours stands. Make it with `meshdrill run DRILL --mesh MESH --keep-cluster`; "
+                "--cluster-name of pytest names it."
+            )
+        yield cluster.place()
+
+
+def _made_here() -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in state_dir().iterdir() if (path / "kind.yaml").exists()))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import msgspec
 
 from clusters import host, install, kind, lab
 from clusters.cache import archive_dir
+from clusters.errors import UsageError
 from clusters.images.catalogue import Image, image, images_for
 from clusters.images.resolve import Resolved, Source, node_image_for, resolve_all
 from clusters.mesh import Mesh
@@ -19,6 +20,7 @@ from clusters.tools import ensure_tools
 
 CHARTS = "charts"  # inside an archive directory
 _INSTALLED = "installed.json"
+_MADE_OF = "made-of.json"
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -45,6 +47,13 @@ class Provenance(msgspec.Struct, frozen=True):
     node_image: Resolved
     tools: dict[str, str]
     built: bool
+
+
+class _MadeOf(msgspec.Struct, frozen=True):
+    """What a kept cluster carries, for whoever uses it again without asking this machine anew."""
+
+    mesh: str
+    provenance: Provenance
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -86,8 +95,30 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
                 install.install(place, mesh, images=refs, built=built, charts=charts, tools=tools, steps=steps)
             lab.deploy(place, mesh, image=lab_image.ref, steps=steps)
             installed.write_text(print_of_this)
+        (place.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance)))
         lab.wait_ready(place, mesh, steps)
         yield Prepared(place, mesh, provenance)
+
+
+@contextlib.contextmanager
+def kept(cluster_name: str, mesh_name: str, progress: Progress) -> Iterator[Prepared]:
+    """Give a kept cluster as it stands, once its lab is ready: nothing is made, nothing is torn down.
+
+    Raises UsageError when there is none of that name, it is in use, or it carries another mesh.
+    """
+    mesh = load(mesh_name)
+    with kind.find(cluster_name, progress) as place:
+        try:
+            made_of = msgspec.json.decode((place.state / _MADE_OF).read_bytes(), type=_MadeOf)
+        except (OSError, msgspec.DecodeError) as error:
+            raise UsageError(
+                f"Cluster {cluster_name} does not tell what it was made of ({error}). "
+                f"Run `meshdrill run DRILL --mesh {mesh_name} --keep-cluster` on it first."
+            ) from error
+        if made_of.mesh != mesh_name:
+            raise UsageError(f"Cluster {cluster_name} carries mesh {made_of.mesh}; the run asks for {mesh_name}.")
+        lab.wait_ready(place, mesh, Steps(progress))
+        yield Prepared(place, mesh, made_of.provenance)
 
 
 def _images(mesh: Mesh, options: Options, progress: Progress) -> dict[str, Resolved]:

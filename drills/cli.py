@@ -33,6 +33,7 @@ Bootstrap = Annotated[
     bool,
     typer.Option("--bootstrap", help="Make a Debian or Ubuntu host able first, as root: install and start Docker."),
 ]
+Bundle = Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)]
 
 
 class ImageSource(StrEnum):
@@ -99,6 +100,10 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option of the comman
     reports: Annotated[
         Path, typer.Option("--reports", help="Where evidence bundles are written.", file_okay=False)
     ] = Path("reports"),
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", envvar="MESHDRILL_KEY", help="Private key that signs the evidence.", dir_okay=False),
+    ] = None,
 ) -> None:
     """Run one drill on one mesh, on a kind cluster of its own, and leave an evidence bundle."""
     entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
@@ -112,26 +117,76 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter for each option of the comman
         "--chart-dir": chart_dir,
         "--chart-repository": chart_repository,
         "--reports": reports,
+        "--key": key,
     }
     flags = {"--bootstrap": bootstrap, "--keep-cluster": keep_cluster}
     words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
     words += [name for name, given in flags.items() if given]
 
-    from drills import console
+    from drills import console, keyring
 
+    keyring.signer_in(key)
     _end(console.run(entry, mesh, words))
 
 
 @app.command()
 def judge(
-    bundle: Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)],
+    bundle: Bundle,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Judge a bundle that is not what its statement says.")
+    ] = False,
 ) -> None:
     """Judge a stored run again, with no cluster: same history, same claims, same bytes of verdict.json."""
     from drills import cli_judge
 
-    text, verdict = cli_judge.judge_again(bundle)
+    text, verdict = cli_judge.judge_again(bundle, unverified=unverified)
     typer.echo(text)
     _end(exits.of(verdict))
+
+
+@app.command()
+def mutate(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--page", help="Mutate the newest bundles here; write mutations.md.", exists=True, file_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Change one thing at a time in a stored run and show which claims notice; a survivor ends with 1."""
+    if (bundle is None) == (page is None):
+        raise UsageError("mutate takes one BUNDLE, or --page REPORTS, and not both.")
+    from drills import cli_mutate
+
+    text, is_killed = cli_mutate.mutate(bundle) if bundle else cli_mutate.write_page(page or Path())
+    typer.echo(text)
+    _end(exits.PASSED if is_killed else exits.VIOLATED)
+
+
+@app.command()
+def verify(
+    bundle: Bundle,
+    key: Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)] = None,
+) -> None:
+    """Tell whether every file of a bundle is the one that its statement lists, and with a key, who says so."""
+    from drills import cli_verify
+
+    text, is_intact = cli_verify.verify(bundle, key)
+    typer.echo(text)
+    _end(exits.PASSED if is_intact else exits.VIOLATED)
+
+
+@app.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(help="Where to write the private key; FILE.pub is the public one.")],
+) -> None:
+    """Make a pair of keys: with the private one `run` signs its evidence, with the public one `verify` checks it."""
+    from drills import keyring
+
+    typer.echo(keyring.make(file))
 
 
 @app.command()

@@ -8,10 +8,11 @@ from pathlib import Path
 from clusters import meshes
 from clusters.errors import InconclusiveError
 from clusters.mesh import Mesh
-from drills import catalogue
+from drills import catalogue, cli_verify
 from drills.judge import claims
 from drills.judge.history import History, HistoryError
 from drills.judge.verdict import Verdict
+from drills.report import verification
 
 VERDICT_FILE = "verdict.json"
 
@@ -34,29 +35,52 @@ class Replay:
         return self.verdict
 
 
-def judge_again(bundle: Path) -> tuple[str, Verdict]:
-    """Return a text for a person, and the verdict of the bundle's history under the drill's claims of today."""
+def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, Verdict]:
+    """Return a text for a person, and the verdict of the bundle's history under the drill's claims of today.
+
+    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it.
+    """
+    label = _label(bundle, unverified=unverified)
     try:
         history = History.load(bundle)
     except HistoryError as error:
         raise InconclusiveError(str(error)) from error
     verdict = replay(history)
-    return f"{verdict.explain()}\n{_compared(bundle, verdict)}", verdict
+    return f"{verdict.explain()}\n{_compared(bundle, verdict)}\n{label}", verdict
 
 
 def replay(history: History) -> Verdict:
     """Let the drill that recorded the history ask its claims of it again."""
-    entry = catalogue.find(history.facts.drill)
     stand_in = Replay(meshes.load(history.facts.mesh), history)
-    ask: Callable[[Replay], None] = getattr(importlib.import_module(f"drills.{entry.file.stem}"), entry.function)
     try:
-        ask(stand_in)
+        let_ask(history.facts.drill, stand_in)
     except AssertionError:
         if stand_in.verdict is None:
             raise
     if stand_in.verdict is None:
-        raise InconclusiveError(f"The drill {entry.name} judged nothing; expected one call of drill.judge(...).")
+        raise InconclusiveError(
+            f"The drill {history.facts.drill} judged nothing; expected one call of drill.judge(...)."
+        )
     return stand_in.verdict
+
+
+def let_ask(drill: str, stand_in: object) -> None:
+    """Call the drill of that name with something that stands where its `drill` fixture stands."""
+    entry = catalogue.find(drill)
+    ask: Callable[[object], None] = getattr(importlib.import_module(f"drills.{entry.file.stem}"), entry.function)
+    ask(stand_in)
+
+
+def _label(bundle: Path, *, unverified: bool) -> str:
+    """Return in words how far the files can be believed; refuse those that cannot."""
+    if not verification.has_statement(bundle):
+        return "No statement: nothing but the seal in run.json vouches for these files."
+    text, is_intact = cli_verify.verify(bundle)
+    if is_intact:
+        return f"Verified: {text}"
+    if unverified:
+        return f"UNVERIFIED, as asked: {text}"
+    raise InconclusiveError(f"{bundle} is {text}\nA verdict on it would prove nothing; --unverified judges it anyway.")
 
 
 def _compared(bundle: Path, verdict: Verdict) -> str:

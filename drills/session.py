@@ -16,6 +16,7 @@ from clusters.mesh import Mesh
 from clusters.progress import Progress
 from clusters.up import Options, Prepared, up
 from drills import catalogue
+from drills.keyring import signer_in
 from drills.report import evidence
 from drills.run.needs import MARK, unmet
 from drills.run.runner import Drill
@@ -69,6 +70,7 @@ def prepared(config: pytest.Config) -> Iterator[Prepared]:
 def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]:
     """Make the drill of one test; when the test is over and a verdict exists, write its evidence."""
     reports: Path = request.config.getoption("--reports")
+    signer = signer_in(request.config.getoption("--key"))
     hypothesis = inspect.cleandoc(request.function.__doc__ or "")
     ready = Drill(
         place=prepared.place,
@@ -82,7 +84,7 @@ def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]
     yield ready
     if ready.bundle is not None and ready.verdict is not None:
         command = f"meshdrill run {ready.verdict.drill} --mesh {prepared.mesh.name}"
-        evidence.write(ready.bundle, ready.verdict, surroundings(prepared, hypothesis, command))
+        evidence.write(ready.bundle, ready.verdict, surroundings(prepared, hypothesis, command), signer)
         evidence.write_index(reports)
         progress_of(request.config)(_told(ready.bundle))
 

@@ -18,7 +18,6 @@ CallerKey = tuple[str, str, str]
 
 
 class _TableFacts(msgspec.Struct, frozen=True):
-    duplicates: int
     disorder: int
     early_start: int
     early_end: int
@@ -30,7 +29,8 @@ class _CallerFacts(msgspec.Struct, frozen=True):
     target: str
     connection: str
     rows: int
-    numbers: int
+    repeated: int
+    skipped: int
     first: int
     last: int
     backwards: int
@@ -67,7 +67,6 @@ def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
     tolerance_ns = CLOCK_TOLERANCE_MS * NS_PER_MS
     scheduled, started = pl.col("scheduled_ns"), pl.col("started_ns")
     return calls.select(
-        duplicates=pl.len() - pl.col("id").n_unique(),
         disorder=(scheduled.drop_nulls().diff() < 0).sum(),
         early_start=(started < scheduled - tolerance_ns).sum(),
         early_end=(pl.col("ended_ns") < started - tolerance_ns).sum(),
@@ -80,12 +79,14 @@ def _caller_facts(calls: pl.LazyFrame, run: Window | None) -> pl.LazyFrame:
     counts = pl.lit(value=True) if run is None else pl.col("scheduled_ns").is_between(run.start_ns, run.end_ns)
     was_made = pl.col("error") != IN_FLIGHT_BOUND
     lag_ns = (pl.col("started_ns") - pl.col("scheduled_ns")).filter(was_made & counts)
+    step = pl.col("seq").sort().diff()
     return (
         calls.filter(pl.col("scheduled_ns").is_not_null())
         .group_by("pod", "target", "connection")
         .agg(
             rows=pl.len(),
-            numbers=pl.col("seq").n_unique(),
+            repeated=(step == 0).sum(),
+            skipped=(step - 1).clip(lower_bound=0).sum(),
             first=pl.col("seq").min(),
             last=pl.col("seq").max(),
             backwards=(pl.col("seq").sort_by("scheduled_ns").diff() < 0).sum(),
@@ -101,9 +102,6 @@ def _server_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _table_defects(table: _TableFacts) -> Iterator[Defect]:
-    if table.duplicates:
-        message = f"{table.duplicates} rows repeat a request id: the path sent a call twice, or the table was edited"
-        yield Defect("duplicate", "calls", message)
     if table.disorder:
         message = f"{table.disorder} rows stand after a later one: the table was reordered"
         yield Defect("reordered", "calls", message)
@@ -144,9 +142,12 @@ def _end_of_caller(name: str, end: Event | None, seen: _CallerFacts | None) -> I
 
 
 def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Iterator[Defect]:
-    if seen.first != 0 or seen.numbers != seen.last + 1 or seen.numbers != seen.rows:
-        message = f"{name} has {seen.rows} rows with {seen.numbers} sequence numbers from {seen.first} to {seen.last}"
-        yield Defect("hole", name, f"{message}: the sequence has a hole")
+    if seen.repeated:
+        message = f"{name} has {seen.repeated} rows that repeat a sequence number: the table was edited"
+        yield Defect("duplicate", name, message)
+    if seen.first != 0 or seen.skipped:
+        missing = f"the first is {seen.first}, {seen.skipped} are missing up to {seen.last}"
+        yield Defect("hole", name, f"{name} has a hole in its sequence numbers: {missing}")
     if seen.backwards:
         message = (
             f"{name} has {seen.backwards} sequence numbers that fall while its schedule rises: a clock went backwards"

@@ -38,7 +38,10 @@ CALLS_SCHEMA = pl.Schema(
         "peer": pl.String(),
     }
 )
-"""One row per request id: the caller's columns, then the server's. A witness that saw nothing leaves nulls."""
+"""One row per request id: the caller's columns, then the server's. A witness that saw nothing leaves nulls.
+
+A request that was served again has one more row for each further serving, without the caller's columns.
+"""
 
 
 class HistoryError(Exception):
@@ -87,6 +90,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     unmeshed: services whose plaintext the wire observers must see, or they have not proven that they see.
     identities: service to the identity that its peer must show, "" where there is none to show.
     hold_s: how long the fault had to be in force; lag_bound_ms: how late the 99th percentile of a caller may be.
+    fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
     """
 
     drill: str
@@ -103,6 +107,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
     hold_s: float = 0.0
     lag_bound_ms: float = 100.0
+    fresh_edges: tuple[tuple[str, str], ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

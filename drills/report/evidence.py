@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from securesystemslib.signer import Signer
 
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
-from drills.report import index, junit, page
+from drills.report import index, junit, page, statement
 from drills.report.numbers import measured
 from drills.report.record import Surroundings
 
@@ -18,12 +19,16 @@ INDEX_FILE: Final = "README.md"
 MAX_BUNDLE_BYTES: Final = 2_000_000
 
 
-def write(bundle: Path, verdict: Verdict, stood_on: Surroundings) -> None:
-    """Complete run.json with what the run stood on and measured; write report.md and junit.xml beside it."""
+def write(bundle: Path, verdict: Verdict, stood_on: Surroundings, signer: Signer | None = None) -> None:
+    """Complete run.json with what the run stood on and measured; write report.md and junit.xml beside it.
+
+    The statement over all of them goes last, signed when there is a signer.
+    """
     history = History.load(bundle)
     _complete_run_file(bundle / RUN_FILE, stood_on, history)
     (bundle / REPORT_FILE).write_text(page.render(history, verdict, stood_on, bundle.name), encoding="utf-8")
     (bundle / JUNIT_FILE).write_bytes(junit.render(history, verdict))
+    statement.write(bundle, verdict, signer)
 
 
 def write_index(reports: Path) -> None:

@@ -1,27 +1,53 @@
 """What a drill's experiment can do: Python activities for Chaos Toolkit, with arguments of plain JSON.
 
-Each finds the run that it belongs to by its id. Whatever goes wrong is an event of the history first: Chaos Toolkit
-only notes it in the journal, and a run must not pass because nobody read the journal.
+Each finds the run that it belongs to by the id that the experiment gives it. Under `chaos run` the first one begins the
+run. Whatever goes wrong is an event of the history first: Chaos Toolkit only notes it in the journal, and a run must
+not pass because nobody read the journal.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from clusters.errors import HarnessError
 from drills.run.live import LiveRun
 
-_RUNS: dict[str, LiveRun] = {}
+# Each needs what the one before it did. Chaos Toolkit's options can leave them out, repeat and reorder them.
+_IN_ORDER = ("workload", "gate", "baseline", "inject", "hold", "undo", "recovery")
+
+
+@dataclass
+class _UnderWay:
+    run: LiveRun
+    done: list[str] = field(default_factory=list)
+
+    @property
+    def due(self) -> str:
+        """Return the step that comes next, "" after the last."""
+        return _IN_ORDER[len(self.done)] if len(self.done) < len(_IN_ORDER) else ""
+
+
+_RUNS: dict[str, _UnderWay] = {}
+_BEGINNERS: dict[str, Callable[[], None]] = {}
 
 
 @contextmanager
-def under_way(run: LiveRun) -> Iterator[None]:
-    """Let activities find the run for as long as this lasts."""
-    _RUNS[run.request.run_id] = run
+def under_way(run: LiveRun, *, known_as: str) -> Iterator[None]:
+    """Let activities find the run, by the id that its experiment gives them, for as long as this lasts."""
+    _RUNS[known_as] = _UnderWay(run)
     try:
         yield
     finally:
-        del _RUNS[run.request.run_id]
+        del _RUNS[known_as]
+
+
+def begin_on_demand(run_id: str, begin: Callable[[], None]) -> bool:
+    """Let the first activity of that id call `begin`, which puts the run under way; False when it is already."""
+    if run_id in _RUNS:
+        return False
+    _BEGINNERS[run_id] = begin
+    return True
 
 
 def workload_runs(run_id: str) -> bool:
@@ -82,14 +108,32 @@ def await_last_words(run_id: str) -> None:
 
 @contextmanager
 def _step(run_id: str, name: str) -> Iterator[LiveRun]:
-    run = _RUNS.get(run_id)
-    if run is None:
-        raise HarnessError(f"No run {run_id} is under way in this process. Start it with `meshdrill run`.")
+    found = _find(run_id)
+    run = found.run
     begun_s = time.monotonic()
     try:
+        _demand_order(found, name)
         yield run
+        found.done += [name] if name in _IN_ORDER else []
     except BaseException as error:
         run.recorder.trouble(name, f"{type(error).__name__}: {error}")
         raise
     finally:
         run.recorder.note("step", name, took_s=round(time.monotonic() - begun_s, 3))
+
+
+def _demand_order(found: _UnderWay, name: str) -> None:
+    if name in _IN_ORDER and name != found.due:
+        raise HarnessError(f"Step {name!r} came where {found.due or 'none'!r} was due: one was left out, or it failed.")
+
+
+def _find(run_id: str) -> _UnderWay:
+    begin = _BEGINNERS.pop(run_id, None)  # once: what could not begin is not begun again by a rollback
+    if begin is not None:
+        begin()
+    if run_id not in _RUNS:
+        raise HarnessError(
+            f"No run {run_id} is under way in this process. Start it with `meshdrill run`, or with `chaos run` on an "
+            "experiment.json of a bundle, whose control finds the kept cluster."
+        )
+    return _RUNS[run_id]

@@ -114,9 +114,13 @@ def collect(share: Path, run_id: str, *, pods: frozenset[str], marks: Mapping[st
 def _joined(callers: pl.DataFrame, servers: pl.DataFrame) -> pl.DataFrame:
     """Join the two witnesses by request id; what only a server saw gets its edge from the id.
 
-    A call that was served twice becomes two rows of one id: the judge names it.
+    The first serving of a call joins its caller's row; each further one is a row of its own, as if only a server had
+    seen it. So the caller's sequence stays whole, and checks of retries and doubled postings see every serving.
     """
-    both = callers.join(servers, on="id", how="full", coalesce=True)
+    servers = servers.sort("served_ns", maintain_order=True)
+    is_first = pl.col("id").is_first_distinct()
+    both = callers.join(servers.filter(is_first), on="id", how="full", coalesce=True)
+    both = pl.concat([both, servers.filter(~is_first)], how="diagonal")
     parts = pl.col("id").str.extract_groups(_ID)
     kind = parts.struct.field("3").replace_strict({"n": "new", "r": "reused"}, default=None)
     return (

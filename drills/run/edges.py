@@ -22,3 +22,6 @@ DENIED: tuple[Edge, ...] = (
     ("outsider", "payment"),
 )
 """Who must never be served: a wrong route, a wrong identity, no identity at all."""
+
+FRESH: tuple[Edge, ...] = (("checkout", "fraud"),)
+"""Each call has a connection, and so a handshake, of its own: the traffic policy of every mesh must say so."""

@@ -1,7 +1,7 @@
 """A drill as a Chaos Toolkit experiment, and running it so that nothing it forgives is forgiven.
 
 Chaos Toolkit goes on after a failed action and leaves rollbacks out after an interruption. Here a failed activity
-ends the method, and rollbacks always run.
+ends the method, and rollbacks always run. `chaos run` is held to the same by the experiment's own settings and control.
 """
 
 import json
@@ -18,8 +18,11 @@ from drills.run.request import Request
 EXPERIMENT_FILE = "experiment.json"
 JOURNAL_FILE = "journal.json"
 INTERRUPTED = "interrupted"
+EXTENSION = "meshdrill"
 _MODULE = "drills.run.activities"
+_CONTROL = "drills.chaos"  # a name for Chaos Toolkit to load, no import of ours: it stands above this package
 _GATE_S = 60.0
+_ROLLBACKS = "always"
 
 Json = dict[str, object]
 
@@ -57,7 +60,12 @@ def experiment_of(request: Request) -> Json:
             _activity("action", "put everything back", "put_back", run_id=run_id),
             _activity("action", "await last words", "await_last_words", run_id=run_id),
         ],
-        "extensions": [{"name": "meshdrill", "request": msgspec.to_builtins(request)}],
+        "runtime": {
+            "hypothesis": {"strategy": Strategy.BEFORE_METHOD.value},
+            "rollbacks": {"strategy": _ROLLBACKS},
+        },
+        "controls": [{"name": EXTENSION, "provider": {"type": "python", "module": _CONTROL}}],
+        "extensions": [{"name": EXTENSION, "request": msgspec.to_builtins(request)}],
     }
 
 
@@ -66,26 +74,36 @@ def run(experiment: Json, bundle: Path) -> str:
 
     An interruption (Ctrl-C, SIGTERM) does not pass through: the status says so.
     """
-    bundle.mkdir(parents=True, exist_ok=True)
-    (bundle / EXPERIMENT_FILE).write_text(json.dumps(experiment, indent=2) + "\n")
+    write_experiment(bundle, experiment)
     ensure_experiment_is_valid(experiment)
     journal: Json = run_experiment(
         experiment,
-        settings={"runtime": {"rollbacks": {"strategy": "always"}}},
+        settings={"runtime": {"rollbacks": {"strategy": _ROLLBACKS}}},
         strategy=Strategy.BEFORE_METHOD,
-        event_handlers=[_StopAtFailure()],
+        event_handlers=[StopAtFailure()],
     )
-    (bundle / JOURNAL_FILE).write_text(json.dumps(journal, indent=2, default=str) + "\n")
+    write_journal(bundle, journal)
     return str(journal["status"])
 
 
-class _StopAtFailure(RunEventHandler):  # type: ignore[misc]  # chaoslib ships no types
+def write_experiment(bundle: Path, experiment: Json) -> None:
+    """Write experiment.json, for `chaos validate` and `chaos run`."""
+    bundle.mkdir(parents=True, exist_ok=True)
+    (bundle / EXPERIMENT_FILE).write_text(json.dumps(experiment, indent=2) + "\n")
+
+
+def write_journal(bundle: Path, journal: Json) -> None:
+    """Write journal.json, for `chaos report`."""
+    (bundle / JOURNAL_FILE).write_text(json.dumps(journal, indent=2, default=str) + "\n")
+
+
+class StopAtFailure(RunEventHandler):  # type: ignore[misc]  # chaoslib ships no types
     """Ends the method at the first activity that failed: what follows would measure something else."""
 
     def __init__(self) -> None:
         self._journal: Json = {}
 
-    def started(self, experiment: Json, journal: Json) -> None:
+    def running(self, experiment: Json, journal: Json, *_more: object) -> None:
         """Remember the journal, whose status the method's loop reads after each activity."""
         del experiment
         self._journal = journal

@@ -6,6 +6,7 @@ from clusters.lab import LAB
 from clusters.mesh import Mesh
 from clusters.place import Place
 from drills.judge.history import Caller, RunFacts, SignalFact, Source
+from drills.run.edges import FRESH
 from drills.run.inventory import Inventory
 from drills.run.request import Request, signals_of
 
@@ -22,6 +23,7 @@ def facts_of(
         mesh=mesh.name,
         run_id=request.run_id,
         is_control=mesh.is_control,
+        fresh_edges=FRESH,
         hold_s=request.fault.hold_s,
         callers=callers,
         servers=tuple(sorted(pod.name for pod in pods)),

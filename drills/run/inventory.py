@@ -1,5 +1,6 @@
 """Which pods of the lab there are, as the API lists them when a run begins."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -86,6 +87,11 @@ def take(place: Place) -> Inventory:
             f"Namespace {OUTSIDE} of {place.name} has no pod; expected the outsider. Deploy the lab again."
         )
     return Inventory(services, observers)
+
+
+def name_of(pod: Mapping[str, object]) -> str:
+    """Return the name of a pod as the API shows it."""
+    return msgspec.convert(pod, _Pod).metadata.name
 
 
 def _pods(place: Place, namespace: str) -> tuple[LabPod, ...]:

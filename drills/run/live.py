@@ -17,6 +17,7 @@ from drills.run.gate import Gate
 from drills.run.heartbeat import Heartbeat
 from drills.run.injured import Injured
 from drills.run.inventory import Inventory
+from drills.run.membership import note_membership
 from drills.run.probes.base import Probe
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.conditions import Conditions
@@ -77,6 +78,7 @@ class LiveRun:
         self._injured = Injured(self._context, self.request.fault, component_of(self.request, self._context.mesh))
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note("phase", "baseline")
+        self._note_membership()
         self._stage.enter(BASELINE)
         self._watch(lambda: self._are_content(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
         self._settle()
@@ -115,6 +117,7 @@ class LiveRun:
             at_most_s=recovery_s,
         )
         self._settle()
+        self._note_membership()
 
     def put_back(self) -> None:
         """Roll back: the fault first, then what probes and workload left. Safe at any moment, and again."""
@@ -189,6 +192,10 @@ class LiveRun:
         pulse = self._tail.pulse()
         routes = {(spec.source, spec.target) for spec in self.request.workload} & set(ROUTES)
         return all(pulse.recent.get(edge) and not pulse.failing.get(edge) for edge in routes)
+
+    def _note_membership(self) -> None:
+        if self._inventory is not None:
+            note_membership(self._context, self._inventory)
 
     def _hurt(self) -> Injured:
         if self._injured is None:

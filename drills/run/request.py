@@ -25,6 +25,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one drill on one mesh."""
 
     run_id: str
+    cluster: str  # where it runs; kept, it can run there again
     drill: str
     mesh: str
     hypothesis: str

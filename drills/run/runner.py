@@ -2,7 +2,8 @@
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,14 +67,24 @@ class Drill:
         then judges INCONCLUSIVE. Raises UsageError for a drill that cannot be asked, HarnessError when the cluster
         carries an earlier injury or could not be put right, KeyboardInterrupt after everything was put right.
         """
-        request = self._request(workload, probes, method, baseline_s, recovery_s)
-        component_of(request, self.mesh)
-        os.nice(_NICE)  # the harness, and every program that it starts, yields to what it measures
-        with sole_use(self._place):
-            refuse_leftovers(self._place)
-            self.bundle = self._reports_dir / self._name / self.mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-            status = self._break_and_mend(request, self.bundle)
-            self._refuse_unmended()
+        request = Request(
+            run_id=new_run_id(),
+            cluster=self._place.name,
+            drill=self._name,
+            mesh=self.mesh.name,
+            hypothesis=self._hypothesis,
+            workload=tuple(workload),
+            fault=method,
+            probes=sort_wishes(probes, self.mesh),
+            baseline_s=baseline_s,
+            recovery_s=recovery_s,
+        )
+        return self.carry_out(request)
+
+    def carry_out(self, request: Request) -> History:
+        """Do what `run` says, for a request that is made already."""
+        with recorded(self._place, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
+            status = experiment.run(experiment.experiment_of(request), self.bundle)
         if status == experiment.INTERRUPTED:
             raise KeyboardInterrupt
         return History.load(self.bundle)
@@ -85,38 +96,42 @@ class Drill:
             (self.bundle / VERDICT_FILE).write_bytes(self.verdict.encode())
         return self.verdict
 
-    def _break_and_mend(self, request: Request, bundle: Path) -> str:
-        """Run the experiment and store the history whatever becomes of it; return the journal's status."""
+
+def new_run_id() -> str:
+    """Return an id that no run had: the lab's logs of two runs must never mix."""
+    return secrets.token_hex(_RUN_ID_BYTES)
+
+
+@contextmanager
+def recorded(
+    place: Place, mesh: Mesh, request: Request, reports_dir: Path, progress: Progress, *, known_as: str = ""
+) -> Iterator[Path]:
+    """Give the bundle of a run that activities find meanwhile, by its own id or by that of an older experiment.
+
+    Whatever happens, the cluster is put right and the history stored. Raises as `Drill.run` does.
+    """
+    component_of(request, mesh)
+    os.nice(_NICE)  # the harness, and every program that it starts, yields to what it measures
+    with sole_use(place):
+        refuse_leftovers(place)
+        bundle = reports_dir / request.drill / mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         recorder = Recorder()
-        live = LiveRun(self._place, self.mesh, request, recorder, self._progress)
+        live = LiveRun(place, mesh, request, recorder, progress)
         try:
-            with activities.under_way(live):
-                return experiment.run(experiment.experiment_of(request), bundle)
+            with activities.under_way(live, known_as=known_as or request.run_id):
+                yield bundle
         finally:
             live.close()
-            recorded = live.collect()
-            write_history(bundle, recorded.calls, (*recorder.events(), *recorded.events), live.facts())
+            found = live.collect()
+            write_history(bundle, found.calls, (*recorder.events(), *found.events), live.facts())
+        _refuse_unmended(place, bundle)
 
-    def _refuse_unmended(self) -> None:
-        left = leftovers(self._place.state)
-        if left:
-            raise HarnessError(
-                f"Cluster {self._place.name} could not be put right after the drill: {left[0].subject}"
-                f"{f' and {len(left) - 1} more' if len(left) > 1 else ''}. The evidence is kept in {self.bundle}. "
-                "Run `meshdrill sweep`, or delete the cluster."
-            )
 
-    def _request(
-        self, workload: Sequence[Calls], probes: Sequence[Wish], method: Fault, baseline_s: float, recovery_s: float
-    ) -> Request:
-        return Request(
-            run_id=secrets.token_hex(_RUN_ID_BYTES),
-            drill=self._name,
-            mesh=self.mesh.name,
-            hypothesis=self._hypothesis,
-            workload=tuple(workload),
-            fault=method,
-            probes=sort_wishes(probes, self.mesh),
-            baseline_s=baseline_s,
-            recovery_s=recovery_s,
+def _refuse_unmended(place: Place, bundle: Path) -> None:
+    left = leftovers(place.state)
+    if left:
+        raise HarnessError(
+            f"Cluster {place.name} could not be put right after the drill: {left[0].subject}"
+            f"{f' and {len(left) - 1} more' if len(left) > 1 else ''}. The evidence is kept in {bundle}. "
+            "Run `meshdrill sweep`, or delete the cluster."
         )

@@ -44,6 +44,7 @@ class Story:
     recovery_s: float = 20.0
     is_control: bool = False
     signals: tuple[SignalFact, ...] = ()
+    fresh_edges: tuple[tuple[str, str], ...] = ()
     rows: list[dict[str, Cell]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
@@ -144,6 +145,12 @@ class Story:
         self.rows.append(row | self._service(target, self.at(offset_s), "v1") | {"peer": ""})
         return self
 
+    def served_again(self, source: str, target: str, offset_s: float = 1.0) -> Self:
+        """Tell that a server served the first new call of the edge once more."""
+        self.served_only(source, target, offset_s)
+        self.rows[-1] |= {"id": f"mdc.{source}.{target}.{source}-1.n0", "connection": "new"}
+        return self
+
     def event(self, kind: str, subject: str = "", *, at_s: float = 1.0, **detail: Detail) -> Self:
         """Tell of any event."""
         return self._tell(kind, subject, at_s, detail)
@@ -236,6 +243,7 @@ class Story:
             wire_nodes=NODES,
             identities={"outsider": ""} | {service: identity(service) for service in SERVICES},
             signals={signal.name: signal for signal in self.signals},
+            fresh_edges=self.fresh_edges,
         )
 
     def history(self, table: pl.DataFrame | None = None) -> History:

@@ -3,7 +3,7 @@
 import pytest
 
 from drills.judge import checks
-from drills.judge.claims import sometimes
+from drills.judge.claims import always, sometimes
 from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
@@ -136,3 +136,64 @@ def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:
     """A mesh that emits nothing of the kind told nobody."""
     finding = answer(Story().steady(EDGE), sometimes(checks.signal_seen("rises")))
     assert (finding.verdict, finding.reason) == (Answer.VIOLATED, "the mesh has no signal rises")
+
+
+def absent(story: Story, name: str = "down", during: str = "fault") -> Answer:
+    """Judge whether a signal stayed away."""
+    return answer(story, always(checks.signal_absent(name), during)).verdict
+
+
+def conditions(*ready: int | None, during_fault: bool = True) -> Story:
+    """Tell how many of one replica were ready, second by second, after a well baseline."""
+    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=1, desired=1)
+    if during_fault:
+        story.fault()
+    for second, count in enumerate(ready):
+        story.event("condition", CONDITION.subject, at_s=second, ready=count, desired=1)
+    return story
+
+
+def test_a_signal_that_stays_away_is_absent() -> None:
+    """Looks that succeed and see nothing, in the fault or in the baseline itself."""
+    assert absent(conditions(1, 1, 1)) is Answer.HELD
+    assert absent(conditions(1, 1, during_fault=False), during="baseline") is Answer.HELD
+
+
+def test_a_signal_that_appears_is_not_absent() -> None:
+    """One look that saw it is enough, and is the example."""
+    finding = answer(conditions(1, 0, 1), always(checks.signal_absent("down")))
+    assert (finding.verdict, finding.counter_examples[0].error) == (Answer.VIOLATED, "down")
+
+
+@pytest.mark.parametrize(("looks", "name"), [((), "down"), ((1, None, None), "down"), ((1, 1), "no such signal")])
+def test_absence_that_nobody_saw_is_inconclusive(looks: tuple[int | None, ...], name: str) -> None:
+    """No look, mostly failed looks, or a signal that the mesh does not have: silence proves nothing."""
+    assert absent(conditions(*looks), name) is Answer.INCONCLUSIVE
+
+
+def timed(story: Story, at_most_s: float = 3, name: str = "down") -> Answer:
+    """Judge whether a signal was in time."""
+    return answer(story, always(checks.time_to_signal(name, at_most_s))).verdict
+
+
+def test_a_signal_in_time_holds_with_both_bounds_of_its_time() -> None:
+    """It came after the last silent look and by the first that saw it."""
+    finding = answer(conditions(1, 1, 0), always(checks.time_to_signal("down", 3)))
+    assert (finding.verdict, finding.rows[0].numbers) == (Answer.HELD, {"later_than_s": 1.0, "latest_s": 2.0})
+
+
+@pytest.mark.parametrize("looks", [(1, 1, 1, 1, 0), (1, 1, 1, 1, 1)])
+def test_a_signal_that_is_late_or_never_comes_is_violated(looks: tuple[int, ...]) -> None:
+    """A look at or beyond the bound that was still silent proves it late."""
+    assert timed(conditions(*looks)) is Answer.VIOLATED
+
+
+@pytest.mark.parametrize("looks", [(1, 1, None, None, 0), (1, 1), (), (None, None, None)])
+def test_a_signal_that_nobody_could_time_is_inconclusive(looks: tuple[int | None, ...]) -> None:
+    """Without a look around the bound, it may have been in time."""
+    assert timed(conditions(*looks)) is Answer.INCONCLUSIVE
+
+
+def test_a_signal_that_the_mesh_does_not_have_has_no_time() -> None:
+    """A name that the mesh does not know is no answer."""
+    assert timed(conditions(1, 1), name="no such signal") is Answer.INCONCLUSIVE

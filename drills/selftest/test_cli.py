@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
         (["run", "control-plane-outage", "--mesh", "none", "--image-source", "thin-air"], "thin-air"),
         (["no-such-command"], "no-such-command"),
         (["judge", "no/such/bundle"], "no/such/bundle"),
+        (["verify", "no/such/bundle"], "no/such/bundle"),
+        (["keygen"], "file"),
         (["images", "no-such-command"], "no-such-command"),
     ],
 )

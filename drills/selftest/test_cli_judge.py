@@ -9,6 +9,7 @@ import pytest
 from drills import cli, exits
 from drills.cli_judge import replay
 from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, write_history
+from drills.report import statement
 
 SECOND = 1_000_000_000
 
@@ -67,3 +68,40 @@ def test_judging_needs_nothing_but_the_bundle(bundle: Path, tmp_path: Path) -> N
     """A bundle that was copied elsewhere gives the same verdict."""
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     assert replay(History.load(copy)).encode() == replay(History.load(bundle)).encode()
+
+
+@pytest.fixture
+def stated(bundle: Path) -> Path:
+    """Return the same run with its verdict and a statement over both."""
+    verdict = replay(History.load(bundle))
+    (bundle / "verdict.json").write_bytes(verdict.encode())
+    statement.write(bundle, verdict, None)
+    return bundle
+
+
+def test_a_verified_bundle_is_judged_and_labelled(stated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Judging says of a bundle whether its statement matches, is unsigned, or is not there."""
+    assert cli.status(["judge", str(stated)]) == exits.INCONCLUSIVE
+    told = capsys.readouterr().out
+    assert "Byte for byte" in told
+    assert "Verified: every file is as stated" in told
+    assert "unsigned" in told
+    (stated / "statement.dsse.json").unlink()
+    cli.status(["judge", str(stated)])
+    assert "No statement" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("broken", ["events.jsonl", "statement.dsse.json"])
+def test_a_bundle_that_is_not_as_stated_is_refused(
+    stated: Path, broken: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A changed file, or a statement that is none, ends with 2 and no verdict; --unverified judges it, and says so."""
+    with (stated / broken).open("ab") as file:
+        file.write((stated / broken).read_bytes().splitlines()[-1] + b"\n")
+    assert cli.status(["judge", str(stated)]) == exits.INCONCLUSIVE
+    said = capsys.readouterr()
+    assert broken in said.err
+    assert "--unverified" in said.err
+    assert said.out == ""
+    cli.status(["judge", str(stated), "--unverified"])
+    assert "UNVERIFIED" in capsys.readouterr().out

@@ -90,10 +90,13 @@ def test_missing_witness_leaves_nulls(share: Path) -> None:
 
 
 def test_call_that_was_served_twice_keeps_both_rows(share: Path) -> None:
-    """A doubled serving is never folded into one."""
+    """A second serving is a row of its own, without the caller's columns; the first joins its call."""
     log(share, "checkout-1", CALL)
-    log(share, "payment-1", SERVED, {**SERVED, "at_ns": 14})
-    assert read(share).calls["served_ns"].to_list() == [13, 14]
+    log(share, "payment-1", {**SERVED, "at_ns": 14}, SERVED)
+    again, call = read(share).calls.to_dicts()
+    assert (call["id"], call["seq"], call["served_ns"]) == (CALL["id"], CALL["seq"], 13)
+    assert (again["id"], again["seq"], again["served_ns"]) == (CALL["id"], None, 14)
+    assert (again["source"], again["target"], again["connection"]) == ("checkout", "payment", "new")
 
 
 def test_other_runs_are_left_out(share: Path) -> None:

@@ -7,53 +7,29 @@ from pathlib import Path
 import pytest
 
 from clusters.errors import HarnessError
-from clusters.mesh import Role
 from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.history import History
 from drills.judge.verdict import Answer
-from drills.run import experiment, faults, gate, injured, live, waiting, workload
-from drills.run.calls import calls
+from drills.run import experiment, injured, live, workload
 from drills.run.probes import signals, wire
 from drills.run.runner import Drill
 from drills.run.undo import Undo, UndoLog, leftovers, sweep
-from drills.selftest.place_double import COMPONENT, NODES, FilePlace, as_place, lab_pod, mesh
+from drills.selftest.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
+from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
 from drills.selftest.programs_double import Programs
-
-ROUTE, FORBIDDEN = ("checkout", "payment"), ("frontend", "ledger")
-SERVICES = ("frontend", "checkout", "payment", "ledger")
-STOP = faults.stop(Role.CONTROL_PLANE, hold_s=0.3)
-WORKLOAD = (
-    calls(*ROUTE, every_ms=10),
-    calls("payment", "ledger", every_ms=10, connections=("new",)),
-    calls(*FORBIDDEN, every_ms=10, connections=("new",)),
-)
 
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait as little as the double needs."""
-    monkeypatch.setattr(gate, "_LENGTH_S", 0.5)
-    monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
-    monkeypatch.setattr(gate, "_LOOK_S", 0.2)
-    monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
-    monkeypatch.setattr(injured, "_LAND_S", 0.3)
-    monkeypatch.setattr(injured, "_LOOK_S", 0.1)
-    monkeypatch.setattr(live, "_LOOK_S", 0.05)
+    shorten_waits(monkeypatch)
 
 
 @pytest.fixture
 def double(tmp_path: Path) -> FilePlace:
     """Return a healthy component and a lab."""
-    place = FilePlace(tmp_path / "place")
-    world = place.load()
-    world.pods = [
-        *(lab_pod(f"{service}-1", service) for service in SERVICES),
-        lab_pod("outsider-1", "outsider", namespace="outside"),
-        *(lab_pod(f"observer-{node}", "observer", namespace="meshdrill", node=node) for node in NODES),
-    ]
-    place.save(world)
-    return place
+    return healthy(tmp_path / "place")
 
 
 @pytest.fixture
@@ -61,12 +37,6 @@ def programs(double: FilePlace) -> Iterator[Programs]:
     """Let the lab play."""
     with played(double) as playing:
         yield playing
-
-
-def played(double: FilePlace, **how: object) -> Programs:
-    """Return the lab's programs, ready to play."""
-    pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
-    return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]
 
 
 def drill_on(double: FilePlace, tmp_path: Path, progress: Callable[[str], None] = lambda _line: None) -> Drill:

@@ -52,6 +52,7 @@ def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
     """`chaos validate` accepts the experiment, and it carries the whole request as data."""
     request = Request(
         run_id="0" * 12,
+        cluster="double",
         drill="brain-outage",
         mesh="double",
         hypothesis="It holds.",

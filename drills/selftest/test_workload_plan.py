@@ -48,6 +48,7 @@ def prepared(double: FilePlace) -> Workload:
     context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
     request = Request(
         run_id="r1",
+        cluster="double",
         drill="d",
         mesh="double",
         hypothesis="",

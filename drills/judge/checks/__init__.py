@@ -2,26 +2,49 @@
 
 from drills.judge.checks.changes import change_enforced, change_ignored, change_refused, change_tried
 from drills.judge.checks.newpods import new_pod_meshed, new_pod_refused, new_pod_tried, outside_mesh
+from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
-from drills.judge.checks.signals import signal_seen
-from drills.judge.checks.traffic import attempted, availability, split_ratio, success_rate
+from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
+from drills.judge.checks.timing import latency, recovery_time
+from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
 from drills.judge.checks.wire import plaintext
+from drills.judge.checks.witnesses import (
+    attempts_per_request,
+    conservation,
+    denied_but_served,
+    served_but_failed,
+)
+from drills.judge.checks.workloads import certificate_validity, condition, mesh_membership
 
 __all__ = [
     "attempted",
+    "attempts_per_request",
     "availability",
+    "blast_radius",
+    "certificate_validity",
     "change_enforced",
     "change_ignored",
     "change_refused",
     "change_tried",
+    "condition",
+    "conservation",
     "denied",
+    "denied_but_served",
+    "errors",
+    "handshake",
+    "latency",
+    "mesh_membership",
     "new_pod_meshed",
     "new_pod_refused",
     "new_pod_tried",
     "outside_mesh",
     "plaintext",
+    "recovery_time",
+    "served_but_failed",
+    "signal_absent",
     "signal_seen",
     "split_ratio",
     "success_rate",
+    "time_to_signal",
     "unauthenticated",
 ]

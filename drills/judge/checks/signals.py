@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from drills.judge.history import History
-from drills.judge.measure import Example, Measurement, Occurrence, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, SignalFact, Window
 
 
@@ -36,6 +36,25 @@ def signal_seen(name: str, within_s: float | None = None) -> Occurrence:
     return Occurrence("signal_seen", says, partial(_signal_seen, name, within_s), {"name": name, "within_s": within_s})
 
 
+def signal_absent(name: str) -> Invariant:
+    """The named signal does not appear in the window: nobody is called at night for nothing.
+
+    At least half of the looks at its sources must have succeeded. A signal that the mesh does not have is unknown.
+    """
+    return Invariant("signal_absent", f"signal {name} does not appear", partial(_absent, name), {"name": name})
+
+
+def time_to_signal(name: str, at_most_s: float) -> Invariant:
+    """The named signal appears at most at_most_s after the window's start, as exactly as anybody looked.
+
+    It appeared after the last silent look and by the first that saw it: true when the later instant is in bounds,
+    false when a look beyond the bound was still silent, else undecided.
+    """
+    says = f"signal {name} appears within {at_most_s:g} s"
+    params: dict[str, Number] = {"name": name, "at_most_s": at_most_s}
+    return Invariant("time_to_signal", says, partial(_time_to_signal, name, at_most_s), params)
+
+
 def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Sighting:
     """Return the first appearance of a signal from start_ns to deadline_ns, both included.
 
@@ -45,9 +64,7 @@ def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Si
     signal = history.facts.signals.get(name)
     if signal is None:
         return Sighting(name, Truth.FALSE, f"the mesh has no signal {name}")
-    samples = tuple(_READERS[signal.kind](signal, history.events))
-    quiet = _quiet_sources(signal, samples, history.windows().get("baseline"), start_ns)
-    looks = tuple(s for s in samples if start_ns <= s.at_ns <= deadline_ns and s.source in quiet)
+    samples, quiet, looks = _looks(history, signal, start_ns, deadline_ns)
     first = min((s for s in looks if s.fired), key=lambda s: (s.at_ns, s.source), default=None)
     if first is not None:
         return Sighting(name, Truth.TRUE, f"signal {name} appeared on {first.source}", first.at_ns, first.source)
@@ -55,6 +72,15 @@ def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Si
     if not looks or 2 * blind > len(looks):
         return Sighting(name, Truth.UNKNOWN, _blindness(name, samples, quiet, blind))
     return Sighting(name, Truth.FALSE, f"signal {name} did not appear in {len(looks)} looks")
+
+
+def _looks(
+    history: History, signal: SignalFact, start_ns: int, deadline_ns: int
+) -> tuple[tuple[_Sample, ...], frozenset[str], tuple[_Sample, ...]]:
+    """Return all looks, the sources that count, and their looks from start_ns to deadline_ns."""
+    samples = tuple(_READERS[signal.kind](signal, history.events))
+    quiet = _quiet_sources(signal, samples, history.windows().get("baseline"), start_ns)
+    return samples, quiet, tuple(s for s in samples if start_ns <= s.at_ns <= deadline_ns and s.source in quiet)
 
 
 def _blindness(name: str, samples: tuple[_Sample, ...], quiet: frozenset[str], blind: int) -> str:
@@ -127,3 +153,44 @@ def _signal_seen(name: str, within_s: float | None, history: History, window: Wi
     row = Row(name, "", found.truth, {"time_to_signal_s": after_s, "source": found.source}, found.reason)
     examples = () if found.at_ns is None else (Example(found.source, found.at_ns, "signal", name),)
     return Measurement(found.truth, found.reason, (row,), examples, at_ns=found.at_ns)
+
+
+def _absent(name: str, history: History, window: Window) -> Measurement:
+    signal = history.facts.signals.get(name)
+    if signal is None:
+        return Measurement(Truth.UNKNOWN, f"the mesh has no signal {name}: its absence says nothing")
+    looks = tuple(s for s in _READERS[signal.kind](signal, history.events) if window.holds(s.at_ns))
+    fired = tuple(look for look in looks if look.fired)
+    blind = sum(look.fired is None for look in looks)
+    if fired:
+        truth, reason = Truth.FALSE, f"signal {name} appeared on {fired[0].source}"
+    elif not looks or 2 * blind > len(looks):
+        truth, reason = Truth.UNKNOWN, f"signal {name} could not be read in {blind} of {len(looks)} looks"
+    else:
+        truth, reason = Truth.TRUE, ""
+    row = Row(name, "", truth, {"looks": len(looks), "fired": len(fired), "failed": blind}, reason)
+    examples = tuple(Example(look.source, look.at_ns, "signal", name) for look in fired[:MAX_EXAMPLES])
+    return Measurement(truth, reason, (row,), examples, at_ns=fired[0].at_ns if fired else None)
+
+
+def _time_to_signal(name: str, at_most_s: float, history: History, window: Window) -> Measurement:
+    found = sighting(history, name, window.start_ns, window.end_ns - 1)
+    if found.truth is Truth.UNKNOWN or name not in history.facts.signals:
+        return Measurement(Truth.UNKNOWN, found.reason)
+    due_ns = window.start_ns + round(at_most_s * NS_PER_S)
+    end_ns = window.end_ns if found.at_ns is None else found.at_ns
+    _, _, looks = _looks(history, history.facts.signals[name], window.start_ns, end_ns)
+    silent_ns = max((look.at_ns for look in looks if look.fired is False), default=window.start_ns)
+    if found.at_ns is not None and found.at_ns <= due_ns:
+        truth, reason = Truth.TRUE, ""
+    elif silent_ns >= due_ns:
+        truth, reason = Truth.FALSE, f"signal {name} was still silent {_after_s(window, silent_ns)} s after the start"
+    else:
+        truth, reason = Truth.UNKNOWN, f"nobody looked at {name} between {_after_s(window, silent_ns)} s and the bound"
+    latest_s = None if found.at_ns is None else _after_s(window, found.at_ns)
+    row = Row(name, "", truth, {"later_than_s": _after_s(window, silent_ns), "latest_s": latest_s}, reason)
+    return Measurement(truth, reason, (row,))
+
+
+def _after_s(window: Window, at_ns: int) -> float:
+    return round((at_ns - window.start_ns) / NS_PER_S, 3)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import polars as pl
 
 from drills.judge.checks.lanes import Lane
-from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Resolution, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Resolution, Row, Truth
 from drills.judge.records import NS_PER_MS, Window
 
 MAX_REASONS = 3
@@ -19,11 +19,12 @@ TWO_SIDED_95 = 1.96
 
 @dataclass(frozen=True)
 class Ruled:
-    """A lane with what it says alone."""
+    """A lane with what it says alone, and numbers beyond those that every lane has."""
 
     lane: Lane
     truth: Truth
     reason: str = ""
+    numbers: dict[str, Number] = field(default_factory=dict)
 
 
 def need_edges(edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
@@ -46,7 +47,13 @@ def any_true(truths: Sequence[Truth]) -> Truth:
 def lane_rows(ruled: Sequence[Ruled], window: Window) -> tuple[Row, ...]:
     """Return one row per lane."""
     return tuple(
-        Row(f"{r.lane.source}->{r.lane.target}", r.lane.connection, r.truth, r.lane.numbers(window), r.reason)
+        Row(
+            subject=f"{r.lane.source}->{r.lane.target}",
+            connection=r.lane.connection,
+            truth=r.truth,
+            numbers=r.lane.numbers(window) | r.numbers,
+            reason=r.reason,
+        )
         for r in ruled
     )
 

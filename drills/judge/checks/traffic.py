@@ -1,4 +1,4 @@
-"""Does ordinary traffic flow: success, outages, the canary's share, and whether anything was tried at all."""
+"""Does ordinary traffic flow: success, outages, errors, the canary's share, and whether anything was tried at all."""
 
 from collections.abc import Callable
 from functools import partial
@@ -54,6 +54,29 @@ def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> In
     return Invariant("availability", says, partial(_flow, edges, rule), params, edges)
 
 
+def errors(
+    *edges: Edge, kinds: tuple[str, ...] = (), at_most: int = 0, min_samples: int = 20, max_gap_s: float = 2.0
+) -> Invariant:
+    """At most this many calls per edge and kind of connection end in one of these error classes; none named: in any."""
+    need_edges(edges)
+
+    def rule(lane: Lane) -> Ruled:
+        count = sum(number for error, number in lane.errors if error in kinds or not kinds)
+        if count > at_most:
+            return Ruled(lane, Truth.FALSE, f"{count} calls ended in {named}, at most {at_most} may")
+        return _rule_seen(lane, max_gap_s, min_samples)
+
+    named = ", ".join(kinds) or "an error"
+    params: dict[str, Number] = {
+        "kinds": ", ".join(kinds),
+        "at_most": at_most,
+        "min_samples": min_samples,
+        "max_gap_s": max_gap_s,
+    }
+    says = f"at most {at_most} calls end in {named}"
+    return Invariant("errors", says, partial(_flow, edges, rule), params, edges)
+
+
 def split_ratio(
     *edges: Edge, version: str, weight: float, tolerance: float = 0.05, min_samples: int = 100
 ) -> Invariant:
@@ -92,6 +115,15 @@ def _rule_outage(lane: Lane, max_outage_s: float, min_samples: int) -> Ruled:
     if lane.ok_as_named < min_samples:
         reason = f"{lane.ok_as_named} successes travelled on a {lane.connection} connection, needs {min_samples}"
         return Ruled(lane, Truth.UNKNOWN, reason)
+    return Ruled(lane, Truth.TRUE)
+
+
+def _rule_seen(lane: Lane, max_gap_s: float, min_samples: int) -> Ruled:
+    gap_s = lane.gap.length_ns / NS_PER_S
+    if lane.made < min_samples:
+        return Ruled(lane, Truth.UNKNOWN, f"{lane.made} calls, needs {min_samples}")
+    if gap_s > max_gap_s:
+        return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
     return Ruled(lane, Truth.TRUE)
 
 

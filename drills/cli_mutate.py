@@ -1,0 +1,38 @@
+"""`meshdrill mutate`: change one thing at a time in a stored history, and see which of the drill's claims notice."""
+
+from pathlib import Path
+
+from clusters.errors import InconclusiveError
+from drills.cli_judge import VERDICT_FILE, replay
+from drills.judge.history import History, HistoryError
+from drills.judge.mutations.matrix import Matrix, matrix
+from drills.report import mutations
+
+
+def mutate(bundle: Path) -> tuple[str, bool]:
+    """Return the matrix of one bundle in lines, and whether every mutation that its claims cover was noticed.
+
+    Raises InconclusiveError when the bundle cannot be read or no claim passed on it: then nothing can be learnt.
+    """
+    found = _matrix(bundle)
+    if not found.passing:
+        raise InconclusiveError(f"{bundle}: {mutations.summary(found)}. Mutate a run that passed.")
+    return mutations.as_text(found), not found.survivors
+
+
+def write_page(reports: Path) -> tuple[str, bool]:
+    """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as above."""
+    newest = {path.parts[-4:-2]: path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
+    found = [(bundle.relative_to(reports).as_posix(), _matrix(bundle)) for _, bundle in sorted(newest.items())]
+    page = reports / mutations.PAGE_FILE
+    page.write_text(mutations.as_page(found), encoding="utf-8")
+    lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
+    return "\n".join(lines), not any(one.survivors for _, one in found)
+
+
+def _matrix(bundle: Path) -> Matrix:
+    try:
+        history = History.load(bundle)
+    except HistoryError as error:
+        raise InconclusiveError(str(error)) from error
+    return matrix(history, replay)

@@ -1,0 +1,84 @@
+"""How far it reaches: harm beyond the part that was hurt, and connections that were really new."""
+
+from dataclasses import replace
+from functools import partial
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.lanes import Lane, lanes, on_edges
+from drills.judge.checks.tally import Ruled, all_true, lanes_measured, need_edges
+from drills.judge.checks.traffic import success_rate
+from drills.judge.history import History
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Truth
+from drills.judge.records import NEW, Window
+
+
+def blast_radius(
+    *edges: Edge, within: tuple[str, ...], at_least: float = 0.999, min_samples: int = 20, max_gap_s: float = 2.0
+) -> Invariant:
+    """Only these nodes, pods and services show harm: all other calls of the edges succeed as success_rate asks.
+
+    A call is within when its caller's node, pod or service is, or the service it calls, or the pod that answered. An
+    edge whose calls are all within is not asked.
+    """
+    need_edges(edges)
+    if not within:
+        raise ValueError("blast_radius needs the names of what was hurt: nodes, pods or services")
+    bounds = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
+    judged = partial(_outside, edges, within, at_least, min_samples, max_gap_s)
+    params: dict[str, Number] = {"within": ", ".join(within), **bounds}
+    return Invariant("blast_radius", f"only {', '.join(within)} shows harm", judged, params, edges)
+
+
+def handshake(*edges: Edge, min_samples: int = 20) -> Occurrence:
+    """Calls succeeded whose connection was new from end to end, so each needed a handshake of its own.
+
+    Proxies keep connections to each other open whatever the application does. A new connection counts only on edges
+    where the facts of the run say that the mesh is told to make one for each call.
+    """
+    need_edges(edges)
+    params: dict[str, Number] = {"min_samples": min_samples}
+    says = f"{min_samples} calls succeed on connections that are new from end to end"
+    return Occurrence("handshake", says, partial(_handshake, edges, min_samples), params, edges)
+
+
+def _outside(
+    edges: tuple[Edge, ...],
+    within: tuple[str, ...],
+    at_least: float,
+    min_samples: int,
+    max_gap_s: float,
+    history: History,
+    window: Window,
+) -> Measurement:
+    places = ("node", "pod", "source", "target", "server_pod", "served_pod")
+    is_within = pl.any_horizontal(pl.col(place).is_in(within).fill_null(value=False) for place in places)
+    outside = history.calls.filter(~is_within)
+    seen = outside.filter(on_edges(edges), pl.col("scheduled_ns").is_not_null()).select("source", "target", "pod")
+    found = seen.unique().collect().rows()
+    asked = tuple(edge for edge in edges if edge in {row[:2] for row in found})
+    if not asked:
+        return Measurement(Truth.UNKNOWN, "every call of these edges is within what was hurt: nobody else was asked")
+    callers = tuple(c for c in history.facts.callers if (c.source, c.target, c.pod) in set(found))
+    others = replace(history, calls=outside, facts=msgspec.structs.replace(history.facts, callers=callers))
+    rest = success_rate(*asked, at_least=at_least, min_samples=min_samples, max_gap_s=max_gap_s)
+    return rest.evaluate(others, window)
+
+
+def _handshake(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
+    def rule(lane: Lane) -> Ruled:
+        if lane.edge not in history.facts.fresh_edges:
+            return Ruled(lane, Truth.UNKNOWN, "nobody said that each call of this edge has a connection of its own")
+        if lane.ok_as_named < min_samples:
+            return Ruled(
+                lane, Truth.FALSE, f"{lane.ok_as_named} calls succeeded on new connections, needs {min_samples}"
+            )
+        return Ruled(lane, Truth.TRUE)
+
+    ruled = tuple(rule(lane) for lane in lanes(history, window, edges) if lane.connection in {NEW, "none"})
+    missing = set(edges) - {r.lane.edge for r in ruled}
+    truth = all_true([*(r.truth for r in ruled), *(Truth.FALSE for _ in missing)])
+    if not ruled:
+        return Measurement(truth, "no caller opens new connections on these edges")
+    return lanes_measured(ruled, truth, window, ())

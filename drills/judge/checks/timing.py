@@ -1,0 +1,191 @@
+"""How long: until calls succeed for good, and how slow the slow ones are beside the baseline."""
+
+import math
+from collections.abc import Sequence
+from functools import partial, reduce
+from operator import or_
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes, on_edges
+from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_of, lanes_measured, need_edges
+from drills.judge.history import History
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
+from drills.judge.records import NS_PER_MS, NS_PER_S, Window
+
+NEVER_NS = 1 << 62
+"""The latency of a call that did not succeed: slower than every other, so that failing fast is never fast."""
+
+
+def recovery_time(
+    *edges: Edge, at_most_s: float, hold_s: float = 1.0, min_samples: int = 20, max_gap_s: float = 2.0
+) -> Invariant:
+    """The last call that did not succeed was due at most at_most_s after the window's start.
+
+    After it every caller has min_samples successes, over at least hold_s until the window's end. One late failure is
+    one too many; `eventually(success_rate(...))` is the same question with a tolerance.
+    """
+    need_edges(edges)
+    bounds = _RecoveryBounds(at_most_s, hold_s, min_samples, max_gap_s)
+    says = f"no call fails later than {at_most_s:g} s after the start, seen for {hold_s:g} s"
+    return Invariant("recovery_time", says, partial(_recovery, edges, bounds), msgspec.structs.asdict(bounds), edges)
+
+
+def latency(
+    *edges: Edge, quantile: float = 0.99, at_most_times: float = 2.0, slack_ms: float = 5.0, max_gap_s: float = 2.0
+) -> Invariant:
+    """The quantile of the latency is at most at_most_times that of the baseline plus slack_ms, per lane.
+
+    Latency counts from the instant the call was due. A call that did not succeed is slower than every other. True
+    when the upper end of the quantile's 95 % interval is in bounds, false when the lower end is out, else undecided.
+    """
+    need_edges(edges)
+    if not 0 < quantile < 1:
+        raise ValueError(f"quantile is {quantile}, expected a share above 0 and below 1")
+    bounds = _LatencyBounds(quantile, at_most_times, slack_ms, max_gap_s)
+    says = f"the {quantile:.4g} quantile of the latency is at most {at_most_times:g} times the baseline's"
+    return Invariant("latency", says, partial(_latency, edges, bounds), msgspec.structs.asdict(bounds), edges)
+
+
+class _RecoveryBounds(msgspec.Struct, frozen=True):
+    at_most_s: float
+    hold_s: float
+    min_samples: int
+    max_gap_s: float
+
+
+class _Caller(msgspec.Struct, frozen=True):
+    source: str
+    target: str
+    connection: str
+    last_bad_ns: int | None
+    ok_after: int
+    well_ns: int | None
+
+    @property
+    def lane(self) -> LaneKey:
+        return self.source, self.target, self.connection
+
+
+def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History, window: Window) -> Measurement:
+    calls = history.calls_in(window).filter(on_edges(edges), pl.col("scheduled_ns").is_not_null())
+    scheduled = pl.col("scheduled_ns")
+    last_bad = scheduled.filter(~SUCCEEDED).max()
+    is_after = SUCCEEDED & (scheduled > last_bad.fill_null(window.start_ns - 1))
+    per_caller = calls.group_by("source", "target", "connection", "pod").agg(
+        last_bad_ns=last_bad, ok_after=is_after.sum(), well_ns=pl.col("ended_ns").filter(is_after).min()
+    )
+    callers = msgspec.convert(per_caller.collect().to_dicts(), list[_Caller])
+    ruled = tuple(
+        _rule_recovery(lane, [c for c in callers if c.lane == (*lane.edge, lane.connection)], bounds, window)
+        for lane in lanes(history, window, edges)
+    )
+    truth = all_true([r.truth for r in ruled])
+    due_ns = window.start_ns + round(bounds.at_most_s * NS_PER_S)
+    return lanes_measured(ruled, truth, window, examples_of(calls.filter(~SUCCEEDED, scheduled > due_ns)))
+
+
+def _rule_recovery(lane: Lane, callers: Sequence[_Caller], bounds: _RecoveryBounds, window: Window) -> Ruled:
+    last_bad_ns = max((c.last_bad_ns for c in callers if c.last_bad_ns is not None), default=None)
+    gap_s = lane.gap.length_ns / NS_PER_S
+    fewest = min((c.ok_after for c in callers), default=0)
+    if last_bad_ns is not None and last_bad_ns - window.start_ns > bounds.at_most_s * NS_PER_S:
+        late_s = (last_bad_ns - window.start_ns) / NS_PER_S
+        reason = f"a call due {late_s:.3f} s after the start did not succeed, at most {bounds.at_most_s:g} s may pass"
+        return Ruled(lane, Truth.FALSE, reason, {"last_failure_s": round(late_s, 3)})
+    if gap_s > bounds.max_gap_s:
+        reason = f"no call was made for {gap_s:.3f} s, at most {bounds.max_gap_s:g} s may pass"
+        return Ruled(lane, Truth.UNKNOWN, reason)
+    if fewest < bounds.min_samples or lane.ok_as_named < bounds.min_samples:
+        reason = f"a caller had {fewest} successes after its last failure, {lane.ok_as_named} of the lane as named"
+        return Ruled(lane, Truth.UNKNOWN, f"{reason}, needs {bounds.min_samples}")
+    well_ns = window.start_ns if last_bad_ns is None else max(c.well_ns or window.end_ns for c in callers)
+    held_s = (window.end_ns - well_ns) / NS_PER_S
+    if held_s < bounds.hold_s:
+        return Ruled(lane, Truth.UNKNOWN, f"it held for {held_s:.3f} s only, needs {bounds.hold_s:g} s")
+    return Ruled(lane, Truth.TRUE, "", {"recovery_s": round((well_ns - window.start_ns) / NS_PER_S, 3)})
+
+
+class _LatencyBounds(msgspec.Struct, frozen=True):
+    quantile: float
+    at_most_times: float
+    slack_ms: float
+    max_gap_s: float
+
+
+class _Latency(msgspec.Struct, frozen=True):
+    """The quantile of one lane with its 95 % interval; high_ns is None when there are too few calls to have one."""
+
+    source: str
+    target: str
+    connection: str
+    low_ns: int
+    at_ns: int
+    high_ns: int | None
+
+    @property
+    def lane(self) -> LaneKey:
+        return self.source, self.target, self.connection
+
+
+LATENCY_NS = pl.when(SUCCEEDED).then(pl.col("ended_ns") - pl.col("scheduled_ns")).otherwise(NEVER_NS)
+
+
+def _latencies(calls: pl.LazyFrame, quantile: float) -> dict[LaneKey, _Latency]:
+    ordered, count = LATENCY_NS.sort(), pl.len().cast(pl.Int64)
+    middle, spread = count * quantile, (count * quantile * (1 - quantile)).sqrt() * TWO_SIDED_95
+    low, at, high = ((rank.ceil().cast(pl.Int64) - 1) for rank in (middle - spread, middle, middle + spread))
+    found = calls.group_by("source", "target", "connection").agg(
+        low_ns=ordered.get(low.clip(lower_bound=0)),
+        at_ns=ordered.get(at),
+        high_ns=pl.when(high < count).then(ordered.get(high.clip(upper_bound=count - 1))),
+    )
+    rows = msgspec.convert(found.collect().to_dicts(), list[_Latency])
+    return {row.lane: row for row in rows}
+
+
+def _latency(edges: tuple[Edge, ...], bounds: _LatencyBounds, history: History, window: Window) -> Measurement:
+    made = pl.col("scheduled_ns").is_not_null()
+    calls = history.calls_in(window).filter(on_edges(edges), made)
+    baseline = history.windows().get("baseline")
+    # Of the baseline only successes count: a failure there must not raise the bar.
+    before = history.calls_in(baseline).filter(on_edges(edges), made, SUCCEEDED) if baseline else calls.clear()
+    now = _latencies(calls, bounds.quantile)
+    limits = {
+        key: math.floor(base.at_ns * bounds.at_most_times + bounds.slack_ms * NS_PER_MS)
+        for key, base in _latencies(before, bounds.quantile).items()
+    }
+    ruled = tuple(_rule_latency(lane, now, limits, bounds) for lane in lanes(history, window, edges))
+    truth = all_true([r.truth for r in ruled])
+    slow = reduce(or_, (_is_slow(key, limit) for key, limit in sorted(limits.items())), pl.lit(value=False))
+    return lanes_measured(ruled, truth, window, examples_of(calls.filter(slow)))
+
+
+def _is_slow(key: LaneKey, limit_ns: int) -> pl.Expr:
+    source, target, connection = key
+    is_lane = (pl.col("source") == source) & (pl.col("target") == target) & (pl.col("connection") == connection)
+    return is_lane & (limit_ns < LATENCY_NS)
+
+
+def _rule_latency(
+    lane: Lane, now: dict[LaneKey, _Latency], limits: dict[LaneKey, int], bounds: _LatencyBounds
+) -> Ruled:
+    key = (*lane.edge, lane.connection)
+    found, limit_ns, gap_s = now.get(key), limits.get(key), lane.gap.length_ns / NS_PER_S
+    if found is None or limit_ns is None:
+        return Ruled(lane, Truth.UNKNOWN, "the window or the baseline has no latency to compare")
+    numbers: dict[str, Number] = {"quantile_ms": _ms(found.at_ns), "limit_ms": _ms(limit_ns)}
+    shown = f"quantile {numbers['quantile_ms']} ms, limit {numbers['limit_ms']} ms"
+    if found.low_ns > limit_ns:
+        return Ruled(lane, Truth.FALSE, shown.replace("None ms", "beyond every success"), numbers)
+    if gap_s > bounds.max_gap_s:
+        reason = f"no call was made for {gap_s:.3f} s, at most {bounds.max_gap_s:g} s may pass"
+        return Ruled(lane, Truth.UNKNOWN, reason, numbers)
+    if found.high_ns is None or found.high_ns > limit_ns:
+        return Ruled(lane, Truth.UNKNOWN, f"{shown}: {lane.calls} calls do not decide it", numbers)
+    return Ruled(lane, Truth.TRUE, "", numbers)
+
+
+def _ms(length_ns: int) -> Number:
+    return None if length_ns >= NEVER_NS else round(length_ns / NS_PER_MS, 3)

@@ -1,0 +1,123 @@
+"""What workloads are, looked at from outside: in the mesh, ready, with a certificate that is valid."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+from drills.judge.history import History
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Row, Truth
+from drills.judge.records import NS_PER_S, Event, Window
+
+MAX_NAMES = 3
+
+Look = tuple[Event, bool | None, str]
+"""One look at one workload: whether it was as it should be (None: not found out), and what was seen."""
+
+
+def mesh_membership() -> Invariant:
+    """Every pod of the lab that belongs in the mesh is provably in it, and none that does not.
+
+    Reads events "membership": subject pod, detail expected and meshed (null when it was not found out). Each server
+    that the facts of the run name must have been looked at in the window.
+    """
+    return Invariant("mesh_membership", "every pod is in the mesh exactly when it belongs there", _membership)
+
+
+def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
+    """The workload "namespace/kind/name" has all the replicas it wants at every look, at least every max_gap_s."""
+    params: dict[str, Number] = {"subject": subject, "max_gap_s": max_gap_s}
+    says = f"{subject} has all its replicas ready"
+    return Invariant("condition", says, partial(_condition, subject, max_gap_s), params)
+
+
+def certificate_validity(min_left_s: float = 0.0) -> Invariant:
+    """At every look each workload's leaf certificate was valid, and for min_left_s more.
+
+    Reads events "certificate": subject pod, detail not_before_ns and not_after_ns, or error when it could not be read.
+    Each server with an identity that the facts of the run name must have been looked at. No drill records
+    certificates yet: until one does, the answer is unknown.
+    """
+    params: dict[str, Number] = {"min_left_s": min_left_s}
+    says = f"every leaf certificate is valid for {min_left_s:g} s more"
+    return Invariant("certificate_validity", says, partial(_certificates, min_left_s), params)
+
+
+def _membership(history: History, window: Window) -> Measurement:
+    looks = [_look_at_member(event) for event in history.events_in(window, "membership")]
+    return _measured("pods of the lab", looks, _unseen(history, looks))
+
+
+def _look_at_member(event: Event) -> Look:
+    expected, meshed = event.flag("expected"), event.flag("meshed")
+    if expected is None or meshed is None:
+        return event, None, "membership not found out"
+    return event, expected == meshed, "in the mesh" if meshed else "outside the mesh"
+
+
+def _condition(subject: str, max_gap_s: float, history: History, window: Window) -> Measurement:
+    events = [event for event in history.events_in(window, "condition") if event.subject == subject]
+    looks = [_look_at_condition(event) for event in events]
+    known = [window.start_ns, *(event.at_ns for event, is_well, _ in looks if is_well is not None), window.end_ns]
+    gap_s = max(after - before for before, after in pairwise(known)) / NS_PER_S
+    doubt = f"nobody looked for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
+    return _measured(subject, [look for look in looks if look[1] is not None], doubt)
+
+
+def _look_at_condition(event: Event) -> Look:
+    ready, desired = event.number("ready"), event.number("desired")
+    if ready is None or desired is None:
+        return event, None, "could not be read"
+    return event, ready >= max(desired, 1), f"{ready:g} of {desired:g} ready"
+
+
+def _certificates(min_left_s: float, history: History, window: Window) -> Measurement:
+    looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, "certificate")]
+    return _measured("leaf certificates", looks, _unseen(history, looks))
+
+
+def _look_at_certificate(event: Event, min_left_s: float) -> Look:
+    begins_ns, ends_ns = event.number("not_before_ns"), event.number("not_after_ns")
+    if begins_ns is None or ends_ns is None:
+        return event, None, event.text("error") or "certificate not found out"
+    is_valid = begins_ns <= event.at_ns <= ends_ns - round(min_left_s * NS_PER_S)
+    return event, is_valid, f"{(ends_ns - event.at_ns) / NS_PER_S:.1f} s left"
+
+
+def _unseen(history: History, looks: Sequence[Look]) -> str:
+    """Return what keeps the looks from covering every server, "" when they do."""
+    missing = sorted(set(history.facts.servers) - {event.subject for event, _, _ in looks})
+    return f"nobody looked at {_names(missing)}" if missing else ""
+
+
+def _measured(subject: str, looks: Sequence[Look], doubt: str) -> Measurement:
+    bad, blind = _where(looks, lambda well: well is False), _where(looks, lambda well: well is None)
+    if bad:
+        truth, reason = Truth.FALSE, _told(bad)
+    elif blind:
+        truth, reason = Truth.UNKNOWN, _told(blind)
+    elif doubt or not looks:
+        truth, reason = Truth.UNKNOWN, doubt or "nobody looked"
+    else:
+        truth, reason = Truth.TRUE, ""
+    numbers: dict[str, Number] = {"looks": len(looks), "amiss": len(bad), "not_found_out": len(blind)}
+    return Measurement(
+        truth=truth,
+        reason=f"{subject}: {reason}" if reason else "",
+        rows=(Row(subject, "", truth, numbers, reason),),
+        examples=tuple(Example(event.subject, event.at_ns, seen) for event, _, seen in bad[:MAX_EXAMPLES]),
+        at_ns=bad[0][0].at_ns if bad else None,
+        is_proof=bool(bad),
+    )
+
+
+def _where(looks: Sequence[Look], wanted: Callable[[bool | None], bool]) -> list[Look]:
+    return [look for look in looks if wanted(look[1])]
+
+
+def _told(looks: Sequence[Look]) -> str:
+    return _names([f"{event.subject} {seen}" for event, _, seen in looks])
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more

@@ -1,0 +1,170 @@
+"""Worlds in which calls went otherwise: the record stays whole, so only a claim can notice."""
+
+import polars as pl
+
+from drills.judge.checks.changes import OPEN_BEFORE_S
+from drills.judge.checks.lanes import SUCCEEDED
+from drills.judge.checks.witnesses import REFUSALS
+from drills.judge.history import History
+from drills.judge.mutations.target import Target, each_event, table, told, whole
+from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S, Event
+
+WAS_SERVED = pl.col("served_ns").is_not_null()
+SERVED_COLUMNS = ("served_ns", "served_pod", "served_version", "served_status", "peer")
+CALLER_COLUMNS = (
+    *("seq", "pod", "node", "scheduled_ns", "started_ns", "ended_ns"),
+    *("outcome", "status", "error", "reused", "server_pod", "server_version"),
+)
+LATE_NS = 10 * NS_PER_S
+OTHER_VERSION = "another"
+
+Change = dict[str, pl.Expr]
+
+NOT_SERVED: Change = {name: pl.lit(None, CALLS_SCHEMA[name]) for name in SERVED_COLUMNS}
+
+
+def fail_all(history: History, target: Target) -> History:
+    """Let every call fail, with the first error class that the claim names."""
+    error = target.text("kinds").partition(", ")[0] or "connect-reset"
+    return _change(history, target.calls(), _failed(error))
+
+
+def one_outage(history: History, target: Target) -> History:
+    """Let every call fail for a second more than the claim allows, in the middle of the window."""
+    half_ns = round((max(target.number("max_gap_s", 0), target.number("max_outage_s", 0)) + 1) * NS_PER_S / 2)
+    is_out = pl.col("started_ns").is_between(target.middle_ns - half_ns, target.middle_ns + half_ns)
+    return _change(history, target.calls() & is_out, _failed("connect-reset"))
+
+
+def fail_last(history: History, target: Target) -> History:
+    """Let the last call of the window fail."""
+    due = pl.col("scheduled_ns")
+    return _change(history, target.calls() & (due == due.filter(target.calls()).max()), _failed("connect-reset"))
+
+
+def slow_down(history: History, target: Target) -> History:
+    """Let every answer come ten seconds later."""
+    return _change(history, target.calls(), {"ended_ns": pl.col("ended_ns") + LATE_NS})
+
+
+def drop_calls(history: History, target: Target) -> History:
+    """Let nobody make these calls."""
+    calls = table(history)
+    return whole(history, calls.filter(~target.calls()))
+
+
+def serve_refused(history: History, target: Target) -> History:
+    """Let a server serve one call that its caller was refused."""
+    is_refused = target.calls() & ~SUCCEEDED & pl.col("error").is_in(REFUSALS)
+    return _change(history, _first(is_refused), _served(history))
+
+
+def let_one_in(history: History, target: Target) -> History:
+    """Let one call that was refused succeed, for both witnesses."""
+    return _change(history, _first(target.calls() & ~SUCCEEDED), _served(history) | _succeeded(history))
+
+
+def lose_answer(history: History, target: Target) -> History:
+    """Let one call that was served end in a time-out for its caller."""
+    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _told("info", "timeout"))
+
+
+def disown_call(history: History, target: Target) -> History:
+    """Let the caller of one served call be certain that it was never served."""
+    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _told("fail", "connect-refused"))
+
+
+def lose_posting(history: History, target: Target) -> History:
+    """Let one call that its caller counts as done never have reached a server."""
+    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), NOT_SERVED)
+
+
+def serve_twice(history: History, target: Target) -> History:
+    """Let servers serve one call again and again, one time more than the claim allows."""
+    calls = table(history)
+    again = calls.filter(_first(target.calls() & WAS_SERVED)).with_columns(
+        *(pl.lit(None, CALLS_SCHEMA[name]).alias(name) for name in CALLER_COLUMNS),
+        served_ns=pl.col("served_ns") + NS_PER_MS,
+    )
+    return whole(history, pl.concat([calls, *[again] * round(target.number("at_most", 1))]))
+
+
+def swap_peer(history: History, target: Target) -> History:
+    """Let one served call show the identity of another service."""
+    names = sorted(history.facts.identities.items())
+    other = [pl.when(pl.col("source") != name).then(pl.lit(f"URI={shown}")) for name, shown in names if shown]
+    return _change(history, _first(target.calls() & WAS_SERVED), {"peer": pl.coalesce(*other, pl.lit("URI=nobody"))})
+
+
+def hide_peer(history: History, target: Target) -> History:
+    """Let one served call show no identity."""
+    return _change(history, _first(target.calls() & WAS_SERVED), {"peer": pl.lit("")})
+
+
+def shift_split(history: History, target: Target) -> History:
+    """Let one version serve everything: the one that should have the smaller share."""
+    version = target.text("version") if target.number("weight", 1) < 1 / 2 else OTHER_VERSION
+    change = {"server_version": pl.lit(version), "served_version": pl.lit(version)}
+    return _change(history, target.calls() & SUCCEEDED, change)
+
+
+def pool_connections(history: History, target: Target) -> History:
+    """Let every call travel on a connection that was there already."""
+    return _change(history, target.calls(), {"reused": pl.lit(value=True)})
+
+
+def ignore_changes(history: History, target: Target) -> History:
+    """Let every policy change of the window be accepted, and every call that it forbids be served."""
+    applied = [e for e in history.events_in(target.window, "change") if e.text("step") == "apply"]
+    forbidden = pl.any_horizontal(pl.lit(value=False), *(_forbids(event) for event in applied))
+    open_ = _change(history, forbidden & ~SUCCEEDED, _served(history) | _succeeded(history))
+    return each_event(open_, lambda e: told(e, outcome="accepted", message="") if e in applied else e)
+
+
+def _forbids(event: Event) -> pl.Expr:
+    """Select the calls that a change might forbid, and those just before, which show that the edge was open."""
+    from_ns = event.at_ns - round(OPEN_BEFORE_S * NS_PER_S)
+    is_edge = (pl.col("source") == event.text("source")) & (pl.col("target") == event.text("target"))
+    return is_edge & (pl.col("scheduled_ns") >= from_ns).fill_null(value=False)
+
+
+def _change(history: History, selected: pl.Expr, change: Change) -> History:
+    when = pl.when(selected)
+    columns = (when.then(value).otherwise(pl.col(name)).alias(name) for name, value in change.items())
+    calls = table(history).with_columns(columns)
+    return whole(history, calls.select(pl.col(name).cast(kind) for name, kind in CALLS_SCHEMA.items()))
+
+
+def _first(selected: pl.Expr) -> pl.Expr:
+    """Select the first of the selected rows."""
+    return selected & (selected.cast(pl.Int64).cum_sum() == 1)
+
+
+def _failed(error: str) -> Change:
+    return _told("fail", error) | NOT_SERVED
+
+
+def _told(outcome: str, error: str) -> dict[str, pl.Expr]:
+    nobody = {name: pl.lit(None, pl.String) for name in ("server_pod", "server_version")}
+    return {"outcome": pl.lit(outcome), "status": pl.lit(0), "error": pl.lit(error)} | nobody
+
+
+def _pod_of_target(history: History) -> pl.Expr:
+    """Return a pod that serves the row's target, or the target's own name when the record shows none."""
+    seen = history.calls.filter(WAS_SERVED).group_by("target").agg(pl.col("served_pod").min()).collect()
+    return pl.col("target").replace(dict(seen.rows()))
+
+
+def _served(history: History) -> dict[str, pl.Expr]:
+    return {
+        "served_ns": pl.col("started_ns") + NS_PER_MS,
+        "served_pod": _pod_of_target(history),
+        "served_version": pl.lit("v1"),
+        "served_status": pl.lit(200),
+        "peer": pl.lit(""),
+    }
+
+
+def _succeeded(history: History) -> dict[str, pl.Expr]:
+    answered = {"server_pod": _pod_of_target(history), "server_version": pl.lit("v1")}
+    return {"outcome": pl.lit("ok"), "status": pl.lit(200), "error": pl.lit("")} | answered

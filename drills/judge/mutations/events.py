@@ -1,0 +1,142 @@
+"""Worlds in which something else happened than calls: on the wire, to pods, policies and signals."""
+
+from collections.abc import Callable
+
+from drills.judge.history import History
+from drills.judge.mutations.target import Target, each_event, told, with_events
+from drills.judge.records import NS_PER_S, Event, SignalFact
+
+ELSEWHERE = "refused for a reason that nobody named"
+
+
+def readable_call(history: History, target: Target) -> History:
+    """Let one call of the edges be readable on a node."""
+    (source, called), *_ = target.edges
+    interface = next(iter(history.facts.wire_interfaces), "eth0")
+    node = next(iter(history.facts.wire_nodes), "")
+    where = {"node": node, "interface": interface, "source": source, "target": called, "id": "mutation"}
+    return with_events(history, [*history.events, Event(target.middle_ns, "wire.hit", node, {**where})])
+
+
+def blind_observers(history: History, _target: Target) -> History:
+    """Let the observers never see the plaintext that they must see to prove that they can."""
+    return each_event(
+        history,
+        lambda e: None if e.kind.startswith("wire.") and e.text("source") in history.facts.unmeshed else e,
+    )
+
+
+def admit_unmeshed(history: History, target: Target) -> History:
+    """Let one new pod be admitted without the mesh."""
+    first = history.events_in(target.window, "newpod")[:1]
+    return each_event(history, lambda e: told(e, outcome="admitted", meshed=False) if e in first else e)
+
+
+def refuse_new_pods(history: History, target: Target) -> History:
+    """Let the API refuse every new pod, without the words of any signal."""
+    return _in_window(history, target, "newpod", lambda e: told(e, outcome="refused", meshed=None, message=ELSEWHERE))
+
+
+def refuse_changes(history: History, target: Target) -> History:
+    """Let the API refuse every policy change, without the words of any signal."""
+    return _in_window(history, target, "change", lambda e: told(e, outcome="refused", message=ELSEWHERE))
+
+
+def forget(kind: str) -> Callable[[History, Target], History]:
+    """Return a mutation after which nothing of this kind happened in the window."""
+
+    def apply(history: History, target: Target) -> History:
+        return _in_window(history, target, kind, lambda _event: None)
+
+    return apply
+
+
+def hide_signals(history: History, _target: Target) -> History:
+    """Let every signal stay silent: workloads ready, metrics still, refusals in other words."""
+    return _each_look(history, _quiet)
+
+
+def blind_signals(history: History, _target: Target) -> History:
+    """Let every source of a signal fail to answer."""
+    return _each_look(history, lambda _signal, event: _unanswered(event))
+
+
+def raise_signals(history: History, target: Target) -> History:
+    """Let every signal fire at each look in the window."""
+    return _each_look(history, lambda signal, e: _fired(signal, e) if target.window.holds(e.at_ns) else e)
+
+
+def unmesh_pod(history: History, target: Target) -> History:
+    """Let one pod be where it does not belong."""
+    first = history.events_in(target.window, "membership")[:1]
+    return each_event(history, lambda e: told(e, meshed=not e.flag("expected")) if e in first else e)
+
+
+def unready_workload(history: History, target: Target) -> History:
+    """Let a workload have no replica at one look."""
+    looks = history.events_in(target.window, "condition")
+    first = tuple(event for event in looks if event.subject == target.text("subject"))[:1]
+    return each_event(history, lambda e: told(e, ready=0, desired=1) if e in first else e)
+
+
+def expire_certificate(history: History, target: Target) -> History:
+    """Let one certificate be out of date when it was looked at."""
+    first = history.events_in(target.window, "certificate")[:1]
+    return each_event(history, lambda e: told(e, not_after_ns=e.at_ns - NS_PER_S) if e in first else e)
+
+
+def _in_window(history: History, target: Target, kind: str, change: Callable[[Event], Event | None]) -> History:
+    def in_window(event: Event) -> Event | None:
+        return change(event) if event.kind == kind and target.window.holds(event.at_ns) else event
+
+    return each_event(history, in_window)
+
+
+def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -> History:
+    def look(event: Event) -> Event:
+        for signal in history.facts.signals.values():
+            event = change(signal, event) if _is_look(signal, event) else event
+        return event
+
+    return each_event(history, look)
+
+
+def _is_look(signal: SignalFact, event: Event) -> bool:
+    match event.kind:
+        case "condition":
+            return signal.kind == "condition" and event.subject == signal.subject
+        case "scrape":
+            return event.text("metric") == signal.subject
+        case "newpod" | "change":
+            return signal.kind == "admission"
+    return False
+
+
+def _quiet(signal: SignalFact, event: Event) -> Event:
+    match event.kind:
+        case "condition":
+            desired = event.number("desired")  # a workload that wants no replica is as good as down
+            return told(event, ready=None if desired is None else max(desired, 1))
+        case "scrape":
+            return told(event, value=signal.threshold + 1, error="")
+    return told(event, message=event.text("message").replace(signal.subject, ELSEWHERE))
+
+
+def _unanswered(event: Event) -> Event:
+    match event.kind:
+        case "condition":
+            return told(event, ready=None, desired=None)
+        case "scrape":
+            return told(event, value=None, error="no answer")
+    return told(event, outcome="failed")
+
+
+def _fired(signal: SignalFact, event: Event) -> Event:
+    match event.kind:
+        case "condition":
+            return told(event, ready=0, desired=1)
+        case "scrape":
+            is_low = signal.kind == "metric-below"
+            risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
+            return told(event, value=signal.threshold - 1 if is_low else risen, error="")
+    return told(event, outcome="refused", message=signal.subject)

@@ -1,0 +1,103 @@
+"""The mutation matrix of one history: every mutation that its claims cover, and which of them noticed."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from drills.judge.history import History
+from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
+from drills.judge.mutations.target import Mutation, Target, in_memory
+from drills.judge.verdict import PASSING, Finding, Verdict
+
+Replay = Callable[[History], Verdict]
+"""Asks the drill's own claims of a history."""
+
+RUN = "run"
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One mutation of one history. Claims are named by their place in the verdict, counted from 1.
+
+    must: claims that cover it. noticed: claims that passed before and did not any more.
+    """
+
+    mutation: str
+    says: str
+    during: str
+    edges: tuple[str, ...]
+    must: tuple[int, ...]
+    noticed: tuple[int, ...]
+
+    @property
+    def missed(self) -> tuple[int, ...]:
+        """Return the claims that had to notice and did not."""
+        return tuple(claim for claim in self.must if claim not in self.noticed)
+
+
+class Matrix(msgspec.Struct, frozen=True):
+    """What became of every trial; uncovered: mutations that no claim of the drill has to notice."""
+
+    drill: str
+    mesh: str
+    run_id: str
+    claims: tuple[str, ...]
+    passing: tuple[int, ...]
+    trials: tuple[Trial, ...]
+    uncovered: tuple[str, ...]
+    unguarded: tuple[int, ...]
+
+    @property
+    def survivors(self) -> tuple[Trial, ...]:
+        """Return the trials that a claim had to notice and did not."""
+        return tuple(trial for trial in self.trials if trial.missed)
+
+
+def matrix(history: History, replay: Replay) -> Matrix:
+    """Mutate a history in every way that its claims cover and ask them again each time.
+
+    Only claims that pass can notice: one that failed before tells nothing by failing again. unguarded are passing
+    claims for which no mutation of the world is known.
+    """
+    history = in_memory(history)
+    before = replay(history)
+    passing = {number: f for number, f in enumerate(before.findings, start=1) if f.verdict in PASSING}
+    trials = [_try(history, replay, trial, mutation, target) for trial, mutation, target in _plan(history, passing)]
+    tried = {trial.mutation for trial in trials}
+    return Matrix(
+        drill=before.drill,
+        mesh=before.mesh,
+        run_id=before.run_id,
+        claims=tuple(finding.claim for finding in before.findings),
+        passing=tuple(passing),
+        trials=tuple(msgspec.structs.replace(t, noticed=tuple(n for n in t.noticed if n in passing)) for t in trials),
+        uncovered=tuple(name for name in WORLD if name not in tried),
+        unguarded=tuple(number for number, finding in passing.items() if not covered_by(finding)),
+    )
+
+
+def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mutation, Target]]:
+    """Return each distinct trial once, with all claims that must notice it; trials of the record come last."""
+    planned: dict[bytes, tuple[Trial, Mutation, Target]] = {}
+    for number, finding in passing.items():
+        for mutation in covered_by(finding):
+            bounds = {key: finding.params.get(key) for key in mutation.reads}
+            edges = mutation.edges_of(finding)
+            key = msgspec.json.encode((mutation.name, finding.during, edges, bounds), order="sorted")
+            target = Target.of(finding, history.windows()[finding.during], edges)
+            trial, *_ = planned.get(key, (Trial(mutation.name, mutation.says, finding.during, edges, (), ()),))
+            more = msgspec.structs.replace(trial, must=(*trial.must, number))
+            planned[key] = (more, mutation, target)
+    if not passing:
+        return []
+    whole_run = Target((), history.windows()[RUN], {})
+    harmed = (
+        (Trial(mutation.name, mutation.says, RUN, (), tuple(passing), ()), mutation, whole_run)
+        for mutation in RECORD.values()
+    )
+    return [*planned.values(), *harmed]
+
+
+def _try(history: History, replay: Replay, trial: Trial, mutation: Mutation, target: Target) -> Trial:
+    after = replay(mutation.apply(history, target))
+    failed = tuple(n for n, finding in enumerate(after.findings, start=1) if finding.verdict not in PASSING)
+    return msgspec.structs.replace(trial, noticed=failed)

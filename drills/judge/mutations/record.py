@@ -1,0 +1,98 @@
+"""Records that were harmed: every claim that passed must stop passing, whatever it asks."""
+
+import polars as pl
+
+from drills.judge.checks.lanes import SUCCEEDED
+from drills.judge.history import History
+from drills.judge.mutations.target import FROM_CALLER, Target, each_event, edited, table, with_events
+from drills.judge.records import NS_PER_MS, NS_PER_S, Event
+
+WAS_SERVED = pl.col("served_ns").is_not_null()
+SHIFT_NS = NS_PER_S
+
+
+def erase_receipts(history: History, _target: Target) -> History:
+    """Erase every proof that the fault landed."""
+    return _without(history, "fault.receipt")
+
+
+def erase_undo(history: History, _target: Target) -> History:
+    """Erase that the undo was verified."""
+    return _without(history, "fault.undo_verified")
+
+
+def erase_caller_ends(history: History, _target: Target) -> History:
+    """Erase what callers said at their end."""
+    return _without(history, "caller.end")
+
+
+def erase_server_ends(history: History, _target: Target) -> History:
+    """Erase what servers said at their end."""
+    return _without(history, "server.end")
+
+
+def lose_one_call(history: History, _target: Target) -> History:
+    """Lose the row of one call in the middle of the table."""
+    calls = table(history).with_row_index("at")
+    made = calls.filter(FROM_CALLER)["at"]
+    return edited(history, calls.filter(pl.col("at") != made[len(made) // 2]).drop("at"))
+
+
+def lose_failures(history: History, _target: Target) -> History:
+    """Lose the row of every call that did not succeed, or of one that did where none failed."""
+    calls = table(history)
+    kept = calls.filter(SUCCEEDED | ~FROM_CALLER)
+    return edited(history, kept if kept.height < calls.height else calls.slice(1))
+
+
+def lose_one_serving(history: History, _target: Target) -> History:
+    """Lose the line of one served call in a server's log."""
+    is_first = WAS_SERVED & (WAS_SERVED.cast(pl.Int64).cum_sum() == 1)
+    served = ("served_ns", "served_pod", "served_version", "served_status", "peer")
+    blank = (pl.when(~is_first).then(pl.col(name)).alias(name) for name in served)
+    return edited(history, table(history).with_columns(blank))
+
+
+def repeat_one_row(history: History, _target: Target) -> History:
+    """Write one row of the table twice."""
+    calls = table(history)
+    return edited(history, pl.concat([calls, calls.tail(1)]))
+
+
+def reverse_rows(history: History, _target: Target) -> History:
+    """Turn the table upside down."""
+    return edited(history, table(history).reverse())
+
+
+def shift_server_clock(history: History, _target: Target) -> History:
+    """Let the clock of the servers be a second behind."""
+    return edited(history, table(history).with_columns(served_ns=pl.col("served_ns") - SHIFT_NS))
+
+
+def shift_caller_clock(history: History, _target: Target) -> History:
+    """Let calls end a second before they began."""
+    return edited(history, table(history).with_columns(ended_ns=pl.col("started_ns") - SHIFT_NS))
+
+
+def starve_callers(history: History, _target: Target) -> History:
+    """Let every call begin later than the lag that the facts of the run allow."""
+    late_ns = round((history.facts.lag_bound_ms + 1) * NS_PER_MS)
+    later = (pl.col(name) + late_ns for name in ("started_ns", "ended_ns", "served_ns"))
+    return edited(history, table(history).with_columns(later))
+
+
+def restart_a_witness(history: History, target: Target) -> History:
+    """Let the program of one server start anew in the middle of the run."""
+    pod = next(iter(history.facts.servers), "")
+    return with_events(history, [*history.events, Event(target.middle_ns, "boot", pod, {"pod": pod})])
+
+
+def trouble_the_harness(history: History, target: Target) -> History:
+    """Let the harness say that it had trouble."""
+    return with_events(
+        history, [*history.events, Event(target.middle_ns, "harness", "mutation", {"message": "made up"})]
+    )
+
+
+def _without(history: History, kind: str) -> History:
+    return each_event(history, lambda event: None if event.kind == kind else event)

@@ -1,0 +1,122 @@
+"""What a mutation is, what it aims at, and how a changed history is made whole again."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.lanes import on_edges
+from drills.judge.history import History
+from drills.judge.measure import Edge, Number
+from drills.judge.records import Detail, Event, Window
+from drills.judge.verdict import Finding
+
+LANE = ("pod", "target", "connection")
+FROM_CALLER = pl.col("scheduled_ns").is_not_null()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a mutation strikes: the edges and the window of a claim, and the bounds that it must break."""
+
+    edges: tuple[Edge, ...]
+    window: Window
+    params: Mapping[str, Number]
+
+    @classmethod
+    def of(cls, finding: Finding, window: Window, edges: tuple[str, ...]) -> "Target":
+        """Return the target that a finding names, narrowed to these of its edges."""
+        pairs = (edge.partition("->") for edge in edges)
+        return cls(tuple((source, target) for source, _, target in pairs), window, finding.params)
+
+    def number(self, key: str, default: float) -> float:
+        """Return a bound of the claim, the default when it has none."""
+        value = self.params.get(key)
+        return value if isinstance(value, int | float) else default
+
+    def text(self, key: str) -> str:
+        """Return a text of the claim, "" when it has none."""
+        value = self.params.get(key)
+        return value if isinstance(value, str) else ""
+
+    @property
+    def middle_ns(self) -> int:
+        """Return the middle of the window."""
+        return (self.window.start_ns + self.window.end_ns) // 2
+
+    def calls(self) -> pl.Expr:
+        """Select the calls of the edges that were due in the window."""
+        due = pl.col("scheduled_ns")
+        in_window = ((due >= self.window.start_ns) & (due < self.window.end_ns)).fill_null(value=False)
+        return on_edges(self.edges) & in_window
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One named change of a history. It returns the same history when there is nothing to change.
+
+    reads: the bounds of the claim on which it depends; claims that agree in them share one trial.
+    on_every_edge: whether it strikes all edges of the claim. Others strike its last alone: the smaller the injury, the
+    more it asks of the claim.
+    """
+
+    name: str
+    says: str
+    apply: Callable[[History, Target], History]
+    reads: tuple[str, ...] = ()
+    on_every_edge: bool = False
+
+    def edges_of(self, finding: Finding) -> tuple[str, ...]:
+        """Return the edges that it strikes."""
+        return finding.edges if self.on_every_edge else finding.edges[-1:]
+
+
+def in_memory(history: History) -> History:
+    """Return the history with its calls in memory: it is about to be asked many times."""
+    return replace(history, calls=history.calls.collect().lazy())
+
+
+def table(history: History) -> pl.DataFrame:
+    """Return the calls as a table."""
+    return history.calls.collect()
+
+
+def with_events(history: History, events: list[Event]) -> History:
+    """Return the history with other events, in the order of their clock."""
+    return replace(history, events=tuple(sorted(events, key=lambda event: event.at_ns)))
+
+
+def each_event(history: History, change: Callable[[Event], Event | None]) -> History:
+    """Return the history with every event changed, or left out where the change gives None."""
+    changed = (change(event) for event in history.events)
+    return with_events(history, [event for event in changed if event is not None])
+
+
+def told(event: Event, **detail: Detail) -> Event:
+    """Return the event with some of its detail replaced."""
+    return msgspec.structs.replace(event, detail={**event.detail, **detail})
+
+
+def edited(history: History, calls: pl.DataFrame) -> History:
+    """Return the history with another table, and ends that still speak of the old one."""
+    return replace(history, calls=calls.lazy())
+
+
+def whole(history: History, calls: pl.DataFrame) -> History:
+    """Return the history as if the world had been so: numbers without holes, ends that agree with the table."""
+    ordered = calls.sort("scheduled_ns", "id")
+    number = pl.int_range(pl.len(), dtype=pl.Int64).over(LANE)
+    numbered = ordered.with_columns(seq=pl.when(FROM_CALLER).then(number))
+    made: dict[object, int] = {row[:3]: row[3] for row in numbered.filter(FROM_CALLER).group_by(LANE).len().rows()}
+    served: dict[object, int] = dict(numbered.group_by("served_pod").len().rows())
+
+    def recount(event: Event) -> Event:
+        if event.kind == "caller.end":
+            count = made.get((event.text("pod"), event.text("target"), event.text("connection")), 0)
+            return told(event, scheduled=count, written=count)
+        if event.kind == "server.end":
+            return told(event, served=served.get(event.text("pod"), 0))
+        return event
+
+    return each_event(edited(history, numbered), recount)

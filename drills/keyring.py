@@ -1,0 +1,36 @@
+"""Keys for the command line: what a key file cannot do is wrong usage."""
+
+from pathlib import Path
+
+from securesystemslib.signer import Key, Signer
+
+from clusters.errors import UsageError
+from drills.report import keys
+
+KEY_VARIABLE = "MESHDRILL_KEY"
+
+
+def signer_in(file: Path | str | None) -> Signer | None:
+    """Return what signs with the private key in the file, None without a file; UsageError when it is no such key."""
+    try:
+        return keys.signer(Path(file)) if file else None
+    except keys.KeyFileError as error:
+        raise UsageError(str(error)) from error
+
+
+def public_key_in(file: Path | None) -> Key | None:
+    """Return the public key in the file, None without a file; UsageError when it is no such key."""
+    try:
+        return keys.public_key(file) if file else None
+    except keys.KeyFileError as error:
+        raise UsageError(str(error)) from error
+
+
+def make(file: Path) -> str:
+    """Write a new pair of keys and say where they are; UsageError when a file is in the way."""
+    try:
+        key = keys.generate(file)
+    except keys.KeyFileError as error:
+        raise UsageError(str(error)) from error
+    public = file.with_name(file.name + keys.PUBLIC_SUFFIX)
+    return f"private key: {file} (keep it secret)\npublic key:  {public}\nkey id:      {key.keyid}"

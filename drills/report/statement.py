@@ -1,0 +1,159 @@
+"""statement.dsse.json: an in-toto statement over every file of a bundle, signed when there is a key.
+
+The predicate is in-toto's test-result v0.1. It knows three results where a verdict has four answers:
+
+    HELD                          PASSED
+    FAILED_OBSERVABLY             WARNED   it passes, and a reader should know that a claim broke
+    VIOLATED, INCONCLUSIVE        FAILED   a run that could not find out never passes
+    a control that came out right WARNED   it proves that the drill can see, and promises nothing of a mesh
+
+Our own words, all four of them, stand in the predicate's extension field `meshdrill`, which other readers ignore.
+Its subjects are the files of the bundle (evidence), where most producers name the sources that they tested.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+import rfc8785
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import Signer
+
+from drills.judge.verdict import Answer, Finding, Verdict
+
+STATEMENT_FILE: Final = "statement.dsse.json"
+STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
+PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
+_CONFIGURATION = ("run.json", "experiment.json")  # what the run was made of, and what it was asked to do
+
+Result = Literal["PASSED", "WARNED", "FAILED"]
+
+_RESULTS: dict[Answer, Result] = {
+    Answer.HELD: "PASSED",
+    Answer.FAILED_OBSERVABLY: "WARNED",
+    Answer.INCONCLUSIVE: "FAILED",
+    Answer.VIOLATED: "FAILED",
+}
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One file, as in-toto describes it: its name below the bundle, and its SHA-256."""
+
+    name: str
+    digest: dict[str, str]
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """One claim, and its answer in our own words."""
+
+    claim: str
+    verdict: Answer
+
+
+class Own(msgspec.Struct, frozen=True, rename="camel"):
+    """What the three results of the predicate cannot say."""
+
+    drill: str
+    mesh: str
+    run_id: str
+    is_control: bool
+    verdict: Answer
+    passed: bool
+    claims: tuple[Answered, ...]
+
+
+class Predicate(msgspec.Struct, frozen=True, rename="camel"):
+    """in-toto's test-result v0.1 with our extension."""
+
+    result: Result
+    configuration: tuple[Resource, ...]
+    passed_tests: tuple[str, ...]
+    warned_tests: tuple[str, ...]
+    failed_tests: tuple[str, ...]
+    meshdrill: Own
+
+
+class Statement(msgspec.Struct, frozen=True, rename="camel"):
+    """in-toto's Statement v1."""
+
+    type: str = msgspec.field(name="_type")
+    subject: tuple[Resource, ...]
+    predicate_type: str
+    predicate: Predicate
+
+
+def write(bundle: Path, verdict: Verdict, signer: Signer | None) -> None:
+    """State the digest of every file that is in the bundle now; to be called when no other file will be written."""
+    payload = rfc8785.dumps(msgspec.to_builtins(_state(bundle, verdict)))
+    envelope = Envelope(payload, PAYLOAD_TYPE, {})
+    if signer is not None:
+        envelope.sign(signer)
+    draft = bundle / f"{STATEMENT_FILE}.draft"
+    draft.write_bytes(msgspec.json.format(msgspec.json.encode(envelope.to_dict(), order="sorted"), indent=2) + b"\n")
+    draft.replace(bundle / STATEMENT_FILE)
+
+
+def digests(bundle: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file below the bundle but the statement, by name and in its order.
+
+    What is no plain file, a link for example, has the digest "", which no statement can match.
+    """
+    files = sorted(path for path in bundle.rglob("*") if not path.is_dir() or path.is_symlink())
+    names = {path.relative_to(bundle).as_posix(): path for path in files}
+    return {name: _digest(path) for name, path in names.items() if name != STATEMENT_FILE}
+
+
+def result_of(answer: Answer, *, passed: bool, is_control: bool) -> Result:
+    """Return the predicate's word for a verdict."""
+    if not passed:
+        return "FAILED"
+    return "WARNED" if is_control else _RESULTS[answer]
+
+
+def _state(bundle: Path, verdict: Verdict) -> Statement:
+    found = digests(bundle)
+    return Statement(
+        type=STATEMENT_TYPE,
+        subject=tuple(_resource(name, digest) for name, digest in found.items()),
+        predicate_type=PREDICATE_TYPE,
+        predicate=Predicate(
+            result=result_of(verdict.verdict, passed=verdict.passed, is_control=verdict.is_control),
+            configuration=tuple(_resource(name, found[name]) for name in _CONFIGURATION if name in found),
+            passed_tests=_claims(verdict, "PASSED"),
+            warned_tests=_claims(verdict, "WARNED"),
+            failed_tests=_claims(verdict, "FAILED"),
+            meshdrill=Own(
+                drill=verdict.drill,
+                mesh=verdict.mesh,
+                run_id=verdict.run_id,
+                is_control=verdict.is_control,
+                verdict=verdict.verdict,
+                passed=verdict.passed,
+                claims=tuple(Answered(finding.claim, finding.verdict) for finding in verdict.findings),
+            ),
+        ),
+    )
+
+
+def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
+    return tuple(it.claim for it in verdict.findings if _result(it, is_control=verdict.is_control) == result)
+
+
+def _result(finding: Finding, *, is_control: bool) -> Result:
+    """Of a control, a claim that had to be violated passes with a warning when it was, and fails when it was not."""
+    if is_control and finding.fails_on_control:
+        return "WARNED" if finding.verdict is Answer.VIOLATED else "FAILED"
+    return _RESULTS[finding.verdict]
+
+
+def _resource(name: str, digest: str) -> Resource:
+    return Resource(name, {"sha256": digest})
+
+
+def _digest(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,151 @@
+"""Whether a bundle is still what its statement says, and who signed the statement."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import rfc8785
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import Key
+
+from drills.judge.verdict import Answer
+from drills.report.statement import (
+    PAYLOAD_TYPE,
+    PREDICATE_TYPE,
+    STATEMENT_FILE,
+    STATEMENT_TYPE,
+    Statement,
+    digests,
+    result_of,
+)
+
+_VERDICT_FILE = "verdict.json"
+_LIMIT_BYTES = 8_000_000  # a statement has a few thousand; a larger file is none of ours
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """The part of a verdict.json that a statement repeats; the rest may be that of another version."""
+
+    verdict: Answer
+    passed: bool
+    is_control: bool
+
+
+class StatementError(Exception):
+    """The statement is absent, cannot be read, or is not one of ours."""
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What was found: each complaint names one file or one flaw of the statement; none means that nothing changed."""
+
+    files: int  # that the statement vouches for
+    signature: str  # in words
+    complaints: tuple[str, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether every file is as stated, none is missing or extra, and a signature that was asked for is good."""
+        return not self.complaints
+
+    def explain(self) -> str:
+        """Return it for a person."""
+        outcome = "every file is as stated" if self.is_intact else "NOT the bundle that the statement describes"
+        lines = (*(f"  {complaint}" for complaint in self.complaints), f"  {self.signature}")
+        return "\n".join((f"{outcome} ({self.files} files)", *lines))
+
+
+def has_statement(bundle: Path) -> bool:
+    """Tell whether the bundle carries a statement at all."""
+    return (bundle / STATEMENT_FILE).exists()
+
+
+def verify(bundle: Path, key: Key | None = None) -> Verification:
+    """Compare every file of the bundle with the statement; with a public key, check the signature too.
+
+    Raises StatementError when there is no statement to compare with.
+    """
+    envelope = _read(bundle / STATEMENT_FILE)
+    statement = _decode(envelope, bundle / STATEMENT_FILE)
+    signature, is_good = _signature(envelope, key)
+    complaints = (
+        *_differences(bundle, statement),
+        *_contradictions(bundle, statement),
+        *(() if is_good else (f"{STATEMENT_FILE}: {signature}",)),
+    )
+    return Verification(len(statement.subject), signature, complaints)
+
+
+def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
+    stated = {it.name: it.digest.get("sha256", "") for it in statement.subject}
+    found = digests(bundle)
+    for name in sorted(stated.keys() | found.keys()):
+        if name not in found:
+            yield f"{name}: missing; the statement lists it"
+        elif name not in stated:
+            yield f"{name}: extra; the statement does not list it"
+        elif not found[name]:
+            yield f"{name}: changed; it is no plain file any more, and a copy of the bundle would not carry it"
+        elif found[name] != stated[name]:
+            yield f"{name}: changed; its SHA-256 is {found[name]}, the statement says {stated[name]}"
+
+
+def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
+    """Yield where the statement's own words differ from the verdict that it vouches for."""
+    try:
+        judged = msgspec.json.decode((bundle / _VERDICT_FILE).read_bytes(), type=_Judged)
+    except (OSError, msgspec.DecodeError) as error:
+        yield f"{_VERDICT_FILE}: cannot be read as a verdict: {error}"
+        return
+    said, result = statement.predicate, result_of(judged.verdict, passed=judged.passed, is_control=judged.is_control)
+    if (said.result, said.meshdrill.verdict) != (result, judged.verdict):
+        yield (
+            f"{STATEMENT_FILE}: says {said.result} ({said.meshdrill.verdict}), {_VERDICT_FILE} says {result} "
+            f"({judged.verdict})"
+        )
+
+
+def _signature(envelope: Envelope, key: Key | None) -> tuple[str, bool]:
+    """Return the state of the signature in words, and whether it is as good as it was asked to be."""
+    signers = ", ".join(sorted(envelope.signatures))
+    if key is None:
+        if not signers:
+            return "unsigned: whoever changed a file could have changed the statement too", True
+        return f"signed by key {signers}, not checked: give --key with the public key", True
+    if not signers:
+        return f"unsigned; expected a signature by key {key.keyid}", False
+    try:
+        envelope.verify([key], 1)
+    except VerificationError:
+        return f"no good signature by key {key.keyid}; it carries one by {signers}", False
+    return f"signature by key {key.keyid} is good", True
+
+
+def _read(path: Path) -> Envelope:
+    try:
+        if path.stat().st_size > _LIMIT_BYTES:
+            raise StatementError(f"{path} is larger than {_LIMIT_BYTES} bytes: it is no statement of ours.")
+        return Envelope.from_dict(msgspec.json.decode(path.read_bytes(), type=dict[str, object]))
+    except FileNotFoundError as error:
+        raise StatementError(f"{path} does not exist: nothing vouches for the files of this bundle.") from error
+    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _decode(envelope: Envelope, path: Path) -> Statement:
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise _unreadable(path, f"its payload is {envelope.payload_type!r}, expected {PAYLOAD_TYPE!r}")
+    try:
+        statement = msgspec.json.decode(envelope.payload, type=Statement)
+        canonical = rfc8785.dumps(msgspec.json.decode(envelope.payload))
+    except (msgspec.DecodeError, rfc8785.CanonicalizationError) as error:
+        raise _unreadable(path, error) from error
+    if canonical != envelope.payload:
+        raise _unreadable(path, "its payload is not canonical JSON (RFC 8785), so two readers might read two things")
+    if (statement.type, statement.predicate_type) != (STATEMENT_TYPE, PREDICATE_TYPE):
+        raise _unreadable(path, f"it is a {statement.type} about {statement.predicate_type}")
+    return statement
+
+
+def _unreadable(path: Path, reason: object) -> StatementError:
+    return StatementError(f"{path} cannot be read as an in-toto statement: {reason}. Judge an intact copy.")

@@ -1,0 +1,72 @@
+"""A small bundle with a statement over it, and hands to forge it with."""
+
+import base64
+import json
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import rfc8785
+
+from drills.judge.history import CALLS_SCHEMA, Event, RunFacts, write_history
+from drills.judge.verdict import Answer, Finding, Verdict
+from drills.report import evidence, keys
+from drills.report.record import Surroundings
+
+SECOND = 1_000_000_000
+STOOD_ON = Surroundings("0.1.0", "meshdrill run made-up --mesh none", "It is made up.", "none", {}, (), {}, ())
+FILES = ["calls.parquet", "events.jsonl", "junit.xml", "report.md", "run.json", "verdict.json"]
+
+
+def finding(claim: str, answer: Answer, *, fails_on_control: bool = False) -> Finding:
+    """Return a finding that says only what it must."""
+    return Finding(
+        claim,
+        "always",
+        "c",
+        {},
+        (),
+        "run",
+        None,
+        answer,
+        "",
+        must_hold=False,
+        fails_on_control=fails_on_control,
+        source=None,
+    )
+
+
+def verdict_of(*findings: Finding, answer: Answer, passed: bool, is_control: bool = False) -> Verdict:
+    """Return a verdict of these findings."""
+    return Verdict("made-up", "none", "0" * 12, is_control, answer, passed, findings, ())
+
+
+HELD = verdict_of(finding("it holds", Answer.HELD), answer=Answer.HELD, passed=True)
+
+
+def written(place: Path, verdict: Verdict, key: Path | None) -> Path:
+    """Write a bundle of that verdict."""
+    events = (Event(0, "phase", "baseline"), Event(10 * SECOND, "phase", "end"))
+    write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, RunFacts("made-up", "none", "0" * 12))
+    (place / "verdict.json").write_bytes(verdict.encode())
+    evidence.write(place, verdict, STOOD_ON, keys.signer(key) if key else None)
+    return place
+
+
+def payload_of(place: Path) -> dict[str, object]:
+    """Return the statement inside the envelope."""
+    envelope = json.loads((place / "statement.dsse.json").read_bytes())
+    found: dict[str, object] = json.loads(base64.b64decode(envelope["payload"]))
+    return found
+
+
+def canonical(value: object) -> bytes:
+    """Return the canonical JSON of plain data."""
+    return rfc8785.dumps(msgspec.to_builtins(value))
+
+
+def restate(place: Path, payload: bytes, **changes: object) -> None:
+    """Put another payload into the envelope and leave the signatures as they are."""
+    envelope = json.loads((place / "statement.dsse.json").read_bytes())
+    envelope |= {"payload": base64.b64encode(payload).decode(), **changes}
+    (place / "statement.dsse.json").write_text(json.dumps(envelope))

@@ -1,0 +1,276 @@
+"""`chaos` on a drill's experiment.json: it is valid, it runs the same drill, and what Chaos Toolkit forgives is not."""
+
+import importlib
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import pytest
+from msgspec.structs import replace
+
+from clusters import meshes, up
+from clusters.errors import HarnessError, UsageError
+from clusters.progress import Progress
+from drills import catalogue
+from drills.judge import checks
+from drills.judge.claims import always, reached
+from drills.judge.history import History
+from drills.report import keys, verification
+from drills.run import experiment, faults, live
+from drills.run.probes import signals, wire
+from drills.run.request import Request, Wishes
+from drills.run.runner import Drill
+from drills.run.undo import leftovers
+from drills.selftest.drill_double import FORBIDDEN, MADE_OF, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
+from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
+
+REQUEST = Request(
+    run_id="0" * 12,
+    cluster="double",
+    drill="brain-outage",
+    mesh="double",
+    hypothesis="Nothing depends on the brain.",
+    workload=WORKLOAD,
+    fault=STOP,
+    probes=Wishes(wire=True, signals=("brain-down", "brain-missed")),
+    baseline_s=0.3,
+    recovery_s=0.4,
+)
+
+
+def brain_outage(drill: Drill, denied: tuple[str, str] = FORBIDDEN) -> None:
+    """Nothing depends on the brain."""
+    history = drill.run(workload=WORKLOAD, probes=(wire(), signals()), method=STOP, baseline_s=0.3, recovery_s=0.4)
+    verdict = drill.judge(
+        history,
+        reached(checks.attempted(ROUTE)),
+        always(checks.success_rate(ROUTE, at_least=0.999)),
+        always(checks.denied(denied), must_hold=True),
+    )
+    assert verdict.passed, verdict.explain()
+
+
+@pytest.fixture
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilePlace:
+    """Return a healthy kept cluster, a mesh, and a drill of the catalogue that was run there."""
+    shorten_waits(monkeypatch)
+    place = healthy(tmp_path / "place")
+
+    @contextmanager
+    def kept(name: str, mesh_name: str, _progress: Progress) -> Iterator[up.Prepared]:
+        assert (name, mesh_name) == ("double", "double")
+        yield up.Prepared(as_place(place), mesh(), MADE_OF)
+
+    monkeypatch.setattr(up, "kept", kept)
+    monkeypatch.setattr(meshes, "load", lambda _name: mesh())
+    entry = catalogue.Entry("brain-outage", Path("drills/brain.py"), "brain_outage", "", ())
+    monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
+    module = ModuleType("drills.brain")
+    monkeypatch.setattr(module, "brain_outage", brain_outage, raising=False)
+    monkeypatch.setitem(sys.modules, "drills.brain", module)
+    return place
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stand where `chaos` may write, and give its logger back as it was."""
+    monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("chaostoolkit")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def chaos(*words: str, made: experiment.Json | None = None) -> int:
+    """Run one command of Chaos Toolkit's own command line on the experiment and return its exit code."""
+    Path("experiment.json").write_text(json.dumps(made or experiment.experiment_of(REQUEST)))
+    arguments = ["--no-version-check", "--no-log-file", "--settings", "none.yaml", *words, "experiment.json"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of Python and libraries, at Chaos Toolkit's own import
+        command_line = importlib.import_module("chaostoolkit.cli").cli
+    ended = command_line.main(arguments, standalone_mode=False)
+    return ended if isinstance(ended, int) else 0
+
+
+def journal() -> experiment.Json:
+    """Return what Chaos Toolkit itself wrote down."""
+    return cast("experiment.Json", json.loads(Path("journal.json").read_bytes()))
+
+
+def the_bundle() -> Path:
+    """Return the one bundle under ./reports."""
+    (found,) = Path("reports").glob("brain-outage/double/*Z")
+    return found
+
+
+def troubles() -> str:
+    """Return what the history says went wrong on our side."""
+    history = History.load(the_bundle())
+    return " | ".join(f"{event.subject}: {event.text('message')}" for event in history.of_kind("harness"))
+
+
+def answer() -> str:
+    """Return the verdict of the bundle."""
+    return str(json.loads((the_bundle() / "verdict.json").read_bytes())["verdict"])
+
+
+def test_chaos_validate_accepts_the_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    """Chaos Toolkit's own `validate` ends with 0 and warns of nothing."""
+    assert chaos("validate") == 0
+    told = capsys.readouterr().err
+    assert "look valid" in told
+    assert not [word for word in ("WARNING", "ERROR", "CRITICAL") if word in told]
+
+
+def test_chaos_run_runs_the_same_drill(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`chaos run` breaks, mends, judges and leaves a whole, signed bundle under an id of its own; it ends with 0."""
+    key = Path("key")
+    keys.generate(key)
+    monkeypatch.setenv("MESHDRILL_KEY", str(key))
+    with played(double):
+        assert chaos("run") == 0
+    history = History.load(the_bundle())
+    assert troubles() == ""
+    assert history.completeness() == ()
+    assert list(history.windows()) == ["baseline", "fault", "recovery", "run"]
+    assert history.facts.run_id != REQUEST.run_id
+    assert answer() == "HELD"
+    assert {path.name for path in the_bundle().iterdir()} == {
+        *("calls.parquet", "events.jsonl", "experiment.json", "journal.json", "junit.xml", "report.md", "run.json"),
+        *("statement.dsse.json", "verdict.json"),
+    }
+    assert verification.verify(the_bundle(), keys.public_key(Path("key.pub"))).is_intact
+    assert json.loads((the_bundle() / "journal.json").read_bytes())["status"] == "completed"
+    assert [
+        step["status"] for part in ("run", "rollbacks") for step in cast("list[experiment.Json]", journal()[part])
+    ] == ["succeeded"] * 7
+    assert leftovers(double.state) == ()
+
+
+def test_a_violated_claim_deviates(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drill whose claim is violated is a deviation in the journal, and `chaos` ends with 1."""
+    broken = ModuleType("drills.brain")
+    monkeypatch.setattr(broken, "brain_outage", lambda drill: brain_outage(drill, denied=ROUTE), raising=False)
+    monkeypatch.setitem(sys.modules, "drills.brain", broken)
+    with played(double):
+        assert chaos("run") == 1
+    assert answer() == "VIOLATED"
+    assert journal()["deviated"] is True
+    assert cast("experiment.Json", journal()["meshdrill"])["verdict"] == "VIOLATED"
+
+
+@pytest.mark.parametrize("step", ["inject", "undo"])
+def test_a_failed_action_is_inconclusive_and_rolled_back(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Chaos Toolkit goes on after a failed step; here it is the last, the rollback is completed, and nothing passes."""
+
+    def fail(_run: live.LiveRun, *_arguments: object) -> None:
+        raise HarnessError("made to fail")
+
+    monkeypatch.setattr(live.LiveRun, step, fail)
+    with played(double):
+        assert chaos("run") == 1
+    assert "made to fail" in troubles()
+    assert answer() == "INCONCLUSIVE"
+    assert journal()["status"] == "aborted"
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert leftovers(double.state) == ()
+
+
+@pytest.mark.parametrize("options", [(), ("--rollback-strategy", "never")])
+def test_an_interrupted_run_is_put_right(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """Ctrl-C while the fault is in force: it is undone, even where Chaos Toolkit was told to leave rollbacks out."""
+
+    def interrupted(_run: live.LiveRun, *_arguments: object) -> None:
+        assert double.replicas(COMPONENT) == (0, 0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live.LiveRun, "hold", interrupted)
+    with played(double):
+        assert chaos("run", *options) == 1
+    assert journal()["status"] == "interrupted"
+    assert answer() == "INCONCLUSIVE"
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert leftovers(double.state) == ()
+
+
+@pytest.mark.parametrize("strategy", ["after-method-only", "continuously"])
+def test_steps_out_of_order_hurt_nothing(double: FilePlace, strategy: str) -> None:
+    """A hypothesis strategy that leaves the gate out, or asks it again, ends the run without a pass."""
+    with played(double):
+        assert chaos("run", "--hypothesis-strategy", strategy) == 1
+    assert "was due" in troubles()
+    assert answer() == "INCONCLUSIVE"
+    assert leftovers(double.state) == ()
+    if strategy == "after-method-only":
+        assert "fault.injected" not in {event.kind for event in History.load(the_bundle()).events}
+
+
+@pytest.mark.usefixtures("double")
+def test_a_cluster_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the kept cluster `chaos run` ends with 1, says which is missing, and leaves no bundle."""
+
+    def gone(name: str, *_more: object) -> object:
+        raise UsageError(f"No cluster {name!r} of ours stands.")
+
+    monkeypatch.setattr(up, "kept", gone)
+    assert chaos("run") == 1
+    assert "No cluster 'double' of ours stands" in json.dumps(journal())
+    assert not Path("reports").exists()
+
+
+def test_an_edited_experiment_is_refused(double: FilePlace) -> None:
+    """A step that is not what the request asks for would be judged by the wrong facts: it is refused unharmed."""
+    made = experiment.experiment_of(REQUEST)
+    cast("list[experiment.Json]", made["method"])[2]["pauses"] = {"after": 1}
+    assert chaos("run", made=made) == 1
+    assert "method is not what its request asks for" in json.dumps(journal())
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert not Path("reports").exists()
+
+
+def test_an_easier_question_is_refused(double: FilePlace) -> None:
+    """A request with a shorter fault than its drill's would earn the drill's verdict too cheaply: refused unharmed."""
+    shorter = replace(REQUEST, fault=faults.stop(STOP.role, hold_s=0.1))
+    assert chaos("run", made=experiment.experiment_of(shorter)) == 1
+    assert "asks for another load, fault or duration" in json.dumps(journal())
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert not Path("reports").exists()
+
+
+def test_an_experiment_of_another_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """An experiment whose request cannot be read ends with 1 and says what it lacks."""
+    made = experiment.experiment_of(REQUEST)
+    del cast("dict[str, experiment.Json]", cast("list[object]", made["extensions"])[0])["request"]["cluster"]
+    assert chaos("run", made=made) == 1
+    assert "missing required field `cluster`" in capsys.readouterr().err
+    assert "is under way in this process" in json.dumps(journal())
+
+
+def test_a_dry_run_touches_nothing(double: FilePlace) -> None:
+    """`chaos run --dry activities` neither finds a cluster nor leaves a bundle."""
+    before = double.load()
+    chaos("run", "--dry", "activities")
+    assert double.load() == before
+    assert not Path("reports").exists()
+
+
+def test_evidence_that_cannot_be_written_is_no_pass(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chaos Toolkit swallows what its handlers raise; a run whose evidence failed still ends with 1."""
+
+    def fail(*_arguments: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("drills.chaos.evidence.write", fail)
+    with played(double):
+        assert chaos("run") == 1
+    assert journal()["status"] == "failed"

@@ -1,0 +1,117 @@
+"""Workloads as others see them: membership, readiness, certificates; each with every answer it can give."""
+
+import pytest
+
+from drills.judge import checks
+from drills.judge.claims import always
+from drills.judge.history import Event
+from drills.judge.verdict import Answer
+from drills.selftest.story import START_NS, Story, answer
+
+EDGE = ("checkout", "payment")
+SUBJECT = "istio-system/Deployment/istiod"
+MEMBERS = always(checks.mesh_membership(), "baseline", must_hold=True)
+READY = always(checks.condition(SUBJECT), "baseline")
+CERTS = always(checks.certificate_validity(min_left_s=60), "baseline")
+HOUR_NS = 3600 * 1_000_000_000
+
+
+def looked(meshed: bool | None, pod: str = "payment-1", *, expected: bool | None = True) -> Story:
+    """Tell of steady calls to payment, and of one look at a pod's membership."""
+    return Story().steady(EDGE).event("membership", pod, expected=expected, meshed=meshed)
+
+
+def ready(*looks: int | None, every_s: float = 1.0) -> Story:
+    """Tell how many replicas were ready at each look of the baseline."""
+    story = Story().steady(EDGE)
+    for index, count in enumerate(looks):
+        story.event("condition", SUBJECT, at_s=index * every_s, ready=count, desired=1)
+    return story
+
+
+def certified(left_ns: int, *, since_ns: int = HOUR_NS) -> Story:
+    """Tell of one look at the leaf certificate of payment."""
+    now_ns = START_NS + 1_000_000_000
+    return (
+        Story()
+        .steady(EDGE)
+        .event("certificate", "payment-1", not_before_ns=now_ns - since_ns, not_after_ns=now_ns + left_ns)
+    )
+
+
+def test_membership_holds_when_every_server_is_in_its_place() -> None:
+    """A pod that belongs in the mesh is in it, and one that does not is not."""
+    story = looked(meshed=True).event("membership", "outsider-1", expected=False, meshed=False)
+    assert answer(story, MEMBERS).verdict is Answer.HELD
+
+
+@pytest.mark.parametrize("expected", [True, False])
+def test_membership_is_violated_by_a_pod_out_of_place(expected: bool) -> None:
+    """A pod outside the mesh that belongs in it is harm; so is one inside that does not."""
+    finding = answer(looked(meshed=not expected, expected=expected), MEMBERS)
+    assert (finding.verdict, finding.counter_examples[0].id) == (Answer.VIOLATED, "payment-1")
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        Story().steady(EDGE),
+        looked(meshed=None),
+        looked(meshed=True, expected=None),
+        looked(meshed=True, pod="ledger-1"),
+        Story(),
+    ],
+    ids=["no look", "not found out", "nobody said what to expect", "another pod", "empty"],
+)
+def test_membership_that_nobody_saw_is_inconclusive(story: Story) -> None:
+    """A server whose membership was not found out proves nothing."""
+    assert answer(story, MEMBERS).verdict is Answer.INCONCLUSIVE
+
+
+def test_many_pods_out_of_place_are_told_in_short() -> None:
+    """Three names and a number are enough of a reason."""
+    story = looked(meshed=True)
+    for number in range(5):
+        story.event("membership", f"stray-{number}", expected=True, meshed=False)
+    assert answer(story, MEMBERS).reason.endswith("and 2 more")
+
+
+def test_a_workload_that_stays_ready_holds() -> None:
+    """One look a second, each with all replicas ready."""
+    assert answer(ready(*[1] * 10), READY).verdict is Answer.HELD
+
+
+def test_a_workload_that_was_not_ready_once_is_violated() -> None:
+    """A single look at a missing replica is enough."""
+    finding = answer(ready(1, 1, 0, *[1] * 7), READY)
+    assert (finding.verdict, finding.counter_examples[0].outcome) == (Answer.VIOLATED, "0 of 1 ready")
+
+
+@pytest.mark.parametrize("story", [ready(), ready(1, None, None, None, None, None, None, 1), ready(1, 1, every_s=8)])
+def test_a_workload_that_nobody_looked_at_is_inconclusive(story: Story) -> None:
+    """No look, looks that failed, and looks too far apart leave room for an outage."""
+    assert answer(story, READY).verdict is Answer.INCONCLUSIVE
+
+
+def test_a_certificate_with_time_left_holds() -> None:
+    """A leaf that is valid for an hour more is valid for a minute more."""
+    assert answer(certified(HOUR_NS), CERTS).verdict is Answer.HELD
+
+
+@pytest.mark.parametrize("story", [certified(0), certified(HOUR_NS // 120), certified(HOUR_NS, since_ns=-HOUR_NS // 2)])
+def test_a_certificate_out_of_its_time_is_violated(story: Story) -> None:
+    """Expired, about to expire, or not valid yet."""
+    assert answer(story, CERTS).verdict is Answer.VIOLATED
+
+
+def test_a_certificate_that_could_not_be_read_is_inconclusive() -> None:
+    """A failed look says why, an untold one that it failed, and no look at all is no answer either."""
+    blind = Story().steady(EDGE).event("certificate", "payment-1", error="no answer")
+    assert "no answer" in answer(blind, CERTS).reason
+    assert "not found out" in answer(Story().steady(EDGE).event("certificate", "payment-1"), CERTS).reason
+    assert answer(Story().steady(EDGE), CERTS).verdict is Answer.INCONCLUSIVE
+
+
+def test_a_whole_number_is_no_yes() -> None:
+    """A detail that is neither yes nor no is not found out."""
+    assert Event(0, "membership", "p", {"meshed": 1}).flag("meshed") is None

@@ -1,0 +1,86 @@
+"""A kept cluster, found again by name: one of ours, used by nobody else, with the mesh that it carries."""
+
+import fcntl
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clusters import kind, lab, up
+from clusters.errors import UsageError
+from clusters.progress import silent
+from drills.selftest.drill_double import MADE_OF
+from drills.selftest.place_double import FilePlace, as_place, mesh
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilePlace:
+    """Return what stands as cluster `kept` among our own state, made with mesh `double`."""
+    double = FilePlace(tmp_path / "place")
+    home = tmp_path / "state" / "kept"
+    home.mkdir(parents=True)
+    (home / "kind.yaml").write_text("")
+    (double.state / "made-of.json").write_bytes(msgspec.json.encode(up._MadeOf("double", MADE_OF)))
+
+    class Standing:
+        """Stands where clusters.kind.Cluster stands."""
+
+        def __init__(self, name: str, **_more: object) -> None:
+            self.name = name
+
+        def exists(self) -> bool:
+            return not (home / "deleted").exists()
+
+        def place(self) -> object:
+            return as_place(double)
+
+    monkeypatch.setattr(kind, "state_dir", lambda: tmp_path / "state")
+    monkeypatch.setattr(kind, "ensure_tools", lambda _progress: None)
+    monkeypatch.setattr(kind, "Cluster", Standing)
+    monkeypatch.setattr(up, "load", lambda name: mesh(name=name))
+    monkeypatch.setattr(lab, "wait_ready", lambda *_arguments: None)
+    return double
+
+
+def test_a_kept_cluster_tells_what_it_was_made_of(place: FilePlace) -> None:
+    """Mesh, place and provenance come back as the run that kept the cluster left them."""
+    with up.kept("kept", "double", silent) as ready:
+        assert ready.place is as_place(place)
+        assert ready.mesh.name == "double"
+        assert ready.provenance == MADE_OF
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("name", ["other", "", "..", "../state/kept"])
+def test_only_a_cluster_of_ours_is_found(name: str, tmp_path: Path) -> None:
+    """A name that is none of our clusters, or a way out of our state, is refused and leaves nothing behind."""
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="No cluster"), kind.find(name, silent):
+        pass
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.usefixtures("place")
+def test_a_cluster_that_was_deleted_is_not_found(tmp_path: Path) -> None:
+    """State of ours without a cluster in the engine is no cluster."""
+    (tmp_path / "state" / "kept" / "deleted").touch()
+    with pytest.raises(UsageError, match="No cluster 'kept'"), kind.find("kept", silent):
+        pass
+
+
+@pytest.mark.usefixtures("place")
+def test_a_cluster_in_use_is_refused(tmp_path: Path) -> None:
+    """While another run holds the cluster, it is not given a second time."""
+    with (tmp_path / "state" / "kept.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(UsageError, match="in use"), kind.find("kept", silent):
+            pass
+
+
+def test_a_cluster_with_another_mesh_is_refused(place: FilePlace) -> None:
+    """The mesh that the cluster carries must be the one that the run asks for; one that does not tell is refused."""
+    with pytest.raises(UsageError, match="carries mesh double"), up.kept("kept", "other", silent):
+        pass
+    (place.state / "made-of.json").unlink()
+    with pytest.raises(UsageError, match="does not tell"), up.kept("kept", "double", silent):
+        pass

@@ -1,0 +1,50 @@
+"""Who is in the mesh is written down as the API shows it, and not found out where it does not."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from drills.run import inventory
+from drills.run.context import Context
+from drills.run.membership import note_membership
+from drills.run.recorder import Recorder
+from drills.selftest.drill_double import healthy
+from drills.selftest.place_double import FilePlace, as_place, mesh
+
+
+def noted(
+    double: FilePlace, recorder: Recorder, pods: inventory.Inventory
+) -> dict[str, tuple[bool | None, bool | None]]:
+    """Write the membership down and return, per pod, what was expected and what was seen."""
+    context = SimpleNamespace(place=as_place(double), recorder=recorder, mesh=mesh(member=lambda _pod: True))
+    note_membership(cast("Context", context), pods)
+    return {event.subject: (event.flag("expected"), event.flag("meshed")) for event in recorder.events()}
+
+
+def test_membership_is_noted_of_every_service(tmp_path: Path) -> None:
+    """Pods of the lab belong in the mesh, the outsider does not; observers are no part of the question."""
+    double = healthy(tmp_path)
+    seen = noted(double, Recorder(), inventory.take(as_place(double)))
+    assert seen["payment-1"] == (True, True)
+    assert seen["outsider-1"] == (False, True)
+    assert "observer-node-a" not in seen
+
+
+def test_a_pod_that_is_gone_is_not_found_out(tmp_path: Path) -> None:
+    """A pod that the API no longer shows has no membership to tell."""
+    double = healthy(tmp_path)
+    pods = inventory.take(as_place(double))
+    world = double.load()
+    world.pods = world.pods[1:]
+    double.save(world)
+    assert noted(double, Recorder(), pods)["frontend-1"] == (True, None)
+
+
+def test_an_api_that_is_down_is_not_found_out(tmp_path: Path) -> None:
+    """An API that cannot be asked leaves every membership open and ends nothing."""
+    double = healthy(tmp_path)
+    pods = inventory.take(as_place(double))
+    world = double.load()
+    world.is_api_dead = True
+    double.save(world)
+    assert set(noted(double, Recorder(), pods).values()) == {(True, None), (False, None)}

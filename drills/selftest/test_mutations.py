@@ -1,0 +1,247 @@
+"""The mutation matrix: good claims notice what their hypothesis covers, and weak ones are listed."""
+
+from dataclasses import replace
+
+import pytest
+
+from drills.judge import checks
+from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
+from drills.judge.history import History, SignalFact
+from drills.judge.measure import Measurement, Occurrence, Truth
+from drills.judge.mutations import catalogue
+from drills.judge.mutations.catalogue import RECORD, WORLD
+from drills.judge.mutations.matrix import Matrix, matrix
+from drills.judge.mutations.target import Target
+from drills.judge.verdict import PASSING, Answer
+from drills.report import mutations
+from drills.selftest.story import Story, identity
+
+EDGE, LEGIT, DENIED, SENTINEL = (
+    ("checkout", "payment"),
+    ("payment", "ledger"),
+    ("intruder", "ledger"),
+    ("intruder", "frontend"),
+)
+BRAIN = "system/Deployment/brain"
+SIGNALS = (
+    SignalFact("down", "condition", BRAIN),
+    SignalFact("rises", "metric-increases", "failures"),
+    SignalFact("falls", "metric-below", "days_left", threshold=10),
+    SignalFact("words", "admission", "no such webhook"),
+)
+PODS = ("payment-1", "ledger-1", "frontend-1")
+
+
+def rich() -> Story:
+    """Tell of a run in which everything that a check can ask about happened, as it should."""
+    story = Story(signals=SIGNALS, fresh_edges=(EDGE,)).watched()
+    story.steady(EDGE, per_s=50).steady(LEGIT).refused(DENIED)
+    for go_on, is_down in ((story.baseline, False), (story.fault, True), (story.recovery, False)):
+        go_on().calls(*SENTINEL, ok=60, over=(0, 1)).calls(*SENTINEL, fail=60, over=(1, 9), error="http-403")
+        story.calls(*SENTINEL, ok=60, over=(9, story.length_s())).change(*SENTINEL, "accepted", held_s=8)
+        story.new_pod("admitted", meshed=True, started=True, at_s=0.5)
+        for pod in PODS:
+            story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
+            story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(3600))
+        for second in range(round(story.length_s())):
+            story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
+            story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
+            story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
+    return story
+
+
+def poor() -> Story:
+    """Tell of a run in which pods and changes were refused in the words of a signal."""
+    story = Story(signals=SIGNALS).steady(EDGE).fault().new_pod("refused", message="no such webhook", at_s=1)
+    return story.change(*SENTINEL, "refused", message="no such webhook", at_s=2)
+
+
+GOOD = (
+    always(checks.attempts_per_request(EDGE, LEGIT)),
+    always(checks.availability(EDGE, LEGIT, max_outage_s=1)),
+    always(checks.blast_radius(EDGE, LEGIT, within=("checkout",))),
+    always(checks.certificate_validity()),
+    always(checks.change_enforced(within_s=4)),
+    always(checks.condition(BRAIN), "baseline"),
+    always(checks.conservation(LEGIT), must_hold=True),
+    always(checks.denied(DENIED), must_hold=True),
+    always(checks.errors(EDGE, kinds=("timeout", "http-503"))),
+    always(checks.latency(EDGE)),
+    always(checks.mesh_membership(), must_hold=True),
+    always(checks.new_pod_meshed()),
+    always(checks.recovery_time(EDGE, at_most_s=5), "recovery"),
+    always(checks.signal_absent("falls")),
+    always(checks.split_ratio(EDGE, version="v1", weight=1)),
+    always(checks.success_rate(EDGE, LEGIT, at_least=0.99)),
+    always(checks.time_to_signal("down", 5)),
+    eventually(checks.availability(EDGE, max_outage_s=1), within_s=10),
+    eventually(checks.certificate_validity(), within_s=0.4),
+    eventually(checks.change_enforced(within_s=4), within_s=0.9),
+    eventually(checks.condition(BRAIN), within_s=10),
+    eventually(checks.mesh_membership(), within_s=0.4),
+    eventually(checks.new_pod_meshed(), within_s=0.4),
+    eventually(checks.success_rate(EDGE, at_least=0.99), within_s=10),
+    never(checks.change_ignored(within_s=4), must_hold=True),
+    never(checks.change_refused()),
+    never(checks.denied_but_served(DENIED)),
+    never(checks.new_pod_refused()),
+    never(checks.outside_mesh(), must_hold=True),
+    never(checks.plaintext(EDGE, LEGIT), must_hold=True),
+    never(checks.served_but_failed(EDGE)),
+    never(checks.signal_seen("rises")),
+    never(checks.unauthenticated(EDGE), must_hold=True),
+    reached(checks.attempted(EDGE, DENIED)),
+    reached(checks.change_tried()),
+    reached(checks.handshake(EDGE)),
+    reached(checks.new_pod_tried()),
+    sometimes(checks.signal_seen("down")),
+)
+REFUSED = (
+    sometimes(checks.change_refused()),
+    sometimes(checks.new_pod_refused()),
+    always(checks.new_pod_meshed(), observable_by="words", within_s=5),
+    always(checks.change_enforced(within_s=4), observable_by="words", within_s=5),
+)
+
+
+def mutated(story: Story, claims: tuple[Claim, ...]) -> Matrix:
+    """Return the matrix of a story and its claims."""
+    return matrix(story.history(), lambda history: judge(history, claims))
+
+
+@pytest.fixture(scope="module")
+def good() -> Matrix:
+    """Return the matrix of the rich story: every check, claimed of a run in which it holds."""
+    return mutated(rich(), GOOD)
+
+
+def test_every_claim_of_a_good_run_passes_before_it_is_mutated(good: Matrix) -> None:
+    """A claim that does not pass could notice nothing: all of them do."""
+    assert [good.claims[number - 1] for number in range(1, len(GOOD) + 1) if number not in good.passing] == []
+
+
+def test_every_mutation_is_noticed_by_the_claims_that_cover_it(good: Matrix) -> None:
+    """Each check, under each quantifier that suits it, notices everything that its table lists."""
+    assert [(trial.mutation, [good.claims[n - 1] for n in trial.missed]) for trial in good.survivors] == []
+
+
+def test_every_mutation_is_covered_by_some_check(good: Matrix) -> None:
+    """No mutation of the world is there for nothing, and no claim of these is unguarded."""
+    assert good.uncovered == ()
+    assert good.unguarded == ()
+
+
+def test_every_check_has_mutations() -> None:
+    """A check that no mutation tries is a check that nobody knows to see anything."""
+    known = {check for table in catalogue._BY_QUANTIFIER.values() for check in table}
+    assert known == set(checks.__all__)
+
+
+def test_refusals_in_the_words_of_a_signal_depend_on_that_signal() -> None:
+    """A failure that a signal excused is no longer excused when the signal is hidden."""
+    found = mutated(poor(), REFUSED)
+    assert found.survivors == ()
+    assert [t.must for t in found.trials if t.mutation == "hide-signals"] == [(3, 4)]
+
+
+@pytest.mark.parametrize("name", WORLD)
+def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
+    """What is changed is the world and not the record: only a claim can notice, not the completeness of the record."""
+    history = rich().history()
+    windows = history.windows()
+    edges = (DENIED,) if name in {"serve-refused", "let-one-in"} else (EDGE,)
+    target = Target(edges, windows["baseline" if name == "unready-workload" else "fault"], {"subject": BRAIN})
+    after = WORLD[name].apply(history, target)
+    assert after.completeness() == ()
+    assert (after.events, after.calls.collect().rows()) != (history.events, history.calls.collect().rows())
+
+
+@pytest.mark.parametrize("name", RECORD)
+def test_a_harmed_record_is_named(name: str) -> None:
+    """Each harm to the record is found, whatever the claims ask."""
+    history = rich().history()
+    assert RECORD[name].apply(history, Target((), history.windows()["run"], {})).completeness()
+
+
+def test_a_record_without_failures_loses_a_row_all_the_same() -> None:
+    """Losing every failure of a run that had none is losing one call."""
+    history = Story().steady(EDGE).history()
+    after = RECORD["lose-failures"].apply(history, Target((), history.windows()["run"], {}))
+    assert {defect.kind for defect in after.completeness()} == {"hole", "server-hole"}
+
+
+@pytest.mark.parametrize(("kind", "subject"), [("metric-increases", "failures"), ("metric-below", "days_left")])
+def test_raised_metrics_fire(kind: str, subject: str) -> None:
+    """A metric that was still is seen to fire, whichever way it must move; a blind one cannot be read."""
+    (name,) = [signal.name for signal in SIGNALS if (signal.kind, signal.subject) == (kind, subject)]
+    history = rich().history()
+    target = Target((), history.windows()["fault"], {})
+    claim = sometimes(checks.signal_seen(name))
+
+    def after(mutation: str) -> Answer:
+        return judge(WORLD[mutation].apply(history, target), [claim]).findings[0].verdict
+
+    assert judge(history, [claim]).findings[0].verdict is Answer.VIOLATED
+    assert (after("raise-signals"), after("blind-signals")) == (Answer.HELD, Answer.INCONCLUSIVE)
+    assert after("hide-signals") is Answer.VIOLATED
+
+
+def test_raised_refusals_fire() -> None:
+    """A new pod and a change are refused in the words of the signal."""
+    history = rich().history()
+    after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
+    assert judge(after, [sometimes(checks.signal_seen("words"))]).findings[0].verdict is Answer.HELD
+
+
+def test_a_blind_workload_stays_unknown_when_signals_are_hidden() -> None:
+    """A look that failed is not made a good one."""
+    story = Story(signals=SIGNALS).steady(EDGE).fault().event("condition", BRAIN, ready=None, desired=None)
+    history = story.history()
+    after = WORLD["hide-signals"].apply(history, Target((), history.windows()["fault"], {}))
+    assert [event.detail["ready"] for event in after.of_kind("condition")] == [None]
+
+
+def test_a_weak_claim_is_a_survivor() -> None:
+    """A claim that never sees anything lets every mutation live; text and page name it."""
+    blind = replace(checks.plaintext(EDGE), evaluate=lambda _history, _window: Measurement(Truth.FALSE))
+    found = mutated(rich(), (never(blind), never(checks.unauthenticated(EDGE))))
+    assert [trial.mutation for trial in found.survivors] == ["readable-call", "blind-observers", "drop-calls"]
+    text, page = mutations.as_text(found), mutations.as_page([("a/b/c", found)])
+    assert "SURVIVED  readable-call        fault, checkout->payment, noticed by none" in text
+    assert (
+        "| readable-call | one call is readable on the wire | fault, checkout->payment | 1 | none | SURVIVED |" in page
+    )
+
+
+def test_a_claim_without_mutations_is_told() -> None:
+    """A passing claim that nothing tries is named, not passed over."""
+    never_so = Occurrence("unheard", "nothing happens", lambda _history, _window: Measurement(Truth.FALSE))
+    found = mutated(Story().steady(EDGE), (never(never_so),))
+    assert found.unguarded == (1,)
+    assert "No mutation is known for claims 1." in mutations.as_text(found)
+
+
+def test_a_run_that_did_not_pass_is_not_mutated() -> None:
+    """Where no claim passed none can notice, and the summary says so."""
+    found = mutated(Story(), (always(checks.success_rate(EDGE, at_least=0.9)),))
+    assert (found.passing, found.trials) == ((), ())
+    assert "no claim passed" in mutations.as_page([("a/b/c", found)])
+
+
+def test_a_page_of_nothing_says_so() -> None:
+    """Without a bundle the page has its head and no table."""
+    assert "No run yet" in mutations.as_page([])
+
+
+def test_the_matrix_is_the_same_each_time() -> None:
+    """Two matrices of one history are equal, so the page changes only when something did."""
+    assert mutated(poor(), REFUSED) == mutated(poor(), REFUSED)
+
+
+def test_swapped_peers_show_an_identity_of_somebody_else() -> None:
+    """The identity that is shown is a real one of this mesh, and not the caller's own."""
+    history: History = rich().history()
+    after = WORLD["swap-peer"].apply(history, Target((EDGE,), history.windows()["fault"], {}))
+    peers = set(after.calls.collect()["peer"]) - set(history.calls.collect()["peer"])
+    assert peers == {f"URI={identity('bank-adapter')}"}
+    assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].verdict not in PASSING

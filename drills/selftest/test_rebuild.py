@@ -1,0 +1,58 @@
+"""From experiment.json back to the run: every drill of the catalogue survives the way there and back."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clusters import meshes, up
+from clusters.errors import UsageError
+from drills import catalogue, chaos
+from drills.cli_judge import let_ask
+from drills.run.experiment import Json, experiment_of
+from drills.run.needs import unmet
+from drills.run.rebuild import request_in, run_anew
+from drills.run.request import Request
+from drills.selftest.drill_double import MADE_OF
+from drills.selftest.place_double import FilePlace, as_place
+
+ASKABLE = [
+    (entry.name, mesh)
+    for entry in catalogue.entries()
+    for mesh in meshes.names()
+    if not unmet(entry.needs, meshes.load(mesh))
+]
+
+
+def asked(drill: str, mesh: str, tmp_path: Path) -> Request:
+    """Return what the drill asks of the mesh."""
+    place = as_place(FilePlace(tmp_path))
+    asking = chaos._Asking(place=place, mesh=meshes.load(mesh), name=drill, hypothesis="x", reports_dir=tmp_path)
+    with pytest.raises(chaos._AskedError) as told:
+        let_ask(drill, asking)
+    return told.value.request
+
+
+def as_stored(request: Request) -> Json:
+    """Return the experiment as a bundle has it."""
+    found: Json = json.loads(json.dumps(experiment_of(request)))
+    return found
+
+
+@pytest.mark.parametrize(("name", "mesh"), ASKABLE)
+def test_every_drill_can_be_run_again_from_its_experiment(name: str, mesh: str, tmp_path: Path) -> None:
+    """The request comes back whole, its steps are its own, its question is the drill's, and its id is a new one."""
+    request = asked(name, mesh, tmp_path)
+    stored = as_stored(request)
+    assert request_in(stored) == request
+    anew = run_anew(stored)
+    assert anew.run_id != request.run_id
+    prepared = up.Prepared(as_place(FilePlace(tmp_path)), meshes.load(mesh), MADE_OF)
+    chaos._refuse_another_question(prepared, anew)
+
+
+@pytest.mark.parametrize("extensions", [None, [], [{"name": "other"}], [{"name": "meshdrill"}], "meshdrill"])
+def test_an_experiment_of_someone_else_is_no_drill(extensions: object) -> None:
+    """An experiment without our request in it is refused in words."""
+    with pytest.raises(UsageError, match="experiment"):
+        request_in({"extensions": extensions})
