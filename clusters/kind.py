@@ -11,6 +11,7 @@ from pytest_kind import KindCluster
 from clusters import network
 from clusters.cache import state_dir
 from clusters.command import run
+from clusters.errors import UsageError
 from clusters.kube import Kube
 from clusters.lock import hold
 from clusters.place import SHARE_ON_NODE, Place

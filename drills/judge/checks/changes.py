@@ -179,9 +179,9 @@ def _refused(history: History, window: Window) -> Measurement:
 
 def _tried(history: History, window: Window) -> Measurement:
     changes = _answers(history, window)
-    answered = any(change.fate != FAILED for change in changes)
+    answered = sum(change.fate != FAILED for change in changes)
     truth = Truth.TRUE if answered else Truth.FALSE
-    return _measured(truth, _tally(changes, FAILED), changes, frozenset())
+    return _measured(truth, f"the API answered for {answered} of {len(changes)} policy changes", changes, frozenset())
 
 
 def _tally(changes: tuple[_Change, ...], fate: str) -> str:
