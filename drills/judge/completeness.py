@@ -8,11 +8,16 @@ import polars as pl
 
 from drills.judge.receipts import find_drill_defects
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, Event, RunFacts, Window
+from drills.judge.slices import slices
 
 CLOCK_TOLERANCE_MS = 20
 """All nodes share one clock and agree to well under this."""
 
-LAG_QUANTILE = 0.99
+LATE_SHARE = 0.01
+"""More calls than this that begin later than the bound, and the caller was starved."""
+
+NO_WINDOW = Window("run", 0, 1)
+"""Where a record has no run, its callers are still read."""
 
 CallerKey = tuple[str, str, str]
 
@@ -34,23 +39,33 @@ class _CallerFacts(msgspec.Struct, frozen=True):
     first: int
     last: int
     backwards: int
-    lag_ns: float | None
+    counted: int
+    late: int
     bound: int
+
+    def followed_by(self, then: "_CallerFacts") -> "_CallerFacts":
+        """Return the facts of both, where the other is of calls that were due later."""
+        step = then.first - self.last
+        counts = ("rows", "repeated", "skipped", "backwards", "counted", "late", "bound")
+        both = {name: getattr(self, name) + getattr(then, name) for name in counts}
+        both["repeated"] += step == 0
+        both["skipped"] += max(step - 1, 0)
+        both["backwards"] += step < 0
+        return msgspec.structs.replace(self, **both, first=min(self.first, then.first), last=max(self.last, then.last))
 
 
 def find_defects(
     calls: pl.LazyFrame, events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]
 ) -> tuple[Defect, ...]:
     """Return the defects of a history in a stable order."""
-    callers_of_run = _caller_facts(calls, windows.get("run"))
-    table, callers, servers = pl.collect_all([_table_facts(calls), callers_of_run, _server_facts(calls)])
-    seen = msgspec.convert(callers.to_dicts(), list[_CallerFacts])
+    table, servers = pl.collect_all([_table_facts(calls), _server_facts(calls)], engine="streaming")
+    callers = _callers(calls, windows.get("run"), facts.lag_bound_ms)
     return tuple(
         chain(
             find_drill_defects(events, facts, windows),
             _missing_witnesses(facts),
             _table_defects(msgspec.convert(table.row(0, named=True), _TableFacts)),
-            _caller_defects({(row.pod, row.target, row.connection): row for row in seen}, events, facts),
+            _caller_defects(callers, events, facts),
             _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts),
         )
     )
@@ -74,26 +89,33 @@ def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _caller_facts(calls: pl.LazyFrame, run: Window | None) -> pl.LazyFrame:
+def _callers(calls: pl.LazyFrame, run: Window | None, lag_bound_ms: float) -> dict[CallerKey, _CallerFacts]:
+    """Return what each caller left, read slice by slice in the order of the schedule."""
+    callers: dict[CallerKey, _CallerFacts] = {}
+    for part in slices(calls.filter(pl.col("scheduled_ns").is_not_null()), run or NO_WINDOW, by="scheduled_ns"):
+        found = _caller_facts(part, run, round(lag_bound_ms * NS_PER_MS)).collect()
+        for seen in msgspec.convert(found.to_dicts(), list[_CallerFacts]):
+            key = (seen.pod, seen.target, seen.connection)
+            callers[key] = callers[key].followed_by(seen) if key in callers else seen
+    return callers
+
+
+def _caller_facts(calls: pl.LazyFrame, run: Window | None, lag_bound_ns: int) -> pl.LazyFrame:
     """Return what each caller left; how late and how laden it was counts from the baseline on, not in the warm-up."""
     counts = pl.lit(value=True) if run is None else pl.col("scheduled_ns").is_between(run.start_ns, run.end_ns)
     was_made = pl.col("error") != IN_FLIGHT_BOUND
-    lag_ns = (pl.col("started_ns") - pl.col("scheduled_ns")).filter(was_made & counts)
+    is_late = pl.col("started_ns") - pl.col("scheduled_ns") > lag_bound_ns
     step = pl.col("seq").sort().diff()
-    return (
-        calls.filter(pl.col("scheduled_ns").is_not_null())
-        .group_by("pod", "target", "connection")
-        .agg(
-            rows=pl.len(),
-            repeated=(step == 0).sum(),
-            skipped=(step - 1).clip(lower_bound=0).sum(),
-            first=pl.col("seq").min(),
-            last=pl.col("seq").max(),
-            backwards=(pl.col("seq").sort_by("scheduled_ns").diff() < 0).sum(),
-            lag_ns=lag_ns.quantile(LAG_QUANTILE),
-            bound=(~was_made & counts).sum(),
-        )
-        .sort("pod", "target", "connection")
+    return calls.group_by("pod", "target", "connection").agg(
+        rows=pl.len(),
+        repeated=(step == 0).sum(),
+        skipped=(step - 1).clip(lower_bound=0).sum(),
+        first=pl.col("seq").min(),
+        last=pl.col("seq").max(),
+        backwards=(pl.col("seq").sort_by("scheduled_ns").diff() < 0).sum(),
+        counted=(was_made & counts).sum(),
+        late=(was_made & counts & is_late).sum(),
+        bound=(~was_made & counts).sum(),
     )
 
 
@@ -153,10 +175,10 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
             f"{name} has {seen.backwards} sequence numbers that fall while its schedule rises: a clock went backwards"
         )
         yield Defect("clock", name, message)
-    lag_ms = (seen.lag_ns or 0.0) / NS_PER_MS
-    if lag_ms > lag_bound_ms:
+    if seen.late > LATE_SHARE * seen.counted:
         message = (
-            f"{name} was starved: 99th percentile of its schedule lag {lag_ms:.1f} ms, bound {lag_bound_ms:.0f} ms"
+            f"{name} was starved: {seen.late} of {seen.counted} calls began more than {lag_bound_ms:.0f} ms late, "
+            f"at most {LATE_SHARE:.0%} may"
         )
         yield Defect("starved", name, message)
     if seen.bound:

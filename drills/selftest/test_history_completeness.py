@@ -6,6 +6,7 @@ import msgspec
 import polars as pl
 import pytest
 
+from drills.judge import slices
 from drills.judge.history import Defect, Event, History
 from drills.selftest.story import FAULT, NS_PER_S, START_NS, Story
 
@@ -27,26 +28,30 @@ def test_a_whole_record_has_no_defect() -> None:
     assert Story().steady(EDGE, ("payment", "ledger")).refused(("intruder", "ledger")).history().completeness() == ()
 
 
-@pytest.mark.parametrize(
-    ("edit", "kind"),
-    [
-        (lambda t: t.filter(pl.col("seq") != 7), "hole"),
-        (lambda t: t.filter(pl.col("seq") != 0), "hole"),
-        (lambda t: t.filter(pl.col("seq") < 400), "hole"),
-        (lambda t: pl.concat([t, t.head(1)]).sort("scheduled_ns", "id"), "duplicate"),
-        (lambda t: t.reverse(), "reordered"),
-        (lambda t: t.with_columns(ended_ns=pl.col("started_ns") - NS_PER_S), "clock"),
-        (lambda t: t.with_columns(started_ns=pl.col("scheduled_ns") - NS_PER_S), "clock"),
-        (lambda t: t.with_columns(served_ns=pl.col("started_ns") - NS_PER_S), "clock"),
-        (lambda t: t.with_columns(seq=500 - pl.col("seq")), "clock"),
-        (lambda t: t.with_columns(started_ns=pl.col("started_ns") + NS_PER_S), "starved"),
-        (lambda t: t.with_columns(error=pl.lit("in-flight-bound")), "saturated"),
-        (lambda t: t.with_columns(served_ns=None, served_pod=None, peer=None), "server-hole"),
-        (lambda t: t.clear(), "hole"),
-    ],
-)
-def test_a_harmed_table_is_named(edit: Callable[[pl.DataFrame], pl.DataFrame], kind: str) -> None:
+HARMS: list[tuple[Callable[[pl.DataFrame], pl.DataFrame], str]] = [
+    (lambda t: t.filter(pl.col("seq") != 7), "hole"),
+    (lambda t: t.filter(pl.col("seq") != 0), "hole"),
+    (lambda t: t.filter(pl.col("seq") < 400), "hole"),
+    (lambda t: pl.concat([t, t.head(1)]).sort("scheduled_ns", "id"), "duplicate"),
+    (lambda t: t.reverse(), "reordered"),
+    (lambda t: t.with_columns(ended_ns=pl.col("started_ns") - NS_PER_S), "clock"),
+    (lambda t: t.with_columns(started_ns=pl.col("scheduled_ns") - NS_PER_S), "clock"),
+    (lambda t: t.with_columns(served_ns=pl.col("started_ns") - NS_PER_S), "clock"),
+    (lambda t: t.with_columns(seq=500 - pl.col("seq")), "clock"),
+    (lambda t: t.with_columns(started_ns=pl.col("started_ns") + NS_PER_S), "starved"),
+    (lambda t: t.with_columns(error=pl.lit("in-flight-bound")), "saturated"),
+    (lambda t: t.with_columns(served_ns=None, served_pod=None, peer=None), "server-hole"),
+    (lambda t: t.clear(), "hole"),
+]
+
+
+@pytest.mark.parametrize("rows_per_slice", [1_000_000, 50], ids=["at once", "in slices"])
+@pytest.mark.parametrize(("edit", "kind"), HARMS)
+def test_a_harmed_table_is_named(
+    edit: Callable[[pl.DataFrame], pl.DataFrame], kind: str, rows_per_slice: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lost, doubled, reordered and mistimed rows, late callers and lost servers each have their name."""
+    monkeypatch.setattr(slices, "ROWS_PER_SLICE", rows_per_slice)
     story = Story().steady(EDGE)
     table = edit(story.table()).cast(dict(story.table().schema))  # type: ignore[arg-type]
     assert kind in kinds(story.history(table))

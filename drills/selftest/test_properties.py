@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from drills.judge import checks
+from drills.judge import checks, slices
 from drills.judge.claims import Claim, always, eventually, judge, never, reached
 from drills.judge.history import History
 from drills.judge.verdict import SEVERITY, Answer, worst
@@ -111,6 +112,16 @@ def test_the_order_of_claims_changes_nothing(story: Story, order: list[int]) -> 
     straight, mixed = answers(history), answers(history, [CLAIMS[index] for index in order])
     assert [straight[index] for index in order] == mixed
     assert worst(straight) is worst(mixed)
+
+
+@QUICK
+@given(stories, st.integers(1, 30))
+def test_slices_change_nothing(story: Story, rows: int) -> None:
+    """A history that is read in slices of any size gives the same bytes as one that is read at once."""
+    at_once = judge(story.history(), CLAIMS).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(slices, "ROWS_PER_SLICE", rows)
+        assert judge(story.history(), CLAIMS).encode() == at_once
 
 
 @QUICK

@@ -4,6 +4,7 @@ Stretches without a call, or without a success, are measured per caller pod and 
 does well must not hide the first.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -14,6 +15,7 @@ import polars as pl
 from drills.judge.history import History
 from drills.judge.measure import Edge, Number
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, NS_PER_S, OK, REUSED, Window
+from drills.judge.slices import slices
 
 LaneKey = tuple[str, str, str]
 
@@ -97,6 +99,14 @@ class _Spread(msgspec.Struct, frozen=True):
     widest_ns: int | None
     widest_at_ns: int | None
 
+    def followed_by(self, then: "_Spread") -> "_Spread":
+        """Return the spread of both, where all instants of the other come later."""
+        if self.last_ns is None or then.first_ns is None:
+            return then if self.last_ns is None else self
+        between = _Spread(self.first_ns, then.last_ns, then.first_ns - self.last_ns, self.last_ns)
+        widest = max((self, between, then), key=lambda spread: spread.widest_ns or 0)
+        return msgspec.structs.replace(between, widest_ns=widest.widest_ns, widest_at_ns=widest.widest_at_ns)
+
     def stretch(self, window: Window) -> Stretch:
         if self.first_ns is None or self.last_ns is None:
             return Stretch(window.end_ns - window.start_ns, window.start_ns)
@@ -130,20 +140,37 @@ class _Caller(msgspec.Struct, frozen=True):
         return self.source, self.target, self.connection
 
 
-class _Error(msgspec.Struct, frozen=True):
-    source: str
-    target: str
-    connection: str
-    error: str
-    count: int
+def _later(first: _Caller, then: _Caller) -> _Caller:
+    """Return one caller of two slices of its calls, the second of which began after the first."""
+    counted = ("calls", "ok", "failed", "unknown", "bound", "served", "ok_as_named", "reconnected")
+    bad_ns = [at_ns for at_ns in (first.first_bad_ns, then.first_bad_ns) if at_ns is not None]
+    return msgspec.structs.replace(
+        first,
+        **{name: getattr(first, name) + getattr(then, name) for name in counted},
+        first_bad_ns=min(bad_ns, default=None),
+        made_at=first.made_at.followed_by(then.made_at),
+        ok_at=first.ok_at.followed_by(then.ok_at),
+    )
+
+
+def _callers_and_errors(
+    calls: pl.LazyFrame, window: Window
+) -> tuple[list[_Caller], list[tuple[tuple[str, str, str, str], int]]]:
+    callers: dict[tuple[LaneKey, str], _Caller] = {}
+    errors: Counter[tuple[str, str, str, str]] = Counter()
+    for part in slices(calls, window):
+        per_caller, per_error = pl.collect_all([_per_caller(part, window), _per_error(part)])
+        for caller in msgspec.convert(per_caller.to_dicts(), list[_Caller]):
+            key = (caller.lane, caller.pod)
+            callers[key] = _later(callers[key], caller) if key in callers else caller
+        errors.update({row[:4]: row[4] for row in per_error.rows()})
+    return [callers[key] for key in sorted(callers)], sorted(errors.items())
 
 
 def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
     """Return every lane of the edges in a stable order: those planned, those seen, and "none" for an edge without."""
     calls = history.calls_in(window).filter(on_edges(edges), pl.col("scheduled_ns").is_not_null())
-    frames = pl.collect_all([_per_caller(calls, window), _per_error(calls)])
-    callers = msgspec.convert(frames[0].to_dicts(), list[_Caller])
-    errors = msgspec.convert(frames[1].to_dicts(), list[_Error])
+    callers, errors = _callers_and_errors(calls, window)
     planned: dict[LaneKey, set[str]] = {}
     for caller in history.facts.callers:
         if (caller.source, caller.target) in edges:
@@ -156,7 +183,7 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
             window,
             [caller for caller in callers if caller.lane == key],
             planned.get(key, set()),
-            tuple((e.error, e.count) for e in errors if (e.source, e.target, e.connection) == key),
+            tuple((error, count) for (*lane, error), count in errors if tuple(lane) == key),
         )
         for key in sorted(keys)
     )

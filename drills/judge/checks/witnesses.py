@@ -12,6 +12,7 @@ from drills.judge.checks.tally import all_true, any_true, deciding_reason, examp
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import Window
+from drills.judge.slices import slices
 
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
 """Errors that tell a caller in so many words that it was not let in."""
@@ -164,18 +165,24 @@ def _unless_silent(pair: _Pair) -> tuple[Truth, str]:
 def _pairs(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[_Pair, ...]:
     in_window = history.calls_in(window)
     calls = in_window.filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
-    told, more, live = pl.collect_all(
+    more, live = pl.collect_all(
         [
-            calls.filter(FROM_CALLER).group_by(LANE).agg(**_told()),
             _beyond(calls.filter(~FROM_CALLER, WAS_SERVED), history.calls.filter(on_edges(edges), FROM_CALLER)),
             in_window.filter(WAS_SERVED).select("target").unique(),
-        ]
+        ],
+        engine="streaming",
     )
-    ours = {_lane(row): row for row in msgspec.convert(told.to_dicts(), list[_Told])}
+    ours = _ours(calls.filter(FROM_CALLER), window)
     extra = {_lane(row): row for row in msgspec.convert(more.to_dicts(), list[_More])}
     keys = set(ours) | set(extra)
     keys |= {(*edge, "none") for edge in edges if edge not in {key[:2] for key in keys}}
     return tuple(_pair(key, ours.get(key), extra.get(key), (key[1],) in set(live.rows())) for key in sorted(keys))
+
+
+def _ours(calls: pl.LazyFrame, window: Window) -> dict[tuple[str, str, str], _Told]:
+    parts = [part.group_by(LANE).agg(**_told()).collect() for part in slices(calls, window)]
+    added = pl.concat(parts).group_by(LANE).agg(pl.all().sum())
+    return {_lane(row): row for row in msgspec.convert(added.to_dicts(), list[_Told])}
 
 
 def _told() -> dict[str, pl.Expr]:
