@@ -6,7 +6,7 @@ from drills.judge.claims import Claim, always, eventually, never, reached, somet
 from drills.judge.verdict import Verdict
 from drills.run import faults
 from drills.run.calls import Calls, calls
-from drills.run.edges import DENIED, ROUTES, SENTINEL
+from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL
 from drills.run.faults import Fault
 from drills.run.needs import requires
 from drills.run.probes import new_pods, policy_change, signals, wire
@@ -14,6 +14,7 @@ from drills.run.runner import Drill
 
 __all__ = [
     "DENIED",
+    "FRESH",
     "ROUTES",
     "SENTINEL",
     "Calls",

@@ -2,6 +2,7 @@
 
 from drills.kit import (
     DENIED,
+    FRESH,
     ROUTES,
     SENTINEL,
     Calls,
@@ -57,9 +58,8 @@ def test_control_plane_hang(drill: Drill) -> None:
 
 def traffic() -> list[Calls]:
     """Load every edge, about 500 calls a second in all: fine enough to see a gap of 50 ms on a laptop."""
-    with_handshake = ("checkout", "fraud")  # that service closes after each call, so each makes a new mTLS connection
-    plain = [edge for edge in (*ROUTES, SENTINEL) if edge != with_handshake]
-    rates = {**dict.fromkeys(plain, 40), with_handshake: 100, **dict.fromkeys(DENIED, 150)}
+    plain = [edge for edge in (*ROUTES, SENTINEL) if edge not in FRESH]
+    rates = {**dict.fromkeys(plain, 40), **dict.fromkeys(FRESH, 100), **dict.fromkeys(DENIED, 150)}
     return [calls(*edge, every_ms=every_ms) for edge, every_ms in rates.items()]
 
 
@@ -74,10 +74,13 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
         method=fault,
         recovery_s=back_s + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )
-    injection, config = promise["injection-fail-closed"], promise["config-refused"]
+    injection, config, traffic_goes_on = (
+        promise[claim] for claim in ("injection-fail-closed", "config-refused", "traffic-continues")
+    )
     return drill.judge(
         history,
         reached(checks.attempted(*routes, *DENIED)),
+        reached(checks.handshake(*FRESH)),
         reached(checks.new_pod_tried()),
         reached(checks.change_tried()),
         never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
@@ -85,7 +88,10 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
         never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
         never(checks.outside_mesh(), must_hold=True, source=injection),
         never(checks.change_ignored(within_s=4), must_hold=True, source=config),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["traffic-continues"]),
+        always(checks.mesh_membership(), during="run", must_hold=True, source=injection),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=traffic_goes_on),
+        always(checks.attempts_per_request(*routes), source=traffic_goes_on),
+        always(checks.conservation(("payment", "ledger")), source=traffic_goes_on),
         always(canary, fails_on_control=True, source=promise["weighted-routing"]),
         always(meshed, observable_by="injection-refused", within_s=5, fails_on_control=True, source=injection),
         always(enforced, observable_by="policy-refused", within_s=5, fails_on_control=True, source=config),
