@@ -135,10 +135,7 @@ class Kube:
             raise HarnessError(
                 f"{component.kind} {component.namespace}/{component.name} does not exist. Is the mesh installed?"
             )
-        spec, status = _mapping(found.get("spec")), _mapping(found.get("status"))
-        if component.kind == "DaemonSet":
-            return _count(status.get("desiredNumberScheduled")), _count(status.get("numberReady"))
-        return _count(spec.get("replicas")), _count(status.get("readyReplicas"))
+        return wanted_and_ready(found)
 
     def scale(self, component: Component, replicas: int) -> None:
         """Set the number of replicas of a Deployment or StatefulSet; HarnessError when the API refuses."""
@@ -185,6 +182,14 @@ def describe(manifest: Mapping[str, object]) -> str:
     """Return `Kind namespace/name` for messages."""
     metadata = _metadata(manifest)
     return f"{manifest.get('kind')} {metadata.get('namespace', '')}/{metadata.get('name')}"
+
+
+def wanted_and_ready(workload: Mapping[str, object]) -> tuple[int, int]:
+    """Return how many pods a Deployment, StatefulSet or DaemonSet wants, and how many of them are ready."""
+    spec, status = _mapping(workload.get("spec")), _mapping(workload.get("status"))
+    if workload.get("kind") == "DaemonSet":
+        return _count(status.get("desiredNumberScheduled")), _count(status.get("numberReady"))
+    return _count(spec.get("replicas")), _count(status.get("readyReplicas"))
 
 
 def is_ready(pod: Mapping[str, object]) -> bool:

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import yaml
 
 from clusters.errors import HarnessError
 from clusters.install import MANIFESTS, wait_components
-from clusters.kube import Json, is_ready
+from clusters.kube import Json, is_ready, wanted_and_ready
 from clusters.mesh import Mesh
 from clusters.place import Place
 from clusters.progress import Steps
@@ -94,16 +93,9 @@ def _unready(place: Place) -> Iterator[str]:
     for namespace in (*NAMESPACES, "kube-system"):  # without its DNS the lab's first calls go nowhere
         for kind in ("Deployment", "DaemonSet"):
             for item in place.kube.find("apps/v1", kind, namespace):
-                wanted, ready = _wanted_and_ready(item)
+                wanted, ready = wanted_and_ready(item)
                 if wanted == 0 or ready < wanted:
                     yield f"{kind} {namespace}/{item['metadata']['name']} {ready}/{wanted}"
         for pod in place.kube.pods(namespace):
             if "deletionTimestamp" in pod["metadata"] or not is_ready(pod):
                 yield f"Pod {namespace}/{pod['metadata']['name']}"
-
-
-def _wanted_and_ready(item: Mapping[str, Any]) -> tuple[int, int]:
-    status = item.get("status", {})
-    if item["kind"] == "DaemonSet":
-        return status.get("desiredNumberScheduled", 0), status.get("numberReady", 0)
-    return item["spec"]["replicas"], status.get("readyReplicas", 0)

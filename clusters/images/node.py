@@ -2,18 +2,16 @@
 
 import re
 import subprocess
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from clusters.command import answers, run
 from clusters.errors import HarnessError
 from clusters.images import engine, recipe
+from clusters.waiting import wait_until
 
 _CTR = ("ctr", "--namespace", "k8s.io", "images")
-_START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 30.0
 _QUICK_TIMEOUT_S = 60.0
 _IMPORT_TIMEOUT_S = 600.0
 _POLL_S = 0.2
@@ -90,22 +88,22 @@ def _install_bounded_runtime(container: str) -> None:
 @contextmanager
 def _containerd(container: str) -> Iterator[None]:
     run(["docker", "exec", "--detach", container, "containerd"], timeout_s=_QUICK_TIMEOUT_S)
-    _wait(lambda: _answers(container, "ctr", "version"), _START_TIMEOUT_S, f"containerd in {container} to answer")
+    wait_until(
+        lambda: _answers(container, "ctr", "version"),
+        bool,
+        what=f"containerd in {container} answers",
+        within_s=60.0,
+        every_s=_POLL_S,
+    )
     yield
     _exec(container, "pkill", "--exact", "containerd")
-    _wait(
+    wait_until(
         lambda: not _answers(container, "pgrep", "--exact", "containerd"),
-        _STOP_TIMEOUT_S,
-        f"containerd in {container} to write its store and end",
+        bool,
+        what=f"containerd in {container} writes its store and ends",
+        within_s=30.0,
+        every_s=_POLL_S,
     )
-
-
-def _wait(done: Callable[[], bool], timeout_s: float, what: str) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not done():
-        if time.monotonic() > deadline_s:
-            raise HarnessError(f"Waited {timeout_s:.0f} s for {what}. See `docker logs` and `docker ps -a`.")
-        time.sleep(_POLL_S)
 
 
 def _import(container: str, refs: tuple[str, ...]) -> None:
