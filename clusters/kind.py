@@ -14,14 +14,13 @@ from clusters.command import run
 from clusters.errors import UsageError
 from clusters.kube import Kube
 from clusters.lock import hold
-from clusters.place import SHARE_ON_NODE, Place
+from clusters.place import BYSTANDER, PLACED, SHARE_ON_NODE, VICTIM, Place
 from clusters.progress import Progress, Steps
 from clusters.tools import Tools, ensure_tools
 
 _CREATE_S = 300.0
 _LIST_S = 30.0
 _DELETE_S = 120.0
-_WORKERS = 2  # with the control plane three nodes, so that "this node only" can be measured
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a name of our own in it, made by us, and only our programs' logs inside
 _SHARE_MODE = 0o1777  # programs of several users write there, each its own file
 
@@ -83,12 +82,16 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
 
 def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
     """Return kind's configuration: three nodes, the shared directory on each, and no CNI but the one we lay."""
+    # A victim and a bystander of each service: "this node only" is measured, not assumed.
     node = {"extraMounts": [{"hostPath": str(share), "containerPath": SHARE_ON_NODE}]}
     found: dict[str, object] = {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"disableDefaultCNI": True},
-        "nodes": [{"role": "control-plane", **node}, *({"role": "worker", **node} for _ in range(_WORKERS))],
+        "nodes": [
+            {"role": "control-plane", **node},
+            *({"role": "worker", "labels": {PLACED: name}, **node} for name in (VICTIM, BYSTANDER)),
+        ],
     }
     if restrict_oom:
         found["containerdConfigPatches"] = [_RESTRICT_OOM]
@@ -130,8 +133,11 @@ def _made_here() -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def running(cluster: Cluster, *, keep: bool, restrict_oom: bool, steps: Steps) -> Iterator[Place]:
-    """Give a place on the cluster: the kept one when it is there, else a new one, deleted at the end unless kept."""
+def running(cluster: Cluster, *, keep: bool, restrict_oom: bool, with_network: bool, steps: Steps) -> Iterator[Place]:
+    """Give a place on the cluster: the kept one when it is there, else a new one, deleted at the end unless kept.
+
+    with_network: lay our own plain pod network; without, what is installed next brings one.
+    """
     with _alone(cluster):
         if cluster.exists():
             steps.say(f"cluster {cluster.name} ... found, used as it is")
@@ -141,8 +147,9 @@ def running(cluster: Cluster, *, keep: bool, restrict_oom: bool, steps: Steps) -
                 cluster.make(restrict_oom=restrict_oom)
             try:
                 place = cluster.place()
-                with steps.step("pod network"):
-                    network.lay(place)
+                if with_network:
+                    with steps.step("pod network"):
+                        network.lay(place)
                 yield place
             except BaseException:
                 if not keep:

@@ -9,7 +9,7 @@ import yaml
 from clusters.errors import HarnessError
 from clusters.install import MANIFESTS, wait_components
 from clusters.kube import Json, is_ready, wanted_and_ready
-from clusters.mesh import Mesh
+from clusters.mesh import Enrolment, Mesh
 from clusters.place import Place
 from clusters.progress import Steps
 from clusters.waiting import wait_until
@@ -17,6 +17,8 @@ from clusters.waiting import wait_until
 LAB, OUTSIDE, OWN = "lab", "outside", "meshdrill"
 NAMESPACES = (LAB, OUTSIDE, OWN)
 
+# A webhook has decided before the pod exists; what starts with the pod may be shown a little after it.
+_ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _FIRST = "namespaces.yaml"
 _ON_DEMAND = {"newcomer.yaml"}  # made by a probe, not by the deployment
@@ -46,12 +48,31 @@ def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:
         )
     wait_components(place, mesh, steps)
     if not mesh.is_control:
-        strangers = [pod["metadata"]["name"] for pod in place.kube.pods(LAB) if not mesh.member(pod)]
-        if strangers:
-            raise HarnessError(
-                f"Pods of {LAB} that are not in the mesh: {', '.join(strangers)}. Expected: all. Was the namespace"
-                " labelled before they were created?"
-            )
+        wait_until(
+            lambda: [name for name, is_member in members(place, mesh, LAB).items() if not is_member],
+            lambda strangers: not strangers,
+            what=f"Every pod of {LAB} in the mesh",
+            within_s=_ENROLLED_S[mesh.enrolment],
+            next_step="Was the namespace labelled before they were created?",
+        )
+
+
+def members(place: Place, mesh: Mesh, namespace: str) -> dict[str, bool]:
+    """Return pod -> whether it is provably in the mesh, for each pod of the namespace; HarnessError as `Kube.find`."""
+    pods = place.kube.pods(namespace)
+    proofs = {}
+    if mesh.member_witness is not None:
+        proofs = {found["metadata"]["name"]: found for found in place.kube.find(*mesh.member_witness, namespace)}
+    return {(name := pod["metadata"]["name"]): mesh.member(pod, proofs.get(name)) for pod in pods}
+
+
+def is_member(place: Place, mesh: Mesh, pod: Mapping[str, object]) -> bool:
+    """Tell whether one pod is provably in the mesh; HarnessError when the API does not show the proof."""
+    if mesh.member_witness is None:
+        return mesh.member(pod, None)
+    metadata = pod["metadata"]
+    named = metadata if isinstance(metadata, Mapping) else {}
+    return mesh.member(pod, place.kube.get(*mesh.member_witness, str(named["name"]), str(named["namespace"])))
 
 
 def policies(mesh: Mesh) -> list[Path]:

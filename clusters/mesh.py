@@ -27,6 +27,7 @@ class Capability(StrEnum):
     L7_AUTHZ = "l7-authz"
     POLICY_API = "policy-api"
     WEIGHTED_ROUTING = "weighted-routing"
+    ENCRYPTION = "encryption"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Source:
     title: str
     url: str
     version: str
-    kind: str  # documented | source | issue | inferred
+    kind: str  # documented | source | issue | inferred | not-promised
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class SignalKind(StrEnum):
     METRIC_BELOW = "metric-below"
     CONDITION = "condition"
     ADMISSION = "admission"
+    POD_EVENT = "pod-event"
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,32 @@ class Deviation:
     only_when_built: bool = False  # true of images that the harness built, not of the official ones
 
 
+class Enrolment(StrEnum):
+    """When it is decided whether a pod is in the mesh."""
+
+    ADMISSION = "admission"  # a webhook puts it in: the admitted pod shows it
+    START = "start"  # the pod network puts it in: only a pod that has started shows it
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One refusal by the mesh, as its own record on the node tells it; labels of pods decide who that was."""
+
+    at_ns: int
+    source: str  # app label
+    target: str  # app label
+    reason: str  # the mesh's own word
+
+
+@dataclass(frozen=True)
+class DropLog:
+    """The mesh's own record of what it refused, a file on each node, one refusal a line."""
+
+    path: str
+    parse: Callable[[str], Drop | None]  # None for a line about something else
+    source: Source
+
+
 @dataclass(frozen=True)
 class Mesh:
     """All that the harness needs to know of one product; a mesh file holds exactly one."""
@@ -120,9 +148,15 @@ class Mesh:
     leaf_ttl_s: int  # life of a workload certificate as installed, 0 when there is none
     trust_domain: str
     identity_header: str  # request header in which a server reads its peer's identity, "" when there is none
-    member: Callable[[Mapping[str, object]], bool]  # pod manifest -> is it provably in the mesh?
+    member: Callable[[Mapping[str, object], Mapping[str, object] | None], bool]  # (pod, witness) -> provably in it?
     identity: Callable[[str, str], str]  # (namespace, service account) -> identity as a server sees it
     image_values: Callable[[Mapping[str, str], bool], dict[str, object]]  # (image name -> ref, built here?) -> values
+    enrolment: Enrolment = Enrolment.ADMISSION
+    member_witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it
+    enrols_all: bool = False  # every pod of the cluster is in it, not only those of the lab's namespace
+    is_network: bool = False  # it is the pod network itself
+    drop_log: DropLog | None = None
+    absent: Mapping[Capability, str] = field(default_factory=dict)  # what it could do elsewhere, and why not here
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()

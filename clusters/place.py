@@ -42,3 +42,8 @@ class Place:
 
 
 SHARE_ON_NODE = "/var/lib/meshdrill"
+
+PLACED = "meshdrill/placed"
+"""The label of a node that says which part it plays in drills on one node."""
+
+VICTIM, BYSTANDER = "victim", "bystander"

@@ -86,7 +86,9 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     )
     provenance = Provenance(report, (node, lab_image, *of_mesh.values()), baked, tools.versions, built)
     limited = bool(report.missing_capabilities)
-    with kind.running(cluster, keep=options.keep, restrict_oom=limited, steps=steps) as place:
+    with kind.running(
+        cluster, keep=options.keep, restrict_oom=limited, with_network=not mesh.is_network, steps=steps
+    ) as place:
         refs = {name: found.ref for name, found in of_mesh.items()}
         installed = place.state / _INSTALLED
         print_of_this = _fingerprint(mesh, baked)

@@ -11,6 +11,7 @@ from drills.run.faults import Fault
 from drills.run.needs import requires
 from drills.run.probes import new_pods, policy_change, signals, wire
 from drills.run.runner import Drill
+from drills.run.traffic import traffic
 
 __all__ = [
     "DENIED",
@@ -36,5 +37,6 @@ __all__ = [
     "requires",
     "signals",
     "sometimes",
+    "traffic",
     "wire",
 ]

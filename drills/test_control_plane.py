@@ -5,13 +5,11 @@ from drills.kit import (
     FRESH,
     ROUTES,
     SENTINEL,
-    Calls,
     Drill,
     Fault,
     Role,
     Verdict,
     always,
-    calls,
     checks,
     eventually,
     faults,
@@ -22,6 +20,7 @@ from drills.kit import (
     requires,
     signals,
     sometimes,
+    traffic,
     wire,
 )
 
@@ -54,13 +53,6 @@ def test_control_plane_hang(drill: Drill) -> None:
     """
     verdict = ask(drill, faults.hang(Role.CONTROL_PLANE, hold_s=30))
     assert verdict.passed, verdict.explain()
-
-
-def traffic() -> list[Calls]:
-    """Load every edge, about 500 calls a second in all: fine enough to see a gap of 50 ms on a laptop."""
-    plain = [edge for edge in (*ROUTES, SENTINEL) if edge not in FRESH]
-    rates = {**dict.fromkeys(plain, 40), **dict.fromkeys(FRESH, 100), **dict.fromkeys(DENIED, 150)}
-    return [calls(*edge, every_ms=every_ms) for edge, every_ms in rates.items()]
 
 
 def ask(drill: Drill, fault: Fault) -> Verdict:

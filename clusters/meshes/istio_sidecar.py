@@ -31,7 +31,7 @@ _VALIDATION = Source(
 _IDENTITY = Source("Istio identity", "https://istio.io/latest/docs/concepts/security/", _VERSION, "documented")
 
 
-def _member(pod: Mapping[str, object]) -> bool:
+def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
     """Tell whether the admitted pod carries the proxy, as a sidecar container or as a native sidecar."""
     spec = pod.get("spec")
     if not isinstance(spec, Mapping):

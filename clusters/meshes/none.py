@@ -1,6 +1,6 @@
 """No mesh at all: the control. Whatever a security claim says, it must come out VIOLATED here.
 
-Its control plane is a placebo, a Deployment on which nothing depends, so that the same fault lands with
+Its control plane and node agents are placebos, workloads on which nothing depends, so that the same fault lands with
 the same receipt and availability can be seen to hold. Its policies are NetworkPolicies, accepted by the API
 server and enforced by nobody, because the plain CNI of our clusters has no policy engine.
 """
@@ -16,7 +16,7 @@ def _kubernetes(title: str, path: str) -> Source:
     return Source(title, f"https://kubernetes.io/docs/{path}", _KUBERNETES, "documented")
 
 
-def _never_a_member(_pod: Mapping[str, object]) -> bool:
+def _never_a_member(_pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
     return False
 
 
@@ -39,10 +39,20 @@ _PLACEBO = Component(
     port=8080,
 )
 
+_PLACEBO_AGENT = Component(
+    role=Role.NODE_AGENT,
+    kind="DaemonSet",
+    namespace="meshdrill",
+    name="placebo-agent",
+    selector="app=placebo-agent",
+    process="placebo-agent",
+    port=8080,
+)
+
 MESH = Mesh(
     name="none",
     title="no mesh (control)",
-    components=(_PLACEBO,),
+    components=(_PLACEBO, _PLACEBO_AGENT),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
     capabilities=frozenset(Capability),
     charts=(),
@@ -62,8 +72,35 @@ MESH = Mesh(
             subject="meshdrill/Deployment/placebo",
             source=_kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
         ),
+        "node-agent-down": Signal(
+            name="node-agent-down",
+            kind=SignalKind.CONDITION,
+            subject="meshdrill/DaemonSet/placebo-agent",
+            source=_kubernetes("DaemonSet status", "concepts/workloads/controllers/daemonset/"),
+        ),
     },
     sources={
+        "agent-traffic-continues": _kubernetes(
+            "Services do not depend on a placebo", "concepts/services-networking/service/"
+        ),
+        "agent-policy-continues": _kubernetes(
+            "A NetworkPolicy without a plugin that implements it has no effect",
+            "concepts/services-networking/network-policies/",
+        ),
+        "agent-bypass": _kubernetes(
+            "No webhook: every pod is admitted as it is",
+            "reference/access-authn-authz/extensible-admission-controllers/",
+        ),
+        "agent-new-pods": _kubernetes(
+            "No webhook: every pod is admitted as it is",
+            "reference/access-authn-authz/extensible-admission-controllers/",
+        ),
+        "drops-witnessed": Source(
+            "Nobody refuses anything, so nobody records it",
+            "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
+            _KUBERNETES,
+            "not-promised",
+        ),
         "traffic-continues": _kubernetes(
             "Services do not depend on a placebo", "concepts/services-networking/service/"
         ),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-TIMEOUT_MS = 2000  # of one call, whatever its edge
+TIMEOUT_MS = 2000  # of one call, unless the drill asks for less
 
 Connections = tuple[str, ...]
 
@@ -15,8 +15,19 @@ class Calls:
     target: str
     every_ms: float
     connections: Connections = ("new", "reused")
+    timeout_ms: int = TIMEOUT_MS
 
 
-def calls(source: str, target: str, *, every_ms: float, connections: Connections = ("new", "reused")) -> Calls:
-    """Let every pod of the source call the target at a fixed rate, on connections of its own: new, reused or both."""
-    return Calls(source, target, every_ms, connections)
+def calls(
+    source: str,
+    target: str,
+    *,
+    every_ms: float,
+    connections: Connections = ("new", "reused"),
+    timeout_ms: int = TIMEOUT_MS,
+) -> Calls:
+    """Let every pod of the source call the target at a fixed rate, on connections of its own: new, reused or both.
+
+    A caller has 64 calls in flight at most: where calls are dropped in silence, timeout_ms must be below 64 * every_ms.
+    """
+    return Calls(source, target, every_ms, connections, timeout_ms)

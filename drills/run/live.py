@@ -161,7 +161,7 @@ class LiveRun:
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:
-            yield NewPods(self._context, every_s=self.request.probes.new_pods.every_s, image=pods.image)
+            yield NewPods(self._context, self.request.probes.new_pods, image=pods.image)
         if self.request.probes.policy_change:
             yield PolicyChange(self._context, self.request.probes.policy_change)
 

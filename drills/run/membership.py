@@ -3,9 +3,9 @@
 import time
 
 from clusters.errors import HarnessError
-from clusters.lab import LAB, OUTSIDE
+from clusters.lab import LAB, OUTSIDE, members
 from drills.run.context import Context
-from drills.run.inventory import Inventory, name_of
+from drills.run.inventory import Inventory
 
 
 def note_membership(context: Context, pods: Inventory) -> None:
@@ -16,13 +16,12 @@ def note_membership(context: Context, pods: Inventory) -> None:
     at_ns = time.time_ns()
     shown = {**_shown(context, LAB), **_shown(context, OUTSIDE)}
     for pod in pods.services:
-        is_expected, is_meshed = pod.namespace == LAB, shown.get(pod.name)
+        is_expected, is_meshed = pod.namespace == LAB or context.mesh.enrols_all, shown.get(pod.name)
         context.recorder.note("membership", pod.name, at_ns=at_ns, expected=is_expected, meshed=is_meshed)
 
 
 def _shown(context: Context, namespace: str) -> dict[str, bool]:
     try:
-        pods = context.place.kube.pods(namespace)
+        return members(context.place, context.mesh, namespace)
     except HarnessError:
         return {}
-    return {name_of(pod): context.mesh.member(pod) for pod in pods}

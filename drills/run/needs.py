@@ -19,7 +19,13 @@ def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
     missing = [need for need in needs if not _has(mesh, need)]
     if not missing:
         return ""
-    return f"{mesh.title} has no {' and no '.join(need.value for need in missing)}"
+    return f"{mesh.title} has no {' and no '.join(_named(need, mesh) for need in missing)}"
+
+
+def _named(need: Role | Capability, mesh: Mesh) -> str:
+    """Return the need, with the reason why the mesh does not meet it here where its facts tell one."""
+    reason = mesh.absent.get(need, "") if isinstance(need, Capability) else ""
+    return f"{need.value} ({reason})" if reason else need.value
 
 
 def _has(mesh: Mesh, need: Role | Capability) -> bool:

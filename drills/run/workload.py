@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from clusters.lab import LAB
 from clusters.mesh import Signal, SignalKind
 from drills.judge.history import Caller as ExpectedCaller
-from drills.run.calls import TIMEOUT_MS, Calls
+from drills.run.calls import Calls
 from drills.run.context import Context
 from drills.run.inventory import Inventory
 from drills.run.plan import Caller, Plan, ScrapeTarget, write_plan
@@ -89,7 +89,7 @@ def expected_callers(specs: Sequence[Calls], inventory: Inventory) -> tuple[Expe
 def _callers(spec: Calls) -> tuple[Caller, ...]:
     host = f"{spec.target}.{LAB}.svc.cluster.local"
     return tuple(
-        Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, TIMEOUT_MS)
+        Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, spec.timeout_ms)
         for connection in spec.connections
     )
 

@@ -54,10 +54,10 @@ def test_a_drill_that_a_mesh_cannot_be_asked_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A drill that requires what the mesh lacks is refused with the reason, before anything is started."""
-    entry = catalogue.Entry("node-agent-outage", ROOT / "drills" / "test_x.py", "test_x", "x.", (Role.NODE_AGENT,))
+    entry = catalogue.Entry("l7-proxy-outage", ROOT / "drills" / "test_x.py", "test_x", "x.", (Role.L7_PROXY,))
     monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
-    assert cli.status(["run", "node-agent-outage", "--mesh", "none"]) == exits.USAGE
-    assert "no node-agent" in capsys.readouterr().err
+    assert cli.status(["run", "l7-proxy-outage", "--mesh", "none"]) == exits.USAGE
+    assert "no l7-proxy" in capsys.readouterr().err
 
 
 def test_refusal_comes_before_anything_heavy_is_loaded() -> None:

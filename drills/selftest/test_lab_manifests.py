@@ -52,6 +52,11 @@ def allowed(items: list[Item]) -> dict[str, set[str]]:
             names = [name for rule in spec["rules"] for peer in rule["from"] for name in peer["source"]["principals"]]
             assert all(name.startswith("cluster.local/ns/lab/sa/") for name in names)
             found[spec["selector"]["matchLabels"]["app"]] = {name.rsplit("/", 1)[1] for name in names}
+        if item["kind"] == "CiliumNetworkPolicy" and spec["endpointSelector"]:
+            peers = [peer["matchLabels"] for rule in spec["ingress"] for peer in rule["fromEndpoints"]]
+            of_namespace = {"k8s:io.kubernetes.pod.namespace": "lab"}
+            sources = {"*" if peer == of_namespace else peer["io.cilium.k8s.policy.serviceaccount"] for peer in peers}
+            found[spec["endpointSelector"]["matchLabels"]["app"]] = sources
         if item["kind"] == "NetworkPolicy" and "ingress" in spec:
             peers = [peer["podSelector"] for rule in spec["ingress"] for peer in rule["from"]]
             sources = {peer["matchLabels"]["app"] if peer else "*" for peer in peers}
@@ -76,7 +81,11 @@ def test_every_workload_runs_a_program_of_ours_with_little(path: Path) -> None:
         assert (PROGRAMS / Path(program).name).is_file()
         assert name in ([app], [])
         # Callers weigh more than what they measure: a starved caller measures itself.
-        assert container["resources"]["requests"]["cpu"] == {"observer": "50m", "placebo": "10m"}.get(app, "150m")
+        assert container["resources"]["requests"]["cpu"] == {
+            "observer": "50m",
+            "placebo": "10m",
+            "placebo-agent": "10m",
+        }.get(app, "150m")
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
         assert {"POD", "NODE"} <= {variable["name"] for variable in container["env"]}
 
@@ -93,10 +102,15 @@ def test_only_the_observer_is_privileged() -> None:
 
 
 def test_survivors_where_a_drill_needs_them() -> None:
-    """Checkout and ledger have two pods; payment has two versions of one pod each behind one Service."""
+    """Each caller and server has a victim and a bystander on nodes of their own; payment has two versions of both."""
     deployments = {item["metadata"]["name"]: item for item in load(*WORKLOADS) if item["kind"] == "Deployment"}
     replicas = {name: item["spec"]["replicas"] for name, item in deployments.items()}
-    assert {name for name, count in replicas.items() if count == 2} == {"checkout", "ledger"}
+    assert {name for name, count in replicas.items() if count != 2} == {"placebo"}
+    for name in replicas.keys() - {"placebo"}:
+        template = deployments[name]["spec"]["template"]
+        [spread] = template["spec"]["topologySpreadConstraints"]
+        assert (spread["whenUnsatisfiable"], spread["topologyKey"]) == ("DoNotSchedule", "kubernetes.io/hostname")
+        assert spread["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     versions = {
         deployments[f"payment-{version}"]["spec"]["template"]["metadata"]["labels"]["version"]
         for version in ("v1", "v2")
@@ -124,6 +138,10 @@ def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
         assert spec["action"] == "DENY"
         assert spec["selector"] == {"matchLabels": {"app": "frontend"}}
         assert spec["rules"] == [{"from": [{"source": {"principals": ["cluster.local/ns/lab/sa/intruder"]}}]}]
+    elif change["kind"] == "CiliumNetworkPolicy":
+        assert spec["endpointSelector"] == {"matchLabels": {"app": "frontend"}}
+        [denied] = spec["ingressDeny"]
+        assert denied == {"fromEndpoints": [{"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "intruder"}}]}
     else:
         assert spec["podSelector"] == {"matchLabels": {"app": "frontend"}}
         [peer] = spec["ingress"][0]["from"]

@@ -16,7 +16,7 @@ def noted(
     double: FilePlace, recorder: Recorder, pods: inventory.Inventory
 ) -> dict[str, tuple[bool | None, bool | None]]:
     """Write the membership down and return, per pod, what was expected and what was seen."""
-    context = SimpleNamespace(place=as_place(double), recorder=recorder, mesh=mesh(member=lambda _pod: True))
+    context = SimpleNamespace(place=as_place(double), recorder=recorder, mesh=mesh(member=lambda _pod, _witness: True))
     note_membership(cast("Context", context), pods)
     return {event.subject: (event.flag("expected"), event.flag("meshed")) for event in recorder.events()}
 

@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from clusters.errors import HarnessError
-from clusters.kube import Admission
-from clusters.mesh import Mesh
+from clusters.kube import Admission, Json
+from clusters.mesh import Enrolment, Mesh
+from clusters.place import BYSTANDER, PLACED, VICTIM
 from drills.judge.history import Event
 from drills.run.context import Context
-from drills.run.probes import newpods, policy_change
+from drills.run.probes import NewPodsWish, newpods, policy_change
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.newpods import NewPods
 from drills.run.probes.stage import FAULT, RECOVERY, Stage
@@ -21,6 +22,7 @@ from drills.run.undo import UndoLog, leftovers
 from drills.selftest.place_double import FilePlace, as_place, mesh
 
 Answer = Callable[[Mapping[str, object]], Admission]
+ONE = NewPodsWish(every_s=1, within_s=0.2)
 
 
 @pytest.fixture
@@ -31,7 +33,6 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newpods, "_START_S", 0.2)
     monkeypatch.setattr(newpods, "_UNDO_S", 0.2)
 
 
@@ -51,16 +52,16 @@ def of_kind(context: Context, kind: str) -> list[Event]:
     return [event for event in context.recorder.events() if event.kind == kind]
 
 
-def new_pods(double: FilePlace, facts: Mesh | None = None) -> tuple[NewPods, Context]:
+def new_pods(double: FilePlace, facts: Mesh | None = None, wish: NewPodsWish = ONE) -> tuple[NewPods, Context]:
     """Return a new-pod probe."""
     context = context_of(double, facts)
-    return NewPods(context, every_s=1, image="lab:1"), context
+    return NewPods(context, wish, image="lab:1"), context
 
 
 @pytest.mark.parametrize("is_member", [True, False])
 def test_new_pod_is_admitted_watched_and_removed(double: FilePlace, is_member: bool) -> None:
     """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
-    probe, context = new_pods(double, mesh(member=lambda _pod: is_member))
+    probe, context = new_pods(double, mesh(member=lambda _pod, _witness: is_member))
     assert probe.attempt(RECOVERY) is is_member
     (event,) = of_kind(context, "newpod")
     assert (event.text("outcome"), event.flag("meshed"), event.flag("started")) == ("admitted", is_member, True)
@@ -87,6 +88,52 @@ def test_new_pod_that_never_starts(double: FilePlace, monkeypatch: pytest.Monkey
     monkeypatch.setattr(double, "create_pod", answering("accepted"))
     assert not probe.attempt(FAULT)
     assert of_kind(context, "newpod")[0].flag("started") is False
+
+
+def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a pod that does not start, the last warning about it is kept, and nobody else's."""
+    probe, context = new_pods(double)
+    name = f"newcomer-{context.run_id[:6]}-1"
+    warnings = [(name, "Warning", "no network"), ("other", "Warning", "not mine"), (name, "Normal", "scheduled")]
+    events = [
+        {"type": kind, "reason": "FailedCreatePodSandBox", "message": text, "involvedObject": {"name": about}}
+        for about, kind, text in warnings
+    ]
+    monkeypatch.setattr(double, "create_pod", answering("accepted"))
+    monkeypatch.setattr(double, "find", lambda *_what: events)
+    probe.attempt(FAULT)
+    (event,) = of_kind(context, "newpod")
+    assert event.text("blocked") == "FailedCreatePodSandBox: no network"
+    assert (event.number("blocked_ns") or 0) >= event.answered_ns
+
+
+def test_new_pods_are_made_on_each_placed_node(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pod per place is asked for by the node's label, and an attempt is good only when all of them are."""
+    asked: list[str] = []
+
+    def create(manifest: Json) -> Admission:
+        asked.append(manifest["spec"]["nodeSelector"][PLACED])
+        return Admission("refused" if asked[-1] == VICTIM else "accepted", object=manifest)
+
+    probe, context = new_pods(double, wish=NewPodsWish(1, (VICTIM, BYSTANDER), within_s=0.1))
+    monkeypatch.setattr(double, "create_pod", create)
+    assert not probe.attempt(FAULT)
+    assert sorted(asked) == [BYSTANDER, VICTIM]
+    outcomes = {event.text("placed"): event.text("outcome") for event in of_kind(context, "newpod")}
+    assert outcomes == {VICTIM: "refused", BYSTANDER: "admitted"}
+
+
+def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double: FilePlace) -> None:
+    """Where the pod network enrols, the admitted pod proves nothing: the started one and its witness do."""
+    facts = mesh(
+        member=lambda _pod, witness: witness is not None,
+        enrolment=Enrolment.START,
+        member_witness=("v1", "Pod"),
+    )
+    probe, context = new_pods(double, facts)
+    assert probe.attempt(RECOVERY)
+    (event,) = of_kind(context, "newpod")
+    assert event.flag("meshed") is True
 
 
 def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(

@@ -10,9 +10,11 @@ class Wire:
 
 @dataclass(frozen=True)
 class NewPodsWish:
-    """Create a pod every so often."""
+    """Create a pod every so often, on each of these placed nodes or (none named) wherever it fits."""
 
     every_s: float
+    on: tuple[str, ...] = ()
+    within_s: float = 20.0  # how long a pod may take to start
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,12 @@ def wire() -> Wire:
     return Wire()
 
 
-def new_pods(*, every_s: float = 5.0) -> NewPodsWish:
-    """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good."""
-    return NewPodsWish(every_s)
+def new_pods(*, every_s: float = 5.0, on: tuple[str, ...] = (), within_s: float = 20.0) -> NewPodsWish:
+    """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good.
+
+    on: placed nodes ("victim", "bystander"), each of which gets one. within_s: how long a pod may take to start.
+    """
+    return NewPodsWish(every_s, on, within_s)
 
 
 def policy_change(source: str, target: str, *, every_s: float = 8.0, hold_s: float = 5.0) -> PolicyChangeWish:

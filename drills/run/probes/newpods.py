@@ -1,6 +1,7 @@
-"""Does a new pod get in, and if so, into the mesh? One pod is created, watched and removed at a time."""
+"""Does a new pod get in, and if so, into the mesh? One pod per place is created, watched and removed at a time."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
@@ -8,16 +9,19 @@ import msgspec
 from clusters.errors import HarnessError
 from clusters.install import MANIFESTS
 from clusters.kube import Admission, Json, is_ready
-from clusters.lab import LAB, load
+from clusters.lab import LAB, is_member, load
+from clusters.mesh import Enrolment
+from clusters.place import PLACED
 from clusters.waiting import wait_until
 from drills.judge.history import Detail
 from drills.run.context import Context
+from drills.run.probes import NewPodsWish
 from drills.run.probes.base import Probe
 from drills.run.probes.stage import StoppedError
 from drills.run.undo import Undo, carry_out
 
-_START_S = 20.0
 _UNDO_S = 20.0
+_WARNING = "Warning"
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -35,24 +39,34 @@ class _Seen:
     is_meshed: bool | None = None
     is_started: bool | None = None
     node: str = ""
+    blocked: str = ""  # what Kubernetes last complained of
 
 
 class NewPods(Probe):
-    """Creates a pod every so often and notes: refused or admitted, in the mesh or not, started or not."""
+    """Creates pods every so often and notes: refused or admitted, in the mesh or not, started or not."""
 
     name = "new-pods"
 
-    def __init__(self, context: Context, *, every_s: float, image: str) -> None:
-        super().__init__(context, every_s=every_s)
+    def __init__(self, context: Context, wish: NewPodsWish, *, image: str) -> None:
+        super().__init__(context, every_s=wish.every_s)
+        self._wish = wish
         self._image = image
         self._count = 0
 
     def attempt(self, part: str) -> bool:
-        """Create one pod and remove it; good when it was admitted, is in the mesh, and started."""
+        """Create one pod per place and remove it; good when each was admitted, is in the mesh, and started."""
         del part
-        self._count += 1
-        name = f"newcomer-{self._context.run_id[:6]}-{self._count}"
+        places = self._wish.on or ("",)
+        first = self._count + 1
+        self._count += len(places)
+        with ThreadPoolExecutor(len(places)) as pool:
+            return all([*pool.map(self._one, range(first, first + len(places)), places)])
+
+    def _one(self, number: int, placed: str) -> bool:
+        name = f"newcomer-{self._context.run_id[:6]}-{number}"
         (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._image})
+        if placed:
+            manifest["spec"]["nodeSelector"] = {PLACED: placed}
         undo = Undo(
             id=f"pod-{name}",
             run_id=self._context.run_id,
@@ -62,11 +76,11 @@ class NewPods(Probe):
         )
         self._context.undo_log.write(undo)
         try:
-            return self._create(name, manifest)
+            return self._create(name, manifest, placed)
         finally:
             carry_out(self._context.place, self._context.undo_log, undo, within_s=_UNDO_S)
 
-    def _create(self, name: str, manifest: Json) -> bool:
+    def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()
         answer = self._context.place.kube.create_pod(manifest)
         answered_ns = time.time_ns()  # a webhook that times out answers long after the question
@@ -80,19 +94,29 @@ class NewPods(Probe):
             "message": answer.message,
             "answered_ns": answered_ns,
         }
+        if placed:
+            detail["placed"] = placed
+        if seen.blocked:
+            detail |= {"blocked": seen.blocked, "blocked_ns": time.time_ns()}
         self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
         return bool(seen.is_started) and bool(seen.is_meshed)
 
     def _watch(self, name: str, answer: Admission) -> _Seen:
-        is_meshed = self._context.mesh.member(answer.object)
+        place, mesh = self._context.place, self._context.mesh
+        at_admission = mesh.enrolment is Enrolment.ADMISSION
+        is_meshed = is_member(place, mesh, answer.object) if at_admission else None
         try:
             pod = wait_until(
-                lambda: self._ready_pod(name), lambda pod: pod is not None, what=f"Pod {name} ready", within_s=_START_S
+                lambda: self._ready_pod(name),
+                lambda pod: pod is not None,
+                what=f"Pod {name} ready",
+                within_s=self._wish.within_s,
             )
         except StoppedError:
             return _Seen(is_meshed)
         except HarnessError:
-            return _Seen(is_meshed, is_started=False)
+            return _Seen(is_meshed, is_started=False, blocked=self._complaint(name))
+        is_meshed = is_meshed if at_admission or pod is None else is_member(place, mesh, pod)
         return _Seen(is_meshed, is_started=True, node=msgspec.convert(pod, _Pod).spec.node_name)
 
     def _ready_pod(self, name: str) -> Json | None:
@@ -103,3 +127,13 @@ class NewPods(Probe):
         except HarnessError:
             return None
         return pod if pod is not None and is_ready(pod) else None
+
+    def _complaint(self, name: str) -> str:
+        """Return Kubernetes' last warning about the pod, "" when there is none or nobody can be asked."""
+        try:
+            events = self._context.place.kube.find("v1", "Event", LAB)
+        except HarnessError:
+            return ""
+        about = [event for event in events if event["involvedObject"].get("name") == name]
+        warnings = [f"{event.get('reason')}: {event.get('message')}" for event in about if event["type"] == _WARNING]
+        return warnings[-1] if warnings else ""

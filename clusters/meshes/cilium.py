@@ -1,0 +1,201 @@
+"""Cilium: no sidecar; identity comes from labels, and the kernel of each node enforces policy.
+
+The agent of a node programs that kernel, the operator keeps books for the whole cluster. Facts are those of 1.20; the
+source of each is in `sources` and `signals`. Hubble, each agent's own observer, exports every drop to a file.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from clusters.mesh import (
+    Capability,
+    ChartRelease,
+    Component,
+    Deviation,
+    Drop,
+    DropLog,
+    Enrolment,
+    Mesh,
+    Role,
+    Signal,
+    SignalKind,
+    Source,
+)
+
+_VERSION = "1.20"
+_DOCS = "https://docs.cilium.io/en/v1.20"
+_TREE = "https://github.com/cilium/cilium/blob/v1.20.2"
+_NAMESPACE = "kube-system"
+_OVERVIEW = Source("Component overview", f"{_DOCS}/overview/component-overview/", _VERSION, "documented")
+_CHAOS = Source(
+    "Cilium's own chaos test: policies and connections outlive the agent",
+    "https://github.com/cilium/cilium/blob/08bcfa8e/test/k8s/chaos.go",
+    _VERSION,
+    "source",
+)
+_LABELS = Source("Identity from labels", f"{_DOCS}/security/network/identity/", _VERSION, "documented")
+_POLICY = Source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/", _VERSION, "documented")
+_EXPORTER = Source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/", _VERSION, "documented")
+_READINESS = Source(
+    "readiness of the chart's workloads",
+    f"{_TREE}/install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml",
+    _VERSION,
+    "source",
+)
+_PLUGIN = Source("the CNI plugin calls the node's agent", f"{_TREE}/plugins/cilium-cni/cmd/cmd.go", _VERSION, "source")
+_APP = "k8s:app="
+
+
+def _not_promised(title: str, path: str) -> Source:
+    return Source(title, f"{_DOCS}/{path}", _VERSION, "not-promised")
+
+
+def _member(_pod: Mapping[str, object], endpoint: Mapping[str, object] | None) -> bool:
+    """Tell whether the agent manages the pod: its CiliumEndpoint has a security identity and is ready."""
+    status = (endpoint or {}).get("status")
+    if not isinstance(status, Mapping):
+        return False
+    return bool(status.get("identity")) and status.get("state") == "ready"
+
+
+def _identity(_namespace: str, _service_account: str) -> str:
+    return ""  # nothing in a request shows the caller's identity: the kernel knows it, the server does not
+
+
+def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
+    def exactly(ref: str) -> dict[str, object]:
+        return {"override": ref, "useDigest": False, "pullPolicy": "IfNotPresent"}
+
+    return {
+        "image": exactly(images["cilium-agent"]),
+        "operator": {"image": exactly(images["cilium-operator"])},
+    }
+
+
+def _drop(line: str) -> Drop | None:
+    """Return the refusal in one line of Hubble's export, None when it is about no two pods of known apps."""
+    flow = json.loads(line).get("flow", {})
+    source, target = (_app(flow.get(end, {})) for end in ("source", "destination"))
+    if not source or not target or flow.get("verdict") != "DROPPED":
+        return None
+    at = datetime.fromisoformat(str(flow["time"]))
+    return Drop(int(at.timestamp() * 1e6) * 1000, source, target, str(flow.get("drop_reason_desc", "unknown")))
+
+
+def _app(end: Mapping[str, object]) -> str:
+    labels = end.get("labels")
+    listed = labels if isinstance(labels, list) else []
+    return next((str(label).removeprefix(_APP) for label in listed if str(label).startswith(_APP)), "")
+
+
+def _agent(role: Role) -> Component:
+    """The agent is node agent and backend of the CNI plugin at once."""
+    return Component(
+        role=role,
+        kind="DaemonSet",
+        namespace=_NAMESPACE,
+        name="cilium",
+        selector="k8s-app=cilium",
+        process="cilium-agent",
+        port=9962,
+    )
+
+
+MESH = Mesh(
+    name="cilium",
+    title="Cilium",
+    components=(
+        Component(
+            role=Role.CONTROL_PLANE,
+            kind="Deployment",
+            namespace=_NAMESPACE,
+            name="cilium-operator",
+            selector="io.cilium/app=operator",
+            process="cilium-operator-generic",
+            port=9963,
+        ),
+        _agent(Role.NODE_AGENT),
+        _agent(Role.CNI),
+    ),
+    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API}),
+    absent={
+        Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
+        Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
+        Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",
+        Capability.MTLS: "identities are not shown to servers; mutual authentication is off in our values",
+        Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
+    },
+    charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
+    values="cilium.yaml",
+    policy="cilium",
+    namespace_labels={},
+    leaf_ttl_s=0,
+    trust_domain="",
+    identity_header="",
+    member=_member,
+    member_witness=("cilium.io/v2", "CiliumEndpoint"),
+    enrolment=Enrolment.START,
+    enrols_all=True,
+    is_network=True,
+    identity=_identity,
+    image_values=_image_values,
+    drop_log=DropLog("/var/run/cilium/hubble/events.log", _drop, _EXPORTER),
+    signals={
+        "control-plane-down": Signal(
+            name="control-plane-down",
+            kind=SignalKind.CONDITION,
+            subject=f"{_NAMESPACE}/Deployment/cilium-operator",
+            source=_READINESS,
+        ),
+        "node-agent-down": Signal(
+            name="node-agent-down",
+            kind=SignalKind.CONDITION,
+            subject=f"{_NAMESPACE}/DaemonSet/cilium",
+            source=_READINESS,
+        ),
+        "new-pod-blocked": Signal(
+            name="new-pod-blocked",
+            kind=SignalKind.POD_EVENT,
+            subject='plugin type="cilium-cni"',
+            source=_PLUGIN,
+        ),
+    },
+    sources={
+        "traffic-continues": Source(
+            "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, _VERSION, "documented"
+        ),
+        "agent-traffic-continues": _CHAOS,
+        "agent-policy-continues": _CHAOS,
+        "agent-new-pods": _PLUGIN,
+        "agent-bypass": _PLUGIN,
+        "drops-witnessed": _EXPORTER,
+        "no-plaintext": _not_promised(
+            "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"
+        ),
+        "strict-refused": _POLICY,
+        "identity": _not_promised(
+            "Without mutual authentication no identity is shown to a server",
+            "network/servicemesh/mutual-authentication/mutual-authentication/",
+        ),
+        "weighted-routing": _not_promised(
+            "Splitting by weight needs the Gateway API and Envoy",
+            "network/servicemesh/gateway-api/splitting/",
+        ),
+        "injection-fail-closed": _PLUGIN,
+        "config-refused": _LABELS,
+        "loss-visible": _READINESS,
+        "recovers": _OVERVIEW,
+    },
+    deviations=(
+        Deviation("operator.replicas", "1", "one replica makes the outage total"),
+        Deviation("envoy.enabled, l7Proxy", "false", "no drill asks about requests; cilium-envoy is not built here"),
+        Deviation("hubble.export.static", "drops only", "the harness reads each node's record of what it refused"),
+        Deviation(
+            "agent and operator images",
+            "our own builds of the release's module",
+            "no container registry: the release's source comes from a package registry",
+            only_when_built=True,
+        ),
+    ),
+)

@@ -1,0 +1,21 @@
+"""The load that most drills put on the lab."""
+
+from drills.run.calls import Calls, calls
+from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL, Edge
+
+_KNOWN_MS, _FRESH_MS, _DENIED_MS = 70, 100, 300
+
+
+def traffic(*left_out: Edge) -> list[Calls]:
+    """Load every edge but those left out, about 500 calls a second in all.
+
+    Every pod calls each of its targets at least every 70 ms on new and on reused connections: fine enough to see a gap
+    of that length, and coarse enough for two cores.
+    """
+    plain = [edge for edge in (*ROUTES, SENTINEL) if edge not in FRESH]
+    rates = {
+        **dict.fromkeys(plain, _KNOWN_MS),
+        **dict.fromkeys(FRESH, _FRESH_MS),
+        **dict.fromkeys(DENIED, _DENIED_MS),
+    }
+    return [calls(*edge, every_ms=every_ms) for edge, every_ms in rates.items() if edge not in left_out]
