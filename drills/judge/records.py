@@ -13,6 +13,11 @@ REUSED = "reused"
 OK = "ok"
 IN_FLIGHT_BOUND = "in-flight-bound"
 
+VICTIM = "victim"
+BYSTANDER = "bystander"
+PLACES = (VICTIM, BYSTANDER)
+"""Names for a node that is hurt and for one that is not; the facts of a run say which nodes they were."""
+
 CALLS_SCHEMA = pl.Schema(
     {
         "id": pl.String(),
@@ -70,9 +75,10 @@ class Caller(msgspec.Struct, frozen=True, order=True):
 
 
 class SignalFact(msgspec.Struct, frozen=True):
-    """What counts as this signal: kind is metric-increases, metric-below, condition or admission.
+    """What counts as this signal: kind is metric-increases, metric-below, condition, admission or pod-event.
 
-    The subject is a metric name, "namespace/Deployment/name" or a text within the refusal's message.
+    The subject is a metric name, "namespace/Deployment/name", a text within the refusal's message, or a text within the
+    warning that Kubernetes gives of a new pod.
     A metric fires when it rises by more than the threshold, or falls below it.
     """
 
@@ -91,6 +97,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     identities: service to the identity that its peer must show, "" where there is none to show.
     hold_s: how long the fault had to be in force; lag_bound_ms: how late the 99th percentile of a caller may be.
     fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
+    placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
     """
 
     drill: str
@@ -108,6 +115,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     hold_s: float = 0.0
     lag_bound_ms: float = 100.0
     fresh_edges: tuple[tuple[str, str], ...] = ()
+    placed: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -45,6 +45,7 @@ class Story:
     is_control: bool = False
     signals: tuple[SignalFact, ...] = ()
     fresh_edges: tuple[tuple[str, str], ...] = ()
+    placed: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, Cell]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
@@ -189,10 +190,11 @@ class Story:
         started: bool | None = None,
         message: str = "",
         at_s: float = 1.0,
+        **more: Detail,
     ) -> Self:
-        """Tell what became of a new pod."""
+        """Tell what became of a new pod; more: where it was placed, and what blocked it."""
         fate: dict[str, Detail] = {"outcome": outcome, "meshed": meshed, "started": started, "message": message}
-        return self._tell("newpod", f"newcomer-{len(self.events)}", at_s, fate)
+        return self._tell("newpod", f"newcomer-{len(self.events)}", at_s, fate | more)
 
     def change(
         self,
@@ -244,6 +246,7 @@ class Story:
             identities={"outsider": ""} | {service: identity(service) for service in SERVICES},
             signals={signal.name: signal for signal in self.signals},
             fresh_edges=self.fresh_edges,
+            placed=self.placed,
         )
 
     def history(self, table: pl.DataFrame | None = None) -> History:

@@ -5,6 +5,7 @@ import pytest
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
 from drills.judge.history import SignalFact
+from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -13,6 +14,11 @@ REFUSAL = SignalFact("refused", "admission", "failed calling webhook")
 MESSAGE = "Internal error: failed calling webhook: no endpoints"
 OUTSIDE = never(checks.outside_mesh(), must_hold=True)
 MESHED = always(checks.new_pod_meshed(), observable_by="refused", within_s=5)
+BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
+WARNING = "FailedCreatePodSandBox: the plugin does not answer"
+JOINS_THERE = always(checks.new_pod_meshed(on=VICTIM), observable_by="blocked", within_s=5)
+NEVER_OUTSIDE_THERE = never(checks.outside_mesh(on=VICTIM), must_hold=True)
+TRIED_THERE = reached(checks.new_pod_tried(on=VICTIM))
 
 
 def during_fault() -> Story:
@@ -117,3 +123,88 @@ def test_new_pod_tried_is_reached_by_an_answer() -> None:
     claim = reached(checks.new_pod_tried())
     assert answer(during_fault().new_pod("refused"), claim).verdict is Answer.HELD
     assert answer(during_fault().new_pod("failed"), claim).verdict is Answer.INCONCLUSIVE
+
+
+def two_nodes() -> Story:
+    """Tell of good traffic in a lab with a victim and a bystander, and go on in the fault."""
+    return Story(signals=(BLOCKED,), placed={VICTIM: "n1", BYSTANDER: "n2"}).steady(EDGE).fault()
+
+
+def stuck(story: Story, *, blocked: str = WARNING, meshed: bool | None = None) -> Story:
+    """Tell of a pod that was made for the victim and did not start there."""
+    return story.new_pod("admitted", meshed=meshed, started=False, placed=VICTIM, blocked=blocked)
+
+
+def good(story: Story, place: str, node: str = "") -> Story:
+    """Tell of a pod that was made for a place and joined the mesh."""
+    return story.new_pod("admitted", meshed=True, started=True, placed=place, blocked="", node=node)
+
+
+def test_new_pods_of_a_place_hold_whatever_happens_elsewhere() -> None:
+    """A claim about the victim asks its pods alone, and says so."""
+    story = good(two_nodes(), VICTIM, "n1").new_pod("refused", placed=BYSTANDER).new_pod("refused")
+    finding = answer(story, JOINS_THERE)
+    assert (finding.verdict, finding.rows[0].numbers) == (Answer.HELD, {"meshed": 1})
+    assert (finding.params, finding.claim) == (
+        {"on": VICTIM},
+        "always during fault: every new pod on the victim joins the mesh",
+    )
+    assert answer(story, NEVER_OUTSIDE_THERE).verdict is Answer.HELD
+    assert answer(story, TRIED_THERE).verdict is Answer.HELD
+
+
+def test_a_pod_that_never_starts_on_the_victim_breaks_the_claim_there_only() -> None:
+    """It is stuck although nobody could find out its membership, and what blocked it is the example."""
+    story = stuck(good(two_nodes(), BYSTANDER), blocked="Unheard: of")
+    finding = answer(story, JOINS_THERE)
+    assert (finding.verdict, finding.rows[0].numbers) == (Answer.VIOLATED, {"never started": 1})
+    assert finding.counter_examples[0].error == "Unheard: of"
+    assert answer(story, always(checks.new_pod_meshed(on=BYSTANDER))).verdict is Answer.HELD
+    assert answer(story, always(checks.new_pod_meshed())).verdict is Answer.VIOLATED
+
+
+def test_a_blocked_pod_fails_observably_by_its_event() -> None:
+    """The warning of Kubernetes about the pod tells on-call what keeps it."""
+    finding = answer(stuck(two_nodes()), JOINS_THERE)
+    assert (finding.verdict, finding.signal, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, "blocked", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("story", "is_asked"),
+    [
+        (two_nodes(), False),
+        (two_nodes().new_pod("refused", placed=BYSTANDER), False),
+        (two_nodes().new_pod("refused"), False),
+        (two_nodes().new_pod("failed", placed=VICTIM), False),
+        (good(two_nodes(), VICTIM, "n2"), False),
+        (good(Story(placed={BYSTANDER: "n2"}).steady(EDGE).fault(), VICTIM), False),
+        (two_nodes().new_pod("admitted", placed=VICTIM), True),
+    ],
+    ids=["none", "elsewhere", "anywhere", "failed", "came to another node", "no such place", "unknown"],
+)
+def test_without_a_pod_of_the_place_nothing_is_known(story: Story, is_asked: bool) -> None:
+    """A pod of another place, one that came to another node, and a place that nobody named answer nothing."""
+    assert answer(story, JOINS_THERE).verdict is Answer.INCONCLUSIVE
+    assert answer(story, NEVER_OUTSIDE_THERE).verdict is Answer.INCONCLUSIVE
+    assert answer(story, TRIED_THERE).verdict is (Answer.HELD if is_asked else Answer.INCONCLUSIVE)
+
+
+def test_one_pod_outside_on_the_victim_is_violated() -> None:
+    """A pod that starts there without the mesh is proof."""
+    story = stuck(two_nodes()).new_pod("admitted", meshed=False, started=False, placed=VICTIM, blocked=WARNING)
+    assert answer(story, NEVER_OUTSIDE_THERE).verdict is Answer.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("meshed", "blocked", "expected"),
+    [(None, WARNING, Answer.HELD), (True, "", Answer.HELD), (None, "", Answer.INCONCLUSIVE)],
+)
+def test_a_stuck_pod_is_not_outside_when_it_is_known_to_be(meshed: bool | None, blocked: str, expected: Answer) -> None:
+    """A pod that is not ready, of which nobody said what keeps it or where it belongs, may run outside the mesh."""
+    assert answer(stuck(two_nodes(), blocked=blocked, meshed=meshed), NEVER_OUTSIDE_THERE).verdict is expected
+
+
+def test_a_place_is_one_of_two() -> None:
+    """A node's own name is no place: a claim that would never ask anything is refused."""
+    with pytest.raises(ValueError, match="expected victim or bystander"):
+        checks.new_pod_meshed(on="n1")

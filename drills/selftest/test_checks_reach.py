@@ -9,6 +9,7 @@ from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.history import SignalFact
 from drills.judge.measure import Check
+from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -41,6 +42,30 @@ def test_harm_on_the_hurt_node_is_within() -> None:
     )
     finding = CONTAINED.check.evaluate(story.history(table), story.history().windows()["fault"])
     assert (finding.truth, [row.subject for row in finding.rows]) == ("true", ["payment->ledger"] * 2)
+
+
+def on_two_nodes(**placed: str) -> Story:
+    """Tell of a caller on n1 that fails every call and of one on n2 that fails none."""
+    story = Story(placed=placed).fault().calls(*EDGE, fail=200).calls(*EDGE, ok=200, pod="checkout-2")
+    for row in story.rows:
+        row["node"] = "n2" if row["pod"] == "checkout-2" else "n1"
+    return story
+
+
+@pytest.mark.parametrize(
+    ("placed", "expected", "reason"),
+    [
+        ({VICTIM: "n1", BYSTANDER: "n2"}, Answer.HELD, ""),
+        ({VICTIM: "n2", BYSTANDER: "n1"}, Answer.VIOLATED, "0 of 200 calls succeeded"),
+        ({BYSTANDER: "n2"}, Answer.INCONCLUSIVE, "nobody said which node is the victim"),
+        ({VICTIM: ""}, Answer.INCONCLUSIVE, "nobody said which node is the victim"),
+    ],
+)
+def test_the_victim_is_the_node_that_the_facts_name(placed: dict[str, str], expected: Answer, reason: str) -> None:
+    """Harm on the victim is within the radius, harm on the bystander beyond it; without a victim nobody can tell."""
+    finding = answer(on_two_nodes(**placed), always(checks.blast_radius(EDGE, within=(VICTIM,))))
+    assert (finding.verdict, reason in finding.reason) == (expected, True)
+    assert finding.params["within"] == "victim"
 
 
 def test_harm_beyond_the_radius_is_excused_by_its_signal() -> None:

@@ -13,6 +13,7 @@ RISES = SignalFact("rises", "metric-increases", "connection_failures")
 BELOW = SignalFact("below", "metric-below", "cert_expiry_seconds", threshold=60)
 CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 REFUSED = SignalFact("refused", "admission", "failed calling webhook")
+BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
 
 
 def seen(story: Story, name: str, within_s: float | None = None) -> Answer:
@@ -130,6 +131,41 @@ def test_refusals_of_changes_count_too() -> None:
     """The API's words about a policy are as loud as those about a pod."""
     story = Story(signals=(REFUSED,)).steady(EDGE).fault()
     assert seen(story.change(*EDGE, "refused", message="failed calling webhook"), "refused") is Answer.HELD
+
+
+@pytest.mark.parametrize(
+    ("outcome", "blocked", "expected"),
+    [
+        ("admitted", "Warning FailedCreatePodSandBox: no answer", Answer.HELD),
+        ("admitted", "Warning FailedScheduling: no node", Answer.VIOLATED),
+        ("admitted", "", Answer.VIOLATED),
+        ("refused", None, Answer.VIOLATED),
+        ("admitted", None, Answer.INCONCLUSIVE),
+        ("failed", "", Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_warning_about_a_new_pod_is_a_signal_by_its_words(
+    outcome: str, blocked: str | None, expected: Answer
+) -> None:
+    """A warning with the words is seen; another, none, and a pod that never was are silent; else nobody knows."""
+    story = Story(signals=(BLOCKED,)).steady(EDGE).fault().new_pod(outcome, blocked=blocked)
+    assert seen(story, "blocked") is expected
+
+
+@pytest.mark.parametrize(("warned_s", "expected_s"), [(9.0, 9.0), (0.5, 4.0), (None, 4.0)])
+def test_a_warning_dates_from_its_own_instant(warned_s: float | None, expected_s: float) -> None:
+    """The warning comes after the pod was admitted; a clock that was rounded down does not put it before."""
+    story = Story(signals=(BLOCKED,)).steady(EDGE).fault()
+    blocked_ns = None if warned_s is None else story.at(warned_s)
+    story.new_pod("admitted", at_s=3, answered_ns=story.at(4), blocked=BLOCKED.subject, blocked_ns=blocked_ns)
+    finding = answer(story, sometimes(checks.signal_seen("blocked")))
+    assert finding.rows[0].numbers == {"time_to_signal_s": expected_s, "source": "the events of new pods"}
+
+
+def test_a_warning_that_came_before_the_fault_tells_nothing_of_it() -> None:
+    """Where pods were blocked in the baseline already, the same words later are no news."""
+    story = Story(signals=(BLOCKED,)).steady(EDGE).new_pod("admitted", blocked=BLOCKED.subject)
+    assert seen(story.fault().new_pod("admitted", blocked=BLOCKED.subject), "blocked") is Answer.INCONCLUSIVE
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:

@@ -12,6 +12,7 @@ from drills.judge.mutations import catalogue
 from drills.judge.mutations.catalogue import RECORD, WORLD
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.judge.mutations.target import Target
+from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import PASSING, Answer
 from drills.report import mutations
 from drills.selftest.story import Story, identity
@@ -28,18 +29,20 @@ SIGNALS = (
     SignalFact("rises", "metric-increases", "failures"),
     SignalFact("falls", "metric-below", "days_left", threshold=10),
     SignalFact("words", "admission", "no such webhook"),
+    SignalFact("warns", "pod-event", "FailedCreatePodSandBox"),
 )
 PODS = ("payment-1", "ledger-1", "frontend-1")
 
 
 def rich() -> Story:
     """Tell of a run in which everything that a check can ask about happened, as it should."""
-    story = Story(signals=SIGNALS, fresh_edges=(EDGE,)).watched()
+    story = Story(signals=SIGNALS, fresh_edges=(EDGE,), placed={VICTIM: "n1", BYSTANDER: "n2"}).watched()
     story.steady(EDGE, per_s=50).steady(LEGIT).refused(DENIED)
     for go_on, is_down in ((story.baseline, False), (story.fault, True), (story.recovery, False)):
         go_on().calls(*SENTINEL, ok=60, over=(0, 1)).calls(*SENTINEL, fail=60, over=(1, 9), error="http-403")
         story.calls(*SENTINEL, ok=60, over=(9, story.length_s())).change(*SENTINEL, "accepted", held_s=8)
-        story.new_pod("admitted", meshed=True, started=True, at_s=0.5)
+        for place, node in story.placed.items():
+            story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
         for pod in PODS:
             story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
             story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(3600))
@@ -52,7 +55,9 @@ def rich() -> Story:
 
 def poor() -> Story:
     """Tell of a run in which pods and changes were refused in the words of a signal."""
-    story = Story(signals=SIGNALS).steady(EDGE).fault().new_pod("refused", message="no such webhook", at_s=1)
+    story = Story(signals=SIGNALS, placed={VICTIM: "n1"}).steady(EDGE)
+    story.fault().new_pod("refused", message="no such webhook", at_s=1)
+    story.new_pod("admitted", started=False, at_s=1, placed=VICTIM, blocked="FailedCreatePodSandBox: no answer")
     return story.change(*SENTINEL, "refused", message="no such webhook", at_s=2)
 
 
@@ -69,8 +74,10 @@ GOOD = (
     always(checks.latency(EDGE)),
     always(checks.mesh_membership(), must_hold=True),
     always(checks.new_pod_meshed()),
+    always(checks.new_pod_meshed(on=VICTIM)),
     always(checks.recovery_time(EDGE, at_most_s=5), "recovery"),
     always(checks.signal_absent("falls")),
+    always(checks.signal_absent("warns")),
     always(checks.split_ratio(EDGE, version="v1", weight=1)),
     always(checks.success_rate(EDGE, LEGIT, at_least=0.99)),
     always(checks.time_to_signal("down", 5)),
@@ -80,12 +87,14 @@ GOOD = (
     eventually(checks.condition(BRAIN), within_s=10),
     eventually(checks.mesh_membership(), within_s=0.4),
     eventually(checks.new_pod_meshed(), within_s=0.4),
+    eventually(checks.new_pod_meshed(on=BYSTANDER), within_s=0.4),
     eventually(checks.success_rate(EDGE, at_least=0.99), within_s=10),
     never(checks.change_ignored(within_s=4), must_hold=True),
     never(checks.change_refused()),
     never(checks.denied_but_served(DENIED)),
     never(checks.new_pod_refused()),
     never(checks.outside_mesh(), must_hold=True),
+    never(checks.outside_mesh(on=BYSTANDER), must_hold=True),
     never(checks.plaintext(EDGE, LEGIT), must_hold=True),
     never(checks.served_but_failed(EDGE)),
     never(checks.signal_seen("rises")),
@@ -94,12 +103,14 @@ GOOD = (
     reached(checks.change_tried()),
     reached(checks.handshake(EDGE)),
     reached(checks.new_pod_tried()),
+    reached(checks.new_pod_tried(on=VICTIM)),
     sometimes(checks.signal_seen("down")),
 )
 REFUSED = (
     sometimes(checks.change_refused()),
     sometimes(checks.new_pod_refused()),
     always(checks.new_pod_meshed(), observable_by="words", within_s=5),
+    always(checks.new_pod_meshed(on=VICTIM), observable_by="warns", within_s=5),
     always(checks.change_enforced(within_s=4), observable_by="words", within_s=5),
 )
 
@@ -141,7 +152,7 @@ def test_refusals_in_the_words_of_a_signal_depend_on_that_signal() -> None:
     """A failure that a signal excused is no longer excused when the signal is hidden."""
     found = mutated(poor(), REFUSED)
     assert found.survivors == ()
-    assert [t.must for t in found.trials if t.mutation == "hide-signals"] == [(3, 4)]
+    assert [t.must for t in found.trials if t.mutation == "hide-signals"] == [(3, 4, 5)]
 
 
 @pytest.mark.parametrize("name", WORLD)
@@ -186,11 +197,12 @@ def test_raised_metrics_fire(kind: str, subject: str) -> None:
     assert after("hide-signals") is Answer.VIOLATED
 
 
-def test_raised_refusals_fire() -> None:
-    """A new pod and a change are refused in the words of the signal."""
+@pytest.mark.parametrize("name", ["words", "warns"])
+def test_raised_refusals_and_warnings_fire(name: str) -> None:
+    """A new pod and a change are refused in the words of the signal, and a new pod is warned of in them."""
     history = rich().history()
     after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
-    assert judge(after, [sometimes(checks.signal_seen("words"))]).findings[0].verdict is Answer.HELD
+    assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].verdict is Answer.HELD
 
 
 def test_a_blind_workload_stays_unknown_when_signals_are_hidden() -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
-from drills.judge.records import Event, Window
+from drills.judge.records import PLACES, Event, Window
 
 MESHED = "meshed"
 UNMESHED = "outside the mesh"
@@ -15,24 +15,43 @@ UNKNOWN = "admitted, membership not found out"
 FAILED = "could not be asked"
 
 
-def outside_mesh() -> Occurrence:
-    """A new pod was admitted without the mesh. An API that could not be asked is no evidence."""
-    return Occurrence("outside_mesh", "a new pod is admitted outside the mesh", partial(_happened, UNMESHED))
+def outside_mesh(on: str | None = None) -> Occurrence:
+    """A new pod was admitted without the mesh. An API that could not be asked is no evidence.
+
+    on: VICTIM or BYSTANDER, to ask only of pods that were made for that node. A pod that never started is outside
+    nothing, but only when it is known to be in the mesh or Kubernetes said what kept it.
+    """
+    says = f"a new pod{_there(on)} is admitted outside the mesh"
+    return Occurrence("outside_mesh", says, partial(_happened, UNMESHED, on), _params(on))
 
 
 def new_pod_refused() -> Occurrence:
     """A new pod was refused by the API; the message is kept as an example."""
-    return Occurrence("new_pod_refused", "a new pod is refused", partial(_happened, REFUSED))
+    return Occurrence("new_pod_refused", "a new pod is refused", partial(_happened, REFUSED, None))
 
 
-def new_pod_tried() -> Occurrence:
-    """The API answered, one way or the other, to at least one new pod."""
-    return Occurrence("new_pod_tried", "a new pod is tried", _tried)
+def new_pod_tried(on: str | None = None) -> Occurrence:
+    """The API answered, one way or the other, to at least one new pod (on: as for outside_mesh)."""
+    return Occurrence("new_pod_tried", f"a new pod{_there(on)} is tried", partial(_tried, on), _params(on))
 
 
-def new_pod_meshed() -> Invariant:
-    """Every new pod that the API answered is admitted with the mesh and, where somebody waited for it, starts."""
-    return Invariant("new_pod_meshed", "every new pod joins the mesh", _all_meshed)
+def new_pod_meshed(on: str | None = None) -> Invariant:
+    """Every new pod that the API answered is admitted with the mesh and, where somebody waited for it, starts.
+
+    on: as for outside_mesh.
+    """
+    says = f"every new pod{_there(on)} joins the mesh"
+    return Invariant("new_pod_meshed", says, partial(_all_meshed, on), _params(on))
+
+
+def _there(on: str | None) -> str:
+    if on not in (None, *PLACES):
+        raise ValueError(f"on is {on!r}, expected {' or '.join(PLACES)}, or None for every new pod")
+    return "" if on is None else f" on the {on}"
+
+
+def _params(on: str | None) -> dict[str, Number]:
+    return {} if on is None else {"on": on}
 
 
 def _fate(event: Event) -> str:
@@ -42,16 +61,28 @@ def _fate(event: Event) -> str:
             return REFUSED
         case "admitted", False:
             return UNMESHED
+        case "admitted", _ if event.flag("started") is False:
+            return STUCK
         case "admitted", True:
-            return STUCK if event.flag("started") is False else MESHED
+            return MESHED
         case "admitted", None:
             return UNKNOWN
         case _:
             return FAILED
 
 
-def _pods(history: History, window: Window) -> tuple[tuple[Event, str], ...]:
-    return tuple((event, _fate(event)) for event in history.events_in(window, "newpod"))
+def _may_be_outside(event: Event, fate: str) -> bool:
+    """Whether nobody knows that the pod is not outside: a pod that is not ready may run all the same."""
+    return fate == UNKNOWN or (fate == STUCK and event.flag("meshed") is None and not event.text("blocked"))
+
+
+def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[Event, str], ...]:
+    """Return the new pods with their fates; of a place, those that were made for it and came to no other node."""
+    events = history.events_in(window, "newpod")
+    if on is not None:
+        node = history.facts.placed.get(on, "")
+        events = tuple(e for e in events if node and e.text("placed") == on and e.text("node") in {"", node})
+    return tuple((event, _fate(event)) for event in events)
 
 
 def _measured(truth: Truth, reason: str, pods: tuple[tuple[Event, str], ...], harms: frozenset[str]) -> Measurement:
@@ -61,19 +92,22 @@ def _measured(truth: Truth, reason: str, pods: tuple[tuple[Event, str], ...], ha
         truth=truth,
         reason=reason,
         rows=(Row("new pods", "", truth, counts, reason),),
-        examples=tuple(Example(e.subject, e.answered_ns, fate, e.text("message")) for e, fate in shown[:MAX_EXAMPLES]),
+        examples=tuple(
+            Example(e.subject, e.answered_ns, fate, e.text("blocked") or e.text("message"))
+            for e, fate in shown[:MAX_EXAMPLES]
+        ),
         at_ns=min((e.answered_ns for e, _ in shown), default=None),
         is_proof=any(fate == UNMESHED for _, fate in shown),
     )
 
 
-def _happened(harm: str, history: History, window: Window) -> Measurement:
-    pods = _pods(history, window)
+def _happened(harm: str, on: str | None, history: History, window: Window) -> Measurement:
+    pods = _pods(history, window, on)
     fates = [fate for _, fate in pods]
     answered = len(fates) - fates.count(FAILED)
     if harm in fates:
         truth = Truth.TRUE
-    elif not answered or (harm == UNMESHED and UNKNOWN in fates):
+    elif not answered or (harm == UNMESHED and any(_may_be_outside(*pod) for pod in pods)):
         truth = Truth.UNKNOWN
     else:
         truth = Truth.FALSE
@@ -81,15 +115,15 @@ def _happened(harm: str, history: History, window: Window) -> Measurement:
     return _measured(truth, reason, pods, frozenset({harm}))
 
 
-def _tried(history: History, window: Window) -> Measurement:
-    pods = _pods(history, window)
+def _tried(on: str | None, history: History, window: Window) -> Measurement:
+    pods = _pods(history, window, on)
     answered = sum(fate != FAILED for _, fate in pods)
     truth = Truth.TRUE if answered else Truth.FALSE
     return _measured(truth, f"the API answered for {answered} of {len(pods)} new pods", pods, frozenset())
 
 
-def _all_meshed(history: History, window: Window) -> Measurement:
-    pods = _pods(history, window)
+def _all_meshed(on: str | None, history: History, window: Window) -> Measurement:
+    pods = _pods(history, window, on)
     fates = {fate for _, fate in pods}
     harms = frozenset({REFUSED, UNMESHED, STUCK})
     if fates & harms:

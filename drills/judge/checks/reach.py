@@ -11,7 +11,7 @@ from drills.judge.checks.tally import Ruled, all_true, lanes_measured, need_edge
 from drills.judge.checks.traffic import success_rate
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Truth
-from drills.judge.records import NEW, Window
+from drills.judge.records import NEW, PLACES, Window
 
 
 def blast_radius(
@@ -20,7 +20,8 @@ def blast_radius(
     """Only these nodes, pods and services show harm: all other calls of the edges succeed as success_rate asks.
 
     A call is within when its caller's node, pod or service is, or the service it calls, or the pod that answered. An
-    edge whose calls are all within is not asked.
+    edge whose calls are all within is not asked. VICTIM and BYSTANDER stand for the nodes that the facts of the run
+    name.
     """
     need_edges(edges)
     if not within:
@@ -52,8 +53,13 @@ def _outside(
     history: History,
     window: Window,
 ) -> Measurement:
+    placed = history.facts.placed
+    unnamed = [name for name in within if name in PLACES and not placed.get(name)]
+    if unnamed:
+        return Measurement(Truth.UNKNOWN, f"nobody said which node is the {' and the '.join(unnamed)}")
     places = ("node", "pod", "source", "target", "server_pod", "served_pod")
-    is_within = pl.any_horizontal(pl.col(place).is_in(within).fill_null(value=False) for place in places)
+    names = [placed.get(name, name) for name in within]
+    is_within = pl.any_horizontal(pl.col(place).is_in(names).fill_null(value=False) for place in places)
     outside = history.calls.filter(~is_within)
     seen = outside.filter(on_edges(edges), pl.col("scheduled_ns").is_not_null()).select("source", "target", "pod")
     found = seen.unique().collect().rows()

@@ -1,4 +1,4 @@
-"""Did the mesh or Kubernetes itself say so: metrics, conditions and refusals on which on-call could be alerted."""
+"""Did the mesh or Kubernetes itself say so: metrics, conditions, refusals and warnings that on-call could alert on."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def _quiet_sources(
 ) -> frozenset[str]:
     before = tuple(s for s in samples if baseline and baseline.holds(s.at_ns) and s.at_ns < start_ns)
     noisy = {s.source for s in before if s.fired}
-    silent = {s.source for s in (samples if signal.kind == "admission" else before) if s.fired is not None}
+    silent = {s.source for s in (samples if signal.kind in _ON_OCCASION else before) if s.fired is not None}
     return frozenset(silent - noisy)
 
 
@@ -138,12 +138,26 @@ def _admission(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             yield _Sample("the API server", event.answered_ns, None if outcome == "failed" else fired)
 
 
+def _pod_event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """A refused pod was never there to be warned of: a silent look. One whose warnings nobody could read is none."""
+    for event in events:
+        if event.kind == "newpod":
+            outcome, warning = event.text("outcome"), event.text("blocked")
+            is_read = outcome == "refused" or (outcome == "admitted" and event.detail.get("blocked") is not None)
+            at_ns = max(event.answered_ns, round(event.number("blocked_ns") or 0))  # Kubernetes may round down
+            yield _Sample("the events of new pods", at_ns, signal.subject in warning if is_read else None)
+
+
 _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
     "metric-increases": _increases,
     "metric-below": _below,
     "condition": _condition,
     "admission": _admission,
+    "pod-event": _pod_event,
 }
+
+_ON_OCCASION = frozenset({"admission", "pod-event"})
+"""Kinds whose source speaks only when somebody asks something of the API: it need not be heard in the baseline."""
 
 
 def _signal_seen(name: str, within_s: float | None, history: History, window: Window) -> Measurement:

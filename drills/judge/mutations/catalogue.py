@@ -38,9 +38,11 @@ WORLD = _all(
     Mutation("forget-changes", "nobody changes a policy", events.forget("change")),
     Mutation("readable-call", "one call is readable on the wire", events.readable_call),
     Mutation("blind-observers", "nobody sees the plaintext that must be seen", events.blind_observers),
-    Mutation("admit-unmeshed", "one new pod is admitted without the mesh", events.admit_unmeshed),
-    Mutation("refuse-new-pods", "the API refuses every new pod", events.refuse_new_pods),
-    Mutation("forget-new-pods", "nobody creates a pod", events.forget("newpod")),
+    Mutation("admit-unmeshed", "one new pod is admitted without the mesh", events.admit_unmeshed, ("on",)),
+    Mutation("refuse-new-pods", "the API refuses every new pod", events.refuse_new_pods, ("on",)),
+    Mutation("block-new-pods", "no new pod starts", events.block_new_pods, ("on",)),
+    Mutation("start-elsewhere", "new pods come to another node", events.start_elsewhere, ("on",), given="on"),
+    Mutation("forget-new-pods", "nobody creates a pod", events.forget("newpod"), ("on",)),
     Mutation("hide-signals", "no signal appears", events.hide_signals),
     Mutation("blind-signals", "no source of a signal can be read", events.blind_signals),
     Mutation("raise-signals", "every signal appears at every look", events.raise_signals),
@@ -82,7 +84,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "errors": ("fail-all", "drop-calls"),
     "latency": ("slow-down", "fail-all", "drop-calls"),
     "mesh_membership": ("unmesh-pod", "forget-membership"),
-    "new_pod_meshed": ("admit-unmeshed", "refuse-new-pods", "forget-new-pods"),
+    "new_pod_meshed": ("admit-unmeshed", "refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
     "recovery_time": ("fail-last", "fail-all", "drop-calls"),
     "signal_absent": ("raise-signals", "blind-signals"),
     "split_ratio": ("shift-split", "drop-calls"),
@@ -95,7 +97,7 @@ _DELAYS: dict[str, tuple[str, ...]] = {
     **_HARMS,
     "availability": ("delay-recovery", "drop-calls"),
     "success_rate": ("delay-recovery", "drop-calls"),
-    "new_pod_meshed": ("refuse-new-pods", "forget-new-pods"),
+    "new_pod_meshed": ("refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
     "condition": ("forget-conditions",),
     "mesh_membership": ("forget-membership",),
     "certificate_validity": ("forget-certificates",),
@@ -107,7 +109,7 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "change_refused": ("refuse-changes", "forget-changes"),
     "denied_but_served": ("serve-refused", "drop-calls"),
     "new_pod_refused": ("refuse-new-pods", "forget-new-pods"),
-    "outside_mesh": ("admit-unmeshed", "forget-new-pods"),
+    "outside_mesh": ("admit-unmeshed", "start-elsewhere", "forget-new-pods"),
     "plaintext": ("readable-call", "blind-observers", "drop-calls"),
     "served_but_failed": ("lose-answer", "drop-calls"),
     "signal_seen": ("raise-signals", "blind-signals"),
@@ -121,7 +123,7 @@ _ABSENCES: dict[str, tuple[str, ...]] = {
     "change_tried": ("forget-changes",),
     "handshake": ("pool-connections", "drop-calls"),
     "new_pod_refused": ("forget-new-pods",),
-    "new_pod_tried": ("forget-new-pods",),
+    "new_pod_tried": ("start-elsewhere", "forget-new-pods"),
     "signal_seen": ("hide-signals", "blind-signals"),
 }
 """What an occurrence must notice when it is claimed to happen."""
@@ -140,4 +142,4 @@ def covered_by(finding: Finding) -> tuple[Mutation, ...]:
     if finding.verdict is Answer.FAILED_OBSERVABLY:
         return (WORLD["hide-signals"],)
     names = _BY_QUANTIFIER[Quantifier(finding.quantifier)].get(finding.check, ())
-    return tuple(WORLD[name] for name in names)
+    return tuple(WORLD[name] for name in names if WORLD[name].suits(finding))

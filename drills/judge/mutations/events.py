@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 from drills.judge.history import History
 from drills.judge.mutations.target import Target, each_event, told, with_events
-from drills.judge.records import NS_PER_S, Event, SignalFact
+from drills.judge.records import NS_PER_S, Detail, Event, SignalFact
 
 ELSEWHERE = "refused for a reason that nobody named"
+NOWHERE = "a node that nobody named"
 
 
 def readable_call(history: History, target: Target) -> History:
@@ -27,14 +28,25 @@ def blind_observers(history: History, _target: Target) -> History:
 
 
 def admit_unmeshed(history: History, target: Target) -> History:
-    """Let one new pod be admitted without the mesh."""
-    first = history.events_in(target.window, "newpod")[:1]
-    return each_event(history, lambda e: told(e, outcome="admitted", meshed=False) if e in first else e)
+    """Let one new pod be admitted without the mesh, and start."""
+    first = tuple(e for e in history.events_in(target.window, "newpod") if _is_asked(e, target))[:1]
+    return each_event(history, lambda e: told(e, outcome="admitted", meshed=False, started=True) if e in first else e)
 
 
 def refuse_new_pods(history: History, target: Target) -> History:
     """Let the API refuse every new pod, without the words of any signal."""
     return _in_window(history, target, "newpod", lambda e: told(e, outcome="refused", meshed=None, message=ELSEWHERE))
+
+
+def block_new_pods(history: History, target: Target) -> History:
+    """Let no new pod ever start, for reasons that no signal names."""
+    blocked: dict[str, Detail] = {"outcome": "admitted", "meshed": None, "started": False, "blocked": ELSEWHERE}
+    return _in_window(history, target, "newpod", lambda e: told(e, **blocked))
+
+
+def start_elsewhere(history: History, target: Target) -> History:
+    """Let every new pod come to a node for which it was not made."""
+    return _in_window(history, target, "newpod", lambda e: told(e, node=NOWHERE))
 
 
 def refuse_changes(history: History, target: Target) -> History:
@@ -87,9 +99,15 @@ def expire_certificate(history: History, target: Target) -> History:
 
 def _in_window(history: History, target: Target, kind: str, change: Callable[[Event], Event | None]) -> History:
     def in_window(event: Event) -> Event | None:
-        return change(event) if event.kind == kind and target.window.holds(event.at_ns) else event
+        is_meant = event.kind == kind and target.window.holds(event.at_ns) and _is_asked(event, target)
+        return change(event) if is_meant else event
 
     return each_event(history, in_window)
+
+
+def _is_asked(event: Event, target: Target) -> bool:
+    """Whether the claim asks of the place of this event; one that names no place asks of all."""
+    return target.text("on") in {"", event.text("placed")}
 
 
 def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -> History:
@@ -107,7 +125,9 @@ def _is_look(signal: SignalFact, event: Event) -> bool:
             return signal.kind == "condition" and event.subject == signal.subject
         case "scrape":
             return event.text("metric") == signal.subject
-        case "newpod" | "change":
+        case "newpod":
+            return signal.kind in {"admission", "pod-event"}
+        case "change":
             return signal.kind == "admission"
     return False
 
@@ -119,7 +139,8 @@ def _quiet(signal: SignalFact, event: Event) -> Event:
             return told(event, ready=None if desired is None else max(desired, 1))
         case "scrape":
             return told(event, value=signal.threshold + 1, error="")
-    return told(event, message=event.text("message").replace(signal.subject, ELSEWHERE))
+    words = "blocked" if signal.kind == "pod-event" else "message"
+    return told(event, **{words: event.text(words).replace(signal.subject, ELSEWHERE)})
 
 
 def _unanswered(event: Event) -> Event:
@@ -139,4 +160,6 @@ def _fired(signal: SignalFact, event: Event) -> Event:
             is_low = signal.kind == "metric-below"
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
             return told(event, value=signal.threshold - 1 if is_low else risen, error="")
+    if signal.kind == "pod-event":
+        return told(event, blocked=signal.subject)
     return told(event, outcome="refused", message=signal.subject)

@@ -58,7 +58,7 @@ class Mutation:
 
     reads: the bounds of the claim on which it depends; claims that agree in them share one trial.
     on_every_edge: whether it strikes all edges of the claim. Others strike its last alone: the smaller the injury, the
-    more it asks of the claim.
+    more it asks of the claim. given: the bound without which a claim is blind to it on purpose; "" when none is needed.
     """
 
     name: str
@@ -66,6 +66,11 @@ class Mutation:
     apply: Callable[[History, Target], History]
     reads: tuple[str, ...] = ()
     on_every_edge: bool = False
+    given: str = ""
+
+    def suits(self, finding: Finding) -> bool:
+        """Whether the claim names what this mutation breaks."""
+        return not self.given or bool(finding.params.get(self.given))
 
     def edges_of(self, finding: Finding) -> tuple[str, ...]:
         """Return the edges that it strikes."""
