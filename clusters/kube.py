@@ -139,15 +139,23 @@ class Kube:
 
     def scale(self, component: Component, replicas: int) -> None:
         """Set the number of replicas of a Deployment or StatefulSet; HarnessError when the API refuses."""
-        patch = {
-            "apiVersion": "apps/v1",
-            "kind": component.kind,
-            "metadata": {"name": component.name, "namespace": component.namespace},
-            "spec": {"replicas": replicas},
-        }
-        answer = self._write("patch", patch, content_type="application/merge-patch+json")
+        self.patch(
+            {
+                "apiVersion": "apps/v1",
+                "kind": component.kind,
+                "metadata": {"name": component.name, "namespace": component.namespace},
+                "spec": {"replicas": replicas},
+            }
+        )
+
+    def patch(self, changes: Mapping[str, object]) -> None:
+        """Merge the changes into the object that they name, None removing a field (RFC 7386).
+
+        Raises HarnessError when the API server did not accept them.
+        """
+        answer = self._write("patch", changes, content_type="application/merge-patch+json")
         if answer.outcome != "accepted":
-            raise HarnessError(f"Scaling {describe(patch)} to {replicas} was {answer.outcome}: {answer.message}")
+            raise HarnessError(f"Changing {describe(changes)} was {answer.outcome}: {answer.message}")
 
     def _ask(self, api_version: str, kind: str, **arguments: str | None) -> Json:
         try:

@@ -9,15 +9,18 @@ from drills.run.calls import Calls, calls
 from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL
 from drills.run.faults import Fault
 from drills.run.needs import requires
+from drills.run.placement import BYSTANDER, VICTIM
 from drills.run.probes import new_pods, policy_change, signals, wire
 from drills.run.runner import Drill
 from drills.run.traffic import traffic
 
 __all__ = [
+    "BYSTANDER",
     "DENIED",
     "FRESH",
     "ROUTES",
     "SENTINEL",
+    "VICTIM",
     "Calls",
     "Capability",
     "Claim",

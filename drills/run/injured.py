@@ -8,7 +8,8 @@ from clusters.mesh import Component
 from drills.judge.history import Detail
 from drills.run.context import Context
 from drills.run.faults import Fault
-from drills.run.faults.injuries import Receipt, prepare
+from drills.run.faults.injury import Receipt
+from drills.run.faults.prepare import prepare
 from drills.run.undo import apply, verify
 
 _LAND_S = 45.0  # longer than the grace period that a pod usually has
@@ -18,9 +19,9 @@ _LOOK_S = 2.0
 
 
 class Injured:
-    """The component of one run while it is hurt."""
+    """The victim of one run while it is hurt."""
 
-    def __init__(self, context: Context, fault: Fault, component: Component) -> None:
+    def __init__(self, context: Context, fault: Fault, component: Component | None) -> None:
         self._context = context
         self._fault = fault
         self._injury = prepare(context.place, fault, component)
@@ -29,7 +30,7 @@ class Injured:
         self._turn = 0
 
     def inject(self) -> None:
-        """Write the undo to disk, hurt the component, and wait for the first receipt.
+        """Write the undo to disk, do the fault, and wait for the first receipt.
 
         Raises HarnessError when the fault could not be done, or when no observer saw it land in time.
         """
@@ -38,13 +39,15 @@ class Injured:
         self._note("fault.undo_written", action=self._undo.action, what=self._undo.subject)
         self._context.recorder.note("phase", "fault")
         # Noted before the act: whatever the act causes belongs to the fault's window.
-        self._note("fault.injected", fault=self._fault.kind.value, role=self._fault.role.value)
+        role = self._fault.role.value if self._fault.role else ""
+        self._note("fault.injected", fault=self._fault.kind.value, role=role, node=self._fault.node)
         self._note("fault.account", actor=self._injury.inject())
-        deadline_s = time.monotonic() + _LAND_S
+        within_s = _LAND_S + self._injury.land_extra_s
+        deadline_s = time.monotonic() + within_s
         self._context.stage.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most
         while not self._look(self._injury.observe):
             if time.monotonic() >= deadline_s:
-                raise HarnessError(f"{self._fault.title}: no independent observer saw it land within {_LAND_S:g} s.")
+                raise HarnessError(f"{self._fault.title}: no independent observer saw it land within {within_s:g} s.")
             self._context.stage.pause(_LAND_LOOK_S)
 
     def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
@@ -61,6 +64,10 @@ class Injured:
             self._turn += 1
             self._context.stage.pause(max(0.0, min(deadline_s, now_s + _LOOK_S) - time.monotonic()))
         return True
+
+    def is_over(self) -> bool:
+        """Tell whether the injury has run its course, so that there is nothing more to hold."""
+        return self._injury.is_over()
 
     def undo(self) -> None:
         """Undo and verify; nothing to do when it was done before. HarnessError when it could not be verified."""

@@ -96,7 +96,11 @@ class LiveRun:
         injured = self._hurt()
         self._say(f"hold, {hold_s:g} s")
         enough_s = time.monotonic() + hold_s
-        injured.watch(lambda: time.monotonic() >= enough_s and self._are_content(FAULT), within_s=hold_s + _ATTEMPT_S)
+
+        def is_enough() -> bool:
+            return (time.monotonic() >= enough_s or injured.is_over()) and self._are_content(FAULT)
+
+        injured.watch(is_enough, within_s=hold_s + _ATTEMPT_S)
         if not injured.watch(lambda: self._stage.settle(0.0), within_s=_ATTEMPT_S):
             raise _unsettled()
         self._demand_attempts(FAULT)

@@ -65,13 +65,17 @@ def signals_of(request: Request, mesh: Mesh) -> tuple[Signal, ...]:
     return tuple(mesh.signals[name] for name in request.probes.signals)
 
 
-def component_of(request: Request, mesh: Mesh) -> Component:
-    """Return the part of the mesh that the fault hurts; UsageError when the mesh has none of that role."""
-    component = mesh.component(request.fault.role)
+def component_of(request: Request, mesh: Mesh) -> Component | None:
+    """Return the part of the mesh that the fault hurts, None when it hurts none.
+
+    Raises UsageError when the mesh has no part that plays the fault's role.
+    """
+    role = request.fault.role
+    if role is None:
+        return None
+    component = mesh.component(role)
     if component is None:
-        raise UsageError(
-            f"{mesh.title} has no {request.fault.role.value}: the drill must say @requires({request.fault.role!s})."
-        )
+        raise UsageError(f"{mesh.title} has no {role.value}: the drill must say @requires({role!s}).")
     return component
 
 

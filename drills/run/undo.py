@@ -7,46 +7,33 @@ wrote it; it is removed only after the undo was verified. Carrying one out twice
 import contextlib
 import os
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from clusters.errors import HarnessError
-from clusters.kube import describe
 from clusters.lock import hold
-from clusters.mesh import Component
 from clusters.place import Place
 from clusters.progress import Progress, silent
-from drills.run.faults import processes
-from drills.run.plan import stop_plan
+from drills.run import mending
+from drills.run.undo_entry import Undo
 from drills.run.waiting import wait_for
+
+__all__ = [
+    "Undo",
+    "UndoLog",
+    "apply",
+    "carry_out",
+    "leftovers",
+    "refuse_leftovers",
+    "sole_use",
+    "sweep",
+    "undo_all",
+    "verify",
+]
 
 _FOLDER = "undo"
 _LOCK = "drill.lock"
 _VERIFY_S = 120.0
-
-Action = Literal["scale", "await-ready", "resume", "delete", "stop-workload"]
-
-
-class Undo(msgspec.Struct, frozen=True, kw_only=True):
-    """One pending undo.
-
-    scale: put `replicas` back. await-ready: nothing to reverse, but wait until `replicas` are ready again.
-    resume: SIGCONT whatever is stopped. delete: remove the object in `manifest`. stop-workload: end the calls.
-    """
-
-    id: str
-    run_id: str
-    action: Action
-    subject: str  # for people: what this puts right
-    component: Component | None = None
-    replicas: int = 0
-    manifest: dict[str, object] = msgspec.field(default_factory=dict)
-
-
-class _Named(msgspec.Struct, frozen=True):
-    name: str
-    namespace: str | None = None
 
 
 class UndoLog:
@@ -154,7 +141,7 @@ def apply(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
     """Carry out an undo, trying until the deadline because the API may be the thing that was broken."""
 
     def missing() -> str:
-        _act(place, undo)
+        mending.act(place, undo)
         return ""
 
     wait_for(f"Undo accepted: {undo.subject}", missing, within_s=within_s)
@@ -162,50 +149,7 @@ def apply(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
 
 def verify(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
     """Wait until the cluster shows that the undo took effect; HarnessError says what it showed instead."""
-    wait_for(f"Undo verified: {undo.subject}", lambda: _missing(place, undo), within_s=within_s)
-
-
-def _act(place: Place, undo: Undo) -> None:
-    if undo.action == "scale":
-        place.kube.scale(_component(undo), undo.replicas)
-    elif undo.action == "resume":
-        processes.resume(place, _component(undo))
-    elif undo.action == "delete":
-        answer = place.kube.delete(undo.manifest, grace_s=0)
-        if answer.outcome != "accepted":
-            raise HarnessError(f"Deleting {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
-    elif undo.action == "stop-workload":
-        stop_plan(place.share)
-
-
-def _missing(place: Place, undo: Undo) -> str:
-    """Say what still differs from the undone state, "" when nothing does."""
-    if undo.action == "stop-workload":
-        return ""
-    if undo.action == "delete":
-        return _not_gone(place, undo.manifest)
-    component = _component(undo)
-    desired, ready = place.kube.replicas(component)
-    if not desired == ready == undo.replicas:
-        return (
-            f"{component.kind} {component.namespace}/{component.name} has {ready} of {desired} replicas ready; "
-            f"expected {undo.replicas}"
-        )
-    # Asked last because it costs most: a program run on every node.
-    stopped = [process.pid for process in processes.find(place, component) if process.is_stopped]
-    return f"processes {stopped} of {component.name} are still stopped (state T)" if stopped else ""
-
-
-def _not_gone(place: Place, manifest: dict[str, object]) -> str:
-    named = msgspec.convert(manifest["metadata"], _Named)
-    found = place.kube.get(str(manifest["apiVersion"]), str(manifest["kind"]), named.name, named.namespace)
-    return f"{describe(manifest)} still exists" if found is not None else ""
-
-
-def _component(undo: Undo) -> Component:
-    if undo.component is None:
-        raise HarnessError(f"The undo {undo.id} ({undo.subject}) names no component; its file was edited.")
-    return undo.component
+    wait_for(f"Undo verified: {undo.subject}", lambda: mending.missing(place, undo), within_s=within_s)
 
 
 def _read(path: Path) -> Undo:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from clusters import meshes, up
 from clusters.errors import HarnessError, UsageError
+from clusters.mesh import Role
 from clusters.progress import Progress
 from drills import catalogue
 from drills.judge import checks
@@ -240,7 +241,7 @@ def test_an_edited_experiment_is_refused(double: FilePlace) -> None:
 
 def test_an_easier_question_is_refused(double: FilePlace) -> None:
     """A request with a shorter fault than its drill's would earn the drill's verdict too cheaply: refused unharmed."""
-    shorter = replace(REQUEST, fault=faults.stop(STOP.role, hold_s=0.1))
+    shorter = replace(REQUEST, fault=faults.stop(Role.CONTROL_PLANE, hold_s=0.1))
     assert chaos("run", made=experiment.experiment_of(shorter)) == 1
     assert "asks for another load, fault or duration" in json.dumps(journal())
     assert double.replicas(COMPONENT) == (1, 1)

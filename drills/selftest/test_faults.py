@@ -12,7 +12,8 @@ from drills.run import faults
 from drills.run.context import Context
 from drills.run.faults import Fault, processes
 from drills.run.faults.answer import ask
-from drills.run.faults.injuries import Injury, prepare
+from drills.run.faults.injury import Injury
+from drills.run.faults.prepare import prepare
 from drills.run.injured import Injured
 from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
@@ -184,7 +185,7 @@ def test_unhealthy_component_is_refused(double: FilePlace) -> None:
 
 def test_daemon_set_cannot_be_scaled(double: FilePlace) -> None:
     """Stopping a DaemonSet is refused with the faults that can be used instead."""
-    with pytest.raises(UsageError, match="Use crash or hang"):
+    with pytest.raises(UsageError, match="Use keep_off, crash or hang"):
         prepare(as_place(double), faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"))
 
 

@@ -4,18 +4,22 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from clusters import meshes, up
 from clusters.errors import UsageError
 from drills import catalogue, chaos
 from drills.cli_judge import let_ask
 from drills.run.experiment import Json, experiment_of
+from drills.run.faults import Fault
 from drills.run.needs import unmet
 from drills.run.rebuild import request_in, run_anew
 from drills.run.request import Request
 from drills.selftest.drill_double import MADE_OF
+from drills.selftest.node_double import FAULTS
 from drills.selftest.place_double import FilePlace, as_place
 
+REPORTS = Path(__file__).resolve().parents[2] / "reports"
 ASKABLE = [
     (entry.name, mesh)
     for entry in catalogue.entries()
@@ -56,3 +60,17 @@ def test_an_experiment_of_someone_else_is_no_drill(extensions: object) -> None:
     """An experiment without our request in it is refused in words."""
     with pytest.raises(UsageError, match="experiment"):
         request_in({"extensions": extensions})
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_every_fault_survives_the_way_there_and_back(fault: Fault, tmp_path: Path) -> None:
+    """A fault of a node, or of no role, comes back from experiment.json as it was."""
+    request = replace(asked("control-plane-outage", "none", tmp_path), fault=fault)
+    assert request_in(as_stored(request)).fault == fault
+
+
+@pytest.mark.parametrize("stored", sorted(REPORTS.rglob("experiment.json")), ids=lambda path: path.parent.name)
+def test_experiments_of_committed_bundles_can_still_be_read(stored: Path) -> None:
+    """What an earlier version wrote is a request of this one, and its steps are still those that it asks for."""
+    experiment: Json = json.loads(stored.read_bytes())
+    assert run_anew(experiment).fault == request_in(experiment).fault

@@ -10,6 +10,7 @@ from clusters.errors import HarnessError, UsageError
 from drills.run import undo
 from drills.run.plan import Plan, read_plan, write_plan
 from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
+from drills.selftest.node_double import victim_of
 from drills.selftest.place_double import COMPONENT, FilePlace, as_place
 
 HERE = Path(__file__).resolve().parent
@@ -27,11 +28,15 @@ def double(tmp_path: Path) -> FilePlace:
     [
         *(("stop", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("hang", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],
 )
-def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(double: FilePlace, kind: str, phase: str) -> None:
-    """SIGKILL in any phase of any fault leaves its undo on disk, and one sweep makes the component whole."""
+def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, kind: str, phase: str) -> None:
+    """SIGKILL in any phase of any fault leaves its undo on disk, and one sweep makes its victim whole."""
+    double, _, component = victim_of(tmp_path, kind)
+    component = component or COMPONENT
+    before = double.replicas(component)
     victim = subprocess.Popen(
         [sys.executable, str(HERE / "undo_victim.py"), str(double.root), kind, phase],
         cwd=HERE.parents[1],
@@ -49,7 +54,7 @@ def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(double: FilePlace
     with pytest.raises(HarnessError, match="meshdrill sweep"):
         refuse_leftovers(as_place(double))
     assert len(sweep(as_place(double))) == 1
-    assert double.replicas(COMPONENT) == (1, 1)
+    assert double.replicas(component) == before
     assert leftovers(double.state) == ()
 
 

@@ -4,16 +4,15 @@ import sys
 import threading
 from pathlib import Path
 
-from clusters.mesh import Role
 from drills.run import undo
 from drills.run.context import Context
-from drills.run.faults import Fault, FaultKind
 from drills.run.injured import Injured
 from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
+from drills.selftest.node_double import victim_of
+from drills.selftest.place_double import as_place, mesh
 
 
 def wait_for_the_end(phase: str) -> None:
@@ -25,7 +24,7 @@ def wait_for_the_end(phase: str) -> None:
 
 def main(root: Path, kind: str, phase: str) -> None:
     """Stop dead after `phase`: written, injected, landed, applied, verified."""
-    double = FilePlace(root)
+    double, fault, component = victim_of(root, kind)
     place = as_place(double)
     context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
     note = context.recorder.note
@@ -45,7 +44,7 @@ def main(root: Path, kind: str, phase: str) -> None:
 
     context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
     with undo.sole_use(place):
-        injured = Injured(context, Fault(FaultKind(kind), Role.CONTROL_PLANE, 1.0), COMPONENT)
+        injured = Injured(context, fault, component)
         injured.inject()
         injured.undo()
 

@@ -1,36 +1,41 @@
 """Faults: one reversible injury each. A drill names the role; the mesh's facts say which component plays it.
 
 The kind of death matters: `stop` is an absence that lasts, `kill` an orderly end with an immediate successor,
-`crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing.
+`crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
+the absence of a node agent from one node.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from clusters.mesh import Role
+from drills.run.placement import VICTIM
 
 
 class FaultKind(StrEnum):
-    """How a component is hurt."""
+    """How something is hurt."""
 
     STOP = "stop"
     KILL = "kill"
     CRASH = "crash"
     HANG = "hang"
+    KEEP_OFF = "keep-off"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is done to which role, and how long the drill then watches, in seconds."""
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is done to which role, on which node, and how long the drill then watches, in seconds."""
 
     kind: FaultKind
-    role: Role
+    role: Role | None  # None: it is done to something that is no part of the mesh
     hold_s: float
+    node: str = ""  # the part that the node plays in the lab's placement; "" when the fault is not of one node
 
     @property
     def title(self) -> str:
         """The words by which events and people call this fault."""
-        return f"{self.kind.value} {self.role.value}"
+        where = f"on {self.node}" if self.role and self.node else self.node
+        return " ".join(word for word in (self.kind.value, self.role and self.role.value, where) if word)
 
 
 def stop(role: Role, *, hold_s: float = 30.0) -> Fault:
@@ -51,3 +56,8 @@ def crash(role: Role, *, hold_s: float = 20.0) -> Fault:
 def hang(role: Role, *, hold_s: float = 30.0) -> Fault:
     """SIGSTOP the process on its node: alive and silent until the undo."""
     return Fault(FaultKind.HANG, role, hold_s)
+
+
+def keep_off(role: Role, node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Take the role's pod off one node and keep it away until the undo; its pods on other nodes are not touched."""
+    return Fault(FaultKind.KEEP_OFF, role, hold_s, node)

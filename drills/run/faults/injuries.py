@@ -1,111 +1,20 @@
-"""How each kind of fault is done, and how someone other than its actor sees that it landed."""
+"""The four deaths of a process: how each is done, and how someone other than its actor sees that it landed."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
 
 from clusters.errors import HarnessError, UsageError
 from clusters.mesh import Component
 from clusters.place import Place
-from drills.run.faults import Fault, FaultKind, processes
+from drills.run.faults import processes
 from drills.run.faults.answer import Answer, ask
+from drills.run.faults.injury import TABLES, TCP, Hurt, Receipt
 from drills.run.faults.views import ContainerView, containers, pod_addresses, service_address
-from drills.run.undo import Undo
+from drills.run.undo_entry import Undo
 
 _KILLED = 137  # 128 + SIGKILL
-_TABLES = "process tables of the nodes"
-_TCP = "TCP from a node"
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """One look of an independent observer at the injury."""
-
-    landed: bool
-    observer: str
-    evidence: str
-    momentary: bool = False  # the injury is an instant (kill, crash), not a state that must last
-
-
-class Injury(Protocol):
-    """One fault against one component, ready to be done."""
-
-    def undo(self, run_id: str) -> Undo:
-        """Return what reverses it; written to disk before `inject`."""
-
-    def inject(self) -> str:
-        """Do it, and return the actor's own account."""
-
-    def observe(self) -> Receipt:
-        """Look, through another channel than the actor's; HarnessError when the observer itself is blind."""
-
-    def glance(self, turn: int) -> Receipt | None:
-        """Look at one part of what `observe` looks at, another each turn; None when there is nothing that must last.
-
-        A hold is watched by glances: each program run on a node takes processor time from the calls under test.
-        """
-
-
-def prepare(place: Place, fault: Fault, component: Component) -> Injury:
-    """Look at the healthy component and return the fault, ready to be done.
-
-    Raises HarnessError when the component is not healthy, or when the observer sees the injury already: such a
-    receipt would prove nothing.
-    """
-    desired, ready = place.kube.replicas(component)
-    if desired < 1 or ready != desired:
-        raise HarnessError(
-            f"{fault.title} needs a healthy {component.kind} {component.namespace}/{component.name}; it has "
-            f"{ready} of {desired} replicas ready. Wait for it, or reinstall the mesh."
-        )
-    if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
-        raise UsageError(f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use crash or hang.")
-    injury = _KINDS[fault.kind](place, component, desired)
-    seen = injury.observe()
-    if seen.landed:
-        raise HarnessError(
-            f"Before {fault.title} its observer ({seen.observer}) already reports it as done: {seen.evidence}. "
-            "Its receipt would prove nothing; check the component's process name and port in the mesh's facts."
-        )
-    return injury
-
-
-class _Hurt:
-    """What all kinds share: where, what, and how many replicas there were."""
-
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        self._place = place
-        self._component = component
-        self._replicas = replicas
-
-    @property
-    def _title(self) -> str:
-        return f"{self._component.kind} {self._component.namespace}/{self._component.name}"
-
-    def _found(self) -> tuple[processes.Process, ...]:
-        found = processes.find(self._place, self._component)
-        if not found:
-            raise HarnessError(f"No node runs a process {self._component.process!r} of {self._title}.")
-        return found
-
-    def glance(self, turn: int) -> Receipt | None:
-        """Nothing must last: the injury is an instant."""
-        del turn
-        return None
-
-    def undo(self, run_id: str) -> Undo:
-        """Nothing to reverse, but the component must be ready again."""
-        return Undo(
-            id="fault",
-            run_id=run_id,
-            action="await-ready",
-            subject=f"{self._title} with {self._replicas} ready",
-            component=self._component,
-            replicas=self._replicas,
-        )
-
-
-class Stop(_Hurt):
+class Stop(Hurt):
     """Scaled to zero through the API; seen in the process tables of the nodes and by TCP from a node."""
 
     def __init__(self, place: Place, component: Component, replicas: int) -> None:
@@ -152,7 +61,7 @@ class Stop(_Hurt):
         nobody = f"none on {', '.join(nodes)}"
         words = [f"process {self._component.process!r}: {found or nobody}"] if nodes else []
         words += [answer.words for answer in answers]
-        return Receipt(landed, f"{_TABLES}, {_TCP}", "; ".join(words))
+        return Receipt(landed, f"{TABLES}, {TCP}", "; ".join(words))
 
     def _ask(self) -> tuple[Answer, ...]:
         if not self._address:
@@ -160,7 +69,7 @@ class Stop(_Hurt):
         return (ask(self._place, self._place.nodes[0], self._address, self._component.port),)
 
 
-class Kill(_Hurt):
+class Kill(Hurt):
     """Pods deleted through the API; seen in the process tables: their processes are gone."""
 
     def __init__(self, place: Place, component: Component, replicas: int) -> None:
@@ -181,10 +90,10 @@ class Kill(_Hurt):
         alive = processes.find(self._place, self._component)
         left = [process.pod for process in alive if process.pod_uid in self._victims]
         evidence = f"old processes: {', '.join(left) or 'none'}; new: {len(alive) - len(left)}"
-        return Receipt(not left, _TABLES, evidence, momentary=True)
+        return Receipt(not left, TABLES, evidence, momentary=True)
 
 
-class Crash(_Hurt):
+class Crash(Hurt):
     """SIGKILL on the node; seen through the API: the kubelet reports a container that ended with 137."""
 
     def __init__(self, place: Place, component: Component, replicas: int) -> None:
@@ -208,7 +117,7 @@ class Crash(_Hurt):
         return before is not None and view.ended_container != before.ended_container and view.exit_code == _KILLED
 
 
-class Hang(_Hurt):
+class Hang(Hurt):
     """SIGSTOP on the node; seen by TCP: the kernel accepts the connection, the process says nothing."""
 
     def __init__(self, place: Place, component: Component, replicas: int) -> None:
@@ -243,16 +152,16 @@ class Hang(_Hurt):
         states = ", ".join(f"{process.pid} {process.state}" for process in now)
         words = [*(answer.words for answer in answers), f"processes: {states or 'none'}"]
         landed = same and not any(answer.replied for answer in answers)
-        return Receipt(landed, _TCP, "; ".join(words))
+        return Receipt(landed, TCP, "; ".join(words))
 
     def glance(self, turn: int) -> Receipt | None:
         """Look at one process: in one turn whether it replies, in the next whether it still is, and is stopped."""
         victim = self._victims[turn // 2 % len(self._victims)]
         if turn % 2 == 0:
             answer = self._ask(victim)
-            return Receipt(not answer.replied, _TCP, answer.words)
+            return Receipt(not answer.replied, TCP, answer.words)
         state = processes.look_again(self._place, victim)
-        return Receipt(state == "T", _TABLES, f"pid {victim.pid} on {victim.node}: {state or 'gone'}")
+        return Receipt(state == "T", TABLES, f"pid {victim.pid} on {victim.node}: {state or 'gone'}")
 
     def _ask(self, process: processes.Process) -> Answer:
         address = self._addresses.get(process.pod)
@@ -261,14 +170,6 @@ class Hang(_Hurt):
                 f"Pod {process.pod} of {self._title} has no address, so nobody can tell whether it replies."
             )
         return ask(self._place, process.node, address, self._component.port)
-
-
-_KINDS: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
-    FaultKind.STOP: Stop,
-    FaultKind.KILL: Kill,
-    FaultKind.CRASH: Crash,
-    FaultKind.HANG: Hang,
-}
 
 
 def _listed(victims: tuple[processes.Process, ...]) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from clusters.errors import HarnessError
+from clusters.kube import Json, is_ready
 from clusters.mesh import Component
 from clusters.place import Place
 
@@ -47,6 +49,19 @@ class _Service(msgspec.Struct):
     spec: _ServiceSpec
 
 
+class _Generation(msgspec.Struct):
+    generation: int = 0
+
+
+class _Seen(msgspec.Struct, rename="camel"):
+    observed_generation: int = 0
+
+
+class _Workload(msgspec.Struct):
+    metadata: _Generation
+    status: _Seen = msgspec.field(default_factory=_Seen)
+
+
 @dataclass(frozen=True)
 class ContainerView:
     """One container of a component's pod and how it last ended."""
@@ -75,6 +90,29 @@ def service_address(place: Place, component: Component) -> str:
     found = place.kube.get("v1", "Service", component.service, component.namespace)
     address = msgspec.convert(found, _Service).spec.cluster_ip if found else ""
     return "" if address == "None" else address  # a headless Service has no address of its own
+
+
+def workload(place: Place, component: Component) -> Json:
+    """Return the component's Deployment, StatefulSet or DaemonSet; HarnessError when it does not exist."""
+    found = place.kube.get("apps/v1", component.kind, component.name, component.namespace)
+    if found is None:
+        raise HarnessError(f"{component.kind} {component.namespace}/{component.name} does not exist any more.")
+    return found
+
+
+def unsettled(place: Place, component: Component) -> str:
+    """Say why the component's controller is not done with the last change, "" when it is and every pod is ready.
+
+    Numbers of replicas alone would not tell: right after a change they are those of before it.
+    """
+    found = msgspec.convert(workload(place, component), _Workload)
+    title = f"{component.kind} {component.namespace}/{component.name}"
+    if found.status.observed_generation < found.metadata.generation:
+        return f"the controller of {title} has not taken up its last change yet"
+    unready = [
+        pod["metadata"]["name"] for pod in place.kube.pods(component.namespace, component.selector) if not is_ready(pod)
+    ]
+    return f"pods of {title} that are not ready, or going: {', '.join(unready)}" if unready else ""
 
 
 def _pods(place: Place, component: Component) -> list[_Pod]:

@@ -1,0 +1,60 @@
+"""From a fault's words to an injury that is ready to be done."""
+
+from collections.abc import Callable
+
+from clusters.errors import HarnessError, UsageError
+from clusters.mesh import Component
+from clusters.place import Place
+from drills.run.faults import Fault, FaultKind
+from drills.run.faults.injuries import Crash, Hang, Kill, Stop
+from drills.run.faults.injury import Injury
+from drills.run.faults.keepoff import KeepOff
+from drills.run.placement import find_node
+
+_OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
+    FaultKind.STOP: Stop,
+    FaultKind.KILL: Kill,
+    FaultKind.CRASH: Crash,
+    FaultKind.HANG: Hang,
+}
+
+
+def prepare(place: Place, fault: Fault, component: Component | None) -> Injury:
+    """Look at the healthy victim and return the fault, ready to be done; no component for a fault of no role.
+
+    Raises HarnessError when the victim is not healthy, or when the observer sees the injury already: such a
+    receipt would prove nothing.
+    """
+    node = find_node(place, fault.node) if fault.node else ""
+    injury = _make(place, fault, component, node)
+    seen = injury.observe()
+    if seen.landed:
+        raise HarnessError(
+            f"Before {fault.title} its observer ({seen.observer}) already reports it as done: {seen.evidence}. "
+            "Its receipt would prove nothing; check the component's process name and port in the mesh's facts."
+        )
+    return injury
+
+
+def _make(place: Place, fault: Fault, component: Component | None, node: str) -> Injury:
+    if component is None:
+        raise UsageError(f"{fault.title} names no role of the mesh; it needs one.")
+    replicas = _healthy(place, fault, component)
+    if fault.kind is FaultKind.KEEP_OFF:
+        return KeepOff(place, component, replicas, node)
+    if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
+        raise UsageError(
+            f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, crash or hang."
+        )
+    return _OF_COMPONENT[fault.kind](place, component, replicas)
+
+
+def _healthy(place: Place, fault: Fault, component: Component) -> int:
+    """Return how many replicas there are; HarnessError unless all that are wanted are ready."""
+    desired, ready = place.kube.replicas(component)
+    if desired < 1 or ready != desired:
+        raise HarnessError(
+            f"{fault.title} needs a healthy {component.kind} {component.namespace}/{component.name}; it has "
+            f"{ready} of {desired} replicas ready. Wait for it, or reinstall the mesh."
+        )
+    return desired

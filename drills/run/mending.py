@@ -1,0 +1,99 @@
+"""How each action of the undo log is done, and how it shows that it took effect. Doing one twice is harmless."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.kube import describe
+from clusters.place import Place
+from drills.run.faults import processes
+from drills.run.faults.views import unsettled
+from drills.run.plan import stop_plan
+from drills.run.undo_entry import Action, Undo
+
+
+class _Named(msgspec.Struct, frozen=True):
+    name: str
+    namespace: str | None = None
+
+
+def act(place: Place, undo: Undo) -> None:
+    """Do it once; HarnessError when it could not be done now, which a later try may."""
+    _ACTS[undo.action](place, undo)
+
+
+def missing(place: Place, undo: Undo) -> str:
+    """Say what still differs from the undone state, "" when nothing does."""
+    return _LOOKS[undo.action](place, undo)
+
+
+def _scale(place: Place, undo: Undo) -> None:
+    place.kube.scale(undo.target, undo.replicas)
+
+
+def _resume(place: Place, undo: Undo) -> None:
+    processes.resume(place, undo.target)
+
+
+def _delete(place: Place, undo: Undo) -> None:
+    answer = place.kube.delete(undo.manifest, grace_s=0)
+    if answer.outcome != "accepted":
+        raise HarnessError(f"Deleting {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
+
+
+def _patch(place: Place, undo: Undo) -> None:
+    place.kube.patch(undo.manifest)
+
+
+def _stop_workload(place: Place, _undo: Undo) -> None:
+    stop_plan(place.share)
+
+
+def _nothing(_place: Place, _undo: Undo) -> None:
+    """Leave it to the component's own controller."""
+
+
+def _not_seen(_place: Place, _undo: Undo) -> str:
+    return ""
+
+
+def _not_gone(place: Place, undo: Undo) -> str:
+    named = msgspec.convert(undo.manifest["metadata"], _Named)
+    found = place.kube.get(str(undo.manifest["apiVersion"]), str(undo.manifest["kind"]), named.name, named.namespace)
+    return f"{describe(undo.manifest)} still exists" if found is not None else ""
+
+
+def _not_ready(place: Place, undo: Undo) -> str:
+    component = undo.target
+    desired, ready = place.kube.replicas(component)
+    if not desired == ready == undo.replicas:
+        return (
+            f"{component.kind} {component.namespace}/{component.name} has {ready} of {desired} replicas ready; "
+            f"expected {undo.replicas}"
+        )
+    # Asked last because it costs most: a program run on every node.
+    stopped = [process.pid for process in processes.find(place, component) if process.is_stopped]
+    return f"processes {stopped} of {component.name} are still stopped (state T)" if stopped else ""
+
+
+def _not_settled(place: Place, undo: Undo) -> str:
+    return unsettled(place, undo.target) or _not_ready(place, undo)
+
+
+_ACTS: dict[Action, Callable[[Place, Undo], None]] = {
+    "scale": _scale,
+    "await-ready": _nothing,
+    "resume": _resume,
+    "delete": _delete,
+    "stop-workload": _stop_workload,
+    "patch": _patch,
+}
+_LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
+    "scale": _not_ready,
+    "await-ready": _not_ready,
+    "resume": _not_ready,
+    "delete": _not_gone,
+    "stop-workload": _not_seen,
+    "patch": _not_settled,
+}

@@ -1,0 +1,34 @@
+"""One entry of the undo log, as data: enough for a process that knows nothing of the run that wrote it."""
+
+from typing import Literal
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.mesh import Component
+
+Action = Literal["scale", "await-ready", "resume", "delete", "stop-workload", "patch"]
+
+
+class Undo(msgspec.Struct, frozen=True, kw_only=True):
+    """One pending undo.
+
+    scale: put `replicas` back. await-ready: nothing to reverse, but wait until `replicas` are ready again.
+    resume: SIGCONT whatever is stopped. delete: remove the object in `manifest`. stop-workload: end the calls.
+    patch: merge the fields of `manifest` into the component's workload and wait until `replicas` are ready.
+    """
+
+    id: str
+    run_id: str
+    action: Action
+    subject: str  # for people: what this puts right
+    component: Component | None = None
+    replicas: int = 0
+    manifest: dict[str, object] = msgspec.field(default_factory=dict)
+
+    @property
+    def target(self) -> Component:
+        """The component that is put right; HarnessError when the entry names none."""
+        if self.component is None:
+            raise HarnessError(f"The undo {self.id} ({self.subject}) names no component; its file was edited.")
+        return self.component
