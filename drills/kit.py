@@ -1,6 +1,6 @@
 """The public names a drill may use: how to load the lab, hurt the mesh, watch, and claim."""
 
-from clusters.mesh import Capability, Role
+from clusters.mesh import Capability, Mesh, Role
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
 from drills.judge.verdict import Verdict
@@ -26,6 +26,7 @@ __all__ = [
     "Claim",
     "Drill",
     "Fault",
+    "Mesh",
     "Role",
     "Verdict",
     "always",

@@ -28,6 +28,8 @@ def facts_of(
         callers=callers,
         servers=tuple(sorted(pod.name for pod in pods)),
         wire_nodes=place.nodes if request.probes.wire else (),
+        drop_nodes=place.nodes if mesh.drop_log else (),
+        placed=dict(inventory.placed) if inventory else {},
         wire_interfaces=() if mesh.wire_scope == "any" else (_UPLINK,),
         identities={
             pod.service: mesh.identity(LAB, pod.service) if pod.namespace == LAB else ""

@@ -1,14 +1,14 @@
 """Which pods of the lab there are, as the API lists them when a run begins."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from clusters.errors import HarnessError
-from clusters.kube import is_ready
+from clusters.kube import Json, is_ready
 from clusters.lab import LAB, OUTSIDE, OWN
-from clusters.place import Place
+from clusters.place import PLACED, Place
 
 OBSERVER = "observer"
 _ON_DEMAND = "newcomer"  # pods that a probe makes and removes
@@ -56,6 +56,7 @@ class Inventory:
 
     services: tuple[LabPod, ...]
     observers: tuple[LabPod, ...]
+    placed: Mapping[str, str] = field(default_factory=dict)  # part in the lab's placement -> node
 
     def of(self, service: str) -> tuple[LabPod, ...]:
         """Return the pods that play a service."""
@@ -86,7 +87,12 @@ def take(place: Place) -> Inventory:
         raise HarnessError(
             f"Namespace {OUTSIDE} of {place.name} has no pod; expected the outsider. Deploy the lab again."
         )
-    return Inventory(services, observers)
+    placed = {node["metadata"]["labels"][PLACED]: node["metadata"]["name"] for node in _placed(place)}
+    return Inventory(services, observers, placed)
+
+
+def _placed(place: Place) -> list[Json]:
+    return place.kube.find("v1", "Node", selector=PLACED)
 
 
 def name_of(pod: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from clusters.errors import HarnessError
 from clusters.mesh import Mesh
@@ -11,6 +12,7 @@ from drills.judge.history import RunFacts
 from drills.run import inventory
 from drills.run.collect import Collected, collect
 from drills.run.context import Context
+from drills.run.drops import DropReader
 from drills.run.edges import ROUTES
 from drills.run.facts import facts_of
 from drills.run.gate import Gate
@@ -42,9 +44,11 @@ class LiveRun:
         self.request = request
         self.recorder = recorder
         self._progress = progress
+        self._begun_ns = time.time_ns()
         self._stage = Stage()
         self._tail = Tail(place.share, request.run_id)
         self._context = Context(request.run_id, place, mesh, recorder, UndoLog(place.state), self._stage, self._tail)
+        self._drops = DropReader(place, mesh.drop_log)
         self._heartbeat = Heartbeat(self._tail, progress)
         self._conditions = Conditions(place.kube, recorder, signals_of(request, mesh))
         self._inventory: Inventory | None = None
@@ -59,6 +63,7 @@ class LiveRun:
         self._inventory = inventory.take(context.place)
         self._workload = self._ending = Workload(context, request, self._inventory)
         self._probes = tuple(self._wanted_probes(self._inventory))
+        self._drops.mark()
         self._say("starting the workload")
         self._workload.start()
         self._conditions.start()
@@ -161,7 +166,8 @@ class LiveRun:
     def collect(self) -> Collected:
         """Read what the lab's programs recorded of this run."""
         context = self._context
-        return collect(context.place.share, context.run_id, pods=self._pods(), marks=self._tail.marks)
+        found = collect(context.place.share, context.run_id, pods=self._pods(), marks=self._tail.marks)
+        return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:
