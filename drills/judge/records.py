@@ -97,6 +97,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     identities: service to the identity that its peer must show, "" where there is none to show.
     hold_s: how long the fault had to be in force; lag_bound_ms: how late the 99th percentile of a caller may be.
     fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
+    drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
     """
 
@@ -115,6 +116,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     hold_s: float = 0.0
     lag_bound_ms: float = 100.0
     fresh_edges: tuple[tuple[str, str], ...] = ()
+    drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
 
 

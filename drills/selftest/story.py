@@ -46,6 +46,7 @@ class Story:
     signals: tuple[SignalFact, ...] = ()
     fresh_edges: tuple[tuple[str, str], ...] = ()
     placed: dict[str, str] = field(default_factory=dict)
+    drop_nodes: tuple[str, ...] = ()
     rows: list[dict[str, Cell]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
@@ -247,6 +248,7 @@ class Story:
             signals={signal.name: signal for signal in self.signals},
             fresh_edges=self.fresh_edges,
             placed=self.placed,
+            drop_nodes=self.drop_nodes,
         )
 
     def history(self, table: pl.DataFrame | None = None) -> History:

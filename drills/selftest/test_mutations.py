@@ -15,7 +15,7 @@ from drills.judge.mutations.target import Target
 from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import PASSING, Answer
 from drills.report import mutations
-from drills.selftest.story import Story, identity
+from drills.selftest.story import NODES, Story, identity
 
 EDGE, LEGIT, DENIED, SENTINEL = (
     ("checkout", "payment"),
@@ -36,7 +36,9 @@ PODS = ("payment-1", "ledger-1", "frontend-1")
 
 def rich() -> Story:
     """Tell of a run in which everything that a check can ask about happened, as it should."""
-    story = Story(signals=SIGNALS, fresh_edges=(EDGE,), placed={VICTIM: "n1", BYSTANDER: "n2"}).watched()
+    story = Story(
+        signals=SIGNALS, fresh_edges=(EDGE,), placed={VICTIM: "n1", BYSTANDER: "n2"}, drop_nodes=NODES
+    ).watched()
     story.steady(EDGE, per_s=50).steady(LEGIT).refused(DENIED)
     for go_on, is_down in ((story.baseline, False), (story.fault, True), (story.recovery, False)):
         go_on().calls(*SENTINEL, ok=60, over=(0, 1)).calls(*SENTINEL, fail=60, over=(1, 9), error="http-403")
@@ -47,9 +49,13 @@ def rich() -> Story:
             story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
             story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(3600))
         for second in range(round(story.length_s())):
+            for node in NODES[:2]:
+                story.event("drop", f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9)
             story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
+    for node in NODES:
+        story.event("drops.source", node, node=node, error="")
     return story
 
 
@@ -70,6 +76,8 @@ GOOD = (
     always(checks.condition(BRAIN), "baseline"),
     always(checks.conservation(LEGIT), must_hold=True),
     always(checks.denied(DENIED), must_hold=True),
+    always(checks.drops_witnessed(DENIED)),
+    always(checks.drops_witnessed(DENIED, on=VICTIM, reasons=("denied",), max_gap_s=3)),
     always(checks.errors(EDGE, kinds=("timeout", "http-503"))),
     always(checks.latency(EDGE)),
     always(checks.mesh_membership(), must_hold=True),
@@ -85,6 +93,7 @@ GOOD = (
     eventually(checks.certificate_validity(), within_s=0.4),
     eventually(checks.change_enforced(within_s=4), within_s=0.9),
     eventually(checks.condition(BRAIN), within_s=10),
+    eventually(checks.drops_witnessed(DENIED, on=BYSTANDER, reasons=("denied",)), within_s=10),
     eventually(checks.mesh_membership(), within_s=0.4),
     eventually(checks.new_pod_meshed(), within_s=0.4),
     eventually(checks.new_pod_meshed(on=BYSTANDER), within_s=0.4),
@@ -160,7 +169,7 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     """What is changed is the world and not the record: only a claim can notice, not the completeness of the record."""
     history = rich().history()
     windows = history.windows()
-    edges = (DENIED,) if name in {"serve-refused", "let-one-in"} else (EDGE,)
+    edges = (DENIED,) if name in {"serve-refused", "let-one-in"} or name.endswith("-drops") else (EDGE,)
     target = Target(edges, windows["baseline" if name == "unready-workload" else "fault"], {"subject": BRAIN})
     after = WORLD[name].apply(history, target)
     assert after.completeness() == ()

@@ -1,6 +1,7 @@
 """Every check a drill may ask; each is a small function that returns a frozen Check. Edges are (source, target)."""
 
 from drills.judge.checks.changes import change_enforced, change_ignored, change_refused, change_tried
+from drills.judge.checks.drops import drops_witnessed
 from drills.judge.checks.newpods import new_pod_meshed, new_pod_refused, new_pod_tried, outside_mesh
 from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
@@ -30,6 +31,7 @@ __all__ = [
     "conservation",
     "denied",
     "denied_but_served",
+    "drops_witnessed",
     "errors",
     "handshake",
     "latency",

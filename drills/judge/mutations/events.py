@@ -1,10 +1,11 @@
 """Worlds in which something else happened than calls: on the wire, to pods, policies and signals."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from drills.judge.history import History
 from drills.judge.mutations.target import Target, each_event, told, with_events
-from drills.judge.records import NS_PER_S, Detail, Event, SignalFact
+from drills.judge.records import NS_PER_S, Detail, Event, SignalFact, Window
 
 ELSEWHERE = "refused for a reason that nobody named"
 NOWHERE = "a node that nobody named"
@@ -63,6 +64,28 @@ def forget(kind: str) -> Callable[[History, Target], History]:
     return apply
 
 
+def miss_drops(history: History, target: Target) -> History:
+    """Let the mesh write down no drop of the edges for a second more than the claim allows, in the middle."""
+    half_ns = round((target.number("max_gap_s", 0) + 1) * NS_PER_S / 2)
+    middle = Window("middle", target.middle_ns - half_ns, target.middle_ns + half_ns)
+    return _of_drops(history, replace(target, window=middle), lambda _event: None)
+
+
+def forget_drops(history: History, target: Target) -> History:
+    """Let the mesh write down no drop of the edges."""
+    return _of_drops(history, target, lambda _event: None)
+
+
+def misname_drops(history: History, target: Target) -> History:
+    """Let the mesh give another reason for every drop of the edges."""
+    return _of_drops(history, target, lambda e: told(e, reason=ELSEWHERE))
+
+
+def blind_drops(history: History, _target: Target) -> History:
+    """Let no node's record of drops be readable."""
+    return each_event(history, lambda e: told(e, error="no answer") if e.kind == "drops.source" else e)
+
+
 def hide_signals(history: History, _target: Target) -> History:
     """Let every signal stay silent: workloads ready, metrics still, refusals in other words."""
     return _each_look(history, _quiet)
@@ -108,6 +131,20 @@ def _in_window(history: History, target: Target, kind: str, change: Callable[[Ev
 def _is_asked(event: Event, target: Target) -> bool:
     """Whether the claim asks of the place of this event; one that names no place asks of all."""
     return target.text("on") in {"", event.text("placed")}
+
+
+def _of_drops(history: History, target: Target, change: Callable[[Event], Event | None]) -> History:
+    """Change the drops that a claim counts: a drop lies in a window when its first or its last does."""
+    names = {f"{source}->{called}" for source, called in target.edges}
+    node = history.facts.placed.get(target.text("on"), "")
+
+    def of_edge(event: Event) -> Event | None:
+        if event.kind != "drop" or event.subject not in names or node not in {"", event.text("node")}:
+            return event
+        instants = (event.at_ns, *(round(event.number(key) or event.at_ns) for key in ("first_ns", "last_ns")))
+        return change(event) if any(map(target.window.holds, instants)) else event
+
+    return each_event(history, of_edge)
 
 
 def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -> History:
