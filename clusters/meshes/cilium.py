@@ -68,7 +68,7 @@ def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
         return {"override": ref, "useDigest": False, "pullPolicy": "IfNotPresent"}
 
     return {
-        "image": exactly(images["cilium-agent"]),
+        "image": exactly(images["cilium"]),
         "operator": {"image": exactly(images["cilium-operator"])},
     }
 

@@ -18,9 +18,7 @@ def bystander_node(place: Place) -> str:
 
 def find_node(place: Place, part: str) -> str:
     """Return the one node that carries the part; HarnessError unless it is exactly one of the place's nodes."""
-    found: list[str] = [
-        node["metadata"]["name"] for node in place.kube.find("v1", "Node", selector=f"{PLACED}={part}")
-    ]
+    found: list[str] = [node["metadata"]["name"] for node in place.kube.find("v1", "Node", selector=f"{PLACED}={part}")]
     if len(found) != 1 or found[0] not in place.nodes:
         raise HarnessError(
             f"Label {PLACED}={part} is on {', '.join(found) or 'no node'} of {place.name}; expected exactly one of "

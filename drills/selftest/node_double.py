@@ -15,7 +15,7 @@ from clusters.kube import Json
 from clusters.mesh import Component, Role
 from drills.run import faults
 from drills.run.faults import Fault, FaultKind
-from drills.run.placement import BYSTANDER, ROLE_LABEL, VICTIM
+from drills.run.placement import BYSTANDER, PLACED, VICTIM
 from drills.selftest.place_double import COMPONENT, NODES, FilePlace, Process, World
 
 AGENT = Component(
@@ -124,7 +124,7 @@ class NodePlace(FilePlace):
         del api_version, namespace
         self._living()
         assert kind == "Node"
-        names = [node for part, node in PARTS.items() if selector in ("", f"{ROLE_LABEL}={part}")]
+        names = [node for part, node in PARTS.items() if selector in ("", f"{PLACED}={part}")]
         return [{"metadata": {"name": name}} for name in names]
 
     def pods(self, namespace: str, selector: str = "") -> list[dict[str, object]]:
