@@ -8,6 +8,7 @@ from clusters.errors import HarnessError
 from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
+from drills.run.faults.rollout import incomplete
 from drills.run.faults.views import unsettled
 from drills.run.plan import stop_plan
 from drills.run.undo_entry import Action, Undo
@@ -81,6 +82,10 @@ def _not_settled(place: Place, undo: Undo) -> str:
     return unsettled(place, undo.target) or _not_ready(place, undo)
 
 
+def _not_replaced(place: Place, undo: Undo) -> str:
+    return incomplete(place, undo) or _not_ready(place, undo)
+
+
 _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "scale": _scale,
     "await-ready": _nothing,
@@ -88,6 +93,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "delete": _delete,
     "stop-workload": _stop_workload,
     "patch": _patch,
+    "await-rollout": _nothing,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -96,4 +102,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "delete": _not_gone,
     "stop-workload": _not_seen,
     "patch": _not_settled,
+    "await-rollout": _not_replaced,
 }

@@ -7,7 +7,7 @@ import msgspec
 from clusters.errors import HarnessError
 from clusters.mesh import Component
 
-Action = Literal["scale", "await-ready", "resume", "delete", "stop-workload", "patch"]
+Action = Literal["scale", "await-ready", "resume", "delete", "stop-workload", "patch", "await-rollout"]
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +16,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     scale: put `replicas` back. await-ready: nothing to reverse, but wait until `replicas` are ready again.
     resume: SIGCONT whatever is stopped. delete: remove the object in `manifest`. stop-workload: end the calls.
     patch: merge the fields of `manifest` into the component's workload and wait until `replicas` are ready.
+    await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
     """
 
     id: str
@@ -25,6 +26,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     component: Component | None = None
     replicas: int = 0
     manifest: dict[str, object] = msgspec.field(default_factory=dict)
+    pods: tuple[str, ...] = ()  # UIDs
+    stamp: str = ""
 
     @property
     def target(self) -> Component:

@@ -41,9 +41,9 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_LOOK_S", 0.05)
 
 
-def healthy(root: Path) -> FilePlace:
+def healthy(root: Path, made: type[FilePlace] = FilePlace) -> FilePlace:
     """Return a healthy component and a lab."""
-    place = FilePlace(root)
+    place = made(root)
     world = place.load()
     world.pods = [
         *(lab_pod(f"{service}-1", service) for service in SERVICES),

@@ -30,6 +30,7 @@ AGENT = Component(
 PARTS = {BYSTANDER: NODES[0], VICTIM: NODES[1]}
 FAULTS = {
     FaultKind.KEEP_OFF: faults.keep_off(Role.NODE_AGENT),
+    FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
 }
 _STRATEGY: Json = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
 _UID = "{:08x}-0000-4000-8000-00000000000a"
@@ -49,6 +50,7 @@ class NodeWorld(World):
 
     daemon: Json = msgspec.field(default_factory=_daemon)
     made_of: dict[str, str] = msgspec.field(default_factory=dict)  # pod UID -> the template that it was made of
+    is_stuck: bool = False  # the controller replaces one pod and no more
     is_controller_late: bool = False  # it has not taken up the last change
     is_furnished: bool = False
 
@@ -85,9 +87,11 @@ class NodeWorld(World):
             for agent in self.agents()
             if agent.node in self.wanted() and (not replaces or self.made_of[agent.uid] == _text(self.template))
         ]
-        self.processes = [process for process in self.processes if process not in self.agents() or process in stays]
+        going = [agent for agent in self.agents() if agent not in stays]
+        going = going[:1] if self.is_stuck else going
+        self.processes = [process for process in self.processes if process not in going]
         for node in self.wanted():
-            if node not in {agent.node for agent in stays} and not self.stays_dead:
+            if node not in {agent.node for agent in self.agents()} and not self.stays_dead:
                 self.start_agent(node)
 
 

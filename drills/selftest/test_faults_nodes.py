@@ -23,6 +23,7 @@ from drills.selftest.place_double import COMPONENT, NODES, as_place, mesh
 
 VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
 KEEP_OFF = faults.keep_off(Role.NODE_AGENT)
+ROLLING = faults.rolling_restart(Role.NODE_AGENT)
 RICH: Json = {
     "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
     "template": {
@@ -187,6 +188,52 @@ def test_keeping_off_needs_an_agent_to_compare_with(double: NodePlace, node: str
         ready(double, KEEP_OFF)
 
 
+def test_rolling_restart_is_over_when_the_last_old_process_is_gone(double: NodePlace) -> None:
+    """It lands with the first process that goes; the hold may end, and its receipts do, with the last."""
+    injury = ready(double, ROLLING)
+    change(double, is_stuck=True)
+    injury.inject()
+    receipt = injury.observe()
+    assert receipt.landed
+    assert "old processes: 1 of 2" in receipt.evidence
+    assert not injury.is_over()
+    world = double.load()
+    world.is_stuck = False
+    world.reconcile()
+    double.save(world)
+    assert glances(injury) == [True]
+    assert injury.is_over()
+
+
+def test_rolling_restart_that_stops_half_way_is_never_verified(double: NodePlace) -> None:
+    """Every agent is ready, and one of them is the one of before: the undo goes on waiting."""
+    injury = ready(double, ROLLING)
+    change(double, is_stuck=True)
+    injury.inject()
+    undo = injury.undo("r1")
+    assert double.replicas(AGENT) == (2, 2)
+    assert "1 of 2 pods of system/agent are still those of before" in mending.missing(as_place(double), undo)
+    world = double.load()
+    world.daemon["spec"]["template"]["metadata"] = {}  # someone takes the restart back
+    double.save(world)
+    assert "still those of before" in mending.missing(as_place(double), undo)
+
+
+def test_rolling_restart_that_was_never_asked_for_needs_no_undo(double: NodePlace) -> None:
+    """A harness killed before it asked leaves an entry that a healthy agent satisfies."""
+    undo = ready(double, ROLLING).undo("r1")
+    assert mending.missing(as_place(double), undo) == ""
+
+
+def test_rolling_restart_needs_a_controller_that_replaces_pods(double: NodePlace) -> None:
+    """Under OnDelete a changed template replaces nothing, which is told before anything is done."""
+    world = double.load()
+    world.daemon["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    double.save(world)
+    with pytest.raises(UsageError, match="OnDelete"):
+        ready(double, ROLLING)
+
+
 def test_node_is_found_by_its_part(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one node plays each part; none, two, or a stranger is told."""
     place = as_place(double)
@@ -202,6 +249,7 @@ def test_node_is_found_by_its_part(double: NodePlace, monkeypatch: pytest.Monkey
     [
         (faults.stop(Role.CONTROL_PLANE), "stop control-plane"),
         (KEEP_OFF, "keep-off node-agent on victim"),
+        (ROLLING, "rolling-restart node-agent"),
     ],
 )
 def test_fault_is_called_by_what_it_hurts(fault: Fault, title: str) -> None:

@@ -28,6 +28,7 @@ def double(tmp_path: Path) -> FilePlace:
     [
         *(("stop", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("hang", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("rolling-restart", phase) for phase in ("written", "injected", "landed")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],

@@ -2,7 +2,7 @@
 
 The kind of death matters: `stop` is an absence that lasts, `kill` an orderly end with an immediate successor,
 `crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
-the absence of a node agent from one node.
+the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
 """
 
 from enum import StrEnum
@@ -21,6 +21,7 @@ class FaultKind(StrEnum):
     CRASH = "crash"
     HANG = "hang"
     KEEP_OFF = "keep-off"
+    ROLLING_RESTART = "rolling-restart"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -61,3 +62,11 @@ def hang(role: Role, *, hold_s: float = 30.0) -> Fault:
 def keep_off(role: Role, node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
     """Take the role's pod off one node and keep it away until the undo; its pods on other nodes are not touched."""
     return Fault(FaultKind.KEEP_OFF, role, hold_s, node)
+
+
+def rolling_restart(role: Role, *, hold_s: float = 120.0) -> Fault:
+    """Have the role's controller replace every pod, one after the other; the hold ends with the last, or by hold_s.
+
+    A restart that is not complete by then is awaited by the undo, and the fault's window lasts until it is.
+    """
+    return Fault(FaultKind.ROLLING_RESTART, role, hold_s)

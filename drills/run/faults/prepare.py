@@ -9,6 +9,7 @@ from drills.run.faults import Fault, FaultKind
 from drills.run.faults.injuries import Crash, Hang, Kill, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
+from drills.run.faults.rollout import RollingRestart
 from drills.run.placement import find_node
 
 _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
@@ -16,6 +17,7 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.KILL: Kill,
     FaultKind.CRASH: Crash,
     FaultKind.HANG: Hang,
+    FaultKind.ROLLING_RESTART: RollingRestart,
 }
 
 

@@ -1,0 +1,64 @@
+"""Whole drills with each fault of nodes and node agents: the history is complete, and the cluster is as it was."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from drills.judge.history import History
+from drills.run.faults import Fault, FaultKind
+from drills.run.probes import Wish, wire
+from drills.run.runner import Drill
+from drills.run.undo import leftovers
+from drills.selftest.drill_double import WORKLOAD, healthy, played, shorten_waits
+from drills.selftest.node_double import AGENT, FAULTS, NodePlace
+from drills.selftest.place_double import FilePlace, as_place, mesh
+from drills.selftest.programs_double import Programs
+
+
+@pytest.fixture
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilePlace:
+    """Return a healthy agent on each node, and a lab."""
+    shorten_waits(monkeypatch)
+    return healthy(tmp_path / "place", NodePlace)
+
+
+@pytest.fixture
+def programs(double: FilePlace) -> Iterator[Programs]:
+    """Let the lab play."""
+    with played(double) as playing:
+        yield playing
+
+
+def run(double: FilePlace, fault: Fault, *probes: Wish) -> History:
+    """Run a drill with the fault."""
+    drill = Drill(
+        place=as_place(double),
+        mesh=mesh(components=(AGENT,)),
+        name="agent-outage",
+        hypothesis="Nothing depends on the agent.",
+        reports_dir=double.root / "reports",
+    )
+    return drill.run(workload=WORKLOAD, probes=(wire(), *probes), method=fault, baseline_s=0.3, recovery_s=0.4)
+
+
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_drill_with_the_fault_is_complete(double: FilePlace, fault: Fault) -> None:
+    """The judge finds no defect in how the drill was carried out, and nothing is left to undo."""
+    history = run(double, replace(fault, hold_s=0.3))
+    assert history.completeness() == ()
+    assert leftovers(double.state) == ()
+    (injected,) = history.of_kind("fault.injected")
+    assert injected.subject == fault.title
+
+
+@pytest.mark.usefixtures("programs")
+def test_hold_of_a_rolling_restart_ends_with_it(double: FilePlace) -> None:
+    """A restart that is complete is not watched for the rest of its hold, and the run is no worse for it."""
+    begun_s = time.monotonic()
+    history = run(double, replace(FAULTS[FaultKind.ROLLING_RESTART], hold_s=60.0))
+    assert time.monotonic() - begun_s < 30
+    assert history.completeness() == ()
