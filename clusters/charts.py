@@ -48,6 +48,11 @@ def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress
     return golang.module_path(recipe, module, inside)
 
 
+def is_in(name: str, directory: Path) -> bool:
+    """Tell whether a directory carries a chart of the catalogue."""
+    return any(candidate.exists() for candidate in _candidates(chart_named(name), directory))
+
+
 def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
     """Copy charts into an archive directory, for a site that reaches neither a chart repository nor a Go proxy."""
     saved = []
@@ -60,7 +65,7 @@ def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Pat
 
 
 def _from_directory(wanted: Chart, chart_dir: Path) -> Path:
-    candidates = [chart_dir / wanted.chart, chart_dir / f"{wanted.chart}-{wanted.version}.tgz"]
+    candidates = _candidates(wanted, chart_dir)
     for candidate in candidates:
         if candidate.exists():
             return candidate
@@ -68,6 +73,10 @@ def _from_directory(wanted: Chart, chart_dir: Path) -> Path:
         f"Chart {wanted.chart} is not in {chart_dir}; expected {' or '.join(path.name for path in candidates)}. "
         f"`helm pull {wanted.chart} --repo {wanted.repository} --version {wanted.version}` makes the latter."
     )
+
+
+def _candidates(wanted: Chart, directory: Path) -> tuple[Path, Path]:
+    return directory / wanted.chart, directory / f"{wanted.chart}-{wanted.version}.tgz"
 
 
 def _from_repository(wanted: Chart, repository: str, progress: Progress) -> Path:

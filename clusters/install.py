@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from clusters.charts import chart
+from clusters.charts import chart, is_in
 from clusters.command import run
 from clusters.images.catalogue import chart as chart_named
 from clusters.mesh import Component, Mesh
@@ -22,10 +22,20 @@ _HELM_S = 120.0
 
 
 class ChartSource(msgspec.Struct, frozen=True):
-    """Where the charts come from: a directory, a repository, or (neither) where the images suggest."""
+    """Where the charts come from: a directory, a repository, or (neither) where the images suggest.
+
+    carried: charts that lie beside the image archives; such a one wins over the suggestion, and others may be absent.
+    """
 
     directory: Path | None = None
     repository: str | None = None
+    carried: Path | None = None
+
+    def directory_for(self, name: str) -> Path | None:
+        """Return the directory from which this chart must come, None when it may come from elsewhere."""
+        if self.directory or self.repository or self.carried is None:
+            return self.directory
+        return self.carried if is_in(name, self.carried) else None
 
 
 def install(
@@ -45,7 +55,7 @@ def install(
                 published = None if built else chart_named(release.chart).repository
                 source = chart(
                     release.chart,
-                    chart_dir=charts.directory,
+                    chart_dir=charts.directory_for(release.chart),
                     repository=charts.repository or published,
                     progress=steps.say,
                 )

@@ -76,8 +76,7 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     images = _images(mesh, options, progress)
     archives = options.images or archive_dir()
     tools = ensure_tools(progress, kind=options.kind_bin, kubectl=options.kubectl_bin, archives=archives)
-    carried = archives / CHARTS if (archives / CHARTS).is_dir() else None
-    charts = msgspec.structs.replace(options.charts, directory=options.charts.directory or carried)
+    charts = msgspec.structs.replace(options.charts, carried=archives / CHARTS)
     node, lab_image, of_mesh = images.pop("node"), images.pop("lab"), images
     baked = node_image_for(mesh.name, tuple(of_mesh.values()), node, lab_image, progress)
     built = any(found.ref == image(name).built for name, found in of_mesh.items())

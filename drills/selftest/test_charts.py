@@ -13,6 +13,7 @@ import yaml
 from clusters.charts import chart
 from clusters.errors import HarnessError
 from clusters.images.catalogue import chart as chart_named
+from clusters.install import ChartSource
 
 WANTED = chart_named("istiod")
 CONTENT = b"a chart's archive: only its bytes matter to whoever fetches it"
@@ -90,3 +91,14 @@ def test_an_absent_chart_names_how_to_get_it(tmp_path: Path) -> None:
     """The error of an empty directory says which command fills it."""
     with pytest.raises(HarnessError, match="helm pull"):
         chart("istiod", chart_dir=tmp_path, repository=None, progress=print)
+
+
+def test_a_carried_chart_wins_and_another_may_be_absent(tmp_path: Path) -> None:
+    """Charts beside the image archives are used where they are; a named directory or repository outranks them."""
+    (tmp_path / "istiod").mkdir()
+    carried = ChartSource(carried=tmp_path)
+    assert carried.directory_for("istiod") == tmp_path
+    assert carried.directory_for("istio-base") is None
+    named = tmp_path / "named"
+    assert ChartSource(directory=named, carried=tmp_path).directory_for("istiod") == named
+    assert ChartSource(repository="https://example.org", carried=tmp_path).directory_for("istiod") is None
