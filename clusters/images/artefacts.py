@@ -83,7 +83,7 @@ class Artefacts:
         with self._lock(place):
             if not place.exists() and described is not None:
                 with self._steps.step(f"debootstrap {owner}"), _work() as work:
-                    debian.make_root(described.packages, work / "root.tar", work, log_of(f"debian-{owner}"))
+                    debian.make_root(described, work / "root.tar", work, log_of(f"debian-{owner}"))
                     _put(work / "root.tar", place)
         return place
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from clusters.cache import build_dir
 from clusters.command import run
 from clusters.errors import HarnessError
+from clusters.images.recipe import Debian
 
 _DEBOOTSTRAP_TIMEOUT_S = 1200.0
 _TAR_TIMEOUT_S = 300.0
@@ -29,10 +30,11 @@ _LEFT_OUT = (
 )
 
 
-def make_root(packages: tuple[str, ...], target: Path, work: Path, log: Path) -> None:
-    """Write a tar of a root file system with these packages to `target`; needs root, as debootstrap does.
+def make_root(wanted: Debian, target: Path, work: Path, log: Path) -> None:
+    """Write a tar of a root file system, or of what is kept of it, to `target`; needs root, as debootstrap does.
 
-    Raises HarnessError when the host's package sources name no release of its own, or debootstrap fails.
+    Raises HarnessError when the host's package sources name no release of its own, debootstrap fails, or a pattern of
+    what to keep matches nothing.
     """
     if os.geteuid() != 0:
         raise HarnessError(
@@ -49,7 +51,7 @@ def make_root(packages: tuple[str, ...], target: Path, work: Path, log: Path) ->
             "--force-check-gpg",
             f"--components={','.join(components)}",
             f"--cache-dir={downloads}",
-            f"--include={','.join(packages)}",
+            f"--include={','.join(wanted.packages)}",
             suite,
             root,
             mirror,
@@ -59,10 +61,24 @@ def make_root(packages: tuple[str, ...], target: Path, work: Path, log: Path) ->
     )
     excluded = [f"--exclude={pattern}" for pattern in _LEFT_OUT]
     run(
-        ["tar", "--numeric-owner", *excluded, "-C", root, "-cf", target, "."],
+        ["tar", "--numeric-owner", *excluded, "-C", root, "-cf", target, *kept_paths(root, wanted.keep)],
         timeout_s=_TAR_TIMEOUT_S,
         log=log,
     )
+
+
+def kept_paths(root: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what of a root to put into its tar, relative to it: all that the patterns match, or everything."""
+    if not patterns:
+        return (".",)
+    matched = {pattern: sorted(root.glob(pattern)) for pattern in patterns}
+    absent = [pattern for pattern, paths in matched.items() if not paths]
+    if absent:
+        raise HarnessError(
+            f"Debian root: nothing matches {', '.join(absent)}; expected a file of this release's packages. Another "
+            "release has it elsewhere: adapt `keep` in the recipe."
+        )
+    return tuple(dict.fromkeys(f"./{path.relative_to(root)}" for paths in matched.values() for path in paths))
 
 
 def unmount_below(path: Path) -> None:

@@ -65,20 +65,21 @@ def compile_programs(name: str, programs: tuple[str, ...], target: Path, log: Pa
     if described is None:
         raise HarnessError(f"Recipe {name} has no [go] table. This is a defect of meshdrill.")
     chosen = [described.programs[program] for program in programs]
-    stamped = [f"-X {variable}={value}" for variable, value in sorted(described.variables.items())]
+    stamped = [f"-X '{variable}={value}'" for variable, value in sorted(described.variables.items())]
+    linked = ["-linkmode=external", "-extldflags=-static"] if described.cgo else []  # without C, Go is static by itself
     run(
         [
             go_program(),
             "build",
             "-o",
             f"{target}/",
-            f"-ldflags={' '.join(['-s', '-w', *stamped])}",
+            f"-ldflags={' '.join(['-s', '-w', *linked, *stamped])}",
             f"-tags={','.join(chosen[0].tags)}",
             *(program.package for program in chosen),
         ],
         timeout_s=_COMPILE_TIMEOUT_S,
         cwd=recipe.recipes_dir() / name,
-        environment={"CGO_ENABLED": "0", "GOFLAGS": "-trimpath", "GOWORK": "off"},
+        environment={"CGO_ENABLED": "1" if described.cgo else "0", "GOFLAGS": "-trimpath", "GOWORK": "off"},
         log=log,
     )
     for program, source in zip(programs, chosen, strict=True):

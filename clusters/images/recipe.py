@@ -22,10 +22,14 @@ class GoProgram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Go(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Programs compiled from the recipe's go.mod; `variables` are set by the linker in all of them."""
+    """Programs compiled from the recipe's go.mod; `variables` are set by the linker in all of them.
+
+    They are linked statically. `cgo` allows C in them, which gcc compiles.
+    """
 
     programs: dict[str, GoProgram]
     variables: dict[str, str] = {}
+    cgo: bool = False
 
 
 class CProgram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -42,9 +46,13 @@ class C(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Debian(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A root file system of the host's own Debian or Ubuntu release with these packages and what they depend on."""
+    """A root file system of the host's own Debian or Ubuntu release with these packages and what they depend on.
+
+    With `keep`, only what these patterns match (see pathlib's glob; relative to the root) is taken out of it.
+    """
 
     packages: tuple[str, ...]
+    keep: tuple[str, ...] = ()
 
 
 class Wheel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,7 +118,11 @@ def own_files(name: str) -> dict[str, bytes]:
     """Return the files of a recipe that its Dockerfile may COPY, and the Dockerfile itself."""
     described_elsewhere = {RECIPE_FILE, "go.mod", "go.sum", "requirements.txt"}
     folder = recipes_dir() / name
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.name not in described_elsewhere}
+    return {
+        file.name: file.read_bytes()
+        for file in folder.iterdir()
+        if file.is_file() and file.name not in described_elsewhere
+    }
 
 
 def source_key(source: str) -> str:
@@ -120,15 +132,17 @@ def source_key(source: str) -> str:
     recipe = load(owner)
     parts: dict[str, str | bytes] = {"kind": kind, "detail": detail}
     if kind in {"go", "module"}:
-        parts |= _file_parts(owner, "go.mod", "go.sum")
+        parts |= _file_parts(owner, "go.mod", "go.sum") | _local_modules(owner)
     if kind == "go" and recipe.go is not None:
         program = recipe.go.programs[detail]
         parts |= {"package": program.package, "tags": " ".join(program.tags), "variables": repr(recipe.go.variables)}
+        parts |= {"cgo": "yes"} if recipe.go.cgo else {}
     if kind == "c" and recipe.c is not None:
         compiled = recipe.c.programs[detail]
         parts |= {"source": source_key(compiled.source), "flags": " ".join(compiled.flags)}
     if kind == "debian" and recipe.debian is not None:
         parts["packages"] = " ".join(sorted(recipe.debian.packages))
+        parts |= {"keep": " ".join(sorted(recipe.debian.keep))} if recipe.debian.keep else {}
     if kind == "wheel" and recipe.wheel is not None:
         parts |= _file_parts(owner, recipe.wheel.requirements)
     return digest(parts)
@@ -148,3 +162,9 @@ def image_key(name: str) -> str:
 
 def _file_parts(name: str, *file_names: str) -> dict[str, str | bytes]:
     return {file: (recipes_dir() / name / file).read_bytes() for file in file_names}
+
+
+def _local_modules(name: str) -> dict[str, str | bytes]:
+    """Return the files of the modules that lie in folders of a recipe, by which its go.mod replaces others."""
+    folder = recipes_dir() / name
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.glob("*/*") if file.is_file()}
