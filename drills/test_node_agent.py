@@ -1,0 +1,129 @@
+"""The mesh's agent on one node dies: what that node still carries and refuses, and how far the loss reaches."""
+
+from drills.kit import (
+    BYSTANDER,
+    DENIED,
+    FRESH,
+    ROUTES,
+    SENTINEL,
+    VICTIM,
+    Claim,
+    Drill,
+    Fault,
+    Mesh,
+    Role,
+    Verdict,
+    always,
+    calls,
+    checks,
+    eventually,
+    faults,
+    never,
+    new_pods,
+    reached,
+    requires,
+    signals,
+    sometimes,
+    traffic,
+    wire,
+)
+
+PROBED = ("outsider", "ledger")
+START_S = 45  # a CNI plugin may wait 30 s for its agent before it complains
+BACK_S = 60
+
+
+@requires(Role.NODE_AGENT)
+def test_node_agent_outage(drill: Drill) -> None:
+    """Without its agent a node still carries what it carried and still refuses what it refused.
+
+    Only its own new pods must wait, and say why; the other nodes notice nothing, and on-call is told.
+    """
+    verdict = ask(drill, faults.keep_off(Role.NODE_AGENT, hold_s=50))
+    assert verdict.passed, verdict.explain()
+
+
+@requires(Role.NODE_AGENT)
+def test_node_agent_crash(drill: Drill) -> None:
+    """Agents that die without goodbye and restart at once drop no call, and let none through that was refused."""
+    verdict = ask(drill, faults.crash(Role.NODE_AGENT, hold_s=30))
+    assert verdict.passed, verdict.explain()
+
+
+@requires(Role.CNI)
+def test_cni_outage(drill: Drill) -> None:
+    """Where the pod network's own part is gone, a new pod waits for it: none starts outside the mesh."""
+    verdict = ask(drill, faults.keep_off(Role.CNI, hold_s=50))
+    assert verdict.passed, verdict.explain()
+
+
+@requires(Role.NODE_AGENT)
+def test_node_agent_rolling_restart(drill: Drill) -> None:
+    """While each agent is replaced, no packet of a refused flow is let through, tried every 10 ms (CVE-2023-27595)."""
+    routes, promise = (*ROUTES, SENTINEL), drill.mesh.sources
+    fast = calls(*PROBED, every_ms=10, connections=("new",), timeout_ms=500)
+    history = drill.run(
+        workload=[*traffic(PROBED), fast],
+        probes=[wire(), signals()],
+        method=faults.rolling_restart(Role.NODE_AGENT, hold_s=60),
+    )
+    verdict = drill.judge(
+        history,
+        reached(checks.attempted(*routes, *DENIED)),
+        reached(checks.attempted(PROBED, min_samples=2000)),
+        always(checks.denied(*DENIED), must_hold=True, source=promise["agent-policy-continues"]),
+        always(checks.denied(*DENIED), during="recovery", must_hold=True, source=promise["agent-policy-continues"]),
+        never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["agent-traffic-continues"]),
+        always(checks.conservation(("payment", "ledger")), source=promise["agent-traffic-continues"]),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=20, source=promise["recovers"]),
+    )
+    assert verdict.passed, verdict.explain()
+
+
+def ask(drill: Drill, fault: Fault) -> Verdict:
+    """Ask the same questions of each kind of death."""
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), new_pods(every_s=10, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+        method=fault,
+        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+    )
+    return drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
+
+
+def safe(mesh: Mesh) -> list[Claim]:
+    """Whatever dies on the node: nobody is let in, nothing is readable, nothing runs outside the mesh."""
+    promise = mesh.sources
+    return [
+        reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
+        reached(checks.handshake(*FRESH)),
+        never(checks.plaintext(*ROUTES, SENTINEL), must_hold=True, source=promise["no-plaintext"]),
+        never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
+        always(checks.denied(*DENIED), must_hold=True, source=promise["agent-policy-continues"]),
+        never(checks.outside_mesh(), must_hold=True, source=promise["agent-bypass"]),
+        always(checks.mesh_membership(), during="run", must_hold=True, source=promise["agent-bypass"]),
+    ]
+
+
+def alive(mesh: Mesh) -> list[Claim]:
+    """What goes on without the agent, what waits for it on its own node only, and what nobody can see meanwhile."""
+    promise = mesh.sources
+    goes_on, starts, seen = (promise[name] for name in ("agent-traffic-continues", "agent-new-pods", "drops-witnessed"))
+    here, there = checks.drops_witnessed(*DENIED, on=VICTIM), checks.drops_witnessed(*DENIED, on=BYSTANDER)
+    pod_here, pod_there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
+    return [
+        reached(checks.new_pod_tried(on=VICTIM)),
+        reached(checks.new_pod_tried(on=BYSTANDER)),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=goes_on),
+        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), source=goes_on),
+        always(checks.conservation(("payment", "ledger")), source=goes_on),
+        always(pod_here, observable_by="new-pod-blocked", within_s=START_S + 5, fails_on_control=True, source=starts),
+        always(pod_there, fails_on_control=True, source=starts),
+        always(here, observable_by="node-agent-down", within_s=15, source=seen),
+        always(there, source=seen),
+        sometimes(checks.signal_seen("node-agent-down"), source=promise["loss-visible"]),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
+        eventually(pod_here, within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
+        eventually(here, within_s=BACK_S, source=seen),
+    ]
