@@ -1,9 +1,9 @@
 """The load that most drills put on the lab."""
 
 from drills.run.calls import Calls, calls
-from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL, Edge
+from drills.run.edges import DENIED, FRESH, OPEN, ROUTES, SENTINEL, Edge
 
-_KNOWN_MS, _FRESH_MS, _DENIED_MS = 70, 100, 300
+_KNOWN_MS, _FRESH_MS, _DENIED_MS, _OPEN_MS = 70, 100, 300, 300
 
 
 def traffic(*left_out: Edge) -> list[Calls]:
@@ -17,5 +17,6 @@ def traffic(*left_out: Edge) -> list[Calls]:
         **dict.fromkeys(plain, _KNOWN_MS),
         **dict.fromkeys(FRESH, _FRESH_MS),
         **dict.fromkeys(DENIED, _DENIED_MS),
+        OPEN: _OPEN_MS,
     }
     return [calls(*edge, every_ms=every_ms) for edge, every_ms in rates.items() if edge not in left_out]

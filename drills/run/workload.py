@@ -3,11 +3,12 @@
 import secrets
 from collections.abc import Sequence
 
-from clusters.lab import LAB
+from clusters.lab import LAB, OUTSIDE
 from clusters.mesh import Signal, SignalKind
 from drills.judge.history import Caller as ExpectedCaller
 from drills.run.calls import Calls
 from drills.run.context import Context
+from drills.run.edges import OPEN
 from drills.run.inventory import Inventory
 from drills.run.plan import Caller, Plan, ScrapeTarget, write_plan
 from drills.run.request import Request, signals_of
@@ -87,7 +88,8 @@ def expected_callers(specs: Sequence[Calls], inventory: Inventory) -> tuple[Expe
 
 
 def _callers(spec: Calls) -> tuple[Caller, ...]:
-    host = f"{spec.target}.{LAB}.svc.cluster.local"
+    namespace = OUTSIDE if spec.target in OPEN else LAB
+    host = f"{spec.target}.{namespace}.svc.cluster.local"
     return tuple(
         Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, spec.timeout_ms)
         for connection in spec.connections
