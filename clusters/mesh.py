@@ -36,7 +36,7 @@ class Source:
     title: str
     url: str
     version: str
-    kind: str  # documented | source | issue | inferred
+    kind: str  # documented | source | issue | inferred | not-promised
 
 
 @dataclass(frozen=True)
