@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import polars as pl
 
 from drills.judge.checks.signals import Sighting, sighting
 from drills.judge.history import History
 from drills.judge.measure import Check, Invariant, Measurement, Occurrence, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
-from drills.judge.records import NS_PER_S, Defect, Source, Window
-from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, worst
+from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, Source, Window
+from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall
 
 
 class SourceLike(Protocol):
@@ -31,7 +32,7 @@ class SourceLike(Protocol):
 
     @property
     def kind(self) -> str:
-        """Whether it is documented, source, an issue or inferred."""
+        """Whether it is documented, source, an issue, inferred, or not-promised."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def judge(history: History, claims: Sequence[Claim]) -> Verdict:
         mesh=facts.mesh,
         run_id=facts.run_id,
         is_control=facts.is_control,
-        verdict=worst(finding.verdict for finding in findings),
+        verdict=overall(findings),
         passed=judge_passed(findings, defects, is_control=facts.is_control),
         findings=findings,
         defects=defects,
@@ -225,6 +226,7 @@ def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excu
 def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:
     measured, signal = ruling.measurement, decision.signal
     signal_ns = signal.at_ns if signal else None
+    is_promised = _is_promised(claim)
     return Finding(
         claim=claim.sentence(),
         quantifier=claim.quantifier,
@@ -233,8 +235,8 @@ def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Dec
         edges=tuple(f"{source}->{target}" for source, target in claim.check.edges),
         during=claim.during,
         window=window,
-        verdict=decision.answer,
-        reason=decision.reason,
+        verdict=decision.answer if is_promised else Answer.NOT_PROMISED,
+        reason=decision.reason if is_promised else _unpromised(decision),
         must_hold=claim.must_hold,
         fails_on_control=claim.fails_on_control,
         source=_copy(claim.source),
@@ -244,7 +246,18 @@ def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Dec
         signal=signal.name if signal else None,
         time_to_signal_s=round((signal_ns - window.start_ns) / NS_PER_S, 3) if signal_ns and window else None,
         recovery_s=None if ruling.recovery_s is None else round(ruling.recovery_s, 3),
+        measured=msgspec.UNSET if is_promised else decision.answer,
     )
+
+
+def _is_promised(claim: Claim) -> bool:
+    """Whether the answer counts. That the situation was reached is the drill's own business and no mesh's promise."""
+    return claim.quantifier is Quantifier.REACHED or claim.source is None or str(claim.source.kind) != NOT_PROMISED
+
+
+def _unpromised(decision: _Decision) -> str:
+    measured = ", ".join(filter(None, (decision.answer, decision.reason)))
+    return f"not promised by the mesh; measured: {measured}"
 
 
 def _copy(source: SourceLike | None) -> Source | None:

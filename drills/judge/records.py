@@ -55,8 +55,15 @@ class HistoryError(Exception):
     exit_code = 2
 
 
+NOT_PROMISED = "not-promised"
+"""Kind of a source in which the mesh's own documents do not promise what a claim asks."""
+
+
 class Source(msgspec.Struct, frozen=True):
-    """Where a claim comes from, so that a reader can check it."""
+    """Where a claim comes from, so that a reader can check it.
+
+    kind: documented, source, issue, inferred or not-promised; of the last the title says what is not promised.
+    """
 
     title: str
     url: str

@@ -1,25 +1,27 @@
 """The words of a verdict, one finding per claim, and their stable encoding."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from drills.judge.measure import Example, Number, Resolution, Row
+from drills.judge.quantifiers import Quantifier
 from drills.judge.records import NS_PER_S, Defect, Source, Window
 
 
 class Answer(StrEnum):
-    """The four answers; a verdict is the worst of its findings."""
+    """The answers; a verdict is the worst of its findings, apart from those of which the mesh promises nothing."""
 
     HELD = "HELD"
+    NOT_PROMISED = "NOT_PROMISED"
     FAILED_OBSERVABLY = "FAILED_OBSERVABLY"
     INCONCLUSIVE = "INCONCLUSIVE"
     VIOLATED = "VIOLATED"
 
 
-SEVERITY = (Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.INCONCLUSIVE, Answer.VIOLATED)
+SEVERITY = (Answer.HELD, Answer.NOT_PROMISED, Answer.FAILED_OBSERVABLY, Answer.INCONCLUSIVE, Answer.VIOLATED)
 MAX_DEFECT_LINES = 5
 MAX_LINE_CHARS = 240
 
@@ -27,8 +29,9 @@ PASSING = frozenset({Answer.HELD, Answer.FAILED_OBSERVABLY})
 
 
 def worst(answers: Iterable[Answer]) -> Answer:
-    """Return the worst of the answers; no answer at all is INCONCLUSIVE."""
-    return max(answers, key=SEVERITY.index, default=Answer.INCONCLUSIVE)
+    """Return the worst of the answers; NOT_PROMISED is none, and no answer at all is INCONCLUSIVE."""
+    promised = (answer for answer in answers if answer is not Answer.NOT_PROMISED)
+    return max(promised, key=SEVERITY.index, default=Answer.INCONCLUSIVE)
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -36,6 +39,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     fails_on_control: whether this claim must come out VIOLATED on the control.
     time_to_signal_s: from the window's start to the signal. recovery_s: from the window's start to lasting truth.
+    measured: what the answer would be if the mesh had promised it; there only when it did not.
     """
 
     claim: str
@@ -56,6 +60,7 @@ class Finding(msgspec.Struct, frozen=True):
     signal: str | None = None
     time_to_signal_s: float | None = None
     recovery_s: float | None = None
+    measured: Answer | msgspec.UnsetType = msgspec.UNSET
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -82,6 +87,8 @@ class Verdict(msgspec.Struct, frozen=True):
         outcome = "passed" if self.passed else "did not pass"
         control = " as the control, whose security claims must fail" if self.is_control else ""
         yield f"{self.verdict}: {self.drill} on {self.mesh} {outcome}{control} (run {self.run_id})"
+        if count := count_not_promised(self.findings):
+            yield f"  {count} of {len(self.findings)} claims are not promised by this mesh: they neither pass nor fail"
         for finding in sorted(self.findings, key=lambda finding: -SEVERITY.index(finding.verdict)):
             yield f"  {finding.verdict}  {finding.claim}"
             yield from (f"    {line}" for line in _evidence(finding))
@@ -90,17 +97,30 @@ class Verdict(msgspec.Struct, frozen=True):
             yield f"  and {len(self.defects) - MAX_DEFECT_LINES} more defects of the record"
 
 
+def overall(findings: Sequence[Finding]) -> Answer:
+    """Return the verdict of the findings; that a situation was reached is no verdict on what is not promised."""
+    asked = [finding for finding in findings if finding.quantifier != Quantifier.REACHED]
+    if asked and count_not_promised(asked) == len(asked):
+        return Answer.INCONCLUSIVE
+    return worst(finding.verdict for finding in findings)
+
+
+def count_not_promised(findings: Iterable[Finding]) -> int:
+    """Return how many findings are of claims that the mesh does not promise."""
+    return sum(finding.verdict is Answer.NOT_PROMISED for finding in findings)
+
+
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
     """Whether the findings pass; on a control every claim that must fail there did, and no other claim did."""
     if not is_control:
-        return worst(finding.verdict for finding in findings) in PASSING
+        return overall(findings) in PASSING
     must_fail = tuple(finding for finding in findings if finding.fails_on_control)
     others = tuple(finding for finding in findings if not finding.fails_on_control)
     return (
         not defects
         and bool(must_fail)
         and all(finding.verdict is Answer.VIOLATED for finding in must_fail)
-        and all(finding.verdict in PASSING for finding in others)
+        and all(finding.verdict in PASSING or finding.verdict is Answer.NOT_PROMISED for finding in others)
     )
 
 
@@ -116,7 +136,8 @@ def _evidence(finding: Finding) -> Iterator[str]:
         what = f"{example.outcome} {example.error}".rstrip()
         yield f"for example {example.id} at {finding.during} +{offset_s:.3f} s: {_shorten(what)}"
     if finding.source is not None:
-        yield f"promised by: {finding.source.title} ({finding.source.version}) {finding.source.url}"
+        word = "not promised" if finding.verdict is Answer.NOT_PROMISED else "promised by"
+        yield f"{word}: {finding.source.title} ({finding.source.version}) {finding.source.url}"
 
 
 def _shorten(text: str) -> str:

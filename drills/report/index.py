@@ -16,6 +16,10 @@ _HEAD = (
 _EMPTY = "No run yet.\n"
 
 
+class _Answered(msgspec.Struct, frozen=True):
+    verdict: Answer
+
+
 class _Judged(msgspec.Struct, frozen=True):
     """The part of a verdict.json that the index needs."""
 
@@ -24,6 +28,7 @@ class _Judged(msgspec.Struct, frozen=True):
     verdict: Answer
     passed: bool
     is_control: bool
+    findings: tuple[_Answered, ...] = ()
 
 
 def render(reports: Path) -> str:
@@ -52,7 +57,8 @@ def _words(verdict_file: Path) -> str:
         return "UNREADABLE"
     if judged.is_control:
         return f"control {'passed' if judged.passed else 'FAILED'} ({judged.verdict})"
-    return judged.verdict.value
+    count = sum(finding.verdict is Answer.NOT_PROMISED for finding in judged.findings)
+    return f"{judged.verdict}, {count} claims not promised" if count else judged.verdict.value
 
 
 def _row(cells: list[str]) -> str:

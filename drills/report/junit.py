@@ -5,22 +5,28 @@ from xml.etree import ElementTree as ET
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Finding, Verdict
 
+_UNEXPLAINED = "the run did not pass although no claim failed: the record has defects, or nothing promised was asked"
+_TAGS = {Answer.VIOLATED: "failure", Answer.NOT_PROMISED: "skipped"}
 _CONTROL_NOTE = "a control: its security claims are meant to be violated"
 
 
 def render(history: History, verdict: Verdict) -> bytes:
     """Return the document. VIOLATED is a failure, INCONCLUSIVE an error, FAILED_OBSERVABLY passes with its property.
 
+    NOT_PROMISED is skipped: it was measured, and neither passes nor fails. A run that did not pass is never all green.
+
     Of a control, a violated claim that was meant to be violated passes, and one that was not is a failure.
     """
     run = history.windows().get("run")
     cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
+    is_unexplained = not verdict.passed and not any(tag in {"failure", "error"} for _, tag in cases)
     suite = ET.Element(
         "testsuite",
         name=f"{verdict.drill} on {verdict.mesh}",
-        tests=str(len(cases)),
+        tests=str(len(cases) + is_unexplained),
         failures=str(sum(tag == "failure" for _, tag in cases)),
-        errors=str(sum(tag == "error" for _, tag in cases)),
+        errors=str(sum(tag == "error" for _, tag in cases) + is_unexplained),
+        skipped=str(sum(tag == "skipped" for _, tag in cases)),
         time=f"{run.length_s if run else 0:.3f}",
     )
     verdict_properties = {
@@ -33,6 +39,9 @@ def render(history: History, verdict: Verdict) -> bytes:
     _add_properties(suite, verdict_properties)
     for finding, tag in cases:
         _add_case(suite, verdict, finding, tag)
+    if is_unexplained:
+        case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name="the run as a whole")
+        ET.SubElement(case, "error", type=verdict.verdict.value, message=_UNEXPLAINED)
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
@@ -45,6 +54,8 @@ def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -
     properties = {"verdict": finding.verdict.value, "must_hold": str(finding.must_hold).lower()}
     if finding.time_to_signal_s is not None:
         properties |= {"signal": finding.signal or "", "time_to_signal_s": f"{finding.time_to_signal_s:g}"}
+    if finding.measured:
+        properties["measured"] = finding.measured.value
     _add_properties(case, properties)
     if tag:
         told = ET.SubElement(case, tag, type=finding.verdict.value, message=_printable(finding.reason))
@@ -58,12 +69,12 @@ def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
 
 
 def _complaint(finding: Finding, *, is_control: bool) -> str:
-    """Return the element that tells of the finding: "failure", "error", or "" when it passes."""
+    """Return the element that tells of the finding: "failure", "error", "skipped", or "" when it passes."""
     if finding.verdict is Answer.INCONCLUSIVE:
         return "error"
     if is_control and finding.fails_on_control:
         return "" if finding.verdict is Answer.VIOLATED else "failure"
-    return "failure" if finding.verdict is Answer.VIOLATED else ""
+    return _TAGS.get(finding.verdict, "")
 
 
 def _printable(text: str) -> str:

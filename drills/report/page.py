@@ -6,7 +6,7 @@ import jinja2
 
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.verdict import Answer, Finding, Verdict, count_not_promised
 from drills.report.numbers import TRANSITION_S, edges, measured, transitions
 from drills.report.record import Surroundings
 
@@ -44,6 +44,7 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: s
         verdict=verdict,
         defects_shown=_DEFECTS_SHOWN,
         in_words=_IN_WORDS[verdict.verdict],
+        not_promised=count_not_promised(verdict.findings),
         hypothesis=stood_on.hypothesis,
         stood_on=stood_on,
         measured=measured(history),

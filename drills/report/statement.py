@@ -1,13 +1,14 @@
 """statement.dsse.json: an in-toto statement over every file of a bundle, signed when there is a key.
 
-The predicate is in-toto's test-result v0.1. It knows three results where a verdict has four answers:
+The predicate is in-toto's test-result v0.1. It knows three results where we have five answers:
 
     HELD                          PASSED
     FAILED_OBSERVABLY             WARNED   it passes, and a reader should know that a claim broke
     VIOLATED, INCONCLUSIVE        FAILED   a run that could not find out never passes
+    NOT_PROMISED                  in no list: such a claim neither passes nor fails
     a control that came out right WARNED   it proves that the drill can see, and promises nothing of a mesh
 
-Our own words, all four of them, stand in the predicate's extension field `meshdrill`, which other readers ignore.
+Our own words, all five of them, stand in the predicate's extension field `meshdrill`, which other readers ignore.
 Its subjects are the files of the bundle (evidence), where most producers name the sources that they tested.
 """
 
@@ -109,7 +110,7 @@ def result_of(answer: Answer, *, passed: bool, is_control: bool) -> Result:
     """Return the predicate's word for a verdict."""
     if not passed:
         return "FAILED"
-    return "WARNED" if is_control else _RESULTS[answer]
+    return "WARNED" if is_control else _RESULTS.get(answer, "FAILED")
 
 
 def _state(bundle: Path, verdict: Verdict) -> Statement:
@@ -141,11 +142,11 @@ def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
     return tuple(it.claim for it in verdict.findings if _result(it, is_control=verdict.is_control) == result)
 
 
-def _result(finding: Finding, *, is_control: bool) -> Result:
+def _result(finding: Finding, *, is_control: bool) -> Result | None:
     """Of a control, a claim that had to be violated passes with a warning when it was, and fails when it was not."""
     if is_control and finding.fails_on_control:
         return "WARNED" if finding.verdict is Answer.VIOLATED else "FAILED"
-    return _RESULTS[finding.verdict]
+    return _RESULTS.get(finding.verdict)
 
 
 def _resource(name: str, digest: str) -> Resource:

@@ -1,12 +1,14 @@
 """The mesh's own record of drops: every stretch of calls that nobody served is on it, or the claim does not hold."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from drills.judge import checks
 from drills.judge.claims import always
 from drills.judge.history import SignalFact
 from drills.judge.records import BYSTANDER, VICTIM
-from drills.judge.verdict import Answer
+from drills.judge.verdict import SEVERITY, Answer
 from drills.selftest.story import NODES, Story, answer
 
 EDGE = ("checkout", "payment")
@@ -159,3 +161,12 @@ def test_what_it_asks_must_be_something() -> None:
         checks.drops_witnessed()
     with pytest.raises(ValueError, match="expected victim or bystander"):
         checks.drops_witnessed(DENIED, on="n1")
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sets(st.integers(0, 19)), st.sets(st.integers(0, 19)))
+def test_a_drop_less_on_record_never_improves_the_answer(seconds: set[int], lost: set[int]) -> None:
+    """Whichever lines the record lacks, the claim holds of it only when it holds of the whole record."""
+    whole = answer(dropped(read(refused()), *seconds), WITNESSED).verdict
+    poorer = answer(dropped(read(refused()), *(seconds - lost)), WITNESSED).verdict
+    assert SEVERITY.index(poorer) >= SEVERITY.index(whole)

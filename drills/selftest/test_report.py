@@ -12,7 +12,7 @@ import pytest
 from drills.judge import checks
 from drills.judge.claims import always, judge, reached
 from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, Source, write_history
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.verdict import Answer, Verdict, judge_passed
 from drills.report import evidence, index, junit, numbers
 from drills.report.record import DeviationRecord, ImageRecord, Surroundings
 
@@ -194,7 +194,8 @@ def with_answer(verdict: Verdict, answer: Answer, *, is_control: bool = False, f
     finding = msgspec.structs.replace(
         verdict.findings[0], verdict=answer, fails_on_control=fails, signal="told", time_to_signal_s=1.5
     )
-    return msgspec.structs.replace(verdict, findings=(finding,), verdict=answer, is_control=is_control)
+    passed = judge_passed((finding,), (), is_control=is_control)
+    return msgspec.structs.replace(verdict, findings=(finding,), verdict=answer, is_control=is_control, passed=passed)
 
 
 @pytest.mark.parametrize(

@@ -65,13 +65,14 @@ def test_four_answers_become_three_results(
 
 
 def test_each_claim_stands_in_the_list_of_its_result(tmp_path: Path) -> None:
-    """Claims are listed as passed, warned and failed; on a control the violated claims are warned, others failed."""
+    """Claims are listed as passed, warned and failed, those not promised in none; on a control violated ones warned."""
     each = [finding(answer.value, answer) for answer in Answer]
     mixed = verdict_of(*each, answer=Answer.VIOLATED, passed=False)
     predicate = payload_of(written(tmp_path / "a", mixed, None))["predicate"]
     assert isinstance(predicate, dict)
     assert (predicate["passedTests"], predicate["warnedTests"]) == (["HELD"], ["FAILED_OBSERVABLY"])
     assert predicate["failedTests"] == ["INCONCLUSIVE", "VIOLATED"]
+    assert {"claim": "NOT_PROMISED", "verdict": "NOT_PROMISED"} in predicate["meshdrill"]["claims"]
     each = [finding(answer.value, answer, fails_on_control=True) for answer in Answer]
     control = verdict_of(*each, answer=Answer.VIOLATED, passed=False, is_control=True)
     predicate = payload_of(written(tmp_path / "b", control, None))["predicate"]

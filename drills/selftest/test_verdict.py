@@ -9,19 +9,19 @@ from drills.judge import checks
 from drills.judge.claims import always, judge, never, reached
 from drills.judge.history import Defect, SignalFact, Source
 from drills.judge.measure import Example
-from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, worst
+from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall, worst
 from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")
 HELD, SHOWN = Answer.HELD, Answer.FAILED_OBSERVABLY
-OPEN, BAD = Answer.INCONCLUSIVE, Answer.VIOLATED
+OPEN, BAD, APART = Answer.INCONCLUSIVE, Answer.VIOLATED, Answer.NOT_PROMISED
 DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 PROMISE = Source("Traffic", "https://example.org/traffic", "1.30", "documented")
 
 
-def finding(answer: Answer, *, fails: bool = False) -> Finding:
+def finding(answer: Answer, *, fails: bool = False, quantifier: str = "always") -> Finding:
     """Return a finding of which only the answer matters."""
-    return Finding("claim", "always", "check", {}, (), "fault", None, answer, "reason", fails, fails, None)
+    return Finding("claim", quantifier, "check", {}, (), "fault", None, answer, "reason", fails, fails, None)
 
 
 def passed(*findings: Finding, control: bool = False, defects: tuple[Defect, ...] = ()) -> bool:
@@ -37,6 +37,18 @@ def test_the_order_of_badness() -> None:
 def test_the_order_of_findings_does_not_matter() -> None:
     """Every order of the four answers has the same worst one."""
     assert {worst(order) for order in permutations([HELD, SHOWN, OPEN, BAD])} == {BAD}
+
+
+def test_what_is_not_promised_makes_an_answer_neither_better_nor_worse() -> None:
+    """A verdict is the worst of what is promised; with nothing beside it but what was reached it is INCONCLUSIVE."""
+    assert [worst([APART, answer]) for answer in (HELD, SHOWN, OPEN, BAD)] == [HELD, SHOWN, OPEN, BAD]
+    assert worst([APART]) is OPEN
+    there = finding(HELD, quantifier="reached")
+    assert (overall([there]), overall([there, finding(APART)]), overall([finding(APART)])) == (HELD, OPEN, OPEN)
+    assert overall([there, finding(APART), finding(SHOWN)]) is SHOWN
+    assert not passed(there, finding(APART))
+    assert passed(finding(APART), finding(HELD))
+    assert not passed(finding(APART), finding(BAD))
 
 
 def test_only_held_and_observable_failures_pass() -> None:
@@ -58,12 +70,14 @@ def test_only_held_and_observable_failures_pass() -> None:
         (OPEN, HELD, False),
         (BAD, BAD, False),
         (BAD, OPEN, False),
+        (BAD, APART, True),
+        (APART, HELD, False),
     ],
 )
 def test_a_control_passes_when_exactly_the_security_claims_fail(
     security: Answer, other: Answer, expected: bool
 ) -> None:
-    """On the control every security claim must be VIOLATED and every other claim must pass."""
+    """On the control every security claim must be VIOLATED, and every other one must pass or not be promised."""
     assert passed(finding(security, fails=True), finding(other), control=True) is expected
 
 
