@@ -11,7 +11,7 @@ from clusters.kube import Admission
 from clusters.mesh import Mesh
 from drills.judge.history import Event
 from drills.run.context import Context
-from drills.run.probes import newpods, policy_change
+from drills.run.probes import base, newpods, policy_change
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.newpods import NewPods
 from drills.run.probes.stage import FAULT, RECOVERY, Stage
@@ -32,7 +32,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newpods, "_START_S", 0.2)
-    monkeypatch.setattr(newpods, "_UNDO_S", 0.2)
+    monkeypatch.setattr(base, "_UNDO_S", 0.2)
 
 
 def context_of(double: FilePlace, facts: Mesh | None = None) -> Context:

@@ -14,10 +14,9 @@ from drills.judge.history import Detail
 from drills.run.context import Context
 from drills.run.probes.base import Probe
 from drills.run.probes.stage import StoppedError
-from drills.run.undo import Undo, carry_out
+from drills.run.undo import Undo
 
 _START_S = 20.0
-_UNDO_S = 20.0
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -49,7 +48,6 @@ class NewPods(Probe):
 
     def attempt(self, part: str) -> bool:
         """Create one pod and remove it; good when it was admitted, is in the mesh, and started."""
-        del part
         self._count += 1
         name = f"newcomer-{self._context.run_id[:6]}-{self._count}"
         (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._image})
@@ -64,7 +62,7 @@ class NewPods(Probe):
         try:
             return self._create(name, manifest)
         finally:
-            carry_out(self._context.place, self._context.undo_log, undo, within_s=_UNDO_S)
+            self._put_right(undo, part)
 
     def _create(self, name: str, manifest: Json) -> bool:
         sent_ns = time.time_ns()
