@@ -21,3 +21,4 @@ class Context:
     undo_log: UndoLog
     stage: Stage
     tail: Tail
+    takes_api: bool = False  # the run's own fault takes the Kubernetes API away

@@ -47,7 +47,16 @@ class LiveRun:
         self._begun_ns = time.time_ns()
         self._stage = Stage()
         self._tail = Tail(place.share, request.run_id)
-        self._context = Context(request.run_id, place, mesh, recorder, UndoLog(place.state), self._stage, self._tail)
+        self._context = Context(
+            request.run_id,
+            place,
+            mesh,
+            recorder,
+            UndoLog(place.state),
+            self._stage,
+            self._tail,
+            takes_api=request.fault.takes_api,
+        )
         self._drops = DropReader(place, mesh.drop_log)
         self._heartbeat = Heartbeat(self._tail, progress)
         self._conditions = Conditions(place.kube, recorder, signals_of(request, mesh))

@@ -8,6 +8,7 @@ from clusters.errors import HarnessError
 from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
+from drills.run.faults.apiserver import give_back, unanswering
 from drills.run.faults.rollout import incomplete
 from drills.run.faults.views import unsettled
 from drills.run.plan import stop_plan
@@ -17,6 +18,10 @@ from drills.run.undo_entry import Action, Undo
 class _Named(msgspec.Struct, frozen=True):
     name: str
     namespace: str | None = None
+
+
+FIRST: frozenset[Action] = frozenset({"return-apiserver"})
+"""Without what these put right, none of the others can be carried out."""
 
 
 def act(place: Place, undo: Undo) -> None:
@@ -86,6 +91,14 @@ def _not_replaced(place: Place, undo: Undo) -> str:
     return incomplete(place, undo) or _not_ready(place, undo)
 
 
+def _give_back(place: Place, undo: Undo) -> None:
+    give_back(place, undo.node)
+
+
+def _unanswering(place: Place, undo: Undo) -> str:
+    return unanswering(place, undo.node)
+
+
 _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "scale": _scale,
     "await-ready": _nothing,
@@ -94,6 +107,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "stop-workload": _stop_workload,
     "patch": _patch,
     "await-rollout": _nothing,
+    "return-apiserver": _give_back,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -103,4 +117,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "stop-workload": _not_seen,
     "patch": _not_settled,
     "await-rollout": _not_replaced,
+    "return-apiserver": _unanswering,
 }

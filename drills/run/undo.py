@@ -98,7 +98,7 @@ def sole_use(place: Place) -> contextlib.AbstractContextManager[None]:
 
 
 def sweep(place: Place, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
-    """Carry out every pending undo, newest first, and return their subjects.
+    """Carry out every pending undo, newest first but for what all others need, and return their subjects.
 
     Safe any number of times. Raises UsageError when a drill is running there, HarnessError as `undo_all` does.
     """
@@ -113,7 +113,8 @@ def undo_all(place: Place, progress: Progress = silent, *, within_s: float = _VE
     """
     log = UndoLog(place.state)
     done, failed = [], []
-    for undo in reversed(log.pending()):
+    newest_first = reversed(log.pending())
+    for undo in sorted(newest_first, key=lambda undo: undo.action not in mending.FIRST):
         try:
             carry_out(place, log, undo, within_s=within_s)
         except HarnessError as error:

@@ -7,7 +7,9 @@ import msgspec
 from clusters.errors import HarnessError
 from clusters.mesh import Component
 
-Action = Literal["scale", "await-ready", "resume", "delete", "stop-workload", "patch", "await-rollout"]
+Action = Literal[
+    "scale", "await-ready", "resume", "delete", "stop-workload", "patch", "await-rollout", "return-apiserver"
+]
 
 
 class Undo(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +19,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     resume: SIGCONT whatever is stopped. delete: remove the object in `manifest`. stop-workload: end the calls.
     patch: merge the fields of `manifest` into the component's workload and wait until `replicas` are ready.
     await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
+    return-apiserver: let the API server of `node` run again.
     """
 
     id: str
@@ -28,6 +31,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     manifest: dict[str, object] = msgspec.field(default_factory=dict)
     pods: tuple[str, ...] = ()  # UIDs
     stamp: str = ""
+    node: str = ""
 
     @property
     def target(self) -> Component:

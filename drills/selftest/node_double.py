@@ -5,7 +5,7 @@ the template changes. Like the double under it, it is no mesh and proves nothing
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +15,7 @@ from clusters.kube import Json
 from clusters.mesh import Component, Role
 from drills.run import faults
 from drills.run.faults import Fault, FaultKind
+from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
 from drills.run.placement import BYSTANDER, PLACED, VICTIM
 from drills.selftest.place_double import COMPONENT, NODES, FilePlace, Process, World
 
@@ -31,7 +32,10 @@ PARTS = {BYSTANDER: NODES[0], VICTIM: NODES[1]}
 FAULTS = {
     FaultKind.KEEP_OFF: faults.keep_off(Role.NODE_AGENT),
     FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
+    FaultKind.STOP_APISERVER: faults.stop_apiserver(),
 }
+CONTROL_PLANE = NODES[0]
+ADDRESSES = {NODES[0]: "172.18.0.2", NODES[1]: "172.18.0.3"}
 _STRATEGY: Json = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
 _UID = "{:08x}-0000-4000-8000-00000000000a"
 
@@ -50,6 +54,7 @@ class NodeWorld(World):
 
     daemon: Json = msgspec.field(default_factory=_daemon)
     made_of: dict[str, str] = msgspec.field(default_factory=dict)  # pod UID -> the template that it was made of
+    is_parked: bool = False  # the API server's manifest is out of the kubelet's sight
     is_stuck: bool = False  # the controller replaces one pod and no more
     is_controller_late: bool = False  # it has not taken up the last change
     is_furnished: bool = False
@@ -128,14 +133,38 @@ class NodePlace(FilePlace):
         del api_version, namespace
         self._living()
         assert kind == "Node"
-        names = [node for part, node in PARTS.items() if selector in ("", f"{PLACED}={part}")]
-        return [{"metadata": {"name": name}} for name in names]
+        labels = {node: [f"{PLACED}={part}"] for part, node in PARTS.items()}
+        labels[CONTROL_PLANE].append(CONTROL_PLANE_LABEL)
+        return [_node(name) for name in NODES if selector in ("", *labels[name])]
 
     def pods(self, namespace: str, selector: str = "") -> list[dict[str, object]]:
         """List pods as the API does."""
         if selector != AGENT.selector:
             return super().pods(namespace, selector)
         return [_pod(agent) for agent in self._living().agents()]
+
+    def on_node(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+        """Answer the programs that faults of nodes run there, and those of the double under it."""
+        world = self.load()
+        match [*argv]:
+            case ["mv", *_]:
+                world.is_parked = True
+                world.is_api_dead = not world.survives
+                self.save(world)
+                return ""
+            case ["sh", "-c", script] if "mv -f" in script:
+                world.is_parked = world.is_api_dead = False
+                self.save(world)
+                return ""
+            case ["ps", "-C", *_]:
+                return "    PID\n" if world.is_api_dead else "    PID\n    712\n"
+            case ["curl", *_, "https://127.0.0.1:6443/readyz"]:
+                return "" if world.is_api_dead else "ok"
+            case ["curl", *_, url] if ":6443/" in url:
+                assert ADDRESSES[CONTROL_PLANE] in url
+                assert node != CONTROL_PLANE
+                return "000 7 0.000000" if world.is_api_dead else "400 0 0.000300"
+        return super().on_node(node, argv, timeout_s=timeout_s, check=check)
 
     def patch(self, changes: Mapping[str, object]) -> None:
         """Merge changes into the DaemonSet, and let its controller act."""
@@ -159,6 +188,13 @@ def victim_of(root: Path, kind: str) -> tuple[FilePlace, Fault, Component | None
     if fault is None:
         return FilePlace(root), Fault(FaultKind(kind), Role.CONTROL_PLANE, 1.0), COMPONENT
     return NodePlace(root), fault, AGENT if fault.role else None
+
+
+def _node(name: str) -> Json:
+    return {
+        "metadata": {"name": name},
+        "status": {"addresses": [{"type": "InternalIP", "address": ADDRESSES[name]}]},
+    }
 
 
 def _takes(term: Json, node: str) -> bool:

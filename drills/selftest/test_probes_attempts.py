@@ -12,7 +12,7 @@ from clusters.mesh import Enrolment, Mesh
 from clusters.place import BYSTANDER, PLACED, VICTIM
 from drills.judge.history import Event
 from drills.run.context import Context
-from drills.run.probes import NewPodsWish, newpods, policy_change
+from drills.run.probes import NewPodsWish, base, policy_change
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.newpods import NewPods
 from drills.run.probes.stage import FAULT, RECOVERY, Stage
@@ -33,7 +33,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
 
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(newpods, "_UNDO_S", 0.2)
+    monkeypatch.setattr(base, "_UNDO_S", 0.2)
 
 
 def context_of(double: FilePlace, facts: Mesh | None = None) -> Context:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from drills.judge.history import History
 from drills.run.faults import Fault, FaultKind
-from drills.run.probes import Wish, wire
+from drills.run.probes import Wish, base, change, new_pods, policy_change, wire
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
 from drills.selftest.drill_double import WORKLOAD, healthy, played, shorten_waits
@@ -62,3 +62,21 @@ def test_hold_of_a_rolling_restart_ends_with_it(double: FilePlace) -> None:
     history = run(double, replace(FAULTS[FaultKind.ROLLING_RESTART], hold_s=60.0))
     assert time.monotonic() - begun_s < 30
     assert history.completeness() == ()
+
+
+@pytest.mark.usefixtures("programs")
+def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attempts during the outage are recorded as failed, what they owe is paid once it is back, and none is left."""
+    monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
+    monkeypatch.setattr(change, "_OBEYED", 0.0)
+    fault = replace(FAULTS[FaultKind.STOP_APISERVER], hold_s=1.0)
+    history = run(double, fault, new_pods(every_s=0.2), policy_change("checkout", "payment", every_s=0.2, hold_s=0.1))
+    window = history.windows()["fault"]
+    tried = [event for kind in ("newpod", "change") for event in history.of_kind(kind) if window.holds(event.at_ns)]
+    assert {event.text("outcome") for event in tried} == {"failed"}
+    assert {event.kind for event in tried} == {"newpod", "change"}
+    assert [event.text("message") for event in history.of_kind("harness")] == []
+    assert leftovers(double.state) == ()
+    assert double.load().objects == {}

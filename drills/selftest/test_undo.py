@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from clusters.errors import HarnessError, UsageError
 from drills.run import undo
+from drills.run.faults.prepare import prepare
 from drills.run.plan import Plan, read_plan, write_plan
 from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
 from drills.selftest.node_double import victim_of
@@ -29,6 +31,7 @@ def double(tmp_path: Path) -> FilePlace:
         *(("stop", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("hang", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("rolling-restart", phase) for phase in ("written", "injected", "landed")),
+        *(("stop-apiserver", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],
@@ -106,6 +109,17 @@ def test_newest_is_undone_first(double: FilePlace) -> None:
     for name in ("first", "second", "third"):
         log.write(Undo(id=name, run_id="r1", action="stop-workload", subject=name))
     assert sweep(as_place(double)) == ("third", "second", "first")
+
+
+def test_api_server_comes_back_before_anything_that_needs_it(tmp_path: Path) -> None:
+    """A pod that a probe left while the API was away is removed in the same sweep that brings the API back."""
+    double, fault, _ = victim_of(tmp_path, "stop-apiserver")
+    injury = prepare(as_place(double), fault, None)
+    log = UndoLog(double.state)
+    log.write(injury.undo("r1"))
+    injury.inject()
+    log.write(msgspec.structs.replace(SCALE, id="later"))
+    assert sweep(as_place(double), within_s=1.0) == ("the API server back on node-a", "brain back to 1")
 
 
 def test_object_left_behind_is_removed(double: FilePlace) -> None:

@@ -3,6 +3,7 @@
 The kind of death matters: `stop` is an absence that lasts, `kill` an orderly end with an immediate successor,
 `crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
+`stop_apiserver` is no part of the mesh: it takes away what every part of it, and the harness, asks.
 """
 
 from enum import StrEnum
@@ -22,6 +23,7 @@ class FaultKind(StrEnum):
     HANG = "hang"
     KEEP_OFF = "keep-off"
     ROLLING_RESTART = "rolling-restart"
+    STOP_APISERVER = "stop-apiserver"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -37,6 +39,11 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
         """The words by which events and people call this fault."""
         where = f"on {self.node}" if self.role and self.node else self.node
         return " ".join(word for word in (self.kind.value, self.role and self.role.value, where) if word)
+
+    @property
+    def takes_api(self) -> bool:
+        """Whether the Kubernetes API is gone while the fault lasts: then not to reach it is no trouble of ours."""
+        return self.kind is FaultKind.STOP_APISERVER
 
 
 def stop(role: Role, *, hold_s: float = 30.0) -> Fault:
@@ -70,3 +77,8 @@ def rolling_restart(role: Role, *, hold_s: float = 120.0) -> Fault:
     A restart that is not complete by then is awaited by the undo, and the fault's window lasts until it is.
     """
     return Fault(FaultKind.ROLLING_RESTART, role, hold_s)
+
+
+def stop_apiserver(*, hold_s: float = 30.0) -> Fault:
+    """Take the Kubernetes API server away until the undo; probes that ask it learn only that it does not answer."""
+    return Fault(FaultKind.STOP_APISERVER, None, hold_s)

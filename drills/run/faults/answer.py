@@ -19,6 +19,7 @@ class Answer:
     accepted: bool  # the TCP handshake was completed, if only by the kernel's backlog
     replied: bool  # the process itself sent something
     words: str  # for people
+    refused: bool = False  # the node there answered that nobody listens: an absence, where silence may be a lost packet
 
 
 def ask(place: Place, node: str, address: str, port: int) -> Answer:
@@ -51,7 +52,7 @@ def _answer(where: str, status: int, code: int, *, accepted: bool) -> Answer:
     if status:
         return Answer(accepted=True, replied=True, words=f"{where} replied {status}")
     if code == _CURL_CONNECTION_REFUSED:
-        return Answer(accepted=False, replied=False, words=f"{where} refused the connection")
+        return Answer(accepted=False, replied=False, words=f"{where} refused the connection", refused=True)
     if accepted:
         return Answer(accepted=True, replied=False, words=f"{where} accepted TCP and said nothing (curl {code})")
     return Answer(accepted=False, replied=False, words=f"{where} did not accept TCP in {_ASK_S} s (curl {code})")

@@ -6,6 +6,7 @@ from clusters.errors import HarnessError, UsageError
 from clusters.mesh import Component
 from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
+from drills.run.faults.apiserver import StopApiserver
 from drills.run.faults.injuries import Crash, Hang, Kill, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
@@ -39,6 +40,8 @@ def prepare(place: Place, fault: Fault, component: Component | None) -> Injury:
 
 
 def _make(place: Place, fault: Fault, component: Component | None, node: str) -> Injury:
+    if fault.kind is FaultKind.STOP_APISERVER:
+        return StopApiserver(place)
     if component is None:
         raise UsageError(f"{fault.title} names no role of the mesh; it needs one.")
     replicas = _healthy(place, fault, component)

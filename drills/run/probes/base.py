@@ -4,10 +4,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
+from clusters.errors import HarnessError
 from drills.run.context import Context
-from drills.run.probes.stage import BASELINE, IDLE, RECOVERY, StoppedError
+from drills.run.probes.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
+from drills.run.undo import Undo, carry_out
 
 _NAP_S = 0.2
+_UNDO_S = 20.0
+_API_AWAY_S = 1.0
 _JOIN_S = 45.0  # longer than the slowest attempt: two webhooks that time out, and a pod that is given up
 
 
@@ -20,6 +24,7 @@ class Probe(ABC):
         self._context = context
         self._every_s = every_s
         self._done: set[str] = set()
+        self._owed: list[Undo] = []
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
@@ -42,6 +47,29 @@ class Probe(ABC):
     def attempt(self, part: str) -> bool:
         """Try once, record what came of it, leave nothing behind, and tell whether it was a good one."""
 
+    def _put_right(self, undo: Undo, part: str) -> None:
+        """Remove what an attempt left; HarnessError when it could not be verified.
+
+        While the drill itself keeps the API away it cannot be: then it is owed, on the undo log as ever, and paid
+        before the first attempt that finds the API back.
+        """
+        is_away = self._is_api_away(part)
+        try:
+            carry_out(self._context.place, self._context.undo_log, undo, within_s=_API_AWAY_S if is_away else _UNDO_S)
+        except HarnessError:
+            if not is_away:
+                raise
+            self._owed.append(undo)
+
+    def _pay(self, part: str) -> None:
+        if not self._is_api_away(part):
+            owed, self._owed = self._owed, []
+            for undo in owed:
+                self._put_right(undo, part)
+
+    def _is_api_away(self, part: str) -> bool:
+        return self._context.takes_api and part == FAULT
+
     def _run(self) -> None:
         due_s = time.monotonic()
         while not self._context.stage.is_stopped:
@@ -58,6 +86,7 @@ class Probe(ABC):
 
     def _try(self, part: str) -> None:
         try:
+            self._pay(part)
             is_good = self.attempt(part)
         except StoppedError:
             return

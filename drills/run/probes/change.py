@@ -8,9 +8,8 @@ from clusters.lab import load
 from drills.run.context import Context
 from drills.run.probes import PolicyChangeWish
 from drills.run.probes.base import Probe
-from drills.run.undo import Undo, carry_out
+from drills.run.undo import Undo
 
-_UNDO_S = 20.0
 _OBEYED = 0.5  # for this part of the hold, at its end, no call may have got through
 
 
@@ -26,7 +25,6 @@ class PolicyChange(Probe):
 
     def attempt(self, part: str) -> bool:
         """Close the edge and open it again; good when it was closed to the calls of the workload, too."""
-        del part
         self._count += 1
         name = f"change-{self._context.run_id[:6]}-{self._count}"
         words = {"NAME": name, "SOURCE": self._wish.source, "TARGET": self._wish.target}
@@ -42,7 +40,7 @@ class PolicyChange(Probe):
         try:
             return self._hold(name, manifest)
         finally:
-            self._remove(name, undo)
+            self._remove(name, undo, part)
 
     def _hold(self, name: str, manifest: Json) -> bool:
         answer = self._context.place.kube.apply(manifest)
@@ -53,12 +51,12 @@ class PolicyChange(Probe):
         since_ns = time.time_ns() - int(_OBEYED * self._wish.hold_s * 1e9)
         return self._context.tail.is_closed((self._wish.source, self._wish.target), since_ns=since_ns)
 
-    def _remove(self, name: str, undo: Undo) -> None:
+    def _remove(self, name: str, undo: Undo, part: str) -> None:
         """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
         sent_ns = time.time_ns()
         answer = self._context.place.kube.delete(undo.manifest)
         self._note(name, "remove", answer.outcome, answer.message, at_ns=sent_ns)
-        carry_out(self._context.place, self._context.undo_log, undo, within_s=_UNDO_S)
+        self._put_right(undo, part)
 
     def _note(self, name: str, step: str, outcome: str, message: str, *, at_ns: int | None = None) -> None:
         edge = {"source": self._wish.source, "target": self._wish.target}

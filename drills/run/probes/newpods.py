@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -18,9 +19,8 @@ from drills.run.context import Context
 from drills.run.probes import NewPodsWish
 from drills.run.probes.base import Probe
 from drills.run.probes.stage import StoppedError
-from drills.run.undo import Undo, carry_out
+from drills.run.undo import Undo
 
-_UNDO_S = 20.0
 _WARNING = "Warning"
 
 
@@ -55,14 +55,13 @@ class NewPods(Probe):
 
     def attempt(self, part: str) -> bool:
         """Create one pod per place and remove it; good when each was admitted, is in the mesh, and started."""
-        del part
         places = self._wish.on or ("",)
         first = self._count + 1
         self._count += len(places)
         with ThreadPoolExecutor(len(places)) as pool:
-            return all([*pool.map(self._one, range(first, first + len(places)), places)])
+            return all([*pool.map(partial(self._one, part), range(first, first + len(places)), places)])
 
-    def _one(self, number: int, placed: str) -> bool:
+    def _one(self, part: str, number: int, placed: str) -> bool:
         name = f"newcomer-{self._context.run_id[:6]}-{number}"
         (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._image})
         if placed:
@@ -78,7 +77,7 @@ class NewPods(Probe):
         try:
             return self._create(name, manifest, placed)
         finally:
-            carry_out(self._context.place, self._context.undo_log, undo, within_s=_UNDO_S)
+            self._put_right(undo, part)
 
     def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()

@@ -1,0 +1,239 @@
+"""Faults of node agents: they hit what they name, nothing else, and an independent observer sees both."""
+
+from pathlib import Path
+
+import pytest
+
+from clusters.errors import HarnessError, UsageError
+from clusters.kube import Json
+from clusters.mesh import Role
+from drills.run import faults, mending, placement
+from drills.run.context import Context
+from drills.run.faults import Fault
+from drills.run.faults.keepoff import changes, without
+from drills.run.faults.prepare import prepare
+from drills.run.injured import Injured
+from drills.run.probes.stage import Stage
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+from drills.selftest.hurting import change, glances, ready
+from drills.selftest.node_double import AGENT, FAULTS, PARTS, NodePlace, merged
+from drills.selftest.place_double import COMPONENT, NODES, as_place, mesh
+
+VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
+KEEP_OFF = faults.keep_off(Role.NODE_AGENT)
+ROLLING = faults.rolling_restart(Role.NODE_AGENT)
+RICH: Json = {
+    "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
+    "template": {
+        "spec": {
+            "affinity": {
+                "podAntiAffinity": {"x": 1},
+                "nodeAffinity": {
+                    "requiredDuringSchedulingIgnoredDuringExecution": {
+                        "nodeSelectorTerms": [{"matchExpressions": [{"key": "a"}]}, {"matchFields": [{"key": "b"}]}]
+                    }
+                },
+            }
+        }
+    },
+}
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> NodePlace:
+    """Return a healthy agent on each node."""
+    return NodePlace(tmp_path)
+
+
+def pids(double: NodePlace) -> dict[str, int]:
+    """Return node -> process id of its agent."""
+    return {agent.node: agent.pid for agent in double.load().agents()}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_receipt_comes_after_the_fault_and_never_before(double: NodePlace, fault: Fault) -> None:
+    """Every fault has a receipt that is false while all is well and true once it is done."""
+    injury = ready(double, fault)
+    assert not injury.observe().landed
+    injury.inject()
+    assert injury.observe().landed
+    assert all(glances(injury))
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_fault_without_effect_has_no_receipt(double: NodePlace, fault: Fault) -> None:
+    """A victim that outlives the fault gives no receipt, whatever the actor believes it did."""
+    injury = ready(double, fault)
+    change(double, survives=True)
+    injury.inject()
+    assert not injury.observe().landed
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_life_of_a_fault_leaves_all_as_it_was(double: NodePlace, fault: Fault) -> None:
+    """After inject and undo the log is empty, and as many agents are ready as before."""
+    log = UndoLog(double.state)
+    context = Context("r1", as_place(double), mesh(), Recorder(), log, Stage(), Tail(double.share, "r1"))
+    injured = Injured(context, fault, AGENT if fault.role else None)
+    injured.inject()
+    assert len(log.pending()) == 1
+    injured.undo()
+    assert log.pending() == ()
+    assert double.replicas(AGENT) == (2, 2)
+    kinds = [event.kind for event in context.recorder.events()]
+    assert kinds[-2:] == ["fault.undo_applied", "fault.undo_verified"]
+
+
+def test_keeping_off_touches_one_node_only(double: NodePlace) -> None:
+    """The agent leaves its node for the hold; on the other node one and the same process runs from first to last."""
+    before = pids(double)
+    injury = ready(double, KEEP_OFF)
+    injury.inject()
+    assert pids(double) == {BYSTANDER: before[BYSTANDER]}
+    undo = injury.undo("r1")
+    mending.act(as_place(double), undo)
+    assert mending.missing(as_place(double), undo) == ""
+    assert pids(double)[BYSTANDER] == before[BYSTANDER]
+    assert set(pids(double)) == {VICTIM, BYSTANDER}
+
+
+def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_starts_anew(double: NodePlace) -> None:
+    """A new process on the other node loses the receipt: what is measured then is not the loss of one agent."""
+    injury = ready(double, KEEP_OFF)
+    injury.inject()
+    world = double.load()
+    world.agents()[0].pid = 999
+    double.save(world)
+    assert not injury.observe().landed
+    assert sorted(set(glances(injury))) == [False, True]
+
+
+def test_return_of_the_agent_is_seen_in_one_round_of_glances(double: NodePlace) -> None:
+    """An agent that comes back before its time loses the receipt."""
+    injury = ready(double, KEEP_OFF)
+    injury.inject()
+    world = double.load()
+    world.start_agent(VICTIM)
+    double.save(world)
+    assert False in glances(injury)
+
+
+def test_undo_of_keeping_off_waits_for_the_controller(double: NodePlace) -> None:
+    """Numbers that the controller has not brought up to date verify nothing."""
+    injury = ready(double, KEEP_OFF)
+    change(double, is_controller_late=True)
+    injury.inject()
+    assert double.replicas(AGENT)[1] == 2
+    undo = injury.undo("r1")
+    mending.act(as_place(double), undo)
+    assert "has not taken up its last change" in mending.missing(as_place(double), undo)
+
+
+def test_undo_of_keeping_off_waits_for_the_pods(double: NodePlace) -> None:
+    """An agent that is back and not ready verifies nothing."""
+    undo = ready(double, KEEP_OFF).undo("r1")
+    world = double.load()
+    world.agents()[0].state = "D"
+    double.save(world)
+    assert "not ready" in mending.missing(as_place(double), undo)
+
+
+@pytest.mark.parametrize("spec", [RICH, {**RICH, "template": {"spec": {}}}, {**RICH, "updateStrategy": {}}])
+def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
+    """There, every term leaves the node out; back, the spec is the one of before; a second time changes nothing."""
+    away = without(spec, "n")
+    there, back = changes(spec, away), changes(away, spec)
+    assert merged(spec, there) == away
+    assert merged(away, back) == spec
+    assert merged(spec, back) == spec
+    terms = away["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert all(term["matchFields"][-1]["values"] == ["n"] for term in terms["nodeSelectorTerms"])
+
+
+def test_keeping_off_needs_a_daemon_set(double: NodePlace) -> None:
+    """A Deployment has no pod that belongs to one node."""
+    with pytest.raises(UsageError, match="no DaemonSet"):
+        prepare(as_place(double), KEEP_OFF, COMPONENT)
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_keeping_off_needs_an_agent_to_compare_with(double: NodePlace, node: str) -> None:
+    """Without the agent on the node, or without another one elsewhere, nothing could be told."""
+    world = double.load()
+    world.daemon["spec"]["template"] = without(world.daemon["spec"], node)["template"]
+    world.reconcile()
+    double.save(world)
+    with pytest.raises(HarnessError, match="and on another one"):
+        ready(double, KEEP_OFF)
+
+
+def test_rolling_restart_is_over_when_the_last_old_process_is_gone(double: NodePlace) -> None:
+    """It lands with the first process that goes; the hold may end, and its receipts do, with the last."""
+    injury = ready(double, ROLLING)
+    change(double, is_stuck=True)
+    injury.inject()
+    receipt = injury.observe()
+    assert receipt.landed
+    assert "old processes: 1 of 2" in receipt.evidence
+    assert not injury.is_over()
+    world = double.load()
+    world.is_stuck = False
+    world.reconcile()
+    double.save(world)
+    assert glances(injury) == [True]
+    assert injury.is_over()
+
+
+def test_rolling_restart_that_stops_half_way_is_never_verified(double: NodePlace) -> None:
+    """Every agent is ready, and one of them is the one of before: the undo goes on waiting."""
+    injury = ready(double, ROLLING)
+    change(double, is_stuck=True)
+    injury.inject()
+    undo = injury.undo("r1")
+    assert double.replicas(AGENT) == (2, 2)
+    assert "1 of 2 pods of system/agent are still those of before" in mending.missing(as_place(double), undo)
+    world = double.load()
+    world.daemon["spec"]["template"]["metadata"] = {}  # someone takes the restart back
+    double.save(world)
+    assert "still those of before" in mending.missing(as_place(double), undo)
+
+
+def test_rolling_restart_that_was_never_asked_for_needs_no_undo(double: NodePlace) -> None:
+    """A harness killed before it asked leaves an entry that a healthy agent satisfies."""
+    undo = ready(double, ROLLING).undo("r1")
+    assert mending.missing(as_place(double), undo) == ""
+
+
+def test_rolling_restart_needs_a_controller_that_replaces_pods(double: NodePlace) -> None:
+    """Under OnDelete a changed template replaces nothing, which is told before anything is done."""
+    world = double.load()
+    world.daemon["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    double.save(world)
+    with pytest.raises(UsageError, match="OnDelete"):
+        ready(double, ROLLING)
+
+
+def test_node_is_found_by_its_part(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exactly one node plays each part; none, two, or a stranger is told."""
+    place = as_place(double)
+    assert (placement.victim_node(place), placement.bystander_node(place)) == (VICTIM, BYSTANDER)
+    for names in ((), NODES, ("stranger",)):
+        monkeypatch.setattr(double, "find", lambda *_a, names=names, **_o: [{"metadata": {"name": n}} for n in names])
+        with pytest.raises(HarnessError, match="expected exactly one"):
+            placement.victim_node(place)
+
+
+@pytest.mark.parametrize(
+    ("fault", "title"),
+    [
+        (faults.stop(Role.CONTROL_PLANE), "stop control-plane"),
+        (KEEP_OFF, "keep-off node-agent on victim"),
+        (ROLLING, "rolling-restart node-agent"),
+        (faults.stop_apiserver(), "stop-apiserver"),
+    ],
+)
+def test_fault_is_called_by_what_it_hurts(fault: Fault, title: str) -> None:
+    """Kind, role and node, as far as the fault has them."""
+    assert fault.title == title
