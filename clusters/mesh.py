@@ -62,6 +62,7 @@ class SignalKind(StrEnum):
     CONDITION = "condition"
     ADMISSION = "admission"
     POD_EVENT = "pod-event"
+    NODE_TAINT = "node-taint"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Signal:
 
     name: str
     kind: SignalKind
-    subject: str  # metric name | namespace/kind/name of the workload | text of the refusal
+    subject: str  # metric | namespace/kind/name of the workload | text of the refusal or warning | taint
     source: Source
     threshold: float = 0.0
     scrape_port: int = 0  # METRIC_*: port of each meshed pod that serves it in Prometheus text format
@@ -129,6 +130,7 @@ class DropLog:
     """The mesh's own record of what it refused, a file on each node, one refusal a line."""
 
     path: str
+    older: str  # shell pattern of the files to which a full one is moved
     parse: Callable[[str], Drop | None]  # None for a line about something else
     source: Source
 

@@ -43,7 +43,9 @@ _READINESS = Source(
     _VERSION,
     "source",
 )
+_TAINT_URL = f"{_TREE}/operator/watchers/node_taint.go"
 _PLUGIN = Source("the CNI plugin calls the node's agent", f"{_TREE}/plugins/cilium-cni/cmd/cmd.go", _VERSION, "source")
+_HUBBLE = "/var/run/cilium/hubble"
 _APP = "k8s:app="
 
 
@@ -140,7 +142,7 @@ MESH = Mesh(
     is_network=True,
     identity=_identity,
     image_values=_image_values,
-    drop_log=DropLog("/var/run/cilium/hubble/events.log", _drop, _EXPORTER),
+    drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
     signals={
         "control-plane-down": Signal(
             name="control-plane-down",
@@ -150,10 +152,11 @@ MESH = Mesh(
         ),
         "node-agent-down": Signal(
             name="node-agent-down",
-            kind=SignalKind.CONDITION,
-            subject=f"{_NAMESPACE}/DaemonSet/cilium",
-            source=_READINESS,
+            kind=SignalKind.NODE_TAINT,
+            subject="node.cilium.io/agent-not-ready",
+            source=Source("the operator taints a node without its agent", _TAINT_URL, _VERSION, "source"),
         ),
+        # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
         "new-pod-blocked": Signal(
             name="new-pod-blocked",
             kind=SignalKind.POD_EVENT,

@@ -82,10 +82,10 @@ class Caller(msgspec.Struct, frozen=True, order=True):
 
 
 class SignalFact(msgspec.Struct, frozen=True):
-    """What counts as this signal: kind is metric-increases, metric-below, condition, admission or pod-event.
+    """What counts as this signal; kind: metric-increases, metric-below, condition, admission, pod-event, node-taint.
 
-    The subject is a metric name, "namespace/Deployment/name", a text within the refusal's message, or a text within the
-    warning that Kubernetes gives of a new pod.
+    The subject is a metric name, "namespace/Deployment/name", a text within the refusal's message, a text within the
+    warning that Kubernetes gives of a new pod, or the key of a node's taint.
     A metric fires when it rises by more than the threshold, or falls below it.
     """
 

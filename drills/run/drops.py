@@ -38,7 +38,7 @@ class DropReader:
         if log is None:
             return
         try:
-            text = _read(self._place, node, log.path, self._marks[node])
+            text = _read(self._place, node, log, self._marks[node])
             drops = [drop for drop in map(log.parse, text.splitlines()) if drop and begin_ns <= drop.at_ns < end_ns]
         except (HarnessError, ValueError, KeyError) as error:
             yield Event(end_ns, "drops.source", node, {"node": node, "error": f"{type(error).__name__}: {error}"})
@@ -59,12 +59,23 @@ def _by_second(node: str, drops: Iterable[Drop]) -> Iterator[Event]:
 
 
 def _size(place: Place, node: str, path: str) -> int:
+    """Return how long the record is; one that does not exist yet holds nothing."""
     said = place.on_node(node, ["stat", "--format=%s", path], timeout_s=_ASK_S, check=False).strip()
     return int(said) if said.isdigit() else 0
 
 
-def _read(place: Place, node: str, path: str, mark: int) -> str:
-    """Return what was appended since the mark; a record that became shorter was begun anew and is read whole."""
-    begin = mark if _size(place, node, path) >= mark else 0
-    text = place.on_node(node, ["tail", "--bytes", f"+{begin + 1}", path], timeout_s=_READ_S)
+def _read(place: Place, node: str, log: DropLog, mark: int) -> str:
+    """Return what was appended since the mark.
+
+    A record that became shorter was begun anew: what it held is in the newest of its predecessors, if one was kept.
+    """
+    # One program on the node: between two, the mesh could begin the record anew once more.
+    script = f"""
+        size=$(stat --format=%s {log.path} 2>/dev/null || echo 0)
+        if [ "$size" -ge {mark} ]; then tail --bytes +{mark + 1} {log.path} 2>/dev/null; exit 0; fi
+        older=$(ls -t {log.older} 2>/dev/null | head -n 1)
+        [ -z "$older" ] || tail --bytes +{mark + 1} "$older"
+        cat {log.path}
+    """
+    text = place.on_node(node, ["sh", "-c", script], timeout_s=_READ_S)
     return text[: text.rfind("\n") + 1]  # a line in the making is left out

@@ -180,7 +180,7 @@ class LiveRun:
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:
-            yield NewPods(self._context, self.request.probes.new_pods, image=pods.image)
+            yield NewPods(self._context, self.request.probes.new_pods, pods)
         if self.request.probes.policy_change:
             yield PolicyChange(self._context, self.request.probes.policy_change)
 

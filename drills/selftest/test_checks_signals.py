@@ -14,6 +14,7 @@ BELOW = SignalFact("below", "metric-below", "cert_expiry_seconds", threshold=60)
 CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 REFUSED = SignalFact("refused", "admission", "failed calling webhook")
 BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
+TAINTED = SignalFact("tainted", "node-taint", "example.org/agent-not-ready")
 
 
 def seen(story: Story, name: str, within_s: float | None = None) -> Answer:
@@ -166,6 +167,21 @@ def test_a_warning_that_came_before_the_fault_tells_nothing_of_it() -> None:
     """Where pods were blocked in the baseline already, the same words later are no news."""
     story = Story(signals=(BLOCKED,)).steady(EDGE).new_pod("admitted", blocked=BLOCKED.subject)
     assert seen(story.fault().new_pod("admitted", blocked=BLOCKED.subject), "blocked") is Answer.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([], [TAINTED.subject], Answer.HELD),
+        ([], ["another"], Answer.VIOLATED),
+        ([TAINTED.subject], [TAINTED.subject], Answer.INCONCLUSIVE),
+        ([], None, Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_taint_on_a_node_is_a_signal(before: list[str], after: list[str] | None, expected: Answer) -> None:
+    """The named taint that comes with the fault is seen; one from before, and nodes nobody could list, tell nothing."""
+    story = Story(signals=(TAINTED,)).steady(EDGE).baseline().event("node", "n1", at_s=1, taints=before, error="")
+    assert seen(story.fault().event("node", "n1", at_s=2, taints=after, error=""), "tainted") is expected
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:

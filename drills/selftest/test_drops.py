@@ -1,5 +1,6 @@
 """The mesh's own record of what it refused: read past everything, from where the run began, and told when it is not."""
 
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from drills.run.drops import DropReader
 
 SECOND_NS = 1_000_000_000
 LOG = cast("DropLog", cilium.MESH.drop_log)
+FOLDER = str(Path(LOG.path).parent)
 
 
 def line(at: str, source: str, target: str, verdict: str = "DROPPED", reason: str = "POLICY_DENIED") -> str:
@@ -28,25 +30,36 @@ def line(at: str, source: str, target: str, verdict: str = "DROPPED", reason: st
 
 @dataclass
 class Nodes:
-    """Files of nodes; a node without one has no record."""
+    """Folders of this machine that stand for nodes; what is run on a node is really run, on its folder."""
 
-    texts: dict[str, str]
+    root: Path
     dead: set[str] = field(default_factory=set)
 
     def on_node(self, node: str, argv: list[str], *, timeout_s: float, check: bool = True) -> str:
-        """Answer `stat` and `tail` as a node does."""
-        del timeout_s
-        if node in self.dead or (node not in self.texts and check):
+        """Run the program with the record's path moved into the node's folder."""
+        if node in self.dead:
             raise HarnessError(f"{node} does not answer")
-        text = self.texts.get(node, "")
-        if argv[0] == "stat":
-            return f"{len(text)}\n" if node in self.texts else ""
-        return text[int(argv[2].removeprefix("+")) - 1 :]
+        here = [word.replace(FOLDER, str(self.root / node)) for word in argv]
+        done = subprocess.run(here, capture_output=True, text=True, timeout=timeout_s, check=False)
+        if check and done.returncode:
+            raise HarnessError(done.stderr)
+        return done.stdout
+
+    def append(self, node: str, text: str, name: str = "events.log") -> None:
+        """Let the mesh write to its record."""
+        (self.root / node).mkdir(exist_ok=True)
+        with (self.root / node / name).open("a") as sink:
+            sink.write(text)
+
+    def move(self, node: str) -> None:
+        """Let the mesh put a full record aside."""
+        (self.root / node / "events.log").rename(self.root / node / "events-1970.log")
 
 
 def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
     """Return a reader over the nodes, with its marks set."""
-    place = SimpleNamespace(nodes=tuple(sorted(nodes.texts)), on_node=nodes.on_node)
+    names = tuple(sorted(path.name for path in nodes.root.iterdir()))
+    place = SimpleNamespace(nodes=names, on_node=nodes.on_node)
     found = DropReader(cast("Place", place), log)
     found.mark()
     return found
@@ -54,15 +67,14 @@ def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
 
 def test_drops_of_the_run_are_counted_by_second(tmp_path: Path) -> None:
     """What stood there before, what passed, and a line in the making are left out; the rest is counted per second."""
-    del tmp_path
-    old = line("1970-01-01T00:00:01.5Z", "intruder", "ledger")
-    nodes = Nodes({"a": old})
+    nodes = Nodes(tmp_path)
+    nodes.append("a", line("1970-01-01T00:00:01.5Z", "intruder", "ledger"))
     drops = reader(nodes)
-    nodes.texts["a"] += line("1970-01-01T00:00:02.1Z", "intruder", "ledger")
-    nodes.texts["a"] += line("1970-01-01T00:00:02.9Z", "intruder", "ledger")
-    nodes.texts["a"] += line("1970-01-01T00:00:03.0Z", "intruder", "ledger", reason="STALE_OR_UNROUTABLE_IP")
-    nodes.texts["a"] += line("1970-01-01T00:00:03.0Z", "payment", "ledger", verdict="FORWARDED")
-    nodes.texts["a"] += line("1970-01-01T00:00:04.0Z", "intruder", "ledger")[:-5]
+    nodes.append("a", line("1970-01-01T00:00:02.1Z", "intruder", "ledger"))
+    nodes.append("a", line("1970-01-01T00:00:02.9Z", "intruder", "ledger"))
+    nodes.append("a", line("1970-01-01T00:00:03.0Z", "intruder", "ledger", reason="STALE_OR_UNROUTABLE_IP"))
+    nodes.append("a", line("1970-01-01T00:00:03.0Z", "payment", "ledger", verdict="FORWARDED"))
+    nodes.append("a", line("1970-01-01T00:00:04.0Z", "intruder", "ledger")[:-5])
     source, *found = drops.read(0, 100 * SECOND_NS)
     assert (source.kind, source.text("node"), source.text("error")) == ("drops.source", "a", "")
     assert [(e.subject, e.number("count"), e.text("reason")) for e in found] == [
@@ -73,24 +85,37 @@ def test_drops_of_the_run_are_counted_by_second(tmp_path: Path) -> None:
     assert found[0].number("last_ns") == 2_900_000_000
 
 
-def test_a_record_that_was_begun_anew_is_read_whole() -> None:
-    """After a reboot the file is shorter than it was: nothing of it is older than the run."""
-    nodes = Nodes({"a": line("1970-01-01T00:00:01Z", "outsider", "payment") * 9})
+def test_a_record_that_was_put_aside_is_read_to_its_end(tmp_path: Path) -> None:
+    """A full record is moved and a new one begun: both are read, and nothing from before the run."""
+    nodes = Nodes(tmp_path)
+    nodes.append("a", line("1970-01-01T00:00:01Z", "outsider", "payment") * 9)
     drops = reader(nodes)
-    nodes.texts["a"] = line("1970-01-01T00:00:02Z", "outsider", "payment")
-    assert [event.kind for event in drops.read(0, 100 * SECOND_NS)] == ["drops.source", "drop"]
+    nodes.append("a", line("1970-01-01T00:00:02Z", "outsider", "payment"))
+    nodes.move("a")
+    nodes.append("a", line("1970-01-01T00:00:03Z", "outsider", "payment"))
+    assert [event.number("first_ns") for event in drops.read(0, 100 * SECOND_NS)[1:]] == [2 * SECOND_NS, 3 * SECOND_NS]
+
+
+def test_a_node_where_nothing_was_ever_refused_has_an_empty_record(tmp_path: Path) -> None:
+    """The file comes with its first line: without it there is nothing to read, and that is no failure."""
+    (tmp_path / "a").mkdir()
+    drops = reader(Nodes(tmp_path))
+    [source] = drops.read(0, SECOND_NS)
+    assert (source.kind, source.text("error")) == ("drops.source", "")
 
 
 @pytest.mark.parametrize("harm", ["dead", "torn"])
-def test_a_record_that_cannot_be_read_says_so(harm: str) -> None:
+def test_a_record_that_cannot_be_read_says_so(tmp_path: Path, harm: str) -> None:
     """A node that does not answer, or a line that is no JSON, is an unreadable source, never an absence of drops."""
-    nodes = Nodes({"a": "", "b": ""})
+    nodes = Nodes(tmp_path)
+    for name in ("a", "b"):
+        nodes.append(name, "")
     drops = reader(nodes)
-    nodes.texts["b"] = line("1970-01-01T00:00:02Z", "outsider", "payment")
+    nodes.append("b", line("1970-01-01T00:00:02Z", "outsider", "payment"))
     if harm == "dead":
         nodes.dead.add("a")
     else:
-        nodes.texts["a"] = "{torn\n"
+        nodes.append("a", "{torn\n")
     found = drops.read(0, 100 * SECOND_NS)
     assert [(event.kind, bool(event.text("error"))) for event in found] == [
         ("drops.source", True),
@@ -99,6 +124,8 @@ def test_a_record_that_cannot_be_read_says_so(harm: str) -> None:
     ]
 
 
-def test_a_mesh_without_a_record_is_not_read() -> None:
+def test_a_mesh_without_a_record_is_not_read(tmp_path: Path) -> None:
     """Where a mesh keeps no record of its own, nothing is read and nothing is claimed."""
-    assert reader(Nodes({"a": "x"}), None).read(0, SECOND_NS) == ()
+    nodes = Nodes(tmp_path)
+    nodes.append("a", "x\n")
+    assert reader(nodes, None).read(0, SECOND_NS) == ()

@@ -30,6 +30,7 @@ SIGNALS = (
     SignalFact("falls", "metric-below", "days_left", threshold=10),
     SignalFact("words", "admission", "no such webhook"),
     SignalFact("warns", "pod-event", "FailedCreatePodSandBox"),
+    SignalFact("taints", "node-taint", "agent-not-ready"),
 )
 PODS = ("payment-1", "ledger-1", "frontend-1")
 
@@ -51,6 +52,7 @@ def rich() -> Story:
         for second in range(round(story.length_s())):
             for node in NODES[:2]:
                 story.event("drop", f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9)
+            story.event("node", "n1", at_s=second, taints=["agent-not-ready"] * int(is_down and second > 1), error="")
             story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)

@@ -9,8 +9,9 @@ import pytest
 from clusters.errors import HarnessError
 from clusters.kube import Admission, Json
 from clusters.mesh import Enrolment, Mesh
-from clusters.place import BYSTANDER, PLACED, VICTIM
+from clusters.place import BYSTANDER, VICTIM
 from drills.judge.history import Event
+from drills.run import inventory
 from drills.run.context import Context
 from drills.run.probes import NewPodsWish, base, policy_change
 from drills.run.probes.change import PolicyChange
@@ -22,6 +23,8 @@ from drills.run.undo import UndoLog, leftovers
 from drills.selftest.place_double import FilePlace, as_place, mesh
 
 Answer = Callable[[Mapping[str, object]], Admission]
+OUTSIDER = inventory.LabPod("outsider-1", "outside", "outsider", "node-a", "10.0.0.9", "lab:1")
+PODS = inventory.Inventory((OUTSIDER,), (), {VICTIM: "node-b", BYSTANDER: "node-a"})
 ONE = NewPodsWish(every_s=1, within_s=0.2)
 
 
@@ -55,7 +58,7 @@ def of_kind(context: Context, kind: str) -> list[Event]:
 def new_pods(double: FilePlace, facts: Mesh | None = None, wish: NewPodsWish = ONE) -> tuple[NewPods, Context]:
     """Return a new-pod probe."""
     context = context_of(double, facts)
-    return NewPods(context, wish, image="lab:1"), context
+    return NewPods(context, wish, PODS), context
 
 
 @pytest.mark.parametrize("is_member", [True, False])
@@ -108,17 +111,17 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypa
 
 
 def test_new_pods_are_made_on_each_placed_node(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One pod per place is asked for by the node's label, and an attempt is good only when all of them are."""
+    """One pod per place is bound to its node past the scheduler, and an attempt is good only when all of them are."""
     asked: list[str] = []
 
     def create(manifest: Json) -> Admission:
-        asked.append(manifest["spec"]["nodeSelector"][PLACED])
-        return Admission("refused" if asked[-1] == VICTIM else "accepted", object=manifest)
+        asked.append(manifest["spec"]["nodeName"])
+        return Admission("refused" if manifest["spec"]["nodeName"] == "node-b" else "accepted", object=manifest)
 
     probe, context = new_pods(double, wish=NewPodsWish(1, (VICTIM, BYSTANDER), within_s=0.1))
     monkeypatch.setattr(double, "create_pod", create)
     assert not probe.attempt(FAULT)
-    assert sorted(asked) == [BYSTANDER, VICTIM]
+    assert sorted(asked) == ["node-a", "node-b"]
     outcomes = {event.text("placed"): event.text("outcome") for event in of_kind(context, "newpod")}
     assert outcomes == {VICTIM: "refused", BYSTANDER: "admitted"}
 

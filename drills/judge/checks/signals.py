@@ -148,12 +148,20 @@ def _pod_event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             yield _Sample("the events of new pods", at_ns, signal.subject in warning if is_read else None)
 
 
+def _node_taint(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    for event in events:
+        if event.kind == "node":
+            taints = event.detail.get("taints")
+            yield _Sample(event.subject, event.at_ns, signal.subject in taints if isinstance(taints, list) else None)
+
+
 _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
     "metric-increases": _increases,
     "metric-below": _below,
     "condition": _condition,
     "admission": _admission,
     "pod-event": _pod_event,
+    "node-taint": _node_taint,
 }
 
 _ON_OCCASION = frozenset({"admission", "pod-event"})

@@ -166,6 +166,8 @@ def _is_look(signal: SignalFact, event: Event) -> bool:
             return signal.kind in {"admission", "pod-event"}
         case "change":
             return signal.kind == "admission"
+        case "node":
+            return signal.kind == "node-taint"
     return False
 
 
@@ -176,6 +178,8 @@ def _quiet(signal: SignalFact, event: Event) -> Event:
             return told(event, ready=None if desired is None else max(desired, 1))
         case "scrape":
             return told(event, value=signal.threshold + 1, error="")
+        case "node":
+            return told(event, taints=[taint for taint in _taints(event) if taint != signal.subject])
     words = "blocked" if signal.kind == "pod-event" else "message"
     return told(event, **{words: event.text(words).replace(signal.subject, ELSEWHERE)})
 
@@ -186,6 +190,8 @@ def _unanswered(event: Event) -> Event:
             return told(event, ready=None, desired=None)
         case "scrape":
             return told(event, value=None, error="no answer")
+        case "node":
+            return told(event, taints=None, error="no answer")
     return told(event, outcome="failed")
 
 
@@ -197,6 +203,13 @@ def _fired(signal: SignalFact, event: Event) -> Event:
             is_low = signal.kind == "metric-below"
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
             return told(event, value=signal.threshold - 1 if is_low else risen, error="")
+        case "node":
+            return told(event, taints=[*_taints(event), signal.subject], error="")
     if signal.kind == "pod-event":
         return told(event, blocked=signal.subject)
     return told(event, outcome="refused", message=signal.subject)
+
+
+def _taints(event: Event) -> list[str]:
+    found = event.detail.get("taints")
+    return found if isinstance(found, list) else []

@@ -71,15 +71,13 @@ class Probe(ABC):
         return self._context.takes_api and part == FAULT
 
     def _run(self) -> None:
-        due_s = time.monotonic()
+        due_s, last = time.monotonic(), IDLE
         while not self._context.stage.is_stopped:
             now_s = time.monotonic()
-            if now_s < due_s:
-                self._context.stage.wait_change(min(_NAP_S, due_s - now_s))
-                continue
             with self._context.stage.attempt() as part:
-                if part != IDLE and not (part == BASELINE and part in self._done):
-                    due_s = now_s + self._every_s
+                is_enough = part == IDLE or (part == BASELINE and part in self._done)
+                if not is_enough and (part != last or now_s >= due_s):  # a new part is asked about at its beginning
+                    due_s, last = now_s + self._every_s, part
                     self._try(part)
                     continue
             self._context.stage.wait_change(_NAP_S)

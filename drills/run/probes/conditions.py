@@ -1,4 +1,4 @@
-"""What Kubernetes itself says of a workload, asked once a second: on-call could alert on it."""
+"""What Kubernetes itself says of a workload or a node, asked once a second: on-call could alert on it."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ _JOIN_S = 15.0
 
 
 class Conditions:
-    """Polls the workloads that the signals name, through the whole run."""
+    """Polls the workloads that the signals name, and the nodes' taints where one names such, through the whole run."""
 
     def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[Signal]) -> None:
         self._kube = kube
@@ -24,12 +24,14 @@ class Conditions:
                 signal.subject: _workload(signal.subject) for signal in signals if signal.kind is SignalKind.CONDITION
             }.items()
         )
+        self._nodes: tuple[str, ...] = ()  # those last seen
+        self._asks_nodes = any(signal.kind is SignalKind.NODE_TAINT for signal in signals)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="conditions", daemon=True)
 
     def start(self) -> None:
         """Begin, if there is anything to ask about."""
-        if self._workloads:
+        if self._workloads or self._asks_nodes:
             self._thread.start()
 
     def stop(self) -> None:
@@ -43,6 +45,8 @@ class Conditions:
             due_s = time.monotonic() + _EVERY_S
             for subject, workload in self._workloads:
                 self._ask(subject, workload)
+            if self._asks_nodes:
+                self._ask_nodes()
             self._ended.wait(max(0.0, due_s - time.monotonic()))
 
     def _ask(self, subject: str, workload: Component) -> None:
@@ -53,6 +57,19 @@ class Conditions:
             self._recorder.note("condition", subject, at_ns=at_ns, ready=None, desired=None, error=str(error))
         else:
             self._recorder.note("condition", subject, at_ns=at_ns, ready=ready, desired=desired, error="")
+
+    def _ask_nodes(self) -> None:
+        at_ns = time.time_ns()
+        try:
+            nodes = self._kube.find("v1", "Node")
+        except HarnessError as error:
+            for name in self._nodes:
+                self._recorder.note("node", name, at_ns=at_ns, taints=None, error=str(error))
+            return
+        self._nodes = tuple(node["metadata"]["name"] for node in nodes)
+        for node in nodes:
+            taints = [taint["key"] for taint in node["spec"].get("taints", ())]
+            self._recorder.note("node", node["metadata"]["name"], at_ns=at_ns, taints=taints, error="")
 
 
 def _workload(subject: str) -> Component:

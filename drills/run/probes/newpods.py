@@ -12,10 +12,10 @@ from clusters.install import MANIFESTS
 from clusters.kube import Admission, Json, is_ready
 from clusters.lab import LAB, is_member, load
 from clusters.mesh import Enrolment
-from clusters.place import PLACED
 from clusters.waiting import wait_until
 from drills.judge.history import Detail
 from drills.run.context import Context
+from drills.run.inventory import Inventory
 from drills.run.probes import NewPodsWish
 from drills.run.probes.base import Probe
 from drills.run.probes.stage import StoppedError
@@ -39,7 +39,7 @@ class _Seen:
     is_meshed: bool | None = None
     is_started: bool | None = None
     node: str = ""
-    blocked: str = ""  # what Kubernetes last complained of
+    blocked: str | None = ""  # what Kubernetes last complained of; None when nobody could ask
 
 
 class NewPods(Probe):
@@ -47,10 +47,10 @@ class NewPods(Probe):
 
     name = "new-pods"
 
-    def __init__(self, context: Context, wish: NewPodsWish, *, image: str) -> None:
+    def __init__(self, context: Context, wish: NewPodsWish, pods: Inventory) -> None:
         super().__init__(context, every_s=wish.every_s)
         self._wish = wish
-        self._image = image
+        self._pods = pods
         self._count = 0
 
     def attempt(self, part: str) -> bool:
@@ -63,9 +63,10 @@ class NewPods(Probe):
 
     def _one(self, part: str, number: int, placed: str) -> bool:
         name = f"newcomer-{self._context.run_id[:6]}-{number}"
-        (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._image})
+        (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._pods.image})
         if placed:
-            manifest["spec"]["nodeSelector"] = {PLACED: placed}
+            # Bound at once, past the scheduler: the node itself is asked, not who keeps pods away from it.
+            manifest["spec"]["nodeName"] = self._pods.placed[placed]
         undo = Undo(
             id=f"pod-{name}",
             run_id=self._context.run_id,
@@ -95,7 +96,7 @@ class NewPods(Probe):
         }
         if placed:
             detail["placed"] = placed
-        if seen.blocked:
+        if admitted:
             detail |= {"blocked": seen.blocked, "blocked_ns": time.time_ns()}
         self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
         return bool(seen.is_started) and bool(seen.is_meshed)
@@ -127,12 +128,12 @@ class NewPods(Probe):
             return None
         return pod if pod is not None and is_ready(pod) else None
 
-    def _complaint(self, name: str) -> str:
-        """Return Kubernetes' last warning about the pod, "" when there is none or nobody can be asked."""
+    def _complaint(self, name: str) -> str | None:
+        """Return Kubernetes' last warning about the pod, "" when there is none, None when nobody can be asked."""
         try:
             events = self._context.place.kube.find("v1", "Event", LAB)
         except HarnessError:
-            return ""
+            return None
         about = [event for event in events if event["involvedObject"].get("name") == name]
         warnings = [f"{event.get('reason')}: {event.get('message')}" for event in about if event["type"] == _WARNING]
         return warnings[-1] if warnings else ""
