@@ -85,7 +85,7 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
     """Ask the same questions of each kind of death."""
     history = drill.run(
         workload=traffic(),
-        probes=[wire(), new_pods(every_s=60, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )

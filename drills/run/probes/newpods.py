@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -40,6 +41,7 @@ class _Seen:
     is_started: bool | None = None
     node: str = ""
     blocked: str | None = ""  # what Kubernetes last complained of; None when nobody could ask
+    blocked_ns: int | None = None  # when it first did
 
 
 class NewPods(Probe):
@@ -97,7 +99,7 @@ class NewPods(Probe):
         if placed:
             detail["placed"] = placed
         if admitted:
-            detail |= {"blocked": seen.blocked, "blocked_ns": time.time_ns()}
+            detail |= {"blocked": seen.blocked, "blocked_ns": seen.blocked_ns}
         self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
         return bool(seen.is_started) and bool(seen.is_meshed)
 
@@ -115,7 +117,8 @@ class NewPods(Probe):
         except StoppedError:
             return _Seen(is_meshed)
         except HarnessError:
-            return _Seen(is_meshed, is_started=False, blocked=self._complaint(name))
+            blocked, blocked_ns = self._complaint(name)
+            return _Seen(is_meshed, is_started=False, blocked=blocked, blocked_ns=blocked_ns)
         is_meshed = is_meshed if at_admission or pod is None else is_member(place, mesh, pod)
         return _Seen(is_meshed, is_started=True, node=msgspec.convert(pod, _Pod).spec.node_name)
 
@@ -128,12 +131,21 @@ class NewPods(Probe):
             return None
         return pod if pod is not None and is_ready(pod) else None
 
-    def _complaint(self, name: str) -> str | None:
-        """Return Kubernetes' last warning about the pod, "" when there is none, None when nobody can be asked."""
+    def _complaint(self, name: str) -> tuple[str | None, int | None]:
+        """Return Kubernetes' last warning about the pod and when it first came, "" for none, None: nobody could ask."""
         try:
             events = self._context.place.kube.find("v1", "Event", LAB)
         except HarnessError:
-            return None
+            return None, None
         about = [event for event in events if event["involvedObject"].get("name") == name]
-        warnings = [f"{event.get('reason')}: {event.get('message')}" for event in about if event["type"] == _WARNING]
-        return warnings[-1] if warnings else ""
+        warnings = [event for event in about if event["type"] == _WARNING]
+        if not warnings:
+            return "", None
+        last = warnings[-1]
+        return f"{last.get('reason')}: {last.get('message')}", _instant_ns(last)
+
+
+def _instant_ns(event: Json) -> int | None:
+    """Return when an event first came: the old and the new kind of event name that instant in different fields."""
+    text = event.get("firstTimestamp") or event.get("eventTime")
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000_000) if text else None
