@@ -9,6 +9,7 @@ from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.power import boot, not_back
 from drills.run.faults.rollout import incomplete
 from drills.run.faults.views import unsettled
 from drills.run.plan import stop_plan
@@ -99,6 +100,14 @@ def _unanswering(place: Place, undo: Undo) -> str:
     return unanswering(place, undo.node)
 
 
+def _boot(place: Place, undo: Undo) -> None:
+    boot(place, undo.node)
+
+
+def _not_back(place: Place, undo: Undo) -> str:
+    return not_back(place, undo.node)
+
+
 _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "scale": _scale,
     "await-ready": _nothing,
@@ -108,6 +117,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "patch": _patch,
     "await-rollout": _nothing,
     "return-apiserver": _give_back,
+    "boot-node": _boot,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -118,4 +128,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "patch": _not_settled,
     "await-rollout": _not_replaced,
     "return-apiserver": _unanswering,
+    "boot-node": _not_back,
 }
