@@ -9,6 +9,7 @@ from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
 from drills.run.faults.rollout import incomplete
 from drills.run.faults.views import unsettled
@@ -108,6 +109,14 @@ def _not_back(place: Place, undo: Undo) -> str:
     return not_back(place, undo.node)
 
 
+def _heal(place: Place, _undo: Undo) -> None:
+    heal(place)
+
+
+def _cut(place: Place, undo: Undo) -> str:
+    return cut(place) or _not_ready(place, undo)
+
+
 _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "scale": _scale,
     "await-ready": _nothing,
@@ -118,6 +127,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "await-rollout": _nothing,
     "return-apiserver": _give_back,
     "boot-node": _boot,
+    "heal": _heal,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -129,4 +139,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "await-rollout": _not_replaced,
     "return-apiserver": _unanswering,
     "boot-node": _not_back,
+    "heal": _cut,
 }

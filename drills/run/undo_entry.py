@@ -17,6 +17,7 @@ Action = Literal[
     "await-rollout",
     "return-apiserver",
     "boot-node",
+    "heal",
 ]
 
 
@@ -29,6 +30,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
     return-apiserver: let the API server of `node` run again.
     boot-node: start `node`, and lay again what the harness laid there.
+    heal: remove the rules by which packets are dropped, wherever they are.
     """
 
     id: str

@@ -36,6 +36,7 @@ FAULTS = {
     FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
     FaultKind.STOP_APISERVER: faults.stop_apiserver(),
     FaultKind.REBOOT: faults.reboot(),
+    FaultKind.PARTITION: faults.partition(Role.NODE_AGENT),
 }
 
 

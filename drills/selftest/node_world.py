@@ -33,6 +33,8 @@ class NodeWorld(World):
     off: list[str] = msgspec.field(default_factory=list)
     mute: list[str] = msgspec.field(default_factory=list)  # nodes whose kubelet has not reported since the boot
     routes: dict[str, str] = msgspec.field(default_factory=lambda: {node: _route_of(node) for node in NODES})
+    cut: dict[str, int] = msgspec.field(default_factory=dict)  # pod UID -> packets dropped in its network
+    is_in_node_network: bool = False  # the agent's pods have no network of their own
     is_parked: bool = False  # the API server's manifest is out of the kubelet's sight
     is_stuck: bool = False  # the controller replaces one pod and no more
     is_controller_late: bool = False  # it has not taken up the last change

@@ -33,6 +33,7 @@ def double(tmp_path: Path) -> FilePlace:
         *(("rolling-restart", phase) for phase in ("written", "injected", "landed")),
         *(("stop-apiserver", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("reboot", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("partition", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],

@@ -3,6 +3,7 @@
 The kind of death matters: `stop` is an absence that lasts, `kill` an orderly end with an immediate successor,
 `crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
+`partition` is a component that lives, is Ready, and reaches nobody.
 `stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
 """
 
@@ -25,6 +26,7 @@ class FaultKind(StrEnum):
     ROLLING_RESTART = "rolling-restart"
     STOP_APISERVER = "stop-apiserver"
     REBOOT = "reboot"
+    PARTITION = "partition"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,3 +90,8 @@ def stop_apiserver(*, hold_s: float = 30.0) -> Fault:
 def reboot(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
     """Cut a node's power and give it back at once; never the control plane's."""
     return Fault(FaultKind.REBOOT, None, hold_s, node)
+
+
+def partition(role: Role, *, hold_s: float = 30.0) -> Fault:
+    """Drop every packet between the role's pods and everyone but their own kubelet: alive, Ready, and cut off."""
+    return Fault(FaultKind.PARTITION, role, hold_s)

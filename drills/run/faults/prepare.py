@@ -10,6 +10,7 @@ from drills.run.faults.apiserver import StopApiserver
 from drills.run.faults.injuries import Crash, Hang, Kill, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
+from drills.run.faults.packets import Partition
 from drills.run.faults.power import Reboot
 from drills.run.faults.rollout import RollingRestart
 from drills.run.placement import find_node
@@ -20,6 +21,7 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.CRASH: Crash,
     FaultKind.HANG: Hang,
     FaultKind.ROLLING_RESTART: RollingRestart,
+    FaultKind.PARTITION: Partition,
 }
 
 
