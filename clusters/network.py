@@ -21,9 +21,38 @@ def lay(place: Place) -> None:
     _wait_ready(place)
 
 
+def relay(place: Place) -> None:
+    """Lay the routes again on each node that has the plain network: a node that starts anew has lost its own.
+
+    Where a mesh brings the network nothing is done. The configuration is left as it is: on disk it survives, and a
+    mesh may have put its own plugin into it.
+    """
+    ranges = _pod_ranges(place)
+    for node in place.nodes:
+        routes = [f"ip route replace {route}" for route in _routes(node, ranges)]
+        script = "\n".join(["set -e", f"test -e {_CONFLIST} || exit 0", *routes])
+        place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
+
+
+def missing_routes(place: Place) -> str:
+    """Say which routes of the plain network a node lacks, "" when it lacks none or a mesh brings the network."""
+    ranges = _pod_ranges(place)
+    for node in place.nodes:
+        script = f"test ! -e {_CONFLIST} || ip -o route show"
+        table = place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S).splitlines()
+        lost = [route for route in _routes(node, ranges) if not any(line.startswith(f"{route} ") for line in table)]
+        if table and lost:
+            return f"node {node} has no route {', '.join(lost)}"
+    return ""
+
+
+def _routes(node: str, ranges: dict[str, tuple[str, str]]) -> list[str]:
+    return [f"{cidr} via {address}" for other, (cidr, address) in ranges.items() if other != node]
+
+
 def _configure(place: Place, node: str, ranges: dict[str, tuple[str, str]]) -> None:
     text = json.dumps(_conflist(ranges[node][0]))
-    routes = [f"ip route replace {cidr} via {address}" for other, (cidr, address) in ranges.items() if other != node]
+    routes = [f"ip route replace {route}" for route in _routes(node, ranges)]
     script = "\n".join(["set -e", "mkdir -p /etc/cni/net.d", f"printf %s '{text}' > {_CONFLIST}", *routes])
     place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
 

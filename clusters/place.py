@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clusters.command import run
 from clusters.errors import HarnessError
 from clusters.kube import Kube
+
+_POWER_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,14 @@ class Place:
                 f"Node {node}: {' '.join(argv)!r} ended with {done.returncode}: {done.stderr.strip() or 'no message'}"
             )
         return done.stdout
+
+    def power_off(self, node: str) -> None:
+        """End everything on a node at once, without goodbye; HarnessError when the engine could not."""
+        run(["docker", "kill", "--signal", "KILL", node], timeout_s=_POWER_S)
+
+    def power_on(self, node: str) -> None:
+        """Start a node that is off; one that is on stays as it is. HarnessError when the engine could not."""
+        run(["docker", "start", node], timeout_s=_POWER_S)
 
 
 SHARE_ON_NODE = "/var/lib/meshdrill"

@@ -9,6 +9,8 @@ from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.packets import cut, heal
+from drills.run.faults.power import boot, not_back
 from drills.run.faults.rollout import incomplete
 from drills.run.faults.views import unsettled
 from drills.run.plan import stop_plan
@@ -99,6 +101,22 @@ def _unanswering(place: Place, undo: Undo) -> str:
     return unanswering(place, undo.node)
 
 
+def _boot(place: Place, undo: Undo) -> None:
+    boot(place, undo.node)
+
+
+def _not_back(place: Place, undo: Undo) -> str:
+    return not_back(place, undo.node)
+
+
+def _heal(place: Place, _undo: Undo) -> None:
+    heal(place)
+
+
+def _cut(place: Place, undo: Undo) -> str:
+    return cut(place) or _not_ready(place, undo)
+
+
 _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "scale": _scale,
     "await-ready": _nothing,
@@ -108,6 +126,8 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "patch": _patch,
     "await-rollout": _nothing,
     "return-apiserver": _give_back,
+    "boot-node": _boot,
+    "heal": _heal,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -118,4 +138,6 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "patch": _not_settled,
     "await-rollout": _not_replaced,
     "return-apiserver": _unanswering,
+    "boot-node": _not_back,
+    "heal": _cut,
 }

@@ -8,7 +8,16 @@ from clusters.errors import HarnessError
 from clusters.mesh import Component
 
 Action = Literal[
-    "scale", "await-ready", "resume", "delete", "stop-workload", "patch", "await-rollout", "return-apiserver"
+    "scale",
+    "await-ready",
+    "resume",
+    "delete",
+    "stop-workload",
+    "patch",
+    "await-rollout",
+    "return-apiserver",
+    "boot-node",
+    "heal",
 ]
 
 
@@ -20,6 +29,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     patch: merge the fields of `manifest` into the component's workload and wait until `replicas` are ready.
     await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
     return-apiserver: let the API server of `node` run again.
+    boot-node: start `node`, and lay again what the harness laid there.
+    heal: remove the rules by which packets are dropped, wherever they are.
     """
 
     id: str

@@ -4,6 +4,7 @@ It is no mesh and proves nothing about one. It lives in a file so that it outliv
 """
 
 import shlex
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -94,6 +95,7 @@ class FilePlace:
         (self.share / "logs").mkdir(parents=True, exist_ok=True)
         self.state.mkdir(exist_ok=True)
         self._file = root / "world.json"
+        self._lock = threading.RLock()  # probes change the state from threads of their own
         if not self._file.exists():
             world = World()
             world.start_brain()
@@ -172,12 +174,13 @@ class FilePlace:
 
     def apply(self, manifest: Mapping[str, object]) -> Admission:
         """Store an object; it is ready at once."""
-        if self.load().is_api_dead:
-            return Admission("failed", "dead")
-        world = self.load()
         ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        world.objects[_key(manifest)] = {**manifest, "status": ready}
-        self.save(world)
+        with self._lock:
+            world = self.load()
+            if world.is_api_dead:
+                return Admission("failed", "dead")
+            world.objects[_key(manifest)] = {**manifest, "status": ready}
+            self.save(world)
         return Admission("accepted", object=manifest)
 
     create_pod = apply
@@ -185,11 +188,12 @@ class FilePlace:
     def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
         """Forget an object."""
         del grace_s
-        if self.load().is_api_dead:
-            return Admission("failed", "dead")
-        world = self.load()
-        world.objects.pop(_key(manifest), None)
-        self.save(world)
+        with self._lock:
+            world = self.load()
+            if world.is_api_dead:
+                return Admission("failed", "dead")
+            world.objects.pop(_key(manifest), None)
+            self.save(world)
         return Admission("accepted")
 
     def delete_pod(self, namespace: str, name: str, *, grace_s: int | None = None) -> Admission:

@@ -232,6 +232,8 @@ def test_node_is_found_by_its_part(double: NodePlace, monkeypatch: pytest.Monkey
         (KEEP_OFF, "keep-off node-agent on victim"),
         (ROLLING, "rolling-restart node-agent"),
         (faults.stop_apiserver(), "stop-apiserver"),
+        (faults.reboot(), "reboot victim"),
+        (faults.partition(Role.IDENTITY), "partition identity"),
     ],
 )
 def test_fault_is_called_by_what_it_hurts(fault: Fault, title: str) -> None:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError
+from clusters import network
+from clusters.errors import HarnessError, UsageError
 from drills.run import faults, mending, placement
-from drills.selftest.hurting import glances, ready
+from drills.run.undo import UndoLog, sweep
+from drills.selftest.hurting import change, glances, ready
 from drills.selftest.node_double import PARTS, NodePlace
 from drills.selftest.place_double import as_place
 
-BYSTANDER = PARTS[placement.BYSTANDER]
+VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
 
 
 @pytest.fixture
@@ -72,3 +74,70 @@ def test_api_server_needs_a_watcher_elsewhere(double: NodePlace) -> None:
     double.nodes = (BYSTANDER,)  # type: ignore[assignment]  # a cluster of one node
     with pytest.raises(HarnessError, match="a node besides"):
         ready(double, faults.stop_apiserver())
+
+
+def test_node_that_stayed_down_is_started_by_a_sweep(double: NodePlace) -> None:
+    """Killed between the cut and the start, the harness leaves a node that is off: the sweep starts it."""
+    place = as_place(double)
+    UndoLog(double.state).write(ready(double, faults.reboot()).undo("r1"))
+    double.power_off(VICTIM)
+    assert sweep(place, within_s=1.0) == ("node node-b up and Ready",)
+    assert double.load().off == []
+
+
+def test_undo_of_a_reboot_lays_the_lost_routes_again(double: NodePlace) -> None:
+    """A node that starts anew has no routes to the other nodes' pods, and is not back before it has."""
+    routes = double.load().routes
+    injury = ready(double, faults.reboot())
+    injury.inject()
+    undo = injury.undo("r1")
+    assert "has no route 10.244.0.0/24 via 172.18.0.2" in mending.missing(as_place(double), undo)
+    mending.act(as_place(double), undo)
+    assert mending.missing(as_place(double), undo) == ""
+    assert double.load().routes == routes
+
+
+def test_network_of_a_mesh_is_left_to_the_mesh(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the harness laid no network there is no route to miss."""
+    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: "")
+    assert network.missing_routes(as_place(double)) == ""
+
+
+def test_word_of_the_kubelet_of_before_does_not_count(double: NodePlace) -> None:
+    """The API goes on saying Ready after the node died: only a report that is younger than the boot verifies."""
+    injury = ready(double, faults.reboot())
+    injury.inject()
+    change(double, mute=[VICTIM])
+    undo = injury.undo("r1")
+    with pytest.raises(HarnessError, match="has not reported since"):
+        mending.act(as_place(double), undo)
+    assert "has not reported since" in mending.missing(as_place(double), undo)
+
+
+def test_node_that_is_not_ready_says_why(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kubelet's own message is what a person needs; such a node is not rebooted either."""
+    seen = double.get("v1", "Node", VICTIM)
+    assert seen is not None
+    told = {"type": "Ready", "status": "False", "message": "no network", "lastHeartbeatTime": "2030-01-01T00:00:00Z"}
+    monkeypatch.setattr(double, "get", lambda *_args: {"status": {"conditions": [told]}})
+    with pytest.raises(HarnessError, match="needs a healthy node: node node-b is not Ready: no network"):
+        ready(double, faults.reboot())
+
+
+def test_control_plane_is_never_rebooted(double: NodePlace) -> None:
+    """With its node the API would go, and with that most of what is asked."""
+    with pytest.raises(UsageError, match="carries the control plane"):
+        ready(double, faults.reboot(placement.BYSTANDER))
+
+
+@pytest.mark.parametrize("said", ["", "1 (init) S 0"])
+def test_unreadable_state_of_a_process_is_no_receipt(
+    double: NodePlace, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """A node that answers something else than its first process's state proves no reboot."""
+    injury = ready(double, faults.reboot())
+    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: said)
+    with pytest.raises(HarnessError, match="expected the state of a process"):
+        injury.observe()
+    with pytest.raises(HarnessError, match="expected its clock"):
+        mending.missing(as_place(double), injury.undo("r1"))

@@ -32,6 +32,8 @@ def double(tmp_path: Path) -> FilePlace:
         *(("hang", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("rolling-restart", phase) for phase in ("written", "injected", "landed")),
         *(("stop-apiserver", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("reboot", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("partition", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],

@@ -3,7 +3,8 @@
 The kind of death matters: `stop` is an absence that lasts, `kill` an orderly end with an immediate successor,
 `crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
-`stop_apiserver` is no part of the mesh: it takes away what every part of it, and the harness, asks.
+`partition` is a component that lives, is Ready, and reaches nobody.
+`stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
 """
 
 from enum import StrEnum
@@ -24,6 +25,8 @@ class FaultKind(StrEnum):
     KEEP_OFF = "keep-off"
     ROLLING_RESTART = "rolling-restart"
     STOP_APISERVER = "stop-apiserver"
+    REBOOT = "reboot"
+    PARTITION = "partition"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -82,3 +85,13 @@ def rolling_restart(role: Role, *, hold_s: float = 120.0) -> Fault:
 def stop_apiserver(*, hold_s: float = 30.0) -> Fault:
     """Take the Kubernetes API server away until the undo; probes that ask it learn only that it does not answer."""
     return Fault(FaultKind.STOP_APISERVER, None, hold_s)
+
+
+def reboot(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Cut a node's power and give it back at once; never the control plane's."""
+    return Fault(FaultKind.REBOOT, None, hold_s, node)
+
+
+def partition(role: Role, *, hold_s: float = 30.0) -> Fault:
+    """Drop every packet between the role's pods and everyone but their own kubelet: alive, Ready, and cut off."""
+    return Fault(FaultKind.PARTITION, role, hold_s)

@@ -10,6 +10,8 @@ from drills.run.faults.apiserver import StopApiserver
 from drills.run.faults.injuries import Crash, Hang, Kill, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
+from drills.run.faults.packets import Partition
+from drills.run.faults.power import Reboot
 from drills.run.faults.rollout import RollingRestart
 from drills.run.placement import find_node
 
@@ -19,6 +21,7 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.CRASH: Crash,
     FaultKind.HANG: Hang,
     FaultKind.ROLLING_RESTART: RollingRestart,
+    FaultKind.PARTITION: Partition,
 }
 
 
@@ -42,6 +45,8 @@ def prepare(place: Place, fault: Fault, component: Component | None) -> Injury:
 def _make(place: Place, fault: Fault, component: Component | None, node: str) -> Injury:
     if fault.kind is FaultKind.STOP_APISERVER:
         return StopApiserver(place)
+    if fault.kind is FaultKind.REBOOT:
+        return Reboot(place, node)
     if component is None:
         raise UsageError(f"{fault.title} names no role of the mesh; it needs one.")
     replicas = _healthy(place, fault, component)

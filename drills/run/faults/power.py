@@ -1,0 +1,102 @@
+"""A node that loses its power and comes back: every process of it dies at once, its pods' networks are gone.
+
+A kind node is a container, so its kernel does not boot; what a reboot means to Kubernetes happens all the same: the
+kubelet, the runtime and all containers end without goodbye and start anew, and what was only in memory is lost (/run,
+routes, firewall rules). kind's own entry point puts its own part right; the routes that this harness laid it lays
+again. Volumes, the shared directory and the Node object with its labels survive.
+"""
+
+from datetime import datetime
+
+from clusters import network
+from clusters.errors import HarnessError, UsageError
+from clusters.place import Place
+from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
+from drills.run.faults.injury import Injury, Receipt
+from drills.run.undo_entry import Undo
+
+_NODE_S = 10.0
+_START_TICKS = 19  # field 22 of /proc/PID/stat, counted behind the name, which may hold anything
+# A report by the kubelet of before can carry the second of the boot itself; its successor needs longer than this.
+_REPORT_AFTER_S = 2
+
+
+class Reboot(Injury):
+    """Killed and started by the container engine; seen in the node's own /proc: its first process is another one."""
+
+    def __init__(self, place: Place, node: str) -> None:
+        self._place = place
+        self._node = node
+        of_control_plane = place.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
+        if node in {found["metadata"]["name"] for found in of_control_plane}:
+            raise UsageError(f"reboot: {node} carries the control plane, and with it the API. Use stop_apiserver.")
+        lacks = unready(place, node)
+        if lacks:
+            raise HarnessError(f"reboot needs a healthy node: {lacks}. Wait for it, or delete the cluster.")
+        self._before = self._started_ticks()
+
+    def undo(self, run_id: str) -> Undo:
+        """Start the node if it is down, wait for its kubelet, and lay its routes again."""
+        return Undo(
+            id="fault",
+            run_id=run_id,
+            action="boot-node",
+            subject=f"node {self._node} up and Ready",
+            node=self._node,
+        )
+
+    def inject(self) -> str:
+        """Cut the power and give it back at once."""
+        self._place.power_off(self._node)
+        self._place.power_on(self._node)
+        return f"node {self._node} killed and started again"
+
+    def observe(self) -> Receipt:
+        """Landed: the first process of the node started later than the one of before."""
+        now = self._started_ticks()
+        words = f"process 1 of {self._node} started {now} clock ticks after its host; before the fault: {self._before}"
+        return Receipt(now > self._before, "/proc of the node", words, momentary=True)
+
+    def _started_ticks(self) -> int:
+        said = self._place.on_node(self._node, ["cat", "/proc/1/stat"], timeout_s=_NODE_S)
+        fields = said.rpartition(")")[2].split()
+        if len(fields) <= _START_TICKS:
+            raise HarnessError(f"/proc/1/stat of node {self._node} is {said!r}; expected the state of a process.")
+        return int(fields[_START_TICKS])
+
+
+def boot(place: Place, node: str) -> None:
+    """Start the node if it is down, and restore what the harness laid; HarnessError while its kubelet is not back."""
+    place.power_on(node)
+    lacks = unready(place, node)
+    if lacks:
+        raise HarnessError(lacks)
+    network.relay(place)  # only now does the API know the node's address, which may be another one than before
+
+
+def not_back(place: Place, node: str) -> str:
+    """Say what the node still lacks, "" when it is Ready and every node's routes are whole.
+
+    Whether its pods come back is what a drill asks of the mesh: no part of the undo.
+    """
+    return unready(place, node) or network.missing_routes(place)
+
+
+def unready(place: Place, node: str) -> str:
+    """Say why the node is not Ready by the word of the kubelet that runs now, "" when it is.
+
+    For most of a minute the API repeats what the kubelet of before the reboot said last.
+    """
+    clock = ["sh", "-c", "date +%s; ps -o etimes= -p 1"]
+    said = place.on_node(node, clock, timeout_s=_NODE_S).split()
+    if len(said) != 2:  # noqa: PLR2004 - two programs, a number each
+        raise HarnessError(f"Node {node} told {said!r}; expected its clock and the age of its first process.")
+    booted_s = int(said[0]) - int(said[1])
+    found = place.kube.get("v1", "Node", node)
+    conditions = found["status"].get("conditions", []) if found else []
+    ready = next((item for item in conditions if item["type"] == "Ready"), None)
+    if ready is None or datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() < booted_s + _REPORT_AFTER_S:
+        return f"the kubelet of {node} has not reported since the node started"
+    if ready["status"] != "True":
+        return f"node {node} is not Ready: {ready.get('message', 'no message')}"
+    return ""
