@@ -7,16 +7,24 @@ from typing import Annotated
 
 import typer
 
+from drills import exits
+
 Bundles = Annotated[
     list[Path],
     typer.Argument(help="Bundles, or folders of bundles.", exists=True, file_okay=False, metavar="BUNDLE..."),
 ]
 PublicKey = Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)]
 
+_DIFF_CODES = (
+    "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not asked any more; "
+    "2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(adr)
+    app.command(epilog=_DIFF_CODES)(diff)
 
 
 def adr(
@@ -40,3 +48,22 @@ def adr(
     from drills import cli_adr
 
     typer.echo(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(help="Folder of the runs before.", exists=True, file_okay=False)],
+    new: Annotated[Path, typer.Argument(help="Folder of the runs now.", exists=True, file_okay=False)],
+    mesh: Annotated[list[str] | None, typer.Option("--mesh", help="Compare only this mesh; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the Markdown here too.", dir_okay=False)] = None,
+) -> None:
+    """Compare two sets of runs, and print Markdown for a comment on a pull request.
+
+    Tells of answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
+    """
+    from drills import cli_diff
+
+    text, code = cli_diff.compare_folders(old, new, mesh or ())
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    typer.echo(text)
+    raise exits.EndedError(code)
