@@ -8,21 +8,27 @@ from drills import exits
 from drills.report import bundles, compare, diff
 
 
-def compare_folders(old: Path, new: Path, meshes: Sequence[str] = ()) -> tuple[str, int]:
-    """Return the comparison as Markdown, and the exit code. meshes: compare only these; none means all.
+def compare_folders(
+    old: Sequence[Path], new: Sequence[Path], meshes: Sequence[str] = (), drills: Sequence[str] = ()
+) -> tuple[str, int]:
+    """Return the comparison as Markdown, and the exit code. Only these meshes and drills; none named means all.
 
     Raises InconclusiveError for a bundle that is not as stated, and when a side has no run to compare.
     """
     try:
-        sides = [bundles.read_all([folder]) for folder in (old, new)]
+        before, now = ([run for run in bundles.read_all(side) if _is_asked(run, meshes, drills)] for side in (old, new))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    before, now = ([run for run in side if not meshes or run.verdict.mesh in meshes] for side in sides)
     if not before or not now:
-        empty = new if before else old
-        raise InconclusiveError(f"{empty} has no run of mesh {' or '.join(meshes)}: nothing can be compared.")
+        empty, asked = new if before else old, " or ".join((*meshes, *drills))
+        raise InconclusiveError(f"{', '.join(map(str, empty))}: no run of {asked}, so nothing can be compared.")
     found = compare.compare(before, now)
     return diff.render(found), code_of(found)
+
+
+def _is_asked(run: bundles.Run, meshes: Sequence[str], drills: Sequence[str]) -> bool:
+    drill, mesh = run.pair
+    return (not meshes or mesh in meshes) and (not drills or drill in drills)
 
 
 def code_of(found: compare.Comparison) -> int:

@@ -20,11 +20,17 @@ _DIFF_CODES = (
     "2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
 )
 
+_NIGHT_CODES = (
+    "Exit codes: the worst of every run, and of the comparison with the baseline: 0 passed, 1 violated or worse, "
+    "2 inconclusive, 3 a run could not work or was not begun in time, 64 usage, 130 interrupted."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(adr)
     app.command(epilog=_DIFF_CODES)(diff)
+    app.command(epilog=_NIGHT_CODES)(nightly)
 
 
 def adr(
@@ -62,8 +68,40 @@ def diff(
     """
     from drills import cli_diff
 
-    text, code = cli_diff.compare_folders(old, new, mesh or ())
+    text, code = cli_diff.compare_folders([old], [new], mesh or ())
     if out is not None:
         out.write_text(text, encoding="utf-8")
+    typer.echo(text)
+    raise exits.EndedError(code)
+
+
+def nightly(
+    run_options: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="After `--`: options for each `meshdrill run`, for example --bootstrap.", metavar="OPTION..."
+        ),
+    ] = None,
+    mesh: Annotated[list[str] | None, typer.Option("--mesh", help="Only this mesh; may be repeated.")] = None,
+    drill: Annotated[list[str] | None, typer.Option("--drill", help="Only this drill; may be repeated.")] = None,
+    reports: Annotated[
+        Path, typer.Option("--reports", help="Where the night's bundles and nightly.md go.", file_okay=False)
+    ] = Path("nightly"),
+    baseline: Annotated[
+        Path, typer.Option("--baseline", help="The accepted runs to compare with.", file_okay=False)
+    ] = Path("reports"),
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How often each drill is asked.")] = 1,
+    limit_minutes: Annotated[int, typer.Option("--limit-minutes", min=1, help="When nothing more is begun.")] = 600,
+) -> None:
+    """Ask every drill of every mesh, one after the other; write a summary, the index, and what changed since.
+
+    What does not pass is asked once more, and both runs count: a failure that does not repeat itself is flaky.
+    """
+    from drills import cli_images, cli_nightly
+
+    asked = cli_nightly.plan(
+        reports, mesh or (), drill or (), run_options or (), repeat=repeat, limit_s=limit_minutes * 60
+    )
+    text, code = cli_nightly.run(asked, baseline, cli_images.say)
     typer.echo(text)
     raise exits.EndedError(code)

@@ -232,7 +232,7 @@ def test_nothing_to_compare_is_2(old: Path, capsys: pytest.CaptureFixture[str]) 
     """A mesh that neither side ran is told; it is no pass."""
     runs(old, [quiet()])
     assert cli.status(["diff", str(old), str(old), "--mesh", "mesh-z"]) == exits.INCONCLUSIVE
-    assert "no run of mesh mesh-z" in capsys.readouterr().err
+    assert "no run of mesh-z" in capsys.readouterr().err
 
 
 def test_the_page_is_written_where_it_is_asked_for(
