@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command()(adr)
     app.command(epilog=_DIFF_CODES)(diff)
     app.command(epilog=_NIGHT_CODES)(nightly)
+    app.command()(metrics)
 
 
 def adr(
@@ -105,3 +106,18 @@ def nightly(
     text, code = cli_nightly.run(asked, baseline, cli_images.say)
     typer.echo(text)
     raise exits.EndedError(code)
+
+
+def metrics(
+    bundles: Bundles,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it here and print nothing.", dir_okay=False)] = None,
+) -> None:
+    """Print stored runs as OpenMetrics: verdict, recovery, longest outage, time to signal, latency of the baseline.
+
+    The numbers are those of the newest run of each drill and mesh. A bundle that is not as stated is refused (2).
+    """
+    from drills import cli_metrics
+
+    text = cli_metrics.write(bundles, out)
+    if out is None:
+        typer.echo(text, nl=False)
