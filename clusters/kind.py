@@ -128,6 +128,20 @@ def find(name: str, progress: Progress) -> Iterator[Place]:
         yield cluster.place()
 
 
+def remove(name: str, progress: Progress) -> bool:
+    """Delete the cluster of ours of that name, whatever was left in it, and tell whether one stood.
+
+    Raises UsageError when another run uses it.
+    """
+    if name not in _made_here():
+        return False
+    cluster = Cluster(name, image="", tools=ensure_tools(progress))
+    with _alone(cluster):
+        stood = cluster.exists()
+        _delete(cluster, Steps(progress))
+    return stood
+
+
 def _made_here() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in state_dir().iterdir() if (path / "kind.yaml").exists()))
 

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from clusters.errors import MeshdrillError, UsageError
-from drills import catalogue, cli_images, exits
+from drills import catalogue, cli_images, cli_runs, exits
 from drills.run.needs import unmet
 
 # How typer itself ends: after help, interrupted (older releases), on bad usage, interrupted.
@@ -27,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_images.app, name="images")
+cli_runs.register(app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Bootstrap = Annotated[
@@ -43,14 +44,6 @@ class ImageSource(StrEnum):
     ARCHIVE = "archive"
     REGISTRY = "registry"
     BUILD = "build"
-
-
-class _EndedError(Exception):
-    """A command is over and says with which exit code; typer's own endings are told apart from it."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
 
 
 @app.command()
@@ -204,7 +197,7 @@ def status(arguments: Sequence[str]) -> int:
         typer.main.get_command(app).main(args=list(arguments), prog_name="meshdrill")
     except SystemExit as end:
         return _OF_TYPER[int(end.code or 0)]
-    except _EndedError as end:
+    except exits.EndedError as end:
         return end.code
     except MeshdrillError as error:
         typer.echo(f"meshdrill: {error}", err=True)
@@ -220,4 +213,4 @@ def main() -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    raise _EndedError(code)
+    raise exits.EndedError(code)

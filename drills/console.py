@@ -111,7 +111,7 @@ def run(entry: Entry, mesh: str, options: list[str]) -> int:
     """Run one drill under pytest and return meshdrill's exit code."""
     reporter = Reporter(Console(soft_wrap=True))
     reporter.say(f"{entry.name} on {mesh}: {entry.hypothesis.splitlines()[0]}")
-    with _ended_like_ctrl_c(), reporter.live():
+    with ended_like_ctrl_c(), reporter.live():
         ended = pytest.main([*_pytest_arguments(), entry.node_id, "--mesh", mesh, *options], plugins=[reporter])
     reporter.summary()
     if ended == pytest.ExitCode.INTERRUPTED:
@@ -136,7 +136,7 @@ def _pytest_arguments() -> list[str]:
 
 
 @contextmanager
-def _ended_like_ctrl_c() -> Iterator[None]:
+def ended_like_ctrl_c() -> Iterator[None]:
     """Let a polite kill (CI's time-out, a closed terminal) undo the fault and remove the cluster as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,14 @@ PASSED, VIOLATED, INCONCLUSIVE, HARNESS, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 13
 WORST_FIRST = (INTERRUPTED, VIOLATED, HARNESS, INCONCLUSIVE, USAGE, PASSED)
 
 
+class EndedError(Exception):
+    """A command is over and says with which exit code; typer's own endings are told apart from it."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 def of(verdict: "Verdict") -> int:
     """Return the exit code of a verdict. A control is violated by design: what failed it is the odd finding."""
     from drills.judge.verdict import Answer  # noqa: PLC0415 - as above

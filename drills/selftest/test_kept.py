@@ -34,6 +34,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilePlace:
         def place(self) -> object:
             return as_place(double)
 
+        def delete(self) -> None:
+            (home / "deleted").touch()
+
     monkeypatch.setattr(kind, "state_dir", lambda: tmp_path / "state")
     monkeypatch.setattr(kind, "ensure_tools", lambda _progress: None)
     monkeypatch.setattr(kind, "Cluster", Standing)
@@ -84,3 +87,21 @@ def test_a_cluster_with_another_mesh_is_refused(place: FilePlace) -> None:
     (place.state / "made-of.json").unlink()
     with pytest.raises(UsageError, match="does not tell"), up.kept("kept", "double", silent):
         pass
+
+
+@pytest.mark.usefixtures("place")
+def test_a_cluster_is_removed_by_its_name() -> None:
+    """One of ours that stands is deleted; one that does not, or is none of ours, is nothing to delete."""
+    assert not kind.remove("other", silent)
+    assert kind.remove("kept", silent)
+    assert not kind.remove("kept", silent)
+
+
+@pytest.mark.usefixtures("place")
+def test_a_cluster_in_use_is_not_removed(tmp_path: Path) -> None:
+    """While a run holds the cluster's lock it stays, and whoever wanted it gone is told."""
+    with (tmp_path / "state" / "kept.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UsageError, match="in use"):
+            kind.remove("kept", silent)
+    assert kind.remove("kept", silent)

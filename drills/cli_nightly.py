@@ -1,0 +1,130 @@
+"""`meshdrill nightly`: a night of drills on this machine, its summary, the index, and what changed since."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from clusters import kind, meshes
+from clusters.errors import InconclusiveError, MeshdrillError, UsageError
+from clusters.progress import Progress
+from drills import catalogue, cli_diff, exits, nightly
+from drills.console import ended_like_ctrl_c
+from drills.nightly import Attempt, Plan, Turn
+from drills.report import bundles, evidence
+from drills.report.cited import cell, table
+
+SUMMARY_FILE = "nightly.md"
+_WORDS = {
+    exits.PASSED: "passed",
+    exits.VIOLATED: "VIOLATED",
+    exits.INCONCLUSIVE: "INCONCLUSIVE",
+    exits.HARNESS: "HARNESS ERROR",
+}
+
+
+def plan(
+    reports: Path,
+    mesh_names: Sequence[str],
+    drill_names: Sequence[str],
+    run_options: Sequence[str],
+    *,
+    repeat: int,
+    limit_s: float,
+) -> Plan:
+    """Return what the night asks: the named meshes and drills, or all. UsageError for a name that does not exist."""
+    return Plan(
+        reports=reports,
+        meshes=tuple(catalogue.find_mesh(name).name for name in mesh_names or meshes.names()),
+        drills=tuple(catalogue.find(name).name for name in drill_names or [it.name for it in catalogue.entries()]),
+        repeat=repeat,
+        until_s=time.monotonic() + limit_s,
+        run_options=tuple(run_options),
+        drills_named=tuple(drill_names),
+        meshes_named=tuple(mesh_names),
+    )
+
+
+def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
+    """Spend the night, write its summary and the index, and return the summary and the exit code: the worst of all.
+
+    Each turn is written down when it is over, so that a night that is cut short still tells what it saw.
+    """
+    turns: list[Turn] = []
+    asked.reports.mkdir(parents=True, exist_ok=True)
+    night = nightly.spend(asked, nightly.process, lambda name: _remove(name, progress))
+    with ended_like_ctrl_c(), closing(night):
+        for turn in night:
+            turns.append(turn)
+            progress(f"{turn.drill} on {turn.mesh}: {_outcome(turn)}")
+            _write(asked.reports, [*_lines(turns), "", "The night is not over."])
+            if turn.code == exits.USAGE:
+                raise UsageError(f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See above.")
+    evidence.write_index(asked.reports)
+    compared, code = _since(baseline, asked, turns)
+    codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
+    text = _write(asked.reports, [*_lines(turns), "", compared])
+    return text, min(codes, key=exits.WORST_FIRST.index)
+
+
+def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int]:
+    """Return what changed since the accepted baseline, for what this night was asked, and its exit code."""
+    made = [bundle for turn in turns for attempt in turn.attempts for bundle in attempt.bundles]
+    accepted = {path.parts[-4:-2] for path in baseline.rglob(bundles.VERDICT_FILE)}
+    if not any(asked.names(*pair) for pair in accepted):
+        return f"No baseline: {baseline} holds no bundle of what was asked, so nothing was compared.", exits.PASSED
+    if not made:
+        return "No run left a bundle, so nothing was compared.", exits.PASSED
+    try:
+        return cli_diff.compare_folders([baseline], made, asked.meshes_named, asked.drills_named)
+    except InconclusiveError as error:
+        return f"Not compared with the baseline: {error}", error.exit_code
+
+
+def _lines(turns: Sequence[Turn]) -> Iterator[str]:
+    yield "# Night of drills"
+    yield ""
+    yield "Every run counts: one that failed and passed when it was asked again is flaky, and its failure stands."
+    yield ""
+    yield from table(("drill", "mesh", "outcome", "runs", "bundles"), map(_row, turns))
+
+
+def _row(turn: Turn) -> tuple[str, ...]:
+    runs = ", ".join(f"{_WORDS.get(it.code, it.code)} in {it.duration_s:.0f} s" for it in turn.attempts)
+    made = ", ".join(_bundle(it) for it in turn.attempts)
+    return turn.drill, turn.mesh, cell(_outcome(turn)), runs, made
+
+
+def _outcome(turn: Turn) -> str:
+    if not turn.attempts:
+        return f"{'NOT RUN' if turn.is_owed else 'skipped'}: {turn.reason}"
+    flaky = "**flaky**, " if turn.is_flaky else ""
+    owed = f", NOT RUN to the end: {turn.reason}" if turn.is_owed else ""
+    return f"{flaky}{_WORDS.get(turn.code, turn.code)}{owed}"
+
+
+def _bundle(attempt: Attempt) -> str:
+    """Return the verdict and the folder of an attempt's bundle."""
+    words = []
+    for folder in attempt.bundles:
+        try:
+            words.append(f"{bundles.read(folder).verdict.verdict} {folder.name}")
+        except bundles.BundleError:
+            words.append(f"unreadable {folder.name}")
+    return " ".join(words) or "none"
+
+
+def _write(reports: Path, lines: Sequence[str]) -> str:
+    text = "\n".join(lines).rstrip("\n") + "\n"
+    draft = reports / f"{SUMMARY_FILE}.draft"
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(reports / SUMMARY_FILE)
+    return text
+
+
+def _remove(name: str, progress: Progress) -> None:
+    """Delete a cluster; when that fails the night goes on, and whatever stands in the way fails the next run aloud."""
+    try:
+        kind.remove(name, progress)
+    except MeshdrillError as error:
+        progress(f"cluster {name} could not be removed: {error}")

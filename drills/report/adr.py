@@ -1,0 +1,280 @@
+"""The decision record: what bundles say of each of its lines, and a mark wherever only a person can decide."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, timedelta
+from typing import Final
+
+import jinja2
+
+from drills.judge.verdict import Answer, worst
+from drills.report import adr_topics as topics
+from drills.report import blocks, figures
+from drills.report.bundles import Run
+from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, table
+
+STALE_AFTER_DAYS: Final = 90
+"""A quarter: meshes and Kubernetes bring a minor release about that often, so what was tested is then no longer new."""
+FOR_A_PERSON: Final = "[FOR A PERSON:"
+_NO_NUMBER = "-"
+
+
+def render(title: str, cited: Cited, stale_after_days: int) -> str:
+    """Return a new record. The same bundles give the same bytes."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("drills.report", ""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown; `cell` escapes what a table cannot carry
+    )
+    made = generate(cited, stale_after_days)
+    environment.globals |= {
+        "person": lambda what: f"**{FOR_A_PERSON} {what}]**",
+        "block": lambda name: blocks.wrap(name, made[name].content),
+    }
+    return environment.get_template("adr.md.j2").render(title=title, titles=cited.titles)
+
+
+def update(text: str, cited: Cited, stale_after_days: int) -> str:
+    """Return an existing record with its generated blocks made anew; raises BlockError when that would lose words."""
+    return blocks.update(text, generate(cited, stale_after_days))
+
+
+def generate(cited: Cited, stale_after_days: int) -> dict[str, blocks.Block]:
+    """Return every generated block of a record, by name, in its order."""
+    upgrade, security = topics.topic("consequences-upgrade"), ("consequences-security", "### Security posture")
+    parts: Mapping[tuple[str, str], Iterator[str]] = {
+        ("context", "## Context"): _context(cited, stale_after_days),
+        **{
+            (it.block, it.heading): iter(cited.claims(it.bears))
+            for it in topics.TOPICS
+            if it.heading and it.block.startswith("invariant")
+        },
+        ("invariant-l7", topics.topic("invariant-l7").heading): _l7(cited),
+        ("alternatives", "## Alternatives Considered"): _alternatives(cited),
+        ("consequences-operations", "### Operational cost"): _operations(cited),
+        security: iter(cited.claims(lambda _, finding: finding.must_hold)),
+        ("consequences-debugging", "### Debugging"): _debugging(cited),
+        (upgrade.block, upgrade.heading): iter(cited.claims(upgrade.bears)),
+        ("rollback", "## Rollback Plan"): _rollback(cited),
+        ("evidence", "## Evidence Required"): _evidence(cited, stale_after_days),
+    }
+    return {name: blocks.Block(heading, "\n".join(lines)) for (name, heading), lines in parts.items()}
+
+
+def stale_on(run: Run, stale_after_days: int) -> date:
+    """Return the day from which a run is too old to stand for what is in production."""
+    return run.began.date() + timedelta(days=stale_after_days)
+
+
+def _context(cited: Cited, stale_after_days: int) -> Iterator[str]:
+    days = sorted(run.began.date().isoformat() for run in cited.runs)
+    drills = {run.verdict.drill for run in cited.runs}
+    stale = min(stale_on(run, stale_after_days) for run in cited.runs)
+    yield f"The evidence: {len(cited.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
+    yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
+    yield "A run is named by the first digits of its statement's SHA-256 and links to its report."
+    yield "Several runs of one question count as the worst of them."
+    yield ""
+    yield from table(
+        ("mesh", "made of", "runs"),
+        ((title, *_made_of(cited, mesh)) for mesh, title in cited.titles.items()),
+    )
+    yield ""
+    yield "What differs from production in these runs:"
+    yield ""
+    yield from table(("setting", "here", "why", "runs"), _deviations(cited))
+
+
+def _made_of(cited: Cited, mesh: str) -> tuple[str, str]:
+    by_versions: dict[tuple[str, ...], list[Run]] = {}
+    for run in cited.of(mesh):
+        by_versions.setdefault(run.made_of, []).append(run)
+    if not by_versions:
+        return NO_EVIDENCE, ""
+    return (
+        "; or ".join(cell(", ".join(versions)) for versions in by_versions),
+        "; ".join(cited.refs(runs) for runs in by_versions.values()),
+    )
+
+
+def _deviations(cited: Cited) -> Iterator[tuple[str, ...]]:
+    found: dict[tuple[str, str, str], list[Run]] = {}
+    for run in cited.runs:
+        for it in run.stood_on.deviations:
+            found.setdefault((it.setting, it.value, it.reason), []).append(run)
+    for setting, runs in found.items():
+        yield (*map(cell, setting), "all" if len(runs) == len(cited.runs) else cited.refs(runs))
+
+
+def _l7(cited: Cited) -> Iterator[str]:
+    yield from cited.claims(topics.topic("invariant-l7").bears)
+    yield ""
+    yield "How forbidden calls were refused. Only what reads HTTP can answer with an HTTP status; a reset or a silence"
+    yield "says nothing of an L7 proxy."
+    yield ""
+    yield from table(("mesh", "edge", "refused calls by error", "runs"), _refusals(cited))
+
+
+def _refusals(cited: Cited) -> Iterator[tuple[str, ...]]:
+    for mesh, title in cited.titles.items():
+        found: dict[str, tuple[Counter[str], dict[str, Run]]] = {}
+        for run, finding in findings(cited.of(mesh), topics.any_check("denied")):
+            for row in finding.rows:
+                counted, runs = found.setdefault(row.subject, (Counter(), {}))
+                runs[run.statement_sha256] = run
+                counted.update(
+                    {
+                        name.removeprefix("error "): int(count)
+                        for name, count in row.numbers.items()
+                        if name.startswith("error ") and isinstance(count, int)
+                    }
+                )
+        for edge, (counted, runs) in found.items():
+            errors = ", ".join(f"{name} {count}" for name, count in sorted(counted.items())) or "none was refused"
+            yield title, cell(edge), cell(errors), cited.refs(runs.values())
+        if not found:
+            yield title, NO_EVIDENCE, "", ""
+
+
+def _alternatives(cited: Cited) -> Iterator[str]:
+    drills = sorted({run.verdict.drill for run in cited.runs})
+    yield from table(
+        ("drill", *cited.titles.values(), "control"),
+        (
+            (drill, *(_answer(cited, cited.of(mesh), drill) for mesh in cited.titles), _control(cited, drill))
+            for drill in drills
+        ),
+    )
+
+
+def _answer(cited: Cited, runs: tuple[Run, ...], drill: str) -> str:
+    answers = [(run.standing, run) for run in runs if run.verdict.drill == drill]
+    if not answers:
+        return "no evidence"
+    return f"**{worst(answer for answer, _ in answers)}** {cited.answered(answers)}"
+
+
+def _control(cited: Cited, drill: str) -> str:
+    """Return whether the drill has shown that it can see what it looks for."""
+    runs = [run for run in cited.controls if run.verdict.drill == drill]
+    if not runs:
+        return "no control: whether the drill can see is not shown"
+    failed = [run for run in runs if not run.verdict.passed]
+    return f"**FAILED, believe no row** {cited.refs(failed)}" if failed else f"the drill sees {cited.refs(runs)}"
+
+
+def _operations(cited: Cited) -> Iterator[str]:
+    yield from cited.claims(topics.topic("consequences-operations").bears)
+    yield ""
+    yield "Measured, of successful calls of the baseline and from the fault on. Runs on one small machine: compare rows"
+    yield "with each other and with the control, not with production."
+    yield ""
+    rows = (_measured(cited, run) for run in cited.runs)
+    yield from table(("mesh", "drill", "p50 ms", "p99 ms", "longest outage s", "slowest signal s", "run"), rows)
+
+
+def _measured(cited: Cited, run: Run) -> tuple[str, ...]:
+    latency, outage = figures.latency(run.history), figures.outage(run.history)
+    signals = figures.times_to_signal_s(run.verdict)
+    return (
+        cell(cited.titles.get(run.verdict.mesh, run.stood_on.mesh_title)),
+        cell(run.verdict.drill),
+        _number(latency.p50_ms if latency else None),
+        _number(latency.p99_ms if latency else None),
+        f"{outage.longest_s:g} ({cell(outage.route)})" if outage else _NO_NUMBER,
+        _number(max(signals.values(), default=None)),
+        cited.ref(run),
+    )
+
+
+def _debugging(cited: Cited) -> Iterator[str]:
+    about_signals = topics.topic("consequences-debugging")
+    yield from cited.claims(lambda run, finding: about_signals.bears(run, finding) or finding.signal is not None)
+
+
+def _rollback(cited: Cited) -> Iterator[str]:
+    yield "Measured: from the undo of each drill's fault until the lab worked again. That is how long this fault's undo"
+    yield "takes; only a drill of a rollback measures the rollback of a mesh."
+    yield ""
+    yield from table(
+        ("mesh", "drill", "undo took s", "recovered after s", "claim that took longest", "run"),
+        (_recovery(cited, run) for run in cited.asked),
+    )
+    yield ""
+    yield "Plaintext after an undo:"
+    yield ""
+    yield from cited.claims(topics.AFTER_UNDO.bears)
+
+
+def _recovery(cited: Cited, run: Run) -> tuple[str, ...]:
+    took = figures.recoveries_s(run.verdict)
+    late = [claim for claim, seconds in took.items() if seconds is None]
+    if late:
+        slowest, after = late[0], "NOT in time, or not known"
+    else:
+        slowest = max(took, key=lambda claim: took[claim] or 0.0, default="no claim about recovery")
+        after = _number(took.get(slowest))
+    title = cited.titles[run.verdict.mesh]
+    return title, run.verdict.drill, _number(figures.undo_s(run.history)), after, cell(slowest), cited.ref(run)
+
+
+def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
+    required: tuple[tuple[str, Callable[..., bool]], ...] = (
+        (
+            "mTLS metrics: what was readable on the wire, whose identity servers saw",
+            topics.topic("invariant-mtls").bears,
+        ),
+        ("flow logs: both ends of every call, as the harness logged them", topics.any_check(*_TWO_WITNESSES)),
+        ("policy audit: what was denied, and what became of policy changes", topics.topic("invariant-identity").bears),
+        ("conformance test", topics.CONFORMANCE.bears),
+        ("failure drill", lambda _run, _finding: True),
+    )
+    yield from table(("required", *cited.titles.values()), (_required(cited, *line) for line in required))
+    yield ""
+    yield "Claims that bear on no line above:"
+    yield ""
+    yield from cited.claims(topics.bears_on_none, absent="none")
+    yield ""
+    yield "The bundles. `sha256sum` of a bundle's `statement.dsse.json` shows that it is the one cited here,"
+    yield "`meshdrill verify FOLDER` that no other file changed, `meshdrill judge FOLDER` that the verdict follows."
+    yield ""
+    yield from table(
+        ("run", "drill", "mesh", "answer", "made at", "stale from", "SHA-256 of its statement", "signature"),
+        (_bundle(cited, run, stale_after_days) for run in cited.runs),
+    )
+    yield ""
+    yield from cited.links()
+
+
+_TWO_WITNESSES = ("attempts_per_request", "conservation", "denied_but_served", "served_but_failed")
+
+
+def _required(cited: Cited, name: str, select: Callable[..., bool]) -> tuple[str, ...]:
+    cells = []
+    for mesh in cited.titles:
+        answers: dict[str, tuple[Run, list[Answer]]] = {}
+        for run, finding in findings(cited.of(mesh), select):
+            answers.setdefault(run.statement_sha256, (run, []))[1].append(run.standing_of(finding))
+        cells.append(cited.told([(worst(of_run), run) for run, of_run in answers.values()]) or NO_EVIDENCE)
+    return name, *cells
+
+
+def _bundle(cited: Cited, run: Run, stale_after_days: int) -> tuple[str, ...]:
+    verdict = run.verdict
+    return (
+        cited.ref(run),
+        cell(verdict.drill),
+        cell(verdict.mesh),
+        f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else verdict.verdict,
+        f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
+        stale_on(run, stale_after_days).isoformat(),
+        f"`{run.statement_sha256}`",
+        cell(run.signature),
+    )
+
+
+def _number(value: float | None) -> str:
+    return _NO_NUMBER if value is None else f"{value:.3g}"

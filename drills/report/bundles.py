@@ -1,0 +1,135 @@
+"""Bundles as others cite them: found in folders, checked against their statement, read once."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from securesystemslib.signer import Key
+
+from drills.judge.history import History, HistoryError
+from drills.judge.records import NS_PER_S
+from drills.judge.verdict import Answer, Finding, Verdict
+from drills.report import verification
+from drills.report.record import Surroundings
+from drills.report.statement import STATEMENT_FILE
+
+VERDICT_FILE: Final = "verdict.json"
+RUN_FILE: Final = "run.json"
+_SHORT_DIGITS = 12
+_NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images that stand under every mesh, and what we run on
+
+
+class BundleError(Exception):
+    """A bundle cannot be used as evidence; the message names it and what is wrong with it."""
+
+
+class _RunFile(msgspec.Struct, frozen=True):
+    surroundings: Surroundings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run as its bundle tells it. statement_sha256: of the file that vouches for all the others."""
+
+    bundle: Path
+    verdict: Verdict
+    stood_on: Surroundings
+    history: History
+    statement_sha256: str
+    signature: str  # in words
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Return the drill and the mesh."""
+        return self.verdict.drill, self.verdict.mesh
+
+    @property
+    def short_hash(self) -> str:
+        """Return enough of the statement's hash to tell runs apart."""
+        return self.statement_sha256[:_SHORT_DIGITS]
+
+    @property
+    def standing(self) -> Answer:
+        """Return the verdict as it counts: a control that came out right counts as HELD."""
+        if not self.verdict.is_control:
+            return self.verdict.verdict
+        if self.verdict.passed:
+            return Answer.HELD
+        answers = {finding.verdict for finding in self.verdict.findings}
+        return Answer.INCONCLUSIVE if Answer.INCONCLUSIVE in answers else Answer.VIOLATED
+
+    @cached_property
+    def began(self) -> datetime:
+        """Return when the record begins, to the second."""
+        first_ns = min(event.at_ns for event in self.history.events)
+        return datetime.fromtimestamp(first_ns // NS_PER_S, UTC)
+
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        """Return what names the version under test: the mesh's images and the tools that installed it."""
+        images = (f"{it.name} {it.digest or it.ref}" for it in self.stood_on.images if it.name not in _NOT_OF_A_MESH)
+        tools = (f"{name} {version}" for name, version in self.stood_on.versions.items() if name not in _NOT_OF_A_MESH)
+        return tuple(sorted({*images, *tools}))
+
+    def standing_of(self, finding: Finding) -> Answer:
+        """Return an answer as it counts: of a control, what had to be violated and was counts as HELD."""
+        if not (self.verdict.is_control and finding.fails_on_control) or finding.verdict is Answer.INCONCLUSIVE:
+            return finding.verdict
+        return Answer.HELD if finding.verdict is Answer.VIOLATED else Answer.VIOLATED
+
+
+def find(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """Return every bundle that lies in, or is, one of the folders; sorted, each once.
+
+    Raises BundleError for a folder without any: whoever names it means that there is one.
+    """
+    found: set[Path] = set()
+    for folder in folders:
+        here = {path.parent for path in folder.rglob(VERDICT_FILE)}
+        if not here:
+            raise BundleError(f"{folder} holds no bundle: expected {VERDICT_FILE} in it or below it.")
+        found |= here
+    return tuple(sorted(found))
+
+
+def read_all(folders: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
+    """Return every run of the folders, by drill, mesh and time. Raises BundleError as `find` and `read` do."""
+    runs = (read(bundle, key) for bundle in find(folders))
+    return tuple(sorted(_each_once(runs), key=lambda run: (*run.pair, run.began, run.statement_sha256)))
+
+
+def read(bundle: Path, key: Key | None = None) -> Run:
+    """Return the run of a bundle in which every file is as stated and, with a public key, signed with that key.
+
+    Raises BundleError for any other bundle: what is not as stated is evidence of nothing.
+    """
+    try:
+        found = verification.verify(bundle, key)
+    except verification.StatementError as error:
+        raise BundleError(f"{error} It cannot be cited.") from error
+    if not found.is_intact:
+        raise BundleError(f"{bundle} is {found.explain()}\nIt cannot be cited: use an intact copy.")
+    try:
+        verdict = msgspec.json.decode((bundle / VERDICT_FILE).read_bytes(), type=Verdict)
+        stood_on = msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_RunFile).surroundings
+        history = History.load(bundle)
+    except (OSError, msgspec.DecodeError, HistoryError) as error:
+        raise BundleError(f"{bundle} was written by another version or cut short: {error}. Run it again.") from error
+    if not history.events:
+        raise BundleError(f"{bundle} records no event, so nobody can tell when it ran. Run it again.")
+    digest = hashlib.sha256((bundle / STATEMENT_FILE).read_bytes()).hexdigest()
+    return Run(bundle, verdict, stood_on, history, digest, found.signature)
+
+
+def _each_once(runs: Iterable[Run]) -> Iterator[Run]:
+    """Leave out copies: the same run in two folders is one piece of evidence."""
+    seen: set[str] = set()
+    for run in runs:
+        if run.statement_sha256 not in seen:
+            seen.add(run.statement_sha256)
+            yield run

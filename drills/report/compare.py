@@ -1,0 +1,170 @@
+"""What changed between two sets of runs: answers, claims, numbers beyond chance, and what does not repeat itself."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drills.judge.verdict import PASSING, SEVERITY, Answer, worst
+from drills.report import compare_numbers
+from drills.report.bundles import Run
+from drills.report.compare_numbers import Number, Weight
+from drills.report.shift import CHANCE, all_in_one_part
+
+Pair = tuple[str, str]
+
+
+class Change(StrEnum):
+    """What became of an answer. LOST: it is not known any more, whatever it was."""
+
+    WORSE = "worse"
+    LOST = "not known any more"
+    GONE = "not asked any more"
+    BETTER = "better"
+    NEW = "new"
+    SAME = "same"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question, before and now: of a pair as a whole, or one of its claims."""
+
+    pair: Pair
+    claim: str  # "" for the whole
+    old: tuple[Answer, ...]  # one for each run
+    new: tuple[Answer, ...]
+
+    @property
+    def passes(self) -> bool:
+        """Whether every new run passes."""
+        return all(answer in PASSING for answer in self.new)
+
+    @property
+    def change(self) -> Change:
+        """Return what changed. Worse: a new run is worse than any old one, or all are, beyond chance, than the best."""
+        if not self.old or not self.new:
+            return Change.GONE if self.old else Change.NEW
+        before, now = worst(self.old), worst(self.new)
+        if now is Answer.INCONCLUSIVE and before is not now:
+            return Change.LOST
+        if _rank(now) > _rank(before) or self._never_as_good():
+            return Change.WORSE
+        return Change.BETTER if _rank(now) < _rank(before) else Change.SAME
+
+    def _never_as_good(self) -> bool:
+        """Whether old runs differ and every new one is worse than their best, more often than chance would do it."""
+        best = min(map(_rank, self.old))
+        bad, all_bad = (sum(_rank(it) > best for it in self.old), all(_rank(it) > best for it in self.new))
+        runs, new = len(self.old) + len(self.new), len(self.new)
+        return all_bad and all_in_one_part(bad + new, runs, new) <= CHANCE
+
+
+@dataclass(frozen=True)
+class Flaky:
+    """Repeats of one question, on one version and kind of host, that did not answer alike."""
+
+    pair: Pair
+    claims: tuple[str, ...]  # that differ from run to run
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that changed. elsewhere: pairs whose numbers come from another kind of host, so that none was compared."""
+
+    pairs: tuple[Asked, ...]
+    claims: tuple[Asked, ...]
+    numbers: tuple[Number, ...]
+    elsewhere: tuple[Pair, ...]
+    flaky: tuple[Flaky, ...]
+    old: tuple[Run, ...]
+    new: tuple[Run, ...]
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether anything is worse, or is not asked any more."""
+        asked = any(it.change in {Change.WORSE, Change.GONE} for it in (*self.pairs, *self.claims))
+        return asked or any(it.weight is Weight.WORSE for it in self.numbers)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether something that was known is not known any more."""
+        return any(it.change is Change.LOST for it in (*self.pairs, *self.claims))
+
+
+def compare(old: Sequence[Run], new: Sequence[Run]) -> Comparison:
+    """Compare all new runs with the old ones; of these only the repeats of each pair's newest version count."""
+    before, now = {pair: _newest(runs) for pair, runs in _by_pair(old).items()}, _by_pair(new)
+    pairs = tuple(sorted({*before, *now}))
+    both = [(pair, before[pair], now[pair]) for pair in pairs if pair in before and pair in now]
+    return Comparison(
+        pairs=tuple(Asked(pair, "", _standings(before.get(pair, ())), _standings(now.get(pair, ()))) for pair in pairs),
+        claims=tuple(asked for pair, olds, news in both for asked in _claims(pair, olds, news)),
+        numbers=tuple(number for _, olds, news in both for number in compare_numbers.compare(olds, news)),
+        elsewhere=tuple(pair for pair, olds, news in both if not compare_numbers.on_like_hosts(olds, news)[1]),
+        flaky=tuple(_flaky([*old, *new])),
+        old=tuple(run for runs in before.values() for run in runs),
+        new=tuple(new),
+    )
+
+
+def _claims(pair: Pair, old: Sequence[Run], new: Sequence[Run]) -> Iterator[Asked]:
+    before, now = [_answers(run) for run in old], [_answers(run) for run in new]
+    for claim in dict.fromkeys(claim for of_run in (*before, *now) for claim in of_run):
+        olds, news = (tuple(of_run[claim] for of_run in side if claim in of_run) for side in (before, now))
+        yield Asked(pair, claim, olds, news)
+
+
+def _answers(run: Run) -> dict[str, Answer]:
+    """Return each claim's answer; of a claim that is asked twice, of other edges for example, the worse."""
+    found: dict[str, Answer] = {}
+    for finding in run.verdict.findings:
+        answer = run.standing_of(finding)
+        found[finding.claim] = worst((answer, found.get(finding.claim, answer)))
+    return found
+
+
+def _flaky(runs: Iterable[Run]) -> Iterator[Flaky]:
+    alike: dict[tuple[object, ...], dict[str, Run]] = {}
+    for run in runs:
+        alike.setdefault((run.pair, run.made_of, compare_numbers.host_of(run)), {})[run.statement_sha256] = run
+    for repeats in alike.values():
+        found = tuple(repeats.values())
+        answers = [_answers(run) for run in found]
+        claims = [
+            claim
+            for claim in dict.fromkeys(claim for of_run in answers for claim in of_run)
+            if len({of_run[claim] for of_run in answers if claim in of_run}) > 1
+        ]
+        if claims or len({run.standing for run in found}) > 1:
+            yield Flaky(found[0].pair, tuple(claims), found)
+
+
+def _newest(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the runs of the version that ran last: what an older one did excuses nothing."""
+    last = max(runs, key=lambda run: run.began)
+    return tuple(run for run in runs if run.made_of == last.made_of)
+
+
+def _by_pair(runs: Iterable[Run]) -> dict[Pair, tuple[Run, ...]]:
+    found: dict[Pair, tuple[Run, ...]] = {}
+    for run in runs:
+        found[run.pair] = (*found.get(run.pair, ()), run)
+    return found
+
+
+def _standings(runs: Iterable[Run]) -> tuple[Answer, ...]:
+    return tuple(run.standing for run in runs)
+
+
+def _rank(answer: Answer) -> int:
+    return SEVERITY.index(answer)
+
+
+def told(answers: Sequence[Answer]) -> str:
+    """Return the answers of several runs in words, the worst first."""
+    counts = Counter(answers)
+    if len(counts) == 1:
+        return f"{answers[0]}" if len(answers) == 1 else f"{answers[0]} ({len(answers)} runs)"
+    kinds = sorted(counts, key=_rank, reverse=True)
+    return ", ".join(f"{kind} ({counts[kind]} of {len(answers)})" for kind in kinds) or "-"

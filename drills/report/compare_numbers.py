@@ -1,0 +1,133 @@
+"""Which numbers of a drill are worse than before, beyond what chance and the measurement can explain."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+from typing import Final
+
+from drills.report import figures
+from drills.report.bundles import Run
+from drills.report.shift import Shift, shift
+
+MARGIN: Final = 0.1
+"""A change of less than a tenth of what it was is none that anybody acts on."""
+LEAST_S: Final = 1.0
+LEAST_MS: Final = 1.0
+"""Nor is one of less than a second, or of less than a millisecond of latency."""
+
+
+class Weight(StrEnum):
+    """How a change counts. SUSPECT: beyond the margin, and the runs are too few to tell it from chance."""
+
+    WORSE = "worse"
+    SUSPECT = "suspect"
+    BETTER = "better"
+    SAME = "same"
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a pair before and now. is_within: the repeats are the seconds of one baseline, not runs."""
+
+    pair: tuple[str, str]
+    name: str
+    unit: str
+    shift: Shift
+    margin: float
+    is_within: bool
+
+    @property
+    def weight(self) -> Weight:
+        """Return how it counts: only what repeated runs show is worse, and only when its whole interval is."""
+        low, high = self.shift.low, self.shift.high
+        if low is None or high is None:
+            least = min(self.shift.new) - max(self.shift.old)
+            return Weight.SUSPECT if least > self.margin else Weight.SAME
+        if low > self.margin:
+            return Weight.SUSPECT if self.is_within else Weight.WORSE
+        return Weight.BETTER if high < -self.margin and not self.is_within else Weight.SAME
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """One number of one run; seconds: the same number of each second of its baseline, where there is such a thing."""
+
+    value: float
+    resolution: float = 0.0
+    seconds: tuple[float, ...] = ()
+
+
+_Samples = dict[tuple[str, str], _Sample]  # by name and unit
+
+
+def compare(old: Sequence[Run], new: Sequence[Run]) -> Iterator[Number]:
+    """Yield every number that both sides have, of runs on like hosts: another machine is no regression of a mesh."""
+    olds, news = on_like_hosts(old, new)
+    before, now = [_samples(run) for run in olds], [_samples(run) for run in news]
+    names = dict.fromkeys(name for of_run in now for name in of_run)
+    for name in names:
+        was = [of_run[name] for of_run in before if name in of_run]
+        is_now = [of_run[name] for of_run in now if name in of_run]
+        if was and is_now:
+            yield _number(news[0].pair, name, was, is_now)
+
+
+def on_like_hosts(old: Sequence[Run], new: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+    """Return the runs of both sides that ran on the kind of host on which the newest of the new ones ran."""
+    kind = host_of(max(new, key=lambda run: run.began))
+    olds, news = (tuple(run for run in side if host_of(run) == kind) for side in (old, new))
+    return (olds, news) if olds else ((), ())
+
+
+def host_of(run: Run) -> tuple[object, ...]:
+    """Return what makes two hosts alike enough for their numbers to be compared."""
+    memory = run.stood_on.host.get("memory_gib")
+    gib = round(memory) if isinstance(memory, int | float) else None
+    return run.stood_on.host.get("os"), run.stood_on.host.get("cpus"), gib
+
+
+def _number(pair: tuple[str, str], name: tuple[str, str], old: Sequence[_Sample], new: Sequence[_Sample]) -> Number:
+    found = shift([it.value for it in old], [it.value for it in new])
+    seconds = [second for it in old for second in it.seconds], [second for it in new for second in it.seconds]
+    is_within = found.low is None and all(seconds)
+    least = LEAST_MS if name[1] == "ms" else LEAST_S
+    resolution = max(it.resolution for it in (*old, *new))
+    margin = max(least, resolution, MARGIN * median(it.value for it in old))
+    return Number(pair, *name, shift(*seconds) if is_within else found, margin, is_within)
+
+
+def _samples(run: Run) -> _Samples:
+    return {name: sample for part in _PARTS for name, sample in part(run)}
+
+
+def _recoveries(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
+    for claim, seconds in figures.recoveries_s(run.verdict).items():
+        if seconds is not None:  # what did not recover in time is told by its answer
+            yield (f"recovery: {claim}", "s"), _Sample(seconds)
+
+
+def _signals(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
+    for signal, seconds in figures.times_to_signal_s(run.verdict).items():
+        yield (f"time to signal {signal}", "s"), _Sample(seconds)
+
+
+def _outage(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
+    found = figures.outage(run.history)
+    if found is not None:
+        yield ("longest outage of a route", "s"), _Sample(found.longest_s, found.resolution_s)
+
+
+def _latency(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
+    found = figures.latency(run.history)
+    if found is not None:
+        yield ("latency p50 of the baseline", "ms"), _Sample(found.p50_ms, seconds=found.p50_ms_by_second)
+        yield ("latency p99 of the baseline", "ms"), _Sample(found.p99_ms, seconds=found.p99_ms_by_second)
+
+
+_PARTS: tuple[Callable[[Run], Iterable[tuple[tuple[str, str], _Sample]]], ...] = (
+    _recoveries,
+    _outage,
+    _signals,
+    _latency,
+)

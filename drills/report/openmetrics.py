@@ -1,0 +1,114 @@
+"""Runs as OpenMetrics text, for the textfile collector of a node exporter or any other system that reads it.
+
+Of each drill and mesh the newest run gives the numbers; how many runs gave which answer is counted over all of them, so
+that a newer pass does not hide an older failure.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from prometheus_client.core import GaugeMetricFamily, StateSetMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from drills.judge.verdict import Answer
+from drills.report import figures
+from drills.report.bundles import Run
+
+_PAIR = ("drill", "mesh")
+_Values = Iterable[tuple[tuple[str, ...], float]]  # labels after drill and mesh, and the value
+
+
+def render(runs: Sequence[Run]) -> str:
+    """Return the document. The same runs give the same bytes."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Runs(runs))
+    text: str = generate_latest(registry).decode()
+    return text
+
+
+class _Runs(Collector):
+    """What the exposition asks for its metrics."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = sorted(runs, key=lambda run: (*run.pair, run.began))
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric family, those without a sample too: absent and nothing are told apart."""
+        newest = {run.pair: run for run in self._runs}
+        yield _answers(newest)
+        yield _counted(self._runs)
+        for name, unit, says, labels, values in _GAUGES:
+            family = GaugeMetricFamily(f"meshdrill_{name}", says, labels=(*_PAIR, *labels), unit=unit)
+            for pair, run in newest.items():
+                for words, value in values(run):
+                    family.add_metric((*pair, *words), value)
+            yield family
+
+
+def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
+    family = StateSetMetricFamily("meshdrill_run_verdict", "Verdict of the newest run.", labels=_PAIR)
+    for pair, run in newest.items():
+        family.add_metric(pair, {answer.value: run.verdict.verdict is answer for answer in Answer})
+    return family
+
+
+def _counted(runs: Iterable[Run]) -> Metric:
+    says = "Runs of one question by verdict, all that were read."
+    family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "verdict"))
+    for (pair, verdict), count in sorted(Counter((run.pair, run.verdict.verdict.value) for run in runs).items()):
+        family.add_metric((*pair, verdict), count)
+    return family
+
+
+def _passed(run: Run) -> _Values:
+    yield (), float(run.verdict.passed)
+
+
+def _control(run: Run) -> _Values:
+    yield (), float(run.verdict.is_control)
+
+
+def _began(run: Run) -> _Values:
+    yield (), run.began.timestamp()
+
+
+def _recovery(run: Run) -> _Values:
+    return (((claim,), took) for claim, took in figures.recoveries_s(run.verdict).items() if took is not None)
+
+
+def _not_recovered(run: Run) -> _Values:
+    return (((claim,), float(took is None)) for claim, took in figures.recoveries_s(run.verdict).items())
+
+
+def _outage(run: Run) -> _Values:
+    found = figures.outage(run.history)
+    return [((found.route,), found.longest_s)] if found else []
+
+
+def _resolution(run: Run) -> _Values:
+    found = figures.outage(run.history)
+    return [((), found.resolution_s)] if found else []
+
+
+def _signal(run: Run) -> _Values:
+    return (((name,), took) for name, took in figures.times_to_signal_s(run.verdict).items())
+
+
+def _latency(run: Run) -> _Values:
+    found = figures.latency(run.history)
+    return [(("0.5",), found.p50_ms / 1000), (("0.99",), found.p99_ms / 1000)] if found else []
+
+
+_GAUGES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Run], _Values]], ...] = (
+    ("run_passed", "", "Whether the newest run passed.", (), _passed),
+    ("run_control", "", "Whether it is a control, whose security claims have to be violated.", (), _control),
+    ("run_start_time_seconds", "seconds", "When its record begins, since 1970.", (), _began),
+    ("recovery_seconds", "seconds", "From the undo until the claim held until the end.", ("claim",), _recovery),
+    ("recovery_missing", "", "Whether the claim did not hold in time, or is not known to.", ("claim",), _not_recovered),
+    ("longest_outage_seconds", "seconds", "Without a success on a route, from the fault on.", ("route",), _outage),
+    ("outage_resolution_seconds", "seconds", "A shorter outage cannot be told from the baseline.", (), _resolution),
+    ("time_to_signal_seconds", "seconds", "From the start of the fault until the signal.", ("signal",), _signal),
+    ("baseline_latency_seconds", "seconds", "Of successful calls, from their due time.", ("quantile",), _latency),
+)

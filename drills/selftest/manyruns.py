@@ -1,0 +1,102 @@
+"""Whole bundles in numbers: runs of made-up drills on made-up meshes, each told as a story and judged for real."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from drills.judge import checks
+from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
+from drills.judge.history import History, SignalFact, write_history
+from drills.judge.verdict import Verdict
+from drills.report import evidence, keys
+from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+from drills.selftest.story import Story
+
+EDGE = ("payment", "ledger")
+DENIED = ("intruder", "ledger")
+DOWN = SignalFact("control-plane-down", "condition", "mesh/Deployment/brain")
+HOST: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | None] = {
+    "os": "a Linux",
+    "cpus": 2,
+    "memory_gib": 8.0,
+    "kernel": "6.1",
+}
+CLAIMS = (
+    reached(checks.attempted(EDGE)),
+    never(checks.plaintext(EDGE), must_hold=True),
+    always(checks.denied(DENIED), must_hold=True),
+    always(checks.success_rate(EDGE, at_least=0.999)),
+    always(checks.attempts_per_request(EDGE)),
+    sometimes(checks.signal_seen("control-plane-down")),
+    eventually(checks.success_rate(EDGE, at_least=0.999), within_s=15),
+)
+
+
+def quiet(
+    *, back_after_s: float = 0.0, lag_ms: float = 0.1, signal_after_s: float = 0.5, is_control: bool = False
+) -> Story:
+    """Return a run in which all goes well, but for calls that still fail until so long after the undo.
+
+    lag_ms: how late every call starts, which is latency. On the control nothing is refused and all is readable.
+    """
+    story = Story(signals=(DOWN,), is_control=is_control)
+    lanes = [(edge, connection) for edge in (EDGE, DENIED) for connection in ("new", "reused")]
+    for edge, connection in lanes:
+        is_ok = edge == EDGE or is_control
+        for go_on in (story.baseline, story.fault):
+            go_on()
+            count = round(story.length_s() * 10)
+            story.calls(*edge, **{"ok" if is_ok else "fail": count}, connection=connection, lag_ms=lag_ms)  # type: ignore[arg-type]
+        story.recovery()
+        late, rest = round(back_after_s * 10), round((story.length_s() - back_after_s) * 10)
+        if is_ok and late:
+            story.calls(*edge, fail=late, connection=connection, over=(0, back_after_s), lag_ms=lag_ms)
+        story.calls(
+            *edge,
+            **{"ok" if is_ok else "fail": rest},  # type: ignore[arg-type]
+            connection=connection,
+            over=(back_after_s, story.length_s()),
+            lag_ms=lag_ms,
+        )
+    story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
+    story.fault().event("condition", DOWN.subject, at_s=signal_after_s, ready=0, desired=1).watched()
+    return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2)) if is_control else story
+
+
+def broken() -> Story:
+    """Return a run in which a call was readable on the wire."""
+    story = quiet().fault()
+    return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2))
+
+
+def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
+    reports: Path,
+    story: Story,
+    *,
+    drill: str = "brain-outage",
+    mesh: str = "mesh-a",
+    folder: str = "20260101T000000Z",
+    version: str = "1.0",
+    claims: Sequence[Claim] = CLAIMS,
+    cpus: int = 2,
+    key: Path | None = None,
+) -> Path:
+    """Write the run as a bundle with its statement; the folder makes its run id, so that two runs differ."""
+    place = reports / drill / mesh / folder
+    facts = msgspec.structs.replace(story.facts(), drill=drill, mesh=mesh, run_id=f"{mesh}-{folder}")
+    write_history(place, story.table(), story.all_events(), facts)
+    verdict: Verdict = judge(History.load(place), claims)
+    (place / "verdict.json").write_bytes(verdict.encode())
+    stood_on = Surroundings(
+        meshdrill_version="0.1.0",
+        command=f"meshdrill run {drill} --mesh {mesh}",
+        hypothesis="It is made up.",
+        mesh_title=f"The {mesh}",
+        versions={"kind": "0.33.0"},
+        images=(ImageRecord("brain", f"example.org/brain:{version}", "registry", "sha256:1"),),
+        host={**HOST, "cpus": cpus},
+        deviations=(DeviationRecord("replicas", "1", "two | cores"),),
+    )
+    evidence.write(place, verdict, stood_on, keys.signer(key) if key else None)
+    return place

@@ -1,0 +1,275 @@
+"""A night of drills: every mesh is asked, every run counts, nothing is left standing, and what changed is told."""
+
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from clusters import kind, meshes
+from clusters.errors import UsageError
+from clusters.mesh import Role
+from clusters.waiting import wait_until
+from drills import catalogue, cli, exits, nightly
+from drills.nightly import Plan
+from drills.selftest.manyruns import broken, bundle, quiet
+from drills.selftest.story import Story
+
+OUTAGE, HANG = "control-plane-outage", "control-plane-hang"
+
+
+@dataclass
+class Machine:
+    """Stands where processes and clusters stand: each run leaves a bundle of the next story and ends with its code."""
+
+    answers: Callable[[str, str, int], tuple[Story | None, int]]  # drill, mesh, how often it was asked before
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+    def ask(self, words: Sequence[str], _limit_s: float) -> int:
+        """Be an Ask."""
+        drill, mesh, reports = words[1], words[3], Path(words[words.index("--reports") + 1])
+        before = sum(it[1] == drill and it[3] == mesh for it in self.asked)
+        self.asked.append(tuple(words))
+        story, code = self.answers(drill, mesh, before)
+        if story is not None:
+            bundle(reports, story, drill=drill, mesh=mesh, folder=f"202601{before + 1:02d}T000000Z")
+        return code
+
+    def remove(self, name: str, *_more: object) -> bool:
+        """Remember which cluster was to go."""
+        self.removed.append(name)
+        return True
+
+    def turns(self) -> list[tuple[str, str]]:
+        """Return the drills and meshes that were asked."""
+        return [(words[1], words[3]) for words in self.asked]
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    """Return a night of two drills on two meshes."""
+    return Plan(tmp_path / "night", ("istio-sidecar", "none"), (OUTAGE, HANG), 1, time.monotonic() + 60)
+
+
+def passes(_drill: str, _mesh: str, _before: int) -> tuple[Story, int]:
+    """Pass."""
+    return quiet(), exits.PASSED
+
+
+def test_every_drill_of_every_mesh_is_asked_mesh_after_mesh(plan: Plan) -> None:
+    """One mesh is over, and its cluster gone, before the next begins."""
+    machine = Machine(passes)
+    turns = list(nightly.spend(plan, machine.ask, machine.remove))
+    assert machine.turns() == [(drill, mesh) for mesh in plan.meshes for drill in plan.drills]
+    assert machine.removed == ["meshdrill-nightly-istio-sidecar", "meshdrill-nightly-none"]
+    assert [turn.code for turn in turns] == [exits.PASSED] * 4
+    assert all("--keep-cluster" in words for words in machine.asked)
+
+
+@pytest.mark.parametrize("code", [exits.VIOLATED, exits.INCONCLUSIVE, exits.HARNESS])
+def test_a_rerun_that_passes_hides_nothing(plan: Plan, code: int) -> None:
+    """What fails is asked once more; that it then passes makes it flaky, and its failure stands."""
+    machine = Machine(lambda drill, mesh, before: (None, code if (drill, mesh, before) == (HANG, "none", 0) else 0))
+    turns = {(turn.drill, turn.mesh): turn for turn in nightly.spend(plan, machine.ask, machine.remove)}
+    assert machine.turns().count((HANG, "none")) == 2
+    assert len(machine.asked) == 5
+    assert (turns[HANG, "none"].code, turns[HANG, "none"].is_flaky) == (code, True)
+    assert not turns[OUTAGE, "none"].is_flaky
+
+
+def test_a_failure_of_ours_gets_a_new_cluster(plan: Plan) -> None:
+    """After a run that could not work the cluster goes, so that the next one does not stand on its ruins."""
+    machine = Machine(lambda *_asked: (None, exits.HARNESS))
+    list(nightly.spend(plan, machine.ask, machine.remove))
+    assert machine.removed.count("meshdrill-nightly-none") == 5
+
+
+def test_a_steady_failure_is_not_flaky_and_not_asked_for_ever(plan: Plan) -> None:
+    """Twice the same is enough; with more repeats than one, one more after the last."""
+    machine = Machine(lambda *_asked: (None, exits.VIOLATED))
+    turns = list(nightly.spend(plan, machine.ask, machine.remove))
+    assert len(machine.asked) == 8
+    assert not any(turn.is_flaky for turn in turns)
+
+
+def test_repeats_are_all_asked(plan: Plan) -> None:
+    """With --repeat 3 each drill is asked three times though it passes."""
+    machine = Machine(passes)
+    repeated = Plan(plan.reports, ("none",), (OUTAGE,), 3, plan.until_s)
+    (turn,) = nightly.spend(repeated, machine.ask, machine.remove)
+    assert [len(attempt.bundles) for attempt in turn.attempts] == [1, 1, 1]
+
+
+def test_what_is_not_begun_in_time_is_no_pass(plan: Plan) -> None:
+    """When the night's time is over, what was not asked is owed: a harness error, with the reason."""
+    machine = Machine(passes)
+    late = Plan(plan.reports, plan.meshes, plan.drills, 1, time.monotonic() - 1)
+    turns = list(nightly.spend(late, machine.ask, machine.remove))
+    assert machine.asked == []
+    assert {(turn.code, turn.reason) for turn in turns} == {(exits.HARNESS, "the time of the night was used up")}
+
+
+def test_what_a_mesh_cannot_be_asked_is_skipped_with_the_reason(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drill whose needs a mesh does not meet is no failure, and it says why."""
+    entry = catalogue.Entry(OUTAGE, Path("x.py"), "x", "x.", (Role.NODE_AGENT,))
+    monkeypatch.setattr(catalogue, "find", lambda _name: entry)
+    machine = Machine(passes)
+    turns = list(nightly.spend(plan, machine.ask, machine.remove))
+    assert machine.asked == []
+    assert all(turn.code == exits.PASSED and "no node-agent" in turn.reason for turn in turns)
+
+
+def test_an_interrupted_night_removes_its_cluster(plan: Plan) -> None:
+    """Ctrl-C in a run ends the night; the cluster of that mesh goes all the same."""
+
+    def interrupt(*_asked: object) -> tuple[None, int]:
+        raise KeyboardInterrupt
+
+    machine = Machine(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        list(nightly.spend(plan, machine.ask, machine.remove))
+    assert machine.removed == ["meshdrill-nightly-istio-sidecar"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(("list", "--json"), exits.PASSED), (("run", "nothing", "--mesh", "none"), exits.USAGE)]
+)
+def test_a_run_is_a_process_of_ours(words: tuple[str, ...], code: int) -> None:
+    """The words are our own command line, and its exit code comes back."""
+    assert nightly.process(words, 60) == code
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(130)", "import os; os.kill(os.getpid(), 9)"])
+def test_a_run_that_ended_in_no_known_way_is_a_harness_error(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code that no verdict has, or a signal, is never taken for a verdict."""
+    monkeypatch.setattr(nightly, "_PROGRAM", end)
+    assert nightly.process((), 60) == exits.HARNESS
+
+
+def test_a_run_that_takes_too_long_is_a_harness_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its limit a run is ended, and its time-out is no verdict."""
+    monkeypatch.setattr(nightly, "_PROGRAM", "import time; time.sleep(600)")
+    assert nightly.process((), 0.1) == exits.HARNESS
+
+
+def test_a_run_that_is_stopped_may_clean_up(tmp_path: Path) -> None:
+    """It is asked to end as by Ctrl-C, and waited for."""
+    program = (
+        "import pathlib, signal, sys, time\n"
+        "def clean(*_):\n    pathlib.Path(sys.argv[2]).touch()\n    raise SystemExit(0)\n"
+        "signal.signal(signal.SIGTERM, clean)\npathlib.Path(sys.argv[1]).touch()\ntime.sleep(600)"
+    )
+    ready, clean = tmp_path / "ready", tmp_path / "clean"
+    child = subprocess.Popen([sys.executable, "-c", program, str(ready), str(clean)])
+    wait_until(ready.exists, bool, what="a program that can be stopped", within_s=60, every_s=0.05)
+    nightly._stop(child)
+    assert clean.exists()
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
+    """Return what spends a night through the command line with such answers."""
+
+    def spend(answers: Callable[[str, str, int], tuple[Story | None, int]], *words: str) -> tuple[int, str]:
+        machine = Machine(answers)
+        monkeypatch.setattr(nightly, "process", machine.ask)
+        monkeypatch.setattr(kind, "remove", machine.remove)
+        places = ["--reports", str(tmp_path / "night"), "--baseline", str(tmp_path / "accepted")]
+        code = cli.status(["nightly", *places, *words])
+        return code, (tmp_path / "night" / "nightly.md").read_text(encoding="utf-8")
+
+    return spend
+
+
+def test_a_night_writes_summary_and_index(night: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    """Without a word every mesh and drill is asked; summary and index name them, and the summary is over."""
+    code, text = night(passes)
+    assert code == exits.PASSED
+    for entry, mesh in itertools.product(catalogue.entries(), meshes.names()):
+        assert f"| {entry.name} | {mesh} | passed | passed in 0 s | HELD 20260101T000000Z |" in text
+    assert "not over" not in text
+    assert "No baseline" in text
+    assert OUTAGE in (tmp_path / "night" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_night_ends_with_the_worst_and_shows_what_is_flaky(night: Callable[..., tuple[int, str]]) -> None:
+    """One violation that does not repeat itself: 1, and both runs with their bundles in one row."""
+
+    def once(drill: str, mesh: str, before: int) -> tuple[Story, int]:
+        return (broken(), exits.VIOLATED) if (drill, mesh, before) == (HANG, "none", 0) else (quiet(), exits.PASSED)
+
+    code, text = night(once)
+    assert code == exits.VIOLATED
+    row = next(line for line in text.splitlines() if line.startswith(f"| {HANG} | none |"))
+    assert "**flaky**, VIOLATED | VIOLATED in 0 s, passed in 0 s |" in row
+    assert "VIOLATED 20260101T000000Z, HELD 20260102T000000Z" in row
+
+
+def test_a_night_is_compared_with_the_baseline(night: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    """A drill that passes, and asks less than the accepted runs, ends the night with 1, within the named meshes."""
+    for mesh in ("none", "istio-sidecar"):
+        bundle(tmp_path / "accepted", quiet(), drill="gone-outage", mesh=mesh)
+    code, text = night(passes, "--mesh", "none", "--drill", OUTAGE)
+    assert (code, "No baseline" in text) == (exits.PASSED, True)
+    bundle(tmp_path / "accepted", quiet(), drill=OUTAGE, mesh="none")
+    assert night(passes, "--mesh", "none", "--drill", OUTAGE)[0] == exits.PASSED
+    code, text = night(passes, "--mesh", "none")
+    assert code == exits.VIOLATED
+    assert "| gone-outage | none | not asked any more | HELD | - |" in text
+    assert "| gone-outage | istio-sidecar |" not in text
+
+
+def test_a_broken_baseline_is_no_pass(night: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    """An accepted bundle that is not as stated ends the night with 2, and is named."""
+    accepted = bundle(tmp_path / "accepted", quiet(), drill=OUTAGE, mesh="none")
+    (accepted / "events.jsonl").unlink()
+    code, text = night(passes, "--mesh", "none")
+    assert code == exits.INCONCLUSIVE
+    assert "Not compared with the baseline" in text
+    assert "events.jsonl: missing" in text
+
+
+def test_a_night_in_which_nothing_ran_is_no_pass(
+    night: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every drill skipped is a night that found out nothing: a harness error."""
+    monkeypatch.setattr(nightly, "unmet", lambda _needs, _mesh: "it has none of that")
+    code, text = night(passes)
+    assert code == exits.HARNESS
+    assert "skipped: it has none of that" in text
+
+
+def test_wrong_usage_of_a_run_ends_the_night(
+    night: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options that `run` refuses are refused once, not for every drill of the night."""
+    code, text = night(lambda *_asked: (None, exits.USAGE), "--", "--no-such-option")
+    assert code == exits.USAGE
+    assert text.count("| control-plane") == 1
+    assert "--no-such-option" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--mesh", "nonne"], ["--drill", "nothing"], ["--repeat", "0"]])
+def test_a_name_that_does_not_exist_begins_no_night(words: list[str], tmp_path: Path) -> None:
+    """An unknown mesh or drill is told before anything is asked."""
+    assert cli.status(["nightly", "--reports", str(tmp_path / "night"), *words]) == exits.USAGE
+    assert not (tmp_path / "night").exists()
+
+
+def test_a_cluster_that_cannot_be_removed_does_not_end_the_night(
+    night: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told, and the next mesh is asked."""
+
+    def refuse(_machine: Machine, name: str, *_more: object) -> bool:
+        raise UsageError(f"{name} is in use")
+
+    monkeypatch.setattr(Machine, "remove", refuse)
+    code, _ = night(passes)
+    assert code == exits.PASSED
+    assert "could not be removed: meshdrill-nightly-none is in use" in capsys.readouterr().err
