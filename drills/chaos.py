@@ -16,6 +16,7 @@ from securesystemslib.signer import Signer
 from clusters import up
 from clusters.errors import HarnessError, UsageError
 from clusters.up import Prepared
+from drills import unasked
 from drills.cli_judge import VERDICT_FILE, let_ask, replay
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict
@@ -114,7 +115,7 @@ class _ChaosRun(StopAtFailure):
         if self._verdict is not None and self._prepared is not None:
             stood_on = surroundings(self._prepared, request_in(self._experiment).hypothesis, _COMMAND)
             evidence.write(self._bundle, self._verdict, stood_on, self._signer)
-            evidence.write_index(_REPORTS)
+            evidence.write_index(_REPORTS, unasked.reasons())
         _log.info("evidence: %s", self._bundle)
 
 

@@ -138,6 +138,22 @@ def judge(
 
 
 @app.command()
+def report(
+    place: Annotated[
+        Path,
+        typer.Argument(help="Directory of one run, or of many.", exists=True, file_okay=False, metavar="BUNDLE|DIR"),
+    ],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Private key that signs what changed.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Draw report.html, report.md and junit.xml of stored runs again, and of a folder of runs its index."""
+    from drills import cli_report
+
+    typer.echo(cli_report.draw(place, key))
+
+
+@app.command()
 def mutate(
     bundle: Annotated[
         Path | None, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)

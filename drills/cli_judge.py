@@ -1,7 +1,7 @@
 """`meshdrill judge`: the drill's own code asks again, and a stored history answers in place of a cluster."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from drills.judge import claims
 from drills.judge.history import History, HistoryError
 from drills.judge.verdict import Verdict
 from drills.report import verification
+from drills.report.names import DRAWN
+from drills.report.redraw import RedrawError, redraw
 
 VERDICT_FILE = "verdict.json"
 
@@ -46,7 +48,8 @@ def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, Verdict
     except HistoryError as error:
         raise InconclusiveError(str(error)) from error
     verdict = replay(history)
-    return f"{verdict.explain()}\n{_compared(bundle, verdict)}\n{label}", verdict
+    lines = (verdict.explain(), _compared(bundle, verdict), label, *_drawn(bundle, verdict, unverified=unverified))
+    return "\n".join(lines), verdict
 
 
 def replay(history: History) -> Verdict:
@@ -81,6 +84,21 @@ def _label(bundle: Path, *, unverified: bool) -> str:
     if unverified:
         return f"UNVERIFIED, as asked: {text}"
     raise InconclusiveError(f"{bundle} is {text}\nA verdict on it would prove nothing; --unverified judges it anyway.")
+
+
+def _drawn(bundle: Path, verdict: Verdict, *, unverified: bool) -> Iterator[str]:
+    """Draw the pages anew where they tell of this verdict and the files can be believed; say what became of it."""
+    stored = bundle / VERDICT_FILE
+    has_pages = any((bundle / name).exists() for name in DRAWN)
+    if unverified or not has_pages or not stored.exists() or stored.read_bytes() != verdict.encode():
+        return
+    try:
+        changed = redraw(bundle)
+    except RedrawError as error:
+        yield f"Pages not drawn: {error}"
+        return
+    if changed:
+        yield f"Drawn anew, as this version draws them: {', '.join(changed)}."
 
 
 def _compared(bundle: Path, verdict: Verdict) -> str:

@@ -15,7 +15,7 @@ from clusters.install import ChartSource
 from clusters.mesh import Mesh
 from clusters.progress import Progress
 from clusters.up import Options, Prepared, up
-from drills import catalogue
+from drills import catalogue, unasked
 from drills.keyring import signer_in
 from drills.report import evidence
 from drills.run.needs import MARK, unmet
@@ -85,7 +85,7 @@ def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]
     if ready.bundle is not None and ready.verdict is not None:
         command = f"meshdrill run {ready.verdict.drill} --mesh {prepared.mesh.name}"
         evidence.write(ready.bundle, ready.verdict, surroundings(prepared, hypothesis, command), signer)
-        evidence.write_index(reports)
+        evidence.write_index(reports, unasked.reasons())
         progress_of(request.config)(_told(ready.bundle))
 
 

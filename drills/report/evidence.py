@@ -1,6 +1,8 @@
-"""The files of a bundle that are made from its history and verdict, and the index over all bundles."""
+"""The files of a bundle that are made from its history and verdict, and the indexes over all bundles."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -8,32 +10,50 @@ from securesystemslib.signer import Signer
 
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
-from drills.report import index, junit, page, statement
+from drills.report import board, index, junit, page, statement, webpage
+from drills.report.names import JUNIT_FILE, PAGE_FILE, REPORT_FILE, RUN_FILE
 from drills.report.numbers import measured
 from drills.report.record import Surroundings
 
-RUN_FILE: Final = "run.json"
-REPORT_FILE: Final = "report.md"
-JUNIT_FILE: Final = "junit.xml"
 INDEX_FILE: Final = "README.md"
 MAX_BUNDLE_BYTES: Final = 2_000_000
 
+_NOTHING_UNASKED: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
+
 
 def write(bundle: Path, verdict: Verdict, stood_on: Surroundings, signer: Signer | None = None) -> None:
-    """Complete run.json with what the run stood on and measured; write report.md and junit.xml beside it.
+    """Complete run.json with what the run stood on and measured; write report.md, report.html and junit.xml beside it.
 
     The statement over all of them goes last, signed when there is a signer.
     """
-    history = History.load(bundle)
-    _complete_run_file(bundle / RUN_FILE, stood_on, history)
-    (bundle / REPORT_FILE).write_text(page.render(history, verdict, stood_on, bundle.name), encoding="utf-8")
-    (bundle / JUNIT_FILE).write_bytes(junit.render(history, verdict))
+    _complete_run_file(bundle / RUN_FILE, stood_on, History.load(bundle))
+    for name, content in drawn(bundle, verdict, stood_on).items():
+        (bundle / name).write_bytes(content)
     statement.write(bundle, verdict, signer)
 
 
-def write_index(reports: Path) -> None:
-    """Write the table drill x mesh over the newest bundle of each, from the bundles that lie there."""
+def drawn(bundle: Path, verdict: Verdict, stood_on: Surroundings) -> dict[str, bytes]:
+    """Return the pages of a bundle by name, from its history and the files that are there.
+
+    What was just judged is drawn as it will be read from disk, so that drawing again gives the same bytes.
+    """
+    verdict = msgspec.json.decode(verdict.encode(), type=Verdict)
+    stood_on = msgspec.json.decode(msgspec.json.encode(stood_on, order="sorted"), type=Surroundings)
+    history = History.load(bundle)
+    return {
+        REPORT_FILE: page.render(history, verdict, stood_on, bundle.name).encode(),
+        PAGE_FILE: webpage.render(history, verdict, stood_on, bundle).encode(),
+        JUNIT_FILE: junit.render(history, verdict),
+    }
+
+
+def write_index(reports: Path, unasked: Mapping[tuple[str, str], str] = _NOTHING_UNASKED) -> None:
+    """Write the tables drill x mesh over the bundles that lie there, for a repository and for a browser.
+
+    unasked: why a drill cannot be asked of a mesh, by (drill, mesh).
+    """
     (reports / INDEX_FILE).write_text(index.render(reports), encoding="utf-8")
+    (reports / board.PAGE_FILE).write_text(board.render(reports, unasked), encoding="utf-8")
 
 
 def size_bytes(bundle: Path) -> int:

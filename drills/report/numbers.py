@@ -1,5 +1,6 @@
 """Numbers of a run, derived from its history: what each edge did in each window, and at each transition."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
@@ -43,6 +44,18 @@ class TransitionRow(msgspec.Struct, frozen=True):
     failed_after: int
     first_failure_ms: float | None  # after the instant
     longest_silence_ms: float | None  # between two successes of the whole span
+    errors_before: dict[str, int] = {}  # calls that did not succeed, by class
+    errors_after: dict[str, int] = {}
+    first_failure_id: str | None = None  # after the instant
+    first_success_ms: float | None = None  # after the instant
+    first_success_id: str | None = None
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether the instant made no difference: every call succeeded, or none did and all for the same reasons."""
+        is_same = self.errors_before.keys() == self.errors_after.keys()
+        shares = {(self.failed_before, self.calls_before), (self.failed_after, self.calls_after)}
+        return is_same and all(failed in {0, calls} for failed, calls in shares)
 
 
 def measured(history: History) -> Measured:
@@ -92,6 +105,7 @@ def transitions(history: History, instants: Sequence[tuple[str, int]]) -> tuple[
         span_ns = TRANSITION_S * NS_PER_S
         after, failed = pl.col("scheduled_ns") >= at_ns, pl.col("outcome") != "ok"
         successes = pl.col("scheduled_ns").filter(~failed)
+        first = {"failure": after & failed, "success": after & ~failed}
         table = (
             _within(history.calls, at_ns - span_ns, at_ns + span_ns)
             .sort("scheduled_ns")
@@ -101,13 +115,19 @@ def transitions(history: History, instants: Sequence[tuple[str, int]]) -> tuple[
                 (~after & failed).sum().alias("failed_before"),
                 after.sum().alias("calls_after"),
                 (after & failed).sum().alias("failed_after"),
-                ((pl.col("scheduled_ns").filter(after & failed).min() - at_ns) / NS_PER_MS).alias("first_failure_ms"),
+                *(
+                    ((pl.col("scheduled_ns").filter(which).min() - at_ns) / NS_PER_MS).alias(f"first_{name}_ms")
+                    for name, which in first.items()
+                ),
+                *(pl.col("id").filter(which).first().alias(f"first_{name}_id") for name, which in first.items()),
+                pl.col("error").filter(~after & failed).alias("errors_before"),
+                pl.col("error").filter(after & failed).alias("errors_after"),
                 (successes.diff().max() / NS_PER_MS).alias("longest_silence_ms"),
             )
             .sort(_EDGE)
             .collect()
         )
-        rows += [msgspec.convert({"instant": name, **_round_all(row)}, TransitionRow) for row in table.to_dicts()]
+        rows += [msgspec.convert({"instant": name, **_counted(row)}, TransitionRow) for row in table.to_dicts()]
     return tuple(rows)
 
 
@@ -126,6 +146,14 @@ def _window_record(window: Window) -> WindowRecord:
         end_ns=window.end_ns,
         duration_s=round(window.length_s, 3),
     )
+
+
+def _counted(row: dict[str, object]) -> dict[str, object]:
+    """Return the row with its lists of error classes counted, the most frequent first."""
+    return {
+        name: dict(sorted(Counter(value).items(), key=lambda it: (-it[1], it[0]))) if isinstance(value, list) else value
+        for name, value in _round_all(row).items()
+    }
 
 
 def _round_all(row: dict[str, object]) -> dict[str, object]:

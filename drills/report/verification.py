@@ -42,6 +42,7 @@ class Verification(msgspec.Struct, frozen=True):
     files: int  # that the statement vouches for
     signature: str  # in words
     complaints: tuple[str, ...]
+    is_signed: bool = False
 
     @property
     def is_intact(self) -> bool:
@@ -73,7 +74,7 @@ def verify(bundle: Path, key: Key | None = None) -> Verification:
         *_contradictions(bundle, statement),
         *(() if is_good else (f"{STATEMENT_FILE}: {signature}",)),
     )
-    return Verification(len(statement.subject), signature, complaints)
+    return Verification(len(statement.subject), signature, complaints, bool(envelope.signatures))
 
 
 def _differences(bundle: Path, statement: Statement) -> Iterator[str]:

@@ -15,7 +15,7 @@ from drills.report.record import Surroundings
 
 SECOND = 1_000_000_000
 STOOD_ON = Surroundings("0.1.0", "meshdrill run made-up --mesh none", "It is made up.", "none", {}, (), {}, ())
-FILES = ["calls.parquet", "events.jsonl", "junit.xml", "report.md", "run.json", "verdict.json"]
+FILES = ["calls.parquet", "events.jsonl", "junit.xml", "report.html", "report.md", "run.json", "verdict.json"]
 
 
 def finding(claim: str, answer: Answer, *, fails_on_control: bool = False) -> Finding:

@@ -144,7 +144,7 @@ def test_chaos_run_runs_the_same_drill(double: FilePlace, monkeypatch: pytest.Mo
     assert answer() == "HELD"
     assert {path.name for path in the_bundle().iterdir()} == {
         *("calls.parquet", "events.jsonl", "experiment.json", "journal.json", "junit.xml", "report.md", "run.json"),
-        *("statement.dsse.json", "verdict.json"),
+        *("report.html", "statement.dsse.json", "verdict.json"),
     }
     assert verification.verify(the_bundle(), keys.public_key(Path("key.pub"))).is_intact
     assert json.loads((the_bundle() / "journal.json").read_bytes())["status"] == "completed"

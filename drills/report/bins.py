@@ -1,0 +1,166 @@
+"""What happened when: the calls of a run in equal stretches of time, for each edge and each node."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from drills.judge.history import History
+from drills.judge.records import NS_PER_MS, NS_PER_S
+from drills.judge.verdict import Finding
+
+MAX_BINS: Final = 150  # a phone has about 330 points for them, paper about 700
+SUCCEED: Final = "succeed"
+BE_REFUSED: Final = "be refused"
+
+# The checks that say what must become of every call of an edge.
+CHECKS_OF_SUCCESS: Final = frozenset({"success_rate", "availability"})
+CHECKS_OF_REFUSAL: Final = frozenset({"denied"})
+
+_WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+_LANE = ("source", "target", "connection", "node")
+
+
+class Span(msgspec.Struct, frozen=True):
+    """The stretch of time that is drawn, in bins of equal length; zero_ns is the instant that offsets count from."""
+
+    start_ns: int
+    end_ns: int
+    bin_ns: int
+    zero_ns: int
+
+    @property
+    def count(self) -> int:
+        """How many bins there are; the last one may reach beyond the end."""
+        return max(1, -(-(self.end_ns - self.start_ns) // self.bin_ns))
+
+    def percent(self, at_ns: int) -> float:
+        """Where an instant lies in the width of the drawing; what lies outside is drawn at its border."""
+        share = (at_ns - self.start_ns) / (self.count * self.bin_ns)
+        return round(100 * min(1.0, max(0.0, share)), 2)
+
+    def offset_s(self, at_ns: int) -> float:
+        """Return the instant in seconds after zero."""
+        return (at_ns - self.zero_ns) / NS_PER_S
+
+
+class Bin(msgspec.Struct, frozen=True):
+    """Calls that were due in one stretch; off went otherwise than claimed, of unknown nobody can tell."""
+
+    calls: int
+    off: int
+    unknown: int
+
+    @property
+    def good(self) -> float:
+        """Return the share of the calls that went as claimed."""
+        return (self.calls - self.off - self.unknown) / self.calls
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One edge on one kind of connection from one node; must is SUCCEED, BE_REFUSED, or "" where no claim says."""
+
+    source: str
+    target: str
+    connection: str
+    node: str
+    must: str
+    bins: tuple[Bin | None, ...]  # None: no call was due
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Latency of the calls that succeeded, from their due time, in one stretch."""
+
+    p50_ms: float
+    p99_ms: float
+
+
+def span(history: History) -> Span | None:
+    """Return the stretch from the baseline to the end, or from the first call to the last one; None without either."""
+    window = history.windows().get("run")
+    due = history.calls.select(first=pl.col("scheduled_ns").min(), last=pl.col("scheduled_ns").max()).collect()
+    first_ns, last_ns = due.row(0)
+    start_ns, end_ns = (window.start_ns, window.end_ns) if window else (first_ns, last_ns)
+    if start_ns is None or end_ns is None or start_ns >= end_ns:
+        return None
+    bin_ns = next((width for width in map(_ns, _WIDTHS_S) if (end_ns - start_ns) <= MAX_BINS * width), None)
+    injected = history.of_kind("fault.injected")
+    zero_ns = injected[0].at_ns if injected else start_ns
+    return Span(start_ns, end_ns, bin_ns or -(-(end_ns - start_ns) // MAX_BINS), zero_ns)
+
+
+def musts(findings: Iterable[Finding]) -> dict[str, str]:
+    """Return what the claims ask of every call of an edge, by "source->target"."""
+    asked: dict[str, str] = {}
+    for finding in findings:
+        must = (
+            SUCCEED if finding.check in CHECKS_OF_SUCCESS else BE_REFUSED if finding.check in CHECKS_OF_REFUSAL else ""
+        )
+        asked |= dict.fromkeys(finding.edges, must) if must else {}
+    return asked
+
+
+def lanes(history: History, drawn: Span, asked: Mapping[str, str]) -> tuple[Lane, ...]:
+    """Return the bins of each edge, connection and calling node, in the order of their names."""
+    served_all_the_same = (pl.col("outcome") != "ok") & pl.col("served_ns").is_not_null()
+    table = (
+        _numbered(history, drawn)
+        .group_by(*_LANE, "bin")
+        .agg(
+            calls=pl.len(),
+            ok=(pl.col("outcome") == "ok").sum(),
+            info=(pl.col("outcome") == "info").sum(),
+            served=served_all_the_same.sum(),
+        )
+        .sort(*_LANE, "bin")
+        .collect()
+    )
+    found: dict[tuple[str, str, str, str], list[Bin | None]] = {}
+    for source, target, connection, node, number, calls, ok, info, served in table.iter_rows():
+        lane = found.setdefault((source, target, connection, node), [None] * drawn.count)
+        is_refused = asked.get(f"{source}->{target}") == BE_REFUSED
+        lane[number] = Bin(calls, ok + served, 0) if is_refused else Bin(calls, calls - ok - info, info)
+    return tuple(Lane(*key, asked.get(f"{key[0]}->{key[1]}", ""), tuple(row)) for key, row in found.items())
+
+
+def latencies(history: History, drawn: Span, edges: Sequence[str]) -> tuple[Latency | None, ...]:
+    """Return p50 and p99 of the calls of these edges that succeeded, one per bin; None where none did."""
+    latency = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
+    table = (
+        _numbered(history, drawn)
+        .filter(pl.col("outcome") == "ok", pl.concat_str("source", "target", separator="->").is_in(list(edges)))
+        .group_by("bin")
+        .agg(p50=latency.quantile(0.5), p99=latency.quantile(0.99))
+        .drop_nulls()
+        .collect()
+    )
+    found = {number: Latency(p50, p99) for number, p50, p99 in table.iter_rows()}
+    return tuple(found.get(number) for number in range(drawn.count))
+
+
+def together(some: Iterable[Lane]) -> tuple[Bin | None, ...]:
+    """Return the bins of several lanes as those of one."""
+    return tuple(_sum(column) for column in zip(*(lane.bins for lane in some), strict=True))
+
+
+def total(bins: Iterable[Bin | None]) -> Bin:
+    """Return all bins as one; without any call its share is not defined."""
+    return _sum(bins) or Bin(0, 0, 0)
+
+
+def _sum(bins: Iterable[Bin | None]) -> Bin | None:
+    filled = [it for it in bins if it is not None]
+    if not filled:
+        return None
+    return Bin(sum(it.calls for it in filled), sum(it.off for it in filled), sum(it.unknown for it in filled))
+
+
+def _numbered(history: History, drawn: Span) -> pl.LazyFrame:
+    due = pl.col("scheduled_ns")
+    inside = history.calls.filter(due >= drawn.start_ns, due < drawn.end_ns)
+    return inside.with_columns(bin=(due - drawn.start_ns) // drawn.bin_ns)
+
+
+def _ns(width_s: float) -> int:
+    return round(width_s * NS_PER_S)

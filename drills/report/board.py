@@ -1,0 +1,168 @@
+"""index.html over a folder of runs: every drill on every mesh, side by side, with the runs behind each answer."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from drills.judge.verdict import SEVERITY, Answer, Verdict
+from drills.report import markup
+from drills.report.headline import Headline, headline
+from drills.report.names import PAGE_FILE as RUN_PAGE
+from drills.report.names import REPORT_FILE, RUN_FILE, VERDICT_FILE
+
+PAGE_FILE: Final = "index.html"
+UNREADABLE: Final = "UNREADABLE"
+_TEMPLATE = "index.html.j2"
+_BLANK = Headline(None, None, None, "", 0, None, "")
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """The part of a run's surroundings that the index shows."""
+
+    mesh_title: str = ""
+    hypothesis: str = ""
+
+
+class _RunFile(msgspec.Struct, frozen=True):
+    """The part of a run.json that the index shows."""
+
+    surroundings: _Told = _Told()
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One bundle; answer is UNREADABLE when its verdict is."""
+
+    drill: str
+    mesh: str
+    folder: str  # name of the bundle, its time
+    link: str  # from the index to its report
+    answer: str
+    passed: bool
+    is_control: bool
+    headline: Headline
+    told: _Told
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One drill on one mesh: its newest run, or why there is none; counts is over all runs, when they are several."""
+
+    mesh: str
+    newest: Run | None
+    reason: str = ""
+    counts: tuple[tuple[str, int], ...] = ()
+    runs: int = 0
+
+
+class DrillRow(msgspec.Struct, frozen=True):
+    """One drill on every mesh."""
+
+    drill: str
+    hypothesis: str
+    cells: tuple[Cell, ...]
+
+
+class Column(msgspec.Struct, frozen=True):
+    """One mesh over all drills, by their newest runs; None where no run tells."""
+
+    mesh: str
+    title: str
+    is_control: bool
+    drills: int
+    counts: dict[str, int]
+    recovery_s: float | None  # the slowest
+    unrecovered: int
+    outage_s: float | None  # the longest, of runs that lost a call
+    signal_s: float | None  # the slowest first signal
+    unasked: int
+
+
+def render(reports: Path, unasked: Mapping[tuple[str, str], str]) -> str:
+    """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory."""
+    runs = [_run(path, reports) for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))]
+    meshes = sorted({run.mesh for run in runs}, key=lambda mesh: (_is_control(runs, mesh), mesh))
+    excused = {pair: reason for pair, reason in unasked.items() if pair[1] in meshes}
+    drills = sorted({run.drill for run in runs} | {drill for drill, _ in excused})
+    rows = tuple(_row(drill, meshes, runs, excused) for drill in drills)
+    return markup.page(
+        _TEMPLATE,
+        ("print.js", "filter.js"),
+        columns=tuple(_column(mesh, rows, runs) for mesh in meshes),
+        rows=rows,
+        runs=sorted(runs, key=lambda run: (run.folder, run.drill, run.mesh), reverse=True),
+        answers=[answer.value for answer in reversed(SEVERITY)],
+        unreadable=UNREADABLE,
+    )
+
+
+def _run(path: Path, reports: Path) -> Run:
+    bundle = path.parent
+    drill, mesh, folder = bundle.parts[-3:]
+    page = RUN_PAGE if (bundle / RUN_PAGE).exists() else REPORT_FILE
+    link = f"{bundle.relative_to(reports).as_posix()}/{page}"
+    told = _told(bundle)
+    try:
+        verdict = msgspec.json.decode(path.read_bytes(), type=Verdict)
+    except (OSError, msgspec.DecodeError):
+        return Run(drill, mesh, folder, link, UNREADABLE, passed=False, is_control=False, headline=_BLANK, told=told)
+    return Run(
+        drill=drill,
+        mesh=mesh,
+        folder=folder,
+        link=link,
+        answer=verdict.verdict.value,
+        passed=verdict.passed,
+        is_control=verdict.is_control,
+        headline=headline(verdict),
+        told=told,
+    )
+
+
+def _told(bundle: Path) -> _Told:
+    try:
+        return msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_RunFile).surroundings
+    except (OSError, msgspec.DecodeError):
+        return _Told()
+
+
+def _is_control(runs: Iterable[Run], mesh: str) -> bool:
+    return any(run.is_control for run in runs if run.mesh == mesh)
+
+
+def _row(drill: str, meshes: Sequence[str], runs: Sequence[Run], excused: Mapping[tuple[str, str], str]) -> DrillRow:
+    mine = [run for run in runs if run.drill == drill]
+    hypothesis = next((run.told.hypothesis for run in reversed(mine) if run.told.hypothesis), "")
+    return DrillRow(
+        drill,
+        hypothesis.partition("\n")[0],
+        tuple(
+            _cell(mesh, [run for run in mine if run.mesh == mesh], excused.get((drill, mesh), "")) for mesh in meshes
+        ),
+    )
+
+
+def _cell(mesh: str, runs: Sequence[Run], reason: str) -> Cell:
+    if not runs:
+        return Cell(mesh, None, reason)
+    counts = Counter(run.answer for run in runs)
+    return Cell(mesh, runs[-1], "", tuple(sorted(counts.items())), len(runs))
+
+
+def _column(mesh: str, rows: Iterable[DrillRow], runs: Sequence[Run]) -> Column:
+    cells = [cell for row in rows for cell in row.cells if cell.mesh == mesh]
+    newest = [cell.newest for cell in cells if cell.newest is not None]
+    told = [it.headline for it in newest]
+    return Column(
+        mesh=mesh,
+        title=next((run.told.mesh_title for run in reversed(runs) if run.mesh == mesh and run.told.mesh_title), mesh),
+        is_control=_is_control(runs, mesh),
+        drills=len(newest),
+        counts={name: sum(it.answer == name for it in newest) for name in (*map(str, Answer), UNREADABLE)},
+        recovery_s=max((it.recovery_s for it in told if it.recovery_s is not None), default=None),
+        unrecovered=sum(it.has_recovered is False for it in told),
+        outage_s=max((it.outage_s for it in told if it.outage_s is not None and it.lost), default=None),
+        signal_s=max((it.signal_s for it in told if it.signal_s is not None), default=None),
+        unasked=sum(bool(cell.reason) for cell in cells),
+    )

@@ -1,0 +1,195 @@
+"""The timeline of a run as a template draws it: rows of bins, marks, axes; every place in percent of the width."""
+
+from collections.abc import Sequence
+from itertools import groupby, takewhile
+
+import msgspec
+
+from drills.judge.history import History
+from drills.judge.records import NS_PER_S
+from drills.judge.verdict import Verdict
+from drills.report import bins, chart
+from drills.report.bins import BE_REFUSED, SUCCEED, Bin, Lane, Latency, Span
+from drills.report.formats import number
+from drills.report.marks import Attempts, Band, Mark, attempts, bands, marks
+
+_GROUPS = (
+    (SUCCEED, "Calls that must succeed"),
+    (BE_REFUSED, "Calls that must be refused"),
+    ("", "Calls of which no claim asks what becomes of each"),
+)
+_WORDS = {SUCCEED: ("all succeeded", "failed"), BE_REFUSED: ("all refused", "served"), "": ("all succeeded", "failed")}
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One thin row: who, what became of the calls in words, and the bars."""
+
+    label: str
+    detail: str
+    summary: str
+    is_judged: bool  # whether a claim says what must become of each call
+    calm: str
+    alarm: str
+    doubt: str
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Rows of which the claims ask the same."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """One label of an axis, in percent from the left or from the top."""
+
+    percent: float
+    label: str
+
+
+class Curve(msgspec.Struct, frozen=True):
+    """p50 and p99 of latency, on a scale of decades."""
+
+    p50: str
+    p99: str
+    ticks: tuple[Tick, ...]
+    summary: str
+
+
+class Drawing(msgspec.Struct, frozen=True):
+    """All that is drawn; the unit of width of the paths is one bin."""
+
+    width: int
+    bin_s: float
+    ticks: tuple[Tick, ...]
+    bands: tuple[Band, ...]
+    marks: tuple[Mark, ...]
+    offsets_s: tuple[float, ...]  # of the marks
+    lost: str  # calls per bin that had to succeed and did not, "" when there was none
+    lost_most: int
+    success: str
+    success_summary: str
+    latency: Curve
+    attempts: tuple[Attempts, ...]
+    groups: tuple[Group, ...]
+    nodes: tuple[Row, ...]
+
+    @property
+    def mark_lines(self) -> str:
+        """Return a vertical line at each mark."""
+        places = dict.fromkeys(round(it.percent * self.width / 100, 2) for it in self.marks)
+        return "".join(f"M{place:g} 0V{chart.HEIGHT}" for place in places)
+
+    @property
+    def fault(self) -> Band | None:
+        """Return the window in which the fault was in force."""
+        return next((band for band in self.bands if band.name == "fault"), None)
+
+    @property
+    def mark_rows(self) -> int:
+        """How many rows the numbers of the marks need."""
+        return max((it.row for it in self.marks), default=-1) + 1
+
+
+def drawing(history: History, verdict: Verdict) -> Drawing | None:
+    """Return the timeline of a run, None when it recorded neither calls nor windows."""
+    drawn = bins.span(history)
+    if drawn is None:
+        return None
+    lanes = bins.lanes(history, drawn, bins.musts(verdict.findings))
+    asked = [lane for lane in lanes if lane.must == SUCCEED] or list(lanes)
+    edges = sorted({f"{lane.source}->{lane.target}" for lane in asked})
+    all_asked = bins.together(asked)
+    lost = [it.off + it.unknown if it else 0 for it in all_asked]
+    shown = marks(history, drawn)
+    return Drawing(
+        width=drawn.count,
+        bin_s=drawn.bin_ns / NS_PER_S,
+        ticks=_ticks(drawn),
+        bands=bands(history, drawn),
+        marks=shown,
+        offsets_s=tuple(drawn.offset_s(it.at_ns) for it in shown),
+        lost=chart.counts(lost),
+        lost_most=max(lost, default=0),
+        success=chart.line([None if it is None else it.good for it in all_asked]),
+        success_summary=_summary(all_asked, SUCCEED),
+        latency=_curve(bins.latencies(history, drawn, edges)),
+        attempts=attempts(history, drawn),
+        groups=_groups(lanes),
+        nodes=_nodes(lanes),
+    )
+
+
+def _ticks(drawn: Span) -> tuple[Tick, ...]:
+    first_s, last_s = drawn.offset_s(drawn.start_ns), drawn.offset_s(drawn.end_ns)
+    return tuple(
+        Tick(drawn.percent(drawn.zero_ns + at_s * NS_PER_S), f"{at_s:+d} s".replace("-", "\u2212") if at_s else "0")
+        for at_s in chart.ticks_s(first_s, last_s)
+    )
+
+
+def _curve(latencies: Sequence[Latency | None]) -> Curve:
+    known = [it for it in latencies if it is not None]
+    scale = chart.decades(value for it in known for value in (it.p50_ms, it.p99_ms))
+    low, high = scale
+    p50 = chart.line([None if it is None else chart.on_scale(it.p50_ms, scale) for it in latencies])
+    p99 = chart.line([None if it is None else chart.on_scale(it.p99_ms, scale) for it in latencies])
+    ticks = tuple(
+        Tick(round(100 * (1 - (power - low) / (high - low)), 1), f"{number(10.0**power)} ms")
+        for power in range(low, high + 1)
+    )
+    if not known:
+        return Curve(p50, p99, (), "no call succeeded")
+    slowest = max(it.p99_ms for it in known)
+    usual = sorted(it.p50_ms for it in known)[len(known) // 2]
+    return Curve(p50, p99, ticks, f"p50 about {usual:.3g} ms, slowest p99 of a bin {slowest:.3g} ms")
+
+
+def _groups(lanes: Sequence[Lane]) -> tuple[Group, ...]:
+    """Return a group for each thing that is asked, a row for each edge and connection, whatever its nodes."""
+    found = []
+    for must, title in _GROUPS:
+        rows = groupby((it for it in lanes if it.must == must), key=lambda it: (it.source, it.target, it.connection))
+        drawn = tuple(
+            _row(f"{source}->{target}", connection, tuple(some), must) for (source, target, connection), some in rows
+        )
+        found += [Group(title, drawn)] if drawn else []
+    return tuple(found)
+
+
+def _nodes(lanes: Sequence[Lane]) -> tuple[Row, ...]:
+    """Return for each calling node a row of each thing that is asked of its calls; names lose what all share."""
+    nodes = sorted({lane.node for lane in lanes})
+    shared = _shared(nodes)
+    return tuple(
+        _row(node.removeprefix(shared), f"must {must}", some, must)
+        for node in nodes
+        for must in (SUCCEED, BE_REFUSED)
+        if (some := tuple(it for it in lanes if (it.node, it.must) == (node, must)))
+    )
+
+
+def _shared(nodes: Sequence[str]) -> str:
+    """Return the words, each with its hyphen, with which every one of several names begins."""
+    if len(nodes) < 2:  # noqa: PLR2004 - one name alone shares nothing
+        return ""
+    words = zip(*(node.split("-")[:-1] for node in nodes), strict=False)
+    return "".join(f"{word[0]}-" for word in takewhile(lambda it: len(set(it)) == 1, words))
+
+
+def _row(label: str, detail: str, some: Sequence[Lane], must: str) -> Row:
+    joined = bins.together(some)
+    bars = (chart.calm(joined), chart.alarm(joined), chart.doubt(joined))
+    return Row(label, detail, _summary(joined, must), bool(must), *bars)
+
+
+def _summary(joined: Sequence[Bin | None], must: str) -> str:
+    """Return how many calls there were, and how many went otherwise than they must."""
+    it = bins.total(joined)
+    right, wrong = _WORDS[must]
+    parts = [f"{it.off} {wrong}" if it.off else "", f"{it.unknown} unknown" if it.unknown else ""]
+    return (
+        ", ".join((f"{it.calls} calls", *(part for part in parts if part)))
+        if any(parts)
+        else f"{it.calls} calls, {right}"
+    )

@@ -1,0 +1,143 @@
+"""What is marked on the timeline: the drill's acts, receipts, first signals, and the attempts between them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from drills.judge.checks.signals import sighting
+from drills.judge.history import History
+from drills.judge.measure import Truth
+from drills.judge.records import Event
+from drills.report.bins import Span
+from drills.report.chart import spread
+from drills.report.readings import told
+
+MAX_MARKS: Final = 24  # more cannot be told apart on paper; the event log has all of them
+_APART_PERCENT: Final = 7.0  # the width of a number on a phone
+_KINDS = {
+    "fault.injected": ("fault", "fault injected"),
+    "fault.receipt": ("receipt", "receipt"),
+    "fault.undo_applied": ("undo", "undo applied"),
+    "fault.undo_verified": ("undo", "undo verified"),
+}
+_MESHED = "admitted into the mesh"
+_UNMESHED = "admitted outside the mesh"
+_SHAPES = {_MESHED: "\u25cf", "accepted": "\u25cf", "refused": "\u25b2", _UNMESHED: "\u2715"}
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """One instant with its number on the drawing; row keeps numbers apart that lie close together."""
+
+    number: int
+    kind: str  # fault | receipt | undo | signal
+    title: str
+    words: str
+    at_ns: int
+    percent: float
+    row: int
+
+
+class Unseen(msgspec.Struct, frozen=True):
+    """A signal that did not appear while the fault was in force, and why not."""
+
+    name: str
+    reason: str
+
+
+class Band(msgspec.Struct, frozen=True):
+    """One window as a stretch of the drawing, from left, in percent of its width."""
+
+    name: str
+    length_s: float
+    left: float
+    width: float
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try at something rare, and how the API answered."""
+
+    percent: float
+    outcome: str
+
+    @property
+    def shape(self) -> str:
+        """Return the outcome as a shape, so that colour need not tell it."""
+        return _SHAPES.get(self.outcome, "?")
+
+
+class Attempts(msgspec.Struct, frozen=True):
+    """All tries of one kind."""
+
+    title: str
+    tries: tuple[Attempt, ...]
+
+    @property
+    def summary(self) -> str:
+        """Return how often each outcome occurred, in words."""
+        return ", ".join(
+            f"{_SHAPES.get(outcome, '?')} {count} {outcome}"
+            for outcome, count in Counter(it.outcome for it in self.tries).items()
+        )
+
+
+def marks(history: History, drawn: Span) -> tuple[Mark, ...]:
+    """Return the marks in the order of time, at most MAX_MARKS."""
+    found = [
+        (at_ns, *_KINDS[kind], words.removeprefix(kind).strip())
+        for at_ns, kind, words in told(history)
+        if kind in _KINDS
+    ]
+    found += [(at_ns, "signal", f"signal {name}", f"first seen on {source}") for at_ns, name, source in _seen(history)]
+    shown = sorted(found, key=lambda it: it[0])[:MAX_MARKS]
+    places = [drawn.percent(at_ns) for at_ns, *_ in shown]
+    rows = spread(places, _APART_PERCENT)
+    return tuple(
+        Mark(number, kind, title, words, at_ns, place, row)
+        for number, ((at_ns, kind, title, words), place, row) in enumerate(zip(shown, places, rows, strict=True), 1)
+    )
+
+
+def unseen(history: History) -> tuple[Unseen, ...]:
+    """Return each signal of the mesh that was not seen from the injection until the undo was verified."""
+    window = history.windows().get("fault")
+    if window is None:
+        return ()
+    looked = (sighting(history, name, window.start_ns, window.end_ns - 1) for name in sorted(history.facts.signals))
+    return tuple(Unseen(it.name, it.reason) for it in looked if it.truth is not Truth.TRUE)
+
+
+def bands(history: History, drawn: Span) -> tuple[Band, ...]:
+    """Return baseline, fault and recovery, those of them that were recorded."""
+    return tuple(
+        Band(name, window.length_s, left, round(drawn.percent(window.end_ns) - left, 2))
+        for name, window in history.windows().items()
+        if name != "run"
+        for left in (drawn.percent(window.start_ns),)
+    )
+
+
+def attempts(history: History, drawn: Span) -> tuple[Attempts, ...]:
+    """Return the new pods and the policy changes that were tried, where any were."""
+    changes = tuple(event for event in history.of_kind("change") if event.text("step") == "apply")
+    kinds = (("new pods", history.of_kind("newpod")), ("policy changes", changes))
+    return tuple(
+        Attempts(title, tuple(Attempt(drawn.percent(event.at_ns), _outcome(event)) for event in events))
+        for title, events in kinds
+        if events
+    )
+
+
+def _outcome(event: Event) -> str:
+    if event.kind == "newpod" and event.text("outcome") == "admitted":
+        return _MESHED if event.flag("meshed") else _UNMESHED
+    return event.text("outcome")
+
+
+def _seen(history: History) -> Iterator[tuple[int, str, str]]:
+    window = history.windows().get("fault")
+    for name in sorted(history.facts.signals) if window else ():
+        found = sighting(history, name, window.start_ns, window.end_ns - 1) if window else None
+        if found is not None and found.at_ns is not None:
+            yield found.at_ns, name, found.source

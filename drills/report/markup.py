@@ -1,0 +1,55 @@
+"""What all HTML pages share: one self-contained document that loads nothing, and says so to the browser."""
+
+import base64
+import hashlib
+from importlib.resources import files
+
+import jinja2
+from markupsafe import Markup
+
+from drills.report import formats
+
+_FOLDER = files("drills.report") / "web"
+_LINKED = ("https://", "http://")
+
+
+def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
+    """Return the document of a template under web/; the scripts are the only code that a browser may run in it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("drills.report", "web"),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "number": formats.number,
+        "ms": formats.ms,
+        "duration": formats.duration,
+        "offset": formats.offset,
+        "utc": formats.utc,
+        "arrow": _arrow,
+    }
+    environment.tests["linked"] = _is_linked
+    script = "\n".join(f"{_read(name)};" for name in scripts)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {
+        "css": Markup(_read("style.css")),  # noqa: S704 - our own file
+        "script": Markup(script),  # noqa: S704 - our own file
+        "script_hash": f"sha256-{digest}",
+    }
+    return environment.get_template(template).render(**values)
+
+
+def _read(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8").strip()
+
+
+def _arrow(edge: str) -> str:
+    return edge.replace("->", " \u2192 ")
+
+
+def _is_linked(address: str) -> bool:
+    """Whether an address may become a link: one that a mesh file or a stored run gave, never a script."""
+    return address.startswith(_LINKED)

@@ -1,0 +1,72 @@
+"""The pages of a stored bundle, drawn again from its own files; nothing else of the bundle changes."""
+
+from pathlib import Path
+
+import msgspec
+from securesystemslib.signer import Signer
+
+from drills.judge.history import HistoryError
+from drills.judge.verdict import Verdict
+from drills.report import evidence, statement, verification
+from drills.report.names import DRAWN, RUN_FILE, VERDICT_FILE
+from drills.report.record import Surroundings
+
+
+class RedrawError(Exception):
+    """The pages stay as they are; the message says why, and what can be done."""
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """The part of run.json that the pages need beside the history."""
+
+    surroundings: Surroundings
+
+
+def redraw(bundle: Path, signer: Signer | None = None) -> tuple[str, ...]:
+    """Draw the pages again and return the names of those that are others now.
+
+    A bundle that has a statement gets a new one when a page changed. One that is not as stated is refused, and so is a
+    signed one without a signer: a new statement would vouch for what nobody vouched for. Raises RedrawError.
+    """
+    has_statement = verification.has_statement(bundle)
+    is_signed = has_statement and _is_signed(bundle)
+    verdict, pages = _pages(bundle)
+    changed = tuple(name for name, content in pages.items() if _bytes_of(bundle / name) != content)
+    if changed and is_signed and signer is None:
+        raise RedrawError(
+            f"{bundle} is signed, and this version draws {', '.join(changed)} otherwise: kept as it is. "
+            "With the private key it can be signed anew."
+        )
+    try:
+        for name in changed:
+            (bundle / name).write_bytes(pages[name])
+        if changed and has_statement:
+            statement.write(bundle, verdict, signer)
+    except OSError as error:
+        raise RedrawError(f"{bundle} cannot be written: {error.strerror}. Draw a copy.") from error
+    return changed
+
+
+def _is_signed(bundle: Path) -> bool:
+    """Return whether the statement is signed; refuse a bundle of which more than the pages is not as stated."""
+    try:
+        found = verification.verify(bundle)
+    except verification.StatementError as error:
+        raise RedrawError(str(error)) from error
+    cured = tuple(f"{name}: " for name in DRAWN)
+    if complaints := [it for it in found.complaints if not it.startswith(cured)]:
+        raise RedrawError(f"{bundle} is not what its statement says: {complaints[0]}. Draw an intact copy.")
+    return found.is_signed
+
+
+def _pages(bundle: Path) -> tuple[Verdict, dict[str, bytes]]:
+    try:
+        stored = msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_Stored)
+        verdict = msgspec.json.decode((bundle / VERDICT_FILE).read_bytes(), type=Verdict)
+        return verdict, evidence.drawn(bundle, verdict, stored.surroundings)
+    except (OSError, msgspec.DecodeError, HistoryError) as error:
+        raise RedrawError(f"{bundle} cannot be drawn: {error}. Only a run that was judged has pages.") from error
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None

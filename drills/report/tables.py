@@ -1,0 +1,92 @@
+"""The tables of report.html: numbers side by side that report.md has below each other."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+import msgspec
+
+from drills.judge.measure import Number, Row, Truth
+from drills.report.numbers import EdgeRow, TransitionRow
+
+# A reader looks for these first; what is not named follows in the order of the alphabet.
+_FIRST: Final = (
+    *("calls", "ok", "failed", "cannot_know", "success_rate", "served", "largest_gap_ms", "longest_outage_ms"),
+    *("longest_outage_at_s", "calls_per_s"),
+)
+
+
+class NumberTable(msgspec.Struct, frozen=True):
+    """The rows of a finding; a number that differs between them has a column, one that all share is told once."""
+
+    shared: dict[str, Number]
+    columns: tuple[str, ...]
+    rows: tuple["NumberRow", ...]
+
+
+class NumberRow(msgspec.Struct, frozen=True):
+    """One subject; values stand under the columns of the table."""
+
+    subject: str
+    connection: str
+    truth: Truth
+    values: tuple[Number, ...]
+    reason: str
+
+
+class EdgeWindows(msgspec.Struct, frozen=True):
+    """One edge and kind of connection in every window, in the order of the windows."""
+
+    edge: str
+    connection: str
+    windows: tuple[EdgeRow | None, ...]
+
+
+class Transition(msgspec.Struct, frozen=True):
+    """One instant: the edges that it made a difference to, and those that it did not."""
+
+    instant: str
+    moved: tuple[TransitionRow, ...]
+    steady: tuple[TransitionRow, ...]
+
+
+def number_table(rows: Iterable[Row]) -> NumberTable:
+    """Return the rows as a table; a number that no row has is left out."""
+    kept = tuple(rows)
+    names = {name for row in kept for name, value in row.numbers.items() if value is not None and value != ""}
+    ordered = sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
+    values = {name: tuple(row.numbers.get(name) for row in kept) for name in ordered}
+    shared = {name: some[0] for name, some in values.items() if len(set(some)) == 1 and len(kept) > 1}
+    columns = tuple(name for name in ordered if name not in shared)
+    return NumberTable(
+        shared,
+        columns,
+        tuple(
+            NumberRow(row.subject, row.connection, row.truth, tuple(values[it][number] for it in columns), row.reason)
+            for number, row in enumerate(kept)
+        ),
+    )
+
+
+def edge_windows(rows: Sequence[EdgeRow]) -> tuple[tuple[str, ...], tuple[EdgeWindows, ...]]:
+    """Return the names of the windows, and for each edge what it did in each of them."""
+    names = tuple(dict.fromkeys(row.window for row in rows))
+    by_edge = sorted(rows, key=_edge)
+    return names, tuple(
+        EdgeWindows(f"{source}->{target}", connection, tuple({it.window: it for it in some}.get(it) for it in names))
+        for (source, target, connection), grouped in groupby(by_edge, key=_edge)
+        for some in (tuple(grouped),)
+    )
+
+
+def by_instant(rows: Sequence[TransitionRow]) -> tuple[Transition, ...]:
+    """Return the rows of each instant, in the order of the instants."""
+    return tuple(
+        Transition(instant, tuple(it for it in some if not it.is_steady), tuple(it for it in some if it.is_steady))
+        for instant, grouped in groupby(rows, key=lambda it: it.instant)
+        for some in (tuple(grouped),)
+    )
+
+
+def _edge(row: EdgeRow) -> tuple[str, str, str]:
+    return row.source, row.target, row.connection

@@ -1,0 +1,1 @@
+addEventListener("beforeprint",()=>{for(const it of document.querySelectorAll("details"))it.open=true})

@@ -1,0 +1,119 @@
+"""report.html: one run on one page that needs no network, on a phone as on paper."""
+
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+
+from drills.judge.history import History
+from drills.judge.records import NS_PER_S
+from drills.judge.verdict import SEVERITY, Finding, Verdict
+from drills.report import markup
+from drills.report.bins import musts
+from drills.report.drawing import drawing
+from drills.report.headline import headline
+from drills.report.marks import unseen
+from drills.report.names import DRAWN, PAGE_FILE
+from drills.report.numbers import TRANSITION_S, edges, measured, transitions
+from drills.report.readings import IN_WORDS, instants, shortest_outage_ms, timeline
+from drills.report.record import Surroundings
+from drills.report.statement import STATEMENT_FILE, digests
+from drills.report.tables import NumberTable, by_instant, edge_windows, number_table
+
+_TEMPLATE = "report.html.j2"
+_DEFECTS_SHOWN = 10
+_SAYS = {
+    "calls.parquet": "every call, from both ends",
+    "events.jsonl": "faults, receipts, signals, what was seen on the wire",
+    "experiment.json": "the drill as a Chaos Toolkit experiment",
+    "journal.json": "what Chaos Toolkit did",
+    "junit.xml": "the verdict for a CI server",
+    "report.md": "this report as text",
+    "run.json": "facts of the run, its surroundings, the seal of the record",
+    "verdict.json": "every finding with its numbers",
+    STATEMENT_FILE: "the SHA-256 of every file here, this page among them",
+}
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """One finding with its number in the verdict and its table."""
+
+    number: int
+    finding: Finding
+    table: NumberTable
+    examples: tuple["Examples", ...]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a reader must see it at once: all but what held."""
+        return self.finding.verdict is not SEVERITY[0]
+
+
+class Examples(msgspec.Struct, frozen=True):
+    """Counter-examples that say the same, with each one's id and seconds since the start of the window."""
+
+    outcome: str
+    error: str
+    ids: tuple[tuple[str, float], ...]
+
+
+class FileOfBundle(msgspec.Struct, frozen=True):
+    """One file beside the page; the SHA-256 is "" of what the page cannot vouch for."""
+
+    name: str
+    says: str
+    sha256: str
+
+
+def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: Path) -> str:
+    """Return the page of the bundle in that folder; the same files there give the same bytes."""
+    claims = [
+        Claimed(number, it, number_table(it.rows), _examples(it)) for number, it in enumerate(verdict.findings, 1)
+    ]
+    window_names, edge_rows = edge_windows(edges(history))
+    return markup.page(
+        _TEMPLATE,
+        ("print.js",),
+        bundle=bundle.name,
+        verdict=verdict,
+        in_words=IN_WORDS[verdict.verdict],
+        stood_on=stood_on,
+        headline=headline(verdict),
+        counted=_counted(verdict),
+        claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.verdict)),
+        musts=musts(verdict.findings),
+        drawing=drawing(history, verdict),
+        unseen=unseen(history),
+        measured=measured(history),
+        run=history.windows().get("run"),
+        shortest_outage_ms=shortest_outage_ms(verdict.findings),
+        transitions=by_instant(transitions(history, instants(history))),
+        transition_s=TRANSITION_S,
+        window_names=window_names,
+        edge_rows=edge_rows,
+        timeline=timeline(history),
+        defects=verdict.defects[:_DEFECTS_SHOWN],
+        files=_files(bundle),
+    )
+
+
+def _counted(verdict: Verdict) -> list[tuple[str, int]]:
+    """Return how many claims got each answer, the worst first."""
+    count = Counter(finding.verdict for finding in verdict.findings)
+    return [(answer.value, count[answer]) for answer in reversed(SEVERITY) if count[answer]]
+
+
+def _examples(finding: Finding) -> tuple[Examples, ...]:
+    """Return the finding's examples; those that say the same are told once."""
+    found: dict[tuple[str, str], list[tuple[str, float]]] = {}
+    for it in finding.counter_examples:
+        start_ns = finding.window.start_ns if finding.window else it.at_ns
+        found.setdefault((it.outcome, it.error), []).append((it.id, (it.at_ns - start_ns) / NS_PER_S))
+    return tuple(Examples(outcome, error, tuple(ids)) for (outcome, error), ids in found.items())
+
+
+def _files(bundle: Path) -> list[FileOfBundle]:
+    """Return the files beside the page; what is made after it, or of the same record, it does not vouch for."""
+    found = digests(bundle)
+    names = [*(it for it in found if it not in DRAWN), *sorted(set(DRAWN) - {PAGE_FILE}), STATEMENT_FILE]
+    return [FileOfBundle(it, _SAYS.get(it, ""), "" if it in DRAWN else found.get(it, "")) for it in names]

@@ -1,0 +1,65 @@
+"""A bundle of a story, with its verdict and its pages: one edge that loses calls, one that must be refused."""
+
+from pathlib import Path
+
+import msgspec
+
+from drills.judge import checks
+from drills.judge.claims import always, eventually, judge, sometimes
+from drills.judge.history import SignalFact, Source, write_history
+from drills.judge.verdict import Verdict
+from drills.report import evidence
+from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+from drills.selftest.story import Story
+
+EDGE, FORBIDDEN, FREE = ("frontend", "checkout"), ("intruder", "ledger"), ("payment", "ledger")
+SOURCE = Source("A <promise>", "https://example.org/promise?a=1&b=2", "1.0", "documented")
+BY = ("control-plane-down",)
+STOOD_ON = Surroundings(
+    meshdrill_version="0.1.0",
+    command="meshdrill run test-drill --mesh story",
+    hypothesis="It survives.\n\nAnd <b>recovers</b>.",
+    mesh_title="A mesh & more",
+    versions={"kind": "0.33.0", "helm": "3.22.0"},
+    images=(ImageRecord("lab", "example.org/lab:1", "engine", "sha256:1", None, "registry example.org/lab:1"),),
+    host={"kernel": "6.1", "cpus": 2, "builder_lacks": ()},
+    deviations=(DeviationRecord("replicas", "1", "two <cores>"),),
+)
+
+
+def outage() -> Story:
+    """Tell of thirty failed and ten unknown calls while the control plane was away, and of a stranger refused."""
+    down = SignalFact("control-plane-down", "condition", "ns/Deployment/brain")
+    story = Story(signals=(down, SignalFact("never-told", "metric-increases", "lost_total")))
+    story.refused(FORBIDDEN).steady(FREE)
+    story.baseline().calls(*EDGE, ok=100).event("condition", down.subject, ready=1, desired=1)
+    story.fault().calls(*EDGE, ok=160, fail=30, info=10).new_pod("refused", at_s=2.0, message="no webhook")
+    story.event("condition", down.subject, at_s=1.5, ready=0, desired=1).change("intruder", "frontend", "accepted")
+    return story.recovery().calls(*EDGE, ok=200).new_pod("admitted", meshed=True, at_s=3.0)
+
+
+def verdict_of(story: Story) -> Verdict:
+    """Return the verdict on a story."""
+    flow = checks.success_rate(EDGE, at_least=0.999)
+    claims = (
+        always(flow, observable_by=BY, within_s=20, source=SOURCE),
+        always(checks.denied(FORBIDDEN), must_hold=True),
+        sometimes(checks.signal_seen("control-plane-down")),
+        eventually(flow, within_s=10),
+    )
+    return judge(story.history(), claims)
+
+
+def bundle_of(story: Story, place: Path, verdict: Verdict | None = None) -> Path:
+    """Write the bundle of a story, as a run does."""
+    write_history(place, story.table(), story.all_events(), story.facts())
+    found = verdict or verdict_of(story)
+    (place / "verdict.json").write_bytes(found.encode())
+    evidence.write(place, found, STOOD_ON)
+    return place
+
+
+def reworded(verdict: Verdict, **changes: object) -> Verdict:
+    """Return the verdict with other words in its first finding."""
+    first = msgspec.structs.replace(verdict.findings[0], **changes)
+    return msgspec.structs.replace(verdict, findings=(first, *verdict.findings[1:]))
