@@ -135,21 +135,23 @@ def test_refusals_of_changes_count_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "blocked", "expected"),
+    ("outcome", "started", "blocked", "expected"),
     [
-        ("admitted", "Warning FailedCreatePodSandBox: no answer", Answer.HELD),
-        ("admitted", "Warning FailedScheduling: no node", Answer.VIOLATED),
-        ("admitted", "", Answer.VIOLATED),
-        ("refused", None, Answer.VIOLATED),
-        ("admitted", None, Answer.INCONCLUSIVE),
-        ("failed", "", Answer.INCONCLUSIVE),
+        ("admitted", False, "Warning FailedCreatePodSandBox: no answer", Answer.HELD),
+        ("admitted", False, "Warning FailedScheduling: no node", Answer.VIOLATED),
+        ("admitted", False, "", Answer.VIOLATED),
+        ("admitted", True, None, Answer.VIOLATED),
+        ("refused", None, None, Answer.VIOLATED),
+        ("admitted", False, None, Answer.INCONCLUSIVE),
+        ("admitted", None, None, Answer.INCONCLUSIVE),
+        ("failed", None, "", Answer.INCONCLUSIVE),
     ],
 )
 def test_a_warning_about_a_new_pod_is_a_signal_by_its_words(
-    outcome: str, blocked: str | None, expected: Answer
+    outcome: str, started: bool | None, blocked: str | None, expected: Answer
 ) -> None:
     """A warning with the words is seen; another, none, and a pod that never was are silent; else nobody knows."""
-    story = Story(signals=(BLOCKED,)).steady(EDGE).fault().new_pod(outcome, blocked=blocked)
+    story = Story(signals=(BLOCKED,)).steady(EDGE).fault().new_pod(outcome, started=started, blocked=blocked)
     assert seen(story, "blocked") is expected
 
 

@@ -139,11 +139,15 @@ def _admission(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
 
 
 def _pod_event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """A refused pod was never there to be warned of: a silent look. One whose warnings nobody could read is none."""
+    """A pod that was refused or that started has no warning to tell of: a silent look.
+
+    Of one that did not start, no words may mean that nobody could ask for them.
+    """
     for event in events:
         if event.kind == "newpod":
             outcome, warning = event.text("outcome"), event.text("blocked")
-            is_read = outcome == "refused" or (outcome == "admitted" and event.detail.get("blocked") is not None)
+            has_none = outcome == "refused" or event.flag("started") is True
+            is_read = outcome != "failed" and (has_none or event.detail.get("blocked") is not None)
             at_ns = max(event.answered_ns, round(event.number("blocked_ns") or 0))  # Kubernetes may round down
             yield _Sample("the events of new pods", at_ns, signal.subject in warning if is_read else None)
 
