@@ -94,19 +94,20 @@ def test_new_pod_that_never_starts(double: FilePlace, monkeypatch: pytest.Monkey
 
 
 def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a pod that does not start, the last warning about it is kept, and nobody else's."""
+    """Of a pod that does not start, the warning that says why is kept: no other pod's, and none from after a start."""
     probe, context = new_pods(double)
     name = f"newcomer-{context.run_id[:6]}-1"
-    warnings = [(name, "Warning", "no network"), ("other", "Warning", "not mine"), (name, "Normal", "scheduled")]
+    blocked, unready = "FailedCreatePodSandBox", "Unhealthy"
+    warnings = [(name, blocked, "no network"), ("other", blocked, "not mine"), (name, unready, "it ran")]
     events = [
         {
-            "type": kind,
-            "reason": "FailedCreatePodSandBox",
+            "type": "Warning",
+            "reason": reason,
             "message": text,
             "involvedObject": {"name": about},
             "firstTimestamp": "1970-01-01T00:00:07Z",
         }
-        for about, kind, text in warnings
+        for about, reason, text in warnings
     ]
     monkeypatch.setattr(double, "create_pod", answering("accepted"))
     monkeypatch.setattr(double, "find", lambda *_what: events)

@@ -22,7 +22,8 @@ from drills.run.probes.base import Probe
 from drills.run.probes.stage import StoppedError
 from drills.run.undo import Undo
 
-_WARNING = "Warning"
+# What Kubernetes warns of before a pod's program runs. A later warning (Unhealthy, BackOff) is about one that did run.
+_BEFORE_START = frozenset({"FailedScheduling", "FailedMount", "FailedCreatePodSandBox", "NetworkNotReady"})
 
 
 class _Spec(msgspec.Struct, rename="camel"):
@@ -132,13 +133,13 @@ class NewPods(Probe):
         return pod if pod is not None and is_ready(pod) else None
 
     def _complaint(self, name: str) -> tuple[str | None, int | None]:
-        """Return Kubernetes' last warning about the pod and when it first came, "" for none, None: nobody could ask."""
+        """Return what Kubernetes says keeps the pod from starting, and since when; "" for nothing, None: not known."""
         try:
             events = self._context.place.kube.find("v1", "Event", LAB)
         except HarnessError:
             return None, None
         about = [event for event in events if event["involvedObject"].get("name") == name]
-        warnings = [event for event in about if event["type"] == _WARNING]
+        warnings = [event for event in about if event.get("reason") in _BEFORE_START]
         if not warnings:
             return "", None
         last = warnings[-1]
