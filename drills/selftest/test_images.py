@@ -74,6 +74,9 @@ def test_pins_agree() -> None:
     assert image("node").built == f"{build.OUR_REGISTRY}/kindest/node:v{pins['kubectl']}"
     cilium = versions().charts["cilium"].version
     assert f"github.com/cilium/cilium v{cilium}" in (recipe.recipes_dir() / "cilium" / "go.mod").read_text()
+    spire = (recipe.recipes_dir() / "spire" / "go.mod").read_text()
+    for name in ("spire-server", "spire-agent"):
+        assert f"github.com/spiffe/spire v{(image(name).built or '').rpartition(':')[2]} " in spire
     for name in ("cilium", "cilium-operator"):
         assert {ref.rpartition(":")[2] for ref in (image(name).official, image(name).built or "")} == {f"v{cilium}"}
 
@@ -288,6 +291,16 @@ def test_what_a_killed_builder_left_is_cleared(tmp_path: Path) -> None:
 
 def test_recipes_are_shipped_with_the_package() -> None:
     """Every file under recipes is data of the wheel: nothing that a build would leave behind lies there."""
-    allowed = {"Dockerfile", "recipe.toml", "go.mod", "go.sum", "requirements.txt", "runc", "controllers.go"}
+    allowed = {
+        "Dockerfile",
+        "recipe.toml",
+        "go.mod",
+        "go.sum",
+        "requirements.txt",
+        "runc",
+        "controllers.go",
+        "nc",
+        "pgrep",
+    }
     assert {path.name for path in recipe.recipes_dir().rglob("*") if path.is_file()} <= allowed
     assert tomllib.loads((recipe.recipes_dir() / "node" / "recipe.toml").read_text())
