@@ -12,7 +12,7 @@ import pytest
 
 from clusters.command import run
 from clusters.errors import HarnessError, UsageError
-from clusters.images import archive, build, debian, golang, recipe, records, resolve
+from clusters.images import archive, build, golang, recipe, records, resolve
 from clusters.images.catalogue import Image, all_images, image, images_for, versions
 
 RECIPES = recipe.names()
@@ -133,24 +133,6 @@ def test_a_key_changes_with_whatever_is_built(tmp_path: Path, monkeypatch: pytes
         keys.append(recipe.image_key("app"))
     recipe.load.cache_clear()
     assert len(set(keys)) == 7
-
-
-def test_of_a_root_only_what_is_kept_is_taken(tmp_path: Path) -> None:
-    """Patterns choose paths under the root, once each; without any, everything is taken."""
-    for name in ("usr/bin/jq", "usr/lib/one/libjq.so.1", "usr/share/doc/jq"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    assert debian.kept_paths(tmp_path, ("usr/bin/*", "usr/lib/*/libjq.so.*", "usr/bin/jq")) == (
-        "./usr/bin/jq",
-        "./usr/lib/one/libjq.so.1",
-    )
-    assert debian.kept_paths(tmp_path, ()) == (".",)
-
-
-def test_a_root_without_what_is_to_be_kept_is_an_error(tmp_path: Path) -> None:
-    """A library that another release names otherwise stops the build, with the pattern that found nothing."""
-    with pytest.raises(HarnessError, match=r"libjq\.so\.\*.*adapt `keep`"):
-        debian.kept_paths(tmp_path, ("usr/lib/*/libjq.so.*",))
 
 
 def test_an_image_that_cannot_be_had_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
