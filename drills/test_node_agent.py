@@ -45,8 +45,8 @@ def test_node_agent_outage(drill: Drill) -> None:
 
 @requires(Role.NODE_AGENT)
 def test_node_agent_crash(drill: Drill) -> None:
-    """Agents that die without goodbye and restart at once drop no call, and let none through that was refused."""
-    verdict = ask(drill, faults.crash(Role.NODE_AGENT, hold_s=30))
+    """An agent that dies without goodbye and restarts at once drops no call, and lets none through that was refused."""
+    verdict = ask(drill, faults.crash(Role.NODE_AGENT, VICTIM, hold_s=30))
     assert verdict.passed, verdict.explain()
 
 

@@ -212,6 +212,8 @@ MESH = Mesh(
     deviations=(
         Deviation("operator.replicas", "1", "one replica makes the outage total"),
         Deviation("envoy.enabled, l7Proxy", "false", "no drill asks about requests; cilium-envoy is not built here"),
+        Deviation("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
+        Deviation("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
         Deviation("hubble.export.static", "drops only", "the harness reads each node's record of what it refused"),
         Deviation(
             "agent and operator images",

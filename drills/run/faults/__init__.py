@@ -59,9 +59,9 @@ def kill(role: Role, *, hold_s: float = 20.0) -> Fault:
     return Fault(FaultKind.KILL, role, hold_s)
 
 
-def crash(role: Role, *, hold_s: float = 20.0) -> Fault:
-    """SIGKILL the process on its node; the kubelet restarts its container."""
-    return Fault(FaultKind.CRASH, role, hold_s)
+def crash(role: Role, node: str = "", *, hold_s: float = 20.0) -> Fault:
+    """SIGKILL the process, on one node if one is named; the kubelet restarts its container."""
+    return Fault(FaultKind.CRASH, role, hold_s, node)
 
 
 def hang(role: Role, *, hold_s: float = 30.0) -> Fault:

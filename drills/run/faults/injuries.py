@@ -96,13 +96,14 @@ class Kill(Hurt):
 class Crash(Hurt):
     """SIGKILL on the node; seen through the API: the kubelet reports a container that ended with 137."""
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
+    def __init__(self, place: Place, component: Component, replicas: int, node: str = "") -> None:
         super().__init__(place, component, replicas)
+        self._node = node
         self._before = {view.key: view for view in containers(place, component)}
 
     def inject(self) -> str:
-        """Kill the processes as the kernel would when memory runs out."""
-        victims = self._found()
+        """Kill the processes, those of one node if one is named, as the kernel would when memory runs out."""
+        victims = tuple(process for process in self._found() if self._node in ("", process.node))
         processes.signal(self._place, victims, "KILL")
         return f"SIGKILL to {_listed(victims)}"
 

@@ -18,7 +18,6 @@ from drills.run.placement import find_node
 _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.STOP: Stop,
     FaultKind.KILL: Kill,
-    FaultKind.CRASH: Crash,
     FaultKind.HANG: Hang,
     FaultKind.ROLLING_RESTART: RollingRestart,
     FaultKind.PARTITION: Partition,
@@ -52,6 +51,8 @@ def _make(place: Place, fault: Fault, component: Component | None, node: str) ->
     replicas = _healthy(place, fault, component)
     if fault.kind is FaultKind.KEEP_OFF:
         return KeepOff(place, component, replicas, node)
+    if fault.kind is FaultKind.CRASH:
+        return Crash(place, component, replicas, node)
     if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
         raise UsageError(
             f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, crash or hang."
