@@ -34,6 +34,12 @@ _CHAOS = Source(
     _VERSION,
     "source",
 )
+_EKS = Source(
+    "Amazon, of nodes cut off from the control plane: Cilium's routing inside the cluster stays in place",
+    "https://docs.aws.amazon.com/eks/latest/best-practices/hybrid-nodes-app-network-traffic.html",
+    "2025",
+    "documented",
+)
 _LABELS = Source("Identity from labels", f"{_DOCS}/security/network/identity/", _VERSION, "documented")
 _POLICY = Source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/", _VERSION, "documented")
 _EXPORTER = Source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/", _VERSION, "documented")
@@ -172,6 +178,19 @@ MESH = Mesh(
         "agent-policy-continues": _CHAOS,
         "agent-new-pods": _PLUGIN,
         "agent-bypass": _PLUGIN,
+        "apiserver-traffic": _EKS,
+        "apiserver-policy": Source(
+            "Each node's kernel holds the policy in its own maps: no packet asks the API (inferred)",
+            f"{_DOCS}/network/ebpf/maps/",
+            _VERSION,
+            "inferred",
+        ),
+        "apiserver-recovers": Source(
+            "The agents' watches list again, at most a minute apart (client-go's reflector)",
+            "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
+            "v0.34.0",
+            "source",
+        ),
         "drops-witnessed": _EXPORTER,
         "no-plaintext": _not_promised(
             "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"

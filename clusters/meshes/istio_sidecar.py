@@ -29,6 +29,12 @@ _VALIDATION = Source(
     "validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml", _VERSION, "source"
 )
 _IDENTITY = Source("Istio identity", "https://istio.io/latest/docs/concepts/security/", _VERSION, "documented")
+_ENFORCED_BY_ENVOY = Source(
+    "Authorization policies are enforced by the Envoy of the called workload",
+    "https://istio.io/latest/docs/concepts/security/",
+    _VERSION,
+    "documented",
+)
 
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
@@ -141,18 +147,27 @@ MESH = Mesh(
             _VERSION,
             "inferred",
         ),
+        "apiserver-traffic": Source(
+            "Without an API server, pods and Services that exist go on unless they need it; that proxies do not, and "
+            "that istiod answers them from what it knew, is inferred",
+            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
+            "v1.34",
+            "inferred",
+        ),
+        "apiserver-policy": _ENFORCED_BY_ENVOY,
+        "apiserver-recovers": Source(
+            "istiod's watches list again, at most a minute apart (client-go's reflector)",
+            "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
+            "v0.34.0",
+            "source",
+        ),
         "no-plaintext": Source(
             "PeerAuthentication STRICT: a workload accepts only mutual TLS",
             "https://istio.io/latest/docs/reference/config/security/peer_authentication/",
             _VERSION,
             "documented",
         ),
-        "strict-refused": Source(
-            "Authorization policies are enforced by the Envoy of the called workload",
-            "https://istio.io/latest/docs/concepts/security/",
-            _VERSION,
-            "documented",
-        ),
+        "strict-refused": _ENFORCED_BY_ENVOY,
         "identity": _IDENTITY,
         "weighted-routing": Source(
             "VirtualService weights, resolved by the caller's Envoy from its last configuration",

@@ -101,6 +101,17 @@ MESH = Mesh(
             _KUBERNETES,
             "not-promised",
         ),
+        "apiserver-traffic": _kubernetes(
+            "Without an API server, pods and Services that exist go on", "tasks/debug/debug-cluster/#specific-scenarios"
+        ),
+        "apiserver-policy": _kubernetes(
+            "A NetworkPolicy without a plugin that implements it has no effect",
+            "concepts/services-networking/network-policies/",
+        ),
+        "apiserver-recovers": _kubernetes(
+            "Clients that lost their watch list again and go on from there",
+            "reference/using-api/api-concepts/#efficient-detection-of-changes",
+        ),
         "traffic-continues": _kubernetes(
             "Services do not depend on a placebo", "concepts/services-networking/service/"
         ),
