@@ -156,11 +156,9 @@ class FilePlace:
             return [pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["namespace"] == namespace]
         return [_pod(process) for process in world.brains()]
 
-    def find(
-        self, api_version: str, kind: str, namespace: str | None = None, selector: str = ""
-    ) -> list[dict[str, object]]:
+    def find(self, *_what: str, selector: str = "") -> list[dict[str, object]]:
         """List nothing: no test asks for more than pods."""
-        del api_version, kind, namespace, selector
+        del selector
         self._alive()
         return []
 
