@@ -26,7 +26,7 @@ _NAMESPACE = "linkerd"
 _TRUST_DOMAIN = "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
-_PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/29637b64f6ce/linkerd"
+_PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
 _READINESS = Source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", _VERSION, "source")
 _IGNORE = Source(
     "The chart's webhookFailurePolicy is Ignore: without the injector a pod is admitted as it is",
