@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from clusters.authority import DEFAULT_LIVES, Lives, authority
 from clusters.charts import chart, is_in
 from clusters.command import run
 from clusters.images.catalogue import chart as chart_named
@@ -39,16 +40,29 @@ class ChartSource(msgspec.Struct, frozen=True):
 
 
 def install(
-    place: Place, mesh: Mesh, *, images: Mapping[str, str], built: bool, charts: ChartSource, tools: Tools, steps: Steps
+    place: Place,
+    mesh: Mesh,
+    *,
+    images: Mapping[str, str],
+    built: bool,
+    charts: ChartSource,
+    tools: Tools,
+    steps: Steps,
+    lives: Lives = DEFAULT_LIVES,
 ) -> None:
     """Install every chart of the mesh in order, then wait for its components and webhooks.
 
-    `images` maps image names to references that the nodes already hold; `built` says that they are our own builds.
+    `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
+    `lives` says how long certificates live, where the mesh takes its authority from us.
     """
-    values = mesh.image_values(images, built)
-    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:
-        overlay = Path(folder) / "images.yaml"
-        overlay.write_text(yaml.safe_dump(values))
+    overlays = [mesh.image_values(images, built)]
+    if mesh.issuance is not None:
+        overlays.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, lives)))
+    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # for our eyes only: one may hold a key
+        files = [MANIFESTS / "values" / mesh.values]
+        for number, values in enumerate(overlays):
+            files.append(Path(folder) / f"{number}.yaml")
+            files[-1].write_text(yaml.safe_dump(values))
         for release in mesh.charts:
             with steps.step(f"chart {release.chart}"):
                 # Official images go with the charts that their project publishes, our builds with the module's own.
@@ -62,7 +76,7 @@ def install(
                 arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
                 arguments += ["--namespace", release.namespace, "--create-namespace"]
                 arguments += ["--kubeconfig", place.kubeconfig]
-                arguments += ["--values", MANIFESTS / "values" / mesh.values, "--values", overlay]
+                arguments += [word for file in files for word in ("--values", file)]
                 run(arguments, timeout_s=_HELM_S)
     wait_components(place, mesh, steps)
     with steps.step("webhooks in force"):

@@ -137,6 +137,24 @@ class DropLog:
 
 
 @dataclass(frozen=True)
+class Authority:
+    """What the harness makes where a mesh wants its trust anchor and its issuer from whoever installs it; PEM texts."""
+
+    anchors: str
+    issuer: str
+    issuer_key: str
+    leaf_s: int  # how long a workload's certificate shall live
+
+
+@dataclass(frozen=True)
+class Issuance:
+    """How a mesh takes its authority: under which name, and in which chart values."""
+
+    issuer_name: str  # DNS name in the issuer's certificate
+    values: Callable[[Authority], dict[str, object]]
+
+
+@dataclass(frozen=True)
 class Mesh:
     """All that the harness needs to know of one product; a mesh file holds exactly one."""
 
@@ -154,6 +172,9 @@ class Mesh:
     member: Callable[[Mapping[str, object], Mapping[str, object] | None], bool]  # (pod, witness) -> provably in it?
     identity: Callable[[str, str], str]  # (namespace, service account) -> identity as a server sees it
     image_values: Callable[[Mapping[str, str], bool], dict[str, object]]  # (image name -> ref, built here?) -> values
+    namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # beside the labels, on the same namespace
+    issuance: Issuance | None = None  # None: the mesh makes its own authority, or has none
+    nameless: tuple[tuple[str, str], ...] = ()  # edges of the lab whose server is shown no identity, as we configure it
     enrolment: Enrolment = Enrolment.ADMISSION
     member_witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it
     enrols_all: bool = False  # every pod of the cluster is in it, not only those of the lab's namespace
