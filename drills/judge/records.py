@@ -106,6 +106,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
     drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
+    casualties: pods that the fault itself ends; their records break off, and may go on after a new start.
     """
 
     drill: str
@@ -125,6 +126,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     fresh_edges: tuple[tuple[str, str], ...] = ()
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
+    casualties: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):
