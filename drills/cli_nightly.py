@@ -1,7 +1,7 @@
 """`meshdrill nightly`: a night of drills on this machine, its summary, the index, and what changed since."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -35,8 +35,8 @@ def plan(
     """Return what the night asks: the named meshes and drills, or all. UsageError for a name that does not exist."""
     return Plan(
         reports=reports,
-        meshes=tuple(catalogue.find_mesh(name).name for name in mesh_names or meshes.names()),
-        drills=tuple(catalogue.find(name).name for name in drill_names or [it.name for it in catalogue.entries()]),
+        meshes=_each_once(catalogue.find_mesh(name).name for name in mesh_names or meshes.names()),
+        drills=_each_once(catalogue.find(name).name for name in drill_names or [it.name for it in catalogue.entries()]),
         repeat=repeat,
         until_s=time.monotonic() + limit_s,
         run_options=tuple(run_options),
@@ -65,6 +65,10 @@ def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
     text = _write(asked.reports, [*_lines(turns), "", compared])
     return text, min(codes, key=exits.WORST_FIRST.index)
+
+
+def _each_once(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int]:

@@ -126,7 +126,9 @@ def _is_asked_again(attempts: Sequence[Attempt], repeat: int) -> bool:
 def _attempt(folder: Path, words: Sequence[str], limit_s: float, ask: Ask) -> Attempt:
     before, began_s = _bundles(folder), time.monotonic()
     code = ask(words, limit_s)
-    return Attempt(code, time.monotonic() - began_s, tuple(sorted(_bundles(folder) - before)))
+    made = tuple(sorted(_bundles(folder) - before))
+    has_proof = bool(made) or code != exits.PASSED  # a pass without evidence is none
+    return Attempt(code if has_proof else exits.HARNESS, time.monotonic() - began_s, made)
 
 
 def _bundles(folder: Path) -> set[Path]:

@@ -14,26 +14,31 @@ CHUNK = 1_000_000
 START_NS = 1_700_000_000_000_000_000
 EVERY_NS = 1_000_000  # one call each millisecond, lane after lane
 FAILS_EVERY, ANSWER_LOST_EVERY = 5003, 7001  # primes: failures spread over all lanes
+PEER = "spiffe://cluster.local/ns/lab/sa/checkout"
+IDENTITIES = {source: PEER for source, _ in EDGES}
 SERVED = ("served_ns", "served_pod", "served_version", "served_status", "peer")
 
 
-def write(folder: Path, calls: int, json_calls: int) -> None:
-    """Write calls rows as Parquet files of a million, and the first json_calls of them as JSON lines."""
-    lines = folder / "calls.jsonl"
+def write(folder: Path, calls: int, *, as_lines: bool = False) -> None:
+    """Write this many calls as Parquet files of a million, and if wanted as JSON lines too."""
+    folder.mkdir()
     for number, chunk in enumerate(_chunks(calls)):
         chunk.write_parquet(folder / f"calls-{number:05}.parquet")
-        wanted = json_calls - number * CHUNK
-        if wanted > 0:
-            with lines.open("a") as file:
-                file.writelines(json.dumps(row) + "\n" for row in chunk.head(wanted).iter_rows(named=True))
+        if as_lines:
+            with (folder / "calls.jsonl").open("a") as file:
+                file.writelines(json.dumps(row) + "\n" for row in chunk.iter_rows(named=True))
 
 
 def load(folder: Path, calls: int) -> History:
-    """Return the first of these calls as a history that judges can read."""
-    events = (Event(START_NS, "phase", "baseline"), Event(_end_ns(calls), "phase", "end"))
+    """Return all of these calls as a history that judges can read; its first tenth is the baseline."""
+    events = (
+        Event(START_NS, "phase", "baseline"),
+        Event(_end_ns(calls // 10), "fault.injected", "nothing"),
+        Event(_end_ns(calls), "phase", "end"),
+    )
     callers = tuple(Caller(f"{source}-1", source, target, name, 8.0) for source, target, name in LANES)
-    facts = RunFacts("bench", "generated", "0" * 12, callers=callers)
-    return History(pl.scan_parquet(folder / "calls-*.parquet").head(calls), events, facts)
+    facts = RunFacts("bench", "generated", "0" * 12, callers=callers, identities=IDENTITIES)
+    return History(pl.scan_parquet(folder / "calls-*.parquet"), events, facts)
 
 
 def window(calls: int) -> Window:
@@ -78,7 +83,7 @@ def _chunk(start: int, end: int) -> pl.DataFrame:
         served_pod=server,
         served_version=pl.lit("v1"),
         served_status=pl.lit(200),
-        peer=pl.lit("spiffe://cluster.local/ns/lab/sa/checkout"),
+        peer=pl.lit(PEER),
     )
     nobody = (pl.when(~fails).then(pl.col(name)).alias(name) for name in SERVED)
     return told.with_columns(nobody).select(pl.col(name).cast(kind) for name, kind in CALLS_SCHEMA.items())

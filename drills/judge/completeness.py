@@ -6,10 +6,11 @@ from itertools import chain
 import msgspec
 import polars as pl
 
+from drills.judge.callers import call_roll
 from drills.judge.casualties import Casualties, casualties_of, find_casualty_defects
 from drills.judge.receipts import find_drill_defects
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, Event, RunFacts, Window
-from drills.judge.slices import slices
+from drills.judge.slices import slices, stretches
 
 CLOCK_TOLERANCE_MS = 20
 """All nodes share one clock and agree to well under this."""
@@ -20,20 +21,18 @@ LATE_SHARE = 0.01
 NO_WINDOW = Window("run", 0, 1)
 """Where a record has no run, its callers are still read."""
 
+CALLER = ("pod", "target", "connection")
+
 CallerKey = tuple[str, str, str]
 
 
 class _TableFacts(msgspec.Struct, frozen=True):
-    disorder: int
     early_start: int
     early_end: int
     early_service: int
 
 
 class _CallerFacts(msgspec.Struct, frozen=True):
-    pod: str
-    target: str
-    connection: str
     rows: int
     repeated: int
     skipped: int
@@ -60,13 +59,16 @@ def find_defects(
 ) -> tuple[Defect, ...]:
     """Return the defects of a history in a stable order."""
     table, servers = pl.collect_all([_table_facts(calls), _server_facts(calls)], engine="streaming")
+    rows = int(calls.select(pl.len()).collect(engine="streaming").item())
     gone = casualties_of(events, facts)
-    callers = _callers(gone.undisturbed(calls) if gone else calls, windows.get("run"), facts.lag_bound_ms)
+    undisturbed = gone.undisturbed(calls) if gone else calls
+    callers = _callers(undisturbed, rows, windows.get("run"), facts.lag_bound_ms)
     return tuple(
         chain(
             find_drill_defects(events, facts, windows, gone),
             _missing_witnesses(facts),
-            _table_defects(msgspec.convert(table.row(0, named=True), _TableFacts)),
+            _order_defect(_disorder(calls, rows)),
+            _clock_defects(msgspec.convert(table.row(0, named=True), _TableFacts)),
             _caller_defects(callers, events, facts, gone),
             _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts, gone),
             find_casualty_defects(calls, events, gone) if gone else (),
@@ -85,51 +87,74 @@ def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
     tolerance_ns = CLOCK_TOLERANCE_MS * NS_PER_MS
     scheduled, started = pl.col("scheduled_ns"), pl.col("started_ns")
     return calls.select(
-        disorder=(scheduled.drop_nulls().diff() < 0).sum(),
         early_start=(started < scheduled - tolerance_ns).sum(),
         early_end=(pl.col("ended_ns") < started - tolerance_ns).sum(),
         early_service=(pl.col("served_ns") < started - tolerance_ns).sum(),
     )
 
 
-def _callers(calls: pl.LazyFrame, run: Window | None, lag_bound_ms: float) -> dict[CallerKey, _CallerFacts]:
+def _disorder(calls: pl.LazyFrame, rows: int) -> int:
+    """Return how many rows stand after one that was due later."""
+    count, before = 0, pl.Series(dtype=pl.Int64)
+    for part in stretches(calls.select("scheduled_ns"), rows):
+        due = pl.concat([before, part.collect(engine="streaming").to_series().drop_nulls()])
+        count += int((due.diff() < 0).sum())
+        before = due.tail(1)
+    return count
+
+
+def _callers(calls: pl.LazyFrame, rows: int, run: Window | None, lag_bound_ms: float) -> dict[CallerKey, _CallerFacts]:
     """Return what each caller left, read slice by slice in the order of the schedule."""
+    made = calls.filter(pl.col("scheduled_ns").is_not_null())
+    roll = call_roll(made, CALLER)
     callers: dict[CallerKey, _CallerFacts] = {}
-    for part in slices(calls.filter(pl.col("scheduled_ns").is_not_null()), run or NO_WINDOW, by="scheduled_ns"):
-        found = _caller_facts(part, run, round(lag_bound_ms * NS_PER_MS)).collect()
-        for seen in msgspec.convert(found.to_dicts(), list[_CallerFacts]):
-            key = (seen.pod, seen.target, seen.connection)
+    for part in slices(made, run or NO_WINDOW, rows, by="scheduled_ns"):
+        for number, seen in _read(part, roll.number, run, round(lag_bound_ms * NS_PER_MS)):
+            pod, target, connection = roll.names[number]
+            key = (pod, target, connection)
             callers[key] = callers[key].followed_by(seen) if key in callers else seen
     return callers
 
 
-def _caller_facts(calls: pl.LazyFrame, run: Window | None, lag_bound_ns: int) -> pl.LazyFrame:
-    """Return what each caller left; how late and how laden it was counts from the baseline on, not in the warm-up."""
+def _read(
+    calls: pl.LazyFrame, number: pl.Expr, run: Window | None, lag_bound_ns: int
+) -> Iterator[tuple[int, _CallerFacts]]:
+    """Yield what each caller left; how late and how laden it was counts from the baseline on, not in the warm-up."""
     counts = pl.lit(value=True) if run is None else pl.col("scheduled_ns").is_between(run.start_ns, run.end_ns)
     was_made = pl.col("error") != IN_FLIGHT_BOUND
     is_late = pl.col("started_ns") - pl.col("scheduled_ns") > lag_bound_ns
-    step = pl.col("seq").sort().diff()
-    return calls.group_by("pod", "target", "connection").agg(
-        rows=pl.len(),
-        repeated=(step == 0).sum(),
-        skipped=(step - 1).clip(lower_bound=0).sum(),
-        first=pl.col("seq").min(),
-        last=pl.col("seq").max(),
-        backwards=(pl.col("seq").sort_by("scheduled_ns").diff() < 0).sum(),
-        counted=(was_made & counts).sum(),
-        late=(was_made & counts & is_late).sum(),
-        bound=(~was_made & counts).sum(),
-    )
+    flags = {"counted": was_made & counts, "late": was_made & counts & is_late, "bound": ~was_made & counts}
+    rows = calls.select("seq", "scheduled_ns", number=number, **flags).collect(engine="streaming")
+    counted = rows.group_by("number").agg(pl.len().alias("rows"), pl.col(*flags).sum())
+    own = rows.select("number", "seq", "scheduled_ns").partition_by("number", as_dict=True)
+    for facts in counted.iter_rows(named=True):
+        key = facts.pop("number")
+        yield key, _CallerFacts(**facts, **_sequence(own[key,]))
+
+
+def _sequence(calls: pl.DataFrame) -> dict[str, int]:
+    seq = calls["seq"].sort()
+    step = seq.diff()
+    by_schedule = calls.sort("scheduled_ns", maintain_order=True)["seq"]
+    return {
+        "first": seq[0],
+        "last": seq[-1],
+        "repeated": int((step == 0).sum()),
+        "skipped": int((step - 1).clip(lower_bound=0).sum()),
+        "backwards": int((by_schedule.diff() < 0).sum()),
+    }
 
 
 def _server_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
     return calls.filter(pl.col("served_ns").is_not_null()).group_by("served_pod").agg(pl.len()).sort("served_pod")
 
 
-def _table_defects(table: _TableFacts) -> Iterator[Defect]:
-    if table.disorder:
-        message = f"{table.disorder} rows stand after a later one: the table was reordered"
-        yield Defect("reordered", "calls", message)
+def _order_defect(disorder: int) -> Iterator[Defect]:
+    if disorder:
+        yield Defect("reordered", "calls", f"{disorder} rows stand after a later one: the table was reordered")
+
+
+def _clock_defects(table: _TableFacts) -> Iterator[Defect]:
     for count, what in (
         (table.early_start, "started before they were due"),
         (table.early_end, "ended before they started"),

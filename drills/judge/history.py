@@ -9,6 +9,7 @@ from typing import Self
 import polars as pl
 
 from drills.judge import storage
+from drills.judge.callers import Roll, call_roll
 from drills.judge.casualties import Casualties, casualties_of
 from drills.judge.completeness import find_defects
 from drills.judge.records import (
@@ -67,8 +68,22 @@ class History:
 
     def calls_in(self, window: Window) -> pl.LazyFrame:
         """Return the calls of a window, by the caller's schedule; a row that only a server saw counts by its clock."""
-        at_ns = pl.coalesce("scheduled_ns", "served_ns")
-        return self.calls.filter(at_ns >= window.start_ns, at_ns < window.end_ns)
+        is_served_only = pl.col("scheduled_ns").is_null()
+        return self.calls.filter(_lies_in(window, "scheduled_ns") | (is_served_only & _lies_in(window, "served_ns")))
+
+    def due_in(self, window: Window) -> pl.LazyFrame:
+        """Return the calls of a window that a caller wrote down."""
+        return self.calls.filter(_lies_in(window, "scheduled_ns"))
+
+    def rows_in(self, window: Window) -> int:
+        """Return about how many rows lie in a window, from its share of the run: nothing is read for it."""
+        run = self._windows.get("run", window)
+        return round(self._rows * min(1.0, window.length_s / run.length_s))
+
+    @cached_property
+    def roll(self) -> Roll:
+        """Every caller that left a row, with the number by which it is known."""
+        return call_roll(self.calls)
 
     def windows(self) -> dict[str, Window]:
         """Return baseline, fault, recovery and run: those of them whose both ends were recorded, in that order."""
@@ -82,6 +97,10 @@ class History:
     def casualties(self) -> Casualties | None:
         """Pods that the fault itself ended; None when it ends none, or was never injected."""
         return casualties_of(self.events, self.facts)
+
+    @cached_property
+    def _rows(self) -> int:
+        return int(self.calls.select(pl.len()).collect(engine="streaming").item())
 
     @cached_property
     def _windows(self) -> dict[str, Window]:
@@ -107,6 +126,11 @@ class History:
 
     def _instants(self, kind: str, subject: str | None = None) -> Iterator[int]:
         return (event.at_ns for event in self.of_kind(kind) if subject in (None, event.subject))
+
+
+def _lies_in(window: Window, column: str) -> pl.Expr:
+    """Compare a column as it is stored: the statistics of a file tell which of its parts need not be read."""
+    return (pl.col(column) >= window.start_ns) & (pl.col(column) < window.end_ns)
 
 
 def write_history(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: RunFacts) -> None:

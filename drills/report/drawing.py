@@ -18,7 +18,7 @@ _GROUPS = (
     (BE_REFUSED, "Calls that must be refused"),
     ("", "Calls of which no claim asks what becomes of each"),
 )
-_WORDS = {SUCCEED: ("all succeeded", "failed"), BE_REFUSED: ("all refused", "served"), "": ("all succeeded", "failed")}
+_WORDS = {SUCCEED: ("all ok", "failed"), BE_REFUSED: ("all refused", "served"), "": ("all ok", "failed")}
 
 
 class Row(msgspec.Struct, frozen=True):

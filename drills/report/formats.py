@@ -1,10 +1,20 @@
 """Numbers and names as a reader sees them, in every page the same."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from drills.judge.records import NS_PER_S
 
 _MS_PER_S = 1000
+
+# A reader looks for these first; what is not named follows in the order of the alphabet.
+_FIRST: Final = (
+    *("calls", "made", "ok", "failed", "refused", "cannot_know", "in_flight_bound", "served", "lost", "contradicted"),
+    *("doubled", "success_rate", "calls_per_s"),
+    *("largest_gap_ms", "longest_outage_ms", "longest_outage_at_s", "ok_on_reused", "reconnected"),
+    *("readable", "possibly_readable", "looks", "fired", "later_than_s", "latest_s", "time_to_signal_s"),
+)
 
 
 def number(value: object) -> str:
@@ -21,8 +31,13 @@ def number(value: object) -> str:
 
 
 def params(values: dict[str, object]) -> str:
-    """Return names with their values in one line."""
-    return ", ".join(f"{name} {number(value)}" for name, value in values.items())
+    """Return names with their values in one line, in the order of a reader."""
+    return ", ".join(f"{name} {number(values[name])}" for name in in_order(values))
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names of numbers as a reader looks for them, whatever order they were stored in."""
+    return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
 def ms(value: float | None) -> str:

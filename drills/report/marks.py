@@ -85,7 +85,7 @@ class Attempts(msgspec.Struct, frozen=True):
 def marks(history: History, drawn: Span) -> tuple[Mark, ...]:
     """Return the marks in the order of time, at most MAX_MARKS."""
     found = [
-        (at_ns, *_KINDS[kind], words.removeprefix(kind).strip())
+        (at_ns, *_KINDS[kind], words.removeprefix(kind).removeprefix("receipt of").strip())
         for at_ns, kind, words in told(history)
         if kind in _KINDS
     ]

@@ -2,18 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Final
 
 import msgspec
 
 from drills.judge.measure import Number, Row, Truth
+from drills.report.formats import in_order
 from drills.report.numbers import EdgeRow, TransitionRow
-
-# A reader looks for these first; what is not named follows in the order of the alphabet.
-_FIRST: Final = (
-    *("calls", "ok", "failed", "cannot_know", "success_rate", "served", "largest_gap_ms", "longest_outage_ms"),
-    *("longest_outage_at_s", "calls_per_s"),
-)
 
 
 class NumberTable(msgspec.Struct, frozen=True):
@@ -54,10 +48,9 @@ def number_table(rows: Iterable[Row]) -> NumberTable:
     """Return the rows as a table; a number that no row has is left out."""
     kept = tuple(rows)
     names = {name for row in kept for name, value in row.numbers.items() if value is not None and value != ""}
-    ordered = sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
-    values = {name: tuple(row.numbers.get(name) for row in kept) for name in ordered}
+    values = {name: tuple(row.numbers.get(name) for row in kept) for name in in_order(names)}
     shared = {name: some[0] for name, some in values.items() if len(set(some)) == 1 and len(kept) > 1}
-    columns = tuple(name for name in ordered if name not in shared)
+    columns = tuple(name for name in values if name not in shared)
     return NumberTable(
         shared,
         columns,

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from clusters import meshes
 from drills import cli, cli_runs, exits
@@ -80,6 +81,16 @@ def test_every_line_of_evidence_names_its_bundle(reports: Path, out: Path) -> No
     assert set(re.findall(r"\[([0-9a-f]{12})\]", text)) == set(links)
     assert all((out.parent / link).is_file() for link in links.values())
     assert all(re.search(rf"`{short}[0-9a-f]{{52}}`", text) for short in links)
+
+
+def test_a_reader_of_markdown_sees_tables_and_links(reports: Path, out: Path) -> None:
+    """Rendered, no marker and no bare reference is left, and every table is one."""
+    page = MarkdownIt("commonmark").enable("table").render(write(reports, out, "--title", "Which mesh"))
+    seen = re.sub(r"<!--.*?-->", "", page)
+    assert "meshdrill:" not in seen
+    assert re.search(r'<a href="\.\./reports/brain-outage/mesh-a/20260101T000000Z/report\.md">\w{12}</a>', seen)
+    assert not re.search(r"\[[0-9a-f]{12}\]", seen)
+    assert not re.search(r"^\|", seen, flags=re.MULTILINE)
 
 
 def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Path) -> None:

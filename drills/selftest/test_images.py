@@ -12,7 +12,7 @@ import pytest
 
 from clusters.command import run
 from clusters.errors import HarnessError, UsageError
-from clusters.images import archive, build, debian, golang, recipe, records, resolve
+from clusters.images import archive, build, golang, recipe, records, resolve
 from clusters.images.catalogue import Image, all_images, image, images_for, versions
 
 RECIPES = recipe.names()
@@ -74,6 +74,9 @@ def test_pins_agree() -> None:
     assert image("node").built == f"{build.OUR_REGISTRY}/kindest/node:v{pins['kubectl']}"
     cilium = versions().charts["cilium"].version
     assert f"github.com/cilium/cilium v{cilium}" in (recipe.recipes_dir() / "cilium" / "go.mod").read_text()
+    spire = (recipe.recipes_dir() / "spire" / "go.mod").read_text()
+    for name in ("spire-server", "spire-agent"):
+        assert f"github.com/spiffe/spire v{(image(name).built or '').rpartition(':')[2]} " in spire
     for name in ("cilium", "cilium-operator"):
         assert {ref.rpartition(":")[2] for ref in (image(name).official, image(name).built or "")} == {f"v{cilium}"}
 
@@ -130,24 +133,6 @@ def test_a_key_changes_with_whatever_is_built(tmp_path: Path, monkeypatch: pytes
         keys.append(recipe.image_key("app"))
     recipe.load.cache_clear()
     assert len(set(keys)) == 7
-
-
-def test_of_a_root_only_what_is_kept_is_taken(tmp_path: Path) -> None:
-    """Patterns choose paths under the root, once each; without any, everything is taken."""
-    for name in ("usr/bin/jq", "usr/lib/one/libjq.so.1", "usr/share/doc/jq"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        (tmp_path / name).touch()
-    assert debian.kept_paths(tmp_path, ("usr/bin/*", "usr/lib/*/libjq.so.*", "usr/bin/jq")) == (
-        "./usr/bin/jq",
-        "./usr/lib/one/libjq.so.1",
-    )
-    assert debian.kept_paths(tmp_path, ()) == (".",)
-
-
-def test_a_root_without_what_is_to_be_kept_is_an_error(tmp_path: Path) -> None:
-    """A library that another release names otherwise stops the build, with the pattern that found nothing."""
-    with pytest.raises(HarnessError, match=r"libjq\.so\.\*.*adapt `keep`"):
-        debian.kept_paths(tmp_path, ("usr/lib/*/libjq.so.*",))
 
 
 def test_an_image_that_cannot_be_had_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +273,16 @@ def test_what_a_killed_builder_left_is_cleared(tmp_path: Path) -> None:
 
 def test_recipes_are_shipped_with_the_package() -> None:
     """Every file under recipes is data of the wheel: nothing that a build would leave behind lies there."""
-    allowed = {"Dockerfile", "recipe.toml", "go.mod", "go.sum", "requirements.txt", "runc", "controllers.go"}
+    allowed = {
+        "Dockerfile",
+        "recipe.toml",
+        "go.mod",
+        "go.sum",
+        "requirements.txt",
+        "runc",
+        "controllers.go",
+        "nc",
+        "pgrep",
+    }
     assert {path.name for path in recipe.recipes_dir().rglob("*") if path.is_file()} <= allowed
     assert tomllib.loads((recipe.recipes_dir() / "node" / "recipe.toml").read_text())

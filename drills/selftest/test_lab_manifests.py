@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from drills.run.edges import FRESH
 from drills.selftest.labrun import PROGRAMS
 
 MANIFESTS = PROGRAMS.parent
@@ -24,6 +25,12 @@ INTENT = {
     "fraud": {"checkout"},
     "bank-adapter": {"payment"},
 }
+
+
+FRESH_WITHOUT_POLICY = {
+    "none": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
+}
+"""Meshes with no setting for a connection per call, each with the reason why none is needed."""
 
 
 def load(*paths: Path) -> list[Item]:
@@ -165,3 +172,31 @@ def test_a_tenth_goes_to_the_release_on_trial() -> None:
     [route] = [item for item in items if item["kind"] == "VirtualService" and item["metadata"]["name"] == "payment"]
     weights = {leg["destination"]["subset"]: leg["weight"] for leg in route["spec"]["http"][0]["route"]}
     assert weights == {"v1": 90, "v2": 10}
+
+
+def fresh_targets(items: list[Item]) -> set[str]:
+    """Return the services to which the policies of one mesh make a connection for each call."""
+    found = set()
+    for item in items:
+        if item["kind"] == "DestinationRule":
+            pool = item["spec"].get("trafficPolicy", {}).get("connectionPool", {}).get("http", {})
+            if pool.get("maxRequestsPerConnection") == 1:
+                found.add(item["spec"]["host"].removesuffix(".lab.svc.cluster.local"))
+    return found
+
+
+@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
+def test_every_mesh_makes_a_connection_per_call_where_drills_ask_for_handshakes(folder: Path) -> None:
+    """Each mesh is told to make one connection per call on the fresh edges and nowhere else, or says why it need not.
+
+    A new mesh whose setting is not known here fails: `reached(handshake)` would believe what its policies do not say.
+    """
+    wanted = set() if folder.name in FRESH_WITHOUT_POLICY else {target for _, target in FRESH}
+    assert fresh_targets(load(*(path for path in folder.glob("*.yaml") if path.name != "change.yaml"))) == wanted
+
+
+def test_a_rule_that_reuses_connections_is_not_fresh() -> None:
+    """A rule without a pool, and one that allows more calls than one per connection, make no fresh edge."""
+    rule: Item = {"kind": "DestinationRule", "spec": {"host": "fraud.lab.svc.cluster.local"}}
+    reused = {"connectionPool": {"http": {"maxRequestsPerConnection": 2}}}
+    assert fresh_targets([rule, {**rule, "spec": {**rule["spec"], "trafficPolicy": reused}}]) == set()

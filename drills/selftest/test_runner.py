@@ -86,6 +86,19 @@ def test_whole_life_of_a_drill_is_recorded(double: FilePlace, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("programs")
+def test_membership_is_noted_at_both_ends_of_a_run(double: FilePlace, tmp_path: Path) -> None:
+    """Who is in the mesh is written down of every service as the run begins and as it ends, and can be claimed."""
+    drill = drill_on(double, tmp_path)
+    history = run(drill)
+    windows = history.windows()
+    services = {"frontend-1", "checkout-1", "payment-1", "ledger-1", "outsider-1"}
+    for window in (windows["baseline"], windows["recovery"]):
+        assert {event.subject for event in history.events_in(window, "membership")} == services
+    verdict = drill.judge(history, always(checks.mesh_membership(), during="run"))
+    assert verdict.findings[0].rows[0].numbers["looks"] == 2 * len(services)
+
+
+@pytest.mark.usefixtures("programs")
 def test_verdict_is_written_beside_the_history(double: FilePlace, tmp_path: Path) -> None:
     """Judging gives HELD on a quiet double, and the same bytes when the stored history is judged again."""
     drill = drill_on(double, tmp_path)

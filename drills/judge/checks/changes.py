@@ -96,7 +96,8 @@ def _judge_hold(history: History, applied: Event, within_s: float, min_samples: 
     # A call that was decided after the removal was asked for tells nothing, whenever it was due.
     held = calls.filter(scheduled >= due_ns, pl.coalesce("served_ns", "ended_ns") < removed_ns)
     let_through = held.filter(SERVED)
-    counts = [frame.item() for frame in pl.collect_all([q.select(pl.len()) for q in (before, held, let_through)])]
+    asked = [query.select(pl.len()) for query in (before, held, let_through)]
+    counts = [frame.item() for frame in pl.collect_all(asked, engine="streaming")]
     if not counts[0]:
         return _Change(name, at_ns, UNKNOWN, "the edge was closed before the change")
     if counts[2]:

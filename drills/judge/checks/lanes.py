@@ -4,7 +4,7 @@ Stretches without a call, or without a success, are measured per caller pod and 
 does well must not hide the first.
 """
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
@@ -12,6 +12,7 @@ from operator import or_
 import msgspec
 import polars as pl
 
+from drills.judge.checks.spread import Spread, Stretch
 from drills.judge.history import History
 from drills.judge.measure import Edge, Number
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, NS_PER_S, OK, REUSED, Window
@@ -27,14 +28,6 @@ TRAVELLED_AS_NAMED = pl.col("reused") == (pl.col("connection") == REUSED)
 def on_edges(edges: tuple[Edge, ...]) -> pl.Expr:
     """Select the rows of these edges."""
     return reduce(or_, ((pl.col("source") == source) & (pl.col("target") == target) for source, target in edges))
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """The widest stretch without something: its length and the instant at which it begins, both in ns."""
-
-    length_ns: int
-    start_ns: int
 
 
 @dataclass(frozen=True)
@@ -93,78 +86,48 @@ class Lane:
         return counts | {f"error {name}": count for name, count in self.errors}
 
 
-class _Spread(msgspec.Struct, frozen=True):
-    first_ns: int | None
-    last_ns: int | None
-    widest_ns: int | None
-    widest_at_ns: int | None
-
-    def followed_by(self, then: "_Spread") -> "_Spread":
-        """Return the spread of both, where all instants of the other come later."""
-        if self.last_ns is None or then.first_ns is None:
-            return then if self.last_ns is None else self
-        between = _Spread(self.first_ns, then.last_ns, then.first_ns - self.last_ns, self.last_ns)
-        widest = max((self, between, then), key=lambda spread: spread.widest_ns or 0)
-        return msgspec.structs.replace(between, widest_ns=widest.widest_ns, widest_at_ns=widest.widest_at_ns)
-
-    def stretch(self, window: Window) -> Stretch:
-        if self.first_ns is None or self.last_ns is None:
-            return Stretch(window.end_ns - window.start_ns, window.start_ns)
-        options = (
-            Stretch(self.first_ns - window.start_ns, window.start_ns),
-            Stretch(self.widest_ns or 0, self.widest_at_ns or self.first_ns),
-            Stretch(window.end_ns - self.last_ns, self.last_ns),
-        )
-        return max(options, key=lambda stretch: stretch.length_ns)
-
-
 class _Caller(msgspec.Struct, frozen=True):
+    """What one caller did. strayed: calls that did not travel on the kind of connection that they are named after."""
+
+    calls: int
+    ok: int
+    served: int
+    ok_as_named: int
+    strayed: int
+    made_at: Spread
+    ok_at: Spread
+
+    def followed_by(self, then: "_Caller") -> "_Caller":
+        """Return one caller of two slices of its calls, the second of which began after the first."""
+        return _Caller(
+            self.calls + then.calls,
+            self.ok + then.ok,
+            self.served + then.served,
+            self.ok_as_named + then.ok_as_named,
+            self.strayed + then.strayed,
+            self.made_at.followed_by(then.made_at),
+            self.ok_at.followed_by(then.ok_at),
+        )
+
+
+class _Bad(msgspec.Struct, frozen=True):
+    """Calls of one lane that did not succeed, and alike: how many, and when the first of them was due."""
+
     source: str
     target: str
     connection: str
-    pod: str
+    outcome: str | None
+    error: str | None
     calls: int
-    ok: int
-    failed: int
-    unknown: int
-    bound: int
-    served: int
-    ok_as_named: int
-    reconnected: int
-    first_bad_ns: int | None
-    made_at: _Spread
-    ok_at: _Spread
+    first_ns: int
 
     @property
     def lane(self) -> LaneKey:
         return self.source, self.target, self.connection
 
 
-def _later(first: _Caller, then: _Caller) -> _Caller:
-    """Return one caller of two slices of its calls, the second of which began after the first."""
-    counted = ("calls", "ok", "failed", "unknown", "bound", "served", "ok_as_named", "reconnected")
-    bad_ns = [at_ns for at_ns in (first.first_bad_ns, then.first_bad_ns) if at_ns is not None]
-    return msgspec.structs.replace(
-        first,
-        **{name: getattr(first, name) + getattr(then, name) for name in counted},
-        first_bad_ns=min(bad_ns, default=None),
-        made_at=first.made_at.followed_by(then.made_at),
-        ok_at=first.ok_at.followed_by(then.ok_at),
-    )
-
-
-def _callers_and_errors(
-    calls: pl.LazyFrame, window: Window
-) -> tuple[list[_Caller], list[tuple[tuple[str, str, str, str], int]]]:
-    callers: dict[tuple[LaneKey, str], _Caller] = {}
-    errors: Counter[tuple[str, str, str, str]] = Counter()
-    for part in slices(calls, window):
-        per_caller, per_error = pl.collect_all([_per_caller(part, window), _per_error(part)])
-        for caller in msgspec.convert(per_caller.to_dicts(), list[_Caller]):
-            key = (caller.lane, caller.pod)
-            callers[key] = _later(callers[key], caller) if key in callers else caller
-        errors.update({row[:4]: row[4] for row in per_error.rows()})
-    return [callers[key] for key in sorted(callers)], sorted(errors.items())
+Callers = dict[LaneKey, dict[str, _Caller]]
+Errors = dict[LaneKey, list[tuple[str, int]]]
 
 
 def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
@@ -187,81 +150,102 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
 
 
 def _lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
-    calls = history.calls_in(window).filter(on_edges(edges), pl.col("scheduled_ns").is_not_null())
-    callers, errors = _callers_and_errors(calls, window)
+    calls = history.due_in(window).filter(on_edges(edges))
+    callers = _callers(calls, window, history)
+    bad, errors = _bad(calls), _errors(calls)
     planned: dict[LaneKey, set[str]] = {}
     for caller in history.facts.callers:
         if (caller.source, caller.target) in edges:
             planned.setdefault((caller.source, caller.target, caller.connection), set()).add(caller.pod)
-    keys = set(planned) | {caller.lane for caller in callers}
+    keys = set(planned) | set(callers)
     keys |= {(*edge, "none") for edge in edges if edge not in {key[:2] for key in keys}}
     return tuple(
         _lane(
             key,
             window,
-            [caller for caller in callers if caller.lane == key],
+            callers.get(key, {}),
             planned.get(key, set()),
-            tuple((error, count) for (*lane, error), count in errors if tuple(lane) == key),
+            [row for row in bad if row.lane == key],
+            tuple(errors.get(key, ())),
         )
         for key in sorted(keys)
     )
 
 
-def _spread(at_ns: pl.Expr) -> pl.Expr:
-    ordered = at_ns.sort()
-    step = ordered.diff()
-    return pl.struct(
-        first_ns=at_ns.min(),
-        last_ns=at_ns.max(),
-        widest_ns=step.max(),
-        widest_at_ns=ordered.shift(1).filter(step == step.max()).first(),
+def _callers(calls: pl.LazyFrame, window: Window, history: History) -> Callers:
+    found: Callers = {}
+    for part in slices(calls, window, history.rows_in(window)):
+        for number, caller in _read(part, window, history.roll.number):
+            source, target, connection, pod = history.roll.names[number]
+            lane = found.setdefault((source, target, connection), {})
+            lane[pod] = lane[pod].followed_by(caller) if pod in lane else caller
+    return found
+
+
+def _read(calls: pl.LazyFrame, window: Window, number: pl.Expr) -> Iterator[tuple[int, _Caller]]:
+    """Yield every caller of a slice. Texts become a number and flags while they are read, and are not kept."""
+    rows = calls.select(
+        SUCCEEDED.alias("is_ok"),
+        WAS_MADE.alias("was_made"),
+        TRAVELLED_AS_NAMED.alias("is_as_named"),
+        pl.col("served_ns").is_not_null().alias("is_served"),
+        pl.col("started_ns").clip(window.start_ns, window.end_ns),
+        number=number,
+    ).collect(engine="streaming")
+    is_ok, was_made, is_as_named = pl.col("is_ok"), pl.col("was_made"), pl.col("is_as_named")
+    counted = rows.group_by("number").agg(
+        calls=pl.len(),
+        ok=is_ok.sum(),
+        served=pl.col("is_served").sum(),
+        ok_as_named=(is_ok & is_as_named).sum(),
+        strayed=(was_made & ~is_as_named).sum(),
     )
+    # A caller's instants are sorted alone: for the engine, groups of lists cost ten times as much.
+    own = rows.select("number", "started_ns", "is_ok", "was_made").partition_by("number", as_dict=True)
+    for counts in counted.iter_rows(named=True):
+        key = counts.pop("number")
+        started, made, ok = (own[key,][name] for name in ("started_ns", "was_made", "is_ok"))
+        yield key, _Caller(**counts, made_at=Spread.of(started.filter(made)), ok_at=Spread.of(started.filter(ok)))
 
 
-def _per_caller(calls: pl.LazyFrame, window: Window) -> pl.LazyFrame:
-    started = pl.col("started_ns").clip(window.start_ns, window.end_ns)
-    return (
-        calls.group_by("source", "target", "connection", "pod")
-        .agg(
-            calls=pl.len(),
-            ok=SUCCEEDED.sum(),
-            failed=(pl.col("outcome") == "fail").sum(),
-            unknown=(WAS_MADE & (pl.col("outcome") == "info")).sum(),
-            bound=(~WAS_MADE).sum(),
-            served=pl.col("served_ns").is_not_null().sum(),
-            ok_as_named=(SUCCEEDED & TRAVELLED_AS_NAMED).sum(),
-            reconnected=(WAS_MADE & ~TRAVELLED_AS_NAMED & (pl.col("connection") == REUSED)).sum(),
-            first_bad_ns=pl.col("scheduled_ns").filter(~SUCCEEDED).min(),
-            made_at=_spread(started.filter(WAS_MADE)),
-            ok_at=_spread(started.filter(SUCCEEDED)),
-        )
-        .sort("source", "target", "connection", "pod")
-    )
+def _bad(calls: pl.LazyFrame) -> list[_Bad]:
+    alike = calls.filter(~SUCCEEDED).group_by("source", "target", "connection", "outcome", "error")
+    found = alike.agg(calls=pl.len(), first_ns=pl.col("scheduled_ns").min()).collect(engine="streaming")
+    return msgspec.convert(found.to_dicts(), list[_Bad])
 
 
-def _per_error(calls: pl.LazyFrame) -> pl.LazyFrame:
-    named = calls.filter(pl.col("error").fill_null("") != "")
+def _errors(calls: pl.LazyFrame) -> Errors:
     key = ("source", "target", "connection", "error")
-    return named.group_by(key).agg(count=pl.len()).sort(key)
+    found = calls.filter(pl.col("error") != "").group_by(key).agg(count=pl.len()).collect(engine="streaming")
+    errors: Errors = {}
+    for source, target, connection, error, count in sorted(found.rows()):
+        errors.setdefault((source, target, connection), []).append((error, count))
+    return errors
 
 
 def _lane(
-    key: LaneKey, window: Window, callers: list[_Caller], planned: set[str], errors: tuple[tuple[str, int], ...]
+    key: LaneKey,
+    window: Window,
+    callers: dict[str, _Caller],
+    planned: set[str],
+    bad: list[_Bad],
+    errors: tuple[tuple[str, int], ...],
 ) -> Lane:
     silent = [Stretch(window.end_ns - window.start_ns, window.start_ns)]
-    silent = silent if not callers or planned - {caller.pod for caller in callers} else []
+    silent = silent if not callers or planned - set(callers) else []
+    own = [callers[pod] for pod in sorted(callers)]
     return Lane(
         *key,
-        calls=sum(caller.calls for caller in callers),
-        ok=sum(caller.ok for caller in callers),
-        failed=sum(caller.failed for caller in callers),
-        unknown=sum(caller.unknown for caller in callers),
-        bound=sum(caller.bound for caller in callers),
-        served=sum(caller.served for caller in callers),
-        ok_as_named=sum(caller.ok_as_named for caller in callers),
-        reconnected=sum(caller.reconnected for caller in callers),
-        gap=max((*silent, *(c.made_at.stretch(window) for c in callers)), key=lambda s: s.length_ns),
-        outage=max((*silent, *(c.ok_at.stretch(window) for c in callers)), key=lambda s: s.length_ns),
-        first_bad_ns=min((c.first_bad_ns for c in callers if c.first_bad_ns is not None), default=None),
+        calls=sum(caller.calls for caller in own),
+        ok=sum(caller.ok for caller in own),
+        failed=sum(row.calls for row in bad if row.outcome == "fail"),
+        unknown=sum(row.calls for row in bad if row.outcome == "info" and row.error != IN_FLIGHT_BOUND),
+        bound=sum(count for error, count in errors if error == IN_FLIGHT_BOUND),
+        served=sum(caller.served for caller in own),
+        ok_as_named=sum(caller.ok_as_named for caller in own),
+        reconnected=sum(caller.strayed for caller in own) if key[2] == REUSED else 0,
+        gap=max((*silent, *(caller.made_at.stretch(window) for caller in own)), key=lambda s: s.length_ns),
+        outage=max((*silent, *(caller.ok_at.stretch(window) for caller in own)), key=lambda s: s.length_ns),
+        first_bad_ns=min((row.first_ns for row in bad), default=None),
         errors=errors,
     )

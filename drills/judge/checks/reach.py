@@ -62,7 +62,7 @@ def _outside(
     is_within = pl.any_horizontal(pl.col(place).is_in(names).fill_null(value=False) for place in places)
     outside = history.calls.filter(~is_within)
     seen = outside.filter(on_edges(edges), pl.col("scheduled_ns").is_not_null()).select("source", "target", "pod")
-    found = seen.unique().collect().rows()
+    found = seen.unique().collect(engine="streaming").rows()
     asked = tuple(edge for edge in edges if edge in {row[:2] for row in found})
     if not asked:
         return Measurement(Truth.UNKNOWN, "every call of these edges is within what was hurt: nobody else was asked")

@@ -59,7 +59,8 @@ def _denied(
                 on_lane.filter(pl.col("scheduled_ns").is_null(), SERVED).select("source", "target").unique(),
                 calls.filter(~on_edges(edges), pl.col("served_ns").is_not_null()).select("target").unique(),
                 calls.filter(SUCCEEDED).select("source").unique(),
-            ]
+            ],
+            engine="streaming",
         )
     )
 
@@ -104,19 +105,20 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
     )
     lane = ("source", "target", "connection")
     # Peers repeat: each is looked at once, however many calls showed it.
-    shown = served.group_by(*lane, "peer").agg(calls=pl.len()).with_columns(fits=_shows_source(identities))
+    seen = served.group_by(*lane, "peer").agg(calls=pl.len()).collect(engine="streaming")
+    shown = seen.with_columns(fits=_shows_source(identities))
     calls, is_nameless = pl.col("calls"), pl.col("peer") == ""
     counted = shown.group_by(lane).agg(
         served=calls.sum(),
         nameless=calls.filter(is_nameless).sum(),
         wrong=calls.filter(~is_nameless, ~pl.col("fits")).sum(),
     )
-    groups = msgspec.convert(counted.sort(lane).collect().to_dicts(), list[_Served])
+    groups = msgspec.convert(counted.sort(lane).to_dicts(), list[_Served])
     groups += [_Served(*edge, "none", 0, 0, 0) for edge in edges if edge not in {(g.source, g.target) for g in groups}]
     rows = tuple(_identity_row(group, identities, min_samples) for group in groups)
     truth = any_true([row.truth for row in rows])
     unfit = shown.filter(~pl.col("fits"), pl.col("source").is_in(list(identities))).select(*lane, "peer")
-    examples = examples_of(served.join(unfit, on=[*lane, "peer"], how="semi"))
+    examples = examples_of(served.join(unfit.lazy(), on=[*lane, "peer"], how="semi")) if unfit.height else ()
     return Measurement(
         truth=truth,
         reason=deciding_reason(rows, truth),

@@ -84,13 +84,16 @@ def lanes_measured(
 
 def examples_of(calls: pl.LazyFrame) -> tuple[Example, ...]:
     """Return the first few of these calls as examples."""
-    first = calls.select(
-        "id",
-        at_ns=pl.coalesce("scheduled_ns", "served_ns"),
-        outcome=pl.col("outcome").fill_null("seen by the server only"),
-        error=pl.col("error").fill_null(""),
-    ).bottom_k(MAX_EXAMPLES, by=["at_ns", "id"])
-    return msgspec.convert(first.collect().sort("at_ns", "id").to_dicts(), tuple[Example, ...])
+    is_due = pl.col("scheduled_ns").is_not_null()
+    # Ordered by a column as it is stored: rows that come after the first few need not be read.
+    due, served_only = _first_of(calls.filter(is_due), "scheduled_ns"), _first_of(calls.filter(~is_due), "served_ns")
+    found = pl.concat([frame.collect(engine="streaming") for frame in (due, served_only)]).sort("at_ns", "id")
+    return msgspec.convert(found.head(MAX_EXAMPLES).to_dicts(), tuple[Example, ...])
+
+
+def _first_of(calls: pl.LazyFrame, clock: str) -> pl.LazyFrame:
+    first = calls.select("id", "outcome", "error", at_ns=clock).bottom_k(MAX_EXAMPLES, by=["at_ns", "id"])
+    return first.with_columns(pl.col("outcome").fill_null("seen by the server only"), pl.col("error").fill_null(""))
 
 
 def resolution(lanes: Sequence[Lane], window: Window) -> Resolution:

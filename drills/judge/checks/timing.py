@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
 
 import msgspec
 import polars as pl
 
+from drills.judge.callers import CALLER
 from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes, on_edges
 from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_of, lanes_measured, need_edges
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
+from drills.judge.ranks import LANE, counted, order_statistics
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
 
 NEVER_NS = 1 << 62
@@ -69,14 +72,9 @@ class _Caller(msgspec.Struct, frozen=True):
 
 
 def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History, window: Window) -> Measurement:
-    calls = history.calls_in(window).filter(on_edges(edges), pl.col("scheduled_ns").is_not_null())
+    calls = history.due_in(window).filter(on_edges(edges))
     scheduled = pl.col("scheduled_ns")
-    last_bad = scheduled.filter(~SUCCEEDED).max()
-    is_after = SUCCEEDED & (scheduled > last_bad.fill_null(window.start_ns - 1))
-    per_caller = calls.group_by("source", "target", "connection", "pod").agg(
-        last_bad_ns=last_bad, ok_after=is_after.sum(), well_ns=pl.col("ended_ns").filter(is_after).min()
-    )
-    callers = msgspec.convert(per_caller.collect().to_dicts(), list[_Caller])
+    callers = _callers(calls)
     ruled = tuple(
         _rule_recovery(lane, [c for c in callers if c.lane == (*lane.edge, lane.connection)], bounds, window)
         for lane in lanes(history, window, edges)
@@ -84,6 +82,17 @@ def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History
     truth = all_true([r.truth for r in ruled])
     due_ns = window.start_ns + round(bounds.at_most_s * NS_PER_S)
     return lanes_measured(ruled, truth, window, examples_of(calls.filter(~SUCCEEDED, scheduled > due_ns)))
+
+
+def _callers(calls: pl.LazyFrame) -> list[_Caller]:
+    """Return when each caller failed last, then, in a second reading, how it did from there on."""
+    failed = calls.filter(~SUCCEEDED).group_by(CALLER).agg(last_bad_ns=pl.col("scheduled_ns").max())
+    last = failed.collect(engine="streaming").lazy()
+    succeeded = calls.filter(SUCCEEDED).join(last, on=CALLER, how="left")
+    is_after = (pl.col("scheduled_ns") > pl.col("last_bad_ns")).fill_null(value=True)
+    well = succeeded.filter(is_after).group_by(CALLER).agg(ok_after=pl.len(), well_ns=pl.col("ended_ns").min())
+    found = well.collect(engine="streaming").lazy().join(last, on=CALLER, how="full", coalesce=True)
+    return msgspec.convert(found.with_columns(pl.col("ok_after").fill_null(0)).collect().to_dicts(), list[_Caller])
 
 
 def _rule_recovery(lane: Lane, callers: Sequence[_Caller], bounds: _RecoveryBounds, window: Window) -> Ruled:
@@ -114,43 +123,42 @@ class _LatencyBounds(msgspec.Struct, frozen=True):
     max_gap_s: float
 
 
-class _Latency(msgspec.Struct, frozen=True):
+LATENCY_NS = pl.when(SUCCEEDED).then(pl.col("ended_ns") - pl.col("scheduled_ns")).otherwise(NEVER_NS)
+
+
+@dataclass(frozen=True)
+class _Latency:
     """The quantile of one lane with its 95 % interval; high_ns is None when there are too few calls to have one."""
 
-    source: str
-    target: str
-    connection: str
     low_ns: int
     at_ns: int
     high_ns: int | None
 
-    @property
-    def lane(self) -> LaneKey:
-        return self.source, self.target, self.connection
-
-
-LATENCY_NS = pl.when(SUCCEEDED).then(pl.col("ended_ns") - pl.col("scheduled_ns")).otherwise(NEVER_NS)
-
 
 def _latencies(calls: pl.LazyFrame, quantile: float) -> dict[LaneKey, _Latency]:
-    ordered, count = LATENCY_NS.sort(), pl.len().cast(pl.Int64)
-    middle, spread = count * quantile, (count * quantile * (1 - quantile)).sqrt() * TWO_SIDED_95
-    low, at, high = ((rank.ceil().cast(pl.Int64) - 1) for rank in (middle - spread, middle, middle + spread))
-    found = calls.group_by("source", "target", "connection").agg(
-        low_ns=ordered.get(low.clip(lower_bound=0)),
-        at_ns=ordered.get(at),
-        high_ns=pl.when(high < count).then(ordered.get(high.clip(upper_bound=count - 1))),
-    )
-    rows = msgspec.convert(found.collect().to_dicts(), list[_Latency])
-    return {row.lane: row for row in rows}
+    latencies = calls.select(*LANE, value=LATENCY_NS)
+    ranks = {lane: _ranks(count, quantile) for lane, count in counted(latencies).items()}
+    sought = {(lane, rank) for lane, wanted in ranks.items() for rank in wanted if rank is not None}
+    found = order_statistics(latencies, sought)
+    return {
+        lane: _Latency(found[lane, low], found[lane, at], None if high is None else found[lane, high])
+        for lane, (low, at, high) in ranks.items()
+    }
+
+
+def _ranks(count: int, quantile: float) -> tuple[int, int, int | None]:
+    """Return which of the ordered calls are the lower end of the quantile's interval, the quantile, the upper end."""
+    middle = count * quantile
+    spread = math.sqrt(middle * (1 - quantile)) * TWO_SIDED_95
+    low, at, high = (math.ceil(rank) - 1 for rank in (middle - spread, middle, middle + spread))
+    return max(low, 0), at, high if high < count else None
 
 
 def _latency(edges: tuple[Edge, ...], bounds: _LatencyBounds, history: History, window: Window) -> Measurement:
-    made = pl.col("scheduled_ns").is_not_null()
-    calls = history.calls_in(window).filter(on_edges(edges), made)
+    calls = history.due_in(window).filter(on_edges(edges))
     baseline = history.windows().get("baseline")
     # Of the baseline only successes count: a failure there must not raise the bar.
-    before = history.calls_in(baseline).filter(on_edges(edges), made, SUCCEEDED) if baseline else calls.clear()
+    before = history.due_in(baseline).filter(on_edges(edges), SUCCEEDED) if baseline else calls.clear()
     now = _latencies(calls, bounds.quantile)
     limits = {
         key: math.floor(base.at_ns * bounds.at_most_times + bounds.slack_ms * NS_PER_MS)

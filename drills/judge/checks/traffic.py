@@ -130,8 +130,9 @@ def _rule_seen(lane: Lane, max_gap_s: float, min_samples: int) -> Ruled:
 def _flow(edges: tuple[Edge, ...], rule: Callable[[Lane], Ruled], history: History, window: Window) -> Measurement:
     ruled = tuple(rule(lane) for lane in lanes(history, window, edges))
     truth = all_true([r.truth for r in ruled])
-    bad = history.calls_in(window).filter(on_edges(edges), pl.col("scheduled_ns").is_not_null(), ~SUCCEEDED)
-    return lanes_measured(ruled, truth, window, examples_of(bad))
+    is_harmed = any(r.lane.ok < r.lane.calls for r in ruled)
+    examples = examples_of(history.due_in(window).filter(on_edges(edges), ~SUCCEEDED)) if is_harmed else ()
+    return lanes_measured(ruled, truth, window, examples)
 
 
 class _Share(msgspec.Struct, frozen=True):
@@ -158,7 +159,7 @@ def _split(
         .agg(calls=pl.len(), hits=(served_by == version).sum())
         .sort(key)
     )
-    shares = msgspec.convert(counted.collect().to_dicts(), list[_Share])
+    shares = msgspec.convert(counted.collect(engine="streaming").to_dicts(), list[_Share])
     shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
     rows = tuple(_share_row(share, rule) for share in shares)
     truth = all_true([row.truth for row in rows])

@@ -13,7 +13,6 @@ from drills.judge.checks.unwritten import unwritten
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import Window
-from drills.judge.slices import slices
 
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
 """Errors that tell a caller in so many words that it was not let in."""
@@ -187,7 +186,7 @@ def _pairs(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[_
         ],
         engine="streaming",
     )
-    ours = _ours(calls.filter(FROM_CALLER), window)
+    ours = _ours(calls.filter(FROM_CALLER))
     extra = {_lane(row): row for row in msgspec.convert(more.to_dicts(), list[_More])}
     keys = set(ours) | set(extra)
     keys |= {(*edge, "none") for edge in edges if edge not in {key[:2] for key in keys}}
@@ -218,23 +217,26 @@ def _without_unwritten(
         )
 
 
-def _ours(calls: pl.LazyFrame, window: Window) -> dict[tuple[str, str, str], _Told]:
-    parts = [part.group_by(LANE).agg(**_told()).collect() for part in slices(calls, window)]
-    added = pl.concat(parts).group_by(LANE).agg(pl.all().sum())
-    return {_lane(row): row for row in msgspec.convert(added.to_dicts(), list[_Told])}
+def _ours(calls: pl.LazyFrame) -> dict[tuple[str, str, str], _Told]:
+    """Count every lane. Calls that are alike are counted first, and what they mean is asked once for all of them."""
+    alike = calls.group_by(*LANE, "outcome", "error", is_served=WAS_SERVED)
+    kinds = alike.agg(pl.col("scheduled_ns", "served_ns").min(), calls=pl.len()).collect(engine="streaming")
+    told = kinds.group_by(LANE).agg(**_told())
+    return {_lane(row): row for row in msgspec.convert(told.to_dicts(), list[_Told])}
 
 
 def _told() -> dict[str, pl.Expr]:
-    return {
-        "made": WAS_MADE.sum(),
-        "ok": SUCCEEDED.sum(),
-        "refused": WAS_REFUSED.sum(),
-        "served": WAS_SERVED.sum(),
-        "served_not_ok": FAILED_YET_SERVED.sum(),
-        "served_refused": DENIED_YET_SERVED.sum(),
-        "lost": LOST.sum(),
-        "contradicted": CONTRADICTED.sum(),
+    meanings = {
+        "made": WAS_MADE,
+        "ok": SUCCEEDED,
+        "refused": WAS_REFUSED,
+        "served": WAS_SERVED,
+        "served_not_ok": FAILED_YET_SERVED,
+        "served_refused": DENIED_YET_SERVED,
+        "lost": LOST,
+        "contradicted": CONTRADICTED,
     }
+    return {name: pl.col("calls").filter(meaning).sum() for name, meaning in meanings.items()}
 
 
 def _beyond(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame:

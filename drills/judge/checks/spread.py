@@ -1,0 +1,56 @@
+"""How instants are spread over a window: the widest stretch without one, found slice by slice."""
+
+from dataclasses import dataclass
+
+import msgspec
+import polars as pl
+
+from drills.judge.records import Window
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The widest stretch without something: its length and the instant at which it begins, both in ns."""
+
+    length_ns: int
+    start_ns: int
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """The first and last of some instants, and the widest step between two that follow each other."""
+
+    first_ns: int | None
+    last_ns: int | None
+    widest_ns: int | None
+    widest_at_ns: int | None
+
+    @classmethod
+    def of(cls, instants: pl.Series) -> "Spread":
+        """Return the spread of instants in any order."""
+        ordered = instants.drop_nulls().sort()
+        step = ordered.diff()
+        widest = step.arg_max()
+        if ordered.is_empty():
+            return cls(None, None, None, None)
+        if widest is None:
+            return cls(ordered[0], ordered[0], None, None)
+        return cls(ordered[0], ordered[-1], step[widest], ordered[widest - 1])
+
+    def followed_by(self, then: "Spread") -> "Spread":
+        """Return the spread of both, where all instants of the other come later."""
+        if self.last_ns is None or then.first_ns is None:
+            return then if self.last_ns is None else self
+        between = Spread(self.first_ns, then.last_ns, then.first_ns - self.last_ns, self.last_ns)
+        widest = max((self, between, then), key=lambda spread: spread.widest_ns or 0)
+        return msgspec.structs.replace(between, widest_ns=widest.widest_ns, widest_at_ns=widest.widest_at_ns)
+
+    def stretch(self, window: Window) -> Stretch:
+        """Return the widest stretch of a window without one, before the first and after the last included."""
+        if self.first_ns is None or self.last_ns is None:
+            return Stretch(window.end_ns - window.start_ns, window.start_ns)
+        options = (
+            Stretch(self.first_ns - window.start_ns, window.start_ns),
+            Stretch(self.widest_ns or 0, self.widest_at_ns or self.first_ns),
+            Stretch(window.end_ns - self.last_ns, self.last_ns),
+        )
+        return max(options, key=lambda stretch: stretch.length_ns)

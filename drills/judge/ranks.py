@@ -1,0 +1,64 @@
+"""The n-th smallest of many values, exactly and in little memory: they are counted in ever narrower ranges, not sorted.
+
+Frames have the columns of a lane, and `value`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import accumulate
+
+import polars as pl
+
+LANE = ("source", "target", "connection")
+WIDTHS = (1 << 20, 1 << 10, 1)
+"""Width of the ranges of each reading, in ns: no range of one is divided into more than 1024 in the next."""
+
+LaneKey = tuple[str, str, str]
+Sought = tuple[LaneKey, int]
+"""A lane and a rank within it, from 0."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a rank lies: in the range of this number, as the rank-th of those in it."""
+
+    range: int
+    rank: int
+
+
+def counted(values: pl.LazyFrame) -> dict[LaneKey, int]:
+    """Return how many values each lane has."""
+    rows = values.group_by(LANE).len().collect(engine="streaming").rows()
+    return {(source, target, connection): count for source, target, connection, count in rows}
+
+
+def order_statistics(values: pl.LazyFrame, sought: Iterable[Sought]) -> dict[Sought, int]:
+    """Return the value at each rank of each lane; the rank must be less than the number of values."""
+    places = {(lane, rank): _Place(0, rank) for lane, rank in sought}
+    ranged = values.with_columns(outer=pl.lit(0, pl.Int64))
+    for width in WIDTHS:
+        ranged = ranged.with_columns(inner=pl.col("value") // width)
+        counts = _counts(ranged, {(lane, place.range) for (lane, _), place in places.items()})
+        places = {(lane, rank): _narrow(counts[lane, place.range], place) for (lane, rank), place in places.items()}
+        ranged = ranged.drop("outer").rename({"inner": "outer"})
+    return {key: place.range for key, place in places.items()}
+
+
+def _counts(values: pl.LazyFrame, wanted: set[tuple[LaneKey, int]]) -> dict[tuple[LaneKey, int], list[tuple[int, int]]]:
+    """Return, for each wanted range, the narrower ranges in it, in order, with the number of values in each."""
+    rows = [(*lane, number) for lane, number in sorted(wanted)]
+    schema = {**dict.fromkeys(LANE, pl.String()), "outer": pl.Int64()}
+    asked = pl.LazyFrame(rows, schema=schema, orient="row")
+    key = (*LANE, "outer")
+    found = values.join(asked, on=key, how="semi").group_by(*key, "inner").len().collect(engine="streaming")
+    counts: dict[tuple[LaneKey, int], list[tuple[int, int]]] = {}
+    for source, target, connection, outer, inner, count in found.sort(*key, "inner").iter_rows():
+        counts.setdefault(((source, target, connection), outer), []).append((inner, count))
+    return counts
+
+
+def _narrow(counts: list[tuple[int, int]], place: _Place) -> _Place:
+    upto = list(accumulate(count for _, count in counts))
+    at = bisect_right(upto, place.rank)
+    return _Place(counts[at][0], place.rank - upto[at] + counts[at][1])
