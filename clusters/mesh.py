@@ -28,6 +28,7 @@ class Capability(StrEnum):
     POLICY_API = "policy-api"
     WEIGHTED_ROUTING = "weighted-routing"
     ENCRYPTION = "encryption"
+    MUTUAL_AUTHENTICATION = "mutual-authentication"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Cilium: no sidecar; identity comes from labels, and the kernel of each node enforces policy.
 
-The agent of a node programs that kernel, the operator keeps books for the whole cluster. Facts are those of 1.20; the
+The agent of a node programs that kernel, the operator keeps books for the whole cluster, SPIRE issues the identities
+with which agents authenticate each other for their pods. Facts are those of 1.20; the
 source of each is in `sources` and `signals`. Hubble, each agent's own observer, exports every drop to a file.
 """
 
@@ -26,7 +27,7 @@ from clusters.mesh import (
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
 _TREE = "https://github.com/cilium/cilium/blob/v1.20.2"
-_NAMESPACE = "kube-system"
+_NAMESPACE, _SPIRE = "kube-system", "cilium-spire"
 _OVERVIEW = Source("Component overview", f"{_DOCS}/overview/component-overview/", _VERSION, "documented")
 _CHAOS = Source(
     "Cilium's own chaos test: policies and connections outlive the agent",
@@ -75,9 +76,15 @@ def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
     def exactly(ref: str) -> dict[str, object]:
         return {"override": ref, "useDigest": False, "pullPolicy": "IfNotPresent"}
 
+    spire = {
+        "initImage": exactly(images["spire-init"]),
+        "agent": {"image": exactly(images["spire-agent"])},
+        "server": {"image": exactly(images["spire-server"])},
+    }
     return {
         "image": exactly(images["cilium"]),
         "operator": {"image": exactly(images["cilium-operator"])},
+        "authentication": {"mutual": {"spire": {"install": spire}}},
     }
 
 
@@ -125,13 +132,23 @@ MESH = Mesh(
         ),
         _agent(Role.NODE_AGENT),
         _agent(Role.CNI),
+        # Its pod's port answers plain HTTP: the server's health endpoint.
+        Component(
+            role=Role.IDENTITY,
+            kind="StatefulSet",
+            namespace=_SPIRE,
+            name="spire-server",
+            selector="app=spire-server",
+            process="spire-server",
+            port=8080,
+        ),
     ),
-    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API}),
+    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION}),
     absent={
         Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
         Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",
-        Capability.MTLS: "identities are not shown to servers; mutual authentication is off in our values",
+        Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
@@ -154,6 +171,12 @@ MESH = Mesh(
             name="control-plane-down",
             kind=SignalKind.CONDITION,
             subject=f"{_NAMESPACE}/Deployment/cilium-operator",
+            source=_READINESS,
+        ),
+        "identity-down": Signal(
+            name="identity-down",
+            kind=SignalKind.CONDITION,
+            subject=f"{_SPIRE}/StatefulSet/spire-server",
             source=_READINESS,
         ),
         "node-agent-down": Signal(
@@ -217,9 +240,16 @@ MESH = Mesh(
         ),
         "strict-refused": _POLICY,
         "identity": _not_promised(
-            "Without mutual authentication no identity is shown to a server",
+            "Mutual authentication is between agents: no identity is shown to a server",
             "network/servicemesh/mutual-authentication/mutual-authentication/",
         ),
+        "identity-lives": Source(
+            "Pairs that authenticated stay so until the certificates of the handshake end",
+            "https://github.com/cilium/design-cfps/blob/main/cilium/CFP-22215-mutual-auth-for-service-mesh.md",
+            _VERSION,
+            "documented",
+        ),
+        "identity-new-pods": _LABELS,
         "weighted-routing": _not_promised(
             "Splitting by weight needs the Gateway API and Envoy",
             "network/servicemesh/gateway-api/splitting/",
@@ -234,6 +264,14 @@ MESH = Mesh(
         Deviation("envoy.enabled, l7Proxy", "false", "no drill asks about requests; cilium-envoy is not built here"),
         Deviation("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
         Deviation("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
+        Deviation("authentication.mutual.spire", "enabled", "the identity issuer to kill; deprecated in 1.20"),
+        Deviation("SPIRE server.dataStorage", "false", "nodes have no volumes: a new server starts without entries"),
+        Deviation(
+            "SPIRE server, agent and busybox",
+            "SPIRE 1.13.3 and a shell image of our own in place of 1.15.3 and busybox",
+            "no container registry: one of 1.15.3's modules is on no package registry",
+            only_when_built=True,
+        ),
         Deviation("hubble.export.static", "drops only", "the harness reads each node's record of what it refused"),
         Deviation(
             "agent and operator images",

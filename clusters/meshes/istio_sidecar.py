@@ -129,6 +129,9 @@ MESH = Mesh(
             scrape_port=15020,
             scrape_path="/stats/prometheus",
         ),
+        # One process plays all roles: whoever loses one of them sees the same readiness go.
+        "identity-down": Signal("identity-down", SignalKind.CONDITION, "istio-system/Deployment/istiod", _READINESS),
+        "injector-down": Signal("injector-down", SignalKind.CONDITION, "istio-system/Deployment/istiod", _READINESS),
         "injection-refused": Signal(
             name="injection-refused",
             kind=SignalKind.ADMISSION,
@@ -189,6 +192,13 @@ MESH = Mesh(
         ),
         "strict-refused": _ENFORCED_BY_ENVOY,
         "identity": _IDENTITY,
+        "identity-lives": Source(
+            "A workload's certificate lives a day; its agent renews it when half of that is over",
+            f"{_TREE}/pkg/security/security.go",
+            _VERSION,
+            "source",
+        ),
+        "identity-new-pods": _ADMISSION,
         "weighted-routing": Source(
             "VirtualService weights, resolved by the caller's Envoy from its last configuration",
             "https://istio.io/latest/docs/reference/config/networking/virtual-service/",

@@ -28,16 +28,24 @@ def _no_values(_images: Mapping[str, str], _built: bool) -> dict[str, object]:
     return {}
 
 
-_PLACEBO = Component(
-    role=Role.CONTROL_PLANE,
-    kind="Deployment",
-    namespace="meshdrill",
-    name="placebo",
-    selector="app=placebo",
-    process="placebo",
-    service="placebo",
-    port=8080,
-)
+def _placebo(role: Role) -> Component:
+    """One placebo plays every role of a control plane, as one real process often does."""
+    return Component(
+        role=role,
+        kind="Deployment",
+        namespace="meshdrill",
+        name="placebo",
+        selector="app=placebo",
+        process="placebo",
+        service="placebo",
+        port=8080,
+    )
+
+
+def _down(name: str) -> Signal:
+    source = _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/")
+    return Signal(name, SignalKind.CONDITION, "meshdrill/Deployment/placebo", source)
+
 
 _PLACEBO_AGENT = Component(
     role=Role.NODE_AGENT,
@@ -52,7 +60,7 @@ _PLACEBO_AGENT = Component(
 MESH = Mesh(
     name="none",
     title="no mesh (control)",
-    components=(_PLACEBO, _PLACEBO_AGENT),
+    components=(*map(_placebo, (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)), _PLACEBO_AGENT),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
     capabilities=frozenset(Capability),
     charts=(),
@@ -66,12 +74,7 @@ MESH = Mesh(
     identity=_no_identity,
     image_values=_no_values,
     signals={
-        "control-plane-down": Signal(
-            name="control-plane-down",
-            kind=SignalKind.CONDITION,
-            subject="meshdrill/Deployment/placebo",
-            source=_kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
-        ),
+        **{name: _down(name) for name in ("control-plane-down", "identity-down", "injector-down")},
         "node-agent-down": Signal(
             name="node-agent-down",
             kind=SignalKind.CONDITION,
@@ -132,6 +135,11 @@ MESH = Mesh(
         ),
         "no-plaintext": _kubernetes(
             "Kubernetes does not encrypt pod traffic", "concepts/cluster-administration/networking/"
+        ),
+        "identity-lives": _kubernetes("Services do not depend on a placebo", "concepts/services-networking/service/"),
+        "identity-new-pods": _kubernetes(
+            "No webhook: every pod is admitted as it is",
+            "reference/access-authn-authz/extensible-admission-controllers/",
         ),
         "identity": _kubernetes("Pod traffic carries no identity", "concepts/cluster-administration/networking/"),
         "strict-refused": _kubernetes(

@@ -50,7 +50,10 @@ class _Runs(Collector):
 def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
     family = StateSetMetricFamily("meshdrill_run_verdict", "Verdict of the newest run.", labels=_PAIR)
     for pair, run in newest.items():
-        family.add_metric(pair, {answer.value: run.verdict.verdict is answer for answer in Answer})
+        family.add_metric(
+            pair,
+            {answer.value: run.verdict.verdict is answer for answer in Answer if answer is not Answer.NOT_PROMISED},
+        )
     return family
 
 

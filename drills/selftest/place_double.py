@@ -1,7 +1,4 @@
-"""A small stand-in for a cluster, for tests of our own logic: process tables, an API and nodes in one JSON file.
-
-It is no mesh and proves nothing about one. It lives in a file so that it outlives a process that is killed.
-"""
+"""A stand-in for a cluster, in one JSON file that outlives a process. It is no mesh and proves nothing about one."""
 
 import shlex
 import threading
@@ -12,7 +9,7 @@ from typing import cast
 import msgspec
 
 from clusters.errors import HarnessError
-from clusters.kube import Admission, Kube
+from clusters.kube import Admission, Json, Kube
 from clusters.mesh import Component, Mesh, Role, Signal, SignalKind, Source
 from clusters.place import Place
 
@@ -156,9 +153,7 @@ class FilePlace:
             return [pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["namespace"] == namespace]
         return [_pod(process) for process in world.brains()]
 
-    def find(
-        self, api_version: str, kind: str, namespace: str | None = None, selector: str = ""
-    ) -> list[dict[str, object]]:
+    def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
         """List nothing: no test asks for more than pods."""
         del api_version, kind, namespace, selector
         self._alive()

@@ -28,6 +28,7 @@ INTENT = {
 
 
 FRESH_WITHOUT_POLICY = {
+    "cilium": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
     "none": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
 }
 """Meshes with no setting for a connection per call, each with the reason why none is needed."""

@@ -1,0 +1,72 @@
+"""Nobody issues identities: who has one goes on, and who has none gets in nowhere."""
+
+from drills.kit import (
+    DENIED,
+    FRESH,
+    ROUTES,
+    SENTINEL,
+    Claim,
+    Drill,
+    Mesh,
+    Role,
+    always,
+    checks,
+    eventually,
+    faults,
+    never,
+    new_pods,
+    reached,
+    requires,
+    signals,
+    sometimes,
+    traffic,
+    wire,
+)
+
+BACK_S = 40
+
+
+@requires(Role.IDENTITY)
+def test_identity_outage(drill: Drill) -> None:
+    """Within the life of the identities that were issued, the issuer's absence drops no call and exposes none.
+
+    Handshakes are forced all along: a pooled connection would hide an identity that is lost. A new pod gets its
+    identity, or on-call is told that it cannot.
+    """
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), new_pods(every_s=20), signals()],
+        method=faults.stop(Role.IDENTITY, hold_s=40),
+        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+    )
+    verdict = drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
+    assert verdict.passed, verdict.explain()
+
+
+def safe(mesh: Mesh) -> list[Claim]:
+    """Whatever the issuer does: nothing is readable, nobody is let in, nobody goes by another's name."""
+    promise = mesh.sources
+    return [
+        reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
+        reached(checks.handshake(*FRESH)),
+        reached(checks.new_pod_tried()),
+        never(checks.plaintext(*ROUTES, SENTINEL), must_hold=True, source=promise["no-plaintext"]),
+        always(checks.denied(*DENIED), must_hold=True, source=promise["strict-refused"]),
+        never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
+        never(checks.outside_mesh(), must_hold=True, source=promise["injection-fail-closed"]),
+        always(checks.mesh_membership(), during="run", must_hold=True, source=promise["injection-fail-closed"]),
+    ]
+
+
+def alive(mesh: Mesh) -> list[Claim]:
+    """What goes on with the identities of before, and what waits for the issuer."""
+    promise, meshed = mesh.sources, checks.new_pod_meshed()
+    told = ("identity-down", "injection-refused")
+    return [
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["identity-lives"]),
+        always(checks.conservation(("payment", "ledger")), source=promise["identity-lives"]),
+        always(meshed, observable_by=told, within_s=20, fails_on_control=True, source=promise["identity-new-pods"]),
+        sometimes(checks.signal_seen("identity-down"), source=promise["loss-visible"]),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
+        eventually(meshed, within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
+    ]
