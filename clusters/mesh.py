@@ -136,6 +136,22 @@ class DropLog:
     source: Source
 
 
+_TAINTS = Source(
+    "Taints by which Kubernetes marks a node that is not ready, or was not heard of",
+    "https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions",
+    "v1.34",
+    "documented",
+)
+KUBERNETES_SIGNALS: Mapping[str, Signal] = {
+    signal.name: signal
+    for signal in (
+        Signal("node-not-ready", SignalKind.NODE_TAINT, "node.kubernetes.io/not-ready", _TAINTS),
+        Signal("node-unreachable", SignalKind.NODE_TAINT, "node.kubernetes.io/unreachable", _TAINTS),
+    )
+}
+"""What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
+
+
 @dataclass(frozen=True)
 class Authority:
     """What the harness makes where a mesh wants its trust anchor and its issuer from whoever installs it; PEM texts."""
@@ -187,6 +203,10 @@ class Mesh:
     sources: Mapping[str, Source] = field(default_factory=dict)  # claim id -> who promises it
     deviations: tuple[Deviation, ...] = ()
     is_control: bool = False  # a control must fail every security claim
+
+    def __post_init__(self) -> None:
+        """Put the signals of Kubernetes beside the mesh's own."""
+        object.__setattr__(self, "signals", {**KUBERNETES_SIGNALS, **self.signals})
 
     def component(self, role: Role) -> Component | None:
         """Return the component that plays the role, or None when the mesh has no such part."""

@@ -18,7 +18,7 @@ from drills.kit import (
     wire,
 )
 
-AWAY_S = 50  # longer than the 40 s after which a node that nobody heard of counts as lost
+AWAY_S = 60  # longer than the 50 s after which a node that nobody heard of counts as lost
 BACK_S = 60  # whoever watches the API waits up to this long between two tries
 
 

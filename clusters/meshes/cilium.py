@@ -214,6 +214,26 @@ MESH = Mesh(
             "v0.34.0",
             "source",
         ),
+        "reboot-traffic": Source(
+            "When a node shuts down, the pods on that node stop running",
+            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
+            "v1.34",
+            "documented",
+        ),
+        "reboot-policy": _PLUGIN,
+        "reboot-bypass": Source(
+            "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
+            "configured; here there is none",
+            f"{_DOCS}/installation/taints/",
+            _VERSION,
+            "inferred",
+        ),
+        "reboot-recovers": Source(
+            "The kubelet restarts containers that failed",
+            "https://kubernetes.io/docs/concepts/architecture/self-healing/",
+            "v1.34",
+            "documented",
+        ),
         "drops-witnessed": _EXPORTER,
         "no-plaintext": _not_promised(
             "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"

@@ -29,6 +29,12 @@ _VALIDATION = Source(
     "validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml", _VERSION, "source"
 )
 _IDENTITY = Source("Istio identity", "https://istio.io/latest/docs/concepts/security/", _VERSION, "documented")
+_FAIL_CLOSED = Source(
+    "Injection is fail-close",
+    "https://istio.io/latest/docs/ops/common-problems/injection/",
+    _VERSION,
+    "documented",
+)
 _ENFORCED_BY_ENVOY = Source(
     "Authorization policies are enforced by the Envoy of the called workload",
     "https://istio.io/latest/docs/concepts/security/",
@@ -164,6 +170,20 @@ MESH = Mesh(
             "v0.34.0",
             "source",
         ),
+        "reboot-traffic": Source(
+            "When a node shuts down, the pods on that node stop running",
+            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
+            "v1.34",
+            "documented",
+        ),
+        "reboot-policy": _ENFORCED_BY_ENVOY,
+        "reboot-bypass": _FAIL_CLOSED,
+        "reboot-recovers": Source(
+            "The kubelet restarts containers that failed",
+            "https://kubernetes.io/docs/concepts/architecture/self-healing/",
+            "v1.34",
+            "documented",
+        ),
         "no-plaintext": Source(
             "PeerAuthentication STRICT: a workload accepts only mutual TLS",
             "https://istio.io/latest/docs/reference/config/security/peer_authentication/",
@@ -185,12 +205,7 @@ MESH = Mesh(
             _VERSION,
             "documented",
         ),
-        "injection-fail-closed": Source(
-            "Injection is fail-close",
-            "https://istio.io/latest/docs/ops/common-problems/injection/",
-            _VERSION,
-            "documented",
-        ),
+        "injection-fail-closed": _FAIL_CLOSED,
         "config-refused": _VALIDATION,
         "loss-visible": _READINESS,
         "recovers": Source(

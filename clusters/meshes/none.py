@@ -115,6 +115,21 @@ MESH = Mesh(
             "Clients that lost their watch list again and go on from there",
             "reference/using-api/api-concepts/#efficient-detection-of-changes",
         ),
+        "reboot-traffic": _kubernetes(
+            "When a node shuts down, the pods on that node stop running",
+            "tasks/debug/debug-cluster/#specific-scenarios",
+        ),
+        "reboot-policy": _kubernetes(
+            "A NetworkPolicy without a plugin that implements it has no effect",
+            "concepts/services-networking/network-policies/",
+        ),
+        "reboot-bypass": _kubernetes(
+            "No webhook: every pod is admitted as it is",
+            "reference/access-authn-authz/extensible-admission-controllers/",
+        ),
+        "reboot-recovers": _kubernetes(
+            "The kubelet restarts containers that failed", "concepts/architecture/self-healing/"
+        ),
         "traffic-continues": _kubernetes(
             "Services do not depend on a placebo", "concepts/services-networking/service/"
         ),

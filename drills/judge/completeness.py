@@ -7,6 +7,7 @@ import msgspec
 import polars as pl
 
 from drills.judge.callers import call_roll
+from drills.judge.casualties import Casualties, casualties_of, find_casualty_defects
 from drills.judge.receipts import find_drill_defects
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, Event, RunFacts, Window
 from drills.judge.slices import slices, stretches
@@ -59,15 +60,18 @@ def find_defects(
     """Return the defects of a history in a stable order."""
     table, servers = pl.collect_all([_table_facts(calls), _server_facts(calls)], engine="streaming")
     rows = int(calls.select(pl.len()).collect(engine="streaming").item())
-    callers = _callers(calls, rows, windows.get("run"), facts.lag_bound_ms)
+    gone = casualties_of(events, facts)
+    undisturbed = gone.undisturbed(calls) if gone else calls
+    callers = _callers(undisturbed, rows, windows.get("run"), facts.lag_bound_ms)
     return tuple(
         chain(
-            find_drill_defects(events, facts, windows),
+            find_drill_defects(events, facts, windows, gone),
             _missing_witnesses(facts),
             _order_defect(_disorder(calls, rows)),
             _clock_defects(msgspec.convert(table.row(0, named=True), _TableFacts)),
-            _caller_defects(callers, events, facts),
-            _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts),
+            _caller_defects(callers, events, facts, gone),
+            _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts, gone),
+            find_casualty_defects(calls, events, gone) if gone else (),
         )
     )
 
@@ -161,7 +165,7 @@ def _clock_defects(table: _TableFacts) -> Iterator[Defect]:
 
 
 def _caller_defects(
-    seen: dict[CallerKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts
+    seen: dict[CallerKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
 ) -> Iterator[Defect]:
     ends = {
         (event.text("pod"), event.text("target"), event.text("connection")): event
@@ -171,7 +175,10 @@ def _caller_defects(
     expected = {(caller.pod, caller.target, caller.connection) for caller in facts.callers}
     for key in sorted(expected | set(seen)):
         name = f"{key[0]} -> {key[1]} ({key[2]})"
-        yield from _end_of_caller(name, ends.get(key), seen.get(key))
+        if gone is None or key[0] not in gone.pods:
+            yield from _end_of_caller(name, ends.get(key), seen.get(key))
+        elif key not in seen:
+            yield Defect("hole", name, f"{name} has no row from before its node was ended: its calls were lost")
         if key in seen:
             yield from _health_of_caller(name, seen[key], facts.lag_bound_ms)
 
@@ -210,9 +217,12 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
         yield Defect("saturated", name, message, excuses=False)
 
 
-def _server_defects(seen: dict[str, int], events: tuple[Event, ...], facts: RunFacts) -> Iterator[Defect]:
+def _server_defects(
+    seen: dict[str, int], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
+) -> Iterator[Defect]:
     ends = {event.text("pod"): event for event in events if event.kind == "server.end"}
-    for pod in sorted(set(facts.servers) | set(seen)):
+    broken_off = gone.pods if gone else frozenset()
+    for pod in sorted((set(facts.servers) | set(seen)) - broken_off):
         rows, end = seen.get(pod, 0), ends.get(pod)
         if end is None:
             message = f"server {pod} never reported its end: calls it served after its {rows} rows may be lost"

@@ -10,6 +10,7 @@ import polars as pl
 
 from drills.judge import storage
 from drills.judge.callers import Roll, call_roll
+from drills.judge.casualties import Casualties, casualties_of
 from drills.judge.completeness import find_defects
 from drills.judge.records import (
     CALLS_SCHEMA,
@@ -91,6 +92,11 @@ class History:
     def completeness(self) -> tuple[Defect, ...]:
         """Return every reason not to believe that this history is whole; none when it is."""
         return self._defects
+
+    @cached_property
+    def casualties(self) -> Casualties | None:
+        """Pods that the fault itself ended; None when it ends none, or was never injected."""
+        return casualties_of(self.events, self.facts)
 
     @cached_property
     def _rows(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 
+from drills.judge.casualties import Casualties
 from drills.judge.records import NS_PER_S, Defect, Event, RunFacts, Window
 
 MAX_UNWATCHED_S = 10.0
@@ -14,13 +15,15 @@ HOLD_TOLERANCE_S = 1.0
 MAX_HARNESS_DEFECTS = 20
 
 
-def find_drill_defects(events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]) -> Iterator[Defect]:
+def find_drill_defects(
+    events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window], gone: Casualties | None
+) -> Iterator[Defect]:
     """Yield what went wrong with the drill, as its events tell."""
     yield from _missing_windows(windows)
     yield from _disorder(events)
     for subject in dict.fromkeys(event.subject for event in events if event.kind == "fault.injected"):
         yield from _fault(subject, tuple(event for event in events if event.subject == subject), facts.hold_s)
-    yield from _restarts(events, facts, windows)
+    yield from _restarts(tuple(e for e in events if not (gone and gone.explains(e))), facts, windows)
     yield from _harness(events)
 
 

@@ -107,6 +107,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
     nameless_edges: (source, target) where the mesh, as configured, shows the server no identity to be judged by.
+    casualties: pods that the fault itself ends; their records break off, and may go on after a new start.
     """
 
     drill: str
@@ -127,6 +128,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
+    casualties: tuple[str, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

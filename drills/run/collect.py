@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from pathlib import Path
 
 import polars as pl
@@ -87,23 +88,33 @@ class _Reading:
                 self.events.extend(_of_ready(line) if line.pod in self.pods else ())
             case lines.End():
                 self.events.append(_of_end(line, self.nodes.get(line.pod, "")))
-            case lines.ServedEnd():
-                self.events.extend(_of_served_end(line) if line.pod in self.pods else ())
+            case lines.ServedEnd() | lines.Late():
+                self.events.extend(_of_server(line) if line.pod in self.pods else ())
             case _:
                 self.events.extend(_of_observer(line))
 
 
-def collect(share: Path, run_id: str, *, pods: frozenset[str], marks: Mapping[str, int]) -> Collected:
+def collect(
+    share: Path,
+    run_id: str,
+    *,
+    pods: frozenset[str],
+    marks: Mapping[str, int],
+    casualties: frozenset[str] = frozenset(),
+) -> Collected:
     """Read what was added to the logs since `marks` and belongs to the run.
 
-    `pods` are those that must keep a whole log; a torn line of one of them becomes a `harness` event.
+    `pods` are those that must keep a whole log; a torn line of one of them becomes a `harness` event. Of `casualties`,
+    which the fault itself ends, the last line before a new start, or of all, may be torn.
     """
     reading = _Reading(run_id, pods)
     for path in sorted(logs_dir(share).glob("*.jsonl")):
-        for line in lines.read(path, offset=marks.get(path.name, 0)):
+        found = lines.read(path, offset=marks.get(path.name, 0))
+        for line, then in pairwise(chain(found, [None])):
             if isinstance(line, lines.TornLine):
-                reading.events.extend(_of_torn(line) if path.stem in pods else ())
-            else:
+                is_cut = path.stem in casualties and (then is None or isinstance(then, lines.Boot))
+                reading.events.extend(_of_torn(line) if path.stem in pods and not is_cut else ())
+            elif line is not None:
                 reading.take(line)
     return Collected(
         _joined(reading.callers.frame(), reading.servers.frame()),
@@ -146,7 +157,10 @@ def _of_end(line: lines.End, node: str) -> Event:
     return Event(line.at_ns, "caller.end", line.pod, {**where, **counts})
 
 
-def _of_served_end(line: lines.ServedEnd) -> Iterable[Event]:
+def _of_server(line: lines.ServedEnd | lines.Late) -> Iterable[Event]:
+    if isinstance(line, lines.Late):
+        yield Event(line.at_ns, "late", line.pod, {"pod": line.pod, "node": line.node})
+        return
     yield Event(line.at_ns, "server.end", line.pod, {"pod": line.pod, "service": line.service, "served": line.served})
 
 

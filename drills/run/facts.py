@@ -7,6 +7,7 @@ from clusters.mesh import Mesh
 from clusters.place import Place
 from drills.judge.history import Caller, RunFacts, SignalFact, Source
 from drills.run.edges import FRESH
+from drills.run.faults import Fault
 from drills.run.inventory import Inventory
 from drills.run.request import Request, signals_of
 
@@ -40,5 +41,14 @@ def facts_of(
             signal.name: SignalFact(signal.name, signal.kind.value, signal.subject, signal.threshold)
             for signal in signals_of(request, mesh)
         },
+        casualties=casualties_of(request.fault, inventory) if inventory else (),
         sources={name: msgspec.convert(msgspec.to_builtins(found), Source) for name, found in mesh.sources.items()},
     )
+
+
+def casualties_of(fault: Fault, pods: Inventory) -> tuple[str, ...]:
+    """Return the pods, observers among them, that the fault itself ends."""
+    if not fault.ends_pods:
+        return ()
+    node = pods.placed.get(fault.node)
+    return tuple(sorted(pod.name for pod in (*pods.services, *pods.observers) if pod.node == node))

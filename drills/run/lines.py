@@ -28,6 +28,13 @@ class Ready(Line, frozen=True, kw_only=True, tag="ready"):
     callers: tuple[tuple[str, str], ...]
 
 
+class Late(Line, frozen=True, kw_only=True, tag="late"):
+    """A program that started again in the middle of a run serves it on, and makes no calls: their ids would repeat."""
+
+    pod: str
+    node: str
+
+
 class Call(Line, frozen=True, kw_only=True, tag="call"):
     """One call, as its caller saw it."""
 
@@ -141,7 +148,7 @@ class Truncated(Line, frozen=True, kw_only=True, tag="truncated"):
 
 
 AnyLine = (
-    Boot | Ready | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Gap | Truncated
+    Boot | Ready | Late | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Gap | Truncated
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)

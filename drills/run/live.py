@@ -175,7 +175,10 @@ class LiveRun:
     def collect(self) -> Collected:
         """Read what the lab's programs recorded of this run."""
         context = self._context
-        found = collect(context.place.share, context.run_id, pods=self._pods(), marks=self._tail.marks)
+        casualties = frozenset(self.facts().casualties)
+        found = collect(
+            context.place.share, context.run_id, pods=self._pods(), marks=self._tail.marks, casualties=casualties
+        )
         return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:

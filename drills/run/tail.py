@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from drills.run.lines import AnyLine, Call, End, Ready, ServedEnd, WireEnd, WireReady, parse
+from drills.run.lines import AnyLine, Call, End, Late, Ready, ServedEnd, WireEnd, WireReady, parse
 from drills.run.plan import logs_dir
 
 _RECENT_S = 5.0
@@ -41,6 +41,7 @@ class Tail:
         self._last_ok_ns: dict[Edge, int] = {}
         self._last_call_ns: dict[Edge, int] = {}
         self._ready: set[str] = set()
+        self._late: set[str] = set()
         self._ended: set[tuple[str, str, str]] = set()
         self._served_ends: set[str] = set()
         self._wire_ready: set[str] = set()
@@ -51,6 +52,12 @@ class Tail:
         with self._lock:
             self._catch_up()
             return frozenset(self._ready)
+
+    def late(self) -> frozenset[str]:
+        """Return the pods that started again and serve the run on."""
+        with self._lock:
+            self._catch_up()
+            return frozenset(self._late)
 
     def ended(self) -> frozenset[tuple[str, str, str]]:
         """Return (pod, target, connection) of the callers that ended."""
@@ -124,6 +131,8 @@ class Tail:
                 self._count(line)
             case Ready():
                 self._ready.add(line.pod)
+            case Late():
+                self._late.add(line.pod)
             case End():
                 self._ended.add((line.pod, line.target, line.connection))
             case ServedEnd():

@@ -9,6 +9,7 @@ from drills.judge.history import Caller as ExpectedCaller
 from drills.run.calls import Calls
 from drills.run.context import Context
 from drills.run.edges import OPEN
+from drills.run.facts import casualties_of
 from drills.run.inventory import Inventory
 from drills.run.plan import Caller, Plan, ScrapeTarget, write_plan
 from drills.run.request import Request, signals_of
@@ -28,6 +29,7 @@ class Workload:
         self._context = context
         self._inventory = pods
         self._watches = request.probes.wire
+        self._casualties = frozenset(casualties_of(request.fault, pods))
         self.expected = expected_callers(request.workload, pods)
         self._plan = Plan(
             run_id=request.run_id,
@@ -46,7 +48,10 @@ class Workload:
         wait_for("Every program of the lab at work", self._not_ready, within_s=_READY_S)
 
     def await_ends(self) -> None:
-        """Wait, after the stop, until every program wrote its last word; HarnessError names those that did not."""
+        """Wait, after the stop, until every program wrote its last word; HarnessError names those that did not.
+
+        One that the fault ended owes it only for what it took up again.
+        """
         wait_for("Every program of the lab at its end", self._not_ended, within_s=_END_S)
 
     def _not_ready(self) -> str:
@@ -67,9 +72,10 @@ class Workload:
         callers = [
             f"{caller.pod}->{caller.target} ({caller.connection})"
             for caller in self.expected
-            if (caller.pod, caller.target, caller.connection) not in ended
+            if (caller.pod, caller.target, caller.connection) not in ended and caller.pod not in self._casualties
         ]
-        servers = [pod.name for pod in self._inventory.services if pod.name not in served]
+        excused = self._casualties - self._context.tail.late()
+        servers = [pod.name for pod in self._inventory.services if pod.name not in served | excused]
         nodes = [node for node in self._context.place.nodes if node not in watched]
         return _words({"callers": callers, "servers": servers, "observers on": nodes})
 

@@ -120,6 +120,35 @@ def test_torn_line_is_a_defect_and_no_crash(share: Path) -> None:
     assert "line 2 of checkout-1.jsonl" in event.text("message")
 
 
+@pytest.mark.parametrize(
+    ("then", "casualties", "troubles"),
+    [
+        ([{"type": "boot", "pod": "checkout-1", "node": "node-a"}], PODS, 0),
+        ([], PODS, 0),
+        ([{"type": "boot", "pod": "checkout-1", "node": "node-a"}], frozenset[str](), 1),
+        ([CALL], PODS, 1),
+    ],
+)
+def test_a_pod_that_the_fault_ends_may_leave_one_line_torn(
+    share: Path, then: list[dict[str, object]], casualties: frozenset[str], troubles: int
+) -> None:
+    """Its last line before a new start, or of all, may be cut; a cut one in the middle is a defect as for anybody."""
+    log(share, "checkout-1", CALL)
+    with (share / "logs" / "checkout-1.jsonl").open("ab") as sink:
+        sink.write(b'{"type":"cal' + (b"\n" if then else b""))
+    if then:
+        log(share, "checkout-1", *then)
+    found = collect(share, "r1", pods=PODS, marks={}, casualties=casualties)
+    assert sum(event.kind == "harness" for event in found.events) == troubles
+
+
+def test_a_late_server_is_an_event(share: Path) -> None:
+    """That a pod took the run up again is told of the lab's own pods only."""
+    for pod in ("checkout-1", "newcomer-1"):
+        log(share, pod, {"type": "late", "pod": pod, "node": "node-a", "run_id": "r1", "at_ns": 5})
+    assert [(event.kind, event.subject) for event in read(share).events] == [("late", "checkout-1")]
+
+
 def test_line_of_unknown_shape_is_a_defect(share: Path) -> None:
     """A line whose fields have other types was edited or written by another version: it is named, not guessed at."""
     log(share, "checkout-1", {**CALL, "seq": "zero"}, {"type": "surprise"})

@@ -132,6 +132,58 @@ def test_restart_appends_to_the_same_log(tmp_path: Path) -> None:
         assert len(lab.lines("boot")) == 2
 
 
+def test_a_restart_in_the_middle_of_a_run_serves_and_does_not_call(tmp_path: Path) -> None:
+    """A container that was killed in a run and starts again says that it is late, makes no call, serves, and ends.
+
+    In the next run it calls as ever.
+    """
+    with running(tmp_path) as lab:
+        port = free_port()
+        plan = [caller("ledger", "ledger", port)]
+        pod = lab.start("ledger", port=port)
+        lab.plan(plan)
+        lab.wait(lambda: len(lab.lines("call")) > 5, "calls of its first life")
+        lab.processes[pod].kill()
+        lab.processes[pod].wait(timeout=8)
+        before = len(lab.lines("call"))
+        lab.start("ledger", port=port)
+        lab.wait(lambda: bool(lab.lines("late", run_id=RUN_ID)), "the word that it is late")
+        assert _post(port, f"{CANARY}.payment.ledger.x.n0", {"X-Peer": "spiffe://a"}) == 200
+        lab.plan(plan, stop=True)
+        lab.wait(lambda: bool(lab.lines("served_end")), "its last word")
+        assert (len(lab.lines("call")), len(lab.lines("ready")), lab.lines("end")) == (before, 1, [])
+        assert [line["served"] for line in lab.lines("served_end")] == [1]
+        assert lab.lines("served", source="payment")[0]["peer"] == "spiffe://a"
+        lab.plan(plan, run_id="second")
+        lab.wait(lambda: bool(lab.lines("call", run_id="second")), "calls of the next run")
+
+
+def test_a_new_pod_in_the_middle_of_a_run_calls(tmp_path: Path) -> None:
+    """A pod that never ran before has ids of its own, whatever the age of the plan."""
+    with running(tmp_path) as lab:
+        port = free_port()
+        lab.plan([caller("ledger", "ledger", port)])
+        lab.start("ledger", port=port)
+        lab.wait(lambda: bool(lab.lines("call")), "its calls")
+        assert lab.lines("late") == []
+
+
+def test_a_line_that_was_cut_swallows_no_other(tmp_path: Path) -> None:
+    """What a killed program left of its last line stays alone on it, and the boot line follows whole."""
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs" / "ledger-1.jsonl"
+    log.write_text('{"type":"cal')
+    me = Me("ledger", "v1", "ledger-1", "n1", tmp_path, 0)
+
+    async def start() -> None:
+        Log(me).flush()
+
+    asyncio.run(start())
+    torn, boot = log.read_text().splitlines()
+    assert torn == '{"type":"cal'
+    assert json.loads(boot)["type"] == "boot"
+
+
 def test_malformed_plan_is_waited_out(tmp_path: Path) -> None:
     """A plan that is none, or whose canary has the wrong length, starts nothing; the next good one does."""
     with running(tmp_path) as lab:

@@ -1,5 +1,7 @@
 """The workload: the plan says exactly what the drill asked for, and only when every pod can carry it out."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -8,7 +10,9 @@ from clusters.kube import Json
 from drills.run import inventory, workload
 from drills.run.calls import calls
 from drills.run.context import Context
-from drills.run.faults import stop
+from drills.run.facts import casualties_of
+from drills.run.faults import Fault, reboot, stop
+from drills.run.placement import VICTIM
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
 from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
@@ -42,7 +46,7 @@ def fill(double: FilePlace, pods: list[Json]) -> None:
     double.save(world)
 
 
-def prepared(double: FilePlace) -> Workload:
+def prepared(double: FilePlace, fault: Fault | None = None) -> Workload:
     """Return a workload that is not started."""
     place = as_place(double)
     context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
@@ -53,12 +57,12 @@ def prepared(double: FilePlace) -> Workload:
         mesh="double",
         hypothesis="",
         workload=(calls("checkout", "payment", every_ms=20), calls("outsider", "payment", every_ms=100)),
-        fault=stop(COMPONENT.role),
+        fault=fault or stop(COMPONENT.role),
         probes=Wishes(wire=True, signals=("brain-down", "brain-missed")),
         baseline_s=1,
         recovery_s=1,
     )
-    return Workload(context, request, inventory.take(place))
+    return Workload(context, request, replace(inventory.take(place), placed={VICTIM: NODES[1]}))
 
 
 def test_plan_is_what_the_drill_asked_for(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,3 +149,54 @@ def test_newcomer_of_an_earlier_attempt_is_no_part_of_the_lab(double: FilePlace)
 def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FilePlace) -> None:
     """The lab's image comes from the outsider's pod, whose first container is its own."""
     assert inventory.take(as_place(double)).image == "lab:1"
+
+
+def test_who_ended_with_its_node_owes_no_last_word_unless_it_took_the_run_up_again(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pod that a reboot ended is not waited for; once it serves the run on, its count is. Others owe all of it."""
+    monkeypatch.setattr(workload, "_END_S", 0.0)
+    (double.share / "logs").mkdir(exist_ok=True)
+    log = double.share / "logs" / "all.jsonl"
+    work = prepared(double, reboot(VICTIM))
+    told: list[dict[str, object]] = [
+        {"type": "wire_end", "node": n, "packets": 1, "dropped": 0, "hits": []} for n in NODES
+    ]
+    ends = {"type": "end", "scheduled": 1, "written": 1}
+    kinds = ("new", "reused")
+    told += [{**ends, "pod": "checkout-1", "target": "payment", "connection": kind} for kind in kinds]
+    told += [{**ends, "pod": "outsider-1", "target": "payment", "connection": kind} for kind in kinds]
+    told += [
+        {"type": "served_end", "pod": p, "service": "", "served": 1} for p in ("checkout-1", "payment-1", "outsider-1")
+    ]
+
+    def write(*lines: dict[str, object]) -> None:
+        with log.open("ab") as sink:
+            sink.write(b"".join(msgspec.json.encode({**line, "run_id": "r1"}) + b"\n" for line in lines))
+
+    write(*told[1:])
+    with pytest.raises(HarnessError, match=f"observers on {NODES[0]}"):
+        work.await_ends()
+    write(told[0])
+    work.await_ends()
+    write({"type": "late", "pod": "checkout-2", "node": NODES[1]})
+    with pytest.raises(HarnessError, match="servers checkout-2"):
+        work.await_ends()
+    write({"type": "served_end", "pod": "checkout-2", "service": "checkout", "served": 3})
+    work.await_ends()
+
+
+def test_a_fault_that_ends_its_node_ends_the_pods_on_it() -> None:
+    """The lab's pods and the observer of the node are casualties of a reboot; no other fault has any."""
+    pods = inventory.Inventory(
+        tuple(pod(name, node) for name, node in (("checkout-1", "n1"), ("checkout-2", "n2"))),
+        (pod("observer-2", "n2"),),
+        {VICTIM: "n2"},
+    )
+    assert casualties_of(reboot(VICTIM), pods) == ("checkout-2", "observer-2")
+    assert casualties_of(stop(COMPONENT.role), pods) == ()
+
+
+def pod(name: str, node: str) -> inventory.LabPod:
+    """Return a pod of the lab."""
+    return inventory.LabPod(name, "lab", name.partition("-")[0], node, "10.0.0.1", "lab:1")

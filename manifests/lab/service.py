@@ -125,7 +125,7 @@ class Door(asyncio.Protocol):
 
 
 class Plans:
-    """Carries out each plan once: ready, calls and service, end."""
+    """Carries out each plan once: ready, calls and service, end. Started in the middle of a run, it only serves."""
 
     def __init__(self, me: Me, log: Log) -> None:
         self._me = me
@@ -167,6 +167,10 @@ class Plans:
     def _start(self, plan: Plan) -> None:
         self._live = plan
         self.desk.open(plan)
+        if self._log.is_continued and plan.published_ns < self._log.boot_ns:
+            # This pod's container was started anew in the middle of the run: the ids of its calls would repeat.
+            self._log.note({"type": "late", "run_id": plan.run_id, **who(self._me), "at_ns": time.time_ns()})
+            return
         ours = [calls for calls in plan.callers if calls.source == self._me.service]
         self._callers = [Caller(self._me, plan, calls, self._log, self._resolver) for calls in ours]
         pairs = [[calls.target, calls.connection] for calls in ours]

@@ -84,9 +84,10 @@ class Plan:
     callers: tuple[Calls, ...]
     scrapes: tuple[Scrape, ...]
     capture: bool
+    published_ns: int = 0
 
     @classmethod
-    def parse(cls, text: str) -> Plan:
+    def parse(cls, text: str, published_ns: int = 0) -> Plan:
         """Read plan.json; raises ValueError, KeyError or TypeError when it is not one."""
         raw = json.loads(text)
         if len(raw["canary"]) != CANARY_CHARS:
@@ -101,6 +102,7 @@ class Plan:
                 Scrape(**{**scrape, "metrics": tuple(scrape["metrics"])}) for scrape in raw.get("scrapes", [])
             ),
             capture=raw.get("capture", False),
+            published_ns=published_ns,
         )
 
     @property
@@ -125,7 +127,7 @@ class PlanFile:
             if version == self._seen:
                 return None
             self._seen = version
-            return Plan.parse(self._path.read_text(encoding="utf-8"))
+            return Plan.parse(self._path.read_text(encoding="utf-8"), stat.st_mtime_ns)
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -140,13 +142,21 @@ class Log:
     """
 
     def __init__(self, me: Me, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
-        folder = _logs_folder(me.share)
-        self._file = os.open(folder / f"{me.pod}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        path = _logs_folder(me.share) / f"{me.pod}.jsonl"
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         self._size_bytes = os.fstat(self._file).st_size
+        self.boot_ns = time.time_ns()
+        self.is_continued = self._size_bytes > 0  # this pod ran before
+        self._end_torn_line()
         self._limit_bytes = limit_bytes
         self._lines: list[str] = []
         self._is_full = False
-        self.note({"type": "boot", **who(me), "service": me.service, "version": me.version, "at_ns": time.time_ns()})
+        self.note({"type": "boot", **who(me), "service": me.service, "version": me.version, "at_ns": self.boot_ns})
+
+    def _end_torn_line(self) -> None:
+        """Let a line that was cut when this pod was killed stand alone: it must not swallow the next one."""
+        if self.is_continued and os.pread(self._file, 1, self._size_bytes - 1) != b"\n":
+            self._size_bytes += os.write(self._file, b"\n")
 
     def write(self, record: Record) -> bool:
         """Add one of many lines; False when the file has reached its limit and the line is lost."""

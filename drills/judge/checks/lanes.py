@@ -5,7 +5,7 @@ does well must not hide the first.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
@@ -131,7 +131,25 @@ Errors = dict[LaneKey, list[tuple[str, int]]]
 
 
 def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
-    """Return every lane of the edges in a stable order: those planned, those seen, and "none" for an edge without."""
+    """Return every lane of the edges in a stable order: those planned, those seen, and "none" for an edge without.
+
+    A caller that the fault itself ended is not asked for calls or successes after that: the widest stretches without
+    them are those of the others. What it did do counts.
+    """
+    found = _lanes(history, window, edges)
+    gone = history.casualties
+    if gone is None or window.end_ns <= gone.injected_ns:
+        return found
+    calls = history.calls.filter(~pl.col("pod").is_in(sorted(gone.pods)).fill_null(value=False))
+    callers = tuple(caller for caller in history.facts.callers if caller.pod not in gone.pods)
+    rest = replace(history, calls=calls, facts=msgspec.structs.replace(history.facts, callers=callers))
+    stretches = {(*lane.edge, lane.connection): (lane.gap, lane.outage) for lane in _lanes(rest, window, edges)}
+    nothing = Stretch(window.end_ns - window.start_ns, window.start_ns)
+    widest = ((lane, *stretches.get((*lane.edge, lane.connection), (nothing, nothing))) for lane in found)
+    return tuple(replace(lane, gap=gap, outage=outage) for lane, gap, outage in widest)
+
+
+def _lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
     calls = history.due_in(window).filter(on_edges(edges))
     callers = _callers(calls, window, history)
     bad, errors = _bad(calls), _errors(calls)

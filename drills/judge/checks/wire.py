@@ -4,11 +4,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+import polars as pl
+
+from drills.judge.casualties import Casualties
 from drills.judge.checks.lanes import lanes
 from drills.judge.checks.tally import any_true, deciding_reason, need_edges, resolution
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
-from drills.judge.records import Event, Window
+from drills.judge.records import NS_PER_S, Event, Window
+
+UNTOLD_NS = 4 * NS_PER_S
+"""An observer that goes on finding an edge's canary says so at least this often."""
 
 CUT = "?"
 """What an observer writes for a name that the end of a segment cut off."""
@@ -19,6 +25,9 @@ def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
 
     That nothing was readable is known only when every node watched without loss, the observers saw the plaintext of a
     service outside the mesh in the same run, and calls of the edge succeeded: there was something to see.
+
+    An observer that the fault ended with its node, and with all who call from there, must watch again before anybody
+    calls from there again: what comes to that node meanwhile is watched where it comes from.
     """
     need_edges(edges)
     params = {"min_samples": min_samples}
@@ -83,7 +92,7 @@ def _hits(history: History, window: Window, edge: Edge) -> _Hits:
         inside = next((at_ns for at_ns in instants if window.holds(at_ns)), None)
         if inside is not None and is_exact:
             sure.append(_example(event, inside))
-        elif inside is not None or _may_lie_in(window, event, instants):
+        elif inside is not None or _may_lie_in(window, event, instants) or _may_go_on(history, window, event):
             possible += 1
     return _Hits(tuple(sure), possible)
 
@@ -112,6 +121,14 @@ def _may_lie_in(window: Window, event: Event, instants: tuple[int, ...]) -> bool
     if event.kind == "wire.hit":
         return False
     return not instants or min(instants) < window.start_ns <= window.end_ns <= max(instants)
+
+
+def _may_go_on(history: History, window: Window, event: Event) -> bool:
+    """Whether a hit was followed by others that nobody counted, because its observer was ended before it could."""
+    gone = history.casualties
+    if gone is None or event.kind != "wire.hit" or event.at_ns >= gone.first_boots.get(event.text("node"), 0):
+        return False
+    return event.at_ns < window.start_ns <= event.at_ns + UNTOLD_NS
 
 
 def _example(event: Event, at_ns: int) -> Example:
@@ -154,3 +171,25 @@ def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[
     for event in gaps:
         if event.at_ns < window.end_ns:
             yield f"the observer of node {node} was blind: {event.text('reason')}"
+    if history.casualties is not None and window.end_ns > history.casualties.injected_ns:
+        yield from _blindness_of_casualty(history, history.casualties, node, [event.at_ns for event in ready])
+
+
+def _blindness_of_casualty(history: History, gone: Casualties, node: str, ready_ns: list[int]) -> Iterator[str]:
+    """Yield why the observer that ended with its node may have missed what the pods of that node sent."""
+    booted_ns = gone.first_boots.get(node)
+    if booted_ns is None:
+        return  # another node, or one on which nobody came back: then its observer owes its end
+    observers = gone.pods - set(history.facts.servers)
+    boots = [e for e in history.of_kind("boot") if gone.explains(e) and e.text("node") == node]
+    starts = sum(event.text("pod") in observers for event in boots)
+    if starts != 1:
+        yield f"the observer of node {node} started {starts} times after its node was ended: it watched in pieces"
+    again_ns = min((at_ns for at_ns in ready_ns if at_ns >= booted_ns), default=None)
+    if again_ns is None:
+        yield f"the observer of node {node} did not watch again after its node was ended"
+        return
+    is_unseen = (pl.col("node") == node) & pl.col("started_ns").is_between(booted_ns, again_ns)
+    unseen = int(history.calls.filter(is_unseen).select(pl.len()).collect().item())
+    if unseen:
+        yield f"{unseen} calls were made from node {node} before its observer watched again"

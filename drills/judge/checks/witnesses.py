@@ -1,6 +1,6 @@
 """Two witnesses of one call: what the caller was told against what the server did, and how often it did it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
@@ -9,6 +9,7 @@ import polars as pl
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
 from drills.judge.checks.security import ANSWERS
 from drills.judge.checks.tally import all_true, any_true, deciding_reason, examples_of, need_edges
+from drills.judge.checks.unwritten import unwritten
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import Window
@@ -89,7 +90,8 @@ def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
 
     Each call that its caller counts as done was served exactly once; none that its caller counts as certainly not
     done was served; and none was served that no caller knows. A caller that cannot know its outcome contradicts
-    nothing; such calls are counted apart.
+    nothing; such calls are counted apart. So are calls whose other witness the fault itself ended just then, before it
+    could write them down: whether one of them was served twice is not known.
     """
     need_edges(edges)
 
@@ -97,8 +99,11 @@ def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
         harms = {"lost": pair.lost, "doubled": pair.doubled, "denied": pair.contradicted, "unclaimed": pair.unclaimed}
         if any(harms.values()):
             return Truth.FALSE, ", ".join(f"{count} {harm}" for harm, count in harms.items() if count)
-        if pair.ok < min_samples:
-            return Truth.UNKNOWN, f"{pair.ok} calls were done, needs {min_samples}"
+        if pair.unsure:
+            return Truth.UNKNOWN, f"{pair.unsure} calls were done by a server whose record had ended before"
+        sure = pair.ok - pair.answered
+        if sure < min_samples:
+            return Truth.UNKNOWN, f"{sure} calls were done, needs {min_samples}"
         return Truth.TRUE, ""
 
     params: dict[str, Number] = {"min_samples": min_samples}
@@ -145,11 +150,19 @@ class _Pair(_Told, frozen=True):
     unclaimed: int
     most_attempts: int
     is_target_live: bool
+    answered: int = 0  # these four are counted where the fault ends pods: see unwritten.py
+    unsure: int = 0
+    orphaned: int = 0
+    unwitnessed: int = 0
+    ends_pods: bool = False
 
     def row(self, truth: Truth, reason: str) -> Row:
         """Return the row of a finding."""
-        numbers = {key: value for key, value in msgspec.structs.asdict(self).items() if key not in LANE}
+        numbers = {key: value for key, value in msgspec.structs.asdict(self).items() if key not in self._unshown()}
         return Row(f"{self.source}->{self.target}", self.connection, truth, numbers, reason)
+
+    def _unshown(self) -> set[str]:
+        return {*LANE, "ends_pods"} | (set() if self.ends_pods else {"answered", "unsure", "orphaned", "unwitnessed"})
 
 
 Rule = Callable[[_Pair], tuple[Truth, str]]
@@ -158,6 +171,8 @@ Rule = Callable[[_Pair], tuple[Truth, str]]
 def _unless_silent(pair: _Pair) -> tuple[Truth, str]:
     if not pair.is_target_live:
         return Truth.UNKNOWN, f"{pair.target} wrote down no call of anybody: what it served is not known"
+    if pair.unwitnessed:
+        return Truth.UNKNOWN, f"{pair.unwitnessed} calls failed while a server's record was ended with its node"
     return Truth.FALSE, ""
 
 
@@ -175,7 +190,31 @@ def _pairs(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[_
     extra = {_lane(row): row for row in msgspec.convert(more.to_dicts(), list[_More])}
     keys = set(ours) | set(extra)
     keys |= {(*edge, "none") for edge in edges if edge not in {key[:2] for key in keys}}
-    return tuple(_pair(key, ours.get(key), extra.get(key), (key[1],) in set(live.rows())) for key in sorted(keys))
+    pairs = [_pair(key, ours.get(key), extra.get(key), (key[1],) in set(live.rows())) for key in sorted(keys)]
+    return tuple(_without_unwritten(history, window, edges, pairs))
+
+
+def _without_unwritten(
+    history: History, window: Window, edges: tuple[Edge, ...], pairs: list[_Pair]
+) -> Iterator[_Pair]:
+    """Count apart what lacks a witness because the fault ended it."""
+    lacking = unwritten(history, window, edges)
+    for pair in pairs:
+        if lacking is None:
+            yield pair
+            continue
+        key = (pair.source, pair.target, pair.connection)
+        answered, unsure, orphaned = lacking.answered[key], lacking.unsure[key], lacking.orphaned[key]
+        yield msgspec.structs.replace(
+            pair,
+            lost=pair.lost - answered - unsure,
+            unclaimed=pair.unclaimed - orphaned,
+            answered=answered,
+            unsure=unsure,
+            orphaned=orphaned,
+            unwitnessed=lacking.unwitnessed[key],
+            ends_pods=True,
+        )
 
 
 def _ours(calls: pl.LazyFrame) -> dict[tuple[str, str, str], _Told]:
@@ -253,6 +292,8 @@ def _holds(
     rows = tuple(pair.row(*rule(pair)) for pair in pairs)
     truth = all_true([row.truth for row in rows])
     examples = examples_of(history.calls_in(window).filter(on_edges(edges), harm))
+    if history.casualties is not None and truth is not Truth.FALSE:
+        examples = ()  # what lacks a witness is no example of harm
     at_ns = examples[0].at_ns if examples else None
     proven = any(is_proof(pair) for pair in pairs)
     return Measurement(truth, deciding_reason(rows, truth), rows, examples, at_ns=at_ns, is_proof=proven)

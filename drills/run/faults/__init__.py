@@ -48,6 +48,11 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
         """Whether the Kubernetes API is gone while the fault lasts: then not to reach it is no trouble of ours."""
         return self.kind is FaultKind.STOP_APISERVER
 
+    @property
+    def ends_pods(self) -> bool:
+        """Whether it ends the programs of its node, ours among them: their records then break off, and may go on."""
+        return self.kind is FaultKind.REBOOT
+
 
 def stop(role: Role, *, hold_s: float = 30.0) -> Fault:
     """Scale to zero and hold there: nobody plays the role until the undo."""

@@ -1,0 +1,119 @@
+"""What a program that the fault ended may have done without writing it down, looked for in the records of others.
+
+A call that its caller counts as done, answered by such a server in its last moments, was served: the answer names the
+server and the call. How often, nobody knows. A call that a server wrote down and no caller, when it bears the name of
+such a caller, was made in that caller's last moments.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import polars as pl
+
+from drills.judge.casualties import UNWRITTEN_S, Casualties
+from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, LaneKey, on_edges
+from drills.judge.history import History
+from drills.judge.measure import Edge
+from drills.judge.records import NS_PER_S, Window
+
+LANE = ("source", "target", "connection")
+_UNTIL_NOW = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Break:
+    """One stretch of a pod in which it may have worked and wrote nothing down."""
+
+    pod: str
+    last_ns: int
+    boot_ns: int
+
+
+@dataclass(frozen=True)
+class Unwritten:
+    """Calls per lane.
+
+    answered: done by their caller's word, answered by a server whose record ended just then.
+    unsure: the same, but too long after that server's last line for its buffer to explain it.
+    orphaned: served, and their caller's line was lost with it.
+    unwitnessed: not done by their caller's word, and a server that may have served them ended meanwhile.
+    """
+
+    answered: Counter[LaneKey]
+    unsure: Counter[LaneKey]
+    orphaned: Counter[LaneKey]
+    unwitnessed: Counter[LaneKey]
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    source: str
+    target: str
+    connection: str
+    server_pod: str
+    ended_ns: int
+
+    @property
+    def lane(self) -> LaneKey:
+        return self.source, self.target, self.connection
+
+
+def unwritten(history: History, window: Window, edges: tuple[Edge, ...]) -> Unwritten | None:
+    """Return what may lack in the records of a window; None when the fault ended nobody."""
+    gone = history.casualties
+    if gone is None:
+        return None
+    breaks = tuple(_breaks(history, gone))
+    calls = history.calls_in(window).filter(on_edges(edges))
+    answered, unsure = _answered(calls, breaks)
+    return Unwritten(answered, unsure, _orphaned(history, calls, gone), _unwitnessed(calls, breaks))
+
+
+def _breaks(history: History, gone: Casualties) -> Iterator[Break]:
+    theirs = pl.col("served_pod").is_in(sorted(gone.pods)) & (pl.col("served_ns") >= gone.injected_ns)
+    lines = history.calls.filter(theirs).select("served_pod", "served_ns").collect()
+    for pod in sorted(gone.pods):
+        served_ns = lines.filter(pl.col("served_pod") == pod)["served_ns"]
+        for boot_ns in gone.boots[pod] or (_UNTIL_NOW,):
+            before = served_ns.filter(served_ns < boot_ns).to_list()
+            yield Break(pod, max(before, default=gone.injected_ns), boot_ns)
+
+
+def _answered(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> tuple[Counter[LaneKey], Counter[LaneKey]]:
+    pods = sorted({found.pod for found in breaks})
+    is_lost = SUCCEEDED & pl.col("scheduled_ns").is_not_null() & pl.col("served_ns").is_null()
+    lost = calls.filter(is_lost, pl.col("server_pod").is_in(pods)).select(*LANE, "server_pod", "ended_ns").collect()
+    answered, unsure = Counter[LaneKey](), Counter[LaneKey]()
+    for call in msgspec.convert(lost.to_dicts(), list[_Answered]):
+        last_ns = [b.last_ns for b in breaks if b.pod == call.server_pod and b.last_ns <= call.ended_ns < b.boot_ns]
+        if last_ns:
+            is_prompt = call.ended_ns <= max(last_ns) + round(UNWRITTEN_S * NS_PER_S)
+            (answered if is_prompt else unsure)[call.lane] += 1
+    return answered, unsure
+
+
+def _orphaned(history: History, calls: pl.LazyFrame, gone: Casualties) -> Counter[LaneKey]:
+    only_served = calls.filter(pl.col("scheduled_ns").is_null(), pl.col("served_ns") >= gone.sure_until_ns)
+    known = history.calls.filter(pl.col("scheduled_ns").is_not_null()).select("id")
+    strangers = only_served.join(known, on="id", how="anti").with_columns(pl.col("connection").fill_null("unknown"))
+    found = strangers.select(*LANE, "id", "served_ns").unique("id").collect()
+    orphaned = Counter[LaneKey]()
+    for source, target, connection, call_id, served_ns in found.iter_rows():
+        pod = _caller_in(call_id, source, gone)
+        orphaned[source, target, connection] += bool(pod) and served_ns < min(gone.boots[pod], default=_UNTIL_NOW)
+    return orphaned
+
+
+def _caller_in(call_id: str, source: str, gone: Casualties) -> str:
+    """Return the casualty that an id names as its caller, "" for none: canary.source.target.rest-of-pod.number."""
+    words = call_id.split(".")
+    pod = f"{source}-{words[3]}" if len(words) > 3 else ""  # noqa: PLR2004 - the place of the pod in an id
+    return pod if pod in gone.pods else ""
+
+
+def _unwitnessed(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> Counter[LaneKey]:
+    from_ns, until_ns = min(b.last_ns for b in breaks), max(b.boot_ns for b in breaks)
+    during = (pl.col("ended_ns") >= from_ns) & (pl.col("started_ns") < until_ns)
+    found = calls.filter(WAS_MADE, ~SUCCEEDED, during).group_by(LANE).len().collect()
+    return Counter({(source, target, connection): count for source, target, connection, count in found.iter_rows()})

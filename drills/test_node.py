@@ -1,0 +1,73 @@
+"""A node loses its power and comes back: who was on it, who called it, and what the mesh forgets on the way."""
+
+from drills.kit import (
+    BYSTANDER,
+    DENIED,
+    FRESH,
+    ROUTES,
+    SENTINEL,
+    VICTIM,
+    Claim,
+    Drill,
+    Mesh,
+    always,
+    checks,
+    eventually,
+    faults,
+    never,
+    new_pods,
+    reached,
+    signals,
+    traffic,
+    wire,
+)
+
+START_S = 75  # a node that boots starts its own pods first
+BACK_S = 90
+TAKEN_OUT_S = 60  # 50 s until a node that nobody heard of counts as lost, and some for the taint
+
+
+def test_node_reboot(drill: Drill) -> None:
+    """While a node reboots nobody is let in whom the mesh refused, on it or elsewhere, nor when it is back.
+
+    Its own pods are lost for a while, and calls to them until Kubernetes takes them out; then all of it recovers.
+    """
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+        method=faults.reboot(VICTIM, hold_s=30),
+        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+    )
+    verdict = drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
+    assert verdict.passed, verdict.explain()
+
+
+def safe(mesh: Mesh) -> list[Claim]:
+    """Nobody is let in, nothing is readable, nothing runs outside the mesh: not while the node is away, nor after."""
+    promise, both = mesh.sources, ("fault", "recovery")
+    return [
+        *(reached(checks.attempted(*ROUTES, SENTINEL, *DENIED), during) for during in both),
+        reached(checks.handshake(*FRESH), "recovery"),
+        *(never(checks.plaintext(*ROUTES, SENTINEL), w, must_hold=True, source=promise["no-plaintext"]) for w in both),
+        *(never(checks.unauthenticated(*ROUTES), w, must_hold=True, source=promise["identity"]) for w in both),
+        *(always(checks.denied(*DENIED), w, must_hold=True, source=promise["reboot-policy"]) for w in both),
+        *(never(checks.outside_mesh(), w, must_hold=True, source=promise["reboot-bypass"]) for w in both),
+        always(checks.mesh_membership(), "recovery", must_hold=True, source=promise["reboot-bypass"]),
+    ]
+
+
+def alive(mesh: Mesh) -> list[Claim]:
+    """How far the loss reaches, whether anybody is told, and that the node takes its part again."""
+    reach, back = mesh.sources["reboot-traffic"], mesh.sources["reboot-recovers"]
+    pod_here, pod_there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
+    down = ("node-not-ready", "node-unreachable")
+    refused = ("injection-refused", *down)  # the control plane may have been on that node
+    return [
+        reached(checks.new_pod_tried(on=VICTIM)),
+        reached(checks.new_pod_tried(on=BYSTANDER)),
+        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), observable_by=down, within_s=TAKEN_OUT_S, source=reach),
+        always(checks.conservation(("payment", "ledger")), source=reach),
+        always(pod_there, observable_by=refused, within_s=TAKEN_OUT_S, fails_on_control=True, source=reach),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=back),
+        eventually(pod_here, within_s=BACK_S, fails_on_control=True, source=back),
+    ]
