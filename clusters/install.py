@@ -9,8 +9,9 @@ import yaml
 
 from clusters.charts import chart, is_in
 from clusters.command import run
+from clusters.errors import HarnessError
 from clusters.images.catalogue import chart as chart_named
-from clusters.mesh import Component, Mesh
+from clusters.mesh import ChartRelease, Component, Mesh
 from clusters.place import Place
 from clusters.progress import Steps
 from clusters.tools import Tools
@@ -45,11 +46,13 @@ def install(
 
     `images` maps image names to references that the nodes already hold; `built` says that they are our own builds.
     """
-    values = mesh.image_values(images, built)
+    named = mesh.image_values(images, built)
     with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:
-        overlay = Path(folder) / "images.yaml"
-        overlay.write_text(yaml.safe_dump(values))
+        chosen, overlay = Path(folder) / "values.yaml", Path(folder) / "images.yaml"
         for release in mesh.charts:
+            whole = yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text())
+            chosen.write_text(yaml.safe_dump(section(whole, release)))
+            overlay.write_text(yaml.safe_dump(section(named, release)))
             with steps.step(f"chart {release.chart}"):
                 # Official images go with the charts that their project publishes, our builds with the module's own.
                 published = None if built else chart_named(release.chart).repository
@@ -62,11 +65,24 @@ def install(
                 arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
                 arguments += ["--namespace", release.namespace, "--create-namespace"]
                 arguments += ["--kubeconfig", place.kubeconfig]
-                arguments += ["--values", MANIFESTS / "values" / mesh.values, "--values", overlay]
+                arguments += ["--values", chosen, "--values", overlay]
                 run(arguments, timeout_s=_HELM_S)
     wait_components(place, mesh, steps)
     with steps.step("webhooks in force"):
         wait_webhooks(place, mesh)
+
+
+def section(values: Mapping[str, object], release: ChartRelease) -> Mapping[str, object]:
+    """Return those of the mesh's values that are this chart's: two charts may mean different things by one key."""
+    if not release.section:
+        return values
+    own = values.get(release.section, {})
+    if not isinstance(own, Mapping):
+        raise HarnessError(
+            f"Values of chart {release.chart} are {own!r}; expected a mapping under the key {release.section}. "
+            "This is a defect of meshdrill."
+        )
+    return own
 
 
 def wait_components(place: Place, mesh: Mesh, steps: Steps) -> None:

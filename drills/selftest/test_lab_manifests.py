@@ -28,6 +28,8 @@ INTENT = {
 
 
 FRESH_WITHOUT_POLICY = {
+    "cilium": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
+    "istio-ambient": "its values tell ztunnel to carry one connection per tunnel, on every edge",
     "none": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
 }
 """Meshes with no setting for a connection per call, each with the reason why none is needed."""
