@@ -97,6 +97,7 @@ class ChartRelease:
     release: str
     chart: str
     namespace: str
+    section: str = ""  # key under which the mesh's values hold this chart's own; "" when all charts share the whole
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ class Mesh:
     enrols_all: bool = False  # every pod of the cluster is in it, not only those of the lab's namespace
     is_network: bool = False  # it is the pod network itself
     drop_log: DropLog | None = None
-    absent: Mapping[Capability, str] = field(default_factory=dict)  # what it could do elsewhere, and why not here
+    absent: Mapping[Role | Capability, str] = field(default_factory=dict)  # what it has not, and why not here
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()

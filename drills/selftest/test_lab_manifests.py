@@ -30,6 +30,7 @@ INTENT = {
 
 FRESH_WITHOUT_POLICY = {
     "cilium": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
+    "istio-ambient": "its values tell ztunnel to carry one connection per tunnel, on every edge",
     "linkerd": "a policy cannot say it: the called Service's port is opaque, and a test below holds the manifest to it",
     "none": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
 }
