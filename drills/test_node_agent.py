@@ -84,7 +84,7 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
 def ask(drill: Drill, fault: Fault) -> Verdict:
     """Ask the same questions of each kind of death."""
     history = drill.run(
-        workload=traffic(),
+        workload=traffic(slower=1.25),  # the hold is long, and its record must fit into a repository
         probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
