@@ -64,6 +64,7 @@ class SignalKind(StrEnum):
     ADMISSION = "admission"
     POD_EVENT = "pod-event"
     NODE_TAINT = "node-taint"
+    DROP = "drop"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Signal:
 
     name: str
     kind: SignalKind
-    subject: str  # metric | namespace/kind/name of the workload | text of the refusal or warning | taint
+    subject: str  # metric | namespace/kind/name of the workload | text of the refusal or warning | taint | reason
     source: Source
     threshold: float = 0.0
     scrape_port: int = 0  # METRIC_*: port of each meshed pod that serves it in Prometheus text format

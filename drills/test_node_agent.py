@@ -74,7 +74,12 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
         always(checks.denied(*DENIED), must_hold=True, source=promise["agent-policy-continues"]),
         always(checks.denied(*DENIED), during="recovery", must_hold=True, source=promise["agent-policy-continues"]),
         never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["agent-traffic-continues"]),
+        always(
+            checks.success_rate(*ROUTES, at_least=0.999),
+            observable_by="authentication-lost",
+            within_s=10,
+            source=promise["agent-traffic-continues"],
+        ),
         always(checks.conservation(("payment", "ledger")), source=promise["agent-traffic-continues"]),
         eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=20, source=promise["recovers"]),
     )

@@ -185,6 +185,12 @@ MESH = Mesh(
             subject="node.cilium.io/agent-not-ready",
             source=Source("the operator taints a node without its agent", _TAINT_URL, _VERSION, "source"),
         ),
+        "authentication-lost": Signal(
+            name="authentication-lost",
+            kind=SignalKind.DROP,
+            subject="AUTH_REQUIRED",
+            source=_EXPORTER,
+        ),
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
         "new-pod-blocked": Signal(
             name="new-pod-blocked",

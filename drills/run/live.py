@@ -33,7 +33,6 @@ from drills.run.waiting import wait_for
 from drills.run.workload import Workload
 
 _ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhooks that time out, a pod that is given up, its removal
-_RECOVERY_AT_LEAST_S = 10.0
 _LOOK_S = 0.5
 
 
@@ -131,7 +130,7 @@ class LiveRun:
         self._say(f"recovery, at most {recovery_s:g} s")
         self._watch(
             lambda: self._are_content(RECOVERY) and self._are_routes_calm(),
-            at_least_s=min(_RECOVERY_AT_LEAST_S, recovery_s),
+            at_least_s=min(self.request.recovery_at_least_s, recovery_s),
             at_most_s=recovery_s,
         )
         self._settle()

@@ -39,7 +39,7 @@ REQUEST = Request(
     hypothesis="Nothing depends on the brain.",
     workload=WORKLOAD,
     fault=STOP,
-    probes=Wishes(wire=True, signals=("brain-down", "brain-missed")),
+    probes=Wishes(wire=True, signals=tuple(sorted(mesh().signals))),
     baseline_s=0.3,
     recovery_s=0.4,
 )
