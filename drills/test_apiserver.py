@@ -28,7 +28,7 @@ def test_apiserver_outage(drill: Drill) -> None:
     Nobody can add a pod or change a policy meanwhile; once it is back, both work again within a minute.
     """
     routes, promise = (*ROUTES, SENTINEL), drill.mesh.sources
-    goes_on, policy, back = (promise[f"apiserver-{what}"] for what in ("traffic", "policy", "recovers"))
+    goes_on, policy, back = (promise[f"apiserver-{claim}"] for claim in ("traffic", "policy", "recovers"))
     meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4)
     history = drill.run(
         workload=traffic(),

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from clusters import meshes, up
 from clusters.errors import HarnessError, UsageError
-from clusters.mesh import Role
+from clusters.mesh import KUBERNETES_SIGNALS, Role
 from clusters.progress import Progress
 from drills import catalogue
 from drills.judge import checks
@@ -39,7 +39,7 @@ REQUEST = Request(
     hypothesis="Nothing depends on the brain.",
     workload=WORKLOAD,
     fault=STOP,
-    probes=Wishes(wire=True, signals=tuple(sorted(mesh().signals))),
+    probes=Wishes(wire=True, signals=("brain-down", "brain-missed", *sorted(KUBERNETES_SIGNALS))),
     baseline_s=0.3,
     recovery_s=0.4,
 )

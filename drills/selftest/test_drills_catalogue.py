@@ -1,13 +1,18 @@
 """The catalogue says of the drills what their files say."""
 
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from clusters import meshes
 from clusters.errors import UsageError
-from clusters.mesh import Capability, Role
+from clusters.mesh import KUBERNETES_SIGNALS, Capability, Mesh, Role
 from drills import catalogue
+from drills.judge.claims import Claim
+from drills.judge.quantifiers import Quantifier
+from drills.run.needs import unmet
 
 SOURCE = '''
 import helper
@@ -70,6 +75,43 @@ def test_unknown_mesh_offers_the_nearest() -> None:
     name = meshes.names()[0]
     with pytest.raises(UsageError, match=f"Did you mean .*{name}"):
         catalogue.find_mesh(f"{name}x")
+
+
+@dataclass
+class Asked:
+    """Stands for a drill that is only asked: it keeps the claims, and takes no history for an answer."""
+
+    mesh: Mesh
+    claims: tuple[Claim, ...] = ()
+    passed: bool = True
+
+    def run(self, **_wishes: object) -> None:
+        """Run nothing."""
+
+    def judge(self, _history: None, *claims: Claim) -> "Asked":
+        """Keep the claims."""
+        self.claims = claims
+        return self
+
+
+@pytest.mark.parametrize("mesh", meshes.names())
+@pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
+def test_every_drill_can_be_asked_of_every_mesh_that_it_fits(entry: catalogue.Entry, mesh: str) -> None:
+    """A drill makes claims, some of which must hold, and each finds its promise in the file of the mesh."""
+    asked = Asked(catalogue.find_mesh(mesh))
+    if unmet(entry.needs, asked.mesh):
+        pytest.skip(unmet(entry.needs, asked.mesh))
+    getattr(import_module(f"drills.{entry.file.stem}"), entry.function)(asked)
+    assert any(claim.must_hold for claim in asked.claims)
+    assert all(claim.source for claim in asked.claims if claim.quantifier is not Quantifier.REACHED)
+
+
+@pytest.mark.parametrize("mesh", meshes.names())
+def test_every_mesh_has_the_signals_of_kubernetes(mesh: str) -> None:
+    """What Kubernetes says of a node is there beside what the mesh says itself."""
+    signals = catalogue.find_mesh(mesh).signals
+    assert set(KUBERNETES_SIGNALS) <= set(signals)
+    assert "control-plane-down" in signals
 
 
 def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
