@@ -173,6 +173,22 @@ class Issuance:
 
 
 @dataclass(frozen=True)
+class Handshake:
+    """Where a meshed pod shows its certificate to whoever begins a TLS handshake, even if it then turns him away."""
+
+    port: int
+    alpn: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """One kind of object by which the mesh is told who may call whom, where calls go, or what is encrypted."""
+
+    api_version: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class Mesh:
     """All that the harness needs to know of one product; a mesh file holds exactly one."""
 
@@ -199,6 +215,9 @@ class Mesh:
     is_network: bool = False  # it is the pod network itself
     drop_log: DropLog | None = None
     absent: Mapping[Role | Capability, str] = field(default_factory=dict)  # what it has not, and why not here
+    handshake: Handshake | None = None  # None where pods have no certificate that a peer could see
+    policy_kinds: tuple[PolicyKind, ...] = ()  # recorded through each run
+    policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()

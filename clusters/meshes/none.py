@@ -7,7 +7,7 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 
 from collections.abc import Mapping
 
-from clusters.mesh import Capability, Component, Mesh, Role, Signal, SignalKind, Source
+from clusters.mesh import Capability, Component, Mesh, PolicyKind, Role, Signal, SignalKind, Source
 
 _KUBERNETES = "v1.34"
 
@@ -70,6 +70,7 @@ MESH = Mesh(
     leaf_ttl_s=0,
     trust_domain="",
     identity_header="",
+    policy_kinds=(PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),),
     member=_never_a_member,
     identity=_no_identity,
     image_values=_no_values,

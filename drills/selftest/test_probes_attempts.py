@@ -202,6 +202,7 @@ def test_change_is_applied_held_and_removed(double: FilePlace) -> None:
     assert steps[0].subject == steps[1].subject
     assert (steps[0].text("source"), steps[0].text("target")) == ("intruder", "frontend")
     assert steps[1].at_ns - steps[0].at_ns >= 50_000_000
+    assert [event.text("verb") for event in of_kind(context, "policy")] == ["present", "gone"]
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
 
