@@ -130,10 +130,10 @@ class Drop:
 
 @dataclass(frozen=True)
 class DropLog:
-    """The mesh's own record of what it refused, a file on each node, one refusal a line."""
+    """The mesh's own record of what it refused, files on each node, one refusal a line."""
 
-    path: str
-    older: str  # shell pattern of the files to which a full one is moved
+    path: str  # shell pattern of the files that are written to
+    older: str  # shell pattern of those to which a full one is moved, perhaps compressed by gzip as `.gz`
     parse: Callable[[str], Drop | None]  # None for a line about something else
     source: Source
 

@@ -5,13 +5,18 @@ is layer 4: connections have identities, requests are not looked at. Facts are t
 each is in `sources`, `webhooks` and `signals`.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from clusters.mesh import (
     Capability,
     ChartRelease,
     Component,
     Deviation,
+    Drop,
+    DropLog,
     Enrolment,
     Mesh,
     Role,
@@ -28,6 +33,9 @@ _DOCS = "https://istio.io/latest/docs"
 _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _ZTUNNEL = "https://github.com/istio/ztunnel/blob/1.31.0-rc.0"
 _CHARTS = f"{_TREE}/manifests/charts"
+_LOGS = "/var/log/pods/istio-system_ztunnel-*/istio-proxy/*.log"
+_REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
+_KUBELETS = ("time", "stream", "tag")
 _ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
 
 _READINESS = Source(
@@ -69,6 +77,12 @@ _IN_MEMORY = Source(
     _VERSION,
     "inferred",
 )
+_ACCESS_LOG = Source(
+    "ztunnel's access log names both ends and the policy of a refused connection",
+    f"{_ZTUNNEL}/src/proxy/metrics.rs",
+    _VERSION,
+    "source",
+)
 _PER_NODE = Source(
     "A ztunnel that goes takes at least its whole node with it; no promise for that node's traffic meanwhile",
     f"{_DOCS}/ambient/upgrade/helm/",
@@ -94,6 +108,37 @@ def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
         "istio-cni": {"image": images["istio-install-cni"]},
         "ztunnel": {"image": images["istio-ztunnel"]},
     }
+
+
+def _drop(line: str) -> Drop | None:
+    """Return the refusal in one line of ztunnel's container log, None when it tells of anything else.
+
+    The kubelet writes time, stream and a tag before what ztunnel said. The ztunnel that received the connection tells
+    of it; its fellow at the caller's end knows only that it was turned away.
+    """
+    words = line.split(" ", maxsplit=3)
+    if len(words) != len(_KUBELETS) + 1 or words[2] != "F" or not words[3].startswith("{"):  # F: a whole line
+        return None
+    entry = json.loads(words[3])
+    error = str(entry.get("error", ""))
+    if entry.get("scope") != "access" or entry.get("direction") != "inbound" or not _REFUSED.match(error):
+        return None
+    source = _account(entry.get("src.identity")) or _workload(entry.get("src.workload"))
+    target = str(entry.get("dst.service", "")).partition(".")[0] or _workload(entry.get("dst.workload"))
+    if not source or not target:
+        return None
+    at = datetime.fromisoformat(str(entry["time"]))
+    return Drop(int(at.timestamp() * 1e6) * 1000, source, target, _REFUSED.sub("", error) or error)
+
+
+def _account(identity: object) -> str:
+    """Return the ServiceAccount of an identity, which in the lab is the app; a caller outside the mesh has none."""
+    return str(identity).rpartition("/sa/")[2] if identity else ""
+
+
+def _workload(pod: object) -> str:
+    """Return the Deployment of a pod, by the two endings that Kubernetes gave its name."""
+    return re.sub(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$", "", str(pod)) if pod else ""
 
 
 def _istiod(role: Role) -> Component:
@@ -162,6 +207,7 @@ MESH = Mesh(
     identity=_identity,
     image_values=_image_values,
     enrolment=Enrolment.START,
+    drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),
     # ztunnel's sockets are inside each pod's own network namespace: what leaves it is encrypted, on one node, too.
     wire_scope="any",
     signals={
@@ -229,12 +275,7 @@ MESH = Mesh(
             "v0.34.0",
             "source",
         ),
-        "drops-witnessed": Source(
-            "ztunnel's access log names both ends and the policy of a refused connection",
-            f"{_ZTUNNEL}/src/proxy/metrics.rs",
-            _VERSION,
-            "source",
-        ),
+        "drops-witnessed": _ACCESS_LOG,
         "loss-visible": _READINESS,
         "recovers": Source(
             "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", _VERSION, "source"

@@ -1,5 +1,6 @@
 """Istio ambient: who counts as a member, which values each of its charts is given, and that each call has a tunnel."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import yaml
 from clusters.errors import HarnessError
 from clusters.images import recipe
 from clusters.install import MANIFESTS, section
-from clusters.mesh import Role
+from clusters.mesh import Drop, Role
 from clusters.meshes.istio_ambient import MESH
 from drills.run.needs import unmet
 
@@ -76,3 +77,56 @@ def test_node_programs_are_of_the_same_istio_as_the_control_plane() -> None:
 def test_a_missing_role_says_why() -> None:
     """A drill that needs an injector is told that nothing is injected here, not only that there is none."""
     assert unmet((Role.INJECTOR,), MESH) == f"Istio ambient has no injector ({MESH.absent[Role.INJECTOR]})"
+
+
+def logged(scope: str = "access", **fields: str) -> str:
+    """Return a line of ztunnel's container log as the kubelet keeps it; `_` in a name stands for the dot."""
+    entry = {"level": "error", "time": "1970-01-01T00:00:02.5Z", "scope": scope, "message": "connection complete"}
+    told = entry | {"direction": "inbound"} | {name.replace("_", "."): value for name, value in fields.items()}
+    return f"1970-01-01T00:00:02.6Z stdout F {json.dumps(told)}"
+
+
+REJECTED = "connection closed due to policy rejection: "
+STRICT = f"{REJECTED}explicitly denied by: istio-system/istio_converted_static_strict"
+INTRUDER = {"src_identity": "spiffe://cluster.local/ns/lab/sa/intruder", "src_workload": "intruder-6f5c9d7b44-x2x9z"}
+OUTSIDER = {"src_workload": "outsider-6f5c9d7b44-x2x9z"}
+PAYMENT = {"dst_service": "payment.lab.svc.cluster.local", "dst_workload": "payment-v1-6f5c9d7b44-k8s2q"}
+AT_NS = 2_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "drop"),
+    [
+        (
+            logged(**INTRUDER, **PAYMENT, error=f"{REJECTED}allow policies exist, but none allowed"),
+            Drop(AT_NS, "intruder", "payment", "allow policies exist, but none allowed"),
+        ),
+        (
+            logged(**OUTSIDER, **PAYMENT, error=STRICT),
+            Drop(AT_NS, "outsider", "payment", STRICT.removeprefix(REJECTED)),
+        ),
+        (
+            logged(**OUTSIDER, dst_workload="ledger-6f5c9d7b44-k8s2q", error="connection closed due to policy change"),
+            Drop(AT_NS, "outsider", "ledger", "connection closed due to policy change"),
+        ),
+        (logged(**INTRUDER, **PAYMENT, error=STRICT, direction="outbound"), None),
+        (logged(**INTRUDER, **PAYMENT, error="connection failed: Connection refused (os error 111)"), None),
+        (logged(**INTRUDER, **PAYMENT), None),
+        (logged(**PAYMENT, error=STRICT), None),
+        (logged("ztunnel::state", **INTRUDER, **PAYMENT, error=STRICT), None),
+        (logged(**INTRUDER, **PAYMENT, error=STRICT).replace(" F ", " P "), None),
+        ("1970-01-01T00:00:02.6Z stderr F thread 'main' panicked", None),
+        ("", None),
+    ],
+)
+def test_a_refusal_is_read_from_the_log_of_the_ztunnel_that_made_it(line: str, drop: Drop | None) -> None:
+    """A policy's refusal counts once, at the called end, under the apps' names; an outage or a success never does."""
+    assert MESH.drop_log is not None
+    assert MESH.drop_log.parse(line) == drop
+
+
+def test_a_torn_entry_is_an_error() -> None:
+    """A line that begins as an entry and is none means that the record cannot be trusted: never an absence of drops."""
+    assert MESH.drop_log is not None
+    with pytest.raises(ValueError, match="Expecting"):
+        MESH.drop_log.parse("1970-01-01T00:00:02.6Z stdout F {torn")
