@@ -153,6 +153,29 @@ KUBERNETES_SIGNALS: Mapping[str, Signal] = {
 }
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
 
+_KUBERNETES = "https://kubernetes.io/docs"
+KUBERNETES_SOURCES: Mapping[str, Source] = {
+    "apiserver-recovers": Source(
+        "Whoever watches the API lists again once it is back, with at most a minute between two tries (reflector)",
+        "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
+        "v0.34.0",
+        "source",
+    ),
+    "reboot-traffic": Source(
+        "When a node shuts down, the pods on that node stop running",
+        f"{_KUBERNETES}/tasks/debug/debug-cluster/#specific-scenarios",
+        "v1.34",
+        "documented",
+    ),
+    "reboot-recovers": Source(
+        "The kubelet restarts containers that failed",
+        f"{_KUBERNETES}/concepts/architecture/self-healing/",
+        "v1.34",
+        "documented",
+    ),
+}
+"""What Kubernetes itself promises, whatever the mesh."""
+
 
 @dataclass(frozen=True)
 class Authority:

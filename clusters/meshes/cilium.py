@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from clusters.mesh import (
+    KUBERNETES_SOURCES,
     Capability,
     ChartRelease,
     Component,
@@ -206,6 +207,7 @@ MESH = Mesh(
         ),
     },
     sources={
+        **KUBERNETES_SOURCES,
         "traffic-continues": Source(
             "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, _VERSION, "documented"
         ),
@@ -220,18 +222,6 @@ MESH = Mesh(
             _VERSION,
             "inferred",
         ),
-        "apiserver-recovers": Source(
-            "The agents' watches list again, at most a minute apart (client-go's reflector)",
-            "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
-            "v0.34.0",
-            "source",
-        ),
-        "reboot-traffic": Source(
-            "When a node shuts down, the pods on that node stop running",
-            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
-            "v1.34",
-            "documented",
-        ),
         "reboot-policy": _PLUGIN,
         "reboot-bypass": Source(
             "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
@@ -239,12 +229,6 @@ MESH = Mesh(
             f"{_DOCS}/installation/taints/",
             _VERSION,
             "inferred",
-        ),
-        "reboot-recovers": Source(
-            "The kubelet restarts containers that failed",
-            "https://kubernetes.io/docs/concepts/architecture/self-healing/",
-            "v1.34",
-            "documented",
         ),
         "drops-witnessed": _EXPORTER,
         "no-plaintext": _not_promised(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from clusters.mesh import (
+    KUBERNETES_SOURCES,
     Capability,
     ChartRelease,
     Component,
@@ -83,6 +84,9 @@ _ACCESS_LOG = Source(
     _VERSION,
     "source",
 )
+_RENEWAL = Source(
+    "ztunnel renews a certificate at half of its life", f"{_ZTUNNEL}/src/tls/certificate.rs", _VERSION, "source"
+)
 _PER_NODE = Source(
     "A ztunnel that goes takes at least its whole node with it; no promise for that node's traffic meanwhile",
     f"{_DOCS}/ambient/upgrade/helm/",
@@ -153,6 +157,10 @@ def _istiod(role: Role) -> Component:
         service="istiod",
         port=15014,  # plain HTTP, and the same number on the Service and on the pod
     )
+
+
+def _beyond_l4(title: str) -> Source:
+    return Source(title, f"{_DOCS}/ambient/architecture/data-plane/", _VERSION, "not-promised")
 
 
 _ZTUNNEL_PODS = Component(
@@ -241,21 +249,12 @@ MESH = Mesh(
     },
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
     sources={
+        **KUBERNETES_SOURCES,
         "traffic-continues": _IN_MEMORY,
         "no-plaintext": _STRICT,
         "strict-refused": _L4_POLICY,
-        "identity": Source(
-            "A server is shown no identity: tunnels end at ztunnel, which adds nothing to a connection",
-            f"{_DOCS}/ambient/architecture/data-plane/",
-            _VERSION,
-            "not-promised",
-        ),
-        "weighted-routing": Source(
-            "Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does",
-            f"{_DOCS}/ambient/architecture/data-plane/",
-            _VERSION,
-            "not-promised",
-        ),
+        "identity": _beyond_l4("A server is shown no identity: ztunnel, where tunnels end, adds none to a connection"),
+        "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
         "injection-fail-closed": _LIFECYCLE,
         "config-refused": _VALIDATION,
         "agent-traffic-continues": _PER_NODE,
@@ -269,13 +268,10 @@ MESH = Mesh(
         "agent-bypass": _LIFECYCLE,
         "apiserver-traffic": _IN_MEMORY,
         "apiserver-policy": _L4_POLICY,
-        "apiserver-recovers": Source(
-            "istiod's watches list again, at most a minute apart (client-go's reflector)",
-            "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
-            "v0.34.0",
-            "source",
-        ),
         "drops-witnessed": _ACCESS_LOG,
+        **dict.fromkeys(("identity-lives", "identity-new-pods"), _RENEWAL),
+        "reboot-policy": _L4_POLICY,
+        "reboot-bypass": _LIFECYCLE,
         "loss-visible": _READINESS,
         "recovers": Source(
             "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", _VERSION, "source"

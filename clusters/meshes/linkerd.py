@@ -7,6 +7,7 @@ chart's default and not its HA variant: one replica of everything, and webhooks 
 from collections.abc import Mapping
 
 from clusters.mesh import (
+    KUBERNETES_SOURCES,
     Authority,
     Capability,
     ChartRelease,
@@ -39,6 +40,12 @@ _VALIDATOR = Source(
     f"{_CHART}/templates/destination-rbac.yaml",
     _VERSION,
     "not-promised",
+)
+_ENFORCED = Source(
+    "The proxy of the called pod refuses what no policy authorizes",
+    f"{_DOCS}/features/server-policy/",
+    _VERSION,
+    "documented",
 )
 _DENIALS = Source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", _VERSION, "source")
 
@@ -154,6 +161,7 @@ MESH = Mesh(
         Webhook("linkerd-sp-validator-webhook-config", "validating", "Ignore", ("CREATE", "UPDATE"), _VALIDATOR),
     ),
     sources={
+        **KUBERNETES_SOURCES,
         "traffic-continues": Source(
             "Cached discovery results outlive an outage of the control plane while they are used",
             f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
@@ -166,12 +174,7 @@ MESH = Mesh(
             _VERSION,
             "documented",
         ),
-        "strict-refused": Source(
-            "The proxy of the called pod refuses what no policy authorizes",
-            f"{_DOCS}/features/server-policy/",
-            _VERSION,
-            "documented",
-        ),
+        "strict-refused": _ENFORCED,
         "identity": Source(
             "The called proxy writes the caller's TLS identity into l5d-client-id, and strips what the caller wrote",
             f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
@@ -186,6 +189,23 @@ MESH = Mesh(
         ),
         "injection-fail-closed": _IGNORE,
         "config-refused": _VALIDATOR,
+        "apiserver-traffic": Source(
+            "Proxies are told by the destination controller, which answers from what it knew (inferred)",
+            f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
+            _VERSION,
+            "inferred",
+        ),
+        **dict.fromkeys(("apiserver-policy", "reboot-policy"), _ENFORCED),
+        "reboot-bypass": _IGNORE,
+        **dict.fromkeys(
+            ("identity-lives", "identity-new-pods"),
+            Source(
+                "A proxy's certificate lives a day and is renewed; without one a proxy does not become ready",
+                f"{_DOCS}/features/automatic-mtls/",
+                _VERSION,
+                "documented",
+            ),
+        ),
         "loss-visible": _READINESS,
         "recovers": Source(
             "The proxy's watches reconnect with back-off",
