@@ -162,10 +162,10 @@ KUBERNETES_SOURCES: Mapping[str, Source] = {
         "source",
     ),
     "reboot-traffic": Source(
-        "When a node shuts down, the pods on that node stop running",
-        f"{_KUBERNETES}/tasks/debug/debug-cluster/#specific-scenarios",
+        "A Service leads to the pods of a lost node until Kubernetes marks it, after 40 s by default",
+        f"{_KUBERNETES}/concepts/architecture/nodes/#node-status",
         "v1.34",
-        "documented",
+        "not-promised",
     ),
     "reboot-recovers": Source(
         "The kubelet restarts containers that failed",
