@@ -117,6 +117,18 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypa
     assert event.number("blocked_ns") == 7_000_000_000
 
 
+def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
+    probe, context = new_pods(double)
+    unready: Json = {"spec": {}, "metadata": {}, "status": {"conditions": []}}
+    monkeypatch.setattr(double, "get", lambda *_what: unready)
+    monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("accepted"))
+    monkeypatch.setattr(base, "carry_out", lambda *_arguments, **_options: None)
+    probe.attempt(FAULT)
+    (event,) = of_kind(context, "newpod")
+    assert event.text("blocked") == "NotScheduled: nobody chose a node for it"
+
+
 def test_new_pods_are_made_on_each_placed_node(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pod per place is bound to its node past the scheduler, and an attempt is good only when all of them are."""
     asked: list[str] = []
