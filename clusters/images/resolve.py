@@ -18,7 +18,7 @@ Source = Literal["engine", "archive", "registry", "build"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 
 _NOT_BUILT = "it cannot be built: no package registry carries it"
-_PROBE_S = 4.0  # an image that is nowhere must be named within 10 s, and the host's report asked a registry before us
+_PROBE_S = 3.0  # an image that is nowhere must be named within 10 s, and the host's report asked a registry before us
 
 
 class Resolved(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import pytest
 
 from clusters.command import run
 from clusters.errors import HarnessError, InconclusiveError, MissingImagesError, UsageError
-from clusters.images import archive, build, golang, recipe, records, resolve
+from clusters.images import archive, build, engine, golang, recipe, records, resolve
 from clusters.images.catalogue import Image, all_images, image, images_for, versions
 
 RECIPES = recipe.names()
@@ -177,11 +177,11 @@ def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built
         pulled.append(ref)
         raise HarnessError("manifest unknown")
 
-    monkeypatch.setattr(resolve.engine, "pull", pull)
-    monkeypatch.setattr(resolve.engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(resolve.engine, "has_own_way", lambda: given.startswith("engine"))
+    monkeypatch.setattr(engine, "pull", pull)
+    monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
+    monkeypatch.setattr(engine, "has_own_way", lambda: given.startswith("engine"))
     monkeypatch.setattr(resolve, "registry_answers", lambda *_: given.startswith("registry"))
-    monkeypatch.setattr(resolve.build, "build", lambda *_: pytest.fail("something was built"))
+    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("something was built"))
     wanted = Image("proxy", "registry.example/some/proxy:1.2.3")
     with pytest.raises(MissingImagesError, match="registry: manifest unknown"):
         resolve.resolve_all(
@@ -193,8 +193,8 @@ def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built
 def test_an_image_in_an_archive_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an archive holds is loaded; whether a registry answers is not even asked."""
     monkeypatch.setattr(resolve, "registry_answers", lambda *_: pytest.fail("a registry was asked"))
-    monkeypatch.setattr(resolve.engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(resolve.archive, "load", lambda _path: None)
+    monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
+    monkeypatch.setattr(archive, "load", lambda _path: None)
     write_archive(tmp_path / "a.tar", "registry.example/some/proxy:1")
     with pytest.raises(MissingImagesError, match="after loading it the engine has no such image"):
         resolve.resolve_all(
