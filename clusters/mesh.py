@@ -144,6 +144,16 @@ class Handshake:
 
 
 @dataclass(frozen=True)
+class Called:
+    """A pod that is called, as policy objects know it."""
+
+    namespace: str
+    service: str
+    service_account: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class PolicyKind:
     """One kind of object by which the mesh is told who may call whom, where calls go, or what is encrypted."""
 
@@ -177,6 +187,9 @@ class Mesh:
     handshake: Handshake | None = None  # None where pods have no certificate that a peer could see
     policy_kinds: tuple[PolicyKind, ...] = ()  # recorded through each run
     policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
+    policy_selects: Callable[[Mapping[str, object], Called], bool] | None = (
+        None  # (object, pod) -> is it about the pod?
+    )
     absent: Mapping[Capability, str] = field(default_factory=dict)  # what it could do elsewhere, and why not here
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
