@@ -204,6 +204,16 @@ class Handshake:
 
 
 @dataclass(frozen=True)
+class Called:
+    """A pod that is called, as policy objects know it."""
+
+    namespace: str
+    service: str
+    service_account: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class PolicyKind:
     """One kind of object by which the mesh is told who may call whom, where calls go, or what is encrypted."""
 
@@ -241,6 +251,8 @@ class Mesh:
     handshake: Handshake | None = None  # None where pods have no certificate that a peer could see
     policy_kinds: tuple[PolicyKind, ...] = ()  # recorded through each run
     policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
+    # (policy object, pod) -> is it about the pod? None where that is not known.
+    policy_selects: Callable[[Mapping[str, object], Called], bool] | None = None
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()

@@ -1,4 +1,4 @@
-"""The commands of `meshdrill` that read many stored runs at once. Only light things are imported here."""
+"""The commands of `meshdrill` that tell more of stored runs than a verdict. Only light things are imported here."""
 
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
@@ -20,6 +20,11 @@ _DIFF_CODES = (
     "2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
 )
 
+_AUDIT_CODES = (
+    "Exit codes: 0 the bundle tells whether it was allowed, 2 it cannot tell or is not as stated, 64 usage. "
+    "What else is not recorded is said, and changes no exit code."
+)
+
 _NIGHT_CODES = (
     "Exit codes: the worst of every run, and of the comparison with the baseline: 0 passed, 1 violated or worse, "
     "2 inconclusive, 3 a run could not work or was not begun in time, 64 usage, 130 interrupted."
@@ -29,6 +34,7 @@ _NIGHT_CODES = (
 def register(app: typer.Typer) -> None:
     """Add these commands to the program."""
     app.command()(adr)
+    app.command(epilog=_AUDIT_CODES)(audit)
     app.command(epilog=_DIFF_CODES)(diff)
     app.command(epilog=_NIGHT_CODES)(nightly)
     app.command()(metrics)
@@ -55,6 +61,28 @@ def adr(
     from drills import cli_adr
 
     typer.echo(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
+
+
+def audit(
+    bundle: Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)],
+    at: Annotated[str, typer.Option("--at", help="RFC 3339, or seconds after the run's start, e.g. +42.")],
+    source: Annotated[str, typer.Option("--from", help="The service that calls.")],
+    target: Annotated[str, typer.Option("--to", help="The service that is called.")],
+    route: Annotated[str, typer.Option("--route", help="Path of the call; by default any.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    key: PublicKey = None,
+) -> None:
+    """Tell of one instant: was the call allowed, encrypted, under which identity and certificate, by which policy.
+
+    Each part is answered from what the run recorded around that instant, or says that it is not recorded.
+    """
+    from drills import cli_audit
+
+    text, is_answered = cli_audit.ask(
+        bundle, at=at, source=source, target=target, route=route, as_json=as_json, key=key
+    )
+    typer.echo(text)
+    raise exits.EndedError(exits.PASSED if is_answered else exits.INCONCLUSIVE)
 
 
 def diff(

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from clusters.mesh import (
     KUBERNETES_SOURCES,
+    Called,
     Capability,
     ChartRelease,
     Component,
@@ -25,6 +26,7 @@ from clusters.mesh import (
     SignalKind,
     Source,
 )
+from clusters.selectors import network_policy_selects, part, selects
 
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
@@ -72,6 +74,38 @@ def _member(_pod: Mapping[str, object], endpoint: Mapping[str, object] | None) -
 
 def _identity(_namespace: str, _service_account: str) -> str:
     return ""  # nothing in a request shows the caller's identity: the kernel knows it, the server does not
+
+
+def _selects(policy: Mapping[str, object], called: Called) -> bool:
+    """Tell whether one of the object's rules is about the called pod."""
+    if policy.get("kind") == "NetworkPolicy":
+        return network_policy_selects(policy, called.namespace, called.labels)
+    if policy.get("kind") == "CiliumNetworkPolicy" and part(policy, "metadata", "namespace") != called.namespace:
+        return False
+    known_by = {
+        **called.labels,
+        "io.kubernetes.pod.namespace": called.namespace,
+        "io.cilium.k8s.policy.serviceaccount": called.service_account,
+    }
+    specs = policy.get("specs")
+    rules = (policy.get("spec"), *(specs if isinstance(specs, list) else ()))
+    found = [part(rule, "endpointSelector") for rule in rules]
+    return any(it is not None and selects(_bare(it), known_by) for it in found)  # without one it is about nodes
+
+
+def _bare(selector: object) -> dict[str, object]:
+    """Return a selector without the words `k8s:` and `any:`, which tell where a label comes from."""
+    wanted, expressions = part(selector, "matchLabels"), part(selector, "matchExpressions")
+    pairs = wanted.items() if isinstance(wanted, Mapping) else ()
+    listed = expressions if isinstance(expressions, list) else []
+    return {
+        "matchLabels": {_key(str(key)): value for key, value in pairs},
+        "matchExpressions": [{**it, "key": _key(str(it.get("key")))} for it in listed],
+    }
+
+
+def _key(label: str) -> str:
+    return label.removeprefix("k8s:").removeprefix("any:")
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
@@ -165,6 +199,7 @@ MESH = Mesh(
         PolicyKind("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
+    policy_selects=_selects,
     member=_member,
     member_witness=("cilium.io/v2", "CiliumEndpoint"),
     enrolment=Enrolment.START,
@@ -175,16 +210,10 @@ MESH = Mesh(
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
     signals={
         "control-plane-down": Signal(
-            name="control-plane-down",
-            kind=SignalKind.CONDITION,
-            subject=f"{_NAMESPACE}/Deployment/cilium-operator",
-            source=_READINESS,
+            "control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS
         ),
         "identity-down": Signal(
-            name="identity-down",
-            kind=SignalKind.CONDITION,
-            subject=f"{_SPIRE}/StatefulSet/spire-server",
-            source=_READINESS,
+            "identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS
         ),
         "node-agent-down": Signal(
             name="node-agent-down",
@@ -192,19 +221,9 @@ MESH = Mesh(
             subject="node.cilium.io/agent-not-ready",
             source=Source("the operator taints a node without its agent", _TAINT_URL, _VERSION, "source"),
         ),
-        "authentication-lost": Signal(
-            name="authentication-lost",
-            kind=SignalKind.DROP,
-            subject="AUTH_REQUIRED",
-            source=_EXPORTER,
-        ),
+        "authentication-lost": Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
-        "new-pod-blocked": Signal(
-            name="new-pod-blocked",
-            kind=SignalKind.POD_EVENT,
-            subject='plugin type="cilium-cni"',
-            source=_PLUGIN,
-        ),
+        "new-pod-blocked": Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
     },
     sources={
         **KUBERNETES_SOURCES,

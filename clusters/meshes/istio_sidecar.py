@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from clusters.mesh import (
     KUBERNETES_SOURCES,
+    Called,
     Capability,
     ChartRelease,
     Component,
@@ -20,9 +21,12 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.selectors import part, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
+_ROOT = "istio-system"
+_ROUTES = {"VirtualService", "DestinationRule"}
 _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _CHART = f"{_TREE}/manifests/charts/istio-control/istio-discovery/templates"
 _READINESS = Source("readiness probe of the chart", f"{_CHART}/deployment.yaml", _VERSION, "source")
@@ -57,6 +61,29 @@ def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) ->
 
 def _identity(namespace: str, service_account: str) -> str:
     return f"spiffe://{_TRUST_DOMAIN}/ns/{namespace}/sa/{service_account}"
+
+
+def _selects(policy: Mapping[str, object], called: Called) -> bool:
+    """Tell whether the object is about the called pod: by its selector, or, of a route, by the host of its Service."""
+    namespace, spec = part(policy, "metadata", "namespace"), policy.get("spec")
+    if policy.get("kind") in _ROUTES:
+        return any(_names(host, str(namespace), called) for host in (part(spec, "host"), *_listed(part(spec, "hosts"))))
+    if part(spec, "targetRef") or part(spec, "targetRefs"):
+        return False  # about a gateway or a waypoint, and the lab has neither
+    return namespace in {called.namespace, _ROOT} and selects(part(spec, "selector"), called.labels)
+
+
+def _listed(found: object) -> list[object]:
+    return found if isinstance(found, list) else []
+
+
+def _names(host: object, namespace: str, called: Called) -> bool:
+    """Tell whether a host as a route gives it, short or full, exact or by a leading `*`, is the called service."""
+    full = f"{called.service}.{called.namespace}.svc.cluster.local"
+    wanted = str(host)
+    if wanted.startswith("*"):
+        return full.endswith(wanted[1:])
+    return wanted == full or ("." not in wanted and wanted == called.service and namespace == called.namespace)
 
 
 def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
@@ -118,7 +145,8 @@ MESH = Mesh(
         PolicyKind("networking.istio.io/v1", "VirtualService"),
         PolicyKind("networking.istio.io/v1", "DestinationRule"),
     ),
-    policy_root="istio-system",
+    policy_root=_ROOT,
+    policy_selects=_selects,
     member=_member,
     identity=_identity,
     image_values=_image_values,

@@ -7,7 +7,19 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 
 from collections.abc import Mapping
 
-from clusters.mesh import KUBERNETES_SOURCES, Capability, Component, Mesh, PolicyKind, Role, Signal, SignalKind, Source
+from clusters.mesh import (
+    KUBERNETES_SOURCES,
+    Called,
+    Capability,
+    Component,
+    Mesh,
+    PolicyKind,
+    Role,
+    Signal,
+    SignalKind,
+    Source,
+)
+from clusters.selectors import network_policy_selects
 
 _KUBERNETES = "v1.34"
 
@@ -26,6 +38,10 @@ def _no_identity(_namespace: str, _service_account: str) -> str:
 
 def _no_values(_images: Mapping[str, str], _built: bool) -> dict[str, object]:
     return {}
+
+
+def _selects(policy: Mapping[str, object], called: Called) -> bool:
+    return network_policy_selects(policy, called.namespace, called.labels)
 
 
 def _placebo(role: Role) -> Component:
@@ -71,6 +87,7 @@ MESH = Mesh(
     trust_domain="",
     identity_header="",
     policy_kinds=(PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),),
+    policy_selects=_selects,
     member=_never_a_member,
     identity=_no_identity,
     image_values=_no_values,

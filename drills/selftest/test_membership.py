@@ -6,7 +6,7 @@ from typing import cast
 
 from drills.run import inventory
 from drills.run.context import Context
-from drills.run.membership import note_membership
+from drills.run.membership import note_membership, note_pods
 from drills.run.recorder import Recorder
 from drills.selftest.drill_double import healthy
 from drills.selftest.place_double import FilePlace, as_place, mesh
@@ -28,6 +28,27 @@ def test_membership_is_noted_of_every_service(tmp_path: Path) -> None:
     assert seen["payment-1"] == (True, True)
     assert seen["outsider-1"] == (False, True)
     assert "observer-node-a" not in seen
+
+
+def test_what_policies_know_a_pod_by_is_noted(tmp_path: Path) -> None:
+    """Service, namespace, account, node, address and labels of every service, for whoever reads policies later."""
+    double = healthy(tmp_path)
+    recorder, world = Recorder(), double.load()
+    payment = next(pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["name"] == "payment-1")
+    cast("dict[str, object]", payment["metadata"])["labels"] = {"version": "v1", "app": "payment"}
+    cast("dict[str, object]", payment["spec"])["serviceAccountName"] = "teller"
+    double.save(world)
+    note_pods(cast("Context", SimpleNamespace(recorder=recorder)), inventory.take(as_place(double)))
+    noted_pods = {event.subject: event.detail for event in recorder.events() if event.kind == "pod"}
+    assert "outsider-1" in noted_pods
+    assert noted_pods["payment-1"] == {
+        "service": "payment",
+        "namespace": "lab",
+        "service_account": "teller",
+        "node": inventory.take(as_place(double)).of("payment")[0].node,
+        "address": "10.0.1.1",
+        "labels": ["app=payment", "version=v1"],
+    }
 
 
 def test_a_pod_that_is_gone_is_not_found_out(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from clusters.errors import HarnessError
 from clusters.kube import Json
+from clusters.mesh import Handshake
 from drills.run import inventory, workload
 from drills.run.calls import calls
 from drills.run.context import Context
@@ -46,10 +47,10 @@ def fill(double: FilePlace, pods: list[Json]) -> None:
     double.save(world)
 
 
-def prepared(double: FilePlace, fault: Fault | None = None) -> Workload:
+def prepared(double: FilePlace, fault: Fault | None = None, **facts: object) -> Workload:
     """Return a workload that is not started."""
     place = as_place(double)
-    context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    context = Context("r1", place, mesh(**facts), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
     request = Request(
         run_id="r1",
         cluster="double",
@@ -88,6 +89,17 @@ def test_plan_is_what_the_drill_asked_for(double: FilePlace, monkeypatch: pytest
         for name, node in (("checkout-1", NODES[0]), ("checkout-2", NODES[1]), ("payment-1", NODES[0]))
     }
     assert [undo.action for undo in leftovers(double.state)] == ["stop-workload"]
+
+
+def test_certificates_are_looked_at_where_the_mesh_shows_them(double: FilePlace) -> None:
+    """Every meshed pod, by the observer of its node, at the port and with the protocols of the mesh; else none."""
+    plan = prepared(double, handshake=Handshake(15, ("a", "b")))._plan
+    assert [(it.pod, it.node, it.host, it.port, it.alpn) for it in plan.certificates] == [
+        (name, node, "10.0.1.1", 15, ("a", "b"))
+        for name, node in (("checkout-1", NODES[0]), ("checkout-2", NODES[1]), ("payment-1", NODES[0]))
+    ]
+    assert min(it.every_s for it in plan.certificates) >= 10
+    assert prepared(double)._plan.certificates == ()
 
 
 def test_every_pod_of_the_source_is_expected_to_call(double: FilePlace) -> None:

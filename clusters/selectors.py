@@ -1,0 +1,39 @@
+"""Does a label selector of Kubernetes select a pod? Pure: what a stored policy object selected can be told later."""
+
+from collections.abc import Callable, Mapping
+
+Labels = Mapping[str, str]
+
+_OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
+    "In": lambda value, values: value in values,
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda value, _: value is not None,
+    "DoesNotExist": lambda value, _: value is None,
+}
+
+
+def part(tree: object, *path: str) -> object:
+    """Return what lies at a path of nested objects, None when there is nothing."""
+    for name in path:
+        tree = tree.get(name) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def selects(selector: object, labels: Labels) -> bool:
+    """Tell whether a selector of matchLabels and matchExpressions fits; one that is absent or empty fits everything."""
+    wanted, expressions = part(selector, "matchLabels"), part(selector, "matchExpressions")
+    pairs = wanted.items() if isinstance(wanted, Mapping) else ()
+    listed = expressions if isinstance(expressions, list) else []
+    return all(labels.get(key) == value for key, value in pairs) and all(_fits(it, labels) for it in listed)
+
+
+def network_policy_selects(policy: object, namespace: str, labels: Labels) -> bool:
+    """Tell whether a NetworkPolicy of Kubernetes is about the pod with these labels."""
+    return part(policy, "metadata", "namespace") == namespace and selects(part(policy, "spec", "podSelector"), labels)
+
+
+def _fits(expression: object, labels: Labels) -> bool:
+    """An operator that is not known here fits: an object too many that is shown can be left out by whoever reads it."""
+    fits = _OPERATORS.get(str(part(expression, "operator")))
+    values = part(expression, "values")
+    return fits is None or fits(labels.get(str(part(expression, "key"))), values if isinstance(values, list) else [])

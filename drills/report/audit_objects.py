@@ -1,0 +1,241 @@
+"""Policy objects and certificates as they stood at one instant, from looks that were taken before and after it."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from drills.judge.history import Event, History
+from drills.judge.records import NS_PER_S
+
+RECORDED, NOT_RECORDED = "recorded", "not recorded"
+GONE: Final = "gone"
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod of the lab, as policy objects know it."""
+
+    name: str
+    namespace: str
+    service: str
+    service_account: str
+    labels: Mapping[str, str]
+
+
+Select = Callable[[Mapping[str, object], Pod], bool]
+"""Whether a policy object is about a pod; a mesh knows it of its own kinds."""
+
+
+class PolicyObject(msgspec.Struct, frozen=True):
+    """One object that selects the called service; since_s: when this version was first seen, from the instant on."""
+
+    name: str
+    api_version: str
+    resource_version: str
+    sha256: str
+    since_s: float
+    manifest: dict[str, object]
+
+
+class Policies(msgspec.Struct, frozen=True):
+    """Which objects selected the target then; doubts: what the looks around the instant leave open."""
+
+    answer: str
+    says: str
+    objects: tuple[PolicyObject, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """A certificate that a pod showed, and when it did, in seconds from the instant on."""
+
+    pod: str
+    seen_s: tuple[float, ...]
+    fingerprint: str
+    subject: str
+    issuer: str
+    serial: str
+    san: tuple[str, ...]
+    not_before_ns: int
+    not_after_ns: int
+    is_valid: bool  # at the instant
+    chain_sha256: tuple[str, ...]  # leaf first
+    is_whole_chain: bool
+
+
+class Certificates(msgspec.Struct, frozen=True):
+    """What the called pods showed before and after the instant; doubts: pods of which nothing is known."""
+
+    answer: str
+    says: str
+    shown: tuple[Shown, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def pods_of(history: History, service: str) -> dict[str, Pod]:
+    """Return the pods of a service by name, as the run recorded them; none of a run that did not."""
+    return {
+        event.subject: Pod(
+            name=event.subject,
+            namespace=event.text("namespace"),
+            service=service,
+            service_account=event.text("service_account"),
+            labels=dict(label.split("=", 1) for label in _texts(event, "labels")),
+        )
+        for event in history.of_kind("pod")
+        if event.text("service") == service
+    }
+
+
+def policies_of(history: History, target: str, at_ns: int, select: Select) -> Policies:
+    """Return the objects that select a pod of the target, as they stood at the instant."""
+    looks, pods = history.of_kind("policy.look"), tuple(pods_of(history, target).values())
+    if not looks:
+        return Policies(NOT_RECORDED, "the run looked at no policy object")
+    if not pods:
+        return Policies(NOT_RECORDED, f"the run did not record what policies know {target} by")
+    kinds = sorted({event.subject for event in looks})
+    good = [event for event in looks if not event.text("error")]
+    before = {kind: [it for it in good if it.subject == kind and it.answered_ns <= at_ns] for kind in kinds}
+    after = {kind: [it for it in good if it.subject == kind and it.at_ns >= at_ns] for kind in kinds}
+    blind = [kind for kind in kinds if not before[kind]]
+    if len(blind) == len(kinds):
+        return Policies(NOT_RECORDED, f"nobody had looked at {', '.join(kinds)} by then")
+
+    def is_about(event: Event) -> bool:
+        return any(select(_manifest(event), pod) for pod in pods)
+
+    standing = _standing(history, at_ns)
+    objects = tuple(_object(event, at_ns) for event in standing.values() if is_about(event))
+    next_ns = {kind: after[kind][0].answered_ns if after[kind] else None for kind in kinds}
+    later = _changed_later(history, at_ns, next_ns, standing, is_about)
+    doubts = (
+        *(f"{kind}: nobody had looked by then" for kind in blind),
+        *(f"{kind}: nobody looked again afterwards" for kind in kinds if next_ns[kind] is None),
+        *later,
+    )
+    told = (f"{kind} {_ago_s(before[kind][-1].at_ns, at_ns):.1f} s before" for kind in kinds if before[kind])
+    return Policies(RECORDED, f"last looked at: {', '.join(told)}", objects, doubts)
+
+
+def certificates_of(history: History, pods: Iterable[str], at_ns: int) -> Certificates:
+    """Return what each of the pods showed, last before the instant and first after it."""
+    looks = history.of_kind("certificate")
+    if not looks:
+        return Certificates(NOT_RECORDED, "the run looked at no certificate")
+    texts = {event.subject: event for event in history.of_kind("certificate.text")}
+    shown: list[Shown] = []
+    doubts: list[str] = []
+    for pod in pods:
+        ours = [event for event in looks if event.subject == pod]
+        around = _around(ours, at_ns)
+        shown += _grouped(around, texts, at_ns)
+        if not around:
+            failed = next((event.text("error") for event in ours if event.text("error")), "nobody looked")
+            doubts.append(f"{pod}: {failed}")
+        elif len({event.text("fingerprint") for event in around}) > 1:
+            doubts.append(f"{pod}: renewed between the two looks; which one it showed at that instant is not recorded")
+    if not shown:
+        return Certificates(NOT_RECORDED, "; ".join(doubts) or "no called pod is known", (), tuple(doubts))
+    return Certificates(
+        RECORDED, "shown to a client without a certificate, by the pods that were called", tuple(shown), tuple(doubts)
+    )
+
+
+def _around(looks: list[Event], at_ns: int) -> list[Event]:
+    """Return the last good look before the instant and the first after it."""
+    good = [event for event in looks if event.number("not_after_ns") is not None]
+    before = [event for event in good if event.at_ns <= at_ns]
+    after = [event for event in good if event.at_ns > at_ns]
+    return before[-1:] + after[:1]
+
+
+def _grouped(around: list[Event], texts: Mapping[str, Event], at_ns: int) -> Iterator[Shown]:
+    for fingerprint in dict.fromkeys(event.text("fingerprint") for event in around):
+        seen = [event for event in around if event.text("fingerprint") == fingerprint]
+        text = texts.get(fingerprint, Event(at_ns, "certificate.text"))
+        begins_ns, ends_ns = (int(seen[0].number(key) or 0) for key in ("not_before_ns", "not_after_ns"))
+        yield Shown(
+            pod=seen[0].subject,
+            seen_s=tuple(round((event.at_ns - at_ns) / NS_PER_S, 3) for event in seen),
+            fingerprint=fingerprint,
+            subject=text.text("subject"),
+            issuer=text.text("issuer"),
+            serial=text.text("serial"),
+            san=tuple(_texts(text, "san")),
+            not_before_ns=begins_ns,
+            not_after_ns=ends_ns,
+            is_valid=begins_ns <= at_ns <= ends_ns,
+            chain_sha256=tuple(map(_sha256_of_base64, _texts(text, "chain"))),
+            is_whole_chain=text.flag("is_whole") is True,
+        )
+
+
+def _standing(history: History, at_ns: int) -> dict[str, Event]:
+    """Return the objects that were there at the instant, each with the event that tells its version."""
+    standing: dict[str, Event] = {}
+    for event in history.of_kind("policy"):
+        if event.at_ns > at_ns:
+            continue
+        if event.text("verb") == GONE:
+            standing.pop(event.subject, None)
+        else:
+            standing[event.subject] = event
+    return dict(sorted(standing.items()))
+
+
+def _changed_later(
+    history: History,
+    at_ns: int,
+    next_ns: Mapping[str, int | None],
+    standing: Mapping[str, Event],
+    is_about: Callable[[Event], bool],
+) -> Iterator[str]:
+    """Yield each change that was seen after the instant but may have happened before: by the next look at the kind."""
+    for event in history.of_kind("policy"):
+        by_ns = next_ns.get(event.subject.split(" ", 1)[0])
+        if event.at_ns <= at_ns or (by_ns is not None and event.at_ns > by_ns):
+            continue
+        known = standing.get(event.subject) if event.text("verb") == GONE else event
+        if known is not None and is_about(known):
+            late_s = _ago_s(at_ns, event.at_ns)
+            yield f"{event.subject} was seen {event.text('verb')} {late_s:.1f} s later, and may have been so already"
+
+
+def _object(event: Event, at_ns: int) -> PolicyObject:
+    return PolicyObject(
+        name=event.subject,
+        api_version=event.text("api_version"),
+        resource_version=event.text("resource_version"),
+        sha256=hashlib.sha256(event.text("manifest").encode()).hexdigest(),
+        since_s=round((event.at_ns - at_ns) / NS_PER_S, 3),
+        manifest=dict(_manifest(event)),
+    )
+
+
+def _manifest(event: Event) -> Mapping[str, object]:
+    try:
+        return msgspec.json.decode(event.text("manifest"), type=dict[str, object])
+    except msgspec.DecodeError:
+        return {}
+
+
+def _texts(event: Event, key: str) -> list[str]:
+    value = event.detail.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _sha256_of_base64(text: str) -> str:
+    try:
+        return hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()
+    except binascii.Error:
+        return ""
+
+
+def _ago_s(before_ns: int, after_ns: int) -> float:
+    return (after_ns - before_ns) / NS_PER_S

@@ -1,0 +1,111 @@
+"""Which policy objects are about a pod: the selectors of Kubernetes, and each mesh's own kinds."""
+
+import pytest
+
+from clusters.install import MANIFESTS
+from clusters.lab import load as objects
+from clusters.mesh import Called
+from clusters.meshes import load, names
+from clusters.selectors import selects
+
+LEDGER = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
+
+
+def expression(key: str, operator: str, *values: str) -> dict[str, object]:
+    """Return a selector of one expression."""
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+
+
+@pytest.mark.parametrize(
+    ("selector", "fits"),
+    [
+        (None, True),
+        ({}, True),
+        ({"matchLabels": {"app": "ledger"}}, True),
+        ({"matchLabels": {"app": "ledger", "version": "v2"}}, False),
+        ({"matchLabels": {"tier": "x"}}, False),
+        (expression("app", "In", "fraud", "ledger"), True),
+        (expression("app", "In", "fraud"), False),
+        (expression("app", "NotIn", "fraud"), True),
+        (expression("app", "NotIn", "ledger"), False),
+        (expression("tier", "NotIn", "x"), True),
+        (expression("app", "Exists"), True),
+        (expression("tier", "Exists"), False),
+        (expression("tier", "DoesNotExist"), True),
+        (expression("app", "DoesNotExist"), False),
+        (expression("app", "OfTomorrow"), True),
+        ({"matchLabels": {"app": "ledger"}, **expression("version", "In", "v2")}, False),
+    ],
+)
+def test_a_selector_fits_as_kubernetes_says(selector: object, fits: bool) -> None:
+    """All labels and all expressions must fit; an operator that is not known leaves an object in, to be looked at."""
+    assert selects(selector, LEDGER.labels) is fits
+
+
+def about(mesh: str, policy: dict[str, object], called: Called = LEDGER) -> bool:
+    """Return what a mesh says of an object."""
+    tells = load(mesh).policy_selects
+    assert tells is not None
+    return tells(policy, called)
+
+
+def policy(kind: str, namespace: str = "lab", **spec: object) -> dict[str, object]:
+    """Return a policy object."""
+    return {"kind": kind, "metadata": {"name": "p", "namespace": namespace}, "spec": spec}
+
+
+APP = {"matchLabels": {"app": "ledger"}}
+OTHER = {"matchLabels": {"app": "fraud"}}
+
+
+@pytest.mark.parametrize(
+    ("mesh", "found", "is_about"),
+    [
+        ("istio-sidecar", policy("AuthorizationPolicy"), True),
+        ("istio-sidecar", policy("AuthorizationPolicy", selector=APP), True),
+        ("istio-sidecar", policy("AuthorizationPolicy", selector=OTHER), False),
+        ("istio-sidecar", policy("AuthorizationPolicy", "istio-system", selector=APP), True),
+        ("istio-sidecar", policy("AuthorizationPolicy", "outside"), False),
+        ("istio-sidecar", policy("AuthorizationPolicy", targetRefs=[{"kind": "Gateway"}]), False),
+        ("istio-sidecar", policy("PeerAuthentication", mtls={"mode": "STRICT"}), True),
+        ("istio-sidecar", policy("VirtualService", hosts=["ledger.lab.svc.cluster.local"]), True),
+        ("istio-sidecar", policy("VirtualService", hosts=["fraud.lab.svc.cluster.local"]), False),
+        ("istio-sidecar", policy("VirtualService", "outside", hosts=["ledger"]), False),
+        ("istio-sidecar", policy("DestinationRule", host="ledger"), True),
+        ("istio-sidecar", policy("DestinationRule", "istio-system", host="*.local"), True),
+        ("istio-sidecar", policy("DestinationRule", host="*.example.org"), False),
+        ("cilium", policy("CiliumNetworkPolicy", endpointSelector={}), True),
+        ("cilium", policy("CiliumNetworkPolicy", endpointSelector=APP), True),
+        ("cilium", policy("CiliumNetworkPolicy", endpointSelector={"matchLabels": {"k8s:app": "ledger"}}), True),
+        ("cilium", policy("CiliumNetworkPolicy", endpointSelector=OTHER), False),
+        ("cilium", policy("CiliumNetworkPolicy", endpointSelector=expression("any:app", "In", "ledger")), True),
+        ("cilium", policy("CiliumNetworkPolicy", "outside", endpointSelector={}), False),
+        ("cilium", policy("CiliumClusterwideNetworkPolicy", "", endpointSelector=APP), True),
+        ("cilium", policy("CiliumClusterwideNetworkPolicy", "", nodeSelector={}), False),
+        (
+            "cilium",
+            policy(
+                "CiliumClusterwideNetworkPolicy",
+                "",
+                endpointSelector={"matchLabels": {"k8s:io.cilium.k8s.policy.serviceaccount": "ledger"}},
+            ),
+            True,
+        ),
+        ("cilium", {**policy("CiliumNetworkPolicy"), "spec": None, "specs": [{"endpointSelector": APP}]}, True),
+        ("cilium", policy("NetworkPolicy", podSelector=OTHER), False),
+        ("none", policy("NetworkPolicy", podSelector=APP), True),
+        ("none", policy("NetworkPolicy", "outside", podSelector={}), False),
+    ],
+)
+def test_a_mesh_knows_which_of_its_objects_are_about_a_pod(mesh: str, found: dict[str, object], is_about: bool) -> None:
+    """By namespace, selector, root namespace or host, as the mesh defines each kind."""
+    assert about(mesh, found) is is_about
+
+
+@pytest.mark.parametrize("mesh", names())
+def test_the_harness_own_policies_are_found_for_the_service_that_they_are_about(mesh: str) -> None:
+    """Of what is applied to a mesh, the rules of ledger and those for everyone are about ledger, and no other's."""
+    folder = MANIFESTS / "policy" / load(mesh).policy
+    named = {it["metadata"]["name"] for it in objects(folder / "authorization.yaml", {}) if about(mesh, it)}
+    assert {"allow-nothing", "ledger"} <= named
+    assert named.isdisjoint({"frontend", "checkout", "payment", "fraud", "bank-adapter"})
