@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from drills.judge.checks.newpods import MESHED, STUCK, UNMESHED, fate_of
 from drills.judge.checks.signals import sighting
 from drills.judge.history import History
 from drills.judge.measure import Truth
@@ -22,9 +23,18 @@ _KINDS = {
     "fault.undo_applied": ("undo", "undo applied"),
     "fault.undo_verified": ("undo", "undo verified"),
 }
-_MESHED = "admitted into the mesh"
-_UNMESHED = "admitted outside the mesh"
-_SHAPES = {_MESHED: "\u25cf", "accepted": "\u25cf", "refused": "\u25b2", _UNMESHED: "\u2715"}
+_FATES = {
+    MESHED: "admitted into the mesh",
+    UNMESHED: "admitted outside the mesh",
+    STUCK: "admitted, never started",
+}
+_SHAPES = {
+    _FATES[MESHED]: "\u25cf",
+    "accepted": "\u25cf",
+    "refused": "\u25b2",
+    _FATES[STUCK]: "\u25a0",
+    _FATES[UNMESHED]: "\u2715",
+}
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -131,7 +141,7 @@ def attempts(history: History, drawn: Span) -> tuple[Attempts, ...]:
 
 def _outcome(event: Event) -> str:
     if event.kind == "newpod" and event.text("outcome") == "admitted":
-        return _MESHED if event.flag("meshed") else _UNMESHED
+        return _FATES.get(fate_of(event), fate_of(event))
     return event.text("outcome")
 
 

@@ -54,7 +54,8 @@ def _params(on: str | None) -> dict[str, Number]:
     return {} if on is None else {"on": on}
 
 
-def _fate(event: Event) -> str:
+def fate_of(event: Event) -> str:
+    """Return what became of one new pod, in one of the words above."""
     meshed = event.flag("meshed")
     match event.text("outcome"), meshed:
         case "refused", _:
@@ -82,7 +83,7 @@ def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[Event
     if on is not None:
         node = history.facts.placed.get(on, "")
         events = tuple(e for e in events if node and e.text("placed") == on and e.text("node") in {"", node})
-    return tuple((event, _fate(event)) for event in events)
+    return tuple((event, fate_of(event)) for event in events)
 
 
 def _measured(truth: Truth, reason: str, pods: tuple[tuple[Event, str], ...], harms: frozenset[str]) -> Measurement:
