@@ -57,22 +57,31 @@ def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:
         )
 
 
-def members(place: Place, mesh: Mesh, namespace: str) -> dict[str, bool]:
-    """Return pod -> whether it is provably in the mesh, for each pod of the namespace; HarnessError as `Kube.find`."""
+def members(place: Place, mesh: Mesh, namespace: str) -> dict[str, bool | None]:
+    """Return pod -> whether it is in the mesh, for each pod of the namespace; HarnessError as `Kube.find`.
+
+    None where the object that would prove it is not there: it may only not be written yet.
+    """
     pods = place.kube.pods(namespace)
     proofs = {}
     if mesh.member_witness is not None:
         proofs = {found["metadata"]["name"]: found for found in place.kube.find(*mesh.member_witness, namespace)}
-    return {(name := pod["metadata"]["name"]): mesh.member(pod, proofs.get(name)) for pod in pods}
+    return {(name := pod["metadata"]["name"]): _is_member(mesh, pod, proofs.get(name)) for pod in pods}
 
 
-def is_member(place: Place, mesh: Mesh, pod: Mapping[str, object]) -> bool:
-    """Tell whether one pod is provably in the mesh; HarnessError when the API does not show the proof."""
+def is_member(place: Place, mesh: Mesh, pod: Mapping[str, object]) -> bool | None:
+    """Tell as `members` does whether one pod is in the mesh; HarnessError when the API does not answer."""
     if mesh.member_witness is None:
         return mesh.member(pod, None)
     metadata = pod["metadata"]
     named = metadata if isinstance(metadata, Mapping) else {}
-    return mesh.member(pod, place.kube.get(*mesh.member_witness, str(named["name"]), str(named["namespace"])))
+    return _is_member(mesh, pod, place.kube.get(*mesh.member_witness, str(named["name"]), str(named["namespace"])))
+
+
+def _is_member(mesh: Mesh, pod: Mapping[str, object], proof: Mapping[str, object] | None) -> bool | None:
+    if mesh.member_witness is not None and proof is None:
+        return None
+    return mesh.member(pod, proof)
 
 
 def policies(mesh: Mesh) -> list[Path]:

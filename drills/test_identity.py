@@ -24,18 +24,18 @@ from drills.kit import (
 )
 
 BACK_S = 40
-AFTERMATH_S = 120  # what an issuer forgot while it was away shows only when others ask it again
+AFTERMATH_S = 100  # what an issuer forgot while it was away shows only when others ask it again
 
 
 @requires(Role.IDENTITY)
 def test_identity_outage(drill: Drill) -> None:
     """Within the life of the identities that were issued, the issuer's absence drops no call and exposes none.
 
-    Nor does its return, watched for two minutes. Handshakes are forced all along: a pooled connection would hide an
+    Nor does its return, watched for a while. Handshakes are forced all along: a pooled connection would hide an
     identity that is lost. A new pod gets its identity, or on-call is told that it cannot.
     """
     history = drill.run(
-        workload=traffic(),
+        workload=traffic(slower=2),  # the run is long, and its record must fit into a repository
         probes=[wire(), new_pods(every_s=20), signals()],
         method=faults.stop(Role.IDENTITY, hold_s=40),
         recovery_s=BACK_S + AFTERMATH_S,

@@ -67,9 +67,9 @@ _PLACEBO_AGENT = Component(
     role=Role.NODE_AGENT,
     kind="DaemonSet",
     namespace="meshdrill",
-    name="placebo-agent",
-    selector="app=placebo-agent",
-    process="placebo-agent",
+    name="agent-placebo",
+    selector="app=agent-placebo",
+    process="agent-placebo",
     port=8080,
 )
 
@@ -96,7 +96,7 @@ MESH = Mesh(
         "node-agent-down": Signal(
             name="node-agent-down",
             kind=SignalKind.CONDITION,
-            subject="meshdrill/DaemonSet/placebo-agent",
+            subject="meshdrill/DaemonSet/agent-placebo",
             source=_kubernetes("DaemonSet status", "concepts/workloads/controllers/daemonset/"),
         ),
     },

@@ -36,7 +36,7 @@ def note_membership(context: Context, pods: Inventory) -> None:
         context.recorder.note("membership", pod.name, at_ns=at_ns, expected=is_expected, meshed=is_meshed)
 
 
-def _shown(context: Context, namespace: str) -> dict[str, bool]:
+def _shown(context: Context, namespace: str) -> dict[str, bool | None]:
     try:
         return members(context.place, context.mesh, namespace)
     except HarnessError:

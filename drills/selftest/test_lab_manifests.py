@@ -115,7 +115,7 @@ def test_every_workload_runs_a_program_of_ours_with_little(path: Path) -> None:
         assert container["resources"]["requests"]["cpu"] == {
             "observer": "50m",
             "placebo": "10m",
-            "placebo-agent": "10m",
+            "agent-placebo": "10m",
         }.get(app, "150m")
         assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in spec["volumes"]}
         assert {"POD", "NODE"} <= {variable["name"] for variable in container["env"]}

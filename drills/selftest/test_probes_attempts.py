@@ -117,6 +117,15 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypa
     assert event.number("blocked_ns") == 7_000_000_000
 
 
+def test_membership_whose_proof_is_missing_is_not_found_out(double: FilePlace) -> None:
+    """A proof that is not written, or not yet, is no proof of the contrary: such a pod is not called an outsider."""
+    facts = mesh(enrolment=Enrolment.START, member_witness=("example.org/v1", "Endpoint"))
+    probe, context = new_pods(double, facts)
+    assert not probe.attempt(RECOVERY)
+    (event,) = of_kind(context, "newpod")
+    assert (event.flag("started"), event.flag("meshed")) == (True, None)
+
+
 def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
     probe, context = new_pods(double)

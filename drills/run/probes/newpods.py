@@ -120,8 +120,20 @@ class NewPods(Probe):
         except HarnessError:
             blocked, blocked_ns = self._complaint(name)
             return _Seen(is_meshed, is_started=False, blocked=blocked, blocked_ns=blocked_ns)
-        is_meshed = is_meshed if at_admission or pod is None else is_member(place, mesh, pod)
+        is_meshed = is_meshed if at_admission or pod is None else self._proven(pod)
         return _Seen(is_meshed, is_started=True, node=msgspec.convert(pod, _Pod).spec.node_name)
+
+    def _proven(self, pod: Json) -> bool | None:
+        """Tell whether a pod that started is in the mesh; None when its proof was not written in time."""
+        try:
+            return wait_until(
+                lambda: is_member(self._context.place, self._context.mesh, pod),
+                lambda found: found is not None,
+                what="The proof of a new pod's membership",
+                within_s=self._wish.within_s,
+            )
+        except HarnessError:
+            return None
 
     def _ready_pod(self, name: str) -> Json | None:
         """Return the pod once it is ready; an API that cannot be asked just now counts as not yet."""
