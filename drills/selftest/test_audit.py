@@ -1,7 +1,5 @@
 """The audit: one instant of one edge, each part of the answer from the record or said to be absent from it."""
 
-import base64
-import hashlib
 import json
 from pathlib import Path
 
@@ -10,70 +8,13 @@ import pytest
 from clusters.errors import InconclusiveError, UsageError
 from drills import cli_audit, exits
 from drills.cli import status
-from drills.judge.history import History, write_history
-from drills.report import audit, evidence
-from drills.report.audit import Audit, Question
-from drills.report.audit_objects import NOT_RECORDED, RECORDED, Pod
+from drills.judge.history import write_history
+from drills.report import evidence
+from drills.report.audit_objects import NOT_RECORDED
 from drills.report.audit_text import moment, render
-from drills.report.bundles import Run
+from drills.selftest.audited import CALLER, EDGE, T_S, asked, looked, present, shown, story
 from drills.selftest.stated import HELD, STOOD_ON
 from drills.selftest.story import NS_PER_S, START_NS, Story, identity, xfcc
-
-EDGE = ("payment", "ledger")
-T_S = 20.0
-HOUR_NS = 3600 * NS_PER_S
-LABELS = ["app=ledger", "version=v1"]
-FINGERPRINT = hashlib.sha256(b"leaf").hexdigest()
-CALLER = hashlib.sha256(b"caller").hexdigest()
-CHAIN = [base64.b64encode(part).decode() for part in (b"leaf", b"root")]
-
-
-def story() -> Story:
-    """Tell of calls that are served, of one that never is, and of observers that see."""
-    told = Story().watched().steady(EDGE).refused(("intruder", "ledger"))
-    return told.event("pod", "ledger-1", at_s=0, service="ledger", namespace="lab", service_account="l", labels=LABELS)
-
-
-def rule(app: str) -> str:
-    """Return the manifest of a policy object that selects an app."""
-    return json.dumps({"kind": "Rule", "spec": {"app": app}})
-
-
-def present(told: Story, name: str, app: str, *, at_s: float, verb: str = "present", version: str = "7") -> Story:
-    """Tell of one version of a policy object."""
-    more = {} if verb == "gone" else {"resource_version": version, "manifest": rule(app)}
-    return told.event("policy", f"Rule lab/{name}", at_s=at_s, verb=verb, api_version="v1", **more)
-
-
-def looked(told: Story, *offsets_s: float, error: str = "") -> Story:
-    """Tell of looks at the policy objects, each answered a tenth of a second later."""
-    for offset_s in offsets_s:
-        answered_ns = START_NS + round((offset_s + 0.1) * NS_PER_S)
-        told.event("policy.look", "Rule", at_s=offset_s, answered_ns=answered_ns, error=error)
-    return told
-
-
-def shown(told: Story, at_s: float, fingerprint: str = FINGERPRINT, *, pod: str = "ledger-1") -> Story:
-    """Tell that a pod showed a certificate, valid for an hour around the start."""
-    validity = {"not_before_ns": START_NS - HOUR_NS, "not_after_ns": START_NS + HOUR_NS}
-    return told.event("certificate", pod, at_s=at_s, fingerprint=fingerprint, error="", **validity)
-
-
-def is_about(policy: object, pod: Pod) -> bool:
-    """Tell whether a rule of this test selects the pod."""
-    assert isinstance(policy, dict)
-    return bool(policy["spec"]["app"] == pod.labels["app"])
-
-
-def run_of(told: Story | History) -> Run:
-    """Return the run of a story."""
-    history = told if isinstance(told, History) else told.history()
-    return Run(Path("bundle"), HELD, STOOD_ON, history, "ab" * 32, "unsigned")
-
-
-def asked(told: Story, source: str = "payment", target: str = "ledger", *, at_s: float = T_S, route: str = "") -> Audit:
-    """Ask of an instant, in seconds after the start."""
-    return audit.ask(run_of(told), Question(START_NS + round(at_s * NS_PER_S), source, target, route), is_about)
 
 
 def test_a_call_that_both_ends_saw_was_allowed() -> None:
@@ -169,121 +110,6 @@ def test_identity_that_was_not_shown_is_not_made_up(peer: str, source: str, answ
 def test_identity_of_a_call_that_nobody_served_is_not_recorded() -> None:
     """Where no server saw the call, no server saw its peer."""
     assert asked(story(), "intruder").identity.answer == NOT_RECORDED
-
-
-def test_policy_objects_are_those_that_stood_then() -> None:
-    """The version of the instant, of objects that select the target; what came and went before is not among them."""
-    told = present(present(story(), "other", "fraud", at_s=1), "rule", "ledger", at_s=1)
-    told = present(told, "rule", "ledger", at_s=8, verb="changed", version="8")
-    told = present(present(told, "brief", "ledger", at_s=2), "brief", "ledger", at_s=9, verb="gone")
-    found = asked(looked(told, 1, 18, 23)).policies
-    (one,) = found.objects
-    assert (found.answer, one.name, one.resource_version, one.since_s) == (RECORDED, "Rule lab/rule", "8", -12.0)
-    assert one.sha256 == hashlib.sha256(rule("ledger").encode()).hexdigest()
-    assert one.manifest == json.loads(rule("ledger"))
-    assert found.says == "last looked at: Rule 2.0 s before"
-    assert found.doubts == ()
-
-
-def test_a_change_that_was_seen_later_may_have_been_there_already() -> None:
-    """Between two looks an object may have come or gone unseen: said, not decided. After the next look it may not."""
-    told = present(looked(story(), 18, 23), "rule", "ledger", at_s=1)
-    present(told, "rule", "ledger", at_s=23.1, verb="gone")
-    present(told, "new", "ledger", at_s=23.1)
-    present(told, "other", "fraud", at_s=23.1)
-    present(told, "after", "ledger", at_s=23.2)
-    present(told, "never-there", "ledger", at_s=23.1, verb="gone")
-    found = asked(told).policies
-    assert [one.name for one in found.objects] == ["Rule lab/rule"]
-    assert found.doubts == (
-        "Rule lab/rule was seen gone 3.1 s later, and may have been so already",
-        "Rule lab/new was seen present 3.1 s later, and may have been so already",
-    )
-
-
-def test_policies_without_a_look_afterwards_are_doubted() -> None:
-    """Nobody can say that an object was still there when nobody looked again."""
-    told = present(looked(story(), 18), "rule", "ledger", at_s=1)
-    present(told, "late", "ledger", at_s=40)
-    doubts = asked(told).policies.doubts
-    assert doubts[0] == "Rule: nobody looked again afterwards"
-    assert doubts[1].startswith("Rule lab/late was seen present 20.0 s later")
-
-
-def test_a_kind_that_was_not_looked_at_yet_is_named() -> None:
-    """Other kinds are told all the same."""
-    told = looked(present(story(), "rule", "ledger", at_s=1), 1, 23)
-    told.event("policy.look", "Other", at_s=2, answered_ns=START_NS + 30 * NS_PER_S, error="")
-    found = asked(told).policies
-    assert (found.answer, found.doubts[0]) == (RECORDED, "Other: nobody had looked by then")
-
-
-@pytest.mark.parametrize(
-    "told",
-    [
-        story(),
-        looked(story(), 23),
-        looked(story(), 18, error="dead"),
-        looked(Story().steady(EDGE), 18),
-    ],
-    ids=["no look", "only later", "only failed", "no pod known"],
-)
-def test_policies_that_nobody_looked_at_are_not_recorded(told: Story) -> None:
-    """Without a good look before the instant, or without the target's labels, there is no list to show."""
-    found = asked(told).policies
-    assert (found.answer, found.objects) == (NOT_RECORDED, ())
-
-
-def test_the_certificate_is_the_one_that_was_shown_before_and_after() -> None:
-    """Fingerprint, names, validity at the instant and chain, with the looks around it and none further away."""
-    told = story()
-    told.event(
-        "certificate.text", FINGERPRINT, san=["spiffe://x"], issuer="O=i", serial="ff", chain=CHAIN, is_whole=True
-    )
-    for at_s in (5, 15, 25, 35):
-        shown(told, at_s)
-    found = asked(told).certificates
-    (one,) = found.shown
-    assert (found.answer, one.pod, one.seen_s, one.is_valid) == (RECORDED, "ledger-1", (-5.0, 5.0), True)
-    assert (one.fingerprint, one.san, one.issuer, one.serial) == (FINGERPRINT, ("spiffe://x",), "O=i", "ff")
-    assert one.chain_sha256 == tuple(hashlib.sha256(part).hexdigest() for part in (b"leaf", b"root"))
-    assert one.is_whole_chain
-    assert found.doubts == ()
-
-
-def test_a_certificate_that_was_renewed_meanwhile_is_two() -> None:
-    """Which of the two was shown at the instant, nobody saw."""
-    found = asked(shown(shown(story(), 15), 25, CALLER)).certificates
-    assert [one.fingerprint for one in found.shown] == [FINGERPRINT, CALLER]
-    assert "renewed between the two looks" in found.doubts[0]
-
-
-def test_a_certificate_that_had_run_out_is_told() -> None:
-    """Shown is not valid."""
-    past = {"not_before_ns": START_NS - HOUR_NS, "not_after_ns": START_NS + 18 * NS_PER_S}
-    told = story().event("certificate", "ledger-1", at_s=15, fingerprint=FINGERPRINT, error="", **past)
-    (one,) = asked(told).certificates.shown
-    assert not one.is_valid
-    assert "NOT VALID at the instant" in render(asked(told))
-
-
-@pytest.mark.parametrize(
-    ("told", "says"),
-    [
-        (story(), "the run looked at no certificate"),
-        (story().event("certificate", "ledger-1", at_s=15, error="no handshake"), "ledger-1: no handshake"),
-        (shown(story(), 15, pod="other-1"), "ledger-1: nobody looked"),
-    ],
-)
-def test_certificates_that_nobody_saw_are_not_recorded(told: Story, says: str) -> None:
-    """No look at all, looks that failed and looks at other pods are told apart."""
-    found = asked(told).certificates
-    assert (found.answer, found.says) == (NOT_RECORDED, says)
-
-
-def test_of_a_refused_call_the_pods_that_it_was_meant_for_are_looked_at() -> None:
-    """Nobody served it, so the target's pods are those that the run recorded."""
-    assert [one.pod for one in asked(shown(story(), 15), "intruder").certificates.shown] == ["ledger-1"]
 
 
 def test_the_text_says_every_part() -> None:
