@@ -37,13 +37,19 @@ def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress
     """Return a chart of the catalogue as a directory or .tgz that helm takes.
 
     A directory given wins, then a repository given (its URL; the official one stands in the catalogue), else the
-    module that carries the chart. Raises HarnessError when the named source has it not: no other is tried silently.
+    module that carries the chart. Raises HarnessError when the named source has it not, or when no module carries the
+    chart: no other source is tried silently.
     """
     wanted = chart_named(name)
     if chart_dir is not None:
         return _from_directory(wanted, chart_dir)
     if repository is not None:
         return _from_repository(wanted, repository, progress)
+    if wanted.module is None:
+        raise HarnessError(
+            f"Chart {wanted.chart} {wanted.version} is carried by no Go module, and no other source was named. "
+            f"Take it from {wanted.repository} with --chart-repository, or from a directory with --chart-dir."
+        )
     _, recipe, module, inside = wanted.module.split(":")
     return golang.module_path(recipe, module, inside)
 
@@ -54,12 +60,21 @@ def is_in(name: str, directory: Path) -> bool:
 
 
 def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
-    """Copy charts into an archive directory, for a site that reaches neither a chart repository nor a Go proxy."""
+    """Copy charts into an archive directory, for a site that reaches neither a chart repository nor a Go proxy.
+
+    One that no Go module carries comes from its project's repository. HarnessError as `chart`.
+    """
     saved = []
     for name in names:
-        source = chart(name, chart_dir=None, repository=None, progress=progress)
-        place = directory / chart_named(name).chart
-        shutil.copytree(source, place, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        wanted = chart_named(name)
+        published = wanted.repository if wanted.module is None else None
+        source = chart(name, chart_dir=None, repository=published, progress=progress)
+        directory.mkdir(parents=True, exist_ok=True)
+        place = directory / (wanted.chart if source.is_dir() else f"{wanted.chart}-{wanted.version}.tgz")
+        if source.is_dir():
+            shutil.copytree(source, place, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, place)
         saved.append(place)
     return tuple(saved)
 

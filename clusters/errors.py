@@ -17,6 +17,10 @@ class InconclusiveError(MeshdrillError):
     exit_code = 2
 
 
+class MissingImagesError(InconclusiveError):
+    """An image can be had from nowhere: nothing was asked of the mesh, so nothing is known of it (exit code 2)."""
+
+
 class UsageError(MeshdrillError):
     """The caller asked for something that does not exist or cannot be (exit code 64)."""
 

@@ -273,14 +273,15 @@ def _kernel_options() -> dict[str, str]:
 def _reachable(registries: Iterable[str]) -> dict[str, bool]:
     names = [name for name in registries if name]
     with ThreadPoolExecutor(len(names)) as pool:
-        return dict(zip(names, pool.map(_registry_answers, names), strict=True))
+        return dict(zip(names, pool.map(registry_answers, names), strict=True))
 
 
-def _registry_answers(registry: str) -> bool:
+def registry_answers(registry: str, timeout_s: float = _REGISTRY_TIMEOUT_S) -> bool:
+    """Tell whether a container registry (HOST[:PORT]) answers from here."""
     host = "registry-1.docker.io" if registry == "docker.io" else registry
     scheme = "http" if host.partition(":")[0] in {"127.0.0.1", "localhost"} else "https"
     try:
-        status = requests.get(f"{scheme}://{host}/v2/", timeout=_REGISTRY_TIMEOUT_S).status_code
+        status = requests.get(f"{scheme}://{host}/v2/", timeout=timeout_s).status_code
     except requests.RequestException:
         return False
     return status in {200, 401}  # 401: it is a registry, and asks who we are

@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from clusters.authority import DEFAULT_LIVES, Lives, authority
 from clusters.charts import chart, is_in
 from clusters.command import run
+from clusters.errors import HarnessError
 from clusters.images.catalogue import chart as chart_named
-from clusters.mesh import Component, Mesh
+from clusters.mesh import ChartRelease, Component, Mesh
 from clusters.place import Place
 from clusters.progress import Steps
 from clusters.tools import Tools
@@ -39,17 +41,29 @@ class ChartSource(msgspec.Struct, frozen=True):
 
 
 def install(
-    place: Place, mesh: Mesh, *, images: Mapping[str, str], built: bool, charts: ChartSource, tools: Tools, steps: Steps
+    place: Place,
+    mesh: Mesh,
+    *,
+    images: Mapping[str, str],
+    built: bool,
+    charts: ChartSource,
+    tools: Tools,
+    steps: Steps,
+    lives: Lives = DEFAULT_LIVES,
 ) -> None:
     """Install every chart of the mesh in order, then wait for its components and webhooks.
 
-    `images` maps image names to references that the nodes already hold; `built` says that they are our own builds.
+    `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
+    `lives` says how long certificates live, where the mesh takes its authority from us.
     """
-    values = mesh.image_values(images, built)
-    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:
-        overlay = Path(folder) / "images.yaml"
-        overlay.write_text(yaml.safe_dump(values))
+    values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
+    if mesh.issuance is not None:
+        values.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, lives)))
+    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # for our eyes only: one may hold a key
+        files = [Path(folder) / f"{number}.yaml" for number in range(len(values))]
         for release in mesh.charts:
+            for file, whole in zip(files, values, strict=True):
+                file.write_text(yaml.safe_dump(section(whole, release)))
             with steps.step(f"chart {release.chart}"):
                 # Official images go with the charts that their project publishes, our builds with the module's own.
                 published = None if built else chart_named(release.chart).repository
@@ -62,11 +76,24 @@ def install(
                 arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
                 arguments += ["--namespace", release.namespace, "--create-namespace"]
                 arguments += ["--kubeconfig", place.kubeconfig]
-                arguments += ["--values", MANIFESTS / "values" / mesh.values, "--values", overlay]
+                arguments += [word for file in files for word in ("--values", file)]
                 run(arguments, timeout_s=_HELM_S)
     wait_components(place, mesh, steps)
     with steps.step("webhooks in force"):
         wait_webhooks(place, mesh)
+
+
+def section(values: Mapping[str, object], release: ChartRelease) -> Mapping[str, object]:
+    """Return those of the mesh's values that are this chart's: two charts may mean different things by one key."""
+    if not release.section:
+        return values
+    own = values.get(release.section, {})
+    if not isinstance(own, Mapping):
+        raise HarnessError(
+            f"Values of chart {release.chart} are {own!r}; expected a mapping under the key {release.section}. "
+            "This is a defect of meshdrill."
+        )
+    return own
 
 
 def wait_components(place: Place, mesh: Mesh, steps: Steps) -> None:

@@ -53,7 +53,7 @@ def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:
             lambda strangers: not strangers,
             what=f"Every pod of {LAB} in the mesh",
             within_s=_ENROLLED_S[mesh.enrolment],
-            next_step="Was the namespace labelled before they were created?",
+            next_step="Was the namespace labelled or annotated before they were created?",
         )
 
 
@@ -103,9 +103,10 @@ def _programs(namespace: str) -> Json:
 
 
 def _labelled(item: Json, mesh: Mesh) -> Json:
-    """Put the mesh's own enrolment labels on the namespace that belongs to it."""
+    """Put the mesh's own enrolment labels and annotations on the namespace that belongs to it."""
     if item["kind"] == "Namespace" and item["metadata"]["name"] == LAB:
         item["metadata"].setdefault("labels", {}).update(mesh.namespace_labels)
+        item["metadata"].setdefault("annotations", {}).update(mesh.namespace_annotations)
     return item
 
 

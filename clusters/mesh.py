@@ -64,6 +64,7 @@ class SignalKind(StrEnum):
     ADMISSION = "admission"
     POD_EVENT = "pod-event"
     NODE_TAINT = "node-taint"
+    DROP = "drop"
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Signal:
 
     name: str
     kind: SignalKind
-    subject: str  # metric | namespace/kind/name of the workload | text of the refusal or warning | taint
+    subject: str  # metric | namespace/kind/name of the workload | text of the refusal or warning | taint | reason
     source: Source
     threshold: float = 0.0
     scrape_port: int = 0  # METRIC_*: port of each meshed pod that serves it in Prometheus text format
@@ -97,6 +98,7 @@ class ChartRelease:
     release: str
     chart: str
     namespace: str
+    section: str = ""  # key under which the mesh's values hold this chart's own; "" when all charts share the whole
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,10 @@ class Drop:
 
 @dataclass(frozen=True)
 class DropLog:
-    """The mesh's own record of what it refused, a file on each node, one refusal a line."""
+    """The mesh's own record of what it refused, files on each node, one refusal a line."""
 
-    path: str
-    older: str  # shell pattern of the files to which a full one is moved
+    path: str  # shell pattern of the files that are written to
+    older: str  # shell pattern of those to which a full one is moved, perhaps compressed by gzip as `.gz`
     parse: Callable[[str], Drop | None]  # None for a line about something else
     source: Source
 
@@ -150,6 +152,63 @@ KUBERNETES_SIGNALS: Mapping[str, Signal] = {
     )
 }
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
+
+_KUBERNETES = "https://kubernetes.io/docs"
+KUBERNETES_SOURCES: Mapping[str, Source] = {
+    "apiserver-recovers": Source(
+        "Whoever watches the API lists again once it is back, with at most a minute between two tries (reflector)",
+        "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
+        "v0.34.0",
+        "source",
+    ),
+    "reboot-traffic": Source(
+        "A Service leads to the pods of a lost node until Kubernetes marks it, after 40 s by default",
+        f"{_KUBERNETES}/concepts/architecture/nodes/#node-status",
+        "v1.34",
+        "not-promised",
+    ),
+    "reboot-recovers": Source(
+        "The kubelet restarts containers that failed",
+        f"{_KUBERNETES}/concepts/architecture/self-healing/",
+        "v1.34",
+        "documented",
+    ),
+}
+"""What Kubernetes itself promises, whatever the mesh."""
+
+
+@dataclass(frozen=True)
+class Authority:
+    """What the harness makes where a mesh wants its trust anchor and its issuer from whoever installs it; PEM texts."""
+
+    anchors: str
+    issuer: str
+    issuer_key: str
+    leaf_s: int  # how long a workload's certificate shall live
+
+
+@dataclass(frozen=True)
+class Issuance:
+    """How a mesh takes its authority: under which name, and in which chart values."""
+
+    issuer_name: str  # DNS name in the issuer's certificate
+    values: Callable[[Authority], dict[str, object]]
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """Where a meshed pod shows its certificate to whoever begins a TLS handshake, even if it then turns him away."""
+
+    port: int
+    alpn: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PolicyKind:
+    """One kind of object by which the mesh is told who may call whom, where calls go, or what is encrypted."""
+
+    api_version: str
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -170,12 +229,18 @@ class Mesh:
     member: Callable[[Mapping[str, object], Mapping[str, object] | None], bool]  # (pod, witness) -> provably in it?
     identity: Callable[[str, str], str]  # (namespace, service account) -> identity as a server sees it
     image_values: Callable[[Mapping[str, str], bool], dict[str, object]]  # (image name -> ref, built here?) -> values
+    namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # beside the labels, on the same namespace
+    issuance: Issuance | None = None  # None: the mesh makes its own authority, or has none
+    nameless: tuple[tuple[str, str], ...] = ()  # edges of the lab whose server is shown no identity, as we configure it
     enrolment: Enrolment = Enrolment.ADMISSION
     member_witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it
     enrols_all: bool = False  # every pod of the cluster is in it, not only those of the lab's namespace
     is_network: bool = False  # it is the pod network itself
     drop_log: DropLog | None = None
-    absent: Mapping[Capability, str] = field(default_factory=dict)  # what it could do elsewhere, and why not here
+    absent: Mapping[Role | Capability, str] = field(default_factory=dict)  # what it has not, and why not here
+    handshake: Handshake | None = None  # None where pods have no certificate that a peer could see
+    policy_kinds: tuple[PolicyKind, ...] = ()  # recorded through each run
+    policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()

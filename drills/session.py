@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clusters import meshes
-from clusters.errors import UsageError
+from clusters.errors import MissingImagesError, UsageError
 from clusters.install import ChartSource
 from clusters.mesh import Mesh
 from clusters.progress import Progress
@@ -62,8 +62,14 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 @contextmanager
 def prepared(config: pytest.Config) -> Iterator[Prepared]:
     """Bring up a cluster with the mesh and the lab; remove it at the end unless it is to be kept."""
-    with up(named_mesh(config).name, _options(config), progress_of(config)) as ready:
-        yield ready
+    mesh = named_mesh(config)
+    try:
+        with up(mesh.name, _options(config), progress_of(config)) as ready:
+            yield ready
+    except MissingImagesError as missing:
+        asked = [entry.name for entry in catalogue.entries() if not unmet(entry.needs, mesh)]
+        drills = f"Drills of {mesh.name} that therefore cannot run: {', '.join(asked)}."
+        raise MissingImagesError(f"{missing}\n{drills}") from missing
 
 
 @contextmanager

@@ -24,20 +24,22 @@ from drills.kit import (
 )
 
 BACK_S = 40
+AFTERMATH_S = 120  # what an issuer forgot while it was away shows only when others ask it again
 
 
 @requires(Role.IDENTITY)
 def test_identity_outage(drill: Drill) -> None:
     """Within the life of the identities that were issued, the issuer's absence drops no call and exposes none.
 
-    Handshakes are forced all along: a pooled connection would hide an identity that is lost. A new pod gets its
-    identity, or on-call is told that it cannot.
+    Nor does its return, watched for two minutes. Handshakes are forced all along: a pooled connection would hide an
+    identity that is lost. A new pod gets its identity, or on-call is told that it cannot.
     """
     history = drill.run(
         workload=traffic(),
         probes=[wire(), new_pods(every_s=20), signals()],
         method=faults.stop(Role.IDENTITY, hold_s=40),
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+        recovery_s=BACK_S + AFTERMATH_S,
+        recovery_at_least_s=AFTERMATH_S,
     )
     verdict = drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
     assert verdict.passed, verdict.explain()
@@ -65,6 +67,7 @@ def alive(mesh: Mesh) -> list[Claim]:
     return [
         always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["identity-lives"]),
         always(checks.conservation(("payment", "ledger")), source=promise["identity-lives"]),
+        always(checks.denied(*DENIED), "recovery", must_hold=True, source=promise["strict-refused"]),
         always(meshed, observable_by=told, within_s=20, fails_on_control=True, source=promise["identity-new-pods"]),
         sometimes(checks.signal_seen("identity-down"), source=promise["loss-visible"]),
         eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),

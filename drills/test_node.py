@@ -66,8 +66,8 @@ def alive(mesh: Mesh) -> list[Claim]:
         reached(checks.new_pod_tried(on=VICTIM)),
         reached(checks.new_pod_tried(on=BYSTANDER)),
         always(checks.blast_radius(*ROUTES, within=(VICTIM,)), observable_by=down, within_s=TAKEN_OUT_S, source=reach),
-        always(checks.conservation(("payment", "ledger")), source=reach),
-        always(pod_there, observable_by=refused, within_s=TAKEN_OUT_S, fails_on_control=True, source=reach),
+        always(checks.conservation(("payment", "ledger")), source=back),
+        always(pod_there, observable_by=refused, within_s=TAKEN_OUT_S, fails_on_control=True, source=back),
         eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=back),
         eventually(pod_here, within_s=BACK_S, fails_on_control=True, source=back),
     ]

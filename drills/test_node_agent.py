@@ -74,7 +74,12 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
         always(checks.denied(*DENIED), must_hold=True, source=promise["agent-policy-continues"]),
         always(checks.denied(*DENIED), during="recovery", must_hold=True, source=promise["agent-policy-continues"]),
         never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["agent-traffic-continues"]),
+        always(
+            checks.success_rate(*ROUTES, at_least=0.999),
+            observable_by="authentication-lost",
+            within_s=10,
+            source=promise["agent-traffic-continues"],
+        ),
         always(checks.conservation(("payment", "ledger")), source=promise["agent-traffic-continues"]),
         eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=20, source=promise["recovers"]),
     )
@@ -84,7 +89,7 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
 def ask(drill: Drill, fault: Fault) -> Verdict:
     """Ask the same questions of each kind of death."""
     history = drill.run(
-        workload=traffic(),
+        workload=traffic(slower=1.25),  # the hold is long, and its record must fit into a repository
         probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came

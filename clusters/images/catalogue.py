@@ -19,13 +19,13 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """One Helm chart: in its project's chart repository, and inside a Go module (`module:RECIPE:MODULE:PATH`)."""
+    """One Helm chart: in its project's chart repository, and maybe in a Go module (`module:RECIPE:MODULE:PATH`)."""
 
     name: str
     repository: str
     chart: str
     version: str
-    module: str
+    module: str | None = None
 
 
 class _ImageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,7 +38,7 @@ class _ChartRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repository: str
     chart: str
     version: str
-    module: str
+    module: str | None = None
 
 
 class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from clusters.errors import HarnessError
 KEY_LABEL = "meshdrill.recipe"
 
 _QUICK_TIMEOUT_S = 60.0
+_INFO_TIMEOUT_S = 5.0
 _BUILD_TIMEOUT_S = 900.0
 PULL_TIMEOUT_S = 900.0
 
@@ -46,6 +47,12 @@ def inspect_image(ref: str) -> ImageFacts | None:
     """Return facts of an image in the engine, or None when it is not there."""
     said = answers(["docker", "image", "inspect", ref], timeout_s=_QUICK_TIMEOUT_S)
     return msgspec.json.decode(said.encode(), type=tuple[ImageFacts, ...])[0] if said else None
+
+
+def has_own_way() -> bool:
+    """Tell whether the engine is told of a mirror or a proxy: it may reach a registry that we do not."""
+    told = "{{if .RegistryConfig}}{{range .RegistryConfig.Mirrors}}{{.}}{{end}}{{end}}{{.HTTPSProxy}}{{.HTTPProxy}}"
+    return bool((answers(["docker", "info", f"--format={told}"], timeout_s=_INFO_TIMEOUT_S) or "").strip())
 
 
 def tag(ref: str, other: str) -> None:

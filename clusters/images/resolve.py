@@ -1,13 +1,14 @@
 """Getting an image into the engine: the engine itself, an archive directory, a registry, the builder, in this order."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
 
-from clusters.errors import HarnessError
-from clusters.host import missing_capabilities
+from clusters.errors import HarnessError, MissingImagesError
+from clusters.host import missing_capabilities, registry_answers
 from clusters.images import archive, build, engine, node, recipe
 from clusters.images.catalogue import Image
 from clusters.images.records import Record, recall, remember
@@ -15,6 +16,9 @@ from clusters.progress import Progress, Steps
 
 Source = Literal["engine", "archive", "registry", "build"]
 SOURCES: tuple[Source, ...] = get_args(Source)
+
+_NOT_BUILT = "it cannot be built: no package registry carries it"
+_PROBE_S = 3.0  # an image that is nowhere must be named within 10 s, and the host's report asked a registry before us
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -51,12 +55,15 @@ def resolve_all(
     """Bring images into the engine, each from the first source that has it, or only from `source`.
 
     What must be built is built together, after everything else was found. `registry_mirror` (HOST[:PORT]) stands in
-    for every official registry. Raises HarnessError that names an image in full and why each source failed.
+    for every official registry. Raises MissingImagesError, before anything is fetched or built, that names in full
+    each image that is nowhere to be had, and why each source failed; HarnessError when a source is there and broken.
     """
     allowed = SOURCES if source is None else (source,)
+    _require(images, allowed, archive_dir, registry_mirror)
     found: dict[str, Resolved] = {}
     to_build: list[Image] = []
-    for image in images:
+    # What cannot be built comes first: a registry may answer and still refuse it, and that must not show late.
+    for image in sorted(images, key=lambda wanted: _can_be_built(wanted, allowed)):
         reasons: dict[Source, str] = {}
         for attempt in allowed:
             got = _attempt(attempt, image, archive_dir, registry_mirror, progress)
@@ -68,7 +75,7 @@ def resolve_all(
                 break
             reasons[attempt] = got
         else:
-            raise HarnessError(_nowhere(image, reasons, archive_dir))
+            raise MissingImagesError(_nowhere({image: reasons}, archive_dir))
     found |= _built(to_build, progress)
     return tuple(found[image.name] for image in images)
 
@@ -90,6 +97,57 @@ def mirrored(ref: str, registry_mirror: str | None) -> str:
     return f"{registry_mirror}/{ref.partition('/')[2]}"
 
 
+def _require(
+    images: Iterable[Image], allowed: Sequence[Source], archive_dir: Path, registry_mirror: str | None
+) -> None:
+    """Raise MissingImagesError for all images that no source can have, without fetching or building any."""
+    doubtful = [image for image in images if not _can_be_built(image, allowed)]
+    missing = {image: why for image in doubtful if (why := _absent_here(image, allowed, archive_dir)) is not None}
+    if missing and "registry" in allowed:
+        silent = _silent({_registry_of(image, registry_mirror) for image in missing})
+        missing = {
+            image: {**why, "registry": f"{name} does not answer"}
+            for image, why in missing.items()
+            if (name := _registry_of(image, registry_mirror)) in silent
+        }
+    if missing:
+        raise MissingImagesError(_nowhere(missing, archive_dir))
+
+
+def _absent_here(image: Image, allowed: Sequence[Source], archive_dir: Path) -> dict[Source, str] | None:
+    """Return why each source but the registry has not the image, None when one of them has it."""
+    why: dict[Source, str] = {"build": _NOT_BUILT} if "build" in allowed else {}
+    if "engine" in allowed:
+        got = _from_engine(image)
+        if isinstance(got, Resolved):
+            return None
+        why["engine"] = got
+    if "archive" in allowed:
+        held = _in_archive(image, archive_dir)
+        if not isinstance(held, str):
+            return None
+        why["archive"] = held
+    return why
+
+
+def _silent(registries: Iterable[str]) -> set[str]:
+    """Return the registries that do not answer; none when the engine has a way of its own, which only a pull shows."""
+    if engine.has_own_way():
+        return set()
+    names = sorted(registries)
+    with ThreadPoolExecutor(len(names)) as pool:
+        answered = pool.map(lambda name: registry_answers(name, _PROBE_S), names)
+        return {name for name, up in zip(names, answered, strict=True) if not up}
+
+
+def _registry_of(image: Image, registry_mirror: str | None) -> str:
+    return mirrored(image.official, registry_mirror).partition("/")[0]
+
+
+def _can_be_built(image: Image, allowed: Sequence[Source]) -> bool:
+    return image.recipe is not None and "build" in allowed
+
+
 def _attempt(
     source: Source, image: Image, archive_dir: Path, registry_mirror: str | None, progress: Progress
 ) -> Resolved | str | None:
@@ -102,7 +160,7 @@ def _attempt(
         case "registry":
             return _from_registry(image, registry_mirror, progress)
         case "build":
-            return "it cannot be built: no package registry carries it" if image.recipe is None else None
+            return _NOT_BUILT if image.recipe is None else None
 
 
 def _from_engine(image: Image) -> Resolved | str:
@@ -124,17 +182,25 @@ def _from_engine(image: Image) -> Resolved | str:
 
 
 def _from_archive(image: Image, archive_dir: Path, progress: Progress) -> Resolved | str:
+    held = _in_archive(image, archive_dir)
+    if isinstance(held, str):
+        return held
+    ref, path = held
+    with Steps(progress).step(f"load {ref} from {path}"):
+        archive.load(path)
+    facts = engine.inspect_image(ref)
+    if facts is None:
+        return f"{path} says that it holds {ref}, and after loading it the engine has no such image"
+    remember(facts.Id, Record(f"archive {path.name}"))
+    return _resolved(image, ref, "archive", facts)
+
+
+def _in_archive(image: Image, archive_dir: Path) -> tuple[str, Path] | str:
+    """Return (reference, archive that holds it), or the reason why there is none."""
     for ref in (image.official.partition("@")[0], image.built):
         path = archive.find(ref, archive_dir) if ref is not None else None
-        if ref is None or path is None:
-            continue
-        with Steps(progress).step(f"load {ref} from {path}"):
-            archive.load(path)
-        facts = engine.inspect_image(ref)
-        if facts is None:
-            return f"{path} says that it holds {ref}, and after loading it the engine has no such image"
-        remember(facts.Id, Record(f"archive {path.name}"))
-        return _resolved(image, ref, "archive", facts)
+        if ref is not None and path is not None:
+            return ref, path
     return f"no archive in {archive_dir} holds it" if archive_dir.is_dir() else f"{archive_dir} does not exist"
 
 
@@ -177,13 +243,19 @@ def _resolved(image: Image, ref: str, source: Source, facts: engine.ImageFacts) 
     return Resolved(image.name, ref, source, facts.Id, digest, record.origin if record else None)
 
 
-def _nowhere(image: Image, reasons: dict[Source, str], archive_dir: Path) -> str:
-    tried = "; ".join(f"{source}: {reason}" for source, reason in reasons.items())
-    return (
-        f"Image {image.name} ({image.official}) could not be had. Tried {tried}. To provide it: "
-        f"`docker pull {image.official}`, or put an archive of `docker save {image.official}` into {archive_dir}, "
-        "or name a registry that has it with --registry-mirror HOST."
+def _nowhere(missing: Mapping[Image, Mapping[Source, str]], archive_dir: Path) -> str:
+    """Return a sentence on each image that is missing, then how to provide one."""
+    told = []
+    for image, reasons in missing.items():
+        tried = "; ".join(f"{source}: {reasons[source]}" for source in SOURCES if source in reasons)
+        told.append(f"Image {image.name} ({image.official}) could not be had. Tried {tried}.")
+    example = next(iter(missing)).official.partition("@")[0]  # a digest is not what an archive keeps
+    cure = (
+        f"To provide an image: `docker pull {example}`; or, where this machine reaches no registry, run "
+        f"`docker save --output FILE.tar {example}` on one that does and put the file into {archive_dir} (or name its "
+        "directory with --images DIR); or name a registry that has it with --registry-mirror HOST."
     )
+    return "\n".join(["Inconclusive for want of an image.", *told, cure])
 
 
 def _bake(mesh: str, carried: tuple[Resolved, ...], base: Resolved, progress: Progress) -> Resolved:

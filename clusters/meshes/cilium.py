@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from clusters.mesh import (
+    KUBERNETES_SOURCES,
     Capability,
     ChartRelease,
     Component,
@@ -18,6 +19,7 @@ from clusters.mesh import (
     DropLog,
     Enrolment,
     Mesh,
+    PolicyKind,
     Role,
     Signal,
     SignalKind,
@@ -158,6 +160,11 @@ MESH = Mesh(
     leaf_ttl_s=0,
     trust_domain="",
     identity_header="",
+    policy_kinds=(
+        PolicyKind("cilium.io/v2", "CiliumNetworkPolicy"),
+        PolicyKind("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
+    ),
     member=_member,
     member_witness=("cilium.io/v2", "CiliumEndpoint"),
     enrolment=Enrolment.START,
@@ -185,6 +192,12 @@ MESH = Mesh(
             subject="node.cilium.io/agent-not-ready",
             source=Source("the operator taints a node without its agent", _TAINT_URL, _VERSION, "source"),
         ),
+        "authentication-lost": Signal(
+            name="authentication-lost",
+            kind=SignalKind.DROP,
+            subject="AUTH_REQUIRED",
+            source=_EXPORTER,
+        ),
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
         "new-pod-blocked": Signal(
             name="new-pod-blocked",
@@ -194,6 +207,7 @@ MESH = Mesh(
         ),
     },
     sources={
+        **KUBERNETES_SOURCES,
         "traffic-continues": Source(
             "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, _VERSION, "documented"
         ),
@@ -208,18 +222,6 @@ MESH = Mesh(
             _VERSION,
             "inferred",
         ),
-        "apiserver-recovers": Source(
-            "The agents' watches list again, at most a minute apart (client-go's reflector)",
-            "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
-            "v0.34.0",
-            "source",
-        ),
-        "reboot-traffic": Source(
-            "When a node shuts down, the pods on that node stop running",
-            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
-            "v1.34",
-            "documented",
-        ),
         "reboot-policy": _PLUGIN,
         "reboot-bypass": Source(
             "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
@@ -227,12 +229,6 @@ MESH = Mesh(
             f"{_DOCS}/installation/taints/",
             _VERSION,
             "inferred",
-        ),
-        "reboot-recovers": Source(
-            "The kubelet restarts containers that failed",
-            "https://kubernetes.io/docs/concepts/architecture/self-healing/",
-            "v1.34",
-            "documented",
         ),
         "drops-witnessed": _EXPORTER,
         "no-plaintext": _not_promised(

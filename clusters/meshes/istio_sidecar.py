@@ -6,11 +6,14 @@ Facts are those of the 1.31 line; the source of each is in `sources`, `webhooks`
 from collections.abc import Mapping
 
 from clusters.mesh import (
+    KUBERNETES_SOURCES,
     Capability,
     ChartRelease,
     Component,
     Deviation,
+    Handshake,
     Mesh,
+    PolicyKind,
     Role,
     Signal,
     SignalKind,
@@ -108,6 +111,14 @@ MESH = Mesh(
     leaf_ttl_s=24 * 3600,
     trust_domain=_TRUST_DOMAIN,
     identity_header="x-forwarded-client-cert",
+    handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
+    policy_kinds=(
+        PolicyKind("security.istio.io/v1", "AuthorizationPolicy"),
+        PolicyKind("security.istio.io/v1", "PeerAuthentication"),
+        PolicyKind("networking.istio.io/v1", "VirtualService"),
+        PolicyKind("networking.istio.io/v1", "DestinationRule"),
+    ),
+    policy_root="istio-system",
     member=_member,
     identity=_identity,
     image_values=_image_values,
@@ -150,6 +161,7 @@ MESH = Mesh(
         Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
     ),
     sources={
+        **KUBERNETES_SOURCES,
         "traffic-continues": Source(
             "Envoy keeps its last configuration in memory (written of Pilot in 2018; of istiod by inference)",
             "https://bani.com.br/2018/11/istio-what-happens-when-control-plane-is-down/",
@@ -164,26 +176,8 @@ MESH = Mesh(
             "inferred",
         ),
         "apiserver-policy": _ENFORCED_BY_ENVOY,
-        "apiserver-recovers": Source(
-            "istiod's watches list again, at most a minute apart (client-go's reflector)",
-            "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
-            "v0.34.0",
-            "source",
-        ),
-        "reboot-traffic": Source(
-            "When a node shuts down, the pods on that node stop running",
-            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
-            "v1.34",
-            "documented",
-        ),
         "reboot-policy": _ENFORCED_BY_ENVOY,
         "reboot-bypass": _FAIL_CLOSED,
-        "reboot-recovers": Source(
-            "The kubelet restarts containers that failed",
-            "https://kubernetes.io/docs/concepts/architecture/self-healing/",
-            "v1.34",
-            "documented",
-        ),
         "no-plaintext": Source(
             "PeerAuthentication STRICT: a workload accepts only mutual TLS",
             "https://istio.io/latest/docs/reference/config/security/peer_authentication/",

@@ -7,7 +7,7 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 
 from collections.abc import Mapping
 
-from clusters.mesh import Capability, Component, Mesh, Role, Signal, SignalKind, Source
+from clusters.mesh import KUBERNETES_SOURCES, Capability, Component, Mesh, PolicyKind, Role, Signal, SignalKind, Source
 
 _KUBERNETES = "v1.34"
 
@@ -70,6 +70,7 @@ MESH = Mesh(
     leaf_ttl_s=0,
     trust_domain="",
     identity_header="",
+    policy_kinds=(PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),),
     member=_never_a_member,
     identity=_no_identity,
     image_values=_no_values,
@@ -83,6 +84,7 @@ MESH = Mesh(
         ),
     },
     sources={
+        **KUBERNETES_SOURCES,
         "agent-traffic-continues": _kubernetes(
             "Services do not depend on a placebo", "concepts/services-networking/service/"
         ),
@@ -111,14 +113,6 @@ MESH = Mesh(
             "A NetworkPolicy without a plugin that implements it has no effect",
             "concepts/services-networking/network-policies/",
         ),
-        "apiserver-recovers": _kubernetes(
-            "Clients that lost their watch list again and go on from there",
-            "reference/using-api/api-concepts/#efficient-detection-of-changes",
-        ),
-        "reboot-traffic": _kubernetes(
-            "When a node shuts down, the pods on that node stop running",
-            "tasks/debug/debug-cluster/#specific-scenarios",
-        ),
         "reboot-policy": _kubernetes(
             "A NetworkPolicy without a plugin that implements it has no effect",
             "concepts/services-networking/network-policies/",
@@ -126,9 +120,6 @@ MESH = Mesh(
         "reboot-bypass": _kubernetes(
             "No webhook: every pod is admitted as it is",
             "reference/access-authn-authz/extensible-admission-controllers/",
-        ),
-        "reboot-recovers": _kubernetes(
-            "The kubelet restarts containers that failed", "concepts/architecture/self-healing/"
         ),
         "traffic-continues": _kubernetes(
             "Services do not depend on a placebo", "concepts/services-networking/service/"

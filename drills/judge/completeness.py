@@ -106,7 +106,7 @@ def _disorder(calls: pl.LazyFrame, rows: int) -> int:
 def _callers(calls: pl.LazyFrame, rows: int, run: Window | None, lag_bound_ms: float) -> dict[CallerKey, _CallerFacts]:
     """Return what each caller left, read slice by slice in the order of the schedule."""
     made = calls.filter(pl.col("scheduled_ns").is_not_null())
-    roll = call_roll(made, CALLER)
+    roll = call_roll(calls, CALLER)
     callers: dict[CallerKey, _CallerFacts] = {}
     for part in slices(made, run or NO_WINDOW, rows, by="scheduled_ns"):
         for number, seen in _read(part, roll.number, run, round(lag_bound_ms * NS_PER_MS)):

@@ -82,10 +82,12 @@ class Caller(msgspec.Struct, frozen=True, order=True):
 
 
 class SignalFact(msgspec.Struct, frozen=True):
-    """What counts as this signal; kind: metric-increases, metric-below, condition, admission, pod-event, node-taint.
+    """What counts as this signal.
+
+    kind: metric-increases, metric-below, condition, admission, pod-event, node-taint or drop.
 
     The subject is a metric name, "namespace/Deployment/name", a text within the refusal's message, a text within the
-    warning that Kubernetes gives of a new pod, or the key of a node's taint.
+    warning that Kubernetes gives of a new pod, the key of a node's taint, or the reason of a drop on the mesh's record.
     A metric fires when it rises by more than the threshold, or falls below it.
     """
 
@@ -106,6 +108,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
     drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
+    nameless_edges: (source, target) where the mesh, as configured, shows the server no identity to be judged by.
     casualties: pods that the fault itself ends; their records break off, and may go on after a new start.
     """
 
@@ -126,6 +129,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     fresh_edges: tuple[tuple[str, str], ...] = ()
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
+    nameless_edges: tuple[tuple[str, str], ...] = ()
     casualties: tuple[str, ...] = ()
 
 

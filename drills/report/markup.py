@@ -30,6 +30,7 @@ def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
         "offset": formats.offset,
         "utc": formats.utc,
         "arrow": _arrow,
+        "breakable": _breakable,
     }
     environment.tests["linked"] = _is_linked
     script = "\n".join(f"{_read(name)};" for name in scripts)
@@ -48,6 +49,11 @@ def _read(name: str) -> str:
 
 def _arrow(edge: str) -> str:
     return edge.replace("->", " \u2192 ")
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may be broken into lines after each underscore."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _is_linked(address: str) -> bool:

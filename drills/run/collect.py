@@ -10,6 +10,7 @@ import polars as pl
 
 from drills.judge.history import CALLS_SCHEMA, Detail, Event
 from drills.run import lines
+from drills.run.certificates import CertificateReader
 from drills.run.plan import logs_dir
 
 _CHUNK = 50_000
@@ -69,6 +70,7 @@ class _Reading:
     events: list[Event] = field(default_factory=list)
     callers: _Columns = field(default_factory=lambda: _Columns({name: name for name in _CALLER_COLUMNS}))
     servers: _Columns = field(default_factory=lambda: _Columns(_SERVER_COLUMNS))
+    certificates: CertificateReader = field(default_factory=CertificateReader)
 
     def take(self, line: lines.AnyLine) -> None:
         match line:
@@ -91,7 +93,9 @@ class _Reading:
             case lines.ServedEnd() | lines.Late():
                 self.events.extend(_of_server(line) if line.pod in self.pods else ())
             case _:
-                self.events.extend(_of_observer(line))
+                self.events.extend(
+                    self.certificates.events_of(line) if isinstance(line, lines.Certificate) else _of_observer(line)
+                )
 
 
 def collect(

@@ -1,9 +1,11 @@
 """What the parts of one run share."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from clusters.mesh import Mesh
 from clusters.place import Place
+from drills.run.policies import PolicyLog
 from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
@@ -22,3 +24,8 @@ class Context:
     stage: Stage
     tail: Tail
     takes_api: bool = False  # the run's own fault takes the Kubernetes API away
+
+    @cached_property
+    def policies(self) -> PolicyLog:
+        """What is known of the mesh's policy objects so far."""
+        return PolicyLog(self.recorder)

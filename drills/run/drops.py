@@ -1,6 +1,10 @@
 """What the mesh itself says it refused: its record on each node, read once the calls are over.
 
 Read afterwards and past the API, so that it costs the callers nothing and needs neither the mesh nor the API server.
+
+A record may be moved when it is full, compressed later, or begun anew by a successor of its writer: a file is known
+again by what stays the same (inode and birth), never by its name. A compressed one is another file, with lines from
+before the run among its own: the instant of each line decides. What goes with the pod that wrote it is lost.
 """
 
 from collections import defaultdict
@@ -14,6 +18,10 @@ from drills.judge.history import Event
 _ASK_S = 10.0
 _READ_S = 60.0
 _NS_PER_S = 1_000_000_000
+_BETWEEN_FILES = "\x1e"
+
+Marks = dict[str, int]
+"""File, by inode and birth -> its length in bytes."""
 
 
 class DropReader:
@@ -22,12 +30,12 @@ class DropReader:
     def __init__(self, place: Place, log: DropLog | None) -> None:
         self._place = place
         self._log = log
-        self._marks: dict[str, int] = {}
+        self._marks: dict[str, Marks] = {}
 
     def mark(self) -> None:
-        """Remember how long each node's record is now; a node that has none yet begins at nothing."""
+        """Remember how long each node's files are now; a node that has none yet begins at nothing."""
         if self._log is not None:
-            self._marks = {node: _size(self._place, node, self._log.path) for node in self._place.nodes}
+            self._marks = {node: _sizes(self._place, node, self._log) for node in self._place.nodes}
 
     def read(self, begin_ns: int, end_ns: int) -> tuple[Event, ...]:
         """Return events `drop`, one per node, edge, reason and second, and `drops.source`, one per node."""
@@ -58,24 +66,31 @@ def _by_second(node: str, drops: Iterable[Drop]) -> Iterator[Event]:
         yield Event(first_ns, "drop", f"{source}->{target}", {**edge, **times})
 
 
-def _size(place: Place, node: str, path: str) -> int:
-    """Return how long the record is; one that does not exist yet holds nothing."""
-    said = place.on_node(node, ["stat", "--format=%s", path], timeout_s=_ASK_S, check=False).strip()
-    return int(said) if said.isdigit() else 0
+def _sizes(place: Place, node: str, log: DropLog) -> Marks:
+    """Return how long each file of the record is; a record that does not exist yet holds nothing."""
+    script = f"stat --format='%i.%W %s' {log.path} {log.older} 2>/dev/null; true"
+    said = place.on_node(node, ["sh", "-c", script], timeout_s=_ASK_S, check=False)
+    return {
+        words[0]: int(words[1]) for words in map(str.split, said.splitlines()) if len(words) == len(("file", "size"))
+    }
 
 
-def _read(place: Place, node: str, log: DropLog, mark: int) -> str:
-    """Return what was appended since the mark.
-
-    A record that became shorter was begun anew: what it held is in the newest of its predecessors, if one was kept.
-    """
-    # One program on the node: between two, the mesh could begin the record anew once more.
+def _read(place: Place, node: str, log: DropLog, marks: Marks) -> str:
+    """Return what was appended to the record since the marks, the oldest file first."""
+    known = "".join(f"{name}) from={size + 1};; " for name, size in marks.items())
+    # One program on the node: between two, the mesh could move a file once more. A file that is being compressed (.tmp)
+    # still has its whole beside it; a file shorter than its mark was emptied and is read from its beginning.
     script = f"""
-        size=$(stat --format=%s {log.path} 2>/dev/null || echo 0)
-        if [ "$size" -ge {mark} ]; then tail --bytes +{mark + 1} {log.path} 2>/dev/null; exit 0; fi
-        older=$(ls -t {log.older} 2>/dev/null | head -n 1)
-        [ -z "$older" ] || tail --bytes +{mark + 1} "$older"
-        cat {log.path}
+        for file in $(ls -tr {log.path} {log.older} 2>/dev/null); do
+            case "$file" in *.tmp) continue;; esac
+            case "$(stat --format=%i.%W "$file")" in {known}*) from=1;; esac
+            [ "$(stat --format=%s "$file")" -ge "$((from - 1))" ] || from=1
+            case "$file" in
+                *.gz) [ "$from" -gt 1 ] || gzip --decompress --stdout "$file" || exit 1;;
+                *) tail --bytes "+$from" "$file" || exit 1;;
+            esac
+            printf '\\036'
+        done
     """
-    text = place.on_node(node, ["sh", "-c", script], timeout_s=_READ_S)
-    return text[: text.rfind("\n") + 1]  # a line in the making is left out
+    files = place.on_node(node, ["sh", "-c", script], timeout_s=_READ_S).split(_BETWEEN_FILES)
+    return "".join(text[: text.rfind("\n") + 1] for text in files)  # a line in the making is left out

@@ -31,6 +31,7 @@ def facts_of(
         wire_nodes=place.nodes if request.probes.wire else (),
         drop_nodes=place.nodes if mesh.drop_log else (),
         placed=dict(inventory.placed) if inventory else {},
+        nameless_edges=mesh.nameless,
         wire_interfaces=() if mesh.wire_scope == "any" else (_UPLINK,),
         identities={
             pod.service: mesh.identity(LAB, pod.service) if pod.namespace == LAB else ""

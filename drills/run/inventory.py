@@ -26,6 +26,7 @@ class _Container(msgspec.Struct):
 class _Spec(msgspec.Struct, rename="camel"):
     containers: list[_Container]
     node_name: str = ""
+    service_account_name: str = ""
 
 
 class _Status(msgspec.Struct):
@@ -48,6 +49,8 @@ class LabPod:
     node: str
     address: str
     image: str  # of its first container
+    service_account: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,16 @@ def _pods(place: Place, namespace: str) -> tuple[LabPod, ...]:
                 f"Pod {namespace}/{pod.metadata.name} is not ready; a run needs every pod of the lab. "
                 f"Look at `kubectl --kubeconfig {place.kubeconfig} -n {namespace} get pods`."
             )
-        image = pod.spec.containers[0].image
-        found.append(LabPod(pod.metadata.name, namespace, service, pod.spec.node_name, pod.status.ip, image))
+        found.append(
+            LabPod(
+                name=pod.metadata.name,
+                namespace=namespace,
+                service=service,
+                node=pod.spec.node_name,
+                address=pod.status.ip,
+                image=pod.spec.containers[0].image,
+                service_account=pod.spec.service_account_name,
+                labels=pod.metadata.labels,
+            )
+        )
     return tuple(found)

@@ -136,6 +136,20 @@ class Scrape(Line, frozen=True, kw_only=True, tag="scrape"):
     error: str = ""
 
 
+class Certificate(Line, frozen=True, kw_only=True, tag="certificate"):
+    """One look at a pod's certificate: SHA-256 of the leaf, "" when none was seen.
+
+    chain: base64 of DER, leaf first, when this leaf is first seen; is_whole: it is all that the server sent.
+    """
+
+    pod: str
+    node: str
+    fingerprint: str
+    chain: tuple[str, ...]
+    is_whole: bool
+    error: str = ""
+
+
 class Gap(Line, frozen=True, kw_only=True, tag="gap"):
     """An observer was blind and knows it."""
 
@@ -148,7 +162,8 @@ class Truncated(Line, frozen=True, kw_only=True, tag="truncated"):
 
 
 AnyLine = (
-    Boot | Ready | Late | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Gap | Truncated
+    Boot | Ready | Late | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Certificate | Gap
+    | Truncated
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)

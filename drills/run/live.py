@@ -19,7 +19,8 @@ from drills.run.gate import Gate
 from drills.run.heartbeat import Heartbeat
 from drills.run.injured import Injured
 from drills.run.inventory import Inventory
-from drills.run.membership import note_membership
+from drills.run.membership import note_membership, note_pods
+from drills.run.policies import PolicyWatch
 from drills.run.probes.base import Probe
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.conditions import Conditions
@@ -33,7 +34,6 @@ from drills.run.waiting import wait_for
 from drills.run.workload import Workload
 
 _ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhooks that time out, a pod that is given up, its removal
-_RECOVERY_AT_LEAST_S = 10.0
 _LOOK_S = 0.5
 
 
@@ -60,6 +60,7 @@ class LiveRun:
         self._drops = DropReader(place, mesh.drop_log)
         self._heartbeat = Heartbeat(self._tail, progress)
         self._conditions = Conditions(place.kube, recorder, signals_of(request, mesh))
+        self._policies = PolicyWatch(place.kube, self._context.policies, mesh)
         self._inventory: Inventory | None = None
         self._workload: Workload | None = None
         self._ending: Workload | None = None  # the workload whose last words are still to be waited for
@@ -73,6 +74,8 @@ class LiveRun:
         self._workload = self._ending = Workload(context, request, self._inventory)
         self._probes = tuple(self._wanted_probes(self._inventory))
         self._drops.mark()
+        note_pods(context, self._inventory)
+        self._policies.start()
         self._say("starting the workload")
         self._workload.start()
         self._conditions.start()
@@ -131,7 +134,7 @@ class LiveRun:
         self._say(f"recovery, at most {recovery_s:g} s")
         self._watch(
             lambda: self._are_content(RECOVERY) and self._are_routes_calm(),
-            at_least_s=min(_RECOVERY_AT_LEAST_S, recovery_s),
+            at_least_s=min(self.request.recovery_at_least_s, recovery_s),
             at_most_s=recovery_s,
         )
         self._settle()
@@ -154,6 +157,7 @@ class LiveRun:
     def await_last_words(self) -> None:
         """Wait until every program of the lab wrote its end; HarnessError names those that did not. Safe again."""
         self._conditions.stop()
+        self._policies.stop()
         self._heartbeat.stop()
         ending, self._ending = self._ending, None  # waited for once: a second Ctrl-C means "no more waiting"
         if ending is not None:

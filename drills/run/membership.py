@@ -1,4 +1,4 @@
-"""Is every pod of the lab in the mesh exactly when it belongs there? Written down at both ends of a run."""
+"""Who the pods of the lab are, and whether each is in the mesh exactly when it belongs there."""
 
 import time
 
@@ -6,6 +6,22 @@ from clusters.errors import HarnessError
 from clusters.lab import LAB, OUTSIDE, members
 from drills.run.context import Context
 from drills.run.inventory import Inventory
+
+
+def note_pods(context: Context, pods: Inventory) -> None:
+    """Write one `pod` event per pod: what policies know it by, so that a reader can tell which of them select it."""
+    for pod in pods.services:
+        labels = [f"{key}={value}" for key, value in sorted(pod.labels.items())]
+        context.recorder.note(
+            "pod",
+            pod.name,
+            service=pod.service,
+            namespace=pod.namespace,
+            service_account=pod.service_account,
+            node=pod.node,
+            address=pod.address,
+            labels=labels,
+        )
 
 
 def note_membership(context: Context, pods: Inventory) -> None:

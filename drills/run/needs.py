@@ -24,7 +24,7 @@ def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
 
 def _named(need: Role | Capability, mesh: Mesh) -> str:
     """Return the need, with the reason why the mesh does not meet it here where its facts tell one."""
-    reason = mesh.absent.get(need, "") if isinstance(need, Capability) else ""
+    reason = mesh.absent.get(need, "")
     return f"{need.value} ({reason})" if reason else need.value
 
 

@@ -34,6 +34,17 @@ class ScrapeTarget(msgspec.Struct, frozen=True):
     metrics: tuple[str, ...]
 
 
+class CertificateTarget(msgspec.Struct, frozen=True):
+    """A pod whose certificate the observer on its node looks at, by a TLS handshake that offers these protocols."""
+
+    pod: str
+    node: str
+    host: str
+    port: int
+    alpn: tuple[str, ...]
+    every_s: float
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What every program does from the moment it reads this."""
 
@@ -42,6 +53,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     identity_header: str = ""
     callers: tuple[Caller, ...] = ()
     scrapes: tuple[ScrapeTarget, ...] = ()
+    certificates: tuple[CertificateTarget, ...] = ()
     capture: bool = False
     stop: bool = False
 

@@ -34,6 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     probes: Wishes
     baseline_s: float
     recovery_s: float
+    recovery_at_least_s: float = 10.0  # however well all is before
 
     @property
     def title(self) -> str:

@@ -26,6 +26,7 @@ from drills.run.undo import leftovers, refuse_leftovers, sole_use
 VERDICT_FILE = "verdict.json"
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
+_RECOVERY_AT_LEAST_S = 10.0
 _RUN_ID_BYTES = 6
 _NICE = 10
 
@@ -60,8 +61,11 @@ class Drill:
         method: Fault,
         baseline_s: float = _BASELINE_S,
         recovery_s: float = _RECOVERY_S,
+        recovery_at_least_s: float = _RECOVERY_AT_LEAST_S,
     ) -> History:
         """Break the mesh under traffic, put it right, and return the history, which is on disk by then.
+
+        The recovery is watched until all is well, but at least recovery_at_least_s and at most recovery_s.
 
         A gate that does not hold, a fault that does not land, a step that fails: all of it is in the history, which
         then judges INCONCLUSIVE. Raises UsageError for a drill that cannot be asked, HarnessError when the cluster
@@ -78,6 +82,7 @@ class Drill:
             probes=sort_wishes(probes, self.mesh),
             baseline_s=baseline_s,
             recovery_s=recovery_s,
+            recovery_at_least_s=recovery_at_least_s,
         )
         return self.carry_out(request)
 

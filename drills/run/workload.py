@@ -4,14 +4,14 @@ import secrets
 from collections.abc import Sequence
 
 from clusters.lab import LAB, OUTSIDE
-from clusters.mesh import Signal, SignalKind
+from clusters.mesh import Handshake, Signal, SignalKind
 from drills.judge.history import Caller as ExpectedCaller
 from drills.run.calls import Calls
 from drills.run.context import Context
 from drills.run.edges import OPEN
 from drills.run.facts import casualties_of
 from drills.run.inventory import Inventory
-from drills.run.plan import Caller, Plan, ScrapeTarget, write_plan
+from drills.run.plan import Caller, CertificateTarget, Plan, ScrapeTarget, write_plan
 from drills.run.request import Request, signals_of
 from drills.run.undo import Undo
 from drills.run.waiting import wait_for
@@ -20,6 +20,7 @@ _PORT = 8080
 _READY_S = 30.0
 _END_S = 20.0
 _SCRAPE_EVERY_S = 4.0  # a proxy renders all its statistics for each scrape
+_CERTIFICATE_EVERY_S = 10.0  # each look costs the pod's proxy one signature
 
 
 class Workload:
@@ -37,6 +38,7 @@ class Workload:
             identity_header=context.mesh.identity_header,
             callers=tuple(caller for spec in request.workload for caller in _callers(spec)),
             scrapes=_scrapes(signals_of(request, context.mesh), pods),
+            certificates=_certificates(context.mesh.handshake, pods),
             capture=request.probes.wire,
         )
 
@@ -112,6 +114,17 @@ def _scrapes(signals: Sequence[Signal], inventory: Inventory) -> tuple[ScrapeTar
     return tuple(
         ScrapeTarget(pod.name, pod.node, f"http://{pod.address}:{port}{path}", _SCRAPE_EVERY_S, tuple(metrics))
         for (port, path), metrics in ports.items()
+        for pod in inventory.services
+        if pod.namespace == LAB
+    )
+
+
+def _certificates(handshake: Handshake | None, inventory: Inventory) -> tuple[CertificateTarget, ...]:
+    """Let the observer of each node look at the certificates of meshed pods there, of a mesh whose pods have some."""
+    if handshake is None:
+        return ()
+    return tuple(
+        CertificateTarget(pod.name, pod.node, pod.address, handshake.port, handshake.alpn, _CERTIFICATE_EVERY_S)
         for pod in inventory.services
         if pod.namespace == LAB
     )

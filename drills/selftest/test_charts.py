@@ -102,3 +102,10 @@ def test_a_carried_chart_wins_and_another_may_be_absent(tmp_path: Path) -> None:
     named = tmp_path / "named"
     assert ChartSource(directory=named, carried=tmp_path).directory_for("istiod") == named
     assert ChartSource(repository="https://example.org", carried=tmp_path).directory_for("istiod") is None
+
+
+def test_a_chart_without_a_module_says_where_to_take_it_from() -> None:
+    """A chart that no Go module carries, asked for without a source, is an error that names its repository."""
+    wanted = chart_named("linkerd-crds")
+    with pytest.raises(HarnessError, match=rf"no Go module.*{wanted.repository} with --chart-repository"):
+        chart("linkerd-crds", chart_dir=None, repository=None, progress=print)

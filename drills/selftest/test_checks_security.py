@@ -1,9 +1,13 @@
 """Refused means refused by both witnesses, and a served peer must have shown who it is."""
 
+from dataclasses import dataclass
+
+import msgspec
 import pytest
 
 from drills.judge import checks
 from drills.judge.claims import always, never
+from drills.judge.history import RunFacts
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer, identity, xfcc
 
@@ -136,3 +140,30 @@ def test_a_source_of_unknown_identity_is_inconclusive() -> None:
     claim = never(checks.unauthenticated(("stranger", "ledger")))
     finding = answer(Story().fault().calls("stranger", "ledger", ok=100), claim)
     assert (finding.verdict, "stranger has to show" in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
+@dataclass
+class Nameless(Story):
+    """A story on a mesh that shows servers no identity on some edges."""
+
+    nameless: tuple[tuple[str, str], ...] = ()
+
+    def facts(self) -> RunFacts:
+        """Return the facts of the story with those edges in them."""
+        return msgspec.structs.replace(super().facts(), nameless_edges=self.nameless)
+
+
+def test_an_edge_without_names_is_not_judged() -> None:
+    """Where the mesh shows servers no identity the edge's row says so, and the other edges alone decide."""
+    other = ("checkout", "fraud")
+    told = Nameless(nameless=(other,)).steady(LEGIT).fault().calls(*other, ok=50, peer="")
+    finding = answer(told, never(checks.unauthenticated(LEGIT, other), must_hold=True))
+    assert finding.verdict is Answer.HELD
+    assert [(row.subject, "not judged" in row.reason) for row in finding.rows][-1] == ("checkout->fraud", True)
+
+
+def test_nothing_but_edges_without_names_is_inconclusive() -> None:
+    """When no edge can be judged, nothing is claimed to hold."""
+    finding = answer(Nameless(nameless=(LEGIT,)).steady(LEGIT), KNOWN)
+    assert finding.verdict is Answer.INCONCLUSIVE
+    assert "shows the server no identity" in finding.reason

@@ -14,6 +14,7 @@ BELOW = SignalFact("below", "metric-below", "cert_expiry_seconds", threshold=60)
 CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 REFUSED = SignalFact("refused", "admission", "failed calling webhook")
 BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
+DROPPED = SignalFact("dropped", "drop", "AUTH_REQUIRED")
 TAINTED = SignalFact("tainted", "node-taint", "example.org/agent-not-ready")
 
 
@@ -184,6 +185,24 @@ def test_a_taint_on_a_node_is_a_signal(before: list[str], after: list[str] | Non
     """The named taint that comes with the fault is seen; one from before, and nodes nobody could list, tell nothing."""
     story = Story(signals=(TAINTED,)).steady(EDGE).baseline().event("node", "n1", at_s=1, taints=before, error="")
     assert seen(story.fault().event("node", "n1", at_s=2, taints=after, error=""), "tainted") is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("POLICY_DENIED", "AUTH_REQUIRED", Answer.HELD),
+        ("POLICY_DENIED", "POLICY_DENIED", Answer.VIOLATED),
+        ("AUTH_REQUIRED", "AUTH_REQUIRED", Answer.INCONCLUSIVE),
+        ("POLICY_DENIED", None, Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_reason_on_the_mesh_s_record_is_a_signal(before: str, after: str | None, expected: Answer) -> None:
+    """The named reason is seen; another is a silent look; one from before, and a record that stops, tell nothing."""
+    story = Story(signals=(DROPPED,)).steady(EDGE).baseline().event("drop", "a->b", at_s=1, node="n1", reason=before)
+    story.fault()
+    if after is not None:
+        story.event("drop", "a->b", at_s=2, node="n1", reason=after)
+    assert seen(story, "dropped") is expected
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:

@@ -112,6 +112,30 @@ def test_a_certificate_that_could_not_be_read_is_inconclusive() -> None:
     assert answer(Story().steady(EDGE), CERTS).verdict is Answer.INCONCLUSIVE
 
 
+def test_a_look_that_failed_is_made_up_for_by_the_next() -> None:
+    """One failed look among good ones is no gap; a pod that nobody ever saw is one, however short the window."""
+    known = certified(HOUR_NS).event("certificate", "payment-1", at_s=5, error="no handshake within 3 s")
+    assert answer(known, CERTS).verdict is Answer.HELD
+    unseen = certified(HOUR_NS).event("certificate", "ledger-1", error="no handshake within 3 s")
+    finding = answer(unseen, CERTS)
+    assert (finding.verdict, "nobody saw that of ledger-1" in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
+def test_certificates_that_are_seen_too_seldom_are_not_found_out() -> None:
+    """Between two looks that lie far apart, a certificate may have run out and been renewed."""
+    seldom = always(checks.certificate_validity(max_gap_s=5), "baseline")
+    finding = answer(certified(HOUR_NS), seldom)
+    assert (finding.verdict, "for 9.0 s" in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
+def test_a_server_outside_the_mesh_has_no_certificate_to_show() -> None:
+    """A service without an identity is not asked for one."""
+    story = certified(HOUR_NS).steady(("checkout", "outsider"))
+    assert answer(story, CERTS).verdict is Answer.INCONCLUSIVE
+    story.event("server.end", "outsider-1", service="outsider", served=1)
+    assert answer(story, CERTS).verdict is Answer.HELD
+
+
 def test_a_whole_number_is_no_yes() -> None:
     """A detail that is neither yes nor no is not found out."""
     assert Event(0, "membership", "p", {"meshed": 1}).flag("meshed") is None

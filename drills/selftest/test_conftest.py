@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from rich.console import Console
 
-from clusters.errors import HarnessError
-from drills import catalogue, console, exits
+from clusters.errors import HarnessError, MissingImagesError
+from drills import catalogue, console, exits, session
 from drills.judge.verdict import Answer, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,3 +193,24 @@ def test_without_a_console_progress_passes_pytests_capture(tmp_path: Path) -> No
     assert done.returncode == 0, done.stdout
     assert sorted(done.stderr.splitlines()) == sorted(f"line {n}" for n in range(20))
     assert "captured" not in done.stdout + done.stderr
+
+
+def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For want of an image the run is inconclusive, and tells what the mesh can therefore not be asked."""
+
+    def nowhere(*_: object) -> Iterator[None]:
+        raise MissingImagesError("Image proxy (registry.example/proxy:1) could not be had.")
+
+    monkeypatch.setattr(session, "up", nowhere)
+    monkeypatch.setattr(session, "_options", lambda _config: None)
+    config = SimpleNamespace(getoption={"--mesh": "istio-sidecar"}.get, stash={session.PROGRESS: print})
+    with (
+        pytest.raises(MissingImagesError, match=r"registry\.example/proxy:1") as raised,
+        session.prepared(cast("pytest.Config", config)),
+    ):
+        pytest.fail("a place was given")
+    drills = str(raised.value).splitlines()[-1]
+    assert "istio-sidecar" in drills
+    assert "control-plane-outage" in drills
+    assert "node-agent-outage" not in drills  # it cannot be asked anyway
+    assert raised.value.exit_code == exits.INCONCLUSIVE

@@ -104,6 +104,39 @@ def test_a_node_where_nothing_was_ever_refused_has_an_empty_record(tmp_path: Pat
     assert (source.kind, source.text("error")) == ("drops.source", "")
 
 
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_a_record_of_many_files_is_known_again_by_what_stays_the_same(tmp_path: Path, is_compressed: bool) -> None:
+    """A full file that is moved and perhaps compressed, and the file of a successor, lose no drop and repeat none."""
+    pods = DropLog(f"{FOLDER}/agent-*/*.log", f"{FOLDER}/agent-*/*.log.*", LOG.parse, LOG.source)
+    for pod in ("agent-1", "agent-2"):
+        (tmp_path / "a" / pod).mkdir(parents=True)
+    nodes = Nodes(tmp_path)
+    nodes.append("a", line("1970-01-01T00:00:01Z", "outsider", "payment") * 9, "agent-1/0.log")
+    drops = reader(nodes, pods)
+    nodes.append("a", line("1970-01-01T00:00:12Z", "outsider", "payment"), "agent-1/0.log")
+    full = (tmp_path / "a" / "agent-1" / "0.log").rename(tmp_path / "a" / "agent-1" / "0.log.1970")
+    if is_compressed:
+        subprocess.run(["gzip", full], check=True)
+        (full.parent / "0.log.1970.gz.tmp").write_bytes(b"half of it")
+    nodes.append("a", line("1970-01-01T00:00:13Z", "outsider", "payment"), "agent-1/0.log")
+    nodes.append("a", line("1970-01-01T00:00:14Z", "outsider", "payment")[:-9], "agent-1/0.log")
+    nodes.append("a", line("1970-01-01T00:00:15Z", "outsider", "payment"), "agent-2/0.log")
+    source, *found = drops.read(10 * SECOND_NS, 100 * SECOND_NS)
+    assert source.text("error") == ""
+    assert [(e.number("first_ns"), e.number("count")) for e in found] == [
+        (second * SECOND_NS, 1) for second in (12, 13, 15)
+    ]
+
+
+def test_a_record_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
+    """A file shorter than it was holds nothing from before: all of it is read."""
+    nodes = Nodes(tmp_path)
+    nodes.append("a", line("1970-01-01T00:00:01Z", "outsider", "payment") * 9)
+    drops = reader(nodes)
+    (tmp_path / "a" / "events.log").write_text(line("1970-01-01T00:00:02Z", "outsider", "payment"))
+    assert [event.number("first_ns") for event in drops.read(0, 100 * SECOND_NS)[1:]] == [2 * SECOND_NS]
+
+
 @pytest.mark.parametrize("harm", ["dead", "torn"])
 def test_a_record_that_cannot_be_read_says_so(tmp_path: Path, harm: str) -> None:
     """A node that does not answer, or a line that is no JSON, is an unreadable source, never an absence of drops."""

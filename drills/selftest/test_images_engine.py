@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from clusters.command import answers, run
-from clusters.errors import HarnessError
+from clusters.errors import HarnessError, MissingImagesError
 from clusters.images import archive, build, engine, resolve
 from clusters.images.catalogue import Image
 
@@ -134,7 +134,7 @@ def test_a_pinned_digest_is_held(tiny: Image, registry: str, tmp_path: Path) -> 
         got = get(pinned, tmp_path, registry_mirror=registry)
         assert (got.source, got.ref, got.digest) == ("registry", tiny.official, facts.digest)
         assert get(pinned, tmp_path).source == "engine"
-        with pytest.raises(HarnessError, match="expected sha256:0000"):
+        with pytest.raises(MissingImagesError, match="expected sha256:0000"):
             get(Image("tiny", f"{tiny.official}@sha256:{'0' * 64}"), tmp_path, source="engine")
     finally:
         answers(["docker", "image", "rm", "--force", facts.Id], timeout_s=30)
@@ -142,7 +142,7 @@ def test_a_pinned_digest_is_held(tiny: Image, registry: str, tmp_path: Path) -> 
 
 def test_a_registry_without_the_image_is_a_reason(registry: str, tmp_path: Path) -> None:
     """The registry's own refusal stands in the error."""
-    with pytest.raises(HarnessError, match=r"registry: .*(not found|unknown)"):
+    with pytest.raises(MissingImagesError, match=r"registry: .*(not found|unknown)"):
         get(Image("absent", "registry.invalid/meshdrill/absent:1"), tmp_path, registry_mirror=registry)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from clusters.meshes import load as load_mesh
 from drills.run.edges import FRESH
 from drills.selftest.labrun import PROGRAMS
 
@@ -29,6 +30,8 @@ INTENT = {
 
 FRESH_WITHOUT_POLICY = {
     "cilium": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
+    "istio-ambient": "its values tell ztunnel to carry one connection per tunnel, on every edge",
+    "linkerd": "a policy cannot say it: the called Service's port is opaque, and a test below holds the manifest to it",
     "none": "no proxy stands between the pods: the caller's own connection is the whole of it, and it closes it",
 }
 """Meshes with no setting for a connection per call, each with the reason why none is needed."""
@@ -50,8 +53,28 @@ def pods(items: list[Item]) -> list[tuple[str, Item]]:
     return found
 
 
+def allowed_by_identity(items: list[Item]) -> dict[str, set[str]]:
+    """Return target -> sources where a policy names a Server or its route, and who is let in there by identity."""
+    named = {(item["kind"], item["metadata"]["name"]): item["spec"] for item in items}
+    found: dict[str, set[str]] = {}
+    for (kind, _), spec in named.items():
+        [authentication] = spec["requiredAuthenticationRefs"] if kind == "AuthorizationPolicy" else [{"kind": ""}]
+        if authentication["kind"] != "MeshTLSAuthentication":
+            continue  # the observers, which have no identity: see their own test
+        place = named[spec["targetRef"]["kind"], spec["targetRef"]["name"]]
+        if "parentRefs" in place:
+            [parent] = place["parentRefs"]
+            place = named[parent["kind"], parent["name"]]
+        refs = named["MeshTLSAuthentication", authentication["name"]]["identityRefs"]
+        sources = {"*" if ref == {"kind": "Namespace", "name": "lab"} else ref["name"] for ref in refs}
+        found[place["podSelector"]["matchLabels"]["app"]] = sources
+    return found
+
+
 def allowed(items: list[Item]) -> dict[str, set[str]]:
     """Return target -> sources as the policies of one mesh say it."""
+    if any(item["kind"] == "MeshTLSAuthentication" for item in items):
+        return allowed_by_identity(items)
     found: dict[str, set[str]] = {}
     for item in items:
         spec = item["spec"]
@@ -133,7 +156,8 @@ def test_every_mesh_is_given_the_same_intent(folder: Path) -> None:
     """The policies of each mesh allow exactly the lab's edges and, by a default, nothing else."""
     items = load(*(path for path in folder.glob("*.yaml") if path.name != "change.yaml"))
     assert allowed(items) == INTENT
-    assert "allow-nothing" in {item["metadata"]["name"] for item in items}
+    by_namespace = load_mesh(folder.name).namespace_annotations.values()
+    assert "allow-nothing" in {item["metadata"]["name"] for item in items} or "deny" in by_namespace
 
 
 @pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
@@ -150,6 +174,12 @@ def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
         assert spec["endpointSelector"] == {"matchLabels": {"app": "frontend"}}
         [denied] = spec["ingressDeny"]
         assert denied == {"fromEndpoints": [{"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "intruder"}}]}
+    elif change["kind"] == "HTTPRoute":
+        mesh = load_mesh(folder.name)
+        assert [parent["name"] for parent in spec["parentRefs"]] == ["frontend"]
+        [match] = spec["rules"][0]["matches"]
+        assert match["headers"] == [{"name": mesh.identity_header, "value": mesh.identity("lab", "intruder")}]
+        assert "change-1" not in str(load(*folder.glob("*.yaml"))).replace(str(change), "")  # nobody is let in there
     else:
         assert spec["podSelector"] == {"matchLabels": {"app": "frontend"}}
         [peer] = spec["ingress"][0]["from"]
@@ -201,3 +231,50 @@ def test_a_rule_that_reuses_connections_is_not_fresh() -> None:
     rule: Item = {"kind": "DestinationRule", "spec": {"host": "fraud.lab.svc.cluster.local"}}
     reused = {"connectionPool": {"http": {"maxRequestsPerConnection": 2}}}
     assert fresh_targets([rule, {**rule, "spec": {**rule["spec"], "trafficPolicy": reused}}]) == set()
+
+
+def test_observers_without_identity_reach_probes_and_metrics_only() -> None:
+    """Where a policy asks for no identity, it opens the probed path of each routed Server, or the proxies' own port."""
+    items = load(*(MANIFESTS / "policy" / "linkerd").glob("[!c]*.yaml"))
+    named = {(item["kind"], item["metadata"]["name"]): item["spec"] for item in items}
+    opened = [
+        (spec["targetRef"]["kind"], spec["targetRef"]["name"])
+        for (kind, _), spec in named.items()
+        if kind == "AuthorizationPolicy" and spec["requiredAuthenticationRefs"][0]["kind"] == "NetworkAuthentication"
+    ]
+    assert sorted(opened) == [("HTTPRoute", "probes"), ("Server", "proxy-admin")]
+    assert named["Server", "proxy-admin"]["port"] == "linkerd-admin"
+    probes = named["HTTPRoute", "probes"]
+    assert probes["rules"] == [{"matches": [{"path": {"type": "Exact", "value": "/healthz"}, "method": "GET"}]}]
+    routed = {
+        spec["parentRefs"][0]["name"]
+        for (kind, name), spec in named.items()
+        if (kind, spec.get("parentRefs", [{}])[0].get("kind")) == ("HTTPRoute", "Server") and name != "probes"
+    }
+    assert {parent["name"] for parent in probes["parentRefs"]} == routed == set(INTENT) - {"fraud"}
+
+
+def test_a_tenth_goes_to_the_trial_by_backends_too() -> None:
+    """The HTTPRoute of Service payment splits 90 to 10 over two Services, each with the pods of one version."""
+    items = load(MANIFESTS / "policy" / "linkerd" / "traffic.yaml")
+    [route] = [item["spec"] for item in items if item["kind"] == "HTTPRoute"]
+    assert (route["parentRefs"][0]["kind"], route["parentRefs"][0]["name"]) == ("Service", "payment")
+    selectors = {item["metadata"]["name"]: item["spec"]["selector"] for item in items if item["kind"] == "Service"}
+    legs = {selectors[leg["name"]]["version"]: leg["weight"] for leg in route["rules"][0]["backendRefs"]}
+    assert legs == {"v1": 90, "v2": 10}
+    assert {selector["app"] for selector in selectors.values()} == {"payment"}
+
+
+def test_each_call_of_a_fresh_edge_has_a_connection_of_its_own() -> None:
+    """Where the mesh would share connections, the called Service's port is opaque and no appProtocol overrules that."""
+    [service] = [item for item in load(PROGRAMS / "fraud.yaml") if item["kind"] == "Service"]
+    [port] = service["spec"]["ports"]
+    assert service["metadata"]["annotations"] == {"config.linkerd.io/opaque-ports": str(port["port"])}
+    assert "appProtocol" not in port
+    [server] = [
+        item
+        for item in load(MANIFESTS / "policy" / "linkerd" / "authorization.yaml")
+        if (item["kind"], item["metadata"]["name"]) == ("Server", "fraud")
+    ]
+    assert "proxyProtocol" not in server["spec"]
+    assert load_mesh("linkerd").nameless == FRESH

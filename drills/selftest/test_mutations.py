@@ -31,6 +31,7 @@ SIGNALS = (
     SignalFact("words", "admission", "no such webhook"),
     SignalFact("warns", "pod-event", "FailedCreatePodSandBox"),
     SignalFact("taints", "node-taint", "agent-not-ready"),
+    SignalFact("loses", "drop", "unauthenticated"),
 )
 PODS = ("payment-1", "ledger-1", "frontend-1")
 

@@ -128,7 +128,7 @@ def test_plaintext_is_found_on_the_interface_it_crosses(lab: Lab, node: Node) ->
     lab.plan(callers, capture=True)
     lab.wait(lambda: len(lab.lines("served", service="ledger")) > 80, "calls across the veth pair")
     lab.wait(lambda: len(lab.lines("served", service="payment")) > 5, "calls on loopback")
-    lab.wait(lambda: len(lab.lines("wire", run_id=RUN_ID)) > 5, "a hit that is written after the first ones")
+    lab.wait(lambda: len(lab.lines("wire", run_id=RUN_ID)) > 2, "a hit that is written after the first ones")
     lab.plan(callers, capture=True, stop=True)
     lab.wait(lambda: bool(lab.lines("wire_end", run_id=RUN_ID)), "the end of the capture")
     [end] = lab.lines("wire_end", run_id=RUN_ID)
@@ -139,11 +139,11 @@ def test_plaintext_is_found_on_the_interface_it_crosses(lab: Lab, node: Node) ->
     assert end["dropped"] == 0
     lines = lab.lines("wire", run_id=RUN_ID)
     assert lines[0]["id"] == min(calls, key=lambda call: int(call["seq"]))["id"]
-    assert [line["count"] for line in lines[:5]] == list(range(1, 6))
-    # After the first hits there is one line every three seconds, so that every window of a drill has its own proof.
-    later_s = [(after["at_ns"] - before["at_ns"]) / 1e9 for before, after in pairwise(lines[4:])]
+    assert [line["count"] for line in lines[:2]] == [1, 2]
+    # After the first hits there is one line every eight seconds, so that every window of a drill has its own proof.
+    later_s = [(after["at_ns"] - before["at_ns"]) / 1e9 for before, after in pairwise(lines[1:])]
     assert later_s
-    assert min(later_s) >= 3
+    assert min(later_s) >= 8
     assert (hit["last_ns"] - lines[-1]["at_ns"]) / 1e9 < 3
 
 

@@ -117,6 +117,18 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypa
     assert event.number("blocked_ns") == 7_000_000_000
 
 
+def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
+    probe, context = new_pods(double)
+    unready: Json = {"spec": {}, "metadata": {}, "status": {"conditions": []}}
+    monkeypatch.setattr(double, "get", lambda *_what: unready)
+    monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("accepted"))
+    monkeypatch.setattr(base, "carry_out", lambda *_arguments, **_options: None)
+    probe.attempt(FAULT)
+    (event,) = of_kind(context, "newpod")
+    assert event.text("blocked") == "NotScheduled: nobody chose a node for it"
+
+
 def test_new_pods_are_made_on_each_placed_node(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pod per place is bound to its node past the scheduler, and an attempt is good only when all of them are."""
     asked: list[str] = []
@@ -202,6 +214,7 @@ def test_change_is_applied_held_and_removed(double: FilePlace) -> None:
     assert steps[0].subject == steps[1].subject
     assert (steps[0].text("source"), steps[0].text("target")) == ("intruder", "frontend")
     assert steps[1].at_ns - steps[0].at_ns >= 50_000_000
+    assert [event.text("verb") for event in of_kind(context, "policy")] == ["present", "gone"]
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
 

@@ -1,8 +1,8 @@
-"""The observer of one node: looks for the canary on the wire and reads the metrics that the plan names.
+"""The observer of one node: looks for the canary on the wire, reads metrics and looks at certificates, as planned.
 
     python3 observer.py        environment: POD NODE SHARE (see share.Me)
 
-It runs in the network of the node, outside every mesh, and only listens.
+It runs in the network of the node, outside every mesh; it reads, and changes nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import signal
 
 from capture import Capture
+from handshakes import Handshakes
 from scraper import Scraper
 from share import POLL_S, Log, Me, Plan, PlanFile
 
@@ -24,19 +25,25 @@ class Watch:
         self.plan = plan
         self._capture = Capture(me, plan, log) if plan.capture else None
         self._scraper = Scraper(me, plan, log)
+        self._handshakes = Handshakes(me, plan, log)
 
     async def update(self, plan: Plan) -> None:
         """Follow a plan of the same run that names other endpoints: a pod that was replaced has a new address."""
         self.plan = plan
-        await self._scraper.finish()
+        await self._stop_asking()
         self._scraper = Scraper(self._me, plan, self._log)
+        self._handshakes = Handshakes(self._me, plan, self._log)
 
     async def finish(self, linger_s: float) -> None:
         """Go on while requests may still be on their way, then write the end."""
         await asyncio.sleep(linger_s)
-        await self._scraper.finish()
+        await self._stop_asking()
         if self._capture is not None:
             self._capture.finish()
+
+    async def _stop_asking(self) -> None:
+        await self._scraper.finish()
+        await self._handshakes.finish()
 
 
 async def observe(me: Me) -> None:

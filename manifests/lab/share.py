@@ -74,6 +74,18 @@ class Scrape:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """One pod whose certificate the observer of its node looks at, by a TLS handshake that offers these protocols."""
+
+    pod: str
+    node: str
+    host: str
+    port: int
+    alpn: tuple[str, ...]
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What the harness wants of everyone in the lab during one run."""
 
@@ -83,6 +95,7 @@ class Plan:
     identity_header: str
     callers: tuple[Calls, ...]
     scrapes: tuple[Scrape, ...]
+    certificates: tuple[Certificate, ...]
     capture: bool
     published_ns: int = 0
 
@@ -100,6 +113,9 @@ class Plan:
             callers=tuple(Calls(**caller) for caller in raw.get("callers", [])),
             scrapes=tuple(
                 Scrape(**{**scrape, "metrics": tuple(scrape["metrics"])}) for scrape in raw.get("scrapes", [])
+            ),
+            certificates=tuple(
+                Certificate(**{**wanted, "alpn": tuple(wanted["alpn"])}) for wanted in raw.get("certificates", [])
             ),
             capture=raw.get("capture", False),
             published_ns=published_ns,

@@ -26,6 +26,8 @@ SERVED = SUCCEEDED | pl.col("served_ns").is_not_null()
 ANSWERS = frozenset({"connect-reset", "reset", "closed", "protocol"})
 """Errors that only something on the far side of the caller can give; so does any "http-..." status."""
 
+_NAMELESS = "not judged: the mesh shows the server no identity on this edge"
+
 
 def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
     """No call of these edges succeeds and no server serves one: both witnesses agree.
@@ -40,7 +42,10 @@ def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0) -> Invar
 
 
 def unauthenticated(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """A server served a call whose peer did not show the identity of the call's source, or showed none."""
+    """A server served a call whose peer did not show the identity of the call's source, or showed none.
+
+    An edge on which the mesh shows servers no identity at all is not judged, and its row says so; at least one must be.
+    """
     need_edges(edges)
     says = "a call is served whose peer did not prove to be its source"
     params = {"min_samples": min_samples}
@@ -98,6 +103,10 @@ class _Served(msgspec.Struct, frozen=True):
 
 def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
     identities = history.facts.identities
+    nameless = tuple(edge for edge in edges if edge in history.facts.nameless_edges)
+    edges = tuple(edge for edge in edges if edge not in nameless)
+    if not edges:
+        return Measurement(Truth.UNKNOWN, reason=_NAMELESS, rows=_nameless_rows(nameless))
     served = (
         history.calls_in(window)
         .filter(on_edges(edges), pl.col("served_ns").is_not_null())
@@ -122,11 +131,15 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
     return Measurement(
         truth=truth,
         reason=deciding_reason(rows, truth),
-        rows=rows,
+        rows=(*rows, *_nameless_rows(nameless)),
         examples=examples,
         at_ns=examples[0].at_ns if examples else None,
         is_proof=truth is Truth.TRUE,
     )
+
+
+def _nameless_rows(edges: tuple[Edge, ...]) -> tuple[Row, ...]:
+    return tuple(Row(f"{source}->{target}", "any", Truth.UNKNOWN, {}, _NAMELESS) for source, target in edges)
 
 
 def _shows_source(identities: dict[str, str]) -> pl.Expr:

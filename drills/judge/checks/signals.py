@@ -159,6 +159,13 @@ def _node_taint(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Samp
             yield _Sample(event.subject, event.at_ns, signal.subject in taints if isinstance(taints, list) else None)
 
 
+def _drop(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """A drop for another reason is a look that was silent: the node's record was being written then."""
+    for event in events:
+        if event.kind == "drop":
+            yield _Sample(event.text("node"), event.at_ns, event.text("reason") == signal.subject)
+
+
 _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
     "metric-increases": _increases,
     "metric-below": _below,
@@ -166,6 +173,7 @@ _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]
     "admission": _admission,
     "pod-event": _pod_event,
     "node-taint": _node_taint,
+    "drop": _drop,
 }
 
 _ON_OCCASION = frozenset({"admission", "pod-event"})

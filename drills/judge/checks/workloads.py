@@ -30,16 +30,16 @@ def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
     return Invariant("condition", says, partial(_condition, subject, max_gap_s), params)
 
 
-def certificate_validity(min_left_s: float = 0.0) -> Invariant:
+def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:
     """At every look each workload's leaf certificate was valid, and for min_left_s more.
 
     Reads events "certificate": subject pod, detail not_before_ns and not_after_ns, or error when it could not be read.
-    Each server with an identity that the facts of the run name must have been looked at. No drill records
-    certificates yet: until one does, the answer is unknown.
+    Each server must have been seen at least every max_gap_s, but for those whose service, as the facts of the run
+    have it, has no identity to show.
     """
-    params: dict[str, Number] = {"min_left_s": min_left_s}
+    params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
     says = f"every leaf certificate is valid for {min_left_s:g} s more"
-    return Invariant("certificate_validity", says, partial(_certificates, min_left_s), params)
+    return Invariant("certificate_validity", says, partial(_certificates, min_left_s, max_gap_s), params)
 
 
 def _membership(history: History, window: Window) -> Measurement:
@@ -57,10 +57,13 @@ def _look_at_member(event: Event) -> Look:
 def _condition(subject: str, max_gap_s: float, history: History, window: Window) -> Measurement:
     events = [event for event in history.events_in(window, "condition") if event.subject == subject]
     looks = [_look_at_condition(event) for event in events]
-    known = [window.start_ns, *(event.at_ns for event, is_well, _ in looks if is_well is not None), window.end_ns]
-    gap_s = max(after - before for before, after in pairwise(known)) / NS_PER_S
+    gap_s = _longest_gap_s([event.at_ns for event, is_well, _ in looks if is_well is not None], window)
     doubt = f"nobody looked for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
     return _measured(subject, [look for look in looks if look[1] is not None], doubt)
+
+
+def _longest_gap_s(seen_ns: Sequence[int], window: Window) -> float:
+    return max(after - before for before, after in pairwise([window.start_ns, *seen_ns, window.end_ns])) / NS_PER_S
 
 
 def _look_at_condition(event: Event) -> Look:
@@ -70,9 +73,24 @@ def _look_at_condition(event: Event) -> Look:
     return event, ready >= max(desired, 1), f"{ready:g} of {desired:g} ready"
 
 
-def _certificates(min_left_s: float, history: History, window: Window) -> Measurement:
+def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:
     looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, "certificate")]
-    return _measured("leaf certificates", looks, _unseen(history, looks))
+    nameless = {name for name, identity in history.facts.identities.items() if not identity}
+    exempt = {event.subject for event in history.of_kind("server.end") if event.text("service") in nameless}
+    pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - exempt)
+    known = [look for look in looks if look[1] is not None]
+    doubts = (_unseen_for(pod, known, looks, max_gap_s, window) for pod in pods)
+    return _measured("leaf certificates", known, next(filter(None, doubts), ""))
+
+
+def _unseen_for(pod: str, known: Sequence[Look], looks: Sequence[Look], max_gap_s: float, window: Window) -> str:
+    """Return for how long nobody saw the certificate of a pod, and why, "" when that was not too long."""
+    seen_ns = [event.at_ns for event, _, _ in known if event.subject == pod]
+    gap_s = _longest_gap_s(seen_ns, window)
+    if seen_ns and gap_s <= max_gap_s:
+        return ""
+    blind = next((f", {seen}" for event, is_valid, seen in looks if event.subject == pod and is_valid is None), "")
+    return f"nobody saw that of {pod} for {gap_s:.1f} s, at most {max_gap_s:g} s may pass{blind}"
 
 
 def _look_at_certificate(event: Event, min_left_s: float) -> Look:

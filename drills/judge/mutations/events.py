@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
+
 from drills.judge.history import History
 from drills.judge.mutations.target import Target, each_event, told, with_events
 from drills.judge.records import NS_PER_S, Detail, Event, SignalFact, Window
 
+# Which kinds of signal an event is a look at, whatever its subject.
+_LOOKS = {"newpod": ("admission", "pod-event"), "change": ("admission",), "node": ("node-taint",), "drop": ("drop",)}
 ELSEWHERE = "refused for a reason that nobody named"
 NOWHERE = "a node that nobody named"
 
@@ -157,18 +161,11 @@ def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -
 
 
 def _is_look(signal: SignalFact, event: Event) -> bool:
-    match event.kind:
-        case "condition":
-            return signal.kind == "condition" and event.subject == signal.subject
-        case "scrape":
-            return event.text("metric") == signal.subject
-        case "newpod":
-            return signal.kind in {"admission", "pod-event"}
-        case "change":
-            return signal.kind == "admission"
-        case "node":
-            return signal.kind == "node-taint"
-    return False
+    if event.kind == "condition":
+        return signal.kind == "condition" and event.subject == signal.subject
+    if event.kind == "scrape":
+        return event.text("metric") == signal.subject
+    return signal.kind in _LOOKS.get(event.kind, ())
 
 
 def _quiet(signal: SignalFact, event: Event) -> Event:
@@ -180,6 +177,8 @@ def _quiet(signal: SignalFact, event: Event) -> Event:
             return told(event, value=signal.threshold + 1, error="")
         case "node":
             return told(event, taints=[taint for taint in _taints(event) if taint != signal.subject])
+        case "drop":
+            return told(event, reason=event.text("reason").replace(signal.subject, ELSEWHERE))
     words = "blocked" if signal.kind == "pod-event" else "message"
     return told(event, **{words: event.text(words).replace(signal.subject, ELSEWHERE)})
 
@@ -192,6 +191,8 @@ def _unanswered(event: Event) -> Event:
             return told(event, value=None, error="no answer")
         case "node":
             return told(event, taints=None, error="no answer")
+        case "drop":
+            return msgspec.structs.replace(event, kind="lost")  # a record that nobody could read has no lines
     return told(event, outcome="failed")
 
 
@@ -205,6 +206,8 @@ def _fired(signal: SignalFact, event: Event) -> Event:
             return told(event, value=signal.threshold - 1 if is_low else risen, error="")
         case "node":
             return told(event, taints=[*_taints(event), signal.subject], error="")
+        case "drop":
+            return told(event, reason=signal.subject)
     if signal.kind == "pod-event":
         return told(event, blocked=signal.subject)
     return told(event, outcome="refused", message=signal.subject)

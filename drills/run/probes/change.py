@@ -47,6 +47,7 @@ class PolicyChange(Probe):
         self._note(name, "apply", answer.outcome, answer.message)
         if answer.outcome != "accepted":
             return False
+        self._context.policies.saw(answer.object)
         self._context.stage.pause(self._wish.hold_s)
         since_ns = time.time_ns() - int(_OBEYED * self._wish.hold_s * 1e9)
         return self._context.tail.is_closed((self._wish.source, self._wish.target), since_ns=since_ns)
@@ -56,6 +57,8 @@ class PolicyChange(Probe):
         sent_ns = time.time_ns()
         answer = self._context.place.kube.delete(undo.manifest)
         self._note(name, "remove", answer.outcome, answer.message, at_ns=sent_ns)
+        if answer.outcome == "accepted":
+            self._context.policies.lost(undo.manifest)
         self._put_right(undo, part)
 
     def _note(self, name: str, step: str, outcome: str, message: str, *, at_ns: int | None = None) -> None:

@@ -135,9 +135,12 @@ class NewPods(Probe):
     def _complaint(self, name: str) -> tuple[str | None, int | None]:
         """Return what Kubernetes says keeps the pod from starting, and since when; "" for nothing, None: not known."""
         try:
+            pod = self._context.place.kube.get("v1", "Pod", name, LAB)
             events = self._context.place.kube.find("v1", "Event", LAB)
         except HarnessError:
             return None, None
+        if pod is not None and not msgspec.convert(pod, _Pod).spec.node_name:
+            return "NotScheduled: nobody chose a node for it", None
         about = [event for event in events if event["involvedObject"].get("name") == name]
         warnings = [event for event in about if event.get("reason") in _BEFORE_START]
         if not warnings:

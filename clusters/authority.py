@@ -1,0 +1,136 @@
+"""A trust anchor and an issuer of our own, for a mesh that wants them from whoever installs it."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from clusters.errors import HarnessError
+from clusters.mesh import Authority
+
+_FILE = "authority.json"
+_OWNER_ONLY = 0o600
+_DAY_S = 24 * 3600
+_BEFORE = timedelta(minutes=5)  # the clocks of a cluster differ a little
+
+
+class Lives(msgspec.Struct, frozen=True):
+    """How long each certificate of a mesh lives; the defaults outlive every cluster of ours."""
+
+    anchor_s: int = 3650 * _DAY_S
+    issuer_s: int = 365 * _DAY_S
+    leaf_s: int = _DAY_S
+
+
+DEFAULT_LIVES = Lives()
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """The authority of one cluster, as its state directory keeps it."""
+
+    issuer_name: str
+    lives: Lives
+    anchors: str
+    issuer: str
+    issuer_key: str
+
+
+def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
+    """Return the authority of a cluster, made at the first call and kept in its state directory for the owner alone.
+
+    Raises HarnessError when the kept one has another name or other lives, cannot be read, or has expired: the cluster
+    was installed with it, and its pods trust no other.
+    """
+    path = state / _FILE
+    if path.exists():
+        kept = _read(path, issuer_name, lives)
+    else:
+        kept = _make(issuer_name, lives)
+        _write(path, kept)
+    return Authority(kept.anchors, kept.issuer, kept.issuer_key, lives.leaf_s)
+
+
+def _read(path: Path, issuer_name: str, lives: Lives) -> _Kept:
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        ends = x509.load_pem_x509_certificate(kept.issuer.encode()).not_valid_after_utc
+    except (OSError, msgspec.DecodeError, ValueError) as error:
+        raise HarnessError(f"The cluster's authority {path} cannot be read: {error}. Delete the cluster.") from error
+    if (kept.issuer_name, kept.lives) != (issuer_name, lives):
+        raise HarnessError(
+            f"The cluster was installed with issuer {kept.issuer_name} and {kept.lives}, and its pods trust no other; "
+            f"the run asks for {issuer_name} and {lives}. Delete the cluster."
+        )
+    if ends <= datetime.now(UTC):
+        raise HarnessError(f"The cluster's issuer expired at {ends:%Y-%m-%dT%H:%M:%SZ}. Delete the cluster.")
+    return kept
+
+
+def _write(path: Path, kept: _Kept) -> None:
+    """Write the file so that at no moment anybody else can read it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(kept))
+
+
+def _make(issuer_name: str, lives: Lives) -> _Kept:
+    """Make a self-signed anchor, and an issuer under it that may sign leaves and nothing else."""
+    anchor_key, issuer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    anchor_name = f"root.{issuer_name.partition('.')[2] or issuer_name}"
+    anchor = _certificate(anchor_name, anchor_key, anchor_name, anchor_key, lives.anchor_s, path_length=1)
+    issuer = _certificate(issuer_name, issuer_key, anchor_name, anchor_key, lives.issuer_s, path_length=0)
+    key = issuer_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    return _Kept(issuer_name, lives, _pem(anchor), _pem(issuer), key.decode())
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    signer: str,
+    signer_key: ec.EllipticCurvePrivateKey,
+    life_s: int,
+    *,
+    path_length: int,
+) -> x509.Certificate:
+    now = datetime.now(UTC)
+    only_signs = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        x509.CertificateBuilder()
+        .subject_name(_common_name(name))
+        .issuer_name(_common_name(signer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BEFORE)
+        .not_valid_after(now + timedelta(seconds=life_s))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(only_signs, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key()), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .sign(signer_key, hashes.SHA256())
+    )
+
+
+def _common_name(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()

@@ -1,0 +1,300 @@
+"""Istio in ambient mode: one ztunnel per node carries all pods' connections, a CNI plugin enrols pods as they start.
+
+istiod is control plane, certificate issuer and validating webhook; nothing is injected. Without a waypoint everything
+is layer 4: connections have identities, requests are not looked at. Facts are those of the 1.31 line; the source of
+each is in `sources`, `webhooks` and `signals`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+
+from clusters.mesh import (
+    KUBERNETES_SOURCES,
+    Capability,
+    ChartRelease,
+    Component,
+    Deviation,
+    Drop,
+    DropLog,
+    Enrolment,
+    Mesh,
+    Role,
+    Signal,
+    SignalKind,
+    Source,
+    Webhook,
+)
+
+_VERSION = "1.31"
+_TRUST_DOMAIN = "cluster.local"
+_NAMESPACE = "istio-system"
+_DOCS = "https://istio.io/latest/docs"
+_TREE = "https://github.com/istio/istio/blob/release-1.31"
+_ZTUNNEL = "https://github.com/istio/ztunnel/blob/1.31.0-rc.0"
+_CHARTS = f"{_TREE}/manifests/charts"
+_LOGS = "/var/log/pods/istio-system_ztunnel-*/istio-proxy/*.log"
+_REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
+_KUBELETS = ("time", "stream", "tag")
+_ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
+
+_READINESS = Source(
+    "readiness probe of the chart",
+    f"{_CHARTS}/istio-control/istio-discovery/templates/deployment.yaml",
+    _VERSION,
+    "source",
+)
+_VALIDATION = Source(
+    "validating webhook of the chart",
+    f"{_CHARTS}/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
+    _VERSION,
+    "source",
+)
+_LIFECYCLE = Source(
+    "The CNI plugin holds a new pod back until its network is laid and ztunnel has it",
+    f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
+    _VERSION,
+    "documented",
+)
+_PLUGIN = Source(
+    "the CNI plugin asks the node's agent, and fails with it", f"{_TREE}/cni/pkg/plugin/plugin.go", _VERSION, "source"
+)
+_L4_POLICY = Source(
+    "Layer 4 authorization is enforced by the ztunnel that receives the connection",
+    f"{_DOCS}/ambient/usage/l4-policy/",
+    _VERSION,
+    "documented",
+)
+_STRICT = Source(
+    "PeerAuthentication STRICT becomes a rule of ztunnel's that denies every caller without an identity",
+    f"{_TREE}/architecture/ambient/peer-authentication.md",
+    _VERSION,
+    "documented",
+)
+_IN_MEMORY = Source(
+    "ztunnel keeps what istiod told it in memory, and asks again with back-off (inferred)",
+    f"{_ZTUNNEL}/src/xds/client.rs",
+    _VERSION,
+    "inferred",
+)
+_ACCESS_LOG = Source(
+    "ztunnel's access log names both ends and the policy of a refused connection",
+    f"{_ZTUNNEL}/src/proxy/metrics.rs",
+    _VERSION,
+    "source",
+)
+_RENEWAL = Source(
+    "ztunnel renews a certificate at half of its life", f"{_ZTUNNEL}/src/tls/certificate.rs", _VERSION, "source"
+)
+_PER_NODE = Source(
+    "A ztunnel that goes takes at least its whole node with it; no promise for that node's traffic meanwhile",
+    f"{_DOCS}/ambient/upgrade/helm/",
+    _VERSION,
+    "not-promised",
+)
+
+
+def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
+    """Tell whether the CNI's agent said of the pod that its connections go through ztunnel."""
+    metadata = pod.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+    return isinstance(annotations, Mapping) and annotations.get(_ENROLLED) == "enabled"
+
+
+def _identity(_namespace: str, _service_account: str) -> str:
+    return ""  # ztunnel proves the caller's identity to ztunnel; the server sees a plain connection
+
+
+def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
+    return {
+        "istiod": {"image": images["istio-pilot"]},
+        "istio-cni": {"image": images["istio-install-cni"]},
+        "ztunnel": {"image": images["istio-ztunnel"]},
+    }
+
+
+def _drop(line: str) -> Drop | None:
+    """Return the refusal in one line of ztunnel's container log, None when it tells of anything else.
+
+    The kubelet writes time, stream and a tag before what ztunnel said. The ztunnel that received the connection tells
+    of it; its fellow at the caller's end knows only that it was turned away.
+    """
+    words = line.split(" ", maxsplit=3)
+    if len(words) != len(_KUBELETS) + 1 or words[2] != "F" or not words[3].startswith("{"):  # F: a whole line
+        return None
+    entry = json.loads(words[3])
+    error = str(entry.get("error", ""))
+    if entry.get("scope") != "access" or entry.get("direction") != "inbound" or not _REFUSED.match(error):
+        return None
+    source = _account(entry.get("src.identity")) or _workload(entry.get("src.workload"))
+    target = str(entry.get("dst.service", "")).partition(".")[0] or _workload(entry.get("dst.workload"))
+    if not source or not target:
+        return None
+    at = datetime.fromisoformat(str(entry["time"]))
+    return Drop(int(at.timestamp() * 1e6) * 1000, source, target, _REFUSED.sub("", error) or error)
+
+
+def _account(identity: object) -> str:
+    """Return the ServiceAccount of an identity, which in the lab is the app; a caller outside the mesh has none."""
+    return str(identity).rpartition("/sa/")[2] if identity else ""
+
+
+def _workload(pod: object) -> str:
+    """Return the Deployment of a pod, by the two endings that Kubernetes gave its name."""
+    return re.sub(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$", "", str(pod)) if pod else ""
+
+
+def _istiod(role: Role) -> Component:
+    """Istiod plays several roles at once: whoever stops one of them stops them all."""
+    return Component(
+        role=role,
+        kind="Deployment",
+        namespace=_NAMESPACE,
+        name="istiod",
+        selector="app=istiod",
+        process="pilot-discovery",
+        service="istiod",
+        port=15014,  # plain HTTP, and the same number on the Service and on the pod
+    )
+
+
+def _beyond_l4(title: str) -> Source:
+    return Source(title, f"{_DOCS}/ambient/architecture/data-plane/", _VERSION, "not-promised")
+
+
+_ZTUNNEL_PODS = Component(
+    role=Role.NODE_AGENT,
+    kind="DaemonSet",
+    namespace=_NAMESPACE,
+    name="ztunnel",
+    selector="app=ztunnel",
+    process="ztunnel",
+    port=15020,  # its metrics
+)
+_CNI_PODS = Component(
+    role=Role.CNI,
+    kind="DaemonSet",
+    namespace=_NAMESPACE,
+    name="istio-cni-node",
+    selector="k8s-app=istio-cni-node",
+    process="install-cni",
+    port=15014,  # its metrics
+)
+_WAYPOINT = "a waypoint's matter, and a waypoint needs Istio's own proxy image, which is on no package registry"
+
+MESH = Mesh(
+    name="istio-ambient",
+    title="Istio ambient",
+    components=(
+        *(_istiod(role) for role in (Role.CONTROL_PLANE, Role.IDENTITY, Role.POLICY)),
+        _ZTUNNEL_PODS,
+        _CNI_PODS,
+    ),
+    capabilities=frozenset({Capability.MTLS, Capability.L4_AUTHZ, Capability.POLICY_API}),
+    absent={
+        Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod as it starts, or keeps it from starting",
+        Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
+        Capability.L7_AUTHZ: f"requests are {_WAYPOINT}",
+        Capability.WEIGHTED_ROUTING: f"splitting by weight is {_WAYPOINT}",
+        Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
+    },
+    charts=(
+        ChartRelease("istio-base", "istio-base", _NAMESPACE, section="istio-base"),
+        ChartRelease("istiod", "istiod", _NAMESPACE, section="istiod"),
+        ChartRelease("istio-cni", "istio-cni", _NAMESPACE, section="istio-cni"),
+        ChartRelease("ztunnel", "ztunnel", _NAMESPACE, section="ztunnel"),
+    ),
+    values="istio-ambient.yaml",
+    policy="istio-ambient",
+    namespace_labels={"istio.io/dataplane-mode": "ambient"},
+    leaf_ttl_s=24 * 3600,
+    trust_domain=_TRUST_DOMAIN,
+    identity_header="",
+    member=_member,
+    identity=_identity,
+    image_values=_image_values,
+    enrolment=Enrolment.START,
+    drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),
+    # ztunnel's sockets are inside each pod's own network namespace: what leaves it is encrypted, on one node, too.
+    wire_scope="any",
+    signals={
+        "control-plane-down": Signal(
+            name="control-plane-down",
+            kind=SignalKind.CONDITION,
+            subject=f"{_NAMESPACE}/Deployment/istiod",
+            source=_READINESS,
+        ),
+        "node-agent-down": Signal(
+            name="node-agent-down",
+            kind=SignalKind.CONDITION,
+            subject=f"{_NAMESPACE}/DaemonSet/ztunnel",
+            source=Source(
+                "readiness probe of the chart", f"{_CHARTS}/ztunnel/templates/daemonset.yaml", _VERSION, "source"
+            ),
+        ),
+        # One sentence for both losses: no agent on the node, or an agent without its ztunnel.
+        "new-pod-blocked": Signal(
+            name="new-pod-blocked",
+            kind=SignalKind.POD_EVENT,
+            subject="istio-cni cmdAdd failed to contact node Istio CNI agent",
+            source=_PLUGIN,
+        ),
+        "policy-refused": Signal(
+            name="policy-refused",
+            kind=SignalKind.ADMISSION,
+            subject="validation.istio.io",
+            source=_VALIDATION,
+        ),
+    },
+    webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
+    sources={
+        **KUBERNETES_SOURCES,
+        "traffic-continues": _IN_MEMORY,
+        "no-plaintext": _STRICT,
+        "strict-refused": _L4_POLICY,
+        "identity": _beyond_l4("A server is shown no identity: ztunnel, where tunnels end, adds none to a connection"),
+        "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
+        "injection-fail-closed": _LIFECYCLE,
+        "config-refused": _VALIDATION,
+        "agent-traffic-continues": _PER_NODE,
+        "agent-policy-continues": Source(
+            "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
+            f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
+            _VERSION,
+            "inferred",
+        ),
+        "agent-new-pods": _LIFECYCLE,
+        "agent-bypass": _LIFECYCLE,
+        "apiserver-traffic": _IN_MEMORY,
+        "apiserver-policy": _L4_POLICY,
+        "drops-witnessed": _ACCESS_LOG,
+        **dict.fromkeys(("identity-lives", "identity-new-pods"), _RENEWAL),
+        "reboot-policy": _L4_POLICY,
+        "reboot-bypass": _LIFECYCLE,
+        "loss-visible": _READINESS,
+        "recovers": Source(
+            "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", _VERSION, "source"
+        ),
+    },
+    deviations=(
+        Deviation("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
+        Deviation("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
+        Deviation(
+            "ztunnel: POOL_MAX_STREAMS_PER_CONNECTION",
+            "1",
+            "a call on a new connection must need a handshake of its own; ztunnel's tunnels carry up to 100 by default",
+        ),
+        Deviation(
+            "ztunnel: logLevel, logAsJson",
+            "info,access=warn; true",
+            "the harness reads each node's record of what was refused; a line per call would fill it within a minute",
+        ),
+        Deviation(
+            "istiod and CNI images",
+            "our own builds of the release line's module",
+            "no container registry: the source comes from a package registry",
+            only_when_built=True,
+        ),
+    ),
+)

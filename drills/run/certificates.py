@@ -1,0 +1,86 @@
+"""From what pods showed in a handshake to what it says: each certificate is read once, however often it is seen."""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+from drills.judge.history import Detail, Event
+from drills.run import lines
+
+_NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What one leaf says."""
+
+    subject: str
+    issuer: str
+    serial: str
+    san: tuple[str, ...]
+    not_before_ns: int
+    not_after_ns: int
+
+
+class CertificateReader:
+    """Turns the looks of one run into events; it remembers the certificates that it has read."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, _Text | str] = {}  # fingerprint -> what it says, or why it cannot be read
+
+    def events_of(self, line: lines.Certificate) -> Iterator[Event]:
+        """Yield `certificate` for the look, and before it `certificate.text` the first time that a leaf is seen."""
+        where: dict[str, Detail] = {"node": line.node}
+        if line.error or not line.fingerprint:
+            yield Event(line.at_ns, "certificate", line.pod, {**where, "error": line.error or "none was shown"})
+            return
+        if line.fingerprint not in self._read and line.chain:
+            self._read[line.fingerprint] = _parsed(line.chain[0])
+            yield self._text_event(line)
+        text = self._read.get(line.fingerprint, "the line that held it is lost")
+        if isinstance(text, str):
+            detail: dict[str, Detail] = {"fingerprint": line.fingerprint, "error": text}
+        else:
+            validity = {"not_before_ns": text.not_before_ns, "not_after_ns": text.not_after_ns}
+            detail = {"fingerprint": line.fingerprint, **validity, "error": ""}
+        yield Event(line.at_ns, "certificate", line.pod, {**where, **detail})
+
+    def _text_event(self, line: lines.Certificate) -> Event:
+        text = self._read[line.fingerprint]
+        chain: dict[str, Detail] = {"chain": list(line.chain), "is_whole": line.is_whole}
+        if isinstance(text, str):
+            return Event(line.at_ns, "certificate.text", line.fingerprint, {**chain, "error": text})
+        names: dict[str, Detail] = {"subject": text.subject, "issuer": text.issuer, "serial": text.serial}
+        return Event(line.at_ns, "certificate.text", line.fingerprint, {**names, "san": list(text.san), **chain})
+
+
+def _parsed(text: str) -> _Text | str:
+    """Return what the certificate says; a string says why it cannot be read."""
+    try:
+        leaf = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
+        return _Text(
+            subject=leaf.subject.rfc4514_string(),
+            issuer=leaf.issuer.rfc4514_string(),
+            serial=f"{leaf.serial_number:x}",
+            san=_names(leaf),
+            not_before_ns=_ns(leaf.not_valid_before_utc),
+            not_after_ns=_ns(leaf.not_valid_after_utc),
+        )
+    except (ValueError, binascii.Error, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(str(name.value) for name in names)
+
+
+def _ns(moment: datetime) -> int:
+    return round(moment.timestamp()) * _NS_PER_S  # certificates know whole seconds

@@ -1,0 +1,149 @@
+"""Which policy objects there were, in which version, through a whole run: what an auditor asks for afterwards."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from clusters.errors import HarnessError
+from clusters.kube import Json, Kube, describe
+from clusters.lab import LAB
+from clusters.mesh import Mesh, PolicyKind
+from drills.run.recorder import Recorder
+
+_EVERY_S = 5.0  # for one look at every kind; an object that a probe changes is noted at once besides
+_JOIN_S = 15.0  # the question under way when the run ends, and one more
+_OBJECTS = 500  # more than this of one kind are not recorded: a lab has some ten
+_UNSAID = ("managedFields",)  # who wrote which field: as long as all the rest, and no part of what is asked for
+
+
+class PolicyLog:
+    """What was last seen of each object; a change becomes an event `policy`. Several threads tell it what they saw.
+
+    A look at the whole kind takes a while, and a probe may change an object meanwhile: what was told of an object
+    after the look was asked for is newer than the look.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._lock = threading.Lock()
+        self._versions: dict[tuple[str, str], str] = {}  # (API version, subject) -> resource version
+        self._told_ns: dict[tuple[str, str], int] = {}
+
+    def saw(self, found: Mapping[str, object]) -> None:
+        """Note an object as the API server just gave it."""
+        with self._lock:
+            self._present(found, time.time_ns())
+
+    def lost(self, manifest: Mapping[str, object]) -> None:
+        """Note that the API server just removed an object."""
+        with self._lock:
+            self._gone((str(manifest["apiVersion"]), describe(manifest)), time.time_ns())
+
+    def looked(self, asked: PolicyKind, objects: Iterable[Mapping[str, object]], asked_ns: int) -> None:
+        """Note all objects of a kind as a look found them; each that is not among them any more is gone."""
+        found = {(asked.api_version, describe(it)): it for it in objects}
+        with self._lock:
+            at_ns = time.time_ns()
+            missing = {key for key in self._versions if _is_of(key, asked)} - found.keys()
+            for key, it in found.items():
+                if self._told_ns.get(key, 0) < asked_ns:
+                    self._present(it, at_ns)
+            for key in missing:
+                if self._told_ns.get(key, 0) < asked_ns:
+                    self._gone(key, at_ns)
+            self._recorder.note("policy.look", asked.kind, at_ns=asked_ns, answered_ns=at_ns, error="")
+
+    def failed(self, asked: PolicyKind, error: str, asked_ns: int) -> None:
+        """Note that a look was answered by nobody, or not in full."""
+        self._recorder.note("policy.look", asked.kind, at_ns=asked_ns, answered_ns=time.time_ns(), error=error)
+
+    def _present(self, found: Mapping[str, object], at_ns: int) -> None:
+        key, version = (str(found["apiVersion"]), describe(found)), _metadata(found).get("resourceVersion", "")
+        self._told_ns[key] = at_ns
+        before = self._versions.get(key)
+        if before == version:
+            return
+        self._versions[key] = str(version)
+        verb = "present" if before is None else "changed"
+        detail = {"api_version": key[0], "resource_version": str(version), "manifest": _canonical(found)}
+        self._recorder.note("policy", key[1], at_ns=at_ns, verb=verb, **detail)
+
+    def _gone(self, key: tuple[str, str], at_ns: int) -> None:
+        self._told_ns[key] = at_ns
+        if self._versions.pop(key, None) is not None:
+            self._recorder.note("policy", key[1], at_ns=at_ns, verb="gone", api_version=key[0])
+
+
+class PolicyWatch:
+    """Looks at every kind when it starts, every few seconds, and once more at the end."""
+
+    def __init__(self, kube: Kube, log: PolicyLog, mesh: Mesh) -> None:
+        self._kube = kube
+        self._log = log
+        self._kinds = mesh.policy_kinds
+        self._namespaces = frozenset({LAB, mesh.policy_root, ""})  # "" has what belongs to the whole cluster
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="policies", daemon=True)
+
+    def start(self) -> None:
+        """Begin, if the mesh has policy objects."""
+        if self._kinds:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Look a last time and end."""
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        self._look_at_all()
+        while not self._ended.is_set():
+            for kind in self._kinds:
+                # One kind at a time: a look at all of them at once would take time from the calls.
+                if not self._ended.wait(_EVERY_S / len(self._kinds)):
+                    self._look(kind)
+        self._look_at_all()
+
+    def _look_at_all(self) -> None:
+        """Look at every kind, unless the API server does not answer for one: then it is not asked for the others."""
+        is_answered = True
+        for kind in self._kinds:
+            is_answered = is_answered and self._look(kind)
+
+    def _look(self, asked: PolicyKind) -> bool:
+        asked_ns = time.time_ns()
+        try:
+            found = self._kube.find(asked.api_version, asked.kind)
+        except HarnessError as error:
+            self._log.failed(asked, str(error), asked_ns)
+            return False
+        ours = [_named(it, asked) for it in found if _metadata(it).get("namespace", "") in self._namespaces]
+        if len(ours) > _OBJECTS:
+            self._log.failed(asked, f"there are {len(ours)} of them; {_OBJECTS} are recorded at most", asked_ns)
+        else:
+            self._log.looked(asked, ours, asked_ns)
+        return True
+
+
+def _named(found: Json, asked: PolicyKind) -> Json:
+    """Give an object of a list the kind that the API server states only once, of the list."""
+    return {**found, "apiVersion": asked.api_version, "kind": asked.kind}
+
+
+def _is_of(key: tuple[str, str], asked: PolicyKind) -> bool:
+    return key[0] == asked.api_version and key[1].startswith(f"{asked.kind} ")
+
+
+def _metadata(found: Mapping[str, object]) -> Mapping[str, object]:
+    metadata = found.get("metadata")
+    return metadata if isinstance(metadata, Mapping) else {}
+
+
+def _canonical(found: Mapping[str, object]) -> str:
+    """Return the object as one line of JSON with sorted keys, without its status and what nobody asks for."""
+    metadata = {name: value for name, value in _metadata(found).items() if name not in _UNSAID}
+    kept = {name: value for name, value in found.items() if name != "status"} | {"metadata": metadata}
+    return msgspec.json.encode(kept, order="sorted").decode()

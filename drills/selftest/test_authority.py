@@ -1,0 +1,81 @@
+"""The authority that the harness makes for a mesh: a chain that verifies, kept for the owner alone."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from clusters.authority import DEFAULT_LIVES, Lives, authority
+from clusters.errors import HarnessError
+from clusters.meshes import load
+
+NAME = "identity.mesh.cluster.local"
+
+
+def test_the_issuer_is_signed_by_the_anchor_and_may_sign_leaves_only(tmp_path: Path) -> None:
+    """The chain verifies, the key is the issuer's, its name is the one asked for, and no issuer can stand under it."""
+    made = authority(tmp_path, NAME, DEFAULT_LIVES)
+    anchor, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (made.anchors, made.issuer))
+    issuer.verify_directly_issued_by(anchor)
+    anchor.verify_directly_issued_by(anchor)
+    assert load_pem_private_key(made.issuer_key.encode(), password=None).public_key() == issuer.public_key()
+    names = issuer.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == [NAME]
+    limits = [it.extensions.get_extension_for_class(x509.BasicConstraints).value for it in (anchor, issuer)]
+    assert [(limit.ca, limit.path_length) for limit in limits] == [(True, 1), (True, 0)]
+
+
+def test_the_lives_are_those_asked_for(tmp_path: Path) -> None:
+    """Anchor and issuer end when they were asked to, and the leaves' life is passed on."""
+    made = authority(tmp_path, NAME, Lives(anchor_s=7200, issuer_s=600, leaf_s=120))
+    anchor, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (made.anchors, made.issuer))
+    early = anchor.not_valid_after_utc - issuer.not_valid_after_utc - timedelta(seconds=6600)
+    assert abs(early) < timedelta(seconds=10)
+    assert made.leaf_s == 120
+
+
+def test_a_kept_cluster_keeps_its_authority(tmp_path: Path) -> None:
+    """The second call gives what the first one made, from a file that only its owner may read."""
+    assert authority(tmp_path, NAME, DEFAULT_LIVES) == authority(tmp_path, NAME, DEFAULT_LIVES)
+    [file] = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("name", "lives", "words"),
+    [("identity.other", DEFAULT_LIVES, "trust no other"), (NAME, Lives(leaf_s=60), "trust no other")],
+)
+def test_another_authority_on_the_same_cluster_is_refused(tmp_path: Path, name: str, lives: Lives, words: str) -> None:
+    """Another name or another life cannot come over a cluster whose pods trust the first."""
+    authority(tmp_path, NAME, DEFAULT_LIVES)
+    with pytest.raises(HarnessError, match=words):
+        authority(tmp_path, name, lives)
+
+
+def test_an_expired_issuer_is_refused(tmp_path: Path) -> None:
+    """An issuer that has ended is not installed again."""
+    ended = Lives(issuer_s=-1)
+    authority(tmp_path, NAME, ended)
+    with pytest.raises(HarnessError, match="issuer expired at"):
+        authority(tmp_path, NAME, ended)
+
+
+def test_a_broken_file_is_one_clear_error(tmp_path: Path) -> None:
+    """A kept authority that cannot be read is named, and never made anew behind the cluster's back."""
+    authority(tmp_path, NAME, DEFAULT_LIVES)
+    [file] = tmp_path.iterdir()
+    file.write_bytes(msgspec.json.encode({"issuer_name": NAME}))
+    with pytest.raises(HarnessError, match=r"authority\.json cannot be read"):
+        authority(tmp_path, NAME, DEFAULT_LIVES)
+
+
+def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
+    """Trust anchor, issuer, key and leaf life land where the chart looks for them."""
+    issuance = load("linkerd").issuance
+    assert issuance is not None
+    made = authority(tmp_path, issuance.issuer_name, Lives(leaf_s=120))
+    issuer = {"issuanceLifetime": "120s", "tls": {"crtPEM": made.issuer, "keyPEM": made.issuer_key}}
+    assert issuance.values(made) == {"identityTrustAnchorsPEM": made.anchors, "identity": {"issuer": issuer}}

@@ -1,0 +1,159 @@
+"""The observer looks at certificates: of real TLS servers, also of those that turn it away; and what becomes of it."""
+
+import base64
+import hashlib
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from clusters.meshes import load, names
+from drills.judge.history import Event
+from drills.run import lines
+from drills.run.certificates import CertificateReader
+from drills.selftest.certified import IDENTITY, LIFE, SINCE, der, leaf, written
+from drills.selftest.labrun import Lab, free_port, running
+
+NS_PER_S = 1_000_000_000
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab without processes."""
+    with running(tmp_path) as lab:
+        yield lab
+
+
+@contextmanager
+def server(folder: Path, *, mutual: bool) -> Iterator[tuple[int, bytes, list[str | None]]]:
+    """Serve TLS and send nothing; yield port, certificate, and the protocols that were agreed upon."""
+    path, shown = written(folder)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    context.set_alpn_protocols(["istio", "h2"])
+    if mutual:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(path)
+    agreed: list[str | None] = []
+    context.sni_callback = lambda session, _name, _context: agreed.append(session.selected_alpn_protocol())
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(connection, server_side=True) as session:
+                    agreed.append(session.selected_alpn_protocol())
+            except OSError:  # turned away, or gone already
+                agreed.append("turned away")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        yield listener.getsockname()[1], shown, agreed
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def wanted(pod: str, port: int, node: str = "n1") -> dict[str, object]:
+    """Return an entry of a plan."""
+    return {"pod": pod, "node": node, "host": "127.0.0.1", "port": port, "alpn": ["istio"], "every_s": 0.2}
+
+
+@pytest.mark.parametrize("mutual", [True, False])
+def test_a_certificate_is_seen_even_by_whom_the_server_turns_away(lab: Lab, tmp_path: Path, mutual: bool) -> None:
+    """A server that asks for a certificate shows its own first: it is written in full once, then by its SHA-256."""
+    with server(tmp_path, mutual=mutual) as (port, shown, agreed):
+        lab.start("observer")
+        lab.plan(certificates=[wanted("ledger", port), wanted("far", port, "n2")])
+        lab.wait(lambda: len(lab.lines("certificate", pod="ledger")) > 2, "three looks")
+    first, *later = lab.lines("certificate", pod="ledger")[:3]
+    assert base64.b64decode(first["chain"][0]) == shown
+    assert first["is_whole"] is (sys.version_info >= (3, 13))
+    assert {line["fingerprint"] for line in (first, *later)} == {hashlib.sha256(shown).hexdigest()}
+    assert [line["chain"] for line in later] == [[], []]
+    assert lab.lines("certificate", pod="far") == []
+    assert ("turned away" in agreed) is mutual
+    assert ("istio" in agreed) is not mutual
+
+
+def test_whoever_shows_no_certificate_is_written_down_with_the_reason(lab: Lab) -> None:
+    """A closed port, a server that speaks no TLS and one that says nothing are three different errors."""
+    with socket.create_server(("127.0.0.1", 0)) as plain, socket.create_server(("127.0.0.1", 0)) as mute:
+        threading.Thread(target=_answer_in_the_clear, args=(plain,), daemon=True).start()
+        ports = {"dead": free_port(), "plain": plain.getsockname()[1], "mute": mute.getsockname()[1]}
+        lab.start("observer")
+        lab.plan(certificates=[wanted(name, port) for name, port in ports.items()])
+        lab.wait(lambda: all(lab.lines("certificate", pod=name) for name in ports), "a look at each")
+    seen = {name: lab.lines("certificate", pod=name)[0] for name in ports}
+    assert seen["dead"]["error"].startswith("ConnectionRefusedError")
+    assert seen["plain"]["error"].startswith("SSLError")
+    assert seen["mute"]["error"] == "no handshake within 3.0 s"
+    assert all((line["fingerprint"], line["chain"]) == ("", []) for line in seen.values())
+
+
+def _answer_in_the_clear(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def look(fingerprint: str = "", *chain: bytes, error: str = "", at_ns: int = 1) -> lines.Certificate:
+    """Return a look at ledger."""
+    text = tuple(base64.b64encode(it).decode() for it in chain)
+    return lines.Certificate(
+        at_ns=at_ns, pod="ledger-1", node="n1", fingerprint=fingerprint, chain=text, is_whole=False, error=error
+    )
+
+
+def events(*looks: lines.Certificate) -> list[Event]:
+    """Return what one reader makes of the looks."""
+    reader = CertificateReader()
+    return [event for one in looks for event in reader.events_of(one)]
+
+
+def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
+    """The words of a certificate are told once; each look tells its fingerprint and validity."""
+    begins_ns = round(SINCE.timestamp()) * NS_PER_S
+    validity = {"not_before_ns": begins_ns, "not_after_ns": begins_ns + round(LIFE.total_seconds()) * NS_PER_S}
+    shown = der(leaf()[0])
+    text, first, second = events(look("ab", shown), look("ab", at_ns=9))
+    assert (text.kind, text.subject, text.detail["san"]) == ("certificate.text", "ab", [IDENTITY])
+    assert (text.text("issuer"), text.text("serial"), text.flag("is_whole")) == ("O=meshdrill test", "ff", False)
+    assert text.detail["chain"] == [base64.b64encode(shown).decode()]
+    for event, at_ns in ((first, 1), (second, 9)):
+        assert (event.kind, event.subject, event.at_ns) == ("certificate", "ledger-1", at_ns)
+        assert event.detail == {"node": "n1", "fingerprint": "ab", **validity, "error": ""}
+
+
+def test_a_certificate_without_names_has_none() -> None:
+    """No subject alternative name is no error."""
+    assert events(look("ab", der(leaf(None)[0])))[0].detail["san"] == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "error"),
+    [
+        (look(error="no handshake within 3.0 s"), "no handshake within 3.0 s"),
+        (look(), "none was shown"),
+        (look("ab"), "the line that held it is lost"),
+        (look("ab", b"no certificate"), "ValueError"),
+    ],
+)
+def test_a_look_that_shows_nothing_says_why(seen: lines.Certificate, error: str) -> None:
+    """Whatever is wrong, the look is there with its reason, and without a validity."""
+    event = events(seen)[-1]
+    assert error in event.text("error")
+    assert event.number("not_after_ns") is None
+
+
+def test_only_meshes_with_certificates_are_looked_at() -> None:
+    """A mesh that issues leaf certificates says where a pod shows its own, and no other mesh does."""
+    for name in names():
+        mesh = load(name)
+        assert (mesh.handshake is not None) == (mesh.leaf_ttl_s > 0), name

@@ -1,0 +1,132 @@
+"""Istio ambient: who counts as a member, which values each of its charts is given, and that each call has a tunnel."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from clusters.errors import HarnessError
+from clusters.images import recipe
+from clusters.install import MANIFESTS, section
+from clusters.mesh import Drop, Role
+from clusters.meshes.istio_ambient import MESH
+from drills.run.needs import unmet
+
+ENROLLED = "ambient.istio.io/redirection"
+
+
+@pytest.mark.parametrize(
+    ("pod", "is_member"),
+    [
+        ({"metadata": {"annotations": {ENROLLED: "enabled"}}}, True),
+        ({"metadata": {"annotations": {ENROLLED: "pending"}}}, False),
+        ({"metadata": {"labels": {"istio.io/dataplane-mode": "ambient"}}}, False),
+        ({"metadata": {"annotations": None}}, False),
+        ({}, False),
+    ],
+)
+def test_a_pod_is_a_member_once_its_enrolment_is_complete(pod: dict[str, object], is_member: bool) -> None:
+    """Only the agent's last word counts: neither a label that wishes for it nor an enrolment half done does."""
+    assert MESH.member(pod, None) is is_member
+
+
+def test_each_chart_is_given_its_own_values_and_image() -> None:
+    """Charts that mean different things by `image` and `resources` get a section each, and none is left over."""
+    whole = yaml.safe_load((MANIFESTS / "values" / MESH.values).read_text())
+    images = {name: f"example/{name}" for name in ("istio-pilot", "istio-install-cni", "istio-ztunnel")}
+    built = True
+    named = MESH.image_values(images, built)
+    assert whole.keys() == named.keys() < {release.section for release in MESH.charts}
+    found = {release.chart: section(named, release).get("image", "") for release in MESH.charts}
+    assert found == {
+        "istio-base": "",
+        "istiod": "example/istio-pilot",
+        "istio-cni": "example/istio-install-cni",
+        "ztunnel": "example/istio-ztunnel",
+    }
+    assert all(section(whole, release).get("profile", "ambient") == "ambient" for release in MESH.charts)
+
+
+def test_a_chart_without_a_section_is_given_the_whole_and_a_wrong_section_is_named() -> None:
+    """No section means all values of the mesh; a section that is no mapping is an error that says where it is."""
+    release = MESH.charts[-1]
+    assert section({"a": 1}, replace(release, section="")) == {"a": 1}
+    with pytest.raises(HarnessError, match="under the key ztunnel"):
+        section({"ztunnel": "x"}, release)
+
+
+def test_a_tunnel_carries_one_connection() -> None:
+    """Its values tell ztunnel so: a call on a new connection never rides on an old handshake."""
+    whole = yaml.safe_load((MANIFESTS / "values" / MESH.values).read_text())
+    assert whole["ztunnel"]["env"] == {"POOL_MAX_STREAMS_PER_CONNECTION": "1"}
+    assert any("POOL_MAX_STREAMS_PER_CONNECTION" in found.setting for found in MESH.deviations)
+
+
+def test_node_programs_are_of_the_same_istio_as_the_control_plane() -> None:
+    """Both recipes pin one version of Istio's module."""
+    pinned = {
+        line.split()[1]
+        for name in ("istio", "istio-cni")
+        for line in (recipe.recipes_dir() / name / "go.mod").read_text().splitlines()
+        if line.strip().startswith("istio.io/istio ")
+    }
+    assert len(pinned) == 1
+
+
+def test_a_missing_role_says_why() -> None:
+    """A drill that needs an injector is told that nothing is injected here, not only that there is none."""
+    assert unmet((Role.INJECTOR,), MESH) == f"Istio ambient has no injector ({MESH.absent[Role.INJECTOR]})"
+
+
+def logged(scope: str = "access", **fields: str) -> str:
+    """Return a line of ztunnel's container log as the kubelet keeps it; `_` in a name stands for the dot."""
+    entry = {"level": "error", "time": "1970-01-01T00:00:02.5Z", "scope": scope, "message": "connection complete"}
+    told = entry | {"direction": "inbound"} | {name.replace("_", "."): value for name, value in fields.items()}
+    return f"1970-01-01T00:00:02.6Z stdout F {json.dumps(told)}"
+
+
+REJECTED = "connection closed due to policy rejection: "
+STRICT = f"{REJECTED}explicitly denied by: istio-system/istio_converted_static_strict"
+INTRUDER = {"src_identity": "spiffe://cluster.local/ns/lab/sa/intruder", "src_workload": "intruder-6f5c9d7b44-x2x9z"}
+OUTSIDER = {"src_workload": "outsider-6f5c9d7b44-x2x9z"}
+PAYMENT = {"dst_service": "payment.lab.svc.cluster.local", "dst_workload": "payment-v1-6f5c9d7b44-k8s2q"}
+AT_NS = 2_500_000_000
+
+
+@pytest.mark.parametrize(
+    ("line", "drop"),
+    [
+        (
+            logged(**INTRUDER, **PAYMENT, error=f"{REJECTED}allow policies exist, but none allowed"),
+            Drop(AT_NS, "intruder", "payment", "allow policies exist, but none allowed"),
+        ),
+        (
+            logged(**OUTSIDER, **PAYMENT, error=STRICT),
+            Drop(AT_NS, "outsider", "payment", STRICT.removeprefix(REJECTED)),
+        ),
+        (
+            logged(**OUTSIDER, dst_workload="ledger-6f5c9d7b44-k8s2q", error="connection closed due to policy change"),
+            Drop(AT_NS, "outsider", "ledger", "connection closed due to policy change"),
+        ),
+        (logged(**INTRUDER, **PAYMENT, error=STRICT, direction="outbound"), None),
+        (logged(**INTRUDER, **PAYMENT, error="connection failed: Connection refused (os error 111)"), None),
+        (logged(**INTRUDER, **PAYMENT), None),
+        (logged(**PAYMENT, error=STRICT), None),
+        (logged("ztunnel::state", **INTRUDER, **PAYMENT, error=STRICT), None),
+        (logged(**INTRUDER, **PAYMENT, error=STRICT).replace(" F ", " P "), None),
+        ("1970-01-01T00:00:02.6Z stderr F thread 'main' panicked", None),
+        ("", None),
+    ],
+)
+def test_a_refusal_is_read_from_the_log_of_the_ztunnel_that_made_it(line: str, drop: Drop | None) -> None:
+    """A policy's refusal counts once, at the called end, under the apps' names; an outage or a success never does."""
+    assert MESH.drop_log is not None
+    assert MESH.drop_log.parse(line) == drop
+
+
+def test_a_torn_entry_is_an_error() -> None:
+    """A line that begins as an entry and is none means that the record cannot be trusted: never an absence of drops."""
+    assert MESH.drop_log is not None
+    with pytest.raises(ValueError, match="Expecting"):
+        MESH.drop_log.parse("1970-01-01T00:00:02.6Z stdout F {torn")
