@@ -188,8 +188,10 @@ def _blindness_of_casualty(history: History, gone: Casualties, node: str, ready_
     again_ns = min((at_ns for at_ns in ready_ns if at_ns >= booted_ns), default=None)
     if again_ns is None:
         yield f"the observer of node {node} did not watch again after its node was ended"
-        return
-    is_unseen = (pl.col("node") == node) & pl.col("started_ns").is_between(booted_ns, again_ns)
-    unseen = int(history.calls.filter(is_unseen).select(pl.len()).collect().item())
-    if unseen:
+    elif unseen := _calls_from(history, node, booted_ns, again_ns):
         yield f"{unseen} calls were made from node {node} before its observer watched again"
+
+
+def _calls_from(history: History, node: str, start_ns: int, end_ns: int) -> int:
+    during = (pl.col("node") == node) & pl.col("started_ns").is_between(start_ns, end_ns)
+    return int(history.calls.filter(during).select(pl.len()).collect().item())
