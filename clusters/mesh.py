@@ -162,7 +162,7 @@ KUBERNETES_SOURCES: Mapping[str, Source] = {
         "source",
     ),
     "reboot-traffic": Source(
-        "A Service leads to the pods of a lost node until Kubernetes marks it, after 40 s by default",
+        "A Service leads to the pods of a lost node until Kubernetes marks it, after 50 s by default",
         f"{_KUBERNETES}/concepts/architecture/nodes/#node-status",
         "v1.34",
         "not-promised",

@@ -20,6 +20,7 @@ from clusters.mesh import (
     DropLog,
     Enrolment,
     Mesh,
+    PolicyKind,
     Role,
     Signal,
     SignalKind,
@@ -240,13 +241,9 @@ MESH = Mesh(
             subject="istio-cni cmdAdd failed to contact node Istio CNI agent",
             source=_PLUGIN,
         ),
-        "policy-refused": Signal(
-            name="policy-refused",
-            kind=SignalKind.ADMISSION,
-            subject="validation.istio.io",
-            source=_VALIDATION,
-        ),
+        "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
+    policy_kinds=tuple(PolicyKind("security.istio.io/v1", it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
     sources={
         **KUBERNETES_SOURCES,

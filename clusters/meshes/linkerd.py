@@ -15,6 +15,7 @@ from clusters.mesh import (
     Deviation,
     Issuance,
     Mesh,
+    PolicyKind,
     Role,
     Signal,
     SignalKind,
@@ -140,6 +141,13 @@ MESH = Mesh(
     member=_member,
     identity=_identity,
     image_values=_image_values,
+    policy_kinds=(
+        PolicyKind("policy.linkerd.io/v1beta3", "Server"),
+        PolicyKind("policy.linkerd.io/v1alpha1", "AuthorizationPolicy"),
+        PolicyKind("policy.linkerd.io/v1alpha1", "MeshTLSAuthentication"),
+        PolicyKind("policy.linkerd.io/v1alpha1", "NetworkAuthentication"),
+        PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    ),
     signals={
         signal.name: signal
         for signal in (

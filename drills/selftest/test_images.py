@@ -1,19 +1,17 @@
 """The catalogue and the recipes agree; an image that cannot be had says why; archives are read for what they hold."""
 
-import io
 import os
 import re
-import tarfile
 import tomllib
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from clusters.command import run
 from clusters.errors import HarnessError, InconclusiveError, MissingImagesError, UsageError
 from clusters.images import archive, build, engine, golang, recipe, records, resolve
 from clusters.images.catalogue import Image, all_images, image, images_for, versions
+from drills.selftest.test_images_archive import write_archive
 
 RECIPES = recipe.names()
 
@@ -233,44 +231,6 @@ def test_a_record_of_origin_is_kept_and_the_first_one_stays() -> None:
     records.remember("sha256:aa", records.Record("registry docker.io/a:1", "sha256:d"))
     records.remember("sha256:aa", records.Record("archive a.tar"))
     assert records.recall("sha256:aa") == records.Record("registry docker.io/a:1", "sha256:d")
-
-
-def write_archive(path: Path, *refs: str) -> Path:
-    """Write what `docker save` writes, as far as finding an image reads it: a layer, then the manifest."""
-    manifest = msgspec.json.encode([{"Config": "c.json", "RepoTags": list(refs), "Layers": ["layer.tar"]}])
-    with tarfile.open(path, "w") as whole:
-        for name, data in (("layer.tar", b"x" * 40_000), ("manifest.json", manifest)):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            whole.addfile(entry, io.BytesIO(data))
-    return path
-
-
-def test_an_archive_is_found_by_what_it_holds(tmp_path: Path) -> None:
-    """File names do not matter: an official or a built reference is found in any archive, Docker's short form too."""
-    path = write_archive(tmp_path / "whatever.tar", "some/pilot:1", "python:3", "meshdrill.local/x:2")
-    for ref in ("docker.io/some/pilot:1", "docker.io/library/python:3", "meshdrill.local/x:2"):
-        assert archive.find(ref, tmp_path) == path
-    assert archive.find("docker.io/some/pilot:2", tmp_path) is None
-
-
-def test_a_changed_archive_is_read_again(tmp_path: Path) -> None:
-    """The index never outlives the file that it describes."""
-    path = write_archive(tmp_path / "a.tar", "some/a:1")
-    assert archive.find("docker.io/some/a:1", tmp_path) == path
-    write_archive(path, "some/a:22")
-    assert archive.find("docker.io/some/a:1", tmp_path) is None
-    path.unlink()
-    assert archive.find("docker.io/some/a:22", tmp_path) is None
-
-
-@pytest.mark.parametrize("kept_bytes", [0, 700, 20_000])
-def test_a_truncated_archive_is_an_error_not_an_absence(tmp_path: Path, kept_bytes: int) -> None:
-    """A copy that was cut short names its file and says so."""
-    path = write_archive(tmp_path / "cut.tar", "some/a:1")
-    path.write_bytes(path.read_bytes()[:kept_bytes])
-    with pytest.raises(HarnessError, match=r"cut\.tar.*Copy it again"):
-        archive.find("docker.io/some/a:1", tmp_path)
 
 
 @pytest.mark.parametrize(

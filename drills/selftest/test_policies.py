@@ -156,7 +156,7 @@ def test_every_policy_of_a_mesh_is_of_a_kind_that_is_recorded() -> None:
     for name in names():
         facts = load(name)
         kinds = {(it.api_version, it.kind) for it in facts.policy_kinds}
-        applied = {(it["apiVersion"], it["kind"]) for it in _applied(facts.policy)}
+        applied = {(it["apiVersion"], it["kind"]) for it in _applied(facts.policy) if it["kind"] != "Service"}
         assert applied
         assert applied <= kinds, name
 

@@ -122,11 +122,11 @@ def _judge_edge(
         "longest_unseen_s": round(unserved.unseen_ns / NS_PER_S, 3),
         **{f"reason {reason}": count for reason, count in sorted(found.items())},
     }
-    truth, why = _rule(unserved, bounds)
+    truth, why = _rule(unserved, found.total(), bounds)
     return Row(name, "", truth, numbers, why), unserved.unseen_at_ns
 
 
-def _rule(unserved: _Unserved, bounds: _Bounds) -> tuple[Truth, str]:
+def _rule(unserved: _Unserved, drops: int, bounds: _Bounds) -> tuple[Truth, str]:
     gap_s, at_most = unserved.gap_ns / NS_PER_S, f"at most {bounds.max_gap_s:g} s may pass"
     if unserved.unseen_at_ns is not None:
         why = f"calls went unserved for {unserved.unseen_ns / NS_PER_S:.3f} s with no drop on record, {at_most}"
@@ -135,6 +135,8 @@ def _rule(unserved: _Unserved, bounds: _Bounds) -> tuple[Truth, str]:
         return Truth.UNKNOWN, f"{unserved.calls} calls went unserved, needs {bounds.min_samples}"
     if gap_s > bounds.max_gap_s:
         return Truth.UNKNOWN, f"no call went unserved for {gap_s:.3f} s, {at_most}"
+    if not drops:  # a stretch too short for a gap is no proof that anybody wrote anything down
+        return Truth.UNKNOWN, "no drop is on record, and too few calls went unserved to tell"
     return Truth.TRUE, ""
 
 

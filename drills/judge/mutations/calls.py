@@ -54,8 +54,8 @@ def drop_calls(history: History, target: Target) -> History:
 
 
 def serve_refused(history: History, target: Target) -> History:
-    """Let a server serve one call that its caller was refused."""
-    is_refused = target.calls() & ~SUCCEEDED & pl.col("error").is_in(REFUSALS)
+    """Let a server serve one call that its caller was refused, in words or by a silence that met its first packet."""
+    is_refused = target.calls() & ~SUCCEEDED & pl.col("error").is_in([*REFUSALS, "connect-timeout"])
     return _change(history, _first(is_refused), _served(history))
 
 

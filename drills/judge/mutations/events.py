@@ -69,8 +69,11 @@ def forget(kind: str) -> Callable[[History, Target], History]:
 
 
 def miss_drops(history: History, target: Target) -> History:
-    """Let the mesh write down no drop of the edges for a second more than the claim allows, in the middle."""
-    half_ns = round((target.number("max_gap_s", 0) + 1) * NS_PER_S / 2)
+    """Let the mesh write down no drop of the edges for longer than the claim allows, in the middle.
+
+    Two seconds longer, because a drop on record stands for those of the second that follows it.
+    """
+    half_ns = round((target.number("max_gap_s", 0) + 2) * NS_PER_S / 2)
     middle = Window("middle", target.middle_ns - half_ns, target.middle_ns + half_ns)
     return _of_drops(history, replace(target, window=middle), lambda _event: None)
 
