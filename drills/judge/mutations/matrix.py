@@ -7,7 +7,7 @@ import msgspec
 from drills.judge.history import History
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
 from drills.judge.mutations.target import Mutation, Target, in_memory
-from drills.judge.verdict import PASSING, Finding, Verdict
+from drills.judge.verdict import PASSING, Answer, Finding, Verdict
 
 Replay = Callable[[History], Verdict]
 """Asks the drill's own claims of a history."""
@@ -61,7 +61,7 @@ def matrix(history: History, replay: Replay) -> Matrix:
     history = in_memory(history)
     before = replay(history)
     passing = {number: f for number, f in enumerate(before.findings, start=1) if f.verdict in PASSING}
-    trials = [_try(history, replay, trial, mutation, target) for trial, mutation, target in _plan(history, passing)]
+    trials = [_try(history, replay, passing, *planned) for planned in _plan(history, passing)]
     tried = {trial.mutation for trial in trials}
     return Matrix(
         drill=before.drill,
@@ -97,7 +97,15 @@ def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mu
     return [*planned.values(), *harmed]
 
 
-def _try(history: History, replay: Replay, trial: Trial, mutation: Mutation, target: Target) -> Trial:
-    after = replay(mutation.apply(history, target))
-    failed = tuple(n for n, finding in enumerate(after.findings, start=1) if finding.verdict not in PASSING)
-    return msgspec.structs.replace(trial, noticed=failed)
+def _try(
+    history: History, replay: Replay, before: dict[int, Finding], trial: Trial, mutation: Mutation, target: Target
+) -> Trial:
+    """Return the trial with the claims that noticed: they pass no longer, or only because a signal told of the harm."""
+    after = dict(enumerate(replay(mutation.apply(history, target)).findings, start=1))
+    noticed = tuple(
+        number
+        for number, finding in after.items()
+        if finding.verdict not in PASSING
+        or (finding.verdict is Answer.FAILED_OBSERVABLY and number in before and before[number].verdict is Answer.HELD)
+    )
+    return msgspec.structs.replace(trial, noticed=noticed)
