@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from clusters.command import run
-from clusters.errors import HarnessError, InconclusiveError, MissingImagesError, UsageError
-from clusters.images import archive, build, engine, golang, recipe, records, resolve
-from clusters.images.catalogue import Image, all_images, image, images_for, versions
+from clusters.errors import HarnessError, UsageError
+from clusters.images import archive, build, golang, recipe, records, resolve
+from clusters.images.catalogue import all_images, image, images_for, versions
 
 RECIPES = recipe.names()
 
@@ -135,83 +135,6 @@ def test_a_key_changes_with_whatever_is_built(tmp_path: Path, monkeypatch: pytes
         keys.append(recipe.image_key("app"))
     recipe.load.cache_clear()
     assert len(set(keys)) == 7
-
-
-def test_an_image_that_cannot_be_had_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is inconclusive; it names each missing image in full, each source with its reason, and the cure."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    wanted = [Image(name, f"registry.example/some/{name}:1.2.3") for name in ("proxy", "agent")]
-    with pytest.raises(InconclusiveError) as raised:
-        resolve.resolve_all(
-            [image("node"), *wanted],
-            source=None,
-            archive_dir=tmp_path / "none",
-            registry_mirror="127.0.0.1:1",
-            progress=print,
-        )
-    said = str(raised.value)
-    assert raised.value.exit_code == 2
-    for part in (
-        "registry.example/some/proxy:1.2.3",
-        "registry.example/some/agent:1.2.3",
-        "engine: no ",
-        f"archive: {tmp_path / 'none'} does not exist",
-        "registry: 127.0.0.1:1 does not answer",
-        "build: ",
-        "docker save",
-        "--images",
-        "--registry-mirror",
-    ):
-        assert part in said
-    assert "kindest/node" not in said
-
-
-@pytest.mark.parametrize("given", ["registry that answers", "engine with a mirror of its own"])
-def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built(
-    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only a pull can tell, and it comes first: what a registry refuses is named before any image is made."""
-    pulled: list[str] = []
-
-    def pull(ref: str) -> None:
-        pulled.append(ref)
-        raise HarnessError("manifest unknown")
-
-    monkeypatch.setattr(engine, "pull", pull)
-    monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(engine, "has_own_way", lambda: given.startswith("engine"))
-    monkeypatch.setattr(resolve, "registry_answers", lambda *_: given.startswith("registry"))
-    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("something was built"))
-    wanted = Image("proxy", "registry.example/some/proxy:1.2.3")
-    with pytest.raises(MissingImagesError, match="registry: manifest unknown"):
-        resolve.resolve_all(
-            [image("node"), wanted], source=None, archive_dir=tmp_path, registry_mirror=None, progress=print
-        )
-    assert pulled == [wanted.official]
-
-
-def test_an_image_in_an_archive_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an archive holds is loaded; whether a registry answers is not even asked."""
-    monkeypatch.setattr(resolve, "registry_answers", lambda *_: pytest.fail("a registry was asked"))
-    monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(archive, "load", lambda _path: None)
-    write_archive(tmp_path / "a.tar", "registry.example/some/proxy:1")
-    with pytest.raises(MissingImagesError, match="after loading it the engine has no such image"):
-        resolve.resolve_all(
-            [Image("proxy", "registry.example/some/proxy:1")],
-            source="archive",
-            archive_dir=tmp_path,
-            registry_mirror=None,
-            progress=print,
-        )
-
-
-def test_one_source_may_be_forced(tmp_path: Path) -> None:
-    """With a forced source no other is tried, not even for an image that could be built."""
-    with pytest.raises(MissingImagesError) as raised:
-        resolve.resolve(image("node"), source="archive", archive_dir=tmp_path, registry_mirror=None, progress=print)
-    assert "archive: " in str(raised.value)
-    assert "registry: " not in str(raised.value)
 
 
 @pytest.mark.parametrize(
