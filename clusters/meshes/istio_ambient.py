@@ -12,6 +12,7 @@ from datetime import datetime
 
 from clusters.mesh import (
     KUBERNETES_SOURCES,
+    Called,
     Capability,
     ChartRelease,
     Component,
@@ -19,6 +20,7 @@ from clusters.mesh import (
     Drop,
     DropLog,
     Enrolment,
+    Handshake,
     Mesh,
     PolicyKind,
     Role,
@@ -27,6 +29,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.selectors import part, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -45,6 +48,9 @@ _READINESS = Source(
     f"{_CHARTS}/istio-control/istio-discovery/templates/deployment.yaml",
     _VERSION,
     "source",
+)
+_ZTUNNEL_READINESS = Source(
+    "readiness probe of the chart", f"{_CHARTS}/ztunnel/templates/daemonset.yaml", _VERSION, "source"
 )
 _VALIDATION = Source(
     "validating webhook of the chart",
@@ -98,9 +104,15 @@ _PER_NODE = Source(
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
     """Tell whether the CNI's agent said of the pod that its connections go through ztunnel."""
-    metadata = pod.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-    return isinstance(annotations, Mapping) and annotations.get(_ENROLLED) == "enabled"
+    return part(pod, "metadata", "annotations", _ENROLLED) == "enabled"
+
+
+def _selects(policy: Mapping[str, object], called: Called) -> bool:
+    """Tell whether ztunnel holds the called pod to the object: what names a target is for a waypoint."""
+    spec, namespace = policy.get("spec"), part(policy, "metadata", "namespace")
+    if part(spec, "targetRef") or part(spec, "targetRefs"):
+        return False
+    return namespace in {called.namespace, _NAMESPACE} and selects(part(spec, "selector"), called.labels)
 
 
 def _identity(_namespace: str, _service_account: str) -> str:
@@ -164,24 +176,10 @@ def _beyond_l4(title: str) -> Source:
     return Source(title, f"{_DOCS}/ambient/architecture/data-plane/", _VERSION, "not-promised")
 
 
-_ZTUNNEL_PODS = Component(
-    role=Role.NODE_AGENT,
-    kind="DaemonSet",
-    namespace=_NAMESPACE,
-    name="ztunnel",
-    selector="app=ztunnel",
-    process="ztunnel",
-    port=15020,  # its metrics
-)
-_CNI_PODS = Component(
-    role=Role.CNI,
-    kind="DaemonSet",
-    namespace=_NAMESPACE,
-    name="istio-cni-node",
-    selector="k8s-app=istio-cni-node",
-    process="install-cni",
-    port=15014,  # its metrics
-)
+def _on_each_node(role: Role, name: str, selector: str, process: str, metrics_port: int) -> Component:
+    return Component(role, "DaemonSet", _NAMESPACE, name, selector, process, port=metrics_port)
+
+
 _WAYPOINT = "a waypoint's matter, and a waypoint needs Istio's own proxy image, which is on no package registry"
 
 MESH = Mesh(
@@ -189,8 +187,8 @@ MESH = Mesh(
     title="Istio ambient",
     components=(
         *(_istiod(role) for role in (Role.CONTROL_PLANE, Role.IDENTITY, Role.POLICY)),
-        _ZTUNNEL_PODS,
-        _CNI_PODS,
+        _on_each_node(Role.NODE_AGENT, "ztunnel", "app=ztunnel", "ztunnel", 15020),
+        _on_each_node(Role.CNI, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", 15014),
     ),
     capabilities=frozenset({Capability.MTLS, Capability.L4_AUTHZ, Capability.POLICY_API}),
     absent={
@@ -212,6 +210,13 @@ MESH = Mesh(
     leaf_ttl_s=24 * 3600,
     trust_domain=_TRUST_DOMAIN,
     identity_header="",
+    handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
+    policy_kinds=(
+        PolicyKind("security.istio.io/v1", "AuthorizationPolicy"),
+        PolicyKind("security.istio.io/v1", "PeerAuthentication"),
+    ),
+    policy_root=_NAMESPACE,
+    policy_selects=_selects,
     member=_member,
     identity=_identity,
     image_values=_image_values,
@@ -220,30 +225,20 @@ MESH = Mesh(
     # ztunnel's sockets are inside each pod's own network namespace: what leaves it is encrypted, on one node, too.
     wire_scope="any",
     signals={
-        "control-plane-down": Signal(
-            name="control-plane-down",
-            kind=SignalKind.CONDITION,
-            subject=f"{_NAMESPACE}/Deployment/istiod",
-            source=_READINESS,
-        ),
+        # istiod is both; its readiness clears however it dies.
+        **{
+            name: Signal(name, SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/istiod", _READINESS)
+            for name in ("control-plane-down", "identity-down")
+        },
         "node-agent-down": Signal(
-            name="node-agent-down",
-            kind=SignalKind.CONDITION,
-            subject=f"{_NAMESPACE}/DaemonSet/ztunnel",
-            source=Source(
-                "readiness probe of the chart", f"{_CHARTS}/ztunnel/templates/daemonset.yaml", _VERSION, "source"
-            ),
+            "node-agent-down", SignalKind.CONDITION, f"{_NAMESPACE}/DaemonSet/ztunnel", _ZTUNNEL_READINESS
         ),
         # One sentence for both losses: no agent on the node, or an agent without its ztunnel.
         "new-pod-blocked": Signal(
-            name="new-pod-blocked",
-            kind=SignalKind.POD_EVENT,
-            subject="istio-cni cmdAdd failed to contact node Istio CNI agent",
-            source=_PLUGIN,
+            "new-pod-blocked", SignalKind.POD_EVENT, "istio-cni cmdAdd failed to contact node Istio CNI agent", _PLUGIN
         ),
         "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
-    policy_kinds=tuple(PolicyKind("security.istio.io/v1", it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
     sources={
         **KUBERNETES_SOURCES,

@@ -1,17 +1,19 @@
 """The catalogue and the recipes agree; an image that cannot be had says why; archives are read for what they hold."""
 
+import io
 import os
 import re
+import tarfile
 import tomllib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from clusters.command import run
-from clusters.errors import HarnessError, InconclusiveError, MissingImagesError, UsageError
-from clusters.images import archive, build, engine, golang, recipe, records, resolve
-from clusters.images.catalogue import Image, all_images, image, images_for, versions
-from drills.selftest.test_images_archive import write_archive
+from clusters.errors import HarnessError, UsageError
+from clusters.images import archive, build, golang, recipe, records, resolve
+from clusters.images.catalogue import all_images, image, images_for, versions
 
 RECIPES = recipe.names()
 
@@ -135,83 +137,6 @@ def test_a_key_changes_with_whatever_is_built(tmp_path: Path, monkeypatch: pytes
     assert len(set(keys)) == 7
 
 
-def test_an_image_that_cannot_be_had_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is inconclusive; it names each missing image in full, each source with its reason, and the cure."""
-    monkeypatch.setenv("PATH", str(tmp_path))
-    wanted = [Image(name, f"registry.example/some/{name}:1.2.3") for name in ("proxy", "agent")]
-    with pytest.raises(InconclusiveError) as raised:
-        resolve.resolve_all(
-            [image("node"), *wanted],
-            source=None,
-            archive_dir=tmp_path / "none",
-            registry_mirror="127.0.0.1:1",
-            progress=print,
-        )
-    said = str(raised.value)
-    assert raised.value.exit_code == 2
-    for part in (
-        "registry.example/some/proxy:1.2.3",
-        "registry.example/some/agent:1.2.3",
-        "engine: no ",
-        f"archive: {tmp_path / 'none'} does not exist",
-        "registry: 127.0.0.1:1 does not answer",
-        "build: ",
-        "docker save",
-        "--images",
-        "--registry-mirror",
-    ):
-        assert part in said
-    assert "kindest/node" not in said
-
-
-@pytest.mark.parametrize("given", ["registry that answers", "engine with a mirror of its own"])
-def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built(
-    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only a pull can tell, and it comes first: what a registry refuses is named before any image is made."""
-    pulled: list[str] = []
-
-    def pull(ref: str) -> None:
-        pulled.append(ref)
-        raise HarnessError("manifest unknown")
-
-    monkeypatch.setattr(engine, "pull", pull)
-    monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(engine, "has_own_way", lambda: given.startswith("engine"))
-    monkeypatch.setattr(resolve, "registry_answers", lambda *_: given.startswith("registry"))
-    monkeypatch.setattr(build, "build", lambda *_: pytest.fail("something was built"))
-    wanted = Image("proxy", "registry.example/some/proxy:1.2.3")
-    with pytest.raises(MissingImagesError, match="registry: manifest unknown"):
-        resolve.resolve_all(
-            [image("node"), wanted], source=None, archive_dir=tmp_path, registry_mirror=None, progress=print
-        )
-    assert pulled == [wanted.official]
-
-
-def test_an_image_in_an_archive_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an archive holds is loaded; whether a registry answers is not even asked."""
-    monkeypatch.setattr(resolve, "registry_answers", lambda *_: pytest.fail("a registry was asked"))
-    monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(archive, "load", lambda _path: None)
-    write_archive(tmp_path / "a.tar", "registry.example/some/proxy:1")
-    with pytest.raises(MissingImagesError, match="after loading it the engine has no such image"):
-        resolve.resolve_all(
-            [Image("proxy", "registry.example/some/proxy:1")],
-            source="archive",
-            archive_dir=tmp_path,
-            registry_mirror=None,
-            progress=print,
-        )
-
-
-def test_one_source_may_be_forced(tmp_path: Path) -> None:
-    """With a forced source no other is tried, not even for an image that could be built."""
-    with pytest.raises(MissingImagesError) as raised:
-        resolve.resolve(image("node"), source="archive", archive_dir=tmp_path, registry_mirror=None, progress=print)
-    assert "archive: " in str(raised.value)
-    assert "registry: " not in str(raised.value)
-
-
 @pytest.mark.parametrize(
     ("ref", "mirror", "expected"),
     [
@@ -231,6 +156,44 @@ def test_a_record_of_origin_is_kept_and_the_first_one_stays() -> None:
     records.remember("sha256:aa", records.Record("registry docker.io/a:1", "sha256:d"))
     records.remember("sha256:aa", records.Record("archive a.tar"))
     assert records.recall("sha256:aa") == records.Record("registry docker.io/a:1", "sha256:d")
+
+
+def write_archive(path: Path, *refs: str) -> Path:
+    """Write what `docker save` writes, as far as finding an image reads it: a layer, then the manifest."""
+    manifest = msgspec.json.encode([{"Config": "c.json", "RepoTags": list(refs), "Layers": ["layer.tar"]}])
+    with tarfile.open(path, "w") as whole:
+        for name, data in (("layer.tar", b"x" * 40_000), ("manifest.json", manifest)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            whole.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def test_an_archive_is_found_by_what_it_holds(tmp_path: Path) -> None:
+    """File names do not matter: an official or a built reference is found in any archive, Docker's short form too."""
+    path = write_archive(tmp_path / "whatever.tar", "some/pilot:1", "python:3", "meshdrill.local/x:2")
+    for ref in ("docker.io/some/pilot:1", "docker.io/library/python:3", "meshdrill.local/x:2"):
+        assert archive.find(ref, tmp_path) == path
+    assert archive.find("docker.io/some/pilot:2", tmp_path) is None
+
+
+def test_a_changed_archive_is_read_again(tmp_path: Path) -> None:
+    """The index never outlives the file that it describes."""
+    path = write_archive(tmp_path / "a.tar", "some/a:1")
+    assert archive.find("docker.io/some/a:1", tmp_path) == path
+    write_archive(path, "some/a:22")
+    assert archive.find("docker.io/some/a:1", tmp_path) is None
+    path.unlink()
+    assert archive.find("docker.io/some/a:22", tmp_path) is None
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 700, 20_000])
+def test_a_truncated_archive_is_an_error_not_an_absence(tmp_path: Path, kept_bytes: int) -> None:
+    """A copy that was cut short names its file and says so."""
+    path = write_archive(tmp_path / "cut.tar", "some/a:1")
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    with pytest.raises(HarnessError, match=r"cut\.tar.*Copy it again"):
+        archive.find("docker.io/some/a:1", tmp_path)
 
 
 @pytest.mark.parametrize(

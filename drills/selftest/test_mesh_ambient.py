@@ -9,7 +9,7 @@ import yaml
 from clusters.errors import HarnessError
 from clusters.images import recipe
 from clusters.install import MANIFESTS, section
-from clusters.mesh import Drop, Role
+from clusters.mesh import Called, Drop, Role
 from clusters.meshes.istio_ambient import MESH
 from drills.run.needs import unmet
 
@@ -130,3 +130,22 @@ def test_a_torn_entry_is_an_error() -> None:
     assert MESH.drop_log is not None
     with pytest.raises(ValueError, match="Expecting"):
         MESH.drop_log.parse("1970-01-01T00:00:02.6Z stdout F {torn")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "spec", "is_about"),
+    [
+        ("lab", {}, True),
+        ("istio-system", {}, True),
+        ("outside", {}, False),
+        ("lab", {"selector": {"matchLabels": {"app": "ledger"}}}, True),
+        ("lab", {"selector": {"matchLabels": {"app": "payment"}}}, False),
+        ("lab", {"targetRefs": [{"kind": "Service", "name": "ledger"}]}, False),
+        ("lab", {"targetRef": {"kind": "Gateway", "name": "waypoint"}}, False),
+    ],
+)
+def test_ztunnel_holds_a_pod_to_what_selects_it(namespace: str, spec: dict[str, object], is_about: bool) -> None:
+    """By namespace and labels, and from the root for all; what is attached to a target is a waypoint's, not its."""
+    ledger = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
+    assert MESH.policy_selects is not None
+    assert MESH.policy_selects({"metadata": {"namespace": namespace}, "spec": spec}, ledger) is is_about
