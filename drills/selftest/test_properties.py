@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from drills.judge import checks, slices
@@ -64,6 +64,7 @@ def is_no_better(after: Answer, before: Answer) -> bool:
 
 @QUICK
 @given(stories, st.sampled_from(["baseline", "fault", "recovery"]), st.floats(0, 0.99), st.booleans())
+@example(told(((0, 4, 3), (1, 6, 3), (0, 0, 0)), 0, 0), "fault", 0.2, False)  # two calls of a caller due at once
 def test_a_failing_call_more_never_improves_an_answer(story: Story, phase: str, place: float, is_unknown: bool) -> None:
     """A call that fails or stays unknown, anywhere in any history, makes no answer about traffic better."""
     before = answers(story.history(), AVAILABILITY)
