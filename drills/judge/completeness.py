@@ -18,6 +18,10 @@ CLOCK_TOLERANCE_MS = 20
 LATE_SHARE = 0.01
 """More calls than this that begin later than the bound, and the caller was starved."""
 
+LATEST_MS = 1000
+"""One call that begins later than this, and the caller was starved: its silence would pass for an outage, and claims
+ask about outages of 2 s."""
+
 NO_WINDOW = Window("run", 0, 1)
 """Where a record has no run, its callers are still read."""
 
@@ -42,6 +46,7 @@ class _CallerFacts(msgspec.Struct, frozen=True):
     counted: int
     late: int
     bound: int
+    latest_ns: int
 
     def followed_by(self, then: "_CallerFacts") -> "_CallerFacts":
         """Return the facts of both, where the other is of calls that were due later."""
@@ -51,7 +56,9 @@ class _CallerFacts(msgspec.Struct, frozen=True):
         both["repeated"] += step == 0
         both["skipped"] += max(step - 1, 0)
         both["backwards"] += step < 0
-        return msgspec.structs.replace(self, **both, first=min(self.first, then.first), last=max(self.last, then.last))
+        first, last = min(self.first, then.first), max(self.last, then.last)
+        latest_ns = max(self.latest_ns, then.latest_ns)
+        return msgspec.structs.replace(self, **both, first=first, last=last, latest_ns=latest_ns)
 
 
 def find_defects(
@@ -122,10 +129,10 @@ def _read(
     """Yield what each caller left; how late and how laden it was counts from the baseline on, not in the warm-up."""
     counts = pl.lit(value=True) if run is None else pl.col("scheduled_ns").is_between(run.start_ns, run.end_ns)
     was_made = pl.col("error") != IN_FLIGHT_BOUND
-    is_late = pl.col("started_ns") - pl.col("scheduled_ns") > lag_bound_ns
-    flags = {"counted": was_made & counts, "late": was_made & counts & is_late, "bound": ~was_made & counts}
-    rows = calls.select("seq", "scheduled_ns", number=number, **flags).collect(engine="streaming")
-    counted = rows.group_by("number").agg(pl.len().alias("rows"), pl.col(*flags).sum())
+    lag_ns = pl.when(was_made & counts).then(pl.col("started_ns") - pl.col("scheduled_ns")).otherwise(0)
+    flags = {"counted": was_made & counts, "late": lag_ns > lag_bound_ns, "bound": ~was_made & counts}
+    rows = calls.select("seq", "scheduled_ns", number=number, latest_ns=lag_ns, **flags).collect(engine="streaming")
+    counted = rows.group_by("number").agg(pl.len().alias("rows"), pl.col(*flags).sum(), pl.col("latest_ns").max())
     own = rows.select("number", "seq", "scheduled_ns").partition_by("number", as_dict=True)
     for facts in counted.iter_rows(named=True):
         key = facts.pop("number")
@@ -211,6 +218,10 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
             f"{name} was starved: {seen.late} of {seen.counted} calls began more than {lag_bound_ms:.0f} ms late, "
             f"at most {LATE_SHARE:.0%} may"
         )
+        yield Defect("starved", name, message)
+    elif seen.latest_ns > LATEST_MS * NS_PER_MS:
+        late_s = seen.latest_ns / NS_PER_MS / 1000
+        message = f"{name} was starved: a call began {late_s:.1f} s late, at most {LATEST_MS / 1000:.0f} s may pass"
         yield Defect("starved", name, message)
     if seen.bound:
         message = f"{name} could not make {seen.bound} calls because too many were in flight"

@@ -104,7 +104,9 @@ class RunFacts(msgspec.Struct, frozen=True):
     wire_interfaces: interfaces on which bytes count as on the wire; empty means every one.
     unmeshed: services whose plaintext the wire observers must see, or they have not proven that they see.
     identities: service to the identity that its peer must show, "" where there is none to show.
-    hold_s: how long the fault had to be in force; lag_bound_ms: how late the 99th percentile of a caller may be.
+    hold_s: how long the fault had to be in force.
+    lag_bound_ms: how late the 99th percentile of a caller may be. Two cores that carry three nodes make every caller
+        100 to 200 ms late when pods start (in each run under reports/), and no claim asks about less than a second.
     fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
     drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
@@ -125,7 +127,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     signals: dict[str, SignalFact] = msgspec.field(default_factory=dict)
     sources: dict[str, Source] = msgspec.field(default_factory=dict)
     hold_s: float = 0.0
-    lag_bound_ms: float = 100.0
+    lag_bound_ms: float = 250.0
     fresh_edges: tuple[tuple[str, str], ...] = ()
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)

@@ -82,6 +82,13 @@ def test_a_slow_warm_up_is_no_defect() -> None:
     assert story.history().completeness() == ()
 
 
+def test_one_call_that_is_seconds_late_is_starvation() -> None:
+    """A caller that fell silent once for longer than claims resolve is starved, however many calls were in time."""
+    story = Story().steady(EDGE)
+    assert "starved" not in kinds(story.calls(*EDGE, ok=1, over=(5, 6), lag_ms=900).history())
+    assert "starved" in kinds(story.calls(*EDGE, ok=1, over=(7, 8), lag_ms=1100).history())
+
+
 def test_without_a_run_all_calls_count_for_starvation() -> None:
     """A record without its end is judged for late callers all the same."""
     story = Story().calls(*EDGE, ok=40, lag_ms=800).without("phase")
