@@ -87,15 +87,12 @@ def test_a_bundle_or_a_page_must_be_named(line: list[str], bundle: Path) -> None
     assert cli.status(["mutate", *(word.format(bundle=bundle) for word in line)]) == exits.USAGE
 
 
-def newest() -> list[Path]:
-    """Return the newest stored run of each drill and mesh in this repository."""
-    found = {file.parts[-4:-2]: file.parent for file in sorted(REPORTS.glob("*/*/*/verdict.json"))}
-    return list(found.values())
+SMALLEST = min(REPORTS.glob("*/*/*/calls.parquet"), key=lambda calls: calls.stat().st_size, default=None)
 
 
-@pytest.mark.skipif(not newest(), reason="no bundle is stored in reports/")
-@pytest.mark.parametrize("stored", newest(), ids=lambda path: "-".join(path.parts[-3:-1]))
-def test_stored_runs_have_no_survivor(stored: Path) -> None:
-    """The claims of each drill kill every mutation that they cover, on the newest real run that is kept."""
-    text, is_killed = cli_mutate.mutate(stored)
+@pytest.mark.skipif(SMALLEST is None, reason="no bundle is stored in reports/")
+def test_a_stored_run_has_no_survivor() -> None:
+    """A drill's claims kill every mutation that they cover; of the real runs, the quickest to judge (CI asks all)."""
+    assert SMALLEST is not None
+    text, is_killed = cli_mutate.mutate(SMALLEST.parent)
     assert is_killed, text

@@ -134,7 +134,8 @@ def rough(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.mark.parametrize("target", EXPECTED)
 def test_each_misbehaviour_has_its_own_words(rough: Lab, target: str) -> None:
     """What a peer does to a call is written as the right outcome, error class and status, every time."""
-    calls = rough.lines("call", target=target, connection="new")
+    # What the caller's own bound kept it from making, on a busy machine, says nothing of the peer.
+    calls = [c for c in rough.lines("call", target=target, connection="new") if c["error"] != "in-flight-bound"]
     seen = {(call["outcome"], call["error"], call["status"]) for call in calls}
     assert seen == {EXPECTED[target]}
     assert len(calls) > 10
