@@ -60,13 +60,16 @@ def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:
 def members(place: Place, mesh: Mesh, namespace: str) -> dict[str, bool | None]:
     """Return pod -> whether it is in the mesh, for each pod of the namespace; HarnessError as `Kube.find`.
 
-    None where the object that would prove it is not there: it may only not be written yet.
+    None where the object that would prove it is not there, and, where pods are enrolled as they start, of a pod that is
+    not ready: it may only not have happened yet.
     """
     pods = place.kube.pods(namespace)
     proofs = {}
     if mesh.member_witness is not None:
         proofs = {found["metadata"]["name"]: found for found in place.kube.find(*mesh.member_witness, namespace)}
-    return {(name := pod["metadata"]["name"]): _is_member(mesh, pod, proofs.get(name)) for pod in pods}
+    settled = [pod for pod in pods if mesh.enrolment is Enrolment.ADMISSION or is_ready(pod)]
+    unknown: dict[str, bool | None] = {pod["metadata"]["name"]: None for pod in pods}
+    return unknown | {(name := pod["metadata"]["name"]): _is_member(mesh, pod, proofs.get(name)) for pod in settled}
 
 
 def is_member(place: Place, mesh: Mesh, pod: Mapping[str, object]) -> bool | None:

@@ -35,6 +35,7 @@ from drills.run.workload import Workload
 
 _ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhooks that time out, a pod that is given up, its removal
 _LOOK_S = 0.5
+_START_S = 60.0  # pods that the fault ended start again; those that wait for their network do so after a back-off
 
 
 class LiveRun:
@@ -138,7 +139,7 @@ class LiveRun:
             at_most_s=recovery_s,
         )
         self._settle()
-        self._note_membership()
+        self._note_membership(within_s=_START_S)
 
     def put_back(self) -> None:
         """Roll back: the fault first, then what probes and workload left. Safe at any moment, and again."""
@@ -219,9 +220,9 @@ class LiveRun:
         routes = {(spec.source, spec.target) for spec in self.request.workload} & set(ROUTES)
         return all(pulse.recent.get(edge) and not pulse.failing.get(edge) for edge in routes)
 
-    def _note_membership(self) -> None:
+    def _note_membership(self, within_s: float = 0.0) -> None:
         if self._inventory is not None:
-            note_membership(self._context, self._inventory)
+            note_membership(self._context, self._inventory, within_s=within_s)
 
     def _hurt(self) -> Injured:
         if self._injured is None:

@@ -1,9 +1,11 @@
 """Who the pods of the lab are, and whether each is in the mesh exactly when it belongs there."""
 
 import time
+from contextlib import suppress
 
 from clusters.errors import HarnessError
 from clusters.lab import LAB, OUTSIDE, members
+from clusters.waiting import wait_until
 from drills.run.context import Context
 from drills.run.inventory import Inventory
 
@@ -24,20 +26,30 @@ def note_pods(context: Context, pods: Inventory) -> None:
         )
 
 
-def note_membership(context: Context, pods: Inventory) -> None:
+def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0) -> None:
     """Write one `membership` event per pod: whether it belongs in the mesh, and whether the API shows it there.
 
-    A pod that is gone, or an API that cannot be asked, leaves null: it was not found out.
+    Looks again for within_s while a pod that is there has nothing to show yet. A pod that is gone, or an API that
+    cannot be asked, leaves null: it was not found out.
     """
+    with suppress(HarnessError):  # what is not found out by then is written down as that
+        wait_until(
+            lambda: _shown(context),
+            lambda shown: None not in shown.values(),
+            what="Proof of each pod's membership",
+            within_s=within_s,
+        )
     at_ns = time.time_ns()
-    shown = {**_shown(context, LAB), **_shown(context, OUTSIDE)}
+    shown = _shown(context)
     for pod in pods.services:
         is_expected, is_meshed = pod.namespace == LAB or context.mesh.enrols_all, shown.get(pod.name)
         context.recorder.note("membership", pod.name, at_ns=at_ns, expected=is_expected, meshed=is_meshed)
 
 
-def _shown(context: Context, namespace: str) -> dict[str, bool | None]:
+def _shown(context: Context) -> dict[str, bool | None]:
     try:
-        return members(context.place, context.mesh, namespace)
+        return {
+            pod: seen for place in (LAB, OUTSIDE) for pod, seen in members(context.place, context.mesh, place).items()
+        }
     except HarnessError:
         return {}
