@@ -4,6 +4,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+from clusters.lab import LAB, members
+from clusters.mesh import Enrolment
 from drills.run import inventory
 from drills.run.context import Context
 from drills.run.membership import note_membership, note_pods
@@ -69,3 +71,16 @@ def test_an_api_that_is_down_is_not_found_out(tmp_path: Path) -> None:
     world.is_api_dead = True
     double.save(world)
     assert set(noted(double, Recorder(), pods).values()) == {(True, None), (False, None)}
+
+
+def test_a_pod_that_waits_for_its_enrolment_is_neither_in_nor_outside(tmp_path: Path) -> None:
+    """Where pods are enrolled as they start, one that is not ready has nothing to show; else admission told all."""
+    double = healthy(tmp_path)
+    world = double.load()
+    waiting = next(pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["name"] == "payment-1")
+    waiting["status"] = {"conditions": [{"type": "Ready", "status": "False"}]}
+    double.save(world)
+    shown = {how: members(as_place(double), mesh(enrolment=how, member=lambda *_: False), LAB) for how in Enrolment}
+    assert shown[Enrolment.START]["payment-1"] is None
+    assert shown[Enrolment.START]["frontend-1"] is False
+    assert shown[Enrolment.ADMISSION]["payment-1"] is False
