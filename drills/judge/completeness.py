@@ -18,6 +18,9 @@ CLOCK_TOLERANCE_MS = 20
 LATE_SHARE = 0.01
 """More calls than this that begin later than the bound, and the caller was starved."""
 
+LATE_FEW = 2
+"""So many calls may be late whatever their share: one short silence of a caller that makes few calls proves nothing."""
+
 LATEST_MS = 1000
 """One call that begins later than this, and the caller was starved: its silence would pass for an outage, and claims
 ask about outages of 2 s."""
@@ -213,10 +216,10 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
             f"{name} has {seen.backwards} sequence numbers that fall while its schedule rises: a clock went backwards"
         )
         yield Defect("clock", name, message)
-    if seen.late > LATE_SHARE * seen.counted:
+    if seen.late > max(LATE_SHARE * seen.counted, LATE_FEW):
         message = (
             f"{name} was starved: {seen.late} of {seen.counted} calls began more than {lag_bound_ms:.0f} ms late, "
-            f"at most {LATE_SHARE:.0%} may"
+            f"at most {LATE_SHARE:.0%}, or {LATE_FEW} calls, may"
         )
         yield Defect("starved", name, message)
     elif seen.latest_ns > LATEST_MS * NS_PER_MS:

@@ -89,6 +89,13 @@ def test_one_call_that_is_seconds_late_is_starvation() -> None:
     assert "starved" in kinds(story.calls(*EDGE, ok=1, over=(7, 8), lag_ms=1100).history())
 
 
+def test_two_late_calls_of_a_caller_that_makes_few_are_no_starvation() -> None:
+    """Of few calls one is soon more than a hundredth; the third tells."""
+    story = Story().calls(*EDGE, ok=20).calls(*EDGE, ok=2, over=(7, 8), lag_ms=800)
+    assert "starved" not in kinds(story.history())
+    assert "starved" in kinds(story.calls(*EDGE, ok=1, over=(8, 9), lag_ms=800).history())
+
+
 def test_without_a_run_all_calls_count_for_starvation() -> None:
     """A record without its end is judged for late callers all the same."""
     story = Story().calls(*EDGE, ok=40, lag_ms=800).without("phase")
