@@ -147,6 +147,12 @@ def test_a_record_that_proves_nothing_is_inconclusive(story: Story, reason: str)
     assert (finding.verdict, reason in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
+def test_an_empty_record_of_a_window_shorter_than_the_bound_is_inconclusive() -> None:
+    """Calls went unserved for less than a gap may last, and nothing is on record: nobody proved to write drops down."""
+    finding = answer(read(refused()), always(checks.drops_witnessed(DENIED, max_gap_s=30)))
+    assert (finding.verdict, "no drop is on record" in finding.reason) == (Answer.INCONCLUSIVE, True)
+
+
 @pytest.mark.parametrize(
     "facts", [{"placed": {}}, {"placed": {VICTIM: "n3"}}], ids=["no victim", "a victim without record"]
 )
