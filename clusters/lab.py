@@ -67,22 +67,21 @@ def members(place: Place, mesh: Mesh, namespace: str) -> dict[str, bool | None]:
     proofs = {}
     if mesh.member_witness is not None:
         proofs = {found["metadata"]["name"]: found for found in place.kube.find(*mesh.member_witness, namespace)}
-    settled = [pod for pod in pods if mesh.enrolment is Enrolment.ADMISSION or is_ready(pod)]
-    unknown: dict[str, bool | None] = {pod["metadata"]["name"]: None for pod in pods}
-    return unknown | {(name := pod["metadata"]["name"]): _is_member(mesh, pod, proofs.get(name)) for pod in settled}
+    return {(name := pod["metadata"]["name"]): _is_member(mesh, pod, proofs.get(name)) for pod in pods}
 
 
 def is_member(place: Place, mesh: Mesh, pod: Mapping[str, object]) -> bool | None:
     """Tell as `members` does whether one pod is in the mesh; HarnessError when the API does not answer."""
     if mesh.member_witness is None:
-        return mesh.member(pod, None)
+        return _is_member(mesh, pod, None)
     metadata = pod["metadata"]
     named = metadata if isinstance(metadata, Mapping) else {}
     return _is_member(mesh, pod, place.kube.get(*mesh.member_witness, str(named["name"]), str(named["namespace"])))
 
 
 def _is_member(mesh: Mesh, pod: Mapping[str, object], proof: Mapping[str, object] | None) -> bool | None:
-    if mesh.member_witness is not None and proof is None:
+    is_early = mesh.enrolment is Enrolment.START and not is_ready(pod)
+    if is_early or (mesh.member_witness is not None and proof is None):
         return None
     return mesh.member(pod, proof)
 

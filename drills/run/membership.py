@@ -32,13 +32,14 @@ def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0)
     Looks again for within_s while a pod that is there has nothing to show yet. A pod that is gone, or an API that
     cannot be asked, leaves null: it was not found out.
     """
-    with suppress(HarnessError):  # what is not found out by then is written down as that
-        wait_until(
-            lambda: _shown(context),
-            lambda shown: None not in shown.values(),
-            what="Proof of each pod's membership",
-            within_s=within_s,
-        )
+    if within_s:
+        with suppress(HarnessError):  # what is not found out by then is written down as that
+            wait_until(
+                lambda: _shown(context),
+                lambda shown: None not in shown.values(),
+                what="Proof of each pod's membership",
+                within_s=within_s,
+            )
     at_ns = time.time_ns()
     shown = _shown(context)
     for pod in pods.services:
