@@ -35,7 +35,7 @@ def test_identity_outage(drill: Drill) -> None:
     identity that is lost. A new pod gets its identity, or on-call is told that it cannot.
     """
     history = drill.run(
-        workload=traffic(slower=2),  # the run is long, and its record must fit into a repository
+        workload=traffic(),
         probes=[wire(), new_pods(every_s=20), signals()],
         method=faults.stop(Role.IDENTITY, hold_s=40),
         recovery_s=BACK_S + AFTERMATH_S,

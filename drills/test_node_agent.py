@@ -63,7 +63,7 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
     routes, promise = (*ROUTES, SENTINEL), drill.mesh.sources
     fast = calls(*PROBED, every_ms=10, connections=("new",), timeout_ms=300)
     history = drill.run(
-        workload=[*traffic(PROBED, slower=2), fast],  # two cores carry no more beside agents that start
+        workload=[*traffic(PROBED), fast],
         probes=[wire(), signals()],
         method=faults.rolling_restart(Role.NODE_AGENT, hold_s=60),
     )
@@ -89,7 +89,7 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
 def ask(drill: Drill, fault: Fault) -> Verdict:
     """Ask the same questions of each kind of death."""
     history = drill.run(
-        workload=traffic(slower=1.25),  # the hold is long, and its record must fit into a repository
+        workload=traffic(),
         probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
