@@ -46,8 +46,10 @@ class Counting(Probe):
 
     name = "counting"
 
-    def __init__(self, context: Context, *, is_good: bool = True, error: Exception | None = None) -> None:
-        super().__init__(context, every_s=0.05)
+    def __init__(
+        self, context: Context, *, every_s: float = 0.05, is_good: bool = True, error: Exception | None = None
+    ) -> None:
+        super().__init__(context, every_s=every_s)
         self.parts: list[str] = []
         self.may_end = threading.Event()
         self.may_end.set()
@@ -103,6 +105,19 @@ def test_probe_tries_once_in_the_baseline_and_then_again_and_again(counting: Sta
     context.stage.enter(FAULT)
     assert eventually(lambda: probe.parts.count(FAULT) >= 3)
     assert probe.parts.count(BASELINE) == 1
+
+
+def test_a_recovery_is_asked_for_again_soon_however_slow_the_rhythm(
+    counting: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drill that wants one attempt in two minutes still sees when the mesh is well again."""
+    monkeypatch.setattr(base, "_AGAIN_S", 0.05)
+    probe, context = counting(every_s=120, is_good=False)
+    context.stage.enter(FAULT)
+    assert eventually(lambda: probe.is_content(FAULT))
+    context.stage.enter(RECOVERY)
+    assert eventually(lambda: probe.parts.count(RECOVERY) >= 3)
+    assert probe.parts.count(FAULT) == 1
 
 
 def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:

@@ -45,7 +45,8 @@ def wire() -> Wire:
 def new_pods(*, every_s: float = 5.0, on: tuple[str, ...] = (), within_s: float = 20.0) -> NewPodsWish:
     """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good.
 
-    on: placed nodes ("victim", "bystander"), each of which gets one. within_s: how long a pod may take to start.
+    In the recovery it is tried at least every 10 s. on: placed nodes ("victim", "bystander"), each of which gets one.
+    within_s: how long a pod may take to start.
     """
     return NewPodsWish(every_s, on, within_s)
 

@@ -10,6 +10,7 @@ from drills.run.probes.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedErro
 from drills.run.undo import Undo, carry_out
 
 _NAP_S = 0.2
+_AGAIN_S = 10.0  # the end of a recovery must be seen, however seldom the drill wants to ask while the fault lasts
 _UNDO_S = 20.0
 _API_AWAY_S = 1.0
 _JOIN_S = 45.0  # longer than the slowest attempt: two webhooks that time out, and a pod that is given up
@@ -77,7 +78,8 @@ class Probe(ABC):
             with self._context.stage.attempt() as part:
                 is_enough = part == IDLE or (part == BASELINE and part in self._done)
                 if not is_enough and (part != last or now_s >= due_s):  # a new part is asked about at its beginning
-                    due_s, last = now_s + self._every_s, part
+                    every_s = min(self._every_s, _AGAIN_S) if part == RECOVERY else self._every_s
+                    due_s, last = now_s + every_s, part
                     self._try(part)
                     continue
             self._context.stage.wait_change(_NAP_S)
