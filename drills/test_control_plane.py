@@ -55,6 +55,16 @@ def test_control_plane_hang(drill: Drill) -> None:
     assert verdict.passed, verdict.explain()
 
 
+@requires(Role.CONTROL_PLANE)
+def test_control_plane_partition(drill: Drill) -> None:
+    """A control plane that lives, is Ready, and is reached by nobody is no worse than one that is gone.
+
+    Its own readiness may say nothing: that nobody is told of the loss is then what the drill finds.
+    """
+    verdict = ask(drill, faults.partition(Role.CONTROL_PLANE, hold_s=30))
+    assert verdict.passed, verdict.explain()
+
+
 def ask(drill: Drill, fault: Fault) -> Verdict:
     """Ask the same questions of each kind of death."""
     routes, promise, back_s = (*ROUTES, SENTINEL), drill.mesh.sources, 40

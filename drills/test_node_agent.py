@@ -61,6 +61,7 @@ def test_cni_outage(drill: Drill) -> None:
 def test_node_agent_rolling_restart(drill: Drill) -> None:
     """While each agent is replaced, no packet of a refused flow is let through, tried every 10 ms (CVE-2023-27595)."""
     routes, promise = (*ROUTES, SENTINEL), drill.mesh.sources
+    goes_on, refused = promise["node-agent-traffic-continues"], promise["node-agent-policy-continues"]
     fast = calls(*PROBED, every_ms=10, connections=("new",), timeout_ms=300)
     history = drill.run(
         workload=[*traffic(PROBED), fast],
@@ -71,50 +72,57 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
         history,
         reached(checks.attempted(*routes, *DENIED)),
         reached(checks.attempted(PROBED, min_samples=2000)),
-        always(checks.denied(*DENIED), must_hold=True, source=promise["agent-policy-continues"]),
-        always(checks.denied(*DENIED), during="recovery", must_hold=True, source=promise["agent-policy-continues"]),
+        always(checks.denied(*DENIED), must_hold=True, source=refused),
+        always(
+            checks.denied(*DENIED), during="recovery", must_hold=True, source=promise["node-agent-policy-continues"]
+        ),
         never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
         always(
             checks.success_rate(*ROUTES, at_least=0.999),
             observable_by="authentication-lost",
             within_s=10,
-            source=promise["agent-traffic-continues"],
+            source=goes_on,
         ),
-        always(checks.conservation(("payment", "ledger")), source=promise["agent-traffic-continues"]),
+        always(checks.conservation(("payment", "ledger")), source=goes_on),
         eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=20, source=promise["recovers"]),
     )
     assert verdict.passed, verdict.explain()
 
 
 def ask(drill: Drill, fault: Fault) -> Verdict:
-    """Ask the same questions of each kind of death."""
+    """Ask the same questions of each kind of death, by what is promised for the loss of that part."""
     history = drill.run(
         workload=traffic(),
         probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )
-    return drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
+    return drill.judge(history, *safe(drill.mesh, f"{fault.role}"), *alive(drill.mesh, f"{fault.role}"))
 
 
-def safe(mesh: Mesh) -> list[Claim]:
+def safe(mesh: Mesh, lost: str) -> list[Claim]:
     """Whatever dies on the node: nobody is let in, nothing is readable, nothing runs outside the mesh."""
     promise = mesh.sources
+    refused, inside = promise[f"{lost}-policy-continues"], promise[f"{lost}-bypass"]
     return [
         reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
         reached(checks.handshake(*FRESH)),
         never(checks.plaintext(*ROUTES, SENTINEL), must_hold=True, source=promise["no-plaintext"]),
         never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
-        always(checks.denied(*DENIED), must_hold=True, source=promise["agent-policy-continues"]),
-        never(checks.outside_mesh(), must_hold=True, source=promise["agent-bypass"]),
-        always(checks.mesh_membership(), during="run", must_hold=True, source=promise["agent-bypass"]),
+        always(checks.denied(*DENIED), must_hold=True, source=refused),
+        never(checks.outside_mesh(), must_hold=True, source=inside),
+        always(checks.mesh_membership(), during="run", must_hold=True, source=inside),
     ]
 
 
-def alive(mesh: Mesh) -> list[Claim]:
-    """What goes on without the agent, what waits for it on its own node only, and what nobody can see meanwhile."""
-    promise = mesh.sources
-    goes_on, starts, seen = (promise[name] for name in ("agent-traffic-continues", "agent-new-pods", "drops-witnessed"))
+def alive(mesh: Mesh, lost: str) -> list[Claim]:
+    """What goes on without the part, what waits for it on its own node only, and what nobody can see meanwhile."""
+    promise, down = mesh.sources, f"{lost}-down"
+    goes_on, starts, seen = (
+        promise[f"{lost}-traffic-continues"],
+        promise[f"{lost}-new-pods"],
+        promise["drops-witnessed"],
+    )
     here, there = checks.drops_witnessed(*DENIED, on=VICTIM), checks.drops_witnessed(*DENIED, on=BYSTANDER)
     pod_here, pod_there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
     return [
@@ -125,9 +133,9 @@ def alive(mesh: Mesh) -> list[Claim]:
         always(checks.conservation(("payment", "ledger")), source=goes_on),
         always(pod_here, observable_by="new-pod-blocked", within_s=START_S + 5, fails_on_control=True, source=starts),
         always(pod_there, fails_on_control=True, source=starts),
-        always(here, observable_by="node-agent-down", within_s=15, source=seen),
+        always(here, observable_by=down, within_s=15, source=seen),
         always(there, source=seen),
-        sometimes(checks.signal_seen("node-agent-down"), source=promise["loss-visible"]),
+        sometimes(checks.signal_seen(down), source=promise["loss-visible"]),
         eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
         eventually(pod_here, within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
         eventually(here, within_s=BACK_S, source=seen),

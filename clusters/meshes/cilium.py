@@ -54,10 +54,13 @@ _READINESS = Source(
     _VERSION,
     "source",
 )
-_TAINT_URL = f"{_TREE}/operator/watchers/node_taint.go"
+_TAINT = Source(
+    "the operator taints a node without its agent", f"{_TREE}/operator/watchers/node_taint.go", _VERSION, "source"
+)
 _PLUGIN = Source("the CNI plugin calls the node's agent", f"{_TREE}/plugins/cilium-cni/cmd/cmd.go", _VERSION, "source")
 _HUBBLE = "/var/run/cilium/hubble"
 _APP = "k8s:app="
+_PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent
 
 
 def _not_promised(title: str, path: str) -> Source:
@@ -153,6 +156,10 @@ def _agent(role: Role) -> Component:
     )
 
 
+def _down(name: str, workload: str) -> Signal:
+    return Signal(name, SignalKind.CONDITION, workload, _READINESS)
+
+
 MESH = Mesh(
     name="cilium",
     title="Cilium",
@@ -166,8 +173,7 @@ MESH = Mesh(
             process="cilium-operator-generic",
             port=9963,
         ),
-        _agent(Role.NODE_AGENT),
-        _agent(Role.CNI),
+        *map(_agent, _PARTS),
         # Its pod's port answers plain HTTP: the server's health endpoint.
         Component(
             role=Role.IDENTITY,
@@ -209,18 +215,12 @@ MESH = Mesh(
     image_values=_image_values,
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
     signals={
-        "control-plane-down": Signal(
-            "control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS
-        ),
-        "identity-down": Signal(
-            "identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS
-        ),
-        "node-agent-down": Signal(
-            name="node-agent-down",
-            kind=SignalKind.NODE_TAINT,
-            subject="node.cilium.io/agent-not-ready",
-            source=Source("the operator taints a node without its agent", _TAINT_URL, _VERSION, "source"),
-        ),
+        "control-plane-down": _down("control-plane-down", f"{_NAMESPACE}/Deployment/cilium-operator"),
+        "identity-down": _down("identity-down", f"{_SPIRE}/StatefulSet/spire-server"),
+        **{
+            f"{part}-down": Signal(f"{part}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT)
+            for part in _PARTS
+        },
         "authentication-lost": Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
         "new-pod-blocked": Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
@@ -230,10 +230,8 @@ MESH = Mesh(
         "traffic-continues": Source(
             "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, _VERSION, "documented"
         ),
-        "agent-traffic-continues": _CHAOS,
-        "agent-policy-continues": _CHAOS,
-        "agent-new-pods": _PLUGIN,
-        "agent-bypass": _PLUGIN,
+        **{f"{part}-{claim}": _CHAOS for part in _PARTS for claim in ("traffic-continues", "policy-continues")},
+        **{f"{part}-{claim}": _PLUGIN for part in _PARTS for claim in ("new-pods", "bypass")},
         "apiserver-traffic": _EKS,
         "apiserver-policy": Source(
             "Each node's kernel holds the policy in its own maps: no packet asks the API (inferred)",

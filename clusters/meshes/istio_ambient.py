@@ -40,17 +40,21 @@ _ZTUNNEL = "https://github.com/istio/ztunnel/blob/1.31.0-rc.0"
 _CHARTS = f"{_TREE}/manifests/charts"
 _LOGS = "/var/log/pods/istio-system_ztunnel-*/istio-proxy/*.log"
 _REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
-_KUBELETS = ("time", "stream", "tag")
 _ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
 
-_READINESS = Source(
-    "readiness probe of the chart",
-    f"{_CHARTS}/istio-control/istio-discovery/templates/deployment.yaml",
+_READINESS = {
+    workload: Source("readiness probe of the chart", f"{_CHARTS}/{path}", _VERSION, "source")
+    for workload, path in (
+        ("Deployment/istiod", "istio-control/istio-discovery/templates/deployment.yaml"),
+        ("DaemonSet/ztunnel", "ztunnel/templates/daemonset.yaml"),
+        ("DaemonSet/istio-cni-node", "istio-cni/templates/daemonset.yaml"),
+    )
+}
+_CNI_AWAY = Source(
+    "Without its CNI agent a node starts no new pod; the pods that it has stay in the mesh",
+    f"{_DOCS}/ambient/upgrade/helm/#cni-node-agent",
     _VERSION,
-    "source",
-)
-_ZTUNNEL_READINESS = Source(
-    "readiness probe of the chart", f"{_CHARTS}/ztunnel/templates/daemonset.yaml", _VERSION, "source"
+    "documented",
 )
 _VALIDATION = Source(
     "validating webhook of the chart",
@@ -133,10 +137,10 @@ def _drop(line: str) -> Drop | None:
     The kubelet writes time, stream and a tag before what ztunnel said. The ztunnel that received the connection tells
     of it; its fellow at the caller's end knows only that it was turned away.
     """
-    words = line.split(" ", maxsplit=3)
-    if len(words) != len(_KUBELETS) + 1 or words[2] != "F" or not words[3].startswith("{"):  # F: a whole line
+    _, is_whole, said = line.partition(" F {")  # F: a whole line, not the part of one
+    if not is_whole:
         return None
-    entry = json.loads(words[3])
+    entry = json.loads("{" + said)
     error = str(entry.get("error", ""))
     if entry.get("scope") != "access" or entry.get("direction") != "inbound" or not _REFUSED.match(error):
         return None
@@ -225,14 +229,17 @@ MESH = Mesh(
     # ztunnel's sockets are inside each pod's own network namespace: what leaves it is encrypted, on one node, too.
     wire_scope="any",
     signals={
-        # istiod is both; its readiness clears however it dies.
         **{
-            name: Signal(name, SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/istiod", _READINESS)
-            for name in ("control-plane-down", "identity-down")
+            f"{part}-down": Signal(
+                f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]
+            )
+            for part, workload in (
+                (Role.CONTROL_PLANE, "Deployment/istiod"),  # istiod is both; its readiness clears however it dies
+                (Role.IDENTITY, "Deployment/istiod"),
+                (Role.NODE_AGENT, "DaemonSet/ztunnel"),
+                (Role.CNI, "DaemonSet/istio-cni-node"),
+            )
         },
-        "node-agent-down": Signal(
-            "node-agent-down", SignalKind.CONDITION, f"{_NAMESPACE}/DaemonSet/ztunnel", _ZTUNNEL_READINESS
-        ),
         # One sentence for both losses: no agent on the node, or an agent without its ztunnel.
         "new-pod-blocked": Signal(
             "new-pod-blocked", SignalKind.POD_EVENT, "istio-cni cmdAdd failed to contact node Istio CNI agent", _PLUGIN
@@ -249,22 +256,23 @@ MESH = Mesh(
         "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
         "injection-fail-closed": _LIFECYCLE,
         "config-refused": _VALIDATION,
-        "agent-traffic-continues": _PER_NODE,
-        "agent-policy-continues": Source(
+        "node-agent-traffic-continues": _PER_NODE,
+        "node-agent-policy-continues": Source(
             "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
             _VERSION,
             "inferred",
         ),
-        "agent-new-pods": _LIFECYCLE,
-        "agent-bypass": _LIFECYCLE,
+        "node-agent-new-pods": _LIFECYCLE,
+        "node-agent-bypass": _LIFECYCLE,
+        **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
         "apiserver-traffic": _IN_MEMORY,
         "apiserver-policy": _L4_POLICY,
         "drops-witnessed": _ACCESS_LOG,
         **dict.fromkeys(("identity-lives", "identity-new-pods"), _RENEWAL),
         "reboot-policy": _L4_POLICY,
         "reboot-bypass": _LIFECYCLE,
-        "loss-visible": _READINESS,
+        "loss-visible": _READINESS["Deployment/istiod"],
         "recovers": Source(
             "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", _VERSION, "source"
         ),

@@ -63,20 +63,40 @@ def _down(name: str) -> Signal:
     return Signal(name, SignalKind.CONDITION, "meshdrill/Deployment/placebo", source)
 
 
-_PLACEBO_AGENT = Component(
-    role=Role.NODE_AGENT,
-    kind="DaemonSet",
-    namespace="meshdrill",
-    name="agent-placebo",
-    selector="app=agent-placebo",
-    process="agent-placebo",
-    port=8080,
+def _placebo_agent(role: Role) -> Component:
+    return Component(
+        role=role,
+        kind="DaemonSet",
+        namespace="meshdrill",
+        name="agent-placebo",
+        selector="app=agent-placebo",
+        process="agent-placebo",
+        port=8080,
+    )
+
+
+def _agent_down(name: str) -> Signal:
+    source = _kubernetes("DaemonSet status", "concepts/workloads/controllers/daemonset/")
+    return Signal(name, SignalKind.CONDITION, "meshdrill/DaemonSet/agent-placebo", source)
+
+
+_GOES_ON = _kubernetes("Services do not depend on a placebo", "concepts/services-networking/service/")
+_UNENFORCED = _kubernetes(
+    "A NetworkPolicy without a plugin that implements it has no effect",
+    "concepts/services-networking/network-policies/",
 )
+_ADMITTED = _kubernetes(
+    "No webhook: every pod is admitted as it is", "reference/access-authn-authz/extensible-admission-controllers/"
+)
+_STATUS = _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/")
 
 MESH = Mesh(
     name="none",
     title="no mesh (control)",
-    components=(*map(_placebo, (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)), _PLACEBO_AGENT),
+    components=(
+        *map(_placebo, (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)),
+        *map(_placebo_agent, (Role.NODE_AGENT, Role.CNI)),
+    ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
     capabilities=frozenset(Capability),
     charts=(),
@@ -93,30 +113,37 @@ MESH = Mesh(
     image_values=_no_values,
     signals={
         **{name: _down(name) for name in ("control-plane-down", "identity-down", "injector-down")},
-        "node-agent-down": Signal(
-            name="node-agent-down",
-            kind=SignalKind.CONDITION,
-            subject="meshdrill/DaemonSet/agent-placebo",
-            source=_kubernetes("DaemonSet status", "concepts/workloads/controllers/daemonset/"),
-        ),
+        **{name: _agent_down(name) for name in ("node-agent-down", "cni-down")},
     },
     sources={
         **KUBERNETES_SOURCES,
-        "agent-traffic-continues": _kubernetes(
-            "Services do not depend on a placebo", "concepts/services-networking/service/"
+        **dict.fromkeys(
+            ("traffic-continues", "node-agent-traffic-continues", "cni-traffic-continues", "identity-lives"), _GOES_ON
         ),
-        "agent-policy-continues": _kubernetes(
-            "A NetworkPolicy without a plugin that implements it has no effect",
-            "concepts/services-networking/network-policies/",
+        **dict.fromkeys(
+            (
+                "strict-refused",
+                "node-agent-policy-continues",
+                "cni-policy-continues",
+                "apiserver-policy",
+                "reboot-policy",
+            ),
+            _UNENFORCED,
         ),
-        "agent-bypass": _kubernetes(
-            "No webhook: every pod is admitted as it is",
-            "reference/access-authn-authz/extensible-admission-controllers/",
+        **dict.fromkeys(
+            (
+                "injection-fail-closed",
+                "config-refused",
+                "node-agent-bypass",
+                "node-agent-new-pods",
+                "cni-bypass",
+                "cni-new-pods",
+                "identity-new-pods",
+                "reboot-bypass",
+            ),
+            _ADMITTED,
         ),
-        "agent-new-pods": _kubernetes(
-            "No webhook: every pod is admitted as it is",
-            "reference/access-authn-authz/extensible-admission-controllers/",
-        ),
+        **dict.fromkeys(("loss-visible", "recovers"), _STATUS),
         "drops-witnessed": Source(
             "Nobody refuses anything, so nobody records it",
             "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
@@ -126,47 +153,13 @@ MESH = Mesh(
         "apiserver-traffic": _kubernetes(
             "Without an API server, pods and Services that exist go on", "tasks/debug/debug-cluster/#specific-scenarios"
         ),
-        "apiserver-policy": _kubernetes(
-            "A NetworkPolicy without a plugin that implements it has no effect",
-            "concepts/services-networking/network-policies/",
-        ),
-        "reboot-policy": _kubernetes(
-            "A NetworkPolicy without a plugin that implements it has no effect",
-            "concepts/services-networking/network-policies/",
-        ),
-        "reboot-bypass": _kubernetes(
-            "No webhook: every pod is admitted as it is",
-            "reference/access-authn-authz/extensible-admission-controllers/",
-        ),
-        "traffic-continues": _kubernetes(
-            "Services do not depend on a placebo", "concepts/services-networking/service/"
-        ),
         "no-plaintext": _kubernetes(
             "Kubernetes does not encrypt pod traffic", "concepts/cluster-administration/networking/"
         ),
-        "identity-lives": _kubernetes("Services do not depend on a placebo", "concepts/services-networking/service/"),
-        "identity-new-pods": _kubernetes(
-            "No webhook: every pod is admitted as it is",
-            "reference/access-authn-authz/extensible-admission-controllers/",
-        ),
         "identity": _kubernetes("Pod traffic carries no identity", "concepts/cluster-administration/networking/"),
-        "strict-refused": _kubernetes(
-            "A NetworkPolicy without a plugin that implements it has no effect",
-            "concepts/services-networking/network-policies/",
-        ),
         "weighted-routing": _kubernetes(
             "A Service spreads calls over its pods alike", "concepts/services-networking/service/"
         ),
-        "injection-fail-closed": _kubernetes(
-            "No webhook: every pod is admitted as it is",
-            "reference/access-authn-authz/extensible-admission-controllers/",
-        ),
-        "config-refused": _kubernetes(
-            "A NetworkPolicy without a plugin that implements it has no effect",
-            "concepts/services-networking/network-policies/",
-        ),
-        "loss-visible": _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
-        "recovers": _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/"),
     },
     is_control=True,
 )

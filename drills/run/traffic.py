@@ -10,8 +10,8 @@ def traffic(*left_out: Edge) -> list[Calls]:
     """Load every edge but those left out, about 250 calls a second in all.
 
     Both pods of a service call each of their targets every 140 ms on new and on reused connections: fine enough to see
-    a gap of that length on one node, or of half of it on a route. Twice the rate kept two cores with Envoy 95 % busy,
-    and every second run of it was starved.
+    a gap of that length on one node, or of half of it on a route. Twice the rate kept two cores 95 % busy beside a
+    proxy in every pod, and every second such run was starved.
     """
     plain = [edge for edge in (*ROUTES, SENTINEL) if edge not in FRESH]
     rates = {
