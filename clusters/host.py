@@ -116,6 +116,7 @@ def ensure(*, bootstrap: bool, progress: Progress) -> HostReport:
     report = inspect()
     if bootstrap:
         host_bootstrap.raise_inotify_limit(MIN_INOTIFY_INSTANCES)
+        host_bootstrap.give_containers_weight()
         if report.engine_version is None:
             host_bootstrap.start_engine(bounded=bool(report.missing_capabilities), progress=progress)
         if not any(report.registry_reachable.values()):

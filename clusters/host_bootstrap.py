@@ -19,6 +19,12 @@ from clusters.progress import Progress, Steps
 BOUNDED_RUNTIME = "meshdrill-bounded"
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 
+# Where control groups of version 1 and 2 keep it, for the group that dockerd puts all of its own into; 16 processes.
+_CONTAINER_WEIGHTS = {
+    Path("/sys/fs/cgroup/cpu/docker/cpu.shares"): 16 * 1024,
+    Path("/sys/fs/cgroup/docker/cpu.weight"): 16 * 100,
+}
+
 # Debian's package -> a program or file that shows it is there.
 _ENGINE_PACKAGES = {"docker.io": "dockerd", "iptables": "iptables", "jq": "jq"}
 _BUILDER_PACKAGES = {
@@ -37,6 +43,19 @@ def raise_inotify_limit(instances: int) -> None:
     """Raise fs.inotify.max_user_instances to at least `instances` until the next boot, where root may."""
     if os.geteuid() == 0 and int(INOTIFY_INSTANCES.read_text(encoding="ascii")) < instances:
         INOTIFY_INSTANCES.write_text(str(instances), encoding="ascii")
+
+
+def give_containers_weight() -> None:
+    """Let all containers together weigh more than one process of the host, where root may and no systemd weighs them.
+
+    Otherwise the kernel gives a whole cluster as much processor time as one compiler beside it, and callers starve.
+    """
+    if os.geteuid() == 0 and not _service_manager():
+        for weight, value in _CONTAINER_WEIGHTS.items():
+            if (weight.parents[1] / "cgroup.procs").exists():
+                weight.parent.mkdir(exist_ok=True)  # dockerd takes it as it finds it
+            if weight.exists():
+                weight.write_text(str(value), encoding="ascii")
 
 
 def builder_lacks() -> tuple[str, ...]:

@@ -29,6 +29,24 @@ ABLE = host.HostReport(
 )
 
 
+@pytest.mark.parametrize(("euid", "is_systemd", "expected"), [(0, False, "99"), (1000, False, "1"), (0, True, "1")])
+def test_all_containers_together_weigh_more_than_one_process(
+    euid: int, is_systemd: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root gives them weight where no service manager does; a place that is no control group stays untouched."""
+    weight, elsewhere = tmp_path / "cpu" / "docker" / "cpu.shares", tmp_path / "unified" / "docker" / "cpu.weight"
+    weight.parent.mkdir(parents=True)
+    weight.write_text("1", encoding="ascii")
+    elsewhere.parents[1].mkdir()
+    (weight.parents[1] / "cgroup.procs").touch()
+    monkeypatch.setattr(host_bootstrap, "_CONTAINER_WEIGHTS", {weight: 99, elsewhere: 99})
+    monkeypatch.setattr(host_bootstrap, "_service_manager", lambda: is_systemd)
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    host_bootstrap.give_containers_weight()
+    assert weight.read_text(encoding="ascii") == expected
+    assert not elsewhere.parent.exists()
+
+
 def test_an_able_host_has_no_gaps() -> None:
     """A host with everything is reported without a gap."""
     assert host.gaps(ABLE) == []
