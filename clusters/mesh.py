@@ -29,6 +29,7 @@ class Capability(StrEnum):
     WEIGHTED_ROUTING = "weighted-routing"
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
+    CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
 
 
 @dataclass(frozen=True)

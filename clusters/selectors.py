@@ -1,5 +1,6 @@
 """Does a label selector of Kubernetes select a pod? Pure: what a stored policy object selected can be told later."""
 
+import re
 from collections.abc import Callable, Mapping
 
 Labels = Mapping[str, str]
@@ -27,9 +28,30 @@ def selects(selector: object, labels: Labels) -> bool:
     return all(labels.get(key) == value for key, value in pairs) and all(_fits(it, labels) for it in listed)
 
 
+def bare(selector: object, prefixes: tuple[str, ...]) -> dict[str, object]:
+    """Return a selector whose labels have lost the prefixes that a mesh puts before those of Kubernetes."""
+
+    def key(label: object) -> str:
+        text = str(label)
+        return next((text.removeprefix(it) for it in prefixes if text.startswith(it)), text)
+
+    wanted, expressions = part(selector, "matchLabels"), part(selector, "matchExpressions")
+    pairs = wanted.items() if isinstance(wanted, Mapping) else ()
+    listed = expressions if isinstance(expressions, list) else []
+    return {
+        "matchLabels": {key(name): value for name, value in pairs},
+        "matchExpressions": [{**it, "key": key(it.get("key"))} for it in listed],
+    }
+
+
 def network_policy_selects(policy: object, namespace: str, labels: Labels) -> bool:
     """Tell whether a NetworkPolicy of Kubernetes is about the pod with these labels."""
     return part(policy, "metadata", "namespace") == namespace and selects(part(policy, "spec", "podSelector"), labels)
+
+
+def deployment_of(pod: object) -> str:
+    """Return the Deployment of a pod, by the two endings that Kubernetes gave its name; "" for no name."""
+    return re.sub(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$", "", str(pod)) if pod else ""
 
 
 def _fits(expression: object, labels: Labels) -> bool:

@@ -5,6 +5,7 @@ from drills.kit import (
     FRESH,
     ROUTES,
     SENTINEL,
+    Capability,
     Drill,
     Fault,
     Role,
@@ -55,7 +56,7 @@ def test_control_plane_hang(drill: Drill) -> None:
     assert verdict.passed, verdict.explain()
 
 
-@requires(Role.CONTROL_PLANE)
+@requires(Role.CONTROL_PLANE, Capability.CONTROL_PLANE_NETWORK)
 def test_control_plane_partition(drill: Drill) -> None:
     """A control plane that lives, is Ready, and is reached by nobody is no worse than one that is gone.
 

@@ -57,6 +57,38 @@ def test_cni_outage(drill: Drill) -> None:
     assert verdict.passed, verdict.explain()
 
 
+@requires(Role.CNI)
+def test_cni_removal(drill: Drill) -> None:
+    """When the pod network's own part is uninstalled under a running mesh, no new pod starts outside of it.
+
+    Those that are in the mesh stay in it, and on-call is told of the loss.
+    """
+    promise, routes, both = drill.mesh.sources, (*ROUTES, SENTINEL), ("fault", "recovery")
+    goes_on, refused, inside = (promise[f"cni-{it}"] for it in ("traffic-continues", "policy-continues", "removal"))
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+        method=faults.remove(Role.CNI, hold_s=40),
+        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+    )
+    verdict = drill.judge(
+        history,
+        reached(checks.attempted(*routes, *DENIED)),
+        reached(checks.new_pod_tried(on=VICTIM)),
+        reached(checks.new_pod_tried(on=BYSTANDER)),
+        *(never(checks.plaintext(*routes), w, must_hold=True, source=promise["no-plaintext"]) for w in both),
+        *(always(checks.denied(*DENIED), w, must_hold=True, source=refused) for w in both),
+        *(never(checks.outside_mesh(), w, must_hold=True, source=inside) for w in both),
+        always(checks.mesh_membership(), during="run", must_hold=True, source=inside),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=goes_on),
+        always(checks.conservation(("payment", "ledger")), source=goes_on),
+        sometimes(checks.signal_seen("cni-down"), source=promise["loss-visible"]),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
+        eventually(checks.new_pod_meshed(), within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
+    )
+    assert verdict.passed, verdict.explain()
+
+
 @requires(Role.NODE_AGENT)
 def test_node_agent_rolling_restart(drill: Drill) -> None:
     """While each agent is replaced, no packet of a refused flow is let through, tried every 10 ms (CVE-2023-27595)."""
@@ -118,6 +150,7 @@ def safe(mesh: Mesh, lost: str) -> list[Claim]:
 def alive(mesh: Mesh, lost: str) -> list[Claim]:
     """What goes on without the part, what waits for it on its own node only, and what nobody can see meanwhile."""
     promise, down = mesh.sources, f"{lost}-down"
+    told = ("authentication-lost", down)  # who needs the agent to be authenticated again has to wait for it
     goes_on, starts, seen = (
         promise[f"{lost}-traffic-continues"],
         promise[f"{lost}-new-pods"],
@@ -128,8 +161,8 @@ def alive(mesh: Mesh, lost: str) -> list[Claim]:
     return [
         reached(checks.new_pod_tried(on=VICTIM)),
         reached(checks.new_pod_tried(on=BYSTANDER)),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=goes_on),
-        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), source=goes_on),
+        always(checks.success_rate(*ROUTES, at_least=0.999), observable_by=told, within_s=10, source=goes_on),
+        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), observable_by=told, within_s=10, source=goes_on),
         always(checks.conservation(("payment", "ledger")), source=goes_on),
         always(pod_here, observable_by="new-pod-blocked", within_s=START_S + 5, fails_on_control=True, source=starts),
         always(pod_there, fails_on_control=True, source=starts),

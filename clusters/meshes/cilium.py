@@ -26,17 +26,22 @@ from clusters.mesh import (
     SignalKind,
     Source,
 )
-from clusters.selectors import network_policy_selects, part, selects
+from clusters.selectors import bare, network_policy_selects, part, selects
 
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
 _TREE = "https://github.com/cilium/cilium/blob/v1.20.2"
 _NAMESPACE, _SPIRE = "kube-system", "cilium-spire"
-_OVERVIEW = Source("Component overview", f"{_DOCS}/overview/component-overview/", _VERSION, "documented")
-_CHAOS = Source(
+
+
+def _source(title: str, url: str, kind: str) -> Source:
+    return Source(title, url, _VERSION, kind)
+
+
+_OVERVIEW = _source("Component overview", f"{_DOCS}/overview/component-overview/", "documented")
+_CHAOS = _source(
     "Cilium's own chaos test: policies and connections outlive the agent",
     "https://github.com/cilium/cilium/blob/08bcfa8e/test/k8s/chaos.go",
-    _VERSION,
     "source",
 )
 _EKS = Source(
@@ -45,21 +50,19 @@ _EKS = Source(
     "2025",
     "documented",
 )
-_LABELS = Source("Identity from labels", f"{_DOCS}/security/network/identity/", _VERSION, "documented")
-_POLICY = Source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/", _VERSION, "documented")
-_EXPORTER = Source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/", _VERSION, "documented")
-_READINESS = Source(
+_LABELS = _source("Identity from labels", f"{_DOCS}/security/network/identity/", "documented")
+_POLICY = _source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/", "documented")
+_EXPORTER = _source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/", "documented")
+_READINESS = _source(
     "readiness of the chart's workloads",
     f"{_TREE}/install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml",
-    _VERSION,
     "source",
 )
-_TAINT = Source(
-    "the operator taints a node without its agent", f"{_TREE}/operator/watchers/node_taint.go", _VERSION, "source"
-)
-_PLUGIN = Source("the CNI plugin calls the node's agent", f"{_TREE}/plugins/cilium-cni/cmd/cmd.go", _VERSION, "source")
+_TAINT = _source("the operator taints a node without its agent", f"{_TREE}/operator/watchers/node_taint.go", "source")
+_PLUGIN = _source("the CNI plugin calls the node's agent", f"{_TREE}/plugins/cilium-cni/cmd/cmd.go", "source")
 _HUBBLE = "/var/run/cilium/hubble"
 _APP = "k8s:app="
+_ORIGINS = ("k8s:", "any:")  # where a label comes from, said before it
 _PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent
 
 
@@ -93,22 +96,9 @@ def _selects(policy: Mapping[str, object], called: Called) -> bool:
     specs = policy.get("specs")
     rules = (policy.get("spec"), *(specs if isinstance(specs, list) else ()))
     found = [part(rule, "endpointSelector") for rule in rules]
-    return any(it is not None and selects(_bare(it), known_by) for it in found)  # without one it is about nodes
-
-
-def _bare(selector: object) -> dict[str, object]:
-    """Return a selector without the words `k8s:` and `any:`, which tell where a label comes from."""
-    wanted, expressions = part(selector, "matchLabels"), part(selector, "matchExpressions")
-    pairs = wanted.items() if isinstance(wanted, Mapping) else ()
-    listed = expressions if isinstance(expressions, list) else []
-    return {
-        "matchLabels": {_key(str(key)): value for key, value in pairs},
-        "matchExpressions": [{**it, "key": _key(str(it.get("key")))} for it in listed],
-    }
-
-
-def _key(label: str) -> str:
-    return label.removeprefix("k8s:").removeprefix("any:")
+    return any(
+        it is not None and selects(bare(it, _ORIGINS), known_by) for it in found
+    )  # without one it is about nodes
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
@@ -191,6 +181,7 @@ MESH = Mesh(
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
         Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",
         Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
+        Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
@@ -221,30 +212,35 @@ MESH = Mesh(
             f"{part}-down": Signal(f"{part}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT)
             for part in _PARTS
         },
+        # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that had no
+        # number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead agent there cannot do it again.
         "authentication-lost": Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
         "new-pod-blocked": Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
     },
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": Source(
-            "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, _VERSION, "documented"
+        "traffic-continues": _source(
+            "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, "documented"
         ),
         **{f"{part}-{claim}": _CHAOS for part in _PARTS for claim in ("traffic-continues", "policy-continues")},
         **{f"{part}-{claim}": _PLUGIN for part in _PARTS for claim in ("new-pods", "bypass")},
+        "cni-removal": _source(
+            "The agent leaves its plugin on the node when it ends (cni.uninstall is off by default)",
+            f"{_TREE}/install/kubernetes/cilium/values.yaml",
+            "source",
+        ),
         "apiserver-traffic": _EKS,
-        "apiserver-policy": Source(
+        "apiserver-policy": _source(
             "Each node's kernel holds the policy in its own maps: no packet asks the API (inferred)",
             f"{_DOCS}/network/ebpf/maps/",
-            _VERSION,
             "inferred",
         ),
         "reboot-policy": _PLUGIN,
-        "reboot-bypass": Source(
+        "reboot-bypass": _source(
             "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
             "configured; here there is none",
             f"{_DOCS}/installation/taints/",
-            _VERSION,
             "inferred",
         ),
         "drops-witnessed": _EXPORTER,
@@ -256,10 +252,9 @@ MESH = Mesh(
             "Mutual authentication is between agents: no identity is shown to a server",
             "network/servicemesh/mutual-authentication/mutual-authentication/",
         ),
-        "identity-lives": Source(
+        "identity-lives": _source(
             "Pairs that authenticated stay so until the certificates of the handshake end",
             "https://github.com/cilium/design-cfps/blob/main/cilium/CFP-22215-mutual-auth-for-service-mesh.md",
-            _VERSION,
             "documented",
         ),
         "identity-new-pods": _LABELS,

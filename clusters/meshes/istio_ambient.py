@@ -29,7 +29,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
-from clusters.selectors import part, selects
+from clusters.selectors import deployment_of, part, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -42,66 +42,61 @@ _LOGS = "/var/log/pods/istio-system_ztunnel-*/istio-proxy/*.log"
 _REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
 _ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
 
+
+def _source(title: str, url: str, kind: str) -> Source:
+    return Source(title, url, _VERSION, kind)
+
+
 _READINESS = {
-    workload: Source("readiness probe of the chart", f"{_CHARTS}/{path}", _VERSION, "source")
+    workload: _source("readiness probe of the chart", f"{_CHARTS}/{path}", "source")
     for workload, path in (
         ("Deployment/istiod", "istio-control/istio-discovery/templates/deployment.yaml"),
         ("DaemonSet/ztunnel", "ztunnel/templates/daemonset.yaml"),
         ("DaemonSet/istio-cni-node", "istio-cni/templates/daemonset.yaml"),
     )
 }
-_CNI_AWAY = Source(
+_CNI_AWAY = _source(
     "Without its CNI agent a node starts no new pod; the pods that it has stay in the mesh",
     f"{_DOCS}/ambient/upgrade/helm/#cni-node-agent",
-    _VERSION,
     "documented",
 )
-_VALIDATION = Source(
+_VALIDATION = _source(
     "validating webhook of the chart",
     f"{_CHARTS}/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
-    _VERSION,
     "source",
 )
-_LIFECYCLE = Source(
+_LIFECYCLE = _source(
     "The CNI plugin holds a new pod back until its network is laid and ztunnel has it",
     f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
-    _VERSION,
     "documented",
 )
-_PLUGIN = Source(
-    "the CNI plugin asks the node's agent, and fails with it", f"{_TREE}/cni/pkg/plugin/plugin.go", _VERSION, "source"
+_PLUGIN = _source(
+    "the CNI plugin asks the node's agent, and fails with it", f"{_TREE}/cni/pkg/plugin/plugin.go", "source"
 )
-_L4_POLICY = Source(
+_L4_POLICY = _source(
     "Layer 4 authorization is enforced by the ztunnel that receives the connection",
     f"{_DOCS}/ambient/usage/l4-policy/",
-    _VERSION,
     "documented",
 )
-_STRICT = Source(
+_STRICT = _source(
     "PeerAuthentication STRICT becomes a rule of ztunnel's that denies every caller without an identity",
     f"{_TREE}/architecture/ambient/peer-authentication.md",
-    _VERSION,
     "documented",
 )
-_IN_MEMORY = Source(
+_IN_MEMORY = _source(
     "ztunnel keeps what istiod told it in memory, and asks again with back-off (inferred)",
     f"{_ZTUNNEL}/src/xds/client.rs",
-    _VERSION,
     "inferred",
 )
-_ACCESS_LOG = Source(
+_ACCESS_LOG = _source(
     "ztunnel's access log names both ends and the policy of a refused connection",
     f"{_ZTUNNEL}/src/proxy/metrics.rs",
-    _VERSION,
     "source",
 )
-_RENEWAL = Source(
-    "ztunnel renews a certificate at half of its life", f"{_ZTUNNEL}/src/tls/certificate.rs", _VERSION, "source"
-)
-_PER_NODE = Source(
+_RENEWAL = _source("ztunnel renews a certificate at half of its life", f"{_ZTUNNEL}/src/tls/certificate.rs", "source")
+_PER_NODE = _source(
     "A ztunnel that goes takes at least its whole node with it; no promise for that node's traffic meanwhile",
     f"{_DOCS}/ambient/upgrade/helm/",
-    _VERSION,
     "not-promised",
 )
 
@@ -144,8 +139,8 @@ def _drop(line: str) -> Drop | None:
     error = str(entry.get("error", ""))
     if entry.get("scope") != "access" or entry.get("direction") != "inbound" or not _REFUSED.match(error):
         return None
-    source = _account(entry.get("src.identity")) or _workload(entry.get("src.workload"))
-    target = str(entry.get("dst.service", "")).partition(".")[0] or _workload(entry.get("dst.workload"))
+    source = _account(entry.get("src.identity")) or deployment_of(entry.get("src.workload"))
+    target = str(entry.get("dst.service", "")).partition(".")[0] or deployment_of(entry.get("dst.workload"))
     if not source or not target:
         return None
     at = datetime.fromisoformat(str(entry["time"]))
@@ -155,11 +150,6 @@ def _drop(line: str) -> Drop | None:
 def _account(identity: object) -> str:
     """Return the ServiceAccount of an identity, which in the lab is the app; a caller outside the mesh has none."""
     return str(identity).rpartition("/sa/")[2] if identity else ""
-
-
-def _workload(pod: object) -> str:
-    """Return the Deployment of a pod, by the two endings that Kubernetes gave its name."""
-    return re.sub(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$", "", str(pod)) if pod else ""
 
 
 def _istiod(role: Role) -> Component:
@@ -194,7 +184,9 @@ MESH = Mesh(
         _on_each_node(Role.NODE_AGENT, "ztunnel", "app=ztunnel", "ztunnel", 15020),
         _on_each_node(Role.CNI, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", 15014),
     ),
-    capabilities=frozenset({Capability.MTLS, Capability.L4_AUTHZ, Capability.POLICY_API}),
+    capabilities=frozenset(
+        {Capability.MTLS, Capability.L4_AUTHZ, Capability.POLICY_API, Capability.CONTROL_PLANE_NETWORK}
+    ),
     absent={
         Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod as it starts, or keeps it from starting",
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
@@ -257,15 +249,19 @@ MESH = Mesh(
         "injection-fail-closed": _LIFECYCLE,
         "config-refused": _VALIDATION,
         "node-agent-traffic-continues": _PER_NODE,
-        "node-agent-policy-continues": Source(
+        "node-agent-policy-continues": _source(
             "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
-            _VERSION,
             "inferred",
         ),
         "node-agent-new-pods": _LIFECYCLE,
         "node-agent-bypass": _LIFECYCLE,
         **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
+        "cni-removal": _source(
+            "An agent whose DaemonSet is gone removes its plugin: from then on nobody enrols a pod that starts",
+            f"{_TREE}/cni/pkg/nodeagent/server.go",
+            "not-promised",
+        ),
         "apiserver-traffic": _IN_MEMORY,
         "apiserver-policy": _L4_POLICY,
         "drops-witnessed": _ACCESS_LOG,
@@ -273,8 +269,8 @@ MESH = Mesh(
         "reboot-policy": _L4_POLICY,
         "reboot-bypass": _LIFECYCLE,
         "loss-visible": _READINESS["Deployment/istiod"],
-        "recovers": Source(
-            "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", _VERSION, "source"
+        "recovers": _source(
+            "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", "source"
         ),
     },
     deviations=(

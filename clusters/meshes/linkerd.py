@@ -117,6 +117,7 @@ MESH = Mesh(
     capabilities=frozenset(
         {
             Capability.MTLS,
+            Capability.CONTROL_PLANE_NETWORK,
             Capability.INJECTION,
             Capability.L4_AUTHZ,
             Capability.L7_AUTHZ,

@@ -138,6 +138,7 @@ MESH = Mesh(
                 "node-agent-new-pods",
                 "cni-bypass",
                 "cni-new-pods",
+                "cni-removal",
                 "identity-new-pods",
                 "reboot-bypass",
             ),

@@ -50,6 +50,14 @@ def _delete(place: Place, undo: Undo) -> None:
         raise HarnessError(f"Deleting {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
 
 
+def _create(place: Place, undo: Undo) -> None:
+    component = undo.target
+    if place.kube.get("apps/v1", component.kind, component.name, component.namespace) is None:
+        answer = place.kube.create(undo.manifest)
+        if answer.outcome != "accepted":
+            raise HarnessError(f"Creating {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
+
+
 def _patch(place: Place, undo: Undo) -> None:
     place.kube.patch(undo.manifest)
 
@@ -128,6 +136,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "return-apiserver": _give_back,
     "boot-node": _boot,
     "heal": _heal,
+    "create": _create,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -140,4 +149,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "return-apiserver": _unanswering,
     "boot-node": _not_back,
     "heal": _cut,
+    "create": _not_settled,
 }

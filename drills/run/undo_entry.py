@@ -18,6 +18,7 @@ Action = Literal[
     "return-apiserver",
     "boot-node",
     "heal",
+    "create",
 ]
 
 
@@ -30,6 +31,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
     return-apiserver: let the API server of `node` run again.
     boot-node: start `node`, and lay again what the harness laid there.
+    create: create the component's workload in `manifest` unless it exists, and wait until `replicas` are ready.
     heal: remove the rules by which packets are dropped, wherever they are.
     """
 

@@ -11,7 +11,7 @@ from typing import cast
 import msgspec
 
 from clusters.errors import HarnessError
-from clusters.kube import Json
+from clusters.kube import Admission, Json
 from clusters.mesh import Component, Role
 from drills.run import faults
 from drills.run.faults import Fault, FaultKind
@@ -36,6 +36,7 @@ FAULTS = {
     FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
     FaultKind.STOP_APISERVER: faults.stop_apiserver(),
     FaultKind.REBOOT: faults.reboot(),
+    FaultKind.REMOVE: faults.remove(Role.NODE_AGENT),
     FaultKind.PARTITION: faults.partition(Role.NODE_AGENT),
 }
 
@@ -65,10 +66,22 @@ class NodePlace(FilePlace):
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, object] | None:
         """Return the DaemonSet, or what the double under it has."""
         if kind == "DaemonSet":
-            return cast("dict[str, object]", self._living().daemon)
+            world = self._living()
+            return None if world.is_removed else cast("dict[str, object]", world.daemon)
         if kind == "Node":
             return _node(name, self._living())
         return super().get(api_version, kind, name, namespace)
+
+    def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
+        """Delete the DaemonSet, and its pods with it, or an object of the double under it."""
+        if manifest["kind"] != "DaemonSet":
+            return super().delete(manifest, grace_s=grace_s)
+        return self._set_removed(is_removed=True)
+
+    def create(self, manifest: Mapping[str, object]) -> Admission:
+        """Create the DaemonSet again."""
+        assert manifest["spec"] == self.load().daemon["spec"]
+        return self._set_removed(is_removed=False)
 
     def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
         """List the nodes that play a part."""
@@ -125,6 +138,13 @@ class NodePlace(FilePlace):
             world.daemon["status"]["observedGeneration"] = world.daemon["metadata"]["generation"]
             world.reconcile()
         self.save(world)
+
+    def _set_removed(self, *, is_removed: bool) -> Admission:
+        world = self._living()
+        world.is_removed = is_removed
+        world.reconcile()
+        self.save(world)
+        return Admission("accepted")
 
     def _living(self) -> NodeWorld:
         self._alive()

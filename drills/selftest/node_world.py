@@ -61,7 +61,7 @@ class NodeWorld(World):
         """Return the nodes that the template's affinity takes."""
         required = self.template["spec"].get("affinity", {}).get("nodeAffinity", {})
         terms = required.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [{}])
-        return [node for node in NODES if any(_takes(term, node) for term in terms)]
+        return [node for node in NODES if not self.is_removed and any(_takes(term, node) for term in terms)]
 
     def reconcile(self) -> None:
         """Do what the DaemonSet controller does after a change."""

@@ -54,6 +54,7 @@ class World(msgspec.Struct):
     objects: dict[str, dict[str, object]] = {}
     is_api_dead: bool = False
     survives: bool = False  # the component's processes outlive whatever is done to them
+    is_removed: bool = False  # its workload is gone
     stays_dead: bool = False  # nobody starts them again
     pods: list[dict[str, object]] = []  # the lab's, as the API shows them
 
@@ -160,11 +161,14 @@ class FilePlace:
         return []
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, object] | None:
-        """Return the component's Service, or an object that was created."""
+        """Return the component's Service or workload, or an object that was created."""
         del api_version
         world = self._alive()
         if kind == "Service":
             return {"spec": {"clusterIP": SERVICE_ADDRESS}}
+        if (kind, name) == (COMPONENT.kind, COMPONENT.name) and not world.is_removed:
+            desired, ready = self.replicas(COMPONENT)
+            return {"kind": kind, "spec": {"replicas": desired}, "status": {"readyReplicas": ready}}
         return world.objects.get(f"{kind}/{namespace}/{name}")
 
     def apply(self, manifest: Mapping[str, object]) -> Admission:

@@ -185,7 +185,7 @@ def test_unhealthy_component_is_refused(double: FilePlace) -> None:
 
 def test_daemon_set_cannot_be_scaled(double: FilePlace) -> None:
     """Stopping a DaemonSet is refused with the faults that can be used instead."""
-    with pytest.raises(UsageError, match="Use keep_off, crash or hang"):
+    with pytest.raises(UsageError, match="Use keep_off, remove, crash or hang"):
         prepare(as_place(double), faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"))
 
 

@@ -208,6 +208,20 @@ def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: Fi
     assert "dead" in second.text("error")
 
 
+def test_a_workload_that_is_gone_has_nobody_ready(double: FilePlace) -> None:
+    """Somebody deleted it: that is a loss, and not a failure to ask."""
+    world = double.load()
+    world.is_removed = True
+    double.save(world)
+    recorder = Recorder()
+    conditions = Conditions(as_kube(double), recorder, tuple(mesh().signals.values()))
+    conditions.start()
+    assert eventually(lambda: len(recorder.events()) >= 1)
+    conditions.stop()
+    first = recorder.events()[0]
+    assert (first.detail["ready"], first.detail["desired"], first.text("error")) == (0, 0, "")
+
+
 def test_recorder_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Events beyond the bound are counted as lost, which makes the run inconclusive."""
     monkeypatch.setattr("drills.run.recorder._LIMIT", 2)

@@ -3,6 +3,7 @@
 The kind of death matters: `stop` is an absence that lasts, `kill` an orderly end with an immediate successor,
 `crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
+`remove` is a part that somebody uninstalls under a running mesh.
 `partition` is a component that lives, is Ready, and reaches nobody.
 `stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
 """
@@ -27,6 +28,7 @@ class FaultKind(StrEnum):
     STOP_APISERVER = "stop-apiserver"
     REBOOT = "reboot"
     PARTITION = "partition"
+    REMOVE = "remove"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -77,6 +79,11 @@ def hang(role: Role, *, hold_s: float = 30.0) -> Fault:
 def keep_off(role: Role, node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
     """Take the role's pod off one node and keep it away until the undo; its pods on other nodes are not touched."""
     return Fault(FaultKind.KEEP_OFF, role, hold_s, node)
+
+
+def remove(role: Role, *, hold_s: float = 30.0) -> Fault:
+    """Delete the role's Deployment or DaemonSet, which its pods take for their own removal, until the undo."""
+    return Fault(FaultKind.REMOVE, role, hold_s)
 
 
 def rolling_restart(role: Role, *, hold_s: float = 120.0) -> Fault:

@@ -1,4 +1,4 @@
-"""The four deaths of a process: how each is done, and how someone other than its actor sees that it landed."""
+"""The deaths of a process: how each is done, and how someone other than its actor sees that it landed."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.answer import Answer, ask
 from drills.run.faults.injury import TABLES, TCP, Hurt, Receipt
-from drills.run.faults.views import ContainerView, containers, pod_addresses, service_address
+from drills.run.faults.views import ContainerView, containers, pod_addresses, service_address, workload
 from drills.run.undo_entry import Undo
 
 _KILLED = 137  # 128 + SIGKILL
@@ -67,6 +67,43 @@ class Stop(Hurt):
         if not self._address:
             return ()
         return (ask(self._place, self._place.nodes[0], self._address, self._component.port),)
+
+
+class Remove(Stop):
+    """Its workload deleted through the API; seen like a stop, from which the pods themselves may tell it.
+
+    An agent that finds its own DaemonSet gone may clean its node up, which it never does when only its pod goes.
+    """
+
+    def __init__(self, place: Place, component: Component, replicas: int) -> None:
+        super().__init__(place, component, replicas)
+        found = workload(place, component)
+        kept = {key: found["metadata"].get(key) for key in ("name", "namespace", "labels", "annotations")}
+        self._manifest = {
+            "apiVersion": "apps/v1",
+            "kind": component.kind,
+            "metadata": {key: value for key, value in kept.items() if value},
+            "spec": found["spec"],
+        }
+
+    def undo(self, run_id: str) -> Undo:
+        """Create it again, as it was."""
+        return Undo(
+            id="fault",
+            run_id=run_id,
+            action="create",
+            subject=f"{self._title} there again",
+            component=self._component,
+            replicas=self._replicas,
+            manifest=self._manifest,
+        )
+
+    def inject(self) -> str:
+        """Delete it, and with it its pods."""
+        answer = self._place.kube.delete(self._manifest)
+        if answer.outcome != "accepted":
+            raise HarnessError(f"Deleting {self._title} was {answer.outcome}: {answer.message}")
+        return f"{self._title} deleted"
 
 
 class Kill(Hurt):

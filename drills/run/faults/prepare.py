@@ -7,7 +7,7 @@ from clusters.mesh import Component
 from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.apiserver import StopApiserver
-from drills.run.faults.injuries import Crash, Hang, Kill, Stop
+from drills.run.faults.injuries import Crash, Hang, Kill, Remove, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
 from drills.run.faults.packets import Partition
@@ -21,6 +21,7 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.HANG: Hang,
     FaultKind.ROLLING_RESTART: RollingRestart,
     FaultKind.PARTITION: Partition,
+    FaultKind.REMOVE: Remove,
 }
 
 
@@ -55,7 +56,7 @@ def _make(place: Place, fault: Fault, component: Component | None, node: str) ->
         return Crash(place, component, replicas, node)
     if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
         raise UsageError(
-            f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, crash or hang."
+            f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, remove, crash or hang."
         )
     return _OF_COMPONENT[fault.kind](place, component, replicas)
 

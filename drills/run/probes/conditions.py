@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from clusters.errors import HarnessError
-from clusters.kube import Kube
+from clusters.kube import Kube, wanted_and_ready
 from clusters.mesh import Component, Role, Signal, SignalKind
 from drills.run.recorder import Recorder
 
@@ -52,10 +52,12 @@ class Conditions:
     def _ask(self, subject: str, workload: Component) -> None:
         at_ns = time.time_ns()
         try:
-            desired, ready = self._kube.replicas(workload)
+            found = self._kube.get("apps/v1", workload.kind, workload.name, workload.namespace)
         except HarnessError as error:
             self._recorder.note("condition", subject, at_ns=at_ns, ready=None, desired=None, error=str(error))
         else:
+            # One that is gone wants none and has none: nobody is ready there either.
+            desired, ready = wanted_and_ready(found) if found else (0, 0)
             self._recorder.note("condition", subject, at_ns=at_ns, ready=ready, desired=desired, error="")
 
     def _ask_nodes(self) -> None:
