@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
+from clusters import volumes
 from clusters.authority import DEFAULT_LIVES, Lives, authority
 from clusters.charts import chart, is_in
 from clusters.command import run
@@ -56,6 +57,7 @@ def install(
     `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
     `lives` says how long certificates live, where the mesh takes its authority from us.
     """
+    volumes.lay(place, mesh)
     values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
     if mesh.issuance is not None:
         values.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, lives)))

@@ -242,6 +242,7 @@ class Mesh:
     image_values: Callable[[Mapping[str, str], bool], dict[str, object]]  # (image name -> ref, built here?) -> values
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # beside the labels, on the same namespace
     issuance: Issuance | None = None  # None: the mesh makes its own authority, or has none
+    volumes: tuple[str, ...] = ()  # names of those that its parts claim, for what they must remember
     nameless: tuple[tuple[str, str], ...] = ()  # edges of the lab whose server is shown no identity, as we configure it
     enrolment: Enrolment = Enrolment.ADMISSION
     member_witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it

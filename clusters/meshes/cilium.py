@@ -199,6 +199,7 @@ MESH = Mesh(
     policy_selects=_selects,
     member=_member,
     member_witness=("cilium.io/v2", "CiliumEndpoint"),
+    volumes=("spire-data",),
     enrolment=Enrolment.START,
     enrols_all=True,
     is_network=True,
@@ -273,7 +274,7 @@ MESH = Mesh(
         Deviation("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
         Deviation("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
         Deviation("authentication.mutual.spire", "enabled", "the identity issuer to kill; deprecated in 1.20"),
-        Deviation("SPIRE server.dataStorage", "false", "nodes have no volumes: a new server starts without entries"),
+        Deviation("SPIRE server.dataStorage", "a directory of one node", "a cluster of kind provisions no volumes"),
         Deviation(
             "SPIRE server, agent and busybox",
             "SPIRE 1.13.3 and a shell image of our own in place of 1.15.3 and busybox",

@@ -85,9 +85,10 @@ def test_a_rerun_that_passes_hides_nothing(plan: Plan, code: int) -> None:
     assert not turns[OUTAGE, "none"].is_flaky
 
 
-def test_a_failure_of_ours_gets_a_new_cluster(plan: Plan) -> None:
-    """After a run that could not work the cluster goes, so that the next one does not stand on its ruins."""
-    machine = Machine(lambda *_asked: (None, exits.HARNESS))
+@pytest.mark.parametrize("code", [exits.HARNESS, exits.VIOLATED, exits.INCONCLUSIVE])
+def test_what_did_not_pass_gets_a_new_cluster(plan: Plan, code: int) -> None:
+    """The next run does not stand on the ruins of one that could not work, or that broke its mesh for good."""
+    machine = Machine(lambda *_asked: (None, code))
     list(nightly.spend(plan, machine.ask, machine.remove))
     assert machine.removed.count("meshdrill-nightly-none") == 5
 
