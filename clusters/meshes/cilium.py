@@ -232,8 +232,7 @@ MESH = Mesh(
         ),
         "agent-traffic-continues": _CHAOS,
         "agent-policy-continues": _CHAOS,
-        "agent-new-pods": _PLUGIN,
-        "agent-bypass": _PLUGIN,
+        **dict.fromkeys(("agent-new-pods", "agent-bypass", "reboot-policy", "injection-fail-closed"), _PLUGIN),
         "apiserver-traffic": _EKS,
         "apiserver-policy": Source(
             "Each node's kernel holds the policy in its own maps: no packet asks the API (inferred)",
@@ -241,7 +240,6 @@ MESH = Mesh(
             _VERSION,
             "inferred",
         ),
-        "reboot-policy": _PLUGIN,
         "reboot-bypass": Source(
             "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
             "configured; here there is none",
@@ -254,9 +252,12 @@ MESH = Mesh(
             "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"
         ),
         "strict-refused": _POLICY,
-        "identity": _not_promised(
-            "Mutual authentication is between agents: no identity is shown to a server",
-            "network/servicemesh/mutual-authentication/mutual-authentication/",
+        **dict.fromkeys(
+            ("identity", "certificates"),
+            _not_promised(
+                "Mutual authentication is between agents: no identity is shown to a server",
+                "network/servicemesh/mutual-authentication/mutual-authentication/",
+            ),
         ),
         "identity-lives": Source(
             "Pairs that authenticated stay so until the certificates of the handshake end",
@@ -269,7 +270,6 @@ MESH = Mesh(
             "Splitting by weight needs the Gateway API and Envoy",
             "network/servicemesh/gateway-api/splitting/",
         ),
-        "injection-fail-closed": _PLUGIN,
         "config-refused": _LABELS,
         "loss-visible": _READINESS,
         "recovers": _OVERVIEW,
