@@ -202,6 +202,7 @@ class Handshake:
 
     port: int
     alpn: tuple[str, ...]
+    by_name: bool = False  # the pod answers only who asks, in the handshake, for its identity
 
 
 @dataclass(frozen=True)

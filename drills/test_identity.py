@@ -67,6 +67,8 @@ def alive(mesh: Mesh) -> list[Claim]:
     return [
         always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["identity-lives"]),
         always(checks.conservation(("payment", "ledger")), source=promise["identity-lives"]),
+        # No security claim: peers refuse who shows one that ran out, so no control has to fail it.
+        always(checks.certificate_validity(), during="run", source=promise["certificates"]),
         always(checks.denied(*DENIED), "recovery", must_hold=True, source=promise["strict-refused"]),
         always(meshed, observable_by=told, within_s=20, fails_on_control=True, source=promise["identity-new-pods"]),
         sometimes(checks.signal_seen("identity-down"), source=promise["loss-visible"]),

@@ -237,7 +237,7 @@ MESH = Mesh(
             f"{_DOCS}/network/ebpf/maps/",
             "inferred",
         ),
-        "reboot-policy": _PLUGIN,
+        **dict.fromkeys(("reboot-policy", "injection-fail-closed"), _PLUGIN),
         "reboot-bypass": _source(
             "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
             "configured; here there is none",
@@ -249,9 +249,12 @@ MESH = Mesh(
             "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"
         ),
         "strict-refused": _POLICY,
-        "identity": _not_promised(
-            "Mutual authentication is between agents: no identity is shown to a server",
-            "network/servicemesh/mutual-authentication/mutual-authentication/",
+        **dict.fromkeys(
+            ("identity", "certificates"),
+            _not_promised(
+                "Mutual authentication is between agents: no identity is shown to a server",
+                "network/servicemesh/mutual-authentication/mutual-authentication/",
+            ),
         ),
         "identity-lives": _source(
             "Pairs that authenticated stay so until the certificates of the handshake end",
@@ -263,7 +266,6 @@ MESH = Mesh(
             "Splitting by weight needs the Gateway API and Envoy",
             "network/servicemesh/gateway-api/splitting/",
         ),
-        "injection-fail-closed": _PLUGIN,
         "config-refused": _LABELS,
         "loss-visible": _READINESS,
         "recovers": _OVERVIEW,

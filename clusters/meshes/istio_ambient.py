@@ -265,7 +265,7 @@ MESH = Mesh(
         "apiserver-traffic": _IN_MEMORY,
         "apiserver-policy": _L4_POLICY,
         "drops-witnessed": _ACCESS_LOG,
-        **dict.fromkeys(("identity-lives", "identity-new-pods"), _RENEWAL),
+        **dict.fromkeys(("identity-lives", "identity-new-pods", "certificates"), _RENEWAL),
         "reboot-policy": _L4_POLICY,
         "reboot-bypass": _LIFECYCLE,
         "loss-visible": _READINESS["Deployment/istiod"],

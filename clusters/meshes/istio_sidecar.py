@@ -215,11 +215,14 @@ MESH = Mesh(
         ),
         "strict-refused": _ENFORCED_BY_ENVOY,
         "identity": _IDENTITY,
-        "identity-lives": Source(
-            "A workload's certificate lives a day; its agent renews it when half of that is over",
-            f"{_TREE}/pkg/security/security.go",
-            _VERSION,
-            "source",
+        **dict.fromkeys(
+            ("identity-lives", "certificates"),
+            Source(
+                "A workload's certificate lives a day; its agent renews it when half of that is over",
+                f"{_TREE}/pkg/security/security.go",
+                _VERSION,
+                "source",
+            ),
         ),
         "identity-new-pods": _ADMISSION,
         "weighted-routing": Source(

@@ -13,6 +13,7 @@ from clusters.mesh import (
     ChartRelease,
     Component,
     Deviation,
+    Handshake,
     Issuance,
     Mesh,
     PolicyKind,
@@ -139,6 +140,9 @@ MESH = Mesh(
     trust_domain=_TRUST_DOMAIN,
     identity_header="l5d-client-id",
     nameless=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
+    # The port of the lab. A proxy ends the TLS of whoever asks for its own name, and passes on all other:
+    # linkerd/tls/src/server.rs of the proxy.
+    handshake=Handshake(8080, (), by_name=True),
     member=_member,
     identity=_identity,
     image_values=_image_values,
@@ -214,6 +218,12 @@ MESH = Mesh(
                 _VERSION,
                 "documented",
             ),
+        ),
+        "certificates": Source(
+            "A certificate lives a day, and its proxy renews it when 70 % of that is over",
+            f"{_PROXY}/proxy/identity-client/src/certify.rs",
+            _VERSION,
+            "source",
         ),
         "loss-visible": _READINESS,
         "recovers": Source(

@@ -151,6 +151,12 @@ MESH = Mesh(
             _KUBERNETES,
             "not-promised",
         ),
+        "certificates": Source(
+            "Nobody gives pods certificates, so none can run out",
+            "https://kubernetes.io/docs/concepts/cluster-administration/networking/",
+            _KUBERNETES,
+            "not-promised",
+        ),
         "apiserver-traffic": _kubernetes(
             "Without an API server, pods and Services that exist go on", "tasks/debug/debug-cluster/#specific-scenarios"
         ),

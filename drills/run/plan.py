@@ -42,6 +42,7 @@ class CertificateTarget(msgspec.Struct, frozen=True):
     host: str
     port: int
     alpn: tuple[str, ...]
+    server_name: str  # asked for in the handshake, "" when no name is
     every_s: float
 
 

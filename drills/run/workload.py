@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 
 from clusters.lab import LAB, OUTSIDE
-from clusters.mesh import Handshake, Signal, SignalKind
+from clusters.mesh import Mesh, Signal, SignalKind
 from drills.judge.history import Caller as ExpectedCaller
 from drills.run.calls import Calls
 from drills.run.context import Context
@@ -38,7 +38,7 @@ class Workload:
             identity_header=context.mesh.identity_header,
             callers=tuple(caller for spec in request.workload for caller in _callers(spec)),
             scrapes=_scrapes(signals_of(request, context.mesh), pods),
-            certificates=_certificates(context.mesh.handshake, pods),
+            certificates=_certificates(context.mesh, pods),
             capture=request.probes.wire,
         )
 
@@ -119,12 +119,21 @@ def _scrapes(signals: Sequence[Signal], inventory: Inventory) -> tuple[ScrapeTar
     )
 
 
-def _certificates(handshake: Handshake | None, inventory: Inventory) -> tuple[CertificateTarget, ...]:
+def _certificates(mesh: Mesh, inventory: Inventory) -> tuple[CertificateTarget, ...]:
     """Let the observer of each node look at the certificates of meshed pods there, of a mesh whose pods have some."""
-    if handshake is None:
+    shows = mesh.handshake
+    if shows is None:
         return ()
     return tuple(
-        CertificateTarget(pod.name, pod.node, pod.address, handshake.port, handshake.alpn, _CERTIFICATE_EVERY_S)
+        CertificateTarget(
+            pod=pod.name,
+            node=pod.node,
+            host=pod.address,
+            port=shows.port,
+            alpn=shows.alpn,
+            server_name=mesh.identity(pod.namespace, pod.service_account) if shows.by_name else "",
+            every_s=_CERTIFICATE_EVERY_S,
+        )
         for pod in inventory.services
         if pod.namespace == LAB
     )

@@ -10,7 +10,8 @@ from clusters.images.resolve import Resolved
 from clusters.mesh import Role
 from drills.run import faults, gate, injured, live, waiting
 from drills.run.calls import calls
-from drills.selftest.place_double import NODES, FilePlace, lab_pod
+from drills.selftest.place_double import FilePlace, lab_pod
+from drills.selftest.place_world import NODES
 from drills.selftest.programs_double import Programs
 
 ROUTE, FORBIDDEN = ("checkout", "payment"), ("frontend", "ledger")

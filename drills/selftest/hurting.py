@@ -4,7 +4,8 @@ from drills.run.faults import Fault
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
 from drills.selftest.node_double import AGENT, NodePlace
-from drills.selftest.place_double import NODES, as_place
+from drills.selftest.place_double import as_place
+from drills.selftest.place_world import NODES
 
 
 def ready(double: NodePlace, fault: Fault) -> Injury:

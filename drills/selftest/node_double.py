@@ -19,7 +19,8 @@ from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
 from drills.run.placement import BYSTANDER, PLACED, VICTIM
 from drills.selftest.node_programs import PROGRAMS
 from drills.selftest.node_world import ADDRESSES, CONTROL_PLANE, RANGES, NodeWorld
-from drills.selftest.place_double import COMPONENT, NODES, FilePlace, Process
+from drills.selftest.place_double import COMPONENT, FilePlace
+from drills.selftest.place_world import NODES, Process
 
 AGENT = Component(
     role=Role.NODE_AGENT,

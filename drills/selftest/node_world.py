@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 
 from clusters.kube import Json
-from drills.selftest.place_double import NODES, Process, World
+from drills.selftest.place_world import NODES, Process, World
 
 CONTROL_PLANE = NODES[0]
 ADDRESSES = {NODES[0]: "172.18.0.2", NODES[1]: "172.18.0.3"}

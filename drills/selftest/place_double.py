@@ -12,6 +12,7 @@ from clusters.errors import HarnessError
 from clusters.kube import Admission, Json, Kube
 from clusters.mesh import Component, Mesh, Role, Signal, SignalKind, Source
 from clusters.place import Place
+from drills.selftest.place_world import NODES, Process, World
 
 COMPONENT = Component(
     role=Role.CONTROL_PLANE,
@@ -23,60 +24,8 @@ COMPONENT = Component(
     service="brain",
     port=8080,
 )
-NODES = ("node-a", "node-b")
 SERVICE_ADDRESS = "10.96.0.1"
-_UID = "{:08x}-0000-4000-8000-000000000000"
 _SOURCE = Source("test", "https://example.org", "v0", "inferred")
-
-
-class Process(msgspec.Struct):
-    """One row of a node's process table, and the pod it belongs to."""
-
-    pid: int
-    node: str
-    args: str
-    pod: str
-    namespace: str
-    uid: str
-    address: str
-    state: str = "S"
-    restarts: int = 0
-    ended: str = ""
-    exit_code: int = 0
-
-
-class World(msgspec.Struct):
-    """The whole state of the double."""
-
-    processes: list[Process] = []
-    desired: int = 1
-    next_pid: int = 100
-    objects: dict[str, dict[str, object]] = {}
-    is_api_dead: bool = False
-    survives: bool = False  # the component's processes outlive whatever is done to them
-    is_removed: bool = False  # its workload is gone
-    stays_dead: bool = False  # nobody starts them again
-    pods: list[dict[str, object]] = []  # the lab's, as the API shows them
-
-    def brains(self) -> list[Process]:
-        """Return the component's own processes."""
-        return [process for process in self.processes if process.pod.startswith("brain-5f")]
-
-    def start_brain(self, node: str = NODES[0]) -> None:
-        """Start one pod of the component."""
-        self.next_pid += 1
-        pid = self.next_pid
-        self.processes.append(
-            Process(
-                pid,
-                node,
-                "/usr/bin/brain-server --serve",
-                f"brain-5f{pid}-abcde",
-                "system",
-                _UID.format(pid),
-                f"10.0.0.{pid % 250}",
-            )
-        )
 
 
 class FilePlace:

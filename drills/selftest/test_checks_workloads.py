@@ -1,12 +1,17 @@
 """Workloads as others see them: membership, readiness, certificates; each with every answer it can give."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
+from clusters.meshes import load, names
 from drills.judge import checks
-from drills.judge.claims import always
+from drills.judge.claims import always, judge
 from drills.judge.history import Event
 from drills.judge.verdict import Answer
 from drills.selftest.story import START_NS, Story, answer
+from drills.test_identity import alive
 
 EDGE = ("checkout", "payment")
 SUBJECT = "istio-system/Deployment/istiod"
@@ -129,11 +134,38 @@ def test_certificates_that_are_seen_too_seldom_are_not_found_out() -> None:
 
 
 def test_a_server_outside_the_mesh_has_no_certificate_to_show() -> None:
-    """A service without an identity is not asked for one."""
+    """A service outside the mesh is not asked for one; a meshed one is, though its peers be shown no identity."""
     story = certified(HOUR_NS).steady(("checkout", "outsider"))
     assert answer(story, CERTS).verdict is Answer.INCONCLUSIVE
     story.event("server.end", "outsider-1", service="outsider", served=1)
     assert answer(story, CERTS).verdict is Answer.HELD
+    unseen = story.steady(("checkout", "ledger")).event("server.end", "ledger-1", service="ledger", served=1).history()
+    nameless = msgspec.structs.replace(unseen.facts, identities=dict.fromkeys(unseen.facts.identities, ""))
+    assert judge(replace(unseen, facts=nameless), [CERTS]).findings[0].verdict is Answer.INCONCLUSIVE
+
+
+def through(left_ns: int) -> Story:
+    """Tell of a look at the leaf certificate of payment every ten seconds of the run."""
+    story = Story().steady(EDGE)
+    for second in range(0, 50, 10):
+        at_ns = story.at(second)
+        story.event("certificate", "payment-1", at_s=second, not_before_ns=at_ns - 1, not_after_ns=at_ns + left_ns)
+    return story
+
+
+@pytest.mark.parametrize("name", names())
+def test_what_a_drill_asks_of_certificates_counts_where_pods_show_them(name: str) -> None:
+    """Valid, expired and unseen are three answers where the mesh promises certificates; elsewhere none of them counts.
+
+    An expired one is no hole in the defence, so that no control has to show one.
+    """
+    (claim,) = [claim for claim in alive(load(name)) if claim.check.name == "certificate_validity"]
+    found = [answer(story, claim) for story in (through(HOUR_NS), through(-1), Story().steady(EDGE))]
+    answers = [Answer.HELD, Answer.VIOLATED, Answer.INCONCLUSIVE]
+    is_promised = load(name).handshake is not None
+    assert [it.verdict for it in found] == (answers if is_promised else [Answer.NOT_PROMISED] * 3)
+    assert is_promised or [it.measured for it in found] == answers
+    assert not any(it.fails_on_control for it in found)
 
 
 def test_a_whole_number_is_no_yes() -> None:

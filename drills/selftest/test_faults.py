@@ -19,7 +19,8 @@ from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.place_double import COMPONENT, NODES, FilePlace, Process, as_place, mesh
+from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
+from drills.selftest.place_world import NODES, Process
 
 ROLE = Role.CONTROL_PLANE
 KINDS = [faults.stop(ROLE), faults.kill(ROLE), faults.crash(ROLE), faults.hang(ROLE)]

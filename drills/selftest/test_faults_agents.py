@@ -19,7 +19,8 @@ from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.hurting import change, glances, ready
 from drills.selftest.node_double import AGENT, FAULTS, PARTS, NodePlace, merged
-from drills.selftest.place_double import COMPONENT, NODES, as_place, mesh
+from drills.selftest.place_double import COMPONENT, as_place, mesh
+from drills.selftest.place_world import NODES
 
 VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
 KEEP_OFF = faults.keep_off(Role.NODE_AGENT)

@@ -12,7 +12,8 @@ from drills.run.faults.prepare import prepare
 from drills.run.undo import UndoLog, sweep
 from drills.selftest.hurting import change, glances, ready
 from drills.selftest.node_double import AGENT, NodePlace
-from drills.selftest.place_double import NODES, as_place
+from drills.selftest.place_double import as_place
+from drills.selftest.place_world import NODES
 
 PARTITION = faults.partition(Role.NODE_AGENT)
 

@@ -30,8 +30,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @contextmanager
-def server(folder: Path, *, mutual: bool) -> Iterator[tuple[int, bytes, list[str | None]]]:
-    """Serve TLS and send nothing; yield port, certificate, and the protocols that were agreed upon."""
+def server(folder: Path, *, mutual: bool) -> Iterator[tuple[int, bytes, list[str | None], list[str | None]]]:
+    """Serve TLS and send nothing; yield port, certificate, the protocols that were agreed upon, the names asked for."""
     path, shown = written(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
@@ -40,7 +40,8 @@ def server(folder: Path, *, mutual: bool) -> Iterator[tuple[int, bytes, list[str
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(path)
     agreed: list[str | None] = []
-    context.sni_callback = lambda session, _name, _context: agreed.append(session.selected_alpn_protocol())
+    named: list[str | None] = []
+    context.sni_callback = lambda _session, name, _context: named.append(name)
 
     def serve(listener: socket.socket) -> None:
         while True:
@@ -56,19 +57,20 @@ def server(folder: Path, *, mutual: bool) -> Iterator[tuple[int, bytes, list[str
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield listener.getsockname()[1], shown, agreed
+        yield listener.getsockname()[1], shown, agreed, named
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def wanted(pod: str, port: int, node: str = "n1") -> dict[str, object]:
+def wanted(pod: str, port: int, node: str = "n1", server_name: str = "") -> dict[str, object]:
     """Return an entry of a plan."""
-    return {"pod": pod, "node": node, "host": "127.0.0.1", "port": port, "alpn": ["istio"], "every_s": 0.2}
+    where = {"pod": pod, "node": node, "host": "127.0.0.1", "port": port}
+    return {**where, "alpn": ["istio"], "server_name": server_name, "every_s": 0.2}
 
 
 @pytest.mark.parametrize("mutual", [True, False])
 def test_a_certificate_is_seen_even_by_whom_the_server_turns_away(lab: Lab, tmp_path: Path, mutual: bool) -> None:
     """A server that asks for a certificate shows its own first: it is written in full once, then by its SHA-256."""
-    with server(tmp_path, mutual=mutual) as (port, shown, agreed):
+    with server(tmp_path, mutual=mutual) as (port, shown, agreed, named):
         lab.start("observer")
         lab.plan(certificates=[wanted("ledger", port), wanted("far", port, "n2")])
         lab.wait(lambda: len(lab.lines("certificate", pod="ledger")) > 2, "three looks")
@@ -80,6 +82,17 @@ def test_a_certificate_is_seen_even_by_whom_the_server_turns_away(lab: Lab, tmp_
     assert lab.lines("certificate", pod="far") == []
     assert ("turned away" in agreed) is mutual
     assert ("istio" in agreed) is not mutual
+    assert set(named) == {None}
+
+
+def test_a_server_is_asked_for_by_name_where_the_plan_says_so(lab: Lab, tmp_path: Path) -> None:
+    """A proxy that answers only to its own name hears it, and shows its certificate."""
+    with server(tmp_path, mutual=False) as (port, shown, _, named):
+        lab.start("observer")
+        lab.plan(certificates=[wanted("ledger", port, server_name="ledger.lab.mesh.local")])
+        lab.wait(lambda: bool(lab.lines("certificate", pod="ledger")), "a look")
+    assert lab.lines("certificate")[0]["fingerprint"] == hashlib.sha256(shown).hexdigest()
+    assert set(named) == {"ledger.lab.mesh.local"}
 
 
 def test_whoever_shows_no_certificate_is_written_down_with_the_reason(lab: Lab) -> None:
@@ -153,8 +166,9 @@ def test_a_look_that_shows_nothing_says_why(seen: lines.Certificate, error: str)
 
 
 def test_only_meshes_with_certificates_are_looked_at() -> None:
-    """Only a mesh that issues leaf certificates can say where a pod shows its own; of others none is looked for."""
+    """Only a mesh that issues leaf certificates can say where a pod shows its own; of others none is promised."""
     for name in names():
         mesh = load(name)
         assert mesh.handshake is None or mesh.leaf_ttl_s > 0, name
+        assert (mesh.handshake is None) is (mesh.sources["certificates"].kind == "not-promised"), name
     assert load("istio-sidecar").handshake is not None

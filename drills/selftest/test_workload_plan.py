@@ -21,7 +21,8 @@ from drills.run.request import Request, Wishes
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.run.workload import Workload
-from drills.selftest.place_double import COMPONENT, NODES, FilePlace, as_place, lab_pod, mesh
+from drills.selftest.place_double import COMPONENT, FilePlace, as_place, lab_pod, mesh
+from drills.selftest.place_world import NODES
 
 LAB = [
     lab_pod("checkout-1", "checkout"),
@@ -99,6 +100,11 @@ def test_certificates_are_looked_at_where_the_mesh_shows_them(double: FilePlace)
         for name, node in (("checkout-1", NODES[0]), ("checkout-2", NODES[1]), ("payment-1", NODES[0]))
     ]
     assert min(it.every_s for it in plan.certificates) >= 10
+    assert {it.server_name for it in plan.certificates} == {""}
+    named = prepared(double, handshake=Handshake(15, (), by_name=True))._plan
+    assert {(it.pod, it.server_name) for it in named.certificates} == {
+        (name, "lab/") for name in ("checkout-1", "checkout-2", "payment-1")
+    }
     assert prepared(double)._plan.certificates == ()
 
 

@@ -59,7 +59,7 @@ class Handshakes:
         is_whole, error = False, ""
         try:
             async with asyncio.timeout(DEADLINE_S):
-                chain, is_whole = await shown(wanted.host, wanted.port, context)
+                chain, is_whole = await shown(wanted, context)
         except TimeoutError:
             error = f"no handshake within {DEADLINE_S} s"
         except (OSError, HandshakeError) as failure:
@@ -83,12 +83,13 @@ def client(alpn: tuple[str, ...]) -> ssl.SSLContext:
     return context
 
 
-async def shown(host: str, port: int, context: ssl.SSLContext) -> tuple[tuple[bytes, ...], bool]:
+async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[bytes, ...], bool]:
     """Return the server's chain, leaf first, as DER, and whether it is all that the server sent.
 
     Before Python 3.13 only the leaf can be read. Raises OSError or HandshakeError; the caller sets the deadline.
     """
-    _, writer = await asyncio.open_connection(host, port, ssl=context)
+    name = wanted.server_name or wanted.host  # an address is no name: it is asked for nothing
+    _, writer = await asyncio.open_connection(wanted.host, wanted.port, ssl=context, server_hostname=name)
     try:
         session = writer.get_extra_info("ssl_object")
         leaf = session.getpeercert(binary_form=True)

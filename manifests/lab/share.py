@@ -82,6 +82,7 @@ class Certificate:
     host: str
     port: int
     alpn: tuple[str, ...]
+    server_name: str  # asked for in the handshake, "" when no name is
     every_s: float
 
 

@@ -34,8 +34,7 @@ def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> In
     """At every look each workload's leaf certificate was valid, and for min_left_s more.
 
     Reads events "certificate": subject pod, detail not_before_ns and not_after_ns, or error when it could not be read.
-    Each server must have been seen at least every max_gap_s, but for those whose service, as the facts of the run
-    have it, has no identity to show.
+    Each server must have been seen at least every max_gap_s, but for those of services outside the mesh.
     """
     params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
     says = f"every leaf certificate is valid for {min_left_s:g} s more"
@@ -75,8 +74,8 @@ def _look_at_condition(event: Event) -> Look:
 
 def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:
     looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, "certificate")]
-    nameless = {name for name, identity in history.facts.identities.items() if not identity}
-    exempt = {event.subject for event in history.of_kind("server.end") if event.text("service") in nameless}
+    ends = history.of_kind("server.end")
+    exempt = {event.subject for event in ends if event.text("service") in history.facts.unmeshed}
     pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - exempt)
     known = [look for look in looks if look[1] is not None]
     doubts = (_unseen_for(pod, known, looks, max_gap_s, window) for pod in pods)
