@@ -89,6 +89,7 @@ class Webhook:
     failure_policy: str  # Fail | Ignore
     operations: tuple[str, ...]
     source: Source
+    keeper: str = ""  # label by which the mesh knows it as its own and repairs it, "" when nobody does
 
 
 @dataclass(frozen=True)

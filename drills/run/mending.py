@@ -8,6 +8,7 @@ from clusters.errors import HarnessError
 from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
+from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
 from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
@@ -113,6 +114,10 @@ def _heal(place: Place, _undo: Undo) -> None:
     heal(place)
 
 
+def _not_injected(place: Place, undo: Undo) -> str:
+    return (_not_ready(place, undo) if undo.component else "") or uninjected(place, undo)
+
+
 def _cut(place: Place, undo: Undo) -> str:
     return cut(place) or _not_ready(place, undo)
 
@@ -128,6 +133,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "return-apiserver": _give_back,
     "boot-node": _boot,
     "heal": _heal,
+    "reinject": reinject,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -140,4 +146,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "return-apiserver": _unanswering,
     "boot-node": _not_back,
     "heal": _cut,
+    "reinject": _not_injected,
 }

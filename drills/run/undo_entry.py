@@ -18,6 +18,7 @@ Action = Literal[
     "return-apiserver",
     "boot-node",
     "heal",
+    "reinject",
 ]
 
 
@@ -31,6 +32,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     return-apiserver: let the API server of `node` run again.
     boot-node: start `node`, and lay again what the harness laid there.
     heal: remove the rules by which packets are dropped, wherever they are.
+    reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
+        component, and wait until a new pod gets `containers` again.
     """
 
     id: str
@@ -43,6 +46,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[str, ...] = ()  # UIDs
     stamp: str = ""
     node: str = ""
+    containers: tuple[str, ...] = ()
 
     @property
     def target(self) -> Component:

@@ -4,12 +4,12 @@ from drills.run.faults import Fault
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
 from drills.selftest.node_double import AGENT, NodePlace
-from drills.selftest.place_double import NODES, as_place
+from drills.selftest.place_double import NODES, as_place, mesh
 
 
 def ready(double: NodePlace, fault: Fault) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, AGENT if fault.role else None)
+    return prepare(as_place(double), fault, AGENT if fault.role else None, mesh())
 
 
 def change(double: NodePlace, **state: object) -> None:
