@@ -197,7 +197,7 @@ MESH = Mesh(
         ),
         "injection-fail-closed": _IGNORE,
         "enrolled-at-creation": Source(
-            "A pod gets its proxy when it is created, and shows it in its spec; an annotation changed later changes none",
+            "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
             f"{_DOCS}/features/proxy-injection/",
             _VERSION,
             "documented",
