@@ -112,6 +112,18 @@ class Deviation:
     only_when_built: bool = False  # true of images that the harness built, not of the official ones
 
 
+@dataclass(frozen=True)
+class Deviates:
+    """A silent failure that is known and real: a claim of a drill that the mesh breaks, and where that is told.
+
+    A run that breaks exactly what is listed ends as expected; one that breaks it no more fails until the entry is gone.
+    """
+
+    drill: str
+    claim: str  # as the report words it
+    issue: Source
+
+
 class Enrolment(StrEnum):
     """When it is decided whether a pod is in the mesh."""
 
@@ -259,6 +271,7 @@ class Mesh:
     webhooks: tuple[Webhook, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)  # claim id -> who promises it
     deviations: tuple[Deviation, ...] = ()
+    deviates: tuple[Deviates, ...] = ()
     is_control: bool = False  # a control must fail every security claim
 
     def __post_init__(self) -> None:
