@@ -1,7 +1,7 @@
 """Options and fixtures of the drills; what they do is in drills/session.py. Installed, this is drills/conftest.py."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +44,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip, with the reason, each drill that cannot be asked; with --mesh, run the drills and nothing else."""
     session.select(config, items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a drill that shows exactly what is known to be violated be an expected failure, strictly."""
+    report = yield
+    session.expect_known(item, call, report)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,12 @@ def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
     return Authority(kept.anchors, kept.issuer, kept.issuer_key, lives.leaf_s)
 
 
+def stranger() -> str:
+    """Return the certificate of an authority that signed nothing and whose key nobody has; PEM text."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), "stranger.meshdrill"
+    return _pem(_certificate(name, key, name, key, _DAY_S, path_length=0))
+
+
 def _read(path: Path, issuer_name: str, lives: Lives) -> _Kept:
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=_Kept)

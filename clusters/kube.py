@@ -123,6 +123,10 @@ class Kube:
         """Create a pod; the object of the answer is the pod as admitted, after every webhook."""
         return self.create(manifest)
 
+    def try_pod(self, manifest: Mapping[str, object]) -> Admission:
+        """Ask what would become of a pod: it passes every webhook as if created, and is not kept (a dry run)."""
+        return self._write("create", manifest, dry_run="All")
+
     def delete_pod(self, namespace: str, name: str, *, grace_s: int | None = None) -> Admission:
         """Delete a pod; gone already counts as accepted."""
         metadata = {"name": name, "namespace": namespace}

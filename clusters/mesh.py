@@ -90,6 +90,7 @@ class Webhook:
     failure_policy: str  # Fail | Ignore
     operations: tuple[str, ...]
     source: Source
+    keeper: str = ""  # label by which the mesh knows it as its own and repairs it, "" when nobody does
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,18 @@ class Deviation:
     value: str
     reason: str
     only_when_built: bool = False  # true of images that the harness built, not of the official ones
+
+
+@dataclass(frozen=True)
+class Deviates:
+    """A silent failure that is known and real: a claim of a drill that the mesh breaks, and where that is told.
+
+    A run that breaks exactly what is listed ends as expected; one that breaks it no more fails until the entry is gone.
+    """
+
+    drill: str
+    claim: str  # as the report words it
+    issue: Source
 
 
 class Enrolment(StrEnum):
@@ -261,6 +274,7 @@ class Mesh:
     webhooks: tuple[Webhook, ...] = ()
     sources: Mapping[str, Source] = field(default_factory=dict)  # claim id -> who promises it
     deviations: tuple[Deviation, ...] = ()
+    deviates: tuple[Deviates, ...] = ()
     is_control: bool = False  # a control must fail every security claim
 
     def __post_init__(self) -> None:

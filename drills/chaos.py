@@ -6,6 +6,7 @@ put right whatever happened, judged, and left as a bundle under ./reports. What 
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from securesystemslib.signer import Signer
 from clusters import up
 from clusters.errors import HarnessError, UsageError
 from clusters.up import Prepared
-from drills import unasked
+from drills import exits, unasked
 from drills.cli_judge import VERDICT_FILE, let_ask, replay
+from drills.judge import known
 from drills.judge.history import History
+from drills.judge.records import Deviates
 from drills.judge.verdict import Answer, Verdict
 from drills.keyring import KEY_VARIABLE, signer_in
 from drills.report import evidence
@@ -101,11 +104,13 @@ class _ChaosRun(StopAtFailure):
     def _conclude(self, journal: Json) -> None:
         """Close the run, which stores its history, and judge it."""
         self._open.close()
+        listed: Sequence[Deviates] = ()
         if self._bundle is not None:
-            self._verdict = replay(History.load(self._bundle))
+            history = History.load(self._bundle)
+            self._verdict, listed = replay(history), history.facts.deviates
             (self._bundle / VERDICT_FILE).write_bytes(self._verdict.encode())
-            _log.info("%s", self._verdict.explain())
-        _tell(journal, self._bundle, self._verdict)
+            _log.info("%s\n%s", self._verdict.explain(), known.told(self._verdict, listed))
+        _tell(journal, self._bundle, self._verdict, listed)
 
     def _keep(self, journal: Json) -> None:
         """Complete the bundle, as far as there is one; the statement over all its files goes last."""
@@ -119,10 +124,10 @@ class _ChaosRun(StopAtFailure):
         _log.info("evidence: %s", self._bundle)
 
 
-def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None) -> None:
+def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[Deviates]) -> None:
     """Write the outcome into the journal; a run that did not pass is never `completed` without a deviation."""
     journal[EXTENSION] = {"bundle": str(bundle), "verdict": verdict.verdict.value if verdict else None}
-    if verdict is not None and verdict.passed:
+    if verdict is not None and exits.of(verdict, listed) == exits.PASSED:
         return
     if verdict is not None and verdict.verdict is Answer.VIOLATED:
         journal["deviated"] = True

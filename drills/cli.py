@@ -132,9 +132,9 @@ def judge(
     """Judge a stored run again, with no cluster: same history, same claims, same bytes of verdict.json."""
     from drills import cli_judge
 
-    text, verdict = cli_judge.judge_again(bundle, unverified=unverified)
+    text, code = cli_judge.judge_again(bundle, unverified=unverified)
     typer.echo(text)
-    _end(exits.of(verdict))
+    _end(code)
 
 
 @app.command()

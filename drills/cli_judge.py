@@ -8,8 +8,8 @@ from pathlib import Path
 from clusters import meshes
 from clusters.errors import InconclusiveError
 from clusters.mesh import Mesh
-from drills import catalogue, cli_verify
-from drills.judge import claims
+from drills import catalogue, cli_verify, exits
+from drills.judge import claims, known
 from drills.judge.history import History, HistoryError
 from drills.judge.verdict import Verdict
 from drills.report import verification
@@ -37,8 +37,10 @@ class Replay:
         return self.verdict
 
 
-def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, Verdict]:
-    """Return a text for a person, and the verdict of the bundle's history under the drill's claims of today.
+def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, int]:
+    """Return a text for a person, and the exit code of the verdict that the drill's claims of today get.
+
+    What was known to be violated is what the run recorded of it.
 
     Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it.
     """
@@ -48,8 +50,15 @@ def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, Verdict
     except HistoryError as error:
         raise InconclusiveError(str(error)) from error
     verdict = replay(history)
-    lines = (verdict.explain(), _compared(bundle, verdict), label, *_drawn(bundle, verdict, unverified=unverified))
-    return "\n".join(lines), verdict
+    listed = history.facts.deviates
+    lines = (
+        verdict.explain(),
+        known.told(verdict, listed),
+        _compared(bundle, verdict),
+        label,
+        *_drawn(bundle, verdict, unverified=unverified),
+    )
+    return "\n".join(filter(None, lines)), exits.of(verdict, listed)
 
 
 def replay(history: History) -> Verdict:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,6 +15,8 @@ from rich.status import Status
 from clusters.errors import MeshdrillError
 from drills import exits, session
 from drills.catalogue import DRILLS_DIR, Entry
+from drills.judge import known
+from drills.judge.records import Deviates
 from drills.judge.verdict import Verdict
 
 
@@ -74,8 +76,8 @@ class Reporter:
         report = yield
         run = item.stash.get(session.RUN, None)
         verdict = run.verdict if run is not None else None
-        if call.when == "call" and verdict is not None:
-            self._note_verdict(verdict)
+        if call.when == "call" and run is not None and verdict is not None:
+            self._note_verdict(verdict, run.deviates)
         elif call.excinfo is not None:
             self._note_failure(call.excinfo.value, item.name, report.longreprtext)
         if call.when == "teardown" and run is not None and run.bundle is not None:
@@ -87,10 +89,12 @@ class Reporter:
         for bundle in self._bundles:
             self.say(f"evidence: {bundle}/report.md")
 
-    def _note_verdict(self, verdict: Verdict) -> None:
-        self._codes.append(exits.of(verdict))
+    def _note_verdict(self, verdict: Verdict, listed: Sequence[Deviates] = ()) -> None:
+        self._codes.append(exits.of(verdict, listed))
         self._console.print()
         self._console.print(verdict.explain(), markup=False, highlight=False)
+        if words := known.told(verdict, listed):
+            self._console.print(words, markup=False, highlight=False)
         self._console.print()
 
     def _note_failure(self, error: BaseException, name: str, trace: str) -> None:

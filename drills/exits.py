@@ -1,8 +1,10 @@
 """How the `meshdrill` program ends: one number per kind of outcome."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line must know the numbers without loading a judge
+    from drills.judge.records import Deviates
     from drills.judge.verdict import Verdict
 
 PASSED, VIOLATED, INCONCLUSIVE, HARNESS, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 130
@@ -17,12 +19,18 @@ class EndedError(Exception):
         self.code = code
 
 
-def of(verdict: "Verdict") -> int:
-    """Return the exit code of a verdict. A control is violated by design: what failed it is the odd finding."""
+def of(verdict: "Verdict", listed: "Sequence[Deviates]" = ()) -> int:
+    """Return the exit code of a verdict. A control is violated by design: what failed it is the odd finding.
+
+    listed: what is known to be violated. A run that shows exactly that has passed, one that shows it no more has not.
+    """
+    from drills.judge import known  # noqa: PLC0415 - as above
     from drills.judge.verdict import Answer  # noqa: PLC0415 - as above
 
-    if verdict.passed:
+    if known.is_expected(verdict, listed):
         return PASSED
+    if verdict.passed:
+        return VIOLATED if known.outdated(verdict, listed) else PASSED
     answers = {finding.verdict for finding in verdict.findings}
     undecided = Answer.INCONCLUSIVE in answers if verdict.is_control else verdict.verdict is Answer.INCONCLUSIVE
     return INCONCLUSIVE if undecided else VIOLATED

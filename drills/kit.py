@@ -3,6 +3,7 @@
 from clusters.mesh import Capability, Mesh, Role
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
+from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.run import faults
 from drills.run.calls import Calls, calls
@@ -26,6 +27,7 @@ __all__ = [
     "Claim",
     "Drill",
     "Fault",
+    "History",
     "Mesh",
     "Role",
     "Verdict",

@@ -24,7 +24,7 @@ from drills.kit import (
 )
 
 BACK_S = 40
-AFTERMATH_S = 100  # what an issuer forgot while it was away shows only when others ask it again
+AFTERMATH_S = 60  # what an issuer forgot while it was away shows only when others ask it again
 
 
 @requires(Role.IDENTITY)

@@ -186,7 +186,8 @@ MESH = Mesh(
         ),
     },
     webhooks=(
-        Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION),
+        # istiod writes its CA bundle back at once where the label names its revision (pkg/webhooks/webhookpatch.go).
+        Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION, keeper="istio.io/rev"),
         Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
     ),
     sources={
@@ -232,6 +233,12 @@ MESH = Mesh(
             "documented",
         ),
         "injection-fail-closed": _FAIL_CLOSED,
+        "enrolled-at-creation": Source(
+            "A pod gets its sidecar when it is created, and shows it in its spec; a label changed later changes no pod",
+            "https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/",
+            _VERSION,
+            "documented",
+        ),
         "config-refused": _VALIDATION,
         "loss-visible": _READINESS,
         "recovers": Source(

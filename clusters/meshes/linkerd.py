@@ -201,6 +201,12 @@ MESH = Mesh(
             "documented",
         ),
         "injection-fail-closed": _IGNORE,
+        "enrolled-at-creation": Source(
+            "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
+            f"{_DOCS}/features/proxy-injection/",
+            _VERSION,
+            "documented",
+        ),
         "config-refused": _VALIDATOR,
         "apiserver-traffic": Source(
             "Proxies are told by the destination controller, which answers from what it knew (inferred)",

@@ -98,7 +98,10 @@ MESH = Mesh(
         *map(_placebo_agent, (Role.NODE_AGENT, Role.CNI)),
     ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
-    capabilities=frozenset(Capability),
+    capabilities=frozenset(Capability) - {Capability.INJECTION},
+    absent={
+        Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these"
+    },
     charts=(),
     values="",
     policy="none",

@@ -71,6 +71,13 @@ class Source(msgspec.Struct, frozen=True):
     kind: str
 
 
+class Deviates(msgspec.Struct, frozen=True):
+    """A silent failure of the mesh that was known before the run: the claim in its own words, and who tells of it."""
+
+    claim: str
+    issue: Source
+
+
 class Caller(msgspec.Struct, frozen=True, order=True):
     """One caller that the plan started: it must leave rows without a hole and an end."""
 
@@ -111,6 +118,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
     nameless_edges: (source, target) where the mesh, as configured, shows the server no identity to be judged by.
+    deviates: what is known to be violated; no verdict depends on it, only whether one comes as a surprise.
     casualties: pods that the fault itself ends; their records break off, and may go on after a new start.
     """
 
@@ -133,6 +141,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
     casualties: tuple[str, ...] = ()
+    deviates: tuple[Deviates, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

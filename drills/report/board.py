@@ -7,8 +7,9 @@ from typing import Final
 
 import msgspec
 
+from drills.judge.records import Source
 from drills.judge.verdict import SEVERITY, Answer, Verdict
-from drills.report import markup
+from drills.report import issues, markup
 from drills.report.headline import Headline, headline
 from drills.report.names import PAGE_FILE as RUN_PAGE
 from drills.report.names import REPORT_FILE, RUN_FILE, VERDICT_FILE
@@ -44,6 +45,7 @@ class Run(msgspec.Struct, frozen=True):
     is_control: bool
     headline: Headline
     told: _Told
+    expected: tuple[Source, ...] = ()  # where it is told that the mesh fails so
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -117,6 +119,7 @@ def _run(path: Path, reports: Path) -> Run:
         is_control=verdict.is_control,
         headline=headline(verdict),
         told=told,
+        expected=issues.expected_in(bundle, verdict),
     )
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import msgspec
 
-from drills.judge.verdict import Answer
+from drills.judge.records import Source
+from drills.judge.verdict import Answer, Verdict
+from drills.report import issues
 
 _VERDICT_FILE = "verdict.json"
 _HEAD = (
@@ -47,7 +49,17 @@ def _cell(verdict_file: Path | None, reports: Path) -> str:
     if verdict_file is None:
         return "not run"
     folder = verdict_file.parent
-    return f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md) {folder.name}"
+    known = "".join(f", [known]({issue.url})" for issue in _expected(verdict_file))
+    return f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md){known} {folder.name}"
+
+
+def _expected(verdict_file: Path) -> tuple[Source, ...]:
+    """Return where it is told that the mesh fails so, where the run shows exactly that."""
+    try:
+        verdict = msgspec.json.decode(verdict_file.read_bytes(), type=Verdict)
+    except (OSError, msgspec.DecodeError):
+        return ()
+    return issues.expected_in(verdict_file.parent, verdict)
 
 
 def _words(verdict_file: Path) -> str:

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
+from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Finding, Verdict
 
@@ -15,11 +16,16 @@ def render(history: History, verdict: Verdict) -> bytes:
 
     NOT_PROMISED is skipped: it was measured, and neither passes nor fails. A run that did not pass is never all green.
 
+    A run that shows exactly what is known to be violated has those claims skipped, as an expected failure is.
+
     Of a control, a violated claim that was meant to be violated passes, and one that was not is a failure.
     """
     run = history.windows().get("run")
     cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
-    is_unexplained = not verdict.passed and not any(tag in {"failure", "error"} for _, tag in cases)
+    is_known = known.is_expected(verdict, history.facts.deviates)
+    if is_known:
+        cases = [(finding, "skipped" if tag == "failure" else tag) for finding, tag in cases]
+    is_unexplained = not (verdict.passed or is_known) and not any(tag in {"failure", "error"} for _, tag in cases)
     suite = ET.Element(
         "testsuite",
         name=f"{verdict.drill} on {verdict.mesh}",
@@ -36,6 +42,8 @@ def render(history: History, verdict: Verdict) -> bytes:
     }
     if verdict.is_control:
         verdict_properties["control"] = _CONTROL_NOTE
+    if is_known:
+        verdict_properties["known"] = known.told(verdict, history.facts.deviates)
     _add_properties(suite, verdict_properties)
     for finding, tag in cases:
         _add_case(suite, verdict, finding, tag)

@@ -2,8 +2,10 @@
 
 import jinja2
 
+from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import Verdict, count_not_promised
+from drills.report import issues
 from drills.report.formats import ms, number
 from drills.report.numbers import TRANSITION_S, edges, measured, transitions
 from drills.report.readings import IN_WORDS, instants, shortest_outage_ms, timeline
@@ -27,6 +29,8 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: s
         bundle=bundle,
         verdict=verdict,
         defects_shown=_DEFECTS_SHOWN,
+        expected=issues.expected(verdict, history.facts.deviates),
+        issues=[known.issue_of(finding, history.facts.deviates) for finding in verdict.findings],
         in_words=IN_WORDS[verdict.verdict],
         not_promised=count_not_promised(verdict.findings),
         hypothesis=stood_on.hypothesis,

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from drills.judge import known
 from drills.judge.history import History
-from drills.judge.records import NS_PER_S
+from drills.judge.records import NS_PER_S, Source
 from drills.judge.verdict import SEVERITY, Finding, Verdict
-from drills.report import markup
+from drills.report import issues, markup
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.headline import headline
@@ -42,6 +43,7 @@ class Claimed(msgspec.Struct, frozen=True):
     finding: Finding
     table: NumberTable
     examples: tuple["Examples", ...]
+    issue: Source | None  # where it is told that this is violated
 
     @property
     def is_open(self) -> bool:
@@ -68,7 +70,8 @@ class FileOfBundle(msgspec.Struct, frozen=True):
 def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: Path) -> str:
     """Return the page of the bundle in that folder; the same files there give the same bytes."""
     claims = [
-        Claimed(number, it, number_table(it.rows), _examples(it)) for number, it in enumerate(verdict.findings, 1)
+        Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.deviates))
+        for number, it in enumerate(verdict.findings, 1)
     ]
     window_names, edge_rows = edge_windows(edges(history))
     return markup.page(
@@ -76,6 +79,7 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: P
         ("print.js",),
         bundle=bundle.name,
         verdict=verdict,
+        expected=issues.expected(verdict, history.facts.deviates),
         in_words=IN_WORDS[verdict.verdict],
         stood_on=stood_on,
         headline=headline(verdict),

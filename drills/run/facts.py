@@ -4,8 +4,10 @@ import msgspec
 
 from clusters.lab import LAB
 from clusters.mesh import Mesh
+from clusters.mesh import Source as Promise
 from clusters.place import Place
 from drills.judge.history import Caller, RunFacts, SignalFact, Source
+from drills.judge.records import Deviates
 from drills.run.edges import FRESH
 from drills.run.faults import Fault
 from drills.run.inventory import Inventory
@@ -42,8 +44,14 @@ def facts_of(
             for signal in signals_of(request, mesh)
         },
         casualties=casualties_of(request.fault, inventory) if inventory else (),
-        sources={name: msgspec.convert(msgspec.to_builtins(found), Source) for name, found in mesh.sources.items()},
+        sources={name: _copy(found) for name, found in mesh.sources.items()},
+        deviates=deviates_of(mesh, request.drill),
     )
+
+
+def deviates_of(mesh: Mesh, drill: str) -> tuple[Deviates, ...]:
+    """Return the silent failures that are known of a mesh in one drill."""
+    return tuple(Deviates(known.claim, _copy(known.issue)) for known in mesh.deviates if known.drill == drill)
 
 
 def casualties_of(fault: Fault, pods: Inventory) -> tuple[str, ...]:
@@ -52,3 +60,7 @@ def casualties_of(fault: Fault, pods: Inventory) -> tuple[str, ...]:
         return ()
     node = pods.placed.get(fault.node)
     return tuple(sorted(pod.name for pod in (*pods.services, *pods.observers) if pod.node == node))
+
+
+def _copy(source: Promise) -> Source:
+    return msgspec.convert(msgspec.to_builtins(source), Source)

@@ -24,7 +24,7 @@ class Injured:
     def __init__(self, context: Context, fault: Fault, component: Component | None) -> None:
         self._context = context
         self._fault = fault
-        self._injury = prepare(context.place, fault, component)
+        self._injury = prepare(context.place, fault, component, context.mesh)
         self._undo = self._injury.undo(context.run_id)
         self._is_pending = False
         self._turn = 0

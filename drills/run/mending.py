@@ -8,6 +8,7 @@ from clusters.errors import HarnessError
 from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
+from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
 from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
@@ -121,6 +122,10 @@ def _heal(place: Place, _undo: Undo) -> None:
     heal(place)
 
 
+def _not_injected(place: Place, undo: Undo) -> str:
+    return (_not_ready(place, undo) if undo.component else "") or uninjected(place, undo)
+
+
 def _cut(place: Place, undo: Undo) -> str:
     return cut(place) or _not_ready(place, undo)
 
@@ -137,6 +142,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "boot-node": _boot,
     "heal": _heal,
     "create": _create,
+    "reinject": reinject,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -150,4 +156,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "boot-node": _not_back,
     "heal": _cut,
     "create": _not_settled,
+    "reinject": _not_injected,
 }

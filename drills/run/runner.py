@@ -16,6 +16,7 @@ from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.run import activities, experiment
 from drills.run.calls import Calls
+from drills.run.facts import deviates_of
 from drills.run.faults import Fault
 from drills.run.live import LiveRun
 from drills.run.probes import Wish
@@ -45,6 +46,7 @@ class Drill:
         progress: Progress = silent,
     ) -> None:
         self.mesh = mesh
+        self.deviates = deviates_of(mesh, name)  # what is known to be violated
         self.bundle: Path | None = None  # where the evidence is, once `run` began
         self.verdict: Verdict | None = None  # the answer, once `judge` gave it
         self._place = place

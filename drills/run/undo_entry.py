@@ -19,6 +19,7 @@ Action = Literal[
     "boot-node",
     "heal",
     "create",
+    "reinject",
 ]
 
 
@@ -33,6 +34,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     boot-node: start `node`, and lay again what the harness laid there.
     create: create the component's workload in `manifest` unless it exists, and wait until `replicas` are ready.
     heal: remove the rules by which packets are dropped, wherever they are.
+    reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
+        component, and wait until a new pod gets `containers` again.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[str, ...] = ()  # UIDs
     stamp: str = ""
     node: str = ""
+    containers: tuple[str, ...] = ()
 
     @property
     def target(self) -> Component:

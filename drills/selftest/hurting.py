@@ -4,13 +4,13 @@ from drills.run.faults import Fault
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
 from drills.selftest.node_double import AGENT, NodePlace
-from drills.selftest.place_double import as_place
+from drills.selftest.place_double import as_place, mesh
 from drills.selftest.place_world import NODES
 
 
 def ready(double: NodePlace, fault: Fault) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, AGENT if fault.role else None)
+    return prepare(as_place(double), fault, AGENT if fault.role else None, mesh())
 
 
 def change(double: NodePlace, **state: object) -> None:

@@ -14,12 +14,12 @@ from clusters.errors import HarnessError
 from clusters.kube import Admission, Json
 from clusters.mesh import Component, Role
 from drills.run import faults
-from drills.run.faults import Fault, FaultKind
+from drills.run.faults import FaultKind
 from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
 from drills.run.placement import BYSTANDER, PLACED, VICTIM
 from drills.selftest.node_programs import PROGRAMS
 from drills.selftest.node_world import ADDRESSES, CONTROL_PLANE, RANGES, NodeWorld
-from drills.selftest.place_double import COMPONENT, FilePlace
+from drills.selftest.place_double import FilePlace
 from drills.selftest.place_world import NODES, Process
 
 AGENT = Component(
@@ -150,14 +150,6 @@ class NodePlace(FilePlace):
     def _living(self) -> NodeWorld:
         self._alive()
         return self.load()
-
-
-def victim_of(root: Path, kind: str) -> tuple[FilePlace, Fault, Component | None]:
-    """Return a healthy double, a fault of that kind, and the component that it hurts."""
-    fault = FAULTS.get(FaultKind(kind))
-    if fault is None:
-        return FilePlace(root), Fault(FaultKind(kind), Role.CONTROL_PLANE, 1.0), COMPONENT
-    return NodePlace(root), fault, AGENT if fault.role else None
 
 
 def _node(name: str, world: NodeWorld) -> Json:

@@ -25,7 +25,7 @@ COMPONENT = Component(
     port=8080,
 )
 SERVICE_ADDRESS = "10.96.0.1"
-_SOURCE = Source("test", "https://example.org", "v0", "inferred")
+SOURCE = Source("test", "https://example.org", "v0", "inferred")
 
 
 class FilePlace:
@@ -208,12 +208,12 @@ def mesh(**changes: object) -> Mesh:
         "identity": lambda namespace, account: f"{namespace}/{account}",
         "image_values": lambda _images, _built: {},
         "signals": {
-            "brain-down": Signal("brain-down", SignalKind.CONDITION, "system/Deployment/brain", _SOURCE),
+            "brain-down": Signal("brain-down", SignalKind.CONDITION, "system/Deployment/brain", SOURCE),
             "brain-missed": Signal(
-                "brain-missed", SignalKind.METRIC_INCREASES, "misses", _SOURCE, scrape_port=9, scrape_path="/m"
+                "brain-missed", SignalKind.METRIC_INCREASES, "misses", SOURCE, scrape_port=9, scrape_path="/m"
             ),
         },
-        "sources": {"traffic-continues": _SOURCE},
+        "sources": {"traffic-continues": SOURCE},
     }
     return Mesh(**{**facts, **changes})  # type: ignore[arg-type]  # each value is what its field asks for
 

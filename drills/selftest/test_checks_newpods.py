@@ -208,3 +208,24 @@ def test_a_place_is_one_of_two() -> None:
     """A node's own name is no place: a claim that would never ask anything is refused."""
     with pytest.raises(ValueError, match="expected victim or bystander"):
         checks.new_pod_meshed(on="n1")
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected"),
+    [
+        ((True,), Answer.HELD),
+        ((True, True), Answer.HELD),
+        ((True, False), Answer.VIOLATED),
+        ((False, None), Answer.VIOLATED),
+        ((True, None), Answer.INCONCLUSIVE),
+        ((), Answer.INCONCLUSIVE),
+    ],
+)
+def test_each_pod_outside_the_mesh_is_found(looks: tuple[bool | None, ...], expected: Answer) -> None:
+    """One that a look at all pods does not show is drift that nobody sees; without a stray nothing was asked."""
+    story = during_fault().new_pod("admitted", meshed=True, started=True)
+    for found in looks:
+        story.new_pod("admitted", meshed=False, started=True, found=found)
+    finding = answer(story, always(checks.drift_found()))
+    assert finding.verdict is expected
+    assert len(finding.counter_examples) == sum(found is not True for found in looks)

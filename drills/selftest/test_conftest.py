@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -12,7 +12,8 @@ from rich.console import Console
 
 from clusters.errors import HarnessError, MissingImagesError
 from drills import catalogue, console, exits, session
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.records import Deviates, Source
+from drills.judge.verdict import Answer, Finding, Verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFTEST = """
@@ -43,7 +44,7 @@ def test_without_a_mesh_every_drill_is_listed_as_skipped() -> None:
     """`pytest drills` without --mesh lists each drill as skipped, tells why, and passes."""
     done = pytest_on_drills("-v")
     assert done.returncode == 0, done.stdout
-    assert "3 skipped" in done.stdout
+    assert "4 skipped" in done.stdout
     assert "no --mesh given" in done.stdout
 
 
@@ -75,12 +76,17 @@ class Run:
     def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
         self.verdict = verdict
         self.bundle = bundle
+        self.deviates: tuple[Deviates, ...] = ()
 
 
-def verdict_of(answer: Answer, *, passed: bool) -> Verdict:
-    """Return a verdict without findings."""
+def verdict_of(answer: Answer, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
+    """Return a verdict, with a finding of that answer for each claim."""
+    findings = tuple(
+        Finding(claim, "always", "made-up", {}, (), "fault", None, answer, "", False, False, None)  # noqa: FBT003
+        for claim in claims
+    )
     return Verdict(
-        "made-up", "none", "0" * 12, is_control=False, verdict=answer, passed=passed, findings=(), defects=()
+        "made-up", "none", "0" * 12, is_control=False, verdict=answer, passed=passed, findings=findings, defects=()
     )
 
 
@@ -214,3 +220,66 @@ def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.Mo
     assert "control-plane-outage" in drills
     assert "node-agent-outage" not in drills  # it cannot be asked anyway
     assert raised.value.exit_code == exits.INCONCLUSIVE
+
+
+class Outcomes:
+    """A pytest plugin that does with a report what our conftest does, and remembers the one of each drill's body."""
+
+    def __init__(self) -> None:
+        self.reports: list[pytest.TestReport] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """As conftest.py."""
+        report = yield
+        session.expect_known(item, call, report)
+        if call.when == "call":
+            self.reports.append(report)
+        return report
+
+
+LISTED = Deviates("it holds", Source("It does not", "https://example.org/1", "1.0", "issue"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed", "body", "outcome", "words"),
+    [
+        (Answer.VIOLATED, (LISTED,), "assert False", "skipped", "VIOLATED as known (https://example.org/1)"),
+        (Answer.VIOLATED, (), "assert False", "failed", ""),
+        (Answer.HELD, (LISTED,), "pass", "failed", "no longer deviates"),
+        (Answer.HELD, (), "pass", "passed", ""),
+        (Answer.INCONCLUSIVE, (LISTED,), "assert False", "failed", ""),
+        (Answer.VIOLATED, (LISTED,), "raise ValueError('a bug')", "failed", ""),
+    ],
+)
+def test_a_known_failure_is_expected_strictly(
+    answer: Answer,
+    listed: tuple[Deviates, ...],
+    body: str,
+    outcome: str,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pytest sees an expected failure where all that is violated is listed, and a failure where it is so no more."""
+    run = Run(verdict_of(answer, passed=answer is Answer.HELD, claims=("it holds",)))
+    run.deviates = listed
+    module = type(sys)("drills.selftest_stand_in")
+    monkeypatch.setattr(module, "RUNS", [run], raising=False)
+    monkeypatch.setitem(sys.modules, "drills.selftest_stand_in", module)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    file = tmp_path / f"test_{tmp_path.name}.py"
+    file.write_text(f"def test_made_up(drill):\n    {body}\n")
+    outcomes = Outcomes()
+    options = ["--config-file=/dev/null", f"--rootdir={tmp_path}", "-pno:terminal", "-pno:cacheprovider"]
+    ended = pytest.main([*options, str(file)], plugins=[outcomes])
+    (report,) = outcomes.reports
+    assert (report.outcome, ended) == (outcome, pytest.ExitCode(int(outcome == "failed")))
+    assert words in f"{getattr(report, 'wasxfail', '')}{report.longreprtext}"
+
+
+def test_conftest_expects_known_failures() -> None:
+    """Our own conftest asks for it, so that plain pytest and `meshdrill run` agree."""
+    assert "session.expect_known(item, call, report)" in (ROOT / "conftest.py").read_text()

@@ -34,7 +34,7 @@ def double(tmp_path: Path) -> FilePlace:
 
 def ready(double: FilePlace, fault: Fault) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, COMPONENT)
+    return prepare(as_place(double), fault, COMPONENT, mesh())
 
 
 def context_of(double: FilePlace) -> Context:
@@ -166,7 +166,7 @@ def test_injury_that_is_seen_beforehand_is_refused(double: FilePlace) -> None:
     """An observer that reports the fault before it was done proves nothing: the fault is not even tried."""
     misnamed = replace(COMPONENT, process="brian", service="", port=0)
     with pytest.raises(HarnessError, match="already reports it as done"):
-        prepare(as_place(double), faults.stop(ROLE), misnamed)
+        prepare(as_place(double), faults.stop(ROLE), misnamed, mesh())
 
 
 @pytest.mark.parametrize("kind", [faults.kill, faults.hang])
@@ -174,7 +174,7 @@ def test_component_without_a_process_is_refused(double: FilePlace, kind: Callabl
     """A process name that no node knows is told before anything is done."""
     misnamed = replace(COMPONENT, process="brian")
     with pytest.raises(HarnessError, match="No node runs a process 'brian'"):
-        prepare(as_place(double), kind(ROLE), misnamed)
+        prepare(as_place(double), kind(ROLE), misnamed, mesh())
 
 
 def test_unhealthy_component_is_refused(double: FilePlace) -> None:
@@ -187,7 +187,7 @@ def test_unhealthy_component_is_refused(double: FilePlace) -> None:
 def test_daemon_set_cannot_be_scaled(double: FilePlace) -> None:
     """Stopping a DaemonSet is refused with the faults that can be used instead."""
     with pytest.raises(UsageError, match="Use keep_off, remove, crash or hang"):
-        prepare(as_place(double), faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"))
+        prepare(as_place(double), faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"), mesh())
 
 
 def test_only_the_component_s_own_processes_are_found(double: FilePlace) -> None:

@@ -156,7 +156,7 @@ def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
 def test_keeping_off_needs_a_daemon_set(double: NodePlace) -> None:
     """A Deployment has no pod that belongs to one node."""
     with pytest.raises(UsageError, match="no DaemonSet"):
-        prepare(as_place(double), KEEP_OFF, COMPONENT)
+        prepare(as_place(double), KEEP_OFF, COMPONENT, mesh())
 
 
 @pytest.mark.parametrize("node", NODES)

@@ -12,7 +12,7 @@ from drills.run.faults.prepare import prepare
 from drills.run.undo import UndoLog, sweep
 from drills.selftest.hurting import change, glances, ready
 from drills.selftest.node_double import AGENT, NodePlace
-from drills.selftest.place_double import as_place
+from drills.selftest.place_double import as_place, mesh
 from drills.selftest.place_world import NODES
 
 PARTITION = faults.partition(Role.NODE_AGENT)
@@ -90,7 +90,7 @@ def test_pod_in_its_node_s_network_is_refused(double: NodePlace) -> None:
 def test_component_without_a_port_is_refused(double: NodePlace) -> None:
     """Without a port that answers nobody could see that it is not reached."""
     with pytest.raises(UsageError, match="needs a port"):
-        prepare(as_place(double), PARTITION, replace(AGENT, port=0))
+        prepare(as_place(double), PARTITION, replace(AGENT, port=0), mesh())
 
 
 def test_component_that_does_not_answer_beforehand_is_refused(double: NodePlace) -> None:

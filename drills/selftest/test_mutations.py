@@ -57,6 +57,7 @@ def rich() -> Story:
             story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
+    story.baseline().new_pod("admitted", meshed=False, started=True, found=True)
     for node in NODES:
         story.event("drops.source", node, node=node, error="")
     return story
@@ -79,6 +80,7 @@ GOOD = (
     always(checks.condition(BRAIN), "baseline"),
     always(checks.conservation(LEGIT), must_hold=True),
     always(checks.denied(DENIED), must_hold=True),
+    always(checks.drift_found(), "baseline"),
     always(checks.drops_witnessed(DENIED)),
     always(checks.drops_witnessed(DENIED, on=VICTIM, reasons=("denied",), max_gap_s=3)),
     always(checks.errors(EDGE, kinds=("timeout", "http-503"))),
@@ -116,6 +118,7 @@ GOOD = (
     reached(checks.handshake(EDGE)),
     reached(checks.new_pod_tried()),
     reached(checks.new_pod_tried(on=VICTIM)),
+    reached(checks.outside_mesh(), "baseline"),
     sometimes(checks.signal_seen("down")),
 )
 REFUSED = (
@@ -173,7 +176,8 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     history = rich().history()
     windows = history.windows()
     edges = (DENIED,) if name in {"serve-refused", "let-one-in"} or name.endswith("-drops") else (EDGE,)
-    target = Target(edges, windows["baseline" if name == "unready-workload" else "fault"], {"subject": BRAIN})
+    when = "baseline" if name in {"unready-workload", "overlook-strays"} else "fault"
+    target = Target(edges, windows[when], {"subject": BRAIN})
     after = WORLD[name].apply(history, target)
     assert after.completeness() == ()
     assert (after.events, after.calls.collect().rows()) != (history.events, history.calls.collect().rows())

@@ -13,7 +13,7 @@ from clusters.place import BYSTANDER, VICTIM
 from drills.judge.history import Event
 from drills.run import inventory
 from drills.run.context import Context
-from drills.run.probes import NewPodsWish, base, policy_change
+from drills.run.probes import NewPodsWish, base, newpods, policy_change
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.newpods import NewPods
 from drills.run.probes.stage import FAULT, RECOVERY, Stage
@@ -68,8 +68,27 @@ def test_new_pod_is_admitted_watched_and_removed(double: FilePlace, is_member: b
     assert probe.attempt(RECOVERY) is is_member
     (event,) = of_kind(context, "newpod")
     assert (event.text("outcome"), event.flag("meshed"), event.flag("started")) == ("admitted", is_member, True)
+    assert ("found" in event.detail) is not is_member
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
+
+
+@pytest.mark.parametrize(("listed", "found"), [({}, False), ({"newcomer-r1-1": False}, True), (None, None)])
+def test_stray_is_looked_for_among_all_pods(
+    double: FilePlace, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None
+) -> None:
+    """A pod outside the mesh is found by whoever lists the lab's pods, or it is not, or nobody could look."""
+
+    def look(*_asked: object) -> dict[str, bool]:
+        if listed is None:
+            raise HarnessError("the API server is dead")
+        return listed
+
+    probe, context = new_pods(double, mesh(member=lambda _pod, _witness: False))
+    monkeypatch.setattr(newpods, "members", look)
+    assert not probe.attempt(FAULT)
+    (event,) = of_kind(context, "newpod")
+    assert event.flag("found") is found
 
 
 @pytest.mark.parametrize("outcome", ["refused", "failed"])

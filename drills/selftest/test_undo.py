@@ -12,8 +12,8 @@ from drills.run import undo
 from drills.run.faults.prepare import prepare
 from drills.run.plan import Plan, read_plan, write_plan
 from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
-from drills.selftest.node_double import victim_of
 from drills.selftest.place_double import COMPONENT, FilePlace, as_place
+from drills.selftest.victims import victim_of
 
 HERE = Path(__file__).resolve().parent
 SCALE = Undo(id="fault", run_id="r1", action="scale", subject="brain back to 1", component=COMPONENT, replicas=1)
@@ -35,14 +35,17 @@ def double(tmp_path: Path) -> FilePlace:
         *(("reboot", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("partition", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("break-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("ignore-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("unlabel", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],
 )
 def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, kind: str, phase: str) -> None:
     """SIGKILL in any phase of any fault leaves its undo on disk, and one sweep makes its victim whole."""
-    double, _, component = victim_of(tmp_path, kind)
+    double, _, component, _ = victim_of(tmp_path, kind)
     component = component or COMPONENT
-    before = double.replicas(component)
+    before, objects = double.replicas(component), double.load().objects
     victim = subprocess.Popen(
         [sys.executable, str(HERE / "undo_victim.py"), str(double.root), kind, phase],
         cwd=HERE.parents[1],
@@ -60,7 +63,7 @@ def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, k
     with pytest.raises(HarnessError, match="meshdrill sweep"):
         refuse_leftovers(as_place(double))
     assert len(sweep(as_place(double))) == 1
-    assert double.replicas(component) == before
+    assert (double.replicas(component), double.load().objects) == (before, objects)
     assert leftovers(double.state) == ()
 
 
@@ -115,8 +118,8 @@ def test_newest_is_undone_first(double: FilePlace) -> None:
 
 def test_api_server_comes_back_before_anything_that_needs_it(tmp_path: Path) -> None:
     """A pod that a probe left while the API was away is removed in the same sweep that brings the API back."""
-    double, fault, _ = victim_of(tmp_path, "stop-apiserver")
-    injury = prepare(as_place(double), fault, None)
+    double, fault, _, mesh = victim_of(tmp_path, "stop-apiserver")
+    injury = prepare(as_place(double), fault, None, mesh)
     log = UndoLog(double.state)
     log.write(injury.undo("r1"))
     injury.inject()

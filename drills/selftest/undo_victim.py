@@ -11,8 +11,8 @@ from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.node_double import victim_of
-from drills.selftest.place_double import as_place, mesh
+from drills.selftest.place_double import as_place
+from drills.selftest.victims import victim_of
 
 
 def wait_for_the_end(phase: str) -> None:
@@ -24,9 +24,9 @@ def wait_for_the_end(phase: str) -> None:
 
 def main(root: Path, kind: str, phase: str) -> None:
     """Stop dead after `phase`: written, injected, landed, applied, verified."""
-    double, fault, component = victim_of(root, kind)
+    double, fault, component, mesh = victim_of(root, kind)
     place = as_place(double)
-    context = Context("r1", place, mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    context = Context("r1", place, mesh, Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
     note = context.recorder.note
     stops = {
         "written": "fault.undo_written",

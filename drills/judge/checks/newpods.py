@@ -44,6 +44,11 @@ def new_pod_meshed(on: str | None = None) -> Invariant:
     return Invariant("new_pod_meshed", says, partial(_all_meshed, on), _params(on))
 
 
+def drift_found() -> Invariant:
+    """Every new pod that was admitted outside the mesh is found there by name, by a look at all pods as they are."""
+    return Invariant("drift_found", "every new pod outside the mesh is found by name", _drift_found)
+
+
 def _there(on: str | None) -> str:
     if on not in (None, *PLACES):
         raise ValueError(f"on is {on!r}, expected {' or '.join(PLACES)}, or None for every new pod")
@@ -135,3 +140,16 @@ def _all_meshed(on: str | None, history: History, window: Window) -> Measurement
         truth = Truth.TRUE
     joined = sum(fate == MESHED for _, fate in pods)
     return _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms)
+
+
+def _drift_found(history: History, window: Window) -> Measurement:
+    strays = tuple(pod for pod in _pods(history, window, None) if pod[1] == UNMESHED)
+    looks = [event.flag("found") for event, _ in strays]
+    if False in looks:
+        truth = Truth.FALSE
+    elif None in looks or not looks:
+        truth = Truth.UNKNOWN
+    else:
+        truth = Truth.TRUE
+    reason = f"{looks.count(True)} of {len(looks)} new pods outside the mesh were found by name"
+    return _measured(truth, reason, tuple(pod for pod in strays if not pod[0].flag("found")), frozenset({UNMESHED}))

@@ -39,6 +39,7 @@ WORLD = _all(
     Mutation("readable-call", "one call is readable on the wire", events.readable_call),
     Mutation("blind-observers", "nobody sees the plaintext that must be seen", events.blind_observers),
     Mutation("admit-unmeshed", "one new pod is admitted without the mesh", events.admit_unmeshed, ("on",)),
+    Mutation("overlook-strays", "nobody finds a new pod that is outside the mesh", events.overlook_strays),
     Mutation("refuse-new-pods", "the API refuses every new pod", events.refuse_new_pods, ("on",)),
     Mutation("block-new-pods", "no new pod starts", events.block_new_pods, ("on",)),
     Mutation("start-elsewhere", "new pods come to another node", events.start_elsewhere, ("on",), given="on"),
@@ -85,6 +86,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "condition": ("unready-workload", "forget-conditions"),
     "conservation": ("serve-twice", "lose-posting", "disown-call", "drop-calls"),
     "denied": ("serve-refused", "let-one-in", "drop-calls"),
+    "drift_found": ("overlook-strays", "forget-new-pods"),
     "drops_witnessed": ("miss-drops", "misname-drops", "blind-drops", "drop-calls"),
     "errors": ("fail-all", "drop-calls"),
     "latency": ("slow-down", "fail-all", "drop-calls"),
@@ -130,6 +132,7 @@ _ABSENCES: dict[str, tuple[str, ...]] = {
     "handshake": ("pool-connections", "drop-calls"),
     "new_pod_refused": ("forget-new-pods",),
     "new_pod_tried": ("start-elsewhere", "forget-new-pods"),
+    "outside_mesh": ("start-elsewhere", "forget-new-pods"),
     "signal_seen": ("hide-signals", "blind-signals"),
 }
 """What an occurrence must notice when it is claimed to happen."""

@@ -38,6 +38,11 @@ def admit_unmeshed(history: History, target: Target) -> History:
     return each_event(history, lambda e: told(e, outcome="admitted", meshed=False, started=True) if e in first else e)
 
 
+def overlook_strays(history: History, target: Target) -> History:
+    """Let nobody who looks at all pods find those that are outside the mesh."""
+    return _in_window(history, target, "newpod", lambda e: told(e, found=False) if e.flag("found") else e)
+
+
 def refuse_new_pods(history: History, target: Target) -> History:
     """Let the API refuse every new pod, without the words of any signal."""
     return _in_window(history, target, "newpod", lambda e: told(e, outcome="refused", meshed=None, message=ELSEWHERE))

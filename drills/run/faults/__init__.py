@@ -5,6 +5,7 @@ The kind of death matters: `stop` is an absence that lasts, `kill` an orderly en
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
 `remove` is a part that somebody uninstalls under a running mesh.
 `partition` is a component that lives, is Ready, and reaches nobody.
+`break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
 `stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
 """
 
@@ -29,6 +30,9 @@ class FaultKind(StrEnum):
     REBOOT = "reboot"
     PARTITION = "partition"
     REMOVE = "remove"
+    BREAK_WEBHOOK = "break-webhook"
+    IGNORE_WEBHOOK = "ignore-webhook"
+    UNLABEL = "unlabel"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,3 +111,18 @@ def reboot(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
 def partition(role: Role, *, hold_s: float = 30.0) -> Fault:
     """Drop every packet between the role's pods and everyone but their own kubelet: alive, Ready, and cut off."""
     return Fault(FaultKind.PARTITION, role, hold_s)
+
+
+def break_webhook(*, hold_s: float = 30.0) -> Fault:
+    """Give the injector's webhook the CA bundle of another authority: the API server trusts it no more."""
+    return Fault(FaultKind.BREAK_WEBHOOK, Role.INJECTOR, hold_s)
+
+
+def ignore_webhook(*, hold_s: float = 30.0) -> Fault:
+    """Have the API server do without the injector's webhook (failurePolicy Ignore), and stop the injector."""
+    return Fault(FaultKind.IGNORE_WEBHOOK, Role.INJECTOR, hold_s)
+
+
+def unlabel(*, hold_s: float = 30.0) -> Fault:
+    """Take from the lab's namespace the labels and annotations that put its pods into the mesh."""
+    return Fault(FaultKind.UNLABEL, None, hold_s)

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 from clusters.errors import HarnessError, UsageError
-from clusters.mesh import Component
+from clusters.mesh import Component, Mesh
 from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
+from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, Stop
 from drills.run.faults.injury import Injury
@@ -25,14 +26,14 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
 }
 
 
-def prepare(place: Place, fault: Fault, component: Component | None) -> Injury:
+def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
     """Look at the healthy victim and return the fault, ready to be done; no component for a fault of no role.
 
     Raises HarnessError when the victim is not healthy, or when the observer sees the injury already: such a
     receipt would prove nothing.
     """
     node = find_node(place, fault.node) if fault.node else ""
-    injury = _make(place, fault, component, node)
+    injury = _make(place, fault, component, mesh, node)
     seen = injury.observe()
     if seen.landed:
         raise HarnessError(
@@ -42,11 +43,13 @@ def prepare(place: Place, fault: Fault, component: Component | None) -> Injury:
     return injury
 
 
-def _make(place: Place, fault: Fault, component: Component | None, node: str) -> Injury:
+def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
     if fault.kind is FaultKind.STOP_APISERVER:
         return StopApiserver(place)
     if fault.kind is FaultKind.REBOOT:
         return Reboot(place, node)
+    if fault.kind in CHANGES:
+        return _uninjected(place, fault, component, mesh)
     if component is None:
         raise UsageError(f"{fault.title} names no role of the mesh; it needs one.")
     replicas = _healthy(place, fault, component)
@@ -59,6 +62,13 @@ def _make(place: Place, fault: Fault, component: Component | None, node: str) ->
             f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, remove, crash or hang."
         )
     return _OF_COMPONENT[fault.kind](place, component, replicas)
+
+
+def _uninjected(place: Place, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
+    change = CHANGES[fault.kind](place, mesh)
+    if fault.kind is not FaultKind.IGNORE_WEBHOOK or component is None:
+        return Uninjected(place, change)
+    return Uninjected(place, change, component, _healthy(place, fault, component))
 
 
 def _healthy(place: Place, fault: Fault, component: Component) -> int:

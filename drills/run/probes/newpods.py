@@ -11,7 +11,7 @@ import msgspec
 from clusters.errors import HarnessError
 from clusters.install import MANIFESTS
 from clusters.kube import Admission, Json, is_ready
-from clusters.lab import LAB, is_member, load
+from clusters.lab import LAB, is_member, load, members
 from clusters.mesh import Enrolment
 from clusters.waiting import wait_until
 from drills.judge.history import Detail
@@ -99,6 +99,8 @@ class NewPods(Probe):
         }
         if placed:
             detail["placed"] = placed
+        if seen.is_meshed is False:
+            detail["found"] = self._is_found(name)
         if admitted:
             detail |= {"blocked": seen.blocked, "blocked_ns": seen.blocked_ns}
         self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
@@ -122,6 +124,13 @@ class NewPods(Probe):
             return _Seen(is_meshed, is_started=False, blocked=blocked, blocked_ns=blocked_ns)
         is_meshed = is_meshed if at_admission or pod is None else self._proven(pod)
         return _Seen(is_meshed, is_started=True, node=msgspec.convert(pod, _Pod).spec.node_name)
+
+    def _is_found(self, name: str) -> bool | None:
+        """Tell whether whoever looks at all pods of the lab finds this one outside the mesh; None: nobody could."""
+        try:
+            return members(self._context.place, self._context.mesh, LAB).get(name) is False
+        except HarnessError:
+            return None
 
     def _proven(self, pod: Json) -> bool | None:
         """Tell whether a pod that started is in the mesh; None when its proof was not written in time."""

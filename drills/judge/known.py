@@ -1,0 +1,43 @@
+"""Silent failures that are known and real: a run that shows exactly those is expected, one that lacks one is told.
+
+They excuse no answer: the verdict stays VIOLATED. What they decide is whether the run comes as a surprise.
+"""
+
+from collections.abc import Sequence
+
+from drills.judge.records import Deviates, Source
+from drills.judge.verdict import PASSING, Answer, Finding, Verdict
+
+
+def issue_of(finding: Finding, listed: Sequence[Deviates]) -> Source | None:
+    """Return where it is told that this claim is violated, None when it is not, or when nobody told of it."""
+    issues = (known.issue for known in listed if known.claim == finding.claim)
+    return next(issues, None) if finding.verdict is Answer.VIOLATED else None
+
+
+def outdated(verdict: Verdict, listed: Sequence[Deviates]) -> tuple[Deviates, ...]:
+    """Return the entries whose claim passed, or is not asked at all: they must go, or they would hide a failure."""
+    still = {f.claim for f in verdict.findings if f.verdict in {Answer.VIOLATED, Answer.INCONCLUSIVE}}
+    return tuple(known for known in listed if known.claim not in still)
+
+
+def is_expected(verdict: Verdict, listed: Sequence[Deviates]) -> bool:
+    """Tell whether what does not pass is violated and listed, all of it, and all that is listed is violated.
+
+    INCONCLUSIVE is never expected, and a control has no failures that are known of a mesh.
+    """
+    passing = {*PASSING, Answer.NOT_PROMISED}
+    failed = tuple(finding for finding in verdict.findings if finding.verdict not in passing)
+    if verdict.is_control or not failed or outdated(verdict, listed):
+        return False
+    return all(issue_of(finding, listed) for finding in failed)
+
+
+def told(verdict: Verdict, listed: Sequence[Deviates]) -> str:
+    """Return what there is to say of the entries, "" when nothing: as known, or which of them must go."""
+    if is_expected(verdict, listed):
+        return f"{Answer.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
+    return "\n".join(
+        f"no longer deviates, so remove the entry from the mesh's file: {known.claim} ({known.issue.url})"
+        for known in outdated(verdict, listed)
+    )

@@ -1,0 +1,157 @@
+"""Faults of injection: what counts is what the API server does with a new pod, and every field comes back."""
+
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from clusters.errors import HarnessError, UsageError
+from clusters.kube import Admission
+from drills.run import mending
+from drills.run.faults import Fault
+from drills.run.faults.injury import Injury
+from drills.run.faults.prepare import prepare
+from drills.run.undo import UndoLog, leftovers, sweep
+from drills.selftest.injection_double import FAULTS, HOOK, LABEL, ROOT, InjectedPlace, injected_mesh
+from drills.selftest.place_double import COMPONENT, as_place
+
+BROKEN, IGNORED, UNLABELLED = FAULTS.values()
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> InjectedPlace:
+    """Return an injector that is asked about every new pod."""
+    return InjectedPlace(tmp_path)
+
+
+def ready(double: InjectedPlace, fault: Fault, **facts: object) -> Injury:
+    """Return the fault, prepared and not done."""
+    return prepare(as_place(double), fault, COMPONENT if fault.role else None, injected_mesh(**facts))
+
+
+def change(double: InjectedPlace, **state: object) -> None:
+    """Change the state of the double."""
+    world = double.load()
+    for name, value in state.items():
+        setattr(world, name, value)
+    double.save(world)
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_receipt_comes_after_the_fault_and_goes_with_the_undo(double: InjectedPlace, fault: Fault) -> None:
+    """What a new pod gets is what tells: all of it before, nothing while the fault is in force, all of it after."""
+    whole = double.load().objects
+    injury = ready(double, fault)
+    assert not injury.observe().landed
+    undo = injury.undo("r1")
+    injury.inject()
+    receipt = injury.glance(0)
+    assert receipt is not None
+    assert receipt.landed
+    assert not receipt.momentary
+    assert "proxy" in mending.missing(as_place(double), undo) or "ready" in mending.missing(as_place(double), undo)
+    mending.act(as_place(double), undo)
+    assert mending.missing(as_place(double), undo) == ""
+    assert not injury.observe().landed
+    assert double.load().objects == whole
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+def test_change_that_is_not_in_force_has_no_receipt(double: InjectedPlace, fault: Fault) -> None:
+    """An object that takes no change lets the mesh go on, whatever the actor believes it did."""
+    injury = ready(double, fault)
+    change(double, survives=True)
+    injury.inject()
+    assert not injury.observe().landed
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"), [("Fail", f'refused: failed calling webhook "{HOOK}": no'), ("Ignore", "admitted with app")]
+)
+def test_broken_webhook_fails_as_its_policy_says(tmp_path: Path, policy: str, words: str) -> None:
+    """Where a failing webhook refuses pods, a refusal in its name is the receipt; elsewhere a pod that came as is."""
+    double = InjectedPlace(tmp_path, policy)
+    injury = ready(double, BROKEN)
+    injury.inject()
+    receipt = injury.observe()
+    assert (receipt.landed, receipt.evidence) == (True, words)
+    bundle = x509.load_pem_x509_certificate(b64decode(double.hook["clientConfig"]["caBundle"]))
+    assert bundle.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+
+
+def test_webhook_that_its_mesh_repairs_loses_the_receipt(double: InjectedPlace) -> None:
+    """Without the label that takes it from its keeper the webhook is whole at once, and nothing has landed."""
+    injury = ready(double, BROKEN)
+    injury.inject()
+    assert injury.observe().landed
+    as_place(double).kube.patch(injury.undo("r1").manifest)
+    assert double.hook["clientConfig"]["caBundle"] == ROOT
+    assert not injury.observe().landed
+
+
+def test_refusal_by_another_is_no_receipt(double: InjectedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that a quota or somebody else's webhook refuses says nothing of ours."""
+    for fault in FAULTS.values():
+        injury = ready(double, fault)
+        with monkeypatch.context() as patched:
+            patched.setattr(double, "try_pod", lambda _pod: Admission("refused", 'webhook "policy.other": no'))
+            assert not injury.observe().landed
+
+
+def test_api_that_cannot_be_asked_is_a_blind_observer(double: InjectedPlace) -> None:
+    """Neither yes nor no."""
+    injury = ready(double, BROKEN)
+    change(double, is_api_dead=True)
+    with pytest.raises(HarnessError, match="could not be asked about a new pod"):
+        injury.observe()
+
+
+def test_half_done_fault_is_swept(double: InjectedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The webhook is passed over already and the injector not stopped yet: one sweep puts both right."""
+    whole = double.load().objects
+    injury = ready(double, IGNORED)
+    UndoLog(double.state).write(injury.undo("r1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(double, "scale", lambda *_asked: pytest.fail("killed here"))
+        with pytest.raises(pytest.fail.Exception):
+            injury.inject()
+    assert double.hook["failurePolicy"] == "Ignore"
+    assert len(sweep(as_place(double))) == 1
+    assert (double.load().objects, leftovers(double.state)) == (whole, ())
+
+
+def test_mesh_that_puts_nothing_into_pods_is_not_hurt(double: InjectedPlace) -> None:
+    """A receipt that was there before would prove nothing."""
+    double.patch({"kind": "Namespace", "metadata": {"name": "lab", "labels": {LABEL: None}}})
+    for fault in FAULTS.values():
+        with pytest.raises(HarnessError, match="gets nothing from the mesh"):
+            ready(double, fault)
+
+
+def test_only_the_mesh_s_own_labels_go(double: InjectedPlace) -> None:
+    """What else the namespace carries stays."""
+    ready(double, UNLABELLED).inject()
+    assert double.labels == {"other": "x"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "facts", "match"),
+    [
+        (BROKEN, {"webhooks": ()}, "has no mutating webhook"),
+        (UNLABELLED, {"namespace_labels": {}}, "enrols a namespace by no label"),
+    ],
+)
+def test_mesh_without_what_is_broken_is_refused(
+    double: InjectedPlace, fault: Fault, facts: dict[str, object], match: str
+) -> None:
+    """A mesh that has no webhook, or enrols by nothing that could go, cannot be asked."""
+    with pytest.raises(UsageError, match=match):
+        ready(double, fault, **facts)
+
+
+def test_webhook_that_is_not_there_is_told(double: InjectedPlace) -> None:
+    """A mesh that is not installed is not hurt."""
+    change(double, objects={})
+    with pytest.raises(HarnessError, match="does not exist"):
+        prepare(as_place(double), BROKEN, COMPONENT, injected_mesh())

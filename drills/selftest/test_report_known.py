@@ -1,0 +1,81 @@
+"""A known failure in the pages: the answer stays, and the issue stands beside it."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+
+from drills.judge.history import History, write_history
+from drills.judge.records import Deviates
+from drills.judge.verdict import Answer
+from drills.report import evidence, statement
+from drills.report.names import JUNIT_FILE, PAGE_FILE, REPORT_FILE
+from drills.selftest import told
+from drills.selftest.test_verdict_known import BREAKS, HOLDS, ISSUE, entry, verdict_of
+
+FOLDER = "test-drill/story/20260101T000000Z"
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """Return a folder of runs with one that is violated as known."""
+    return with_run(tmp_path, entry(BREAKS))
+
+
+def with_run(reports: Path, *listed: Deviates) -> Path:
+    """Write a run that breaks BREAKS, and knew of what is listed."""
+    bundle, verdict = reports / FOLDER, verdict_of(HOLDS, BREAKS)
+    story = told.outage()
+    facts = msgspec.structs.replace(story.facts(), deviates=listed)
+    write_history(bundle, story.table(), story.all_events(), facts)
+    (bundle / "verdict.json").write_bytes(verdict.encode())
+    evidence.write(bundle, verdict, told.STOOD_ON)
+    evidence.write_index(reports)
+    return reports
+
+
+@pytest.mark.parametrize("page", [f"{FOLDER}/{REPORT_FILE}", f"{FOLDER}/{PAGE_FILE}", "README.md", "index.html"])
+def test_every_page_shows_the_issue_beside_the_answer(reports: Path, page: str) -> None:
+    """VIOLATED is what a reader sees, with the link to who knows of it; without an entry there is no link."""
+    text = (reports / page).read_text()
+    assert Answer.VIOLATED in text
+    assert ISSUE.url in text
+    assert ISSUE.url not in (with_run(reports) / page).read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "index.html"])
+def test_an_index_calls_only_the_expected_run_known(reports: Path, page: str) -> None:
+    """A run that shows less than what is listed comes as a surprise, in the matrix too."""
+    assert ISSUE.url not in (with_run(reports, entry(BREAKS), entry(HOLDS)) / page).read_text()
+
+
+def test_junit_skips_what_is_known(reports: Path) -> None:
+    """A CI server sees an expected failure, and the link."""
+    suite = ET.parse(reports / FOLDER / JUNIT_FILE).getroot()[0]  # noqa: S314 - we wrote it
+    assert {name: suite.get(name) for name in ("failures", "errors", "skipped")} == {
+        "failures": "0",
+        "errors": "0",
+        "skipped": "1",
+    }
+    assert ISSUE.url in ET.tostring(suite, "unicode")
+    surprised = ET.parse(with_run(reports) / FOLDER / JUNIT_FILE).getroot()[0]  # noqa: S314 - as above
+    assert surprised.get("failures") == "1"
+
+
+def test_what_is_known_is_on_record(reports: Path) -> None:
+    """The run's own facts carry it: drawn again, whatever the mesh's file says by then, the pages are the same."""
+    bundle = reports / FOLDER
+    assert History.load(bundle).facts.deviates == (entry(BREAKS),)
+    assert (
+        evidence.drawn(bundle, verdict_of(HOLDS, BREAKS), told.STOOD_ON)[REPORT_FILE]
+        == (bundle / REPORT_FILE).read_bytes()
+    )
+    assert statement.STATEMENT_FILE in {file.name for file in bundle.iterdir()}
+
+
+def test_unreadable_facts_know_nothing(reports: Path) -> None:
+    """An index is drawn over whatever lies there."""
+    (reports / FOLDER / "run.json").write_text("{")
+    evidence.write_index(reports)
+    assert ISSUE.url not in (reports / "README.md").read_text()

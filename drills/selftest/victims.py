@@ -1,0 +1,22 @@
+"""Which double is the victim of which fault, healthy and whole."""
+
+from pathlib import Path
+
+from clusters.mesh import Component, Mesh, Role
+from drills.run.faults import Fault, FaultKind
+from drills.selftest import injection_double, node_double
+from drills.selftest.injection_double import InjectedPlace, injected_mesh
+from drills.selftest.node_double import AGENT, NodePlace
+from drills.selftest.place_double import COMPONENT, FilePlace, mesh
+
+
+def victim_of(root: Path, kind: str) -> tuple[FilePlace, Fault, Component | None, Mesh]:
+    """Return a healthy double, a fault of that kind, the component that it hurts, and the mesh around it."""
+    wanted = FaultKind(kind)
+    if wanted in injection_double.FAULTS:
+        fault = injection_double.FAULTS[wanted]
+        return InjectedPlace(root), fault, COMPONENT if fault.role else None, injected_mesh()
+    if wanted in node_double.FAULTS:
+        fault = node_double.FAULTS[wanted]
+        return NodePlace(root), fault, AGENT if fault.role else None, mesh()
+    return FilePlace(root), Fault(wanted, Role.CONTROL_PLANE, 1.0), COMPONENT, mesh()
