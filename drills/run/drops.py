@@ -17,7 +17,7 @@ from drills.judge.history import Event
 
 _ASK_S = 10.0
 _READ_S = 60.0
-_NS_PER_S = 1_000_000_000
+_SPAN_NS = 3_000_000_000  # its first and its last drop are exact, and no claim asks about a gap as short as this
 _BETWEEN_FILES = "\x1e"
 
 Marks = dict[str, int]
@@ -38,7 +38,7 @@ class DropReader:
             self._marks = {node: _sizes(self._place, node, self._log) for node in self._place.nodes}
 
     def read(self, begin_ns: int, end_ns: int) -> tuple[Event, ...]:
-        """Return events `drop`, one per node, edge, reason and second, and `drops.source`, one per node."""
+        """Return events `drop`, one per node, edge, reason and span of 3 s, and `drops.source`, one per node."""
         return tuple(event for node in self._marks for event in self._of_node(node, begin_ns, end_ns))
 
     def _of_node(self, node: str, begin_ns: int, end_ns: int) -> Iterator[Event]:
@@ -52,14 +52,14 @@ class DropReader:
             yield Event(end_ns, "drops.source", node, {"node": node, "error": f"{type(error).__name__}: {error}"})
             return
         yield Event(end_ns, "drops.source", node, {"node": node, "error": ""})
-        yield from _by_second(node, drops)
+        yield from _by_span(node, drops)
 
 
-def _by_second(node: str, drops: Iterable[Drop]) -> Iterator[Event]:
-    seconds: defaultdict[tuple[int, str, str, str], list[int]] = defaultdict(list)
+def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[Event]:
+    spans: defaultdict[tuple[int, str, str, str], list[int]] = defaultdict(list)
     for drop in drops:
-        seconds[drop.at_ns // _NS_PER_S, drop.source, drop.target, drop.reason].append(drop.at_ns)
-    for (_, source, target, reason), at_ns in sorted(seconds.items()):
+        spans[drop.at_ns // _SPAN_NS, drop.source, drop.target, drop.reason].append(drop.at_ns)
+    for (_, source, target, reason), at_ns in sorted(spans.items()):
         first_ns, last_ns = min(at_ns), max(at_ns)
         edge = {"node": node, "source": source, "target": target, "reason": reason}
         times = {"count": len(at_ns), "first_ns": first_ns, "last_ns": last_ns}

@@ -65,24 +65,24 @@ def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
     return found
 
 
-def test_drops_of_the_run_are_counted_by_second(tmp_path: Path) -> None:
-    """What stood there before, what passed, and a line in the making are left out; the rest is counted per second."""
+def test_drops_of_the_run_are_counted_by_span(tmp_path: Path) -> None:
+    """What stood there before, what passed, and a line in the making are left out; the rest is counted by spans."""
     nodes = Nodes(tmp_path)
     nodes.append("a", line("1970-01-01T00:00:01.5Z", "intruder", "ledger"))
     drops = reader(nodes)
-    nodes.append("a", line("1970-01-01T00:00:02.1Z", "intruder", "ledger"))
-    nodes.append("a", line("1970-01-01T00:00:02.9Z", "intruder", "ledger"))
-    nodes.append("a", line("1970-01-01T00:00:03.0Z", "intruder", "ledger", reason="STALE_OR_UNROUTABLE_IP"))
-    nodes.append("a", line("1970-01-01T00:00:03.0Z", "payment", "ledger", verdict="FORWARDED"))
-    nodes.append("a", line("1970-01-01T00:00:04.0Z", "intruder", "ledger")[:-5])
+    nodes.append("a", line("1970-01-01T00:00:03.1Z", "intruder", "ledger"))
+    nodes.append("a", line("1970-01-01T00:00:05.9Z", "intruder", "ledger"))
+    nodes.append("a", line("1970-01-01T00:00:06.0Z", "intruder", "ledger", reason="STALE_OR_UNROUTABLE_IP"))
+    nodes.append("a", line("1970-01-01T00:00:06.0Z", "payment", "ledger", verdict="FORWARDED"))
+    nodes.append("a", line("1970-01-01T00:00:07.0Z", "intruder", "ledger")[:-5])
     source, *found = drops.read(0, 100 * SECOND_NS)
     assert (source.kind, source.text("node"), source.text("error")) == ("drops.source", "a", "")
     assert [(e.subject, e.number("count"), e.text("reason")) for e in found] == [
         ("intruder->ledger", 2, "POLICY_DENIED"),
         ("intruder->ledger", 1, "STALE_OR_UNROUTABLE_IP"),
     ]
-    assert found[0].at_ns == found[0].number("first_ns") == 2_100_000_000
-    assert found[0].number("last_ns") == 2_900_000_000
+    assert found[0].at_ns == found[0].number("first_ns") == 3_100_000_000
+    assert found[0].number("last_ns") == 5_900_000_000
 
 
 def test_a_record_that_was_put_aside_is_read_to_its_end(tmp_path: Path) -> None:
@@ -118,13 +118,13 @@ def test_a_record_of_many_files_is_known_again_by_what_stays_the_same(tmp_path: 
     if is_compressed:
         subprocess.run(["gzip", full], check=True)
         (full.parent / "0.log.1970.gz.tmp").write_bytes(b"half of it")
-    nodes.append("a", line("1970-01-01T00:00:13Z", "outsider", "payment"), "agent-1/0.log")
-    nodes.append("a", line("1970-01-01T00:00:14Z", "outsider", "payment")[:-9], "agent-1/0.log")
-    nodes.append("a", line("1970-01-01T00:00:15Z", "outsider", "payment"), "agent-2/0.log")
+    nodes.append("a", line("1970-01-01T00:00:15Z", "outsider", "payment"), "agent-1/0.log")
+    nodes.append("a", line("1970-01-01T00:00:16Z", "outsider", "payment")[:-9], "agent-1/0.log")
+    nodes.append("a", line("1970-01-01T00:00:18Z", "outsider", "payment"), "agent-2/0.log")
     source, *found = drops.read(10 * SECOND_NS, 100 * SECOND_NS)
     assert source.text("error") == ""
     assert [(e.number("first_ns"), e.number("count")) for e in found] == [
-        (second * SECOND_NS, 1) for second in (12, 13, 15)
+        (second * SECOND_NS, 1) for second in (12, 15, 18)
     ]
 
 
