@@ -81,6 +81,11 @@ class History:
         return round(self._rows * min(1.0, window.length_s / run.length_s))
 
     @cached_property
+    def lanes_read(self) -> dict[object, object]:
+        """What was read of an edge in a window for one claim, for the next that asks: a history never changes."""
+        return {}
+
+    @cached_property
     def roll(self) -> Roll:
         """Every caller that left a row, with the number by which it is known."""
         return call_roll(self.calls)

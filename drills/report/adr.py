@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
+from functools import cache
 from typing import Final
 
 import jinja2
@@ -21,6 +22,17 @@ _NO_NUMBER = "-"
 
 def render(title: str, cited: Cited, stale_after_days: int) -> str:
     """Return a new record. The same bundles give the same bytes."""
+    made = generate(cited, stale_after_days)
+    return _template().render(
+        title=title,
+        titles=cited.titles,
+        person=lambda what: f"**{FOR_A_PERSON} {what}]**",
+        block=lambda name: blocks.wrap(name, made[name].content),
+    )
+
+
+@cache  # to compile the template takes longer than to fill it in
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drills.report", ""),
         undefined=jinja2.StrictUndefined,
@@ -29,12 +41,7 @@ def render(title: str, cited: Cited, stale_after_days: int) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown; `cell` escapes what a table cannot carry
     )
-    made = generate(cited, stale_after_days)
-    environment.globals |= {
-        "person": lambda what: f"**{FOR_A_PERSON} {what}]**",
-        "block": lambda name: blocks.wrap(name, made[name].content),
-    }
-    return environment.get_template("adr.md.j2").render(title=title, titles=cited.titles)
+    return environment.get_template("adr.md.j2")
 
 
 def update(text: str, cited: Cited, stale_after_days: int) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from functools import cache
 from importlib.resources import files
 
 import jinja2
@@ -15,6 +16,11 @@ _LINKED = ("https://", "http://")
 
 def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
     """Return the document of a template under web/; the scripts are the only code that a browser may run in it."""
+    return _environment(scripts).get_template(template).render(**values)
+
+
+@cache  # to compile a template takes longer than all else that a page needs
+def _environment(scripts: tuple[str, ...]) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drills.report", "web"),
         undefined=jinja2.StrictUndefined,
@@ -40,7 +46,7 @@ def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
         "script": Markup(script),  # noqa: S704 - our own file
         "script_hash": f"sha256-{digest}",
     }
-    return environment.get_template(template).render(**values)
+    return environment
 
 
 def _read(name: str) -> str:

@@ -1,5 +1,7 @@
 """report.md: one run, told so that a reader can disagree with it."""
 
+from functools import cache
+
 import jinja2
 
 from drills.judge import known
@@ -16,16 +18,7 @@ _DEFECTS_SHOWN = 10
 
 def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: str) -> str:
     """Return the page for the bundle of that folder name."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drills.report", ""),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown; `cell` escapes what a table cannot carry
-    )
-    environment.filters |= {"cell": _cell, "number": number, "ms": ms, "joined": _joined, "hypothesis_quote": _quote}
-    return environment.get_template("report.md.j2").render(
+    return _template().render(
         bundle=bundle,
         verdict=verdict,
         defects_shown=_DEFECTS_SHOWN,
@@ -42,6 +35,20 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: s
         timeline=timeline(history),
         shortest_outage_ms=shortest_outage_ms(verdict.findings),
     )
+
+
+@cache  # to compile the template takes longer than to fill it in
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("drills.report", ""),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown; `cell` escapes what a table cannot carry
+    )
+    environment.filters |= {"cell": _cell, "number": number, "ms": ms, "joined": _joined, "hypothesis_quote": _quote}
+    return environment.get_template("report.md.j2")
 
 
 def _cell(value: object) -> str:

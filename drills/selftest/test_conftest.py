@@ -1,6 +1,5 @@
 """The pytest side: what is listed, what is skipped and why, and how `meshdrill run` sees a drill end."""
 
-import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from clusters.errors import HarnessError, MissingImagesError
 from drills import catalogue, console, exits, session
 from drills.judge.records import Deviates, Source
 from drills.judge.verdict import Answer, Finding, Verdict
+from drills.selftest.forked import Ended, run_pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFTEST = """
@@ -34,39 +34,39 @@ def drill(request):
 """
 
 
-def pytest_on_drills(*options: str) -> subprocess.CompletedProcess[str]:
+def pytest_on_drills(notes: Path, *options: str) -> Ended:
     """Run pytest on the drills' own files as a user would."""
-    words = [sys.executable, "-m", "pytest", "drills/test_control_plane.py", "-p", "no:cacheprovider", *options]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    words = ["drills/test_control_plane.py", "-p", "no:cacheprovider", *options]
+    return run_pytest(words, within=ROOT, notes=notes)
 
 
-def test_without_a_mesh_every_drill_is_listed_as_skipped() -> None:
+def test_without_a_mesh_every_drill_is_listed_as_skipped(tmp_path: Path) -> None:
     """`pytest drills` without --mesh lists each drill as skipped, tells why, and passes."""
-    done = pytest_on_drills("-v")
-    assert done.returncode == 0, done.stdout
-    assert "4 skipped" in done.stdout
-    assert "no --mesh given" in done.stdout
+    done = pytest_on_drills(tmp_path, "-v")
+    assert done.code == 0, done.out
+    assert "4 skipped" in done.out
+    assert "no --mesh given" in done.out
 
 
-def test_an_unknown_mesh_is_refused_before_collection() -> None:
+def test_an_unknown_mesh_is_refused_before_collection(tmp_path: Path) -> None:
     """`--mesh` with a name that does not exist is wrong usage, told in one line with the nearest names."""
-    done = pytest_on_drills("--mesh", "nonne")
-    assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "Did you mean none?" in done.stderr
-    assert "collected" not in done.stdout
+    done = pytest_on_drills(tmp_path, "--mesh", "nonne")
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "Did you mean none?" in done.err
+    assert "collected" not in done.out
 
 
-def test_with_a_mesh_only_drills_are_collected() -> None:
+def test_with_a_mesh_only_drills_are_collected(tmp_path: Path) -> None:
     """With --mesh the drills run and the selftests beside them do not."""
-    done = pytest_on_drills("drills/selftest/test_house.py", "--mesh", "none", "--collect-only", "-q")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "test_control_plane_outage" in done.stdout
-    assert "test_house" not in done.stdout
+    done = pytest_on_drills(tmp_path, "drills/selftest/test_house.py", "--mesh", "none", "--collect-only", "-q")
+    assert done.code == 0, done.out + done.err
+    assert "test_control_plane_outage" in done.out
+    assert "test_house" not in done.out
 
 
-def test_our_options_stand_beside_pytest_kinds_own() -> None:
+def test_our_options_stand_beside_pytest_kinds_own(tmp_path: Path) -> None:
     """The help shows our options and pytest-kind's: neither hides the other."""
-    text = pytest_on_drills("--help").stdout
+    text = pytest_on_drills(tmp_path, "--help").out
     assert all(option in text for option in ("--mesh", "--images", "--reports", "--keep-cluster", "--cluster-name"))
 
 
@@ -194,11 +194,11 @@ def test_without_a_console_progress_passes_pytests_capture(tmp_path: Path) -> No
         "    threads = [threading.Thread(target=say, args=(f'line {n}',)) for n in range(20)]\n"
         "    [thread.start() for thread in threads] and [thread.join() for thread in threads]\n"
     )
-    words = [sys.executable, "-m", "pytest", "--config-file=/dev/null", f"--rootdir={tmp_path}", str(tmp_path)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout
-    assert sorted(done.stderr.splitlines()) == sorted(f"line {n}" for n in range(20))
-    assert "captured" not in done.stdout + done.stderr
+    words = ["--config-file=/dev/null", f"--rootdir={tmp_path}", str(tmp_path)]
+    done = run_pytest(words, within=ROOT, notes=tmp_path)
+    assert done.code == 0, done.out
+    assert sorted(done.err.splitlines()) == sorted(f"line {n}" for n in range(20))
+    assert "captured" not in done.out + done.err
 
 
 def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:

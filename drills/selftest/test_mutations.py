@@ -1,6 +1,7 @@
 """The mutation matrix: good claims notice what their hypothesis covers, and weak ones are listed."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -135,6 +136,12 @@ def mutated(story: Story, claims: tuple[Claim, ...]) -> Matrix:
     return matrix(story.history(), lambda history: judge(history, claims))
 
 
+@cache
+def rich_run() -> History:
+    """Return the history of the rich story: nothing ever changes one."""
+    return rich().history()
+
+
 @pytest.fixture(scope="module")
 def good() -> Matrix:
     """Return the matrix of the rich story: every check, claimed of a run in which it holds."""
@@ -173,7 +180,7 @@ def test_refusals_in_the_words_of_a_signal_depend_on_that_signal() -> None:
 @pytest.mark.parametrize("name", WORLD)
 def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     """What is changed is the world and not the record: only a claim can notice, not the completeness of the record."""
-    history = rich().history()
+    history = rich_run()
     windows = history.windows()
     edges = (DENIED,) if name in {"serve-refused", "let-one-in"} or name.endswith("-drops") else (EDGE,)
     when = "baseline" if name in {"unready-workload", "overlook-strays"} else "fault"
@@ -186,7 +193,7 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
 @pytest.mark.parametrize("name", RECORD)
 def test_a_harmed_record_is_named(name: str) -> None:
     """Each harm to the record is found, whatever the claims ask."""
-    history = rich().history()
+    history = rich_run()
     assert RECORD[name].apply(history, Target((), history.windows()["run"], {})).completeness()
 
 
@@ -201,7 +208,7 @@ def test_a_record_without_failures_loses_a_row_all_the_same() -> None:
 def test_raised_metrics_fire(kind: str, subject: str) -> None:
     """A metric that was still is seen to fire, whichever way it must move; a blind one cannot be read."""
     (name,) = [signal.name for signal in SIGNALS if (signal.kind, signal.subject) == (kind, subject)]
-    history = rich().history()
+    history = rich_run()
     target = Target((), history.windows()["fault"], {})
     claim = sometimes(checks.signal_seen(name))
 
@@ -216,7 +223,7 @@ def test_raised_metrics_fire(kind: str, subject: str) -> None:
 @pytest.mark.parametrize("name", ["words", "warns"])
 def test_raised_refusals_and_warnings_fire(name: str) -> None:
     """A new pod and a change are refused in the words of the signal, and a new pod is warned of in them."""
-    history = rich().history()
+    history = rich_run()
     after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
     assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].verdict is Answer.HELD
 
@@ -268,7 +275,7 @@ def test_the_matrix_is_the_same_each_time() -> None:
 
 def test_swapped_peers_show_an_identity_of_somebody_else() -> None:
     """The identity that is shown is a real one of this mesh, and not the caller's own."""
-    history: History = rich().history()
+    history: History = rich_run()
     after = WORLD["swap-peer"].apply(history, Target((EDGE,), history.windows()["fault"], {}))
     peers = set(after.calls.collect()["peer"]) - set(history.calls.collect()["peer"])
     assert peers == {f"URI={identity('bank-adapter')}"}

@@ -1,7 +1,5 @@
 """The undo log: whatever kills the harness, a later process can put the cluster right."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -12,10 +10,11 @@ from drills.run import undo
 from drills.run.faults.prepare import prepare
 from drills.run.plan import Plan, read_plan, write_plan
 from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
+from drills.selftest import undo_victim
+from drills.selftest.forked import FORKS
 from drills.selftest.place_double import COMPONENT, FilePlace, as_place
 from drills.selftest.victims import victim_of
 
-HERE = Path(__file__).resolve().parent
 SCALE = Undo(id="fault", run_id="r1", action="scale", subject="brain back to 1", component=COMPONENT, replicas=1)
 
 
@@ -35,6 +34,7 @@ def double(tmp_path: Path) -> FilePlace:
         *(("reboot", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("partition", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("remove", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("break-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("ignore-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("unlabel", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
@@ -46,19 +46,17 @@ def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, k
     double, _, component, _ = victim_of(tmp_path, kind)
     component = component or COMPONENT
     before, objects = double.replicas(component), double.load().objects
-    victim = subprocess.Popen(
-        [sys.executable, str(HERE / "undo_victim.py"), str(double.root), kind, phase],
-        cwd=HERE.parents[1],
-        env={"PYTHONPATH": str(HERE.parents[1]), "PATH": ""},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert victim.stdout is not None
-    with victim:
-        assert victim.stdout.readline().strip() == phase
+    told, tells = FORKS.Pipe(duplex=False)
+    victim = FORKS.Process(target=undo_victim.main, args=(double.root, kind, phase, tells))
+    victim.start()
+    try:
+        assert told.poll(60)
+        assert told.recv() == phase
         with pytest.raises(UsageError, match="in use by another"):
             sweep(as_place(double))
+    finally:
         victim.kill()
+        victim.join()
     assert [entry.run_id for entry in leftovers(double.state)] == ["r1"]
     with pytest.raises(HarnessError, match="meshdrill sweep"):
         refuse_leftovers(as_place(double))

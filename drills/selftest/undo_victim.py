@@ -1,7 +1,8 @@
 """Runs one fault on the double up to a phase, says so, and waits to be killed. Started by test_undo.py."""
 
-import sys
+import os
 import threading
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from drills.run import undo
@@ -15,15 +16,15 @@ from drills.selftest.place_double import as_place
 from drills.selftest.victims import victim_of
 
 
-def wait_for_the_end(phase: str) -> None:
+def wait_for_the_end(phase: str, test: Connection) -> None:
     """Tell the test where we are and never come back."""
-    sys.stdout.write(f"{phase}\n")
-    sys.stdout.flush()
+    test.send(phase)
     threading.Event().wait(60)
 
 
-def main(root: Path, kind: str, phase: str) -> None:
+def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     """Stop dead after `phase`: written, injected, landed, applied, verified."""
+    os.environ["PATH"] = ""  # the double needs no program of this machine
     double, fault, component, mesh = victim_of(root, kind)
     place = as_place(double)
     context = Context("r1", place, mesh, Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
@@ -39,7 +40,7 @@ def main(root: Path, kind: str, phase: str) -> None:
     def note_and_stop(event: str, *words: str, **detail: object) -> object:
         made = note(event, *words, **detail)  # type: ignore[arg-type]  # passed through as it came
         if event == stops[phase]:
-            wait_for_the_end(phase)
+            wait_for_the_end(phase, test)
         return made
 
     context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
@@ -47,7 +48,3 @@ def main(root: Path, kind: str, phase: str) -> None:
         injured = Injured(context, fault, component)
         injured.inject()
         injured.undo()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

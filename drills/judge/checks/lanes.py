@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
+from typing import cast
 
 import msgspec
 import polars as pl
@@ -136,6 +137,14 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
     A caller that the fault itself ended is not asked for calls or successes after that: the widest stretches without
     them are those of the others. What it did do counts.
     """
+    known = cast("dict[tuple[Window, Edge], tuple[Lane, ...]]", history.lanes_read)
+    unread = tuple(edge for edge in edges if (window, edge) not in known)
+    found = _lanes_of_survivors(history, window, unread) if unread else ()
+    known |= {(window, edge): tuple(lane for lane in found if lane.edge == edge) for edge in unread}
+    return tuple(lane for edge in sorted(set(edges)) for lane in known[window, edge])
+
+
+def _lanes_of_survivors(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
     found = _lanes(history, window, edges)
     gone = history.casualties
     if gone is None or window.end_ns <= gone.injected_ns:
