@@ -13,7 +13,7 @@ from clusters.place import Place
 from clusters.up import Prepared
 from drills import session
 from drills.keyring import KEY_VARIABLE, signer_in
-from drills.run.needs import MARK
+from drills.run.needs import INSTALL, MARK
 from drills.run.runner import Drill
 
 
@@ -33,12 +33,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse an unknown mesh or key before anything is collected or started."""
+    config.addinivalue_line("markers", f"{INSTALL}(leaf_s): how the drill wants the mesh installed")
     config.addinivalue_line("markers", f"{MARK}(*needs): roles and capabilities without which a drill cannot be asked")
     try:
         session.mesh_of(config)
         signer_in(config.getoption("--key"))
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a drill that wants the mesh installed its own way a place that is."""
+    session.choose_install(metafunc)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,7 +65,7 @@ def pytest_runtest_makereport(
 @pytest.fixture(scope="session")
 def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
     """Provide a cluster with the mesh and the lab, torn down at the end unless --keep-cluster is given."""
-    with session.prepared(request.config) as ready:
+    with session.prepared(request.config, getattr(request, "param", 0)) as ready:
         yield ready
 
 

@@ -24,7 +24,6 @@ class Lives(msgspec.Struct, frozen=True):
 
     anchor_s: int = 3650 * _DAY_S
     issuer_s: int = 365 * _DAY_S
-    leaf_s: int = _DAY_S
 
 
 DEFAULT_LIVES = Lives()
@@ -52,7 +51,7 @@ def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
     else:
         kept = _make(issuer_name, lives)
         _write(path, kept)
-    return Authority(kept.anchors, kept.issuer, kept.issuer_key, lives.leaf_s)
+    return Authority(kept.anchors, kept.issuer, kept.issuer_key)
 
 
 def stranger() -> str:

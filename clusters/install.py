@@ -8,7 +8,7 @@ import msgspec
 import yaml
 
 from clusters import volumes
-from clusters.authority import DEFAULT_LIVES, Lives, authority
+from clusters.authority import DEFAULT_LIVES, authority
 from clusters.charts import chart, is_in
 from clusters.command import run
 from clusters.errors import HarnessError
@@ -50,17 +50,19 @@ def install(
     charts: ChartSource,
     tools: Tools,
     steps: Steps,
-    lives: Lives = DEFAULT_LIVES,
+    leaf_s: int = 0,
 ) -> None:
     """Install every chart of the mesh in order, then wait for its components and webhooks.
 
     `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
-    `lives` says how long certificates live, where the mesh takes its authority from us.
+    `leaf_s` is how long a workload's certificate shall live, 0 for as long as the mesh has it by default.
     """
     volumes.lay(place, mesh)
     values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
     if mesh.issuance is not None:
-        values.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, lives)))
+        values.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, DEFAULT_LIVES)))
+    if leaf_s and mesh.leaf_values is not None:
+        values.append(mesh.leaf_values(leaf_s))
     with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # for our eyes only: one may hold a key
         files = [Path(folder) / f"{number}.yaml" for number in range(len(values))]
         for release in mesh.charts:

@@ -30,6 +30,7 @@ class Capability(StrEnum):
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
+    SHORT_LEAVES = "short-leaves"  # whoever installs it chooses how long a workload's certificate lives
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,6 @@ class Authority:
     anchors: str
     issuer: str
     issuer_key: str
-    leaf_s: int  # how long a workload's certificate shall live
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,7 @@ class Mesh:
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # beside the labels, on the same namespace
     issuance: Issuance | None = None  # None: the mesh makes its own authority, or has none
     volumes: tuple[str, ...] = ()  # names of those that its parts claim, for what they must remember
+    leaf_values: Callable[[int], dict[str, object]] | None = None  # life of a workload's certificate -> chart values
     nameless: tuple[tuple[str, str], ...] = ()  # edges of the lab whose server is shown no identity, as we configure it
     enrolment: Enrolment = Enrolment.ADMISSION
     member_witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from clusters.cache import archive_dir
 from clusters.errors import UsageError
 from clusters.images.catalogue import Image, image, images_for
 from clusters.images.resolve import Resolved, Source, node_image_for, resolve_all
-from clusters.mesh import Mesh
+from clusters.mesh import Deviation, Mesh
 from clusters.meshes import load
 from clusters.place import Place
 from clusters.progress import Progress, Steps
@@ -37,6 +38,7 @@ class Options(msgspec.Struct, frozen=True):
     node_image: str | None = None  # a node image of the user's own in place of the catalogue's
     kind_bin: Path | None = None
     kubectl_bin: Path | None = None
+    leaf_s: int = 0  # how long a workload's certificate shall live; 0 is the mesh's own default
 
 
 class Provenance(msgspec.Struct, frozen=True):
@@ -54,6 +56,7 @@ class _MadeOf(msgspec.Struct, frozen=True):
 
     mesh: str
     provenance: Provenance
+    leaf_s: int = 0
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -71,7 +74,7 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     Raises UsageError for an unknown mesh or a cluster in use, HarnessError for what this machine could not do.
     """
     steps = Steps(progress)
-    mesh = load(mesh_name)
+    mesh = with_leaves(load(mesh_name), options.leaf_s)
     report = host.ensure(bootstrap=options.bootstrap, progress=progress)
     images = _images(mesh, options, progress)
     archives = options.images or archive_dir()
@@ -88,15 +91,25 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     with kind.running(
         cluster, keep=options.keep, restrict_oom=limited, with_network=not mesh.is_network, steps=steps
     ) as place:
+        _refuse_other_leaves(place, mesh, options.leaf_s)
         refs = {name: found.ref for name, found in of_mesh.items()}
         installed = place.state / _INSTALLED
         print_of_this = _fingerprint(mesh, baked)
         if not installed.exists() or installed.read_text() != print_of_this:
             if mesh.charts:
-                install.install(place, mesh, images=refs, built=built, charts=charts, tools=tools, steps=steps)
+                install.install(
+                    place,
+                    mesh,
+                    images=refs,
+                    built=built,
+                    charts=charts,
+                    tools=tools,
+                    steps=steps,
+                    leaf_s=options.leaf_s,
+                )
             lab.deploy(place, mesh, image=lab_image.ref, steps=steps)
             installed.write_text(print_of_this)
-        (place.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance)))
+        (place.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance, options.leaf_s)))
         lab.wait_ready(place, mesh, steps)
         yield Prepared(place, mesh, provenance)
 
@@ -107,7 +120,6 @@ def kept(cluster_name: str, mesh_name: str, progress: Progress) -> Iterator[Prep
 
     Raises UsageError when there is none of that name, it is in use, or it carries another mesh.
     """
-    mesh = load(mesh_name)
     with kind.find(cluster_name, progress) as place:
         try:
             made_of = msgspec.json.decode((place.state / _MADE_OF).read_bytes(), type=_MadeOf)
@@ -118,8 +130,31 @@ def kept(cluster_name: str, mesh_name: str, progress: Progress) -> Iterator[Prep
             ) from error
         if made_of.mesh != mesh_name:
             raise UsageError(f"Cluster {cluster_name} carries mesh {made_of.mesh}; the run asks for {mesh_name}.")
+        mesh = with_leaves(load(mesh_name), made_of.leaf_s)
         lab.wait_ready(place, mesh, Steps(progress))
         yield Prepared(place, mesh, made_of.provenance)
+
+
+def with_leaves(mesh: Mesh, leaf_s: int) -> Mesh:
+    """Return the facts of the mesh as installed with certificates of that life; 0, or none at all, changes nothing."""
+    if not leaf_s or mesh.leaf_values is None:
+        return mesh
+    shorter = Deviation("life of a workload's certificate", f"{leaf_s} s", "the drill outlives it")
+    return replace(mesh, leaf_ttl_s=leaf_s, deviations=(*mesh.deviations, shorter))
+
+
+def _refuse_other_leaves(place: Place, mesh: Mesh, leaf_s: int) -> None:
+    """Raise UsageError when the cluster stands already and its certificates live otherwise than the drill asks."""
+    path = place.state / _MADE_OF
+    if mesh.leaf_values is None or not path.exists():
+        return
+    stands_s = msgspec.json.decode(path.read_bytes(), type=_MadeOf).leaf_s
+    if stands_s != leaf_s:
+        has, wants = (f"{life} s" if life else "the mesh's default" for life in (stands_s, leaf_s))
+        raise UsageError(
+            f"Cluster {place.name} was installed with certificates of {has}; the drill asks for {wants}. "
+            f"Delete it (`kind delete cluster --name {place.name}`), or give --cluster-name another name."
+        )
 
 
 def _images(mesh: Mesh, options: Options, progress: Progress) -> dict[str, Resolved]:

@@ -24,6 +24,7 @@ class Entry:
     function: str  # test_control_plane_outage
     hypothesis: str  # its docstring
     needs: tuple[Role | Capability, ...]  # what a mesh must have to be asked
+    has_own_install: bool = False  # no cluster that stands already will do
 
     @property
     def node_id(self) -> str:
@@ -75,15 +76,21 @@ def _entries_of(file: Path) -> Iterator[Entry]:
                 function=node.name,
                 hypothesis=inspect.cleandoc(ast.get_docstring(node) or ""),
                 needs=tuple(_needs_of(node)),
+                has_own_install=any(_decorators(node, "install")),
             )
 
 
 def _needs_of(node: ast.FunctionDef) -> Iterator[Role | Capability]:
     """Yield Role.X and Capability.Y of a decorator `@requires(Role.X, Capability.Y)`."""
+    for call in _decorators(node, "requires"):
+        for argument in call.args:
+            yield _need(argument)
+
+
+def _decorators(node: ast.FunctionDef, name: str) -> Iterator[ast.Call]:
     for call in node.decorator_list:
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "requires":
-            for argument in call.args:
-                yield _need(argument)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == name:
+            yield call
 
 
 def _need(argument: ast.expr) -> Role | Capability:

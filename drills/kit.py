@@ -9,7 +9,7 @@ from drills.run import faults
 from drills.run.calls import Calls, calls
 from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL
 from drills.run.faults import Fault
-from drills.run.needs import requires
+from drills.run.needs import install, requires
 from drills.run.placement import BYSTANDER, VICTIM
 from drills.run.probes import new_pods, policy_change, signals, wire
 from drills.run.runner import Drill
@@ -36,6 +36,7 @@ __all__ = [
     "checks",
     "eventually",
     "faults",
+    "install",
     "never",
     "new_pods",
     "policy_change",

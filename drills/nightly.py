@@ -74,12 +74,20 @@ class Plan:
 
 
 def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Turn, None, None]:
-    """Yield each turn when it is over. `remove` deletes a cluster by its name: after each mesh, and after a failure."""
+    """Yield each turn when it is over. `remove` deletes a cluster by its name: after each mesh, and after a failure.
+
+    A drill that wants the mesh installed its own way gets a cluster of its own.
+    """
     for mesh in plan.meshes:
         name = f"meshdrill-nightly-{mesh}"  # never a cluster that somebody keeps for another purpose
         try:
             for drill in plan.drills:
+                is_apart = catalogue.find(drill).has_own_install
+                if is_apart:
+                    remove(name)
                 yield _turn(plan, drill, mesh, name, ask, remove)
+                if is_apart:
+                    remove(name)
         finally:
             remove(name)
 

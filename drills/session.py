@@ -19,7 +19,7 @@ from drills import catalogue, unasked
 from drills.judge import known
 from drills.keyring import signer_in
 from drills.report import evidence
-from drills.run.needs import MARK, unmet
+from drills.run.needs import INSTALL, MARK, unmet
 from drills.run.runner import Drill
 from drills.surroundings import surroundings
 
@@ -60,12 +60,23 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = drills
 
 
+def choose_install(metafunc: pytest.Metafunc) -> None:
+    """Let the place of a drill that is marked so be one whose certificates live as long as the drill wants."""
+    mark = metafunc.definition.get_closest_marker(INSTALL)
+    if mark is not None:
+        leaf_s: int = mark.kwargs["leaf_s"]
+        metafunc.parametrize("prepared", [leaf_s], indirect=True, ids=[f"leaf_s={leaf_s}"], scope="session")
+
+
 @contextmanager
-def prepared(config: pytest.Config) -> Iterator[Prepared]:
-    """Bring up a cluster with the mesh and the lab; remove it at the end unless it is to be kept."""
+def prepared(config: pytest.Config, leaf_s: int = 0) -> Iterator[Prepared]:
+    """Bring up a cluster with the mesh and the lab; remove it at the end unless it is to be kept.
+
+    leaf_s: how long a workload's certificate lives there, 0 for the mesh's default.
+    """
     mesh = named_mesh(config)
     try:
-        with up(mesh.name, _options(config), progress_of(config)) as ready:
+        with up(mesh.name, _options(config, leaf_s), progress_of(config)) as ready:
             yield ready
     except MissingImagesError as missing:
         asked = [entry.name for entry in catalogue.entries() if not unmet(entry.needs, mesh)]
@@ -135,7 +146,7 @@ def _terminal_progress(config: pytest.Config) -> Progress:
     return say
 
 
-def _options(config: pytest.Config) -> Options:
+def _options(config: pytest.Config, leaf_s: int) -> Options:
     name: str = config.getoption("--cluster-name")
     return Options(
         cluster_name="" if name == _PYTEST_KINDS_DEFAULT else name,
@@ -149,6 +160,7 @@ def _options(config: pytest.Config) -> Options:
         node_image=config.getoption("--kind-image"),
         kind_bin=_path(config, "--kind-bin"),
         kubectl_bin=_path(config, "--kind-kubectl-bin"),
+        leaf_s=leaf_s,
     )
 
 

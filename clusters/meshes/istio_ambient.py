@@ -185,7 +185,13 @@ MESH = Mesh(
         _on_each_node(Role.CNI, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", 15014),
     ),
     capabilities=frozenset(
-        {Capability.MTLS, Capability.L4_AUTHZ, Capability.POLICY_API, Capability.CONTROL_PLANE_NETWORK}
+        {
+            Capability.MTLS,
+            Capability.L4_AUTHZ,
+            Capability.POLICY_API,
+            Capability.CONTROL_PLANE_NETWORK,
+            Capability.SHORT_LEAVES,
+        }
     ),
     absent={
         Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod as it starts, or keeps it from starting",
@@ -204,6 +210,7 @@ MESH = Mesh(
     policy="istio-ambient",
     namespace_labels={"istio.io/dataplane-mode": "ambient"},
     leaf_ttl_s=24 * 3600,
+    leaf_values=lambda leaf_s: {"ztunnel": {"env": {"SECRET_TTL": f"{leaf_s}s"}}},
     trust_domain=_TRUST_DOMAIN,
     identity_header="",
     handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
@@ -254,8 +261,7 @@ MESH = Mesh(
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
             "inferred",
         ),
-        "node-agent-new-pods": _LIFECYCLE,
-        "node-agent-bypass": _LIFECYCLE,
+        **dict.fromkeys(("node-agent-new-pods", "node-agent-bypass"), _LIFECYCLE),
         **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
         "cni-removal": _source(
             "An agent whose DaemonSet is gone removes its plugin: from then on nobody enrols a pod that starts",
@@ -265,7 +271,7 @@ MESH = Mesh(
         "apiserver-traffic": _IN_MEMORY,
         "apiserver-policy": _L4_POLICY,
         "drops-witnessed": _ACCESS_LOG,
-        **dict.fromkeys(("identity-lives", "identity-new-pods", "certificates"), _RENEWAL),
+        **dict.fromkeys(("identity-lives", "identity-new-pods", "identity-expires", "certificates"), _RENEWAL),
         "reboot-policy": _L4_POLICY,
         "reboot-bypass": _LIFECYCLE,
         "loss-visible": _READINESS["Deployment/istiod"],

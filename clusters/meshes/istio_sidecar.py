@@ -100,6 +100,11 @@ def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
     return values
 
 
+def _leaf_values(leaf_s: int) -> dict[str, object]:
+    """Return what every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days."""
+    return {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}}
+
+
 def _istiod(role: Role) -> Component:
     """Istiod plays several roles at once: whoever stops one of them stops them all."""
     return Component(
@@ -127,6 +132,7 @@ MESH = Mesh(
             Capability.L7_AUTHZ,
             Capability.POLICY_API,
             Capability.WEIGHTED_ROUTING,
+            Capability.SHORT_LEAVES,
         }
     ),
     charts=(
@@ -137,6 +143,7 @@ MESH = Mesh(
     policy="istio-sidecar",
     namespace_labels={"istio-injection": "enabled"},
     leaf_ttl_s=24 * 3600,
+    leaf_values=_leaf_values,
     trust_domain=_TRUST_DOMAIN,
     identity_header="x-forwarded-client-cert",
     handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
@@ -226,6 +233,12 @@ MESH = Mesh(
             ),
         ),
         "identity-new-pods": _ADMISSION,
+        "identity-expires": Source(
+            "A certificate that expired is told as a metric (negative); that its peers refuse it is inferred from TLS",
+            f"{_TREE}/security/pkg/nodeagent/cache/monitoring.go",
+            _VERSION,
+            "inferred",
+        ),
         "weighted-routing": Source(
             "VirtualService weights, resolved by the caller's Envoy from its last configuration",
             "https://istio.io/latest/docs/reference/config/networking/virtual-service/",

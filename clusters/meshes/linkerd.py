@@ -76,11 +76,12 @@ def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
 
 
 def _authority_values(authority: Authority) -> dict[str, object]:
-    issuer = {
-        "issuanceLifetime": f"{authority.leaf_s}s",
-        "tls": {"crtPEM": authority.issuer, "keyPEM": authority.issuer_key},
-    }
+    issuer = {"tls": {"crtPEM": authority.issuer, "keyPEM": authority.issuer_key}}
     return {"identityTrustAnchorsPEM": authority.anchors, "identity": {"issuer": issuer}}
+
+
+def _leaf_values(leaf_s: int) -> dict[str, object]:
+    return {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}}
 
 
 def _part(role: Role, name: str, *, port: int, process: str = "controller") -> Component:
@@ -124,6 +125,7 @@ MESH = Mesh(
             Capability.L7_AUTHZ,
             Capability.POLICY_API,
             Capability.WEIGHTED_ROUTING,
+            Capability.SHORT_LEAVES,
         }
     ),
     charts=(
@@ -137,6 +139,7 @@ MESH = Mesh(
     namespace_annotations={"linkerd.io/inject": "enabled", "config.linkerd.io/default-inbound-policy": "deny"},
     issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values),
     leaf_ttl_s=24 * 3600,
+    leaf_values=_leaf_values,
     trust_domain=_TRUST_DOMAIN,
     identity_header="l5d-client-id",
     nameless=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
@@ -230,6 +233,12 @@ MESH = Mesh(
             f"{_PROXY}/proxy/identity-client/src/certify.rs",
             _VERSION,
             "source",
+        ),
+        "identity-expires": Source(
+            "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
+            f"{_DOCS}/tasks/replacing_expired_certificates/",
+            _VERSION,
+            "documented",
         ),
         "loss-visible": _READINESS,
         "recovers": Source(

@@ -121,7 +121,14 @@ MESH = Mesh(
     sources={
         **KUBERNETES_SOURCES,
         **dict.fromkeys(
-            ("traffic-continues", "node-agent-traffic-continues", "cni-traffic-continues", "identity-lives"), _GOES_ON
+            (
+                "traffic-continues",
+                "node-agent-traffic-continues",
+                "cni-traffic-continues",
+                "identity-lives",
+                "identity-expires",
+            ),
+            _GOES_ON,
         ),
         **dict.fromkeys(
             (

@@ -7,11 +7,17 @@ import pytest
 from clusters.mesh import Capability, Mesh, Role
 
 MARK = "requires"
+INSTALL = "install"
 
 
 def requires(*needs: Role | Capability) -> pytest.MarkDecorator:
     """Mark a drill with the roles and capabilities without which it is skipped, with the reason."""
     return pytest.mark.requires(*needs)
+
+
+def install(*, leaf_s: int) -> pytest.MarkDecorator:
+    """Mark a drill that wants the mesh installed its own way: workloads' certificates live leaf_s seconds."""
+    return pytest.mark.install(leaf_s=leaf_s)
 
 
 def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:

@@ -35,6 +35,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     baseline_s: float
     recovery_s: float
     recovery_at_least_s: float = 10.0  # however well all is before
+    leaf_ttl_s: int = 0  # how long a workload's certificate lives there
 
     @property
     def title(self) -> str:

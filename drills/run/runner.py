@@ -85,6 +85,7 @@ class Drill:
             baseline_s=baseline_s,
             recovery_s=recovery_s,
             recovery_at_least_s=recovery_at_least_s,
+            leaf_ttl_s=self.mesh.leaf_ttl_s,
         )
         return self.carry_out(request)
 

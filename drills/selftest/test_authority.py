@@ -29,12 +29,11 @@ def test_the_issuer_is_signed_by_the_anchor_and_may_sign_leaves_only(tmp_path: P
 
 
 def test_the_lives_are_those_asked_for(tmp_path: Path) -> None:
-    """Anchor and issuer end when they were asked to, and the leaves' life is passed on."""
-    made = authority(tmp_path, NAME, Lives(anchor_s=7200, issuer_s=600, leaf_s=120))
+    """Anchor and issuer end when they were asked to."""
+    made = authority(tmp_path, NAME, Lives(anchor_s=7200, issuer_s=600))
     anchor, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (made.anchors, made.issuer))
     early = anchor.not_valid_after_utc - issuer.not_valid_after_utc - timedelta(seconds=6600)
     assert abs(early) < timedelta(seconds=10)
-    assert made.leaf_s == 120
 
 
 def test_a_kept_cluster_keeps_its_authority(tmp_path: Path) -> None:
@@ -46,7 +45,7 @@ def test_a_kept_cluster_keeps_its_authority(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "lives", "words"),
-    [("identity.other", DEFAULT_LIVES, "trust no other"), (NAME, Lives(leaf_s=60), "trust no other")],
+    [("identity.other", DEFAULT_LIVES, "trust no other"), (NAME, Lives(issuer_s=60), "trust no other")],
 )
 def test_another_authority_on_the_same_cluster_is_refused(tmp_path: Path, name: str, lives: Lives, words: str) -> None:
     """Another name or another life cannot come over a cluster whose pods trust the first."""
@@ -73,9 +72,9 @@ def test_a_broken_file_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
-    """Trust anchor, issuer, key and leaf life land where the chart looks for them."""
+    """Trust anchor, issuer and key land where the chart looks for them."""
     issuance = load("linkerd").issuance
     assert issuance is not None
-    made = authority(tmp_path, issuance.issuer_name, Lives(leaf_s=120))
-    issuer = {"issuanceLifetime": "120s", "tls": {"crtPEM": made.issuer, "keyPEM": made.issuer_key}}
+    made = authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
+    issuer = {"tls": {"crtPEM": made.issuer, "keyPEM": made.issuer_key}}
     assert issuance.values(made) == {"identityTrustAnchorsPEM": made.anchors, "identity": {"issuer": issuer}}

@@ -15,7 +15,7 @@ from drills.judge.checks.witnesses import (
     denied_but_served,
     served_but_failed,
 )
-from drills.judge.checks.workloads import certificate_validity, condition, mesh_membership
+from drills.judge.checks.workloads import certificate_validity, condition, leaf_ended, mesh_membership
 
 __all__ = [
     "attempted",
@@ -36,6 +36,7 @@ __all__ = [
     "errors",
     "handshake",
     "latency",
+    "leaf_ended",
     "mesh_membership",
     "new_pod_meshed",
     "new_pod_refused",

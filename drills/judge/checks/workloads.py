@@ -5,7 +5,7 @@ from functools import partial
 from itertools import pairwise
 
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
 
 MAX_NAMES = 3
@@ -39,6 +39,29 @@ def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> In
     params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
     says = f"every leaf certificate is valid for {min_left_s:g} s more"
     return Invariant("certificate_validity", says, partial(_certificates, min_left_s, max_gap_s), params)
+
+
+def leaf_ended() -> Occurrence:
+    """The newest leaf certificate that each workload showed up to the window's end was out of date by then.
+
+    Reads events "certificate", as certificate_validity; without one that could be read nothing is known.
+    """
+    return Occurrence("leaf_ended", "every leaf certificate is over and no newer one was shown", _ended)
+
+
+def _ended(history: History, window: Window) -> Measurement:
+    newest: dict[str, float] = {}
+    for event in history.of_kind("certificate"):
+        ends_ns = event.number("not_after_ns")
+        if ends_ns is not None and event.at_ns < window.end_ns:
+            newest[event.subject] = max(ends_ns, newest.get(event.subject, ends_ns))
+    alive = sorted(pod for pod, ends_ns in newest.items() if ends_ns >= window.end_ns)
+    if not newest:
+        return Measurement(Truth.UNKNOWN, "no leaf certificate was seen")
+    ended: dict[str, Number] = {"seen": len(newest), "over": len(newest) - len(alive)}
+    reason = f"not over when the window was: {_names(alive)}" if alive else ""
+    truth = Truth.FALSE if alive else Truth.TRUE
+    return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, ended, reason),))
 
 
 def _membership(history: History, window: Window) -> Measurement:

@@ -56,6 +56,7 @@ WORLD = _all(
     Mutation("unready-workload", "a workload has no replica at one look", events.unready_workload, ("subject",)),
     Mutation("forget-conditions", "nobody looks at a workload", events.forget("condition")),
     Mutation("expire-certificate", "one certificate is out of date", events.expire_certificate),
+    Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
     Mutation("forget-certificates", "nobody looks at certificates", events.forget("certificate")),
 )
 
@@ -130,6 +131,7 @@ _ABSENCES: dict[str, tuple[str, ...]] = {
     "change_refused": ("forget-changes",),
     "change_tried": ("forget-changes",),
     "handshake": ("pool-connections", "drop-calls"),
+    "leaf_ended": ("renew-certificates",),
     "new_pod_refused": ("forget-new-pods",),
     "new_pod_tried": ("start-elsewhere", "forget-new-pods"),
     "outside_mesh": ("start-elsewhere", "forget-new-pods"),

@@ -132,6 +132,12 @@ def expire_certificate(history: History, target: Target) -> History:
     return each_event(history, lambda e: told(e, not_after_ns=e.at_ns - NS_PER_S) if e in first else e)
 
 
+def renew_certificates(history: History, target: Target) -> History:
+    """Let every certificate that was shown outlive the window."""
+    later_ns = target.window.end_ns + NS_PER_S
+    return each_event(history, lambda e: told(e, not_after_ns=later_ns) if e.number("not_after_ns") is not None else e)
+
+
 def _in_window(history: History, target: Target, kind: str, change: Callable[[Event], Event | None]) -> History:
     def in_window(event: Event) -> Event | None:
         is_meant = event.kind == kind and target.window.holds(event.at_ns) and _is_asked(event, target)
