@@ -5,6 +5,7 @@ from drills.kit import (
     FRESH,
     ROUTES,
     SENTINEL,
+    Capability,
     Claim,
     Drill,
     Mesh,
@@ -13,6 +14,7 @@ from drills.kit import (
     checks,
     eventually,
     faults,
+    install,
     never,
     new_pods,
     reached,
@@ -24,6 +26,8 @@ from drills.kit import (
 )
 
 BACK_S = 40
+LEAF_S = 240  # minutes, so that a drill can outlive it; production has a day
+RENEWED_S = 600
 AFTERMATH_S = 60  # what an issuer forgot while it was away shows only when others ask it again
 
 
@@ -42,6 +46,38 @@ def test_identity_outage(drill: Drill) -> None:
         recovery_at_least_s=AFTERMATH_S,
     )
     verdict = drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
+    assert verdict.passed, verdict.explain()
+
+
+@install(leaf_s=LEAF_S)
+@requires(Role.IDENTITY, Capability.SHORT_LEAVES)
+def test_identity_outage_beyond_life(drill: Drill) -> None:
+    """Without an issuer for two lives of a certificate, calls go on or are refused observably, and nobody gets in.
+
+    Handshakes are forced all along. Once the issuer is back everything works again by itself, within ten minutes.
+    """
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), signals()],
+        method=faults.stop(Role.IDENTITY, hold_s=2 * LEAF_S),
+        recovery_s=RENEWED_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+        recovery_at_least_s=60,  # certificates are looked at every so often
+    )
+    promise = drill.mesh.sources
+    flow, told = checks.success_rate(*ROUTES, at_least=0.999), "identity-down"
+    verdict = drill.judge(
+        history,
+        reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
+        reached(checks.handshake(*FRESH)),
+        *([reached(checks.leaf_ended())] if drill.mesh.leaf_values else []),  # where none is issued none can end
+        never(checks.plaintext(*ROUTES, SENTINEL), during="run", must_hold=True, source=promise["no-plaintext"]),
+        always(checks.denied(*DENIED), during="run", must_hold=True, source=promise["strict-refused"]),
+        never(checks.unauthenticated(*ROUTES), during="run", must_hold=True, source=promise["identity"]),
+        always(flow, observable_by=told, within_s=20, source=promise["identity-expires"]),
+        sometimes(checks.signal_seen(told), source=promise["loss-visible"]),
+        eventually(flow, within_s=RENEWED_S, source=promise["recovers"]),
+        eventually(checks.certificate_validity(), within_s=RENEWED_S, source=promise["certificates"]),
+    )
     assert verdict.passed, verdict.explain()
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from clusters.meshes import load, names
 from drills.judge import checks
-from drills.judge.claims import always, judge
-from drills.judge.history import Event
+from drills.judge.claims import always, judge, reached
+from drills.judge.history import Detail, Event
 from drills.judge.verdict import Answer
 from drills.selftest.story import START_NS, Story, answer
 from drills.test_identity import alive
@@ -171,3 +171,27 @@ def test_what_a_drill_asks_of_certificates_counts_where_pods_show_them(name: str
 def test_a_whole_number_is_no_yes() -> None:
     """A detail that is neither yes nor no is not found out."""
     assert Event(0, "membership", "p", {"meshed": 1}).flag("meshed") is None
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected", "reason"),
+    [
+        ([(1, "payment-1", 5)], Answer.HELD, ""),
+        ([(1, "payment-1", 5), (3, "payment-1", 5), (2, "ledger-1", 4)], Answer.HELD, ""),
+        ([(1, "payment-1", 5), (3, "payment-1", 600)], Answer.INCONCLUSIVE, "not over when the window was: payment-1"),
+        ([(1, "payment-1", 5), (1, "ledger-1", 600)], Answer.INCONCLUSIVE, "not over when the window was: ledger-1"),
+        ([(1, "payment-1", None)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
+        ([(600, "payment-1", 5)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
+    ],
+)
+def test_leaves_ended_when_no_pod_has_a_newer_one(
+    looks: list[tuple[float, str, float | None]], expected: Answer, reason: str
+) -> None:
+    """Every pod's newest certificate is over before the window is; one that was renewed in time was not outlived."""
+    story = Story().steady(EDGE).fault()
+    for at_s, pod, ends_s in looks:
+        ends: dict[str, Detail] = {} if ends_s is None else {"not_after_ns": story.at(ends_s)}
+        story.event("certificate", pod, at_s=at_s, **ends)
+    finding = answer(story, reached(checks.leaf_ended()))
+    assert finding.verdict is expected
+    assert reason in finding.reason

@@ -117,3 +117,22 @@ def test_every_mesh_has_the_signals_of_kubernetes(mesh: str) -> None:
 def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
     """Every mesh's name leads to its own facts."""
     assert {name: catalogue.find_mesh(name).name for name in meshes.names()} == {name: name for name in meshes.names()}
+
+
+@pytest.mark.parametrize("name", meshes.names())
+def test_a_mesh_with_short_certificates_says_how(name: str) -> None:
+    """Where the capability is named there are chart values for it, in a section that one of its charts reads."""
+    mesh = catalogue.find_mesh(name)
+    if mesh.is_control:
+        pytest.skip("the control claims what it does not have")
+    assert (mesh.leaf_values is not None) is (Capability.SHORT_LEAVES in mesh.capabilities)
+    if mesh.leaf_values is not None:
+        values = mesh.leaf_values(240)
+        assert "'240s'" in str(values)
+        assert {chart.section for chart in mesh.charts} & {"", *values}
+
+
+def test_a_drill_with_an_install_of_its_own_is_known() -> None:
+    """The night gives it a cluster of its own."""
+    apart = {entry.name for entry in catalogue.entries() if entry.has_own_install}
+    assert apart == {"identity-outage-beyond-life"}

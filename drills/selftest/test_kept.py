@@ -8,6 +8,7 @@ import pytest
 
 from clusters import kind, lab, up
 from clusters.errors import UsageError
+from clusters.mesh import Mesh
 from clusters.progress import silent
 from drills.selftest.drill_double import MADE_OF
 from drills.selftest.place_double import FilePlace, as_place, mesh
@@ -87,6 +88,43 @@ def test_a_cluster_with_another_mesh_is_refused(place: FilePlace) -> None:
     (place.state / "made-of.json").unlink()
     with pytest.raises(UsageError, match="does not tell"), up.kept("kept", "double", silent):
         pass
+
+
+def short(name: str) -> Mesh:
+    """Return a mesh whose certificates live as long as whoever installs it wants."""
+    return mesh(name=name, leaf_ttl_s=86400, leaf_values=lambda leaf_s: {"ttl": leaf_s})
+
+
+def test_a_kept_cluster_tells_how_long_its_certificates_live(place: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mesh's facts are those of the mesh as installed, and the evidence tells of the deviation."""
+    monkeypatch.setattr(up, "load", short)
+    (place.state / "made-of.json").write_bytes(msgspec.json.encode(up._MadeOf("double", MADE_OF, 240)))
+    with up.kept("kept", "double", silent) as ready:
+        assert ready.mesh.leaf_ttl_s == 240
+        assert [(it.setting, it.value) for it in ready.mesh.deviations] == [
+            ("life of a workload's certificate", "240 s")
+        ]
+
+
+def test_facts_without_short_certificates_are_those_of_the_file() -> None:
+    """Nothing asked for, or nothing that could be set, leaves the mesh as it is."""
+    assert up.with_leaves(short("a"), 0).leaf_ttl_s == 86400
+    bare = mesh()
+    assert up.with_leaves(bare, 240) is bare
+
+
+@pytest.mark.parametrize(("stands", "asked"), [(0, 240), (240, 0), (240, 120)])
+def test_a_cluster_with_other_certificates_is_refused(place: FilePlace, stands: int, asked: int) -> None:
+    """What was measured on it would be the answer to another question; it is told what to do."""
+    (place.state / "made-of.json").write_bytes(msgspec.json.encode(up._MadeOf("double", MADE_OF, stands)))
+    with pytest.raises(
+        UsageError, match=r"installed with certificates of .*; the drill asks for .*kind delete cluster"
+    ):
+        up._refuse_other_leaves(as_place(place), short("double"), asked)
+    up._refuse_other_leaves(as_place(place), short("double"), stands)
+    up._refuse_other_leaves(as_place(place), mesh(), asked)
+    (place.state / "made-of.json").unlink()
+    up._refuse_other_leaves(as_place(place), short("double"), asked)
 
 
 @pytest.mark.usefixtures("place")

@@ -50,7 +50,7 @@ def rich() -> Story:
             story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
         for pod in PODS:
             story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
-            story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(3600))
+            story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(5))
         for second in range(round(story.length_s())):
             for node in NODES[:2]:
                 story.event("drop", f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9)
@@ -117,6 +117,7 @@ GOOD = (
     reached(checks.attempted(EDGE, DENIED)),
     reached(checks.change_tried()),
     reached(checks.handshake(EDGE)),
+    reached(checks.leaf_ended()),
     reached(checks.new_pod_tried()),
     reached(checks.new_pod_tried(on=VICTIM)),
     reached(checks.outside_mesh(), "baseline"),

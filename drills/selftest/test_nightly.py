@@ -100,6 +100,14 @@ def test_what_did_not_pass_gets_a_new_cluster(plan: Plan, code: int) -> None:
     assert machine.removed.count("meshdrill-nightly-none") == 5
 
 
+def test_a_drill_with_an_install_of_its_own_gets_a_cluster_of_its_own(plan: Plan) -> None:
+    """What stood before would be refused, and what it leaves is nothing for the next."""
+    machine = Machine(passes)
+    apart = Plan(plan.reports, ("none",), (OUTAGE, "identity-outage-beyond-life", HANG), 1, plan.until_s)
+    list(nightly.spend(apart, machine.ask, machine.remove))
+    assert machine.removed == ["meshdrill-nightly-none"] * 3
+
+
 def test_a_steady_failure_is_not_flaky_and_not_asked_for_ever(plan: Plan) -> None:
     """Twice the same is enough; with more repeats than one, one more after the last."""
     machine = Machine(lambda *_asked: (None, exits.VIOLATED))
