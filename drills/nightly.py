@@ -82,7 +82,8 @@ def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Tu
         name = f"meshdrill-nightly-{mesh}"  # never a cluster that somebody keeps for another purpose
         try:
             for drill in plan.drills:
-                is_apart = catalogue.find(drill).has_own_install
+                entry = catalogue.find(drill)
+                is_apart = entry.has_own_install and not unmet(entry.needs, meshes.load(mesh))
                 if is_apart:
                     remove(name)
                 yield _turn(plan, drill, mesh, name, ask, remove)

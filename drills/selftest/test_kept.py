@@ -117,9 +117,7 @@ def test_facts_without_short_certificates_are_those_of_the_file() -> None:
 def test_a_cluster_with_other_certificates_is_refused(place: FilePlace, stands: int, asked: int) -> None:
     """What was measured on it would be the answer to another question; it is told what to do."""
     (place.state / "made-of.json").write_bytes(msgspec.json.encode(up._MadeOf("double", MADE_OF, stands)))
-    with pytest.raises(
-        UsageError, match=r"installed with certificates of .*; the drill asks for .*kind delete cluster"
-    ):
+    with pytest.raises(UsageError, match=r"with certificates of .*; the drill asks for .*kind delete cluster"):
         up._refuse_other_leaves(as_place(place), short("double"), asked)
     up._refuse_other_leaves(as_place(place), short("double"), stands)
     up._refuse_other_leaves(as_place(place), mesh(), asked)

@@ -106,6 +106,9 @@ def test_a_drill_with_an_install_of_its_own_gets_a_cluster_of_its_own(plan: Plan
     apart = Plan(plan.reports, ("none",), (OUTAGE, "identity-outage-beyond-life", HANG), 1, plan.until_s)
     list(nightly.spend(apart, machine.ask, machine.remove))
     assert machine.removed == ["meshdrill-nightly-none"] * 3
+    machine.removed.clear()
+    list(nightly.spend(Plan(plan.reports, ("cilium",), apart.drills, 1, plan.until_s), machine.ask, machine.remove))
+    assert machine.removed == ["meshdrill-nightly-cilium"], "where it cannot be asked nothing has to go"
 
 
 def test_a_steady_failure_is_not_flaky_and_not_asked_for_ever(plan: Plan) -> None:
