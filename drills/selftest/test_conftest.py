@@ -215,7 +215,7 @@ def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.Mo
         raise MissingImagesError("Image proxy (registry.example/proxy:1) could not be had.")
 
     monkeypatch.setattr(session, "up", nowhere)
-    monkeypatch.setattr(session, "_options", lambda _config: None)
+    monkeypatch.setattr(session, "_options", lambda _config, _leaf_s: None)
     config = SimpleNamespace(getoption={"--mesh": "istio-sidecar"}.get, stash={session.PROGRESS: print})
     with (
         pytest.raises(MissingImagesError, match=r"registry\.example/proxy:1") as raised,

@@ -22,6 +22,7 @@ from drills.run.needs import unmet
 from drills.selftest.manyruns import broken, bundle, quiet
 from drills.selftest.story import Story
 
+Night = Callable[..., tuple[int, str]]
 OUTAGE, HANG = "control-plane-outage", "control-plane-hang"
 
 
@@ -214,7 +215,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     return spend
 
 
-def test_a_night_writes_summary_and_index(night: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_a_night_writes_summary_and_index(night: Night, tmp_path: Path) -> None:
     """Without a word every mesh and drill is asked; summary and index name them, and the summary is over."""
     code, text = night(passes)
     assert code == exits.PASSED
@@ -228,7 +229,7 @@ def test_a_night_writes_summary_and_index(night: Callable[..., tuple[int, str]],
     assert OUTAGE in (tmp_path / "night" / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_night_ends_with_the_worst_and_shows_what_is_flaky(night: Callable[..., tuple[int, str]]) -> None:
+def test_a_night_ends_with_the_worst_and_shows_what_is_flaky(night: Night) -> None:
     """One violation that does not repeat itself: 1, and both runs with their bundles in one row."""
 
     def once(drill: str, mesh: str, before: int) -> tuple[Story, int]:
@@ -241,7 +242,7 @@ def test_a_night_ends_with_the_worst_and_shows_what_is_flaky(night: Callable[...
     assert "VIOLATED 20260101T000000Z, HELD 20260102T000000Z" in row
 
 
-def test_a_night_is_compared_with_the_baseline(night: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_a_night_is_compared_with_the_baseline(night: Night, tmp_path: Path) -> None:
     """A drill that passes, and asks less than the accepted runs, ends the night with 1, within the named meshes."""
     for mesh in ("none", "istio-sidecar"):
         bundle(tmp_path / "accepted", quiet(), drill="gone-outage", mesh=mesh)
@@ -255,29 +256,23 @@ def test_a_night_is_compared_with_the_baseline(night: Callable[..., tuple[int, s
     assert "| gone-outage | istio-sidecar |" not in text
 
 
-def test_a_broken_baseline_is_no_pass(night: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_a_broken_baseline_is_no_pass(night: Night, tmp_path: Path) -> None:
     """An accepted bundle that is not as stated ends the night with 2, and is named."""
     accepted = bundle(tmp_path / "accepted", quiet(), drill=OUTAGE, mesh="none")
     (accepted / "events.jsonl").unlink()
     code, text = night(passes, "--mesh", "none")
-    assert code == exits.INCONCLUSIVE
-    assert "Not compared with the baseline" in text
+    assert (code, "Not compared with the baseline" in text) == (exits.INCONCLUSIVE, True)
     assert "events.jsonl: missing" in text
 
 
-def test_a_night_in_which_nothing_ran_is_no_pass(
-    night: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_night_in_which_nothing_ran_is_no_pass(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every drill skipped is a night that found out nothing: a harness error."""
     monkeypatch.setattr(nightly, "unmet", lambda _needs, _mesh: "it has none of that")
     code, text = night(passes)
-    assert code == exits.HARNESS
-    assert "skipped: it has none of that" in text
+    assert (code, "skipped: it has none of that" in text) == (exits.HARNESS, True)
 
 
-def test_wrong_usage_of_a_run_ends_the_night(
-    night: Callable[..., tuple[int, str]], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_usage_of_a_run_ends_the_night(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
     """Options that `run` refuses are refused once, not for every drill of the night."""
     code, text = night(lambda *_asked: (None, exits.USAGE), "--", "--no-such-option")
     assert code == exits.USAGE
@@ -293,7 +288,7 @@ def test_a_name_that_does_not_exist_begins_no_night(words: list[str], tmp_path: 
 
 
 def test_a_cluster_that_cannot_be_removed_does_not_end_the_night(
-    night: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is told, and the next mesh is asked."""
 
@@ -301,6 +296,5 @@ def test_a_cluster_that_cannot_be_removed_does_not_end_the_night(
         raise UsageError(f"{name} is in use")
 
     monkeypatch.setattr(Machine, "remove", refuse)
-    code, _ = night(passes, "--drill", OUTAGE)
-    assert code == exits.PASSED
+    assert night(passes, "--drill", OUTAGE)[0] == exits.PASSED
     assert "could not be removed: meshdrill-nightly-none is in use" in capsys.readouterr().err
