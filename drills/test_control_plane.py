@@ -82,8 +82,6 @@ def ask(drill: Drill, fault: Fault) -> Verdict:
     )
     return drill.judge(
         history,
-        # What a healthy mesh does not do, no fault has broken.
-        always(enforced, during="baseline", fails_on_control=True, source=promise["strict-refused"]),
         reached(checks.attempted(*routes, *DENIED)),
         reached(checks.handshake(*FRESH)),
         reached(checks.new_pod_tried()),
