@@ -133,6 +133,7 @@ MESH = Mesh(
         **dict.fromkeys(
             (
                 "strict-refused",
+                "config-refused",
                 "node-agent-policy-continues",
                 "cni-policy-continues",
                 "apiserver-policy",
@@ -143,7 +144,6 @@ MESH = Mesh(
         **dict.fromkeys(
             (
                 "injection-fail-closed",
-                "config-refused",
                 "node-agent-bypass",
                 "node-agent-new-pods",
                 "cni-bypass",
