@@ -33,6 +33,11 @@ class Admission:
     message: str = ""
     object: Mapping[str, object] = field(default_factory=dict)
 
+    def demand(self, deed: str) -> None:
+        """Raise HarnessError unless it was accepted; deed: what was asked, as the beginning of that sentence."""
+        if self.outcome != "accepted":
+            raise HarnessError(f"{deed} was {self.outcome}: {self.message}")
+
 
 def _message(error: ApiException) -> str:
     """Return the API server's own sentence, which it wraps in a Status object."""
@@ -158,8 +163,7 @@ class Kube:
         Raises HarnessError when the API server did not accept them.
         """
         answer = self._write("patch", changes, content_type="application/merge-patch+json")
-        if answer.outcome != "accepted":
-            raise HarnessError(f"Changing {describe(changes)} was {answer.outcome}: {answer.message}")
+        answer.demand(f"Changing {describe(changes)}")
 
     def _ask(self, api_version: str, kind: str, **arguments: str | None) -> Json:
         try:

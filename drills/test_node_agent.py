@@ -105,9 +105,7 @@ def test_node_agent_rolling_restart(drill: Drill) -> None:
         reached(checks.attempted(*routes, *DENIED)),
         reached(checks.attempted(PROBED, min_samples=2000)),
         always(checks.denied(*DENIED), must_hold=True, source=refused),
-        always(
-            checks.denied(*DENIED), during="recovery", must_hold=True, source=promise["node-agent-policy-continues"]
-        ),
+        always(checks.denied(*DENIED), during="recovery", must_hold=True, source=refused),
         never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
         always(
             checks.success_rate(*ROUTES, at_least=0.999),

@@ -96,9 +96,8 @@ def _selects(policy: Mapping[str, object], called: Called) -> bool:
     specs = policy.get("specs")
     rules = (policy.get("spec"), *(specs if isinstance(specs, list) else ()))
     found = [part(rule, "endpointSelector") for rule in rules]
-    return any(
-        it is not None and selects(bare(it, _ORIGINS), known_by) for it in found
-    )  # without one it is about nodes
+    # A rule without a selector is about nodes.
+    return any(it is not None and selects(bare(it, _ORIGINS), known_by) for it in found)
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:

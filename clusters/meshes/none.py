@@ -22,6 +22,8 @@ from clusters.mesh import (
 from clusters.selectors import network_policy_selects
 
 _KUBERNETES = "v1.34"
+_CENTRAL = (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)
+_ON_EACH_NODE = (Role.NODE_AGENT, Role.CNI)
 
 
 def _kubernetes(title: str, path: str) -> Source:
@@ -44,40 +46,23 @@ def _selects(policy: Mapping[str, object], called: Called) -> bool:
     return network_policy_selects(policy, called.namespace, called.labels)
 
 
-def _placebo(role: Role) -> Component:
-    """One placebo plays every role of a control plane, as one real process often does."""
+def _placebo(role: Role, kind: str, name: str, service: str = "") -> Component:
+    """One placebo plays several roles, as one real process often does."""
     return Component(
         role=role,
-        kind="Deployment",
+        kind=kind,
         namespace="meshdrill",
-        name="placebo",
-        selector="app=placebo",
-        process="placebo",
-        service="placebo",
+        name=name,
+        selector=f"app={name}",
+        process=name,
+        service=service,
         port=8080,
     )
 
 
-def _down(name: str) -> Signal:
-    source = _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/")
-    return Signal(name, SignalKind.CONDITION, "meshdrill/Deployment/placebo", source)
-
-
-def _placebo_agent(role: Role) -> Component:
-    return Component(
-        role=role,
-        kind="DaemonSet",
-        namespace="meshdrill",
-        name="agent-placebo",
-        selector="app=agent-placebo",
-        process="agent-placebo",
-        port=8080,
-    )
-
-
-def _agent_down(name: str) -> Signal:
-    source = _kubernetes("DaemonSet status", "concepts/workloads/controllers/daemonset/")
-    return Signal(name, SignalKind.CONDITION, "meshdrill/DaemonSet/agent-placebo", source)
+def _down(signal: str, kind: str, name: str) -> Signal:
+    source = _kubernetes(f"{kind} status", f"concepts/workloads/controllers/{kind.lower()}/")
+    return Signal(signal, SignalKind.CONDITION, f"meshdrill/{kind}/{name}", source)
 
 
 _GOES_ON = _kubernetes("Services do not depend on a placebo", "concepts/services-networking/service/")
@@ -94,8 +79,8 @@ MESH = Mesh(
     name="none",
     title="no mesh (control)",
     components=(
-        *map(_placebo, (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)),
-        *map(_placebo_agent, (Role.NODE_AGENT, Role.CNI)),
+        *(_placebo(role, "Deployment", "placebo", service="placebo") for role in _CENTRAL),
+        *(_placebo(role, "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE),
     ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
     capabilities=frozenset(Capability) - {Capability.INJECTION},
@@ -115,8 +100,8 @@ MESH = Mesh(
     identity=_no_identity,
     image_values=_no_values,
     signals={
-        **{name: _down(name) for name in ("control-plane-down", "identity-down", "injector-down")},
-        **{name: _agent_down(name) for name in ("node-agent-down", "cni-down")},
+        **{f"{role}-down": _down(f"{role}-down", "Deployment", "placebo") for role in _CENTRAL},
+        **{f"{role}-down": _down(f"{role}-down", "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE},
     },
     sources={
         **KUBERNETES_SOURCES,

@@ -3,16 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
-from functools import cache
 from typing import Final
-
-import jinja2
 
 from drills.judge.verdict import Answer, worst
 from drills.report import adr_topics as topics
 from drills.report import blocks, figures
 from drills.report.bundles import Run
 from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, table
+from drills.report.markdown import template
 
 STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes bring a minor release about that often, so what was tested is then no longer new."""
@@ -23,25 +21,12 @@ _NO_NUMBER = "-"
 def render(title: str, cited: Cited, stale_after_days: int) -> str:
     """Return a new record. The same bundles give the same bytes."""
     made = generate(cited, stale_after_days)
-    return _template().render(
+    return template("adr.md.j2").render(
         title=title,
         titles=cited.titles,
         person=lambda what: f"**{FOR_A_PERSON} {what}]**",
         block=lambda name: blocks.wrap(name, made[name].content),
     )
-
-
-@cache  # to compile the template takes longer than to fill it in
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drills.report", ""),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown; `cell` escapes what a table cannot carry
-    )
-    return environment.get_template("adr.md.j2")
 
 
 def update(text: str, cited: Cited, stale_after_days: int) -> str:

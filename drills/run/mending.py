@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from clusters.errors import HarnessError
 from clusters.kube import describe
 from clusters.place import Place
 from drills.run.faults import processes
@@ -46,17 +45,13 @@ def _resume(place: Place, undo: Undo) -> None:
 
 
 def _delete(place: Place, undo: Undo) -> None:
-    answer = place.kube.delete(undo.manifest, grace_s=0)
-    if answer.outcome != "accepted":
-        raise HarnessError(f"Deleting {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
+    place.kube.delete(undo.manifest, grace_s=0).demand(f"Deleting {describe(undo.manifest)}")
 
 
 def _create(place: Place, undo: Undo) -> None:
     component = undo.target
     if place.kube.get("apps/v1", component.kind, component.name, component.namespace) is None:
-        answer = place.kube.create(undo.manifest)
-        if answer.outcome != "accepted":
-            raise HarnessError(f"Creating {describe(undo.manifest)} was {answer.outcome}: {answer.message}")
+        place.kube.create(undo.manifest).demand(f"Creating {describe(undo.manifest)}")
 
 
 def _patch(place: Place, undo: Undo) -> None:

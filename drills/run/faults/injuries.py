@@ -100,9 +100,7 @@ class Remove(Stop):
 
     def inject(self) -> str:
         """Delete it, and with it its pods."""
-        answer = self._place.kube.delete(self._manifest)
-        if answer.outcome != "accepted":
-            raise HarnessError(f"Deleting {self._title} was {answer.outcome}: {answer.message}")
+        self._place.kube.delete(self._manifest).demand(f"Deleting {self._title}")
         return f"{self._title} deleted"
 
 
@@ -118,8 +116,7 @@ class Kill(Hurt):
         names = tuple(dict.fromkeys(process.pod for process in self._found()))
         for name in names:
             answer = self._place.kube.delete_pod(self._component.namespace, name)
-            if answer.outcome != "accepted":
-                raise HarnessError(f"Deleting pod {name} of {self._title} was {answer.outcome}: {answer.message}")
+            answer.demand(f"Deleting pod {name} of {self._title}")
         return f"pods deleted: {', '.join(names)}"
 
     def observe(self) -> Receipt:
