@@ -14,7 +14,7 @@ from clusters.command import run
 from clusters.errors import UsageError
 from clusters.kube import Kube
 from clusters.lock import hold
-from clusters.place import BYSTANDER, PLACED, SHARE_ON_NODE, VICTIM, Place
+from clusters.place import BYSTANDER, PLACED, SHARE_ON_NODE, VICTIM, Place, elsewhere
 from clusters.progress import Progress, Steps
 from clusters.tools import Tools, ensure_tools
 
@@ -89,8 +89,9 @@ def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"disableDefaultCNI": True},
         "nodes": [
-            {"role": "control-plane", **node},
-            *({"role": "worker", "labels": {PLACED: name}, **node} for name in (VICTIM, BYSTANDER)),
+            {"role": "control-plane", "labels": {elsewhere(VICTIM): "", elsewhere(BYSTANDER): ""}, **node},
+            {"role": "worker", "labels": {PLACED: VICTIM, elsewhere(BYSTANDER): ""}, **node},
+            {"role": "worker", "labels": {PLACED: BYSTANDER, elsewhere(VICTIM): ""}, **node},
         ],
     }
     if restrict_oom:

@@ -58,3 +58,8 @@ PLACED = "meshdrill/placed"
 """The label of a node that says which part it plays in drills on one node."""
 
 VICTIM, BYSTANDER = "victim", "bystander"
+
+
+def elsewhere(part: str) -> str:
+    """Return the label, without a value, of every node that does not play the part."""
+    return f"meshdrill/not-{part}"

@@ -15,10 +15,8 @@ from clusters.kube import Admission, Json
 from clusters.mesh import Component, Role
 from drills.run import faults
 from drills.run.faults import FaultKind
-from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
-from drills.run.placement import BYSTANDER, PLACED, VICTIM
 from drills.selftest.node_programs import PROGRAMS
-from drills.selftest.node_world import ADDRESSES, CONTROL_PLANE, RANGES, NodeWorld
+from drills.selftest.node_world import ADDRESSES, RANGES, NodeWorld
 from drills.selftest.place_double import FilePlace
 from drills.selftest.place_world import NODES, Process
 
@@ -31,7 +29,6 @@ AGENT = Component(
     process="agent-server",
     port=9090,
 )
-PARTS = {BYSTANDER: NODES[0], VICTIM: NODES[1]}
 FAULTS = {
     FaultKind.KEEP_OFF: faults.keep_off(Role.NODE_AGENT),
     FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
@@ -85,13 +82,11 @@ class NodePlace(FilePlace):
         return self._set_removed(is_removed=False)
 
     def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
-        """List the nodes that play a part."""
+        """List the nodes that carry a label."""
         del api_version, namespace
         assert kind == "Node"
-        labels = {node: [f"{PLACED}={part}"] for part, node in PARTS.items()}
-        labels[CONTROL_PLANE].append(CONTROL_PLANE_LABEL)
         world = self._living()
-        return [_node(name, world) for name in NODES if selector in ("", *labels[name])]
+        return [_node(name, world) for name in NODES if selector in ("", *world.labels[name])]
 
     def pods(self, namespace: str, selector: str = "") -> list[dict[str, object]]:
         """List pods as the API does."""

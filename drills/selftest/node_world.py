@@ -6,9 +6,12 @@ from typing import cast
 import msgspec
 
 from clusters.kube import Json
+from clusters.place import BYSTANDER, PLACED, VICTIM, elsewhere
+from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
 from drills.selftest.place_world import NODES, Process, World
 
 CONTROL_PLANE = NODES[0]
+PARTS = {BYSTANDER: NODES[0], VICTIM: NODES[1]}
 ADDRESSES = {NODES[0]: "172.18.0.2", NODES[1]: "172.18.0.3"}
 RANGES = {NODES[0]: "10.244.0.0/24", NODES[1]: "10.244.1.0/24"}
 _STRATEGY: Json = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}
@@ -30,6 +33,7 @@ class NodeWorld(World):
     daemon: Json = msgspec.field(default_factory=_daemon)
     made_of: dict[str, str] = msgspec.field(default_factory=dict)  # pod UID -> the template that it was made of
     boots: dict[str, int] = msgspec.field(default_factory=lambda: dict.fromkeys(NODES, 1))
+    labels: dict[str, list[str]] = msgspec.field(default_factory=lambda: {node: _labels_of(node) for node in NODES})
     off: list[str] = msgspec.field(default_factory=list)
     mute: list[str] = msgspec.field(default_factory=list)  # nodes whose kubelet has not reported since the boot
     routes: dict[str, str] = msgspec.field(default_factory=lambda: {node: _route_of(node) for node in NODES})
@@ -58,10 +62,9 @@ class NodeWorld(World):
         return cast("Json", self.daemon["spec"]["template"])
 
     def wanted(self) -> list[str]:
-        """Return the nodes that the template's affinity takes."""
-        required = self.template["spec"].get("affinity", {}).get("nodeAffinity", {})
-        terms = required.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [{}])
-        return [node for node in NODES if not self.is_removed and any(_takes(term, node) for term in terms)]
+        """Return the nodes that the template's node selector takes."""
+        selector = self.template["spec"].get("nodeSelector", {})
+        return [node for node in NODES if not self.is_removed and selector.keys() <= set(self.labels[node])]
 
     def reconcile(self) -> None:
         """Do what the DaemonSet controller does after a change."""
@@ -81,15 +84,14 @@ class NodeWorld(World):
                 self.start_agent(node)
 
 
+def _labels_of(node: str) -> list[str]:
+    found = [f"{PLACED}={part}" if home == node else elsewhere(part) for part, home in PARTS.items()]
+    return [*found, CONTROL_PLANE_LABEL] if node == CONTROL_PLANE else found
+
+
 def _route_of(node: str) -> str:
     (other,) = set(NODES) - {node}
     return f"{RANGES[other]} via {ADDRESSES[other]}"
-
-
-def _takes(term: Json, node: str) -> bool:
-    fields = term.get("matchFields", [])
-    assert all((rule["key"], rule["operator"]) == ("metadata.name", "NotIn") for rule in fields)
-    return all(node not in rule["values"] for rule in fields)
 
 
 def _text(template: Json) -> str:

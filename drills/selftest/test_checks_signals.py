@@ -90,13 +90,15 @@ def test_a_metric_below_its_threshold_is_seen() -> None:
     [
         (0, 0, Answer.HELD),
         (1, 2, Answer.HELD),
-        (1, 1, Answer.VIOLATED),
+        (1, 1, Answer.HELD),
+        (2, 3, Answer.HELD),
+        (2, 2, Answer.VIOLATED),
         (None, 1, Answer.INCONCLUSIVE),
     ],
 )
 def test_a_condition_fires_when_too_few_are_ready(ready: int | None, desired: int, expected: Answer) -> None:
-    """A workload with none ready, or fewer than desired, is visible to on-call, even when zero are desired."""
-    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=1, desired=1)
+    """A workload with fewer ready than were wanted is visible to on-call, even when the fault lowers what is wanted."""
+    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=2, desired=2)
     story.fault().event("condition", CONDITION.subject, at_s=4, ready=ready, desired=desired)
     assert seen(story, "down") is expected
 

@@ -7,6 +7,7 @@ import pytest
 from clusters.errors import HarnessError, UsageError
 from clusters.kube import Json
 from clusters.mesh import Role
+from clusters.place import elsewhere
 from drills.run import faults, mending, placement
 from drills.run.context import Context
 from drills.run.faults import Fault
@@ -18,7 +19,8 @@ from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.hurting import change, glances, ready
-from drills.selftest.node_double import AGENT, FAULTS, PARTS, NodePlace, merged
+from drills.selftest.node_double import AGENT, FAULTS, NodePlace, merged
+from drills.selftest.node_world import PARTS
 from drills.selftest.place_double import COMPONENT, as_place, mesh
 from drills.selftest.place_world import NODES
 
@@ -28,16 +30,7 @@ ROLLING = faults.rolling_restart(Role.NODE_AGENT)
 RICH: Json = {
     "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
     "template": {
-        "spec": {
-            "affinity": {
-                "podAntiAffinity": {"x": 1},
-                "nodeAffinity": {
-                    "requiredDuringSchedulingIgnoredDuringExecution": {
-                        "nodeSelectorTerms": [{"matchExpressions": [{"key": "a"}]}, {"matchFields": [{"key": "b"}]}]
-                    }
-                },
-            }
-        }
+        "spec": {"affinity": {"podAntiAffinity": {"x": 1}}, "nodeSelector": {"kubernetes.io/os": "linux"}},
     },
 }
 
@@ -143,14 +136,14 @@ def test_undo_of_keeping_off_waits_for_the_pods(double: NodePlace) -> None:
 
 @pytest.mark.parametrize("spec", [RICH, {**RICH, "template": {"spec": {}}}, {**RICH, "updateStrategy": {}}])
 def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
-    """There, every term leaves the node out; back, the spec is the one of before; a second time changes nothing."""
-    away = without(spec, "n")
+    """There, the selector leaves the node out; back, the spec is the one of before; a second time changes nothing."""
+    away = without(spec, placement.VICTIM)
     there, back = changes(spec, away), changes(away, spec)
     assert merged(spec, there) == away
     assert merged(away, back) == spec
     assert merged(spec, back) == spec
-    terms = away["template"]["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    assert all(term["matchFields"][-1]["values"] == ["n"] for term in terms["nodeSelectorTerms"])
+    selector = spec["template"]["spec"].get("nodeSelector", {})
+    assert away["template"]["spec"]["nodeSelector"] == {**selector, elsewhere(placement.VICTIM): ""}
 
 
 def test_keeping_off_needs_a_daemon_set(double: NodePlace) -> None:
@@ -159,14 +152,27 @@ def test_keeping_off_needs_a_daemon_set(double: NodePlace) -> None:
         prepare(as_place(double), KEEP_OFF, COMPONENT, mesh())
 
 
-@pytest.mark.parametrize("node", NODES)
-def test_keeping_off_needs_an_agent_to_compare_with(double: NodePlace, node: str) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_keeping_off_needs_an_agent_to_compare_with(double: NodePlace, part: str) -> None:
     """Without the agent on the node, or without another one elsewhere, nothing could be told."""
     world = double.load()
-    world.daemon["spec"]["template"] = without(world.daemon["spec"], node)["template"]
+    world.daemon["spec"]["template"] = without(world.daemon["spec"], part)["template"]
     world.reconcile()
     double.save(world)
     with pytest.raises(HarnessError, match="and on another one"):
+        ready(double, KEEP_OFF)
+
+
+@pytest.mark.parametrize("label", [(), (elsewhere(placement.VICTIM),)], ids=["nowhere", "on the victim, too"])
+def test_keeping_off_needs_its_labels(double: NodePlace, label: tuple[str, ...]) -> None:
+    """Nodes that were not labelled as the fault takes them to be would lose, or keep, agents that it does not name."""
+    world = double.load()
+    world.labels[VICTIM].extend(label)
+    world.labels[BYSTANDER] = [
+        found for found in world.labels[BYSTANDER] if label or not found.startswith("meshdrill/not-")
+    ]
+    double.save(world)
+    with pytest.raises(HarnessError, match="expected on every node but"):
         ready(double, KEEP_OFF)
 
 

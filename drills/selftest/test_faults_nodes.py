@@ -9,7 +9,8 @@ from clusters.errors import HarnessError, UsageError
 from drills.run import faults, mending, placement
 from drills.run.undo import UndoLog, sweep
 from drills.selftest.hurting import change, glances, ready
-from drills.selftest.node_double import PARTS, NodePlace
+from drills.selftest.node_double import NodePlace
+from drills.selftest.node_world import PARTS
 from drills.selftest.place_double import as_place
 
 VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]

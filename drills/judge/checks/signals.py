@@ -123,10 +123,13 @@ def _below(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
 
 
 def _condition(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """Compare the ready pods with the most that were wanted so far: a fault may lower the number, to none or by one."""
+    most = 1.0
     for event in events:
         if event.kind == "condition" and event.subject == signal.subject:
             ready, desired = event.number("ready"), event.number("desired")
-            fired = None if ready is None or desired is None else ready < max(desired, 1)
+            most = max(most, desired or 0)
+            fired = None if ready is None or desired is None else ready < most
             yield _Sample(event.subject, event.at_ns, fired)
 
 

@@ -1,11 +1,13 @@
 """A node agent that leaves one node and stays away, while its fellows on the other nodes are not touched.
 
-How: one change of the DaemonSet says at once "not on that node" (a node affinity by the node's name) and "replace no
-pod on account of this change" (update strategy OnDelete). Its controller removes the pod that no longer belongs, and
-only that one. Other ways touch more. A taint is tolerated by every agent worth the name. A label that the pods ask
-for already (kubernetes.io/os) is asked for by every other DaemonSet, too, so the node would lose more than the agent.
-A changed template without OnDelete restarts the agents of all nodes one after the other. Deleting the pod brings a
-successor within a second.
+How: one change of the DaemonSet says at once "only where this label is" (a node selector, by a label that every node
+but that one carries) and "replace no pod on account of this change" (update strategy OnDelete). Its controller
+removes the pod that no longer belongs, and only that one. Other ways touch more. A taint is tolerated by every agent
+worth the name. A label that the pods ask for already (kubernetes.io/os) is asked for by every other DaemonSet, too,
+so the node would lose more than the agent. A changed template without OnDelete restarts the agents of all nodes one
+after the other. Deleting the pod brings a successor within a second. And a node affinity is read by the agent itself:
+Istio's CNI agent takes one that leaves its node out for its own removal, and uninstalls its plugin as it goes
+(cni/pkg/nodeagent/server.go, ShouldStopCleanup, 1.31.0), which is the fault `remove` and not this one.
 
 The undo puts both fields back in one change. The template is then, byte for byte, the one of before, so that the pods
 on the other nodes count as up to date and stay. The receipts look for exactly that: the same process in the same pod.
@@ -17,13 +19,12 @@ from copy import deepcopy
 from clusters.errors import HarnessError, UsageError
 from clusters.kube import Json
 from clusters.mesh import Component
-from clusters.place import Place
+from clusters.place import Place, elsewhere
 from drills.run.faults import processes
 from drills.run.faults.injury import TABLES, Hurt, Receipt
 from drills.run.faults.views import workload
+from drills.run.placement import find_node
 from drills.run.undo_entry import Undo
-
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 Leaders = dict[str, int]
 """Pod UID -> the lowest process id in it: while both stay, neither the pod nor its program started anew."""
@@ -32,11 +33,12 @@ Leaders = dict[str, int]
 class KeepOff(Hurt):
     """Kept off one node by its own controller; seen in the process tables of that node and of all others."""
 
-    def __init__(self, place: Place, component: Component, replicas: int, node: str) -> None:
+    def __init__(self, place: Place, component: Component, replicas: int, part: str) -> None:
         super().__init__(place, component, replicas)
         if component.kind != "DaemonSet":
             raise UsageError(f"keep-off needs one pod per node, and {self._title} is no DaemonSet. Use stop.")
-        self._node = node
+        self._node = node = find_node(place, part)
+        _demand_labels(place, part, node)
         self._order = sorted(place.nodes, key=lambda other: other != node)  # the victim first
         self._before = {other: self._leaders(other) for other in place.nodes}
         homes = {other for other, leaders in self._before.items() if leaders}
@@ -46,11 +48,11 @@ class KeepOff(Hurt):
                 f"runs on {', '.join(sorted(homes)) or 'no node'}."
             )
         spec: Json = workload(place, component)["spec"]
-        self._there = changes(spec, without(spec, node))
-        self._back = changes(without(spec, node), spec)
+        self._there = changes(spec, without(spec, part))
+        self._back = changes(without(spec, part), spec)
 
     def undo(self, run_id: str) -> Undo:
-        """Put affinity and update strategy back."""
+        """Put node selector and update strategy back."""
         return Undo(
             id="fault",
             run_id=run_id,
@@ -98,21 +100,23 @@ class KeepOff(Hurt):
         return {"apiVersion": "apps/v1", "kind": self._component.kind, "metadata": metadata, "spec": spec}
 
 
-def without(spec: Json, node: str) -> Json:
-    """Return a DaemonSet's spec that leaves the node out and does not replace the pods on the others."""
+def without(spec: Json, part: str) -> Json:
+    """Return a DaemonSet's spec that leaves that part's node out and does not replace the pods on the others."""
     found = deepcopy(spec)
     found["updateStrategy"] = {"type": "OnDelete"}
     pod = found["template"]["spec"]
-    affinity = pod["affinity"] = pod.get("affinity") or {}
-    of_node = affinity["nodeAffinity"] = affinity.get("nodeAffinity") or {}
-    required = of_node[_REQUIRED] = of_node.get(_REQUIRED) or {}
-    away = {"key": "metadata.name", "operator": "NotIn", "values": [node]}
-    # One of the terms suffices for a node to be taken, so each of them must leave the node out.
-    required["nodeSelectorTerms"] = [
-        {**term, "matchFields": [*(term.get("matchFields") or ()), away]}
-        for term in required.get("nodeSelectorTerms") or [{}]
-    ]
+    pod["nodeSelector"] = {**(pod.get("nodeSelector") or {}), elsewhere(part): ""}
     return found
+
+
+def _demand_labels(place: Place, part: str, node: str) -> None:
+    label = elsewhere(part)
+    found = {str(other["metadata"]["name"]) for other in place.kube.find("v1", "Node", selector=label)}
+    if found != set(place.nodes) - {node}:
+        raise HarnessError(
+            f"Label {label} is on {', '.join(sorted(found)) or 'no node'} of {place.name}; expected on every node but "
+            f"{node}. Make the cluster anew, or label its nodes."
+        )
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> Json:

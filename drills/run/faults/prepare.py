@@ -54,7 +54,7 @@ def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, n
         raise UsageError(f"{fault.title} names no role of the mesh; it needs one.")
     replicas = _healthy(place, fault, component)
     if fault.kind is FaultKind.KEEP_OFF:
-        return KeepOff(place, component, replicas, node)
+        return KeepOff(place, component, replicas, fault.node)
     if fault.kind is FaultKind.CRASH:
         return Crash(place, component, replicas, node)
     if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
