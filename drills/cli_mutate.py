@@ -1,5 +1,7 @@
 """`meshdrill mutate`: change one thing at a time in a stored history, and see which of the drill's claims notice."""
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from clusters.errors import InconclusiveError
@@ -21,9 +23,16 @@ def mutate(bundle: Path) -> tuple[str, bool]:
 
 
 def write_page(reports: Path) -> tuple[str, bool]:
-    """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as above."""
+    """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as above.
+
+    Each bundle takes some ten seconds of one processor, and they have nothing to do with one another.
+    """
     newest = {path.parts[-4:-2]: path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
-    found = [(bundle.relative_to(reports).as_posix(), _matrix(bundle)) for _, bundle in sorted(newest.items())]
+    bundles = [bundle for _, bundle in sorted(newest.items())]
+    # Polars has threads of its own, so that a forked copy of this process could hang.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
+        matrices = list(workers.map(_matrix, bundles))
+    found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]
     page = reports / mutations.PAGE_FILE
     page.write_text(mutations.as_page(found), encoding="utf-8")
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]

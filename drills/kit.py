@@ -4,6 +4,7 @@ from clusters.mesh import Capability, Mesh, Role
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
 from drills.judge.history import History
+from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Verdict
 from drills.run import faults
 from drills.run.calls import Calls, calls
@@ -19,6 +20,8 @@ __all__ = [
     "BYSTANDER",
     "DENIED",
     "FRESH",
+    "NEW",
+    "REUSED",
     "ROUTES",
     "SENTINEL",
     "VICTIM",

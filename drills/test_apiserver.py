@@ -3,6 +3,7 @@
 from drills.kit import (
     DENIED,
     FRESH,
+    NEW,
     ROUTES,
     SENTINEL,
     Drill,
@@ -29,7 +30,7 @@ def test_apiserver_outage(drill: Drill) -> None:
     """
     routes, promise = (*ROUTES, SENTINEL), drill.mesh.sources
     goes_on, policy, back = (promise[f"apiserver-{claim}"] for claim in ("traffic", "policy", "recovers"))
-    meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4)
+    meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4, connection=NEW)
     history = drill.run(
         workload=traffic(),
         probes=[wire(), new_pods(every_s=10), policy_change(*SENTINEL, every_s=10, hold_s=8)],

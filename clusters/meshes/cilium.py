@@ -249,6 +249,9 @@ MESH = Mesh(
             "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"
         ),
         "strict-refused": _POLICY,
+        "change-on-connections": _source(
+            "Every packet but a reply is held against the policy in force", f"{_TREE}/bpf/bpf_lxc.c", "source"
+        ),
         **dict.fromkeys(
             ("identity", "certificates"),
             _not_promised(

@@ -16,6 +16,7 @@ from clusters.mesh import (
     Capability,
     ChartRelease,
     Component,
+    Deviates,
     Deviation,
     Drop,
     DropLog,
@@ -99,6 +100,13 @@ _PER_NODE = _source(
     f"{_DOCS}/ambient/upgrade/helm/",
     "not-promised",
 )
+_STANDING = "always during baseline: every policy change is accepted and enforced within 4 s on reused connections"
+_UNTOLD = "sometimes during fault: signal control-plane-down appears"
+_SNAPSHOT = _source(
+    "A connection is weighed by the policies that selected its pod when it was made (assert_rbac)",
+    f"{_ZTUNNEL}/src/state.rs",
+    "source",
+)
 
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
@@ -120,9 +128,8 @@ def _identity(_namespace: str, _service_account: str) -> str:
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
     return {
-        "istiod": {"image": images["istio-pilot"]},
-        "istio-cni": {"image": images["istio-install-cni"]},
-        "ztunnel": {"image": images["istio-ztunnel"]},
+        chart: {"image": images[f"istio-{image}"]}
+        for chart, image in (("istiod", "pilot"), ("istio-cni", "install-cni"), ("ztunnel", "ztunnel"))
     }
 
 
@@ -167,11 +174,12 @@ def _istiod(role: Role) -> Component:
 
 
 def _beyond_l4(title: str) -> Source:
-    return Source(title, f"{_DOCS}/ambient/architecture/data-plane/", _VERSION, "not-promised")
+    return _source(title, f"{_DOCS}/ambient/architecture/data-plane/", "not-promised")
 
 
-def _on_each_node(role: Role, name: str, selector: str, process: str, metrics_port: int) -> Component:
-    return Component(role, "DaemonSet", _NAMESPACE, name, selector, process, port=metrics_port)
+def _down(part: Role, workload: str) -> dict[str, Signal]:
+    name = f"{part}-down"
+    return {name: Signal(name, SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload])}
 
 
 _WAYPOINT = "a waypoint's matter, and a waypoint needs Istio's own proxy image, which is on no package registry"
@@ -181,8 +189,10 @@ MESH = Mesh(
     title="Istio ambient",
     components=(
         *(_istiod(role) for role in (Role.CONTROL_PLANE, Role.IDENTITY, Role.POLICY)),
-        _on_each_node(Role.NODE_AGENT, "ztunnel", "app=ztunnel", "ztunnel", 15020),
-        _on_each_node(Role.CNI, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", 15014),
+        Component(Role.NODE_AGENT, "DaemonSet", _NAMESPACE, "ztunnel", "app=ztunnel", "ztunnel", port=15020),
+        Component(
+            Role.CNI, "DaemonSet", _NAMESPACE, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", port=15014
+        ),
     ),
     capabilities=frozenset(
         {
@@ -228,32 +238,26 @@ MESH = Mesh(
     # ztunnel's sockets are inside each pod's own network namespace: what leaves it is encrypted, on one node, too.
     wire_scope="any",
     signals={
-        **{
-            f"{part}-down": Signal(
-                f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]
-            )
-            for part, workload in (
-                (Role.CONTROL_PLANE, "Deployment/istiod"),  # istiod is both; its readiness clears however it dies
-                (Role.IDENTITY, "Deployment/istiod"),
-                (Role.NODE_AGENT, "DaemonSet/ztunnel"),
-                (Role.CNI, "DaemonSet/istio-cni-node"),
-            )
-        },
-        # One sentence for both losses: no agent on the node, or an agent without its ztunnel.
+        **_down(Role.CONTROL_PLANE, "Deployment/istiod"),  # istiod is both; its readiness clears however it dies
+        **_down(Role.IDENTITY, "Deployment/istiod"),
+        **_down(Role.NODE_AGENT, "DaemonSet/ztunnel"),
+        **_down(Role.CNI, "DaemonSet/istio-cni-node"),
         "new-pod-blocked": Signal(
-            "new-pod-blocked", SignalKind.POD_EVENT, "istio-cni cmdAdd failed to contact node Istio CNI agent", _PLUGIN
+            "new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="istio-cni" name="istio-cni" failed (add)', _PLUGIN
         ),
         "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": _IN_MEMORY,
+        **dict.fromkeys(("traffic-continues", "apiserver-traffic"), _IN_MEMORY),
         "no-plaintext": _STRICT,
         **dict.fromkeys(("strict-refused", "apiserver-policy", "reboot-policy"), _L4_POLICY),
         "identity": _beyond_l4("A server is shown no identity: ztunnel, where tunnels end, adds none to a connection"),
+        "change-on-connections": _source(
+            "Connections that a policy forbids are closed", "https://github.com/istio/ztunnel/pull/772", "documented"
+        ),
         "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
-        "injection-fail-closed": _LIFECYCLE,
         "config-refused": _VALIDATION,
         "node-agent-traffic-continues": _PER_NODE,
         "node-agent-policy-continues": _source(
@@ -261,35 +265,31 @@ MESH = Mesh(
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
             "inferred",
         ),
-        **dict.fromkeys(("node-agent-new-pods", "node-agent-bypass"), _LIFECYCLE),
+        **dict.fromkeys(("injection-fail-closed", "node-agent-new-pods"), _LIFECYCLE),
+        **dict.fromkeys(("node-agent-bypass", "reboot-bypass"), _LIFECYCLE),
         **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
         "cni-removal": _source(
             "An agent whose DaemonSet is gone removes its plugin: from then on nobody enrols a pod that starts",
             f"{_TREE}/cni/pkg/nodeagent/server.go",
             "not-promised",
         ),
-        "apiserver-traffic": _IN_MEMORY,
         "drops-witnessed": _ACCESS_LOG,
         **dict.fromkeys(("identity-lives", "identity-new-pods", "identity-expires", "certificates"), _RENEWAL),
-        "reboot-bypass": _LIFECYCLE,
         "loss-visible": _READINESS["Deployment/istiod"],
         "recovers": _source(
             "ztunnel connects to istiod again with back-off", f"{_ZTUNNEL}/src/xds/client.rs", "source"
         ),
     },
+    deviates=(
+        *(Deviates(f"control-plane-{end}", _STANDING, _SNAPSHOT) for end in ("outage", "crash", "hang", "partition")),
+        Deviates("control-plane-partition", _UNTOLD, _READINESS["Deployment/istiod"]),  # the kubelet reaches it
+    ),
     deviations=(
         Deviation("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
         Deviation("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
-        Deviation(
-            "ztunnel: POOL_MAX_STREAMS_PER_CONNECTION",
-            "1",
-            "a call on a new connection must need a handshake of its own; ztunnel's tunnels carry up to 100 by default",
-        ),
-        Deviation(
-            "ztunnel: logLevel, logAsJson",
-            "info,access=warn; true",
-            "the harness reads each node's record of what was refused; a line per call would fill it within a minute",
-        ),
+        # By default up to 100 connections share one tunnel, and what is refused shares its log with all that is not.
+        Deviation("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "a new connection must need a handshake of its own"),
+        Deviation("ztunnel: logLevel, logAsJson", "info,access=warn; true", "refusals are read from its log"),
         Deviation(
             "istiod and CNI images",
             "our own builds of the release line's module",

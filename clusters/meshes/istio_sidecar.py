@@ -11,6 +11,7 @@ from clusters.mesh import (
     Capability,
     ChartRelease,
     Component,
+    Deviates,
     Deviation,
     Handshake,
     Mesh,
@@ -47,6 +48,12 @@ _ENFORCED_BY_ENVOY = Source(
     "https://istio.io/latest/docs/concepts/security/",
     _VERSION,
     "documented",
+)
+_READY_ALONE = Source(
+    "istiod is ready when its own servers are, whoever may reach them but the kubelet",
+    f"{_TREE}/pilot/pkg/bootstrap/server.go",
+    _VERSION,
+    "source",
 )
 
 
@@ -221,7 +228,7 @@ MESH = Mesh(
             _VERSION,
             "documented",
         ),
-        "strict-refused": _ENFORCED_BY_ENVOY,
+        **dict.fromkeys(("strict-refused", "change-on-connections"), _ENFORCED_BY_ENVOY),
         "identity": _IDENTITY,
         **dict.fromkeys(
             ("identity-lives", "certificates"),
@@ -261,6 +268,9 @@ MESH = Mesh(
             "inferred",
         ),
     },
+    deviates=(
+        Deviates("control-plane-partition", "sometimes during fault: signal control-plane-down appears", _READY_ALONE),
+    ),
     deviations=(
         Deviation("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
         Deviation("pilot.autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),

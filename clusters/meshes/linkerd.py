@@ -12,6 +12,7 @@ from clusters.mesh import (
     Capability,
     ChartRelease,
     Component,
+    Deviates,
     Deviation,
     Handshake,
     Issuance,
@@ -48,6 +49,12 @@ _ENFORCED = Source(
     f"{_DOCS}/features/server-policy/",
     _VERSION,
     "documented",
+)
+_SEVEN_LOOKS = Source(
+    "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
+    f"{_CHART}/templates/destination.yaml",
+    _VERSION,
+    "source",
 )
 _DENIALS = Source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", _VERSION, "source")
 
@@ -191,6 +198,12 @@ MESH = Mesh(
             "documented",
         ),
         "strict-refused": _ENFORCED,
+        "change-on-connections": Source(
+            "Each request is weighed, and a connection that a new policy no longer allows is closed",
+            f"{_PROXY}/app/inbound/src/policy/tcp.rs",
+            _VERSION,
+            "source",
+        ),
         "identity": Source(
             "The called proxy writes the caller's TLS identity into l5d-client-id, and strips what the caller wrote",
             f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
@@ -248,6 +261,10 @@ MESH = Mesh(
             "inferred",
         ),
     },
+    deviates=tuple(
+        Deviates(f"control-plane-{end}", "sometimes during fault: signal control-plane-down appears", _SEVEN_LOOKS)
+        for end in ("hang", "partition")
+    ),
     deviations=(
         Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total"),
         Deviation("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default"),

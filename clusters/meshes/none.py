@@ -118,6 +118,7 @@ MESH = Mesh(
         **dict.fromkeys(
             (
                 "strict-refused",
+                "change-on-connections",
                 "config-refused",
                 "node-agent-policy-continues",
                 "cni-policy-continues",

@@ -5,6 +5,7 @@ import pytest
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
 from drills.judge.history import SignalFact
+from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -54,6 +55,17 @@ def test_a_change_that_is_not_enforced_is_violated() -> None:
 def test_a_change_that_is_enforced_too_late_is_violated() -> None:
     """Three seconds are more than two."""
     assert answer(changed(enforced_after_s=3), IGNORED).verdict is Answer.VIOLATED
+
+
+@pytest.mark.parametrize(("connection", "expected"), [(NEW, Answer.HELD), (REUSED, Answer.VIOLATED)])
+def test_a_change_is_asked_of_one_kind_of_connection(connection: str, expected: Answer) -> None:
+    """New connections are refused and those that stand go on: each kind is told by its own calls, both break it."""
+    story = changed().calls(*EDGE, ok=130, over=(0, 13), connection=REUSED)
+    assert answer(story, never(checks.change_ignored(2, connection), must_hold=True)).verdict is expected
+    assert answer(story, always(checks.change_enforced(2, connection))).verdict is expected
+    assert answer(story, always(checks.change_enforced(2))).verdict is Answer.VIOLATED
+    assert answer(story, IGNORED).verdict is Answer.VIOLATED
+    assert answer(changed(), always(checks.change_enforced(2, REUSED))).verdict is Answer.INCONCLUSIVE
 
 
 def test_a_change_that_does_not_stay_enforced_is_violated_in_spite_of_holes() -> None:

@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from drills.judge.checks.wire import UNTOLD_NS
 from drills.selftest.labrun import CANARY, RUN_ID, Lab, caller, running
 
 # isort: split
+from capture import LINE_EVERY_NS
 from scraper import total
 
 IP = shutil.which("ip")
@@ -128,7 +130,9 @@ def test_plaintext_is_found_on_the_interface_it_crosses(lab: Lab, node: Node) ->
     lab.plan(callers, capture=True)
     lab.wait(lambda: len(lab.lines("served", service="ledger")) > 80, "calls across the veth pair")
     lab.wait(lambda: len(lab.lines("served", service="payment")) > 5, "calls on loopback")
-    lab.wait(lambda: len(lab.lines("wire", run_id=RUN_ID)) > 2, "a hit that is written after the first ones")
+    lab.wait(
+        lambda: len(lab.lines("wire", run_id=RUN_ID)) > 2, "a hit that is written after the first ones", within_s=20
+    )
     lab.plan(callers, capture=True, stop=True)
     lab.wait(lambda: bool(lab.lines("wire_end", run_id=RUN_ID)), "the end of the capture")
     [end] = lab.lines("wire_end", run_id=RUN_ID)
@@ -272,3 +276,8 @@ def test_anonymous_tls_is_available() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
     assert "AECDH-AES256-SHA" in {cipher["name"] for cipher in context.get_ciphers()}
+
+
+def test_the_judge_knows_how_long_an_observer_may_be_silent() -> None:
+    """An observer that a reboot ends owes at most one line for each pair, and the judge allows for all of that time."""
+    assert UNTOLD_NS >= LINE_EVERY_NS

@@ -1,7 +1,8 @@
 """What became of policy changes made during the run: refused, enforced in time, or accepted and ignored.
 
 A change forbids one edge. The calls of that edge tell whether it is enforced: they succeeded before, they must be
-refused from within_s after the API accepted it until its removal was asked for.
+refused from within_s after the API accepted it until its removal was asked for. Who weighs a connection only once, when
+it is made, enforces a change on new connections and lets those go on that stand: so it can be asked of either kind.
 """
 
 from collections import Counter
@@ -28,21 +29,25 @@ UNKNOWN = "accepted, effect not found out"
 FAILED = "could not be asked"
 
 
-def change_ignored(within_s: float, min_samples: int = 5) -> Occurrence:
+def change_ignored(within_s: float, connection: str = "", min_samples: int = 5) -> Occurrence:
     """A change was accepted, and a call it forbids was served more than within_s later, before its removal.
 
     A change that was held shorter than within_s, or whose edge was closed before, tells nothing.
+    connection: NEW or REUSED, "" for calls on both.
     """
-    says = f"a policy change is accepted and not enforced after {within_s:g} s"
-    params: dict[str, Number] = {"within_s": within_s, "min_samples": min_samples}
-    return Occurrence("change_ignored", says, partial(_ignored, within_s, min_samples), params)
+    says = f"a policy change is accepted and not enforced after {within_s:g} s{_on(connection)}"
+    rule = _Rule(within_s, connection, min_samples)
+    return Occurrence("change_ignored", says, partial(_ignored, rule), rule.params)
 
 
-def change_enforced(within_s: float, min_samples: int = 5) -> Invariant:
-    """Every change that the API answered was accepted and enforced within within_s until its removal."""
-    says = f"every policy change is accepted and enforced within {within_s:g} s"
-    params: dict[str, Number] = {"within_s": within_s, "min_samples": min_samples}
-    return Invariant("change_enforced", says, partial(_enforced, within_s, min_samples), params)
+def change_enforced(within_s: float, connection: str = "", min_samples: int = 5) -> Invariant:
+    """Every change that the API answered was accepted and enforced within within_s until its removal.
+
+    connection: NEW or REUSED, "" for calls on both.
+    """
+    says = f"every policy change is accepted and enforced within {within_s:g} s{_on(connection)}"
+    rule = _Rule(within_s, connection, min_samples)
+    return Invariant("change_enforced", says, partial(_enforced, rule), rule.params)
 
 
 def change_refused() -> Occurrence:
@@ -53,6 +58,27 @@ def change_refused() -> Occurrence:
 def change_tried() -> Occurrence:
     """The API answered, one way or the other, to at least one change."""
     return Occurrence("change_tried", "a policy change is tried", _tried)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What makes a change enforced, and on which calls."""
+
+    within_s: float
+    connection: str
+    min_samples: int
+
+    @property
+    def params(self) -> dict[str, Number]:
+        return {"within_s": self.within_s, "connection": self.connection, "min_samples": self.min_samples}
+
+    @property
+    def calls(self) -> pl.Expr:
+        return pl.col("connection") == self.connection if self.connection else pl.lit(value=True)
+
+
+def _on(connection: str) -> str:
+    return f" on {connection} connections" if connection else ""
 
 
 @dataclass(frozen=True)
@@ -67,30 +93,31 @@ class _Change:
         return self.examples or (Example(self.name, self.at_ns, self.fate, self.message),)
 
 
-def _changes(history: History, window: Window, within_s: float, min_samples: int) -> tuple[_Change, ...]:
-    return tuple(_judge_change(history, event, within_s, min_samples) for event in _applied(history, window))
+def _changes(history: History, window: Window, rule: _Rule) -> tuple[_Change, ...]:
+    return tuple(_judge_change(history, event, rule) for event in _applied(history, window))
 
 
 def _applied(history: History, window: Window) -> tuple[Event, ...]:
     return tuple(event for event in history.events_in(window, "change") if event.text("step") == "apply")
 
 
-def _judge_change(history: History, applied: Event, within_s: float, min_samples: int) -> _Change:
+def _judge_change(history: History, applied: Event, rule: _Rule) -> _Change:
     name, at_ns, message = applied.subject, applied.at_ns, applied.text("message")
     match applied.text("outcome"):
         case "refused":
             return _Change(name, at_ns, REFUSED, message)
         case "accepted":
-            return _judge_hold(history, applied, within_s, min_samples)
+            return _judge_hold(history, applied, rule)
         case _:
             return _Change(name, at_ns, FAILED, message)
 
 
-def _judge_hold(history: History, applied: Event, within_s: float, min_samples: int) -> _Change:
+def _judge_hold(history: History, applied: Event, rule: _Rule) -> _Change:
     name, at_ns = applied.subject, applied.at_ns
     removed_ns = _removal(history, applied)
-    due_ns = at_ns + round(within_s * NS_PER_S)
-    calls = history.calls.filter(on_edges(((applied.text("source"), applied.text("target")),)), WAS_MADE)
+    due_ns = at_ns + round(rule.within_s * NS_PER_S)
+    edge = (applied.text("source"), applied.text("target"))
+    calls = history.calls.filter(on_edges((edge,)), WAS_MADE, rule.calls)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
     # A call that was decided after the removal was asked for tells nothing, whenever it was due.
@@ -102,8 +129,9 @@ def _judge_hold(history: History, applied: Event, within_s: float, min_samples: 
         return _Change(name, at_ns, UNKNOWN, "the edge was closed before the change")
     if counts[2]:
         return _Change(name, at_ns, IGNORED, f"{counts[2]} of {counts[1]} calls were served", examples_of(let_through))
-    if counts[1] < min_samples:
-        return _Change(name, at_ns, UNKNOWN, f"{counts[1]} calls after {within_s:g} s of its hold, needs {min_samples}")
+    if counts[1] < rule.min_samples:
+        asked_of = f"{counts[1]} calls after {rule.within_s:g} s of its hold"
+        return _Change(name, at_ns, UNKNOWN, f"{asked_of}, needs {rule.min_samples}")
     return _Change(name, at_ns, ENFORCED, f"{counts[1]} calls refused")
 
 
@@ -133,8 +161,8 @@ def _measured(truth: Truth, reason: str, changes: tuple[_Change, ...], harms: fr
     )
 
 
-def _ignored(within_s: float, min_samples: int, history: History, window: Window) -> Measurement:
-    changes = _changes(history, window, within_s, min_samples)
+def _ignored(rule: _Rule, history: History, window: Window) -> Measurement:
+    changes = _changes(history, window, rule)
     fates = {change.fate for change in changes}
     if IGNORED in fates:
         truth = Truth.TRUE
@@ -145,8 +173,8 @@ def _ignored(within_s: float, min_samples: int, history: History, window: Window
     return _measured(truth, _tally(changes, IGNORED), changes, frozenset({IGNORED}))
 
 
-def _enforced(within_s: float, min_samples: int, history: History, window: Window) -> Measurement:
-    changes = _changes(history, window, within_s, min_samples)
+def _enforced(rule: _Rule, history: History, window: Window) -> Measurement:
+    changes = _changes(history, window, rule)
     fates = {change.fate for change in changes}
     if fates & {REFUSED, IGNORED}:
         truth = Truth.FALSE

@@ -13,7 +13,7 @@ from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
 
-UNTOLD_NS = 4 * NS_PER_S
+UNTOLD_NS = 15 * NS_PER_S
 """An observer that goes on finding an edge's canary says so at least this often."""
 
 CUT = "?"

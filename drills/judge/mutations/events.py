@@ -182,11 +182,14 @@ def _is_look(signal: SignalFact, event: Event) -> bool:
     return signal.kind in _LOOKS.get(event.kind, ())
 
 
+_ENOUGH = 1_000_000
+"""More pods than any workload wants, at whatever instant."""
+
+
 def _quiet(signal: SignalFact, event: Event) -> Event:
     match event.kind:
         case "condition":
-            desired = event.number("desired")  # a workload that wants no replica is as good as down
-            return told(event, ready=None if desired is None else max(desired, 1))
+            return told(event, ready=None if event.number("desired") is None else _ENOUGH)
         case "scrape":
             return told(event, value=signal.threshold + 1, error="")
         case "node":

@@ -5,9 +5,9 @@ but that one carries) and "replace no pod on account of this change" (update str
 removes the pod that no longer belongs, and only that one. Other ways touch more. A taint is tolerated by every agent
 worth the name. A label that the pods ask for already (kubernetes.io/os) is asked for by every other DaemonSet, too,
 so the node would lose more than the agent. A changed template without OnDelete restarts the agents of all nodes one
-after the other. Deleting the pod brings a successor within a second. And a node affinity is read by the agent itself:
-Istio's CNI agent takes one that leaves its node out for its own removal, and uninstalls its plugin as it goes
-(cni/pkg/nodeagent/server.go, ShouldStopCleanup, 1.31.0), which is the fault `remove` and not this one.
+after the other. Deleting the pod brings a successor within a second. And a node affinity is read by the agents, too:
+one of them takes an affinity that leaves its node out for its own removal, and uninstalls its CNI plugin as it goes,
+which is the fault `remove` and not this one.
 
 The undo puts both fields back in one change. The template is then, byte for byte, the one of before, so that the pods
 on the other nodes count as up to date and stay. The receipts look for exactly that: the same process in the same pod.
