@@ -13,8 +13,8 @@ _MS_PER_S = 1000
 class Headline(msgspec.Struct, frozen=True):
     """None where the verdict does not tell.
 
-    recovery_s: from the verified undo until every `eventually` claim was true for good; has_recovered: whether all of
-    them came true, None when none was asked.
+    recovery_s: from the start of its window, mostly the verified undo, until every `eventually` claim was true for
+    good; has_recovered: whether all of them came true, None when none was asked.
     outage_s: the longest time without a success on an edge whose calls must succeed, and the subject it was seen on;
     lost: how many of these calls did not succeed, each window counted once.
     Without a lost call, outage_s is only the spacing of the calls.

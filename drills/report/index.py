@@ -1,19 +1,22 @@
-"""reports/README.md: the newest verdict of every drill on every mesh."""
+"""reports/README.md: the meshes side by side, by the newest run of every drill on each."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from drills.judge.records import Source
 from drills.judge.verdict import Answer, Verdict
 from drills.report import issues
+from drills.report.headline import headline
 
 _VERDICT_FILE = "verdict.json"
 _HEAD = (
     "# Reports\n\n"
     "The newest run of each drill on each mesh; every cell links to its report, and the folder beside it holds the\n"
     "evidence. `meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
-    "A control must violate its security claims: that is how a drill proves that it can see what it looks for.\n\n"
+    "A control must violate its security claims: that is how a drill proves that it can see what it looks for.\n"
+    "Recovery is the slowest thing that had to work again, an outage the longest time without a success on any edge\n"
+    "whose calls had to succeed, promised or not, and the signal the first one that a claim asked for.\n\n"
 )
 _EMPTY = "No run yet.\n"
 
@@ -48,18 +51,30 @@ def render(reports: Path) -> str:
 def _cell(verdict_file: Path | None, reports: Path) -> str:
     if verdict_file is None:
         return "not run"
-    folder = verdict_file.parent
-    known = "".join(f", [known]({issue.url})" for issue in _expected(verdict_file))
-    return f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md){known} {folder.name}"
+    folder, verdict = verdict_file.parent, _whole(verdict_file)
+    report = f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md)"
+    if verdict is None:
+        return f"{report} {folder.name}"
+    known = "".join(f", [known]({issue.url})" for issue in issues.expected_in(folder, verdict))
+    return "<br>".join([f"{report}{known}", *_numbers(verdict), folder.name])
 
 
-def _expected(verdict_file: Path) -> tuple[Source, ...]:
-    """Return where it is told that the mesh fails so, where the run shows exactly that."""
+def _whole(verdict_file: Path) -> Verdict | None:
+    """Return the verdict; None when it is not one as this version writes them."""
     try:
-        verdict = msgspec.json.decode(verdict_file.read_bytes(), type=Verdict)
+        return msgspec.json.decode(verdict_file.read_bytes(), type=Verdict)
     except (OSError, msgspec.DecodeError):
-        return ()
-    return issues.expected_in(verdict_file.parent, verdict)
+        return None
+
+
+def _numbers(verdict: Verdict) -> Iterator[str]:
+    told = headline(verdict)
+    if told.has_recovered is not None:
+        yield f"recovery {told.recovery_s:.1f} s" if told.recovery_s is not None else "no recovery"
+    if told.outage_s is not None:
+        yield f"outage {told.outage_s:.1f} s" if told.lost else "no call lost"
+    if told.signal_s is not None:
+        yield f"signal {told.signal_s:.1f} s"
 
 
 def _words(verdict_file: Path) -> str:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from drills.judge.verdict import Answer
-from drills.report import board, evidence
+from drills.report import board, evidence, index
 from drills.report.names import PAGE_FILE
 from drills.selftest import told
 
@@ -55,6 +55,14 @@ def test_the_matrix_shows_the_newest_run_with_its_numbers(reports: Path) -> None
         "of 2 runs 1 FAILED_OBSERVABLY, 1 VIOLATED",
     ):
         assert part in cell, part
+
+
+def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:
+    """One cell side by side with the others: answer, recovery, longest outage, first signal; a broken one says so."""
+    page = index.render(reports)
+    cell = "(test-drill/story/20260102T000000Z/report.md)<br>recovery 0.0 s<br>outage 4.1 s<br>signal 1.5 s<br>"
+    assert f"[FAILED_OBSERVABLY]{cell}20260102T000000Z" in page
+    assert "[UNREADABLE](other-drill/story/20260104T000000Z/report.md) 20260104T000000Z" in page
 
 
 def test_a_control_a_gap_and_a_broken_verdict_are_told_apart(reports: Path) -> None:
