@@ -11,7 +11,7 @@ from clusters.progress import Progress
 from drills import catalogue, cli_diff, exits, nightly
 from drills.console import ended_like_ctrl_c
 from drills.nightly import Attempt, Plan, Turn
-from drills.report import bundles, evidence
+from drills.report import bundles, evidence, issues
 from drills.report.cited import cell, table
 
 SUMMARY_FILE = "nightly.md"
@@ -57,13 +57,13 @@ def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
         for turn in night:
             turns.append(turn)
             progress(f"{turn.drill} on {turn.mesh}: {_outcome(turn)}")
-            _write(asked.reports, [*_lines(turns), "", "The night is not over."])
+            _write(asked.reports, [*lines(turns), "", "The night is not over."])
             if turn.code == exits.USAGE:
                 raise UsageError(f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See above.")
     evidence.write_index(asked.reports)
     compared, code = _since(baseline, asked, turns)
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
-    text = _write(asked.reports, [*_lines(turns), "", compared])
+    text = _write(asked.reports, [*lines(turns), "", compared])
     return text, min(codes, key=exits.WORST_FIRST.index)
 
 
@@ -85,10 +85,12 @@ def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int
         return f"Not compared with the baseline: {error}", error.exit_code
 
 
-def _lines(turns: Sequence[Turn]) -> Iterator[str]:
+def lines(turns: Sequence[Turn]) -> Iterator[str]:
+    """Yield the summary of the turns so far, line by line."""
     yield "# Night of drills"
     yield ""
     yield "Every run counts: one that failed and passed when it was asked again is flaky, and its failure stands."
+    yield "A run that is VIOLATED exactly as is known of its mesh, with a link to where, is no surprise, and passes."
     yield ""
     yield from table(("drill", "mesh", "outcome", "runs", "bundles"), map(_row, turns))
 
@@ -112,7 +114,9 @@ def _bundle(attempt: Attempt) -> str:
     words = []
     for folder in attempt.bundles:
         try:
-            words.append(f"{bundles.read(folder).verdict.verdict} {folder.name}")
+            verdict = bundles.read(folder).verdict
+            known = "".join(f", [known]({issue.url})," for issue in issues.expected_in(folder, verdict))
+            words.append(f"{verdict.verdict}{known} {folder.name}")
         except bundles.BundleError:
             words.append(f"unreadable {folder.name}")
     return " ".join(words) or "none"

@@ -6,9 +6,11 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from drills import cli_nightly, exits
 from drills.judge.history import History, write_history
 from drills.judge.records import Deviates
 from drills.judge.verdict import Answer
+from drills.nightly import Attempt, Turn
 from drills.report import evidence, statement
 from drills.report.names import JUNIT_FILE, PAGE_FILE, REPORT_FILE
 from drills.selftest import told
@@ -79,3 +81,11 @@ def test_unreadable_facts_know_nothing(reports: Path) -> None:
     (reports / FOLDER / "run.json").write_text("{")
     evidence.write_index(reports)
     assert ISSUE.url not in (reports / "README.md").read_text()
+
+
+def test_the_summary_of_a_night_tells_a_known_failure_from_a_pass(reports: Path) -> None:
+    """The run ended with 0, and what it found is named with the link; the same answer unlisted has none."""
+    turn = Turn("test-drill", "story", attempts=(Attempt(exits.PASSED, 1.0, (reports / FOLDER,)),))
+    assert f"VIOLATED, [known]({ISSUE.url}), 20260101T000000Z" in "".join(cli_nightly.lines([turn]))
+    with_run(reports)
+    assert ISSUE.url not in "".join(cli_nightly.lines([turn]))
