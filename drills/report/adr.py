@@ -7,7 +7,7 @@ from typing import Final
 
 from drills.judge.verdict import Answer, worst
 from drills.report import adr_topics as topics
-from drills.report import blocks, figures
+from drills.report import blocks, figures, issues
 from drills.report.bundles import Run
 from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, table
 from drills.report.markdown import template
@@ -146,7 +146,9 @@ def _answer(cited: Cited, runs: tuple[Run, ...], drill: str) -> str:
     answers = [(run.standing, run) for run in runs if run.verdict.drill == drill]
     if not answers:
         return "no evidence"
-    return f"**{worst(answer for answer, _ in answers)}** {cited.answered(answers)}"
+    known = (issue.url for _, run in answers for issue in issues.expected(run.verdict, run.history.facts.deviates))
+    links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
+    return f"**{worst(answer for answer, _ in answers)}**{links} {cited.answered(answers)}"
 
 
 def _control(cited: Cited, drill: str) -> str:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from drills import cli_nightly, exits
+from drills import cli, cli_nightly, exits
 from drills.judge.history import History, write_history
 from drills.judge.records import Deviates
 from drills.judge.verdict import Answer
@@ -89,3 +89,14 @@ def test_the_summary_of_a_night_tells_a_known_failure_from_a_pass(reports: Path)
     assert f"VIOLATED, [known]({ISSUE.url}), 20260101T000000Z" in "".join(cli_nightly.lines([turn]))
     with_run(reports)
     assert ISSUE.url not in "".join(cli_nightly.lines([turn]))
+
+
+def test_a_decision_record_links_what_is_known(reports: Path, tmp_path: Path) -> None:
+    """Among the alternatives the answer stays VIOLATED, with the link; an unlisted violation has none."""
+    record = tmp_path / "record.md"
+    line = ["adr", "--out", str(record), "--title", "Which mesh", str(reports)]
+    assert cli.status(line) == exits.PASSED
+    assert f"**VIOLATED** [known]({ISSUE.url}) [" in record.read_text()
+    with_run(reports)
+    assert cli.status(line) == exits.PASSED
+    assert ISSUE.url not in record.read_text()
