@@ -61,7 +61,8 @@ def alive(mesh: Mesh) -> list[Claim]:
     reach, back = mesh.sources["reboot-traffic"], mesh.sources["reboot-recovers"]
     pod_here, pod_there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
     down = ("node-not-ready", "node-unreachable")
-    refused = ("injection-refused", *down)  # the control plane may have been on that node
+    # The control plane, or a part of it, may have been on that node: then on-call is told of that.
+    refused = ("injection-refused", "control-plane-down", "identity-down", *down)
     return [
         reached(checks.new_pod_tried(on=VICTIM)),
         reached(checks.new_pod_tried(on=BYSTANDER)),

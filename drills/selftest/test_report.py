@@ -246,7 +246,8 @@ def test_the_index_shows_the_newest_run_of_each_pair(bundle: Path, verdict: Verd
     (other / "verdict.json").write_text("{")
     evidence.write_index(reports)
     text = (reports / "README.md").read_text(encoding="utf-8")
-    assert f"| made-up | not run | [{verdict.verdict}](made-up/none/{bundle.name}/report.md) {bundle.name} |" in text
+    assert f"| made-up | not run | [{verdict.verdict}](made-up/none/{bundle.name}/report.md)<br>" in text
+    assert f"<br>{bundle.name} |" in text
     assert "[UNREADABLE](another/mesh-b/20260202T000000Z/report.md)" in text
     assert older.name not in text
 
