@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
+import msgspec
 import pytest
 
 from drills.judge import checks
@@ -281,3 +282,12 @@ def test_swapped_peers_show_an_identity_of_somebody_else() -> None:
     peers = set(after.calls.collect()["peer"]) - set(history.calls.collect()["peer"])
     assert peers == {f"URI={identity('bank-adapter')}"}
     assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].verdict not in PASSING
+
+
+def test_a_restart_strikes_a_witness_that_no_fault_ends() -> None:
+    """The start of one that the fault was to end is explained, and would harm nothing."""
+    history = rich_run()
+    first, second, *_ = history.facts.servers
+    ending = replace(history, facts=msgspec.structs.replace(history.facts, casualties=(first,)))
+    after = RECORD["restart-a-witness"].apply(ending, Target((), history.windows()["run"], {}))
+    assert second in {event.subject for event in after.of_kind("boot")}

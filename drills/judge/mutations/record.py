@@ -82,8 +82,8 @@ def starve_callers(history: History, _target: Target) -> History:
 
 
 def restart_a_witness(history: History, target: Target) -> History:
-    """Let the program of one server start anew in the middle of the run."""
-    pod = next(iter(history.facts.servers), "")
+    """Let the program of one server start anew in the middle of the run, of one that no fault is to end."""
+    pod = next((pod for pod in history.facts.servers if pod not in history.facts.casualties), "")
     return with_events(history, [*history.events, Event(target.middle_ns, "boot", pod, {"pod": pod})])
 
 
