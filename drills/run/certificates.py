@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,8 @@ from drills.judge.history import Detail, Event
 from drills.run import lines
 
 _NS_PER_S = 1_000_000_000
+_FOREIGN = "somebody outside of the cluster answered at the pod's address: none of the names is a workload's"
+_OF_WORKLOADS = re.compile(r"spiffe://|.*\.cluster\.local$")  # an X509-SVID, or a name under the cluster's domain
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class CertificateReader:
             return
         if line.fingerprint not in self._read and line.chain:
             self._read[line.fingerprint] = _parsed(line.chain[0])
-            yield self._text_event(line)
+            # Where a node has lost a pod's route, the look may leave the cluster: what it meets there is no evidence.
+            if self._read[line.fingerprint] != _FOREIGN:
+                yield self._text_event(line)
         text = self._read.get(line.fingerprint, "the line that held it is lost")
         if isinstance(text, str):
             detail: dict[str, Detail] = {"fingerprint": line.fingerprint, "error": text}
@@ -62,11 +67,14 @@ def _parsed(text: str) -> _Text | str:
     """Return what the certificate says; a string says why it cannot be read."""
     try:
         leaf = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
+        names = _names(leaf)
+        if names and not any(map(_OF_WORKLOADS.match, names)):
+            return _FOREIGN
         return _Text(
             subject=leaf.subject.rfc4514_string(),
             issuer=leaf.issuer.rfc4514_string(),
             serial=f"{leaf.serial_number:x}",
-            san=_names(leaf),
+            san=names,
             not_before_ns=_ns(leaf.not_valid_before_utc),
             not_after_ns=_ns(leaf.not_valid_after_utc),
         )

@@ -144,6 +144,21 @@ def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
         assert event.detail == {"node": "n1", "fingerprint": "ab", **validity, "error": ""}
 
 
+@pytest.mark.parametrize("name", ["https://example.org", "spiffe.example.org", "cluster.local.example.org"])
+def test_whoever_is_no_workload_leaves_no_word_in_the_evidence(name: str) -> None:
+    """A look that left the cluster says so: no name and no chain of the stranger is kept, however often it is met."""
+    found = events(look("ab", der(leaf(name)[0])), look("ab", at_ns=9))
+    assert [event.kind for event in found] == ["certificate", "certificate"]
+    assert all(event.text("error").startswith("somebody outside of the cluster") for event in found)
+    assert not any(event.detail.get(key) for event in found for key in ("chain", "san", "not_after_ns"))
+
+
+def test_a_name_below_the_domain_of_the_cluster_is_a_workload() -> None:
+    """Not every mesh writes SPIFFE IDs."""
+    named = "ledger.lab.serviceaccount.identity.mesh.cluster.local"
+    assert events(look("ab", der(leaf(named)[0])))[0].detail["san"] == [named]
+
+
 def test_a_certificate_without_names_has_none() -> None:
     """No subject alternative name is no error."""
     assert events(look("ab", der(leaf(None)[0])))[0].detail["san"] == []
