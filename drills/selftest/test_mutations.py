@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 import msgspec
+import polars as pl
 import pytest
 
 from drills.judge import checks
@@ -284,10 +285,13 @@ def test_swapped_peers_show_an_identity_of_somebody_else() -> None:
     assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].verdict not in PASSING
 
 
-def test_a_restart_strikes_a_witness_that_no_fault_ends() -> None:
-    """The start of one that the fault was to end is explained, and would harm nothing."""
-    history = rich_run()
-    first, second, *_ = history.facts.servers
-    ending = replace(history, facts=msgspec.structs.replace(history.facts, casualties=(first,)))
-    after = RECORD["restart-a-witness"].apply(ending, Target((), history.windows()["run"], {}))
-    assert second in {event.subject for event in after.of_kind("boot")}
+def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
+    """What befalls a server that the fault was to end is explained, and would harm nothing."""
+    history, staying = rich_run(), "ledger-1"
+    gone = tuple(pod for pod in history.facts.servers if pod != staying)
+    ending = replace(history, facts=msgspec.structs.replace(history.facts, casualties=gone))
+    target = Target((), history.windows()["run"], {})
+    assert staying in {event.subject for event in RECORD["restart-a-witness"].apply(ending, target).of_kind("boot")}
+    after = RECORD["lose-one-serving"].apply(ending, target)
+    kept, left = (it.calls.filter(pl.col("served_pod").is_in(gone)).collect().height for it in (history, after))
+    assert kept == left > 0

@@ -46,8 +46,9 @@ def lose_failures(history: History, _target: Target) -> History:
 
 
 def lose_one_serving(history: History, _target: Target) -> History:
-    """Lose the line of one served call in a server's log."""
-    is_first = WAS_SERVED & (WAS_SERVED.cast(pl.Int64).cum_sum() == 1)
+    """Lose the line of one served call in the log of a server that no fault is to end."""
+    was_whole = WAS_SERVED & ~pl.col("served_pod").is_in(history.facts.casualties).fill_null(value=False)
+    is_first = was_whole & (was_whole.cast(pl.Int64).cum_sum() == 1)
     served = ("served_ns", "served_pod", "served_version", "served_status", "peer")
     blank = (pl.when(~is_first).then(pl.col(name)).alias(name) for name in served)
     return edited(history, table(history).with_columns(blank))
