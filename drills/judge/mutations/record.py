@@ -3,11 +3,11 @@
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED
+from drills.judge.checks.witnesses import WAS_SERVED
 from drills.judge.history import History
 from drills.judge.mutations.target import FROM_CALLER, Target, each_event, edited, table, with_events
 from drills.judge.records import NS_PER_MS, NS_PER_S, Event
 
-WAS_SERVED = pl.col("served_ns").is_not_null()
 SHIFT_NS = NS_PER_S
 
 
