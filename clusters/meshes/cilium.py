@@ -176,6 +176,7 @@ MESH = Mesh(
     ),
     capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION}),
     absent={
+        Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
         Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",

@@ -252,14 +252,14 @@ MESH = Mesh(
         **KUBERNETES_SOURCES,
         **dict.fromkeys(("traffic-continues", "apiserver-traffic"), _IN_MEMORY),
         "no-plaintext": _STRICT,
-        **dict.fromkeys(("strict-refused", "apiserver-policy", "reboot-policy"), _L4_POLICY),
+        **dict.fromkeys(("strict-refused", "apiserver-policy", "reboot-policy", "restart-policy"), _L4_POLICY),
         "identity": _beyond_l4("A server is shown no identity: ztunnel, where tunnels end, adds none to a connection"),
         "change-on-connections": _source(
             "Connections that a policy forbids are closed", "https://github.com/istio/ztunnel/pull/772", "documented"
         ),
         "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
         "config-refused": _VALIDATION,
-        "node-agent-traffic-continues": _PER_NODE,
+        **dict.fromkeys(("node-agent-traffic-continues", "restart-traffic"), _PER_NODE),
         "node-agent-policy-continues": _source(
             "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",

@@ -152,6 +152,7 @@ MESH = Mesh(
     leaf_ttl_s=24 * 3600,
     leaf_values=_leaf_values,
     trust_domain=_TRUST_DOMAIN,
+    pod_proxy="pilot-agent",  # the first process of the proxy's container, and what asks istiod
     identity_header="x-forwarded-client-cert",
     handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
     policy_kinds=(
@@ -219,8 +220,13 @@ MESH = Mesh(
             "v1.34",
             "inferred",
         ),
-        "apiserver-policy": _ENFORCED_BY_ENVOY,
-        "reboot-policy": _ENFORCED_BY_ENVOY,
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED_BY_ENVOY),
+        "restart-traffic": Source(
+            "A proxy that starts is not ready until istiod configured it",
+            f"{_TREE}/pilot/cmd/pilot-agent/status/ready/probe.go",
+            _VERSION,
+            "not-promised",
+        ),
         "reboot-bypass": _FAIL_CLOSED,
         "no-plaintext": Source(
             "PeerAuthentication STRICT: a workload accepts only mutual TLS",

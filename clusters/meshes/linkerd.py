@@ -1,10 +1,12 @@
 """Linkerd: a micro-proxy in every pod; destination, identity and proxy-injector are deployments of their own.
 
-Facts are those of the edge channel at 26.8; the source of each is in `sources`, `webhooks` and `signals`. This is the
-chart's default and not its HA variant: one replica of everything, and webhooks that the API server does without.
+Facts are those of the edge channel at 26.8; the source of each is in `sources`, `webhooks` and `signals`. MESH is the
+chart's default: one replica of everything, and webhooks that the API server does without. VARIANTS are its HA mode, and
+a lab that keeps the chart's default inbound policy, which lets all in where no policy object names a port.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from clusters.mesh import (
     KUBERNETES_SOURCES,
@@ -31,32 +33,32 @@ _TRUST_DOMAIN = "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
-_READINESS = Source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", _VERSION, "source")
-_IGNORE = Source(
+
+
+def _source(title: str, url: str, kind: str) -> Source:
+    return Source(title, url, _VERSION, kind)
+
+
+_READINESS = _source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", "source")
+_IGNORE = _source(
     "The chart's webhookFailurePolicy is Ignore: without the injector a pod is admitted as it is",
     f"{_CHART}/values.yaml",
-    _VERSION,
     "not-promised",
 )
-_VALIDATOR = Source(
+_VALIDATOR = _source(
     "The chart's webhookFailurePolicy is Ignore: without the policy controller its objects are stored unseen",
     f"{_CHART}/templates/destination-rbac.yaml",
-    _VERSION,
     "not-promised",
 )
-_ENFORCED = Source(
-    "The proxy of the called pod refuses what no policy authorizes",
-    f"{_DOCS}/features/server-policy/",
-    _VERSION,
-    "documented",
+_ENFORCED = _source(
+    "The proxy of the called pod refuses what no policy authorizes", f"{_DOCS}/features/server-policy/", "documented"
 )
-_SEVEN_LOOKS = Source(
+_SEVEN_LOOKS = _source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
-    _VERSION,
     "source",
 )
-_DENIALS = Source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", _VERSION, "source")
+_DENIALS = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", "source")
 
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
@@ -93,24 +95,12 @@ def _leaf_values(leaf_s: int) -> dict[str, object]:
 
 def _part(role: Role, name: str, *, port: int, process: str = "controller") -> Component:
     """One deployment of the control plane; the port is that of its program's own admin server, which no Service has."""
-    return Component(
-        role=role,
-        kind="Deployment",
-        namespace=_NAMESPACE,
-        name=f"linkerd-{name}",
-        selector=f"linkerd.io/control-plane-component={name}",
-        process=process,
-        port=port,
-    )
+    selector = f"linkerd.io/control-plane-component={name}"
+    return Component(role, "Deployment", _NAMESPACE, f"linkerd-{name}", selector, process, port=port)
 
 
 def _down(name: str, deployment: str) -> Signal:
-    return Signal(
-        name=name,
-        kind=SignalKind.CONDITION,
-        subject=f"{_NAMESPACE}/Deployment/linkerd-{deployment}",
-        source=_READINESS,
-    )
+    return Signal(name, SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{deployment}", _READINESS)
 
 
 MESH = Mesh(
@@ -149,6 +139,7 @@ MESH = Mesh(
     leaf_values=_leaf_values,
     trust_domain=_TRUST_DOMAIN,
     identity_header="l5d-client-id",
+    pod_proxy="linkerd2-proxy",
     nameless=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
     # The port of the lab. A proxy ends the TLS of whoever asks for its own name, and passes on all other:
     # linkerd/tls/src/server.rs of the proxy.
@@ -170,11 +161,7 @@ MESH = Mesh(
             _down("identity-down", "identity"),
             _down("injector-down", "proxy-injector"),
             Signal(
-                name="call-denied",
-                kind=SignalKind.METRIC_INCREASES,
-                subject="inbound_http_authz_deny_total",
-                source=_DENIALS,
-                scrape_port=4191,
+                "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIALS, scrape_port=4191
             ),
         )
     },
@@ -185,80 +172,72 @@ MESH = Mesh(
     ),
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": Source(
+        "traffic-continues": _source(
             "Cached discovery results outlive an outage of the control plane while they are used",
             f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            _VERSION,
             "documented",
         ),
-        "no-plaintext": Source(
+        "no-plaintext": _source(
             "TCP traffic between meshed pods is mutual TLS without further configuration",
             f"{_DOCS}/features/automatic-mtls/",
-            _VERSION,
             "documented",
         ),
         "strict-refused": _ENFORCED,
-        "change-on-connections": Source(
+        "change-on-connections": _source(
             "Each request is weighed, and a connection that a new policy no longer allows is closed",
             f"{_PROXY}/app/inbound/src/policy/tcp.rs",
-            _VERSION,
             "source",
         ),
-        "identity": Source(
+        "identity": _source(
             "The called proxy writes the caller's TLS identity into l5d-client-id, and strips what the caller wrote",
             f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
-            _VERSION,
             "source",
         ),
-        "weighted-routing": Source(
+        "weighted-routing": _source(
             "HTTPRoute backendRefs with weights, resolved by the caller's proxy",
             f"{_DOCS}/reference/httproute/",
-            _VERSION,
             "documented",
         ),
         "injection-fail-closed": _IGNORE,
-        "enrolled-at-creation": Source(
+        "enrolled-at-creation": _source(
             "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
             f"{_DOCS}/features/proxy-injection/",
-            _VERSION,
             "documented",
         ),
         "config-refused": _VALIDATOR,
-        "apiserver-traffic": Source(
+        "apiserver-traffic": _source(
             "Proxies are told by the destination controller, which answers from what it knew (inferred)",
             f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            _VERSION,
             "inferred",
         ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy"), _ENFORCED),
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED),
+        "restart-traffic": _source(
+            "A proxy that starts goes by its default policy alone until the policy controller answers",
+            f"{_PROXY}/app/inbound/src/policy/store.rs",
+            "not-promised",
+        ),
         "reboot-bypass": _IGNORE,
         **dict.fromkeys(
             ("identity-lives", "identity-new-pods"),
-            Source(
+            _source(
                 "A proxy's certificate lives a day and is renewed; without one a proxy does not become ready",
                 f"{_DOCS}/features/automatic-mtls/",
-                _VERSION,
                 "documented",
             ),
         ),
-        "certificates": Source(
+        "certificates": _source(
             "A certificate lives a day, and its proxy renews it when 70 % of that is over",
             f"{_PROXY}/proxy/identity-client/src/certify.rs",
-            _VERSION,
             "source",
         ),
-        "identity-expires": Source(
+        "identity-expires": _source(
             "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
             f"{_DOCS}/tasks/replacing_expired_certificates/",
-            _VERSION,
             "documented",
         ),
         "loss-visible": _READINESS,
-        "recovers": Source(
-            "The proxy's watches reconnect with back-off",
-            f"{_PROXY}/tonic-watch/src/lib.rs",
-            _VERSION,
-            "inferred",
+        "recovers": _source(
+            "The proxy's watches reconnect with back-off", f"{_PROXY}/tonic-watch/src/lib.rs", "inferred"
         ),
     },
     deviates=tuple(
@@ -272,5 +251,42 @@ MESH = Mesh(
         Deviation("Service fraud", "opaque port", "each call there has a handshake of its own, and shows no identity"),
         Deviation("trust anchor and issuer", "made by the harness", "the mesh wants them from whoever installs it"),
         Deviation("disableHeartBeat", "true", "a drill cluster reports its version to nobody"),
+    ),
+)
+
+_HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/values-ha.yaml", "documented")
+
+
+def _ha_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
+    """Return what the chart's values-ha.yaml says of failures, with as many replicas as the cluster has workers."""
+    ha = {"controllerReplicas": 2, "webhookFailurePolicy": "Fail", "enablePodAntiAffinity": True}
+    return {**_image_values(images, built), **ha, "highAvailability": True, "enablePodDisruptionBudget": True}
+
+
+VARIANTS = (
+    replace(
+        MESH,
+        name="linkerd-ha",
+        title="Linkerd, highly available",
+        image_values=_ha_values,
+        webhooks=tuple(replace(hook, failure_policy="Fail", source=_HA) for hook in MESH.webhooks),
+        signals={
+            **MESH.signals,
+            "injection-refused": Signal(
+                "injection-refused", SignalKind.ADMISSION, "linkerd-proxy-injector.linkerd.io", _HA
+            ),
+            "policy-refused": Signal(
+                "policy-refused", SignalKind.ADMISSION, "linkerd-policy-validator.linkerd.io", _HA
+            ),
+        },
+        sources={**MESH.sources, **dict.fromkeys(("injection-fail-closed", "config-refused", "reboot-bypass"), _HA)},
+        deviations=(Deviation("controllerReplicas", "2", "two workers carry two"), *MESH.deviations[1:]),
+    ),
+    replace(
+        MESH,
+        name="linkerd-open",
+        title="Linkerd, open by default",
+        namespace_annotations={"linkerd.io/inject": "enabled"},
+        deviations=MESH.deviations[:1] + MESH.deviations[2:],
     ),
 )

@@ -79,7 +79,7 @@ MESH = Mesh(
     name="none",
     title="no mesh (control)",
     components=(
-        *(_placebo(role, "Deployment", "placebo", service="placebo") for role in _CENTRAL),
+        *(_placebo(role, "Deployment", "placebo", service="placebo") for role in (*_CENTRAL, Role.POLICY)),
         *(_placebo(role, "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE),
     ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
@@ -112,6 +112,7 @@ MESH = Mesh(
                 "cni-traffic-continues",
                 "identity-lives",
                 "identity-expires",
+                "restart-traffic",
             ),
             _GOES_ON,
         ),
@@ -124,6 +125,7 @@ MESH = Mesh(
                 "cni-policy-continues",
                 "apiserver-policy",
                 "reboot-policy",
+                "restart-policy",
             ),
             _UNENFORCED,
         ),
