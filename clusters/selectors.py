@@ -49,6 +49,15 @@ def network_policy_selects(policy: object, namespace: str, labels: Labels) -> bo
     return part(policy, "metadata", "namespace") == namespace and selects(part(policy, "spec", "podSelector"), labels)
 
 
+def route_selects(route: object, namespace: str, service: str) -> bool:
+    """Tell whether a route of the Gateway API is about that Service: it is one of the route's parents."""
+    home, parents = part(route, "metadata", "namespace"), part(route, "spec", "parentRefs")
+    return any(
+        (part(it, "kind"), part(it, "namespace") or home, part(it, "name")) == ("Service", namespace, service)
+        for it in (parents if isinstance(parents, list) else ())
+    )
+
+
 def deployment_of(pod: object) -> str:
     """Return the Deployment of a pod, by the two endings that Kubernetes gave its name; "" for no name."""
     return re.sub(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$", "", str(pod)) if pod else ""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from clusters.mesh import (
     KUBERNETES_SOURCES,
     Authority,
+    Called,
     Capability,
     ChartRelease,
     Component,
@@ -26,10 +27,10 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.selectors import network_policy_selects, route_selects
 
 _VERSION = "edge-26.8.3"
-_NAMESPACE = "linkerd"
-_TRUST_DOMAIN = "cluster.local"
+_NAMESPACE, _TRUST_DOMAIN = "linkerd", "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
@@ -72,6 +73,12 @@ def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) ->
 
 def _identity(namespace: str, service_account: str) -> str:
     return f"{service_account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}"
+
+
+def _selects(policy: Mapping[str, object], called: Called) -> bool:
+    """Tell whether a Server is about the pod, or a route about its Service; all other kinds attach to those."""
+    is_about_pod = policy.get("kind") == "Server" and network_policy_selects(policy, called.namespace, called.labels)
+    return is_about_pod or route_selects(policy, called.namespace, called.service)
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
@@ -154,6 +161,7 @@ MESH = Mesh(
         PolicyKind("policy.linkerd.io/v1alpha1", "NetworkAuthentication"),
         PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ),
+    policy_selects=_selects,
     signals={
         signal.name: signal
         for signal in (
