@@ -8,8 +8,8 @@ from typing import Final
 from drills.judge.verdict import Answer, worst
 from drills.report import adr_topics as topics
 from drills.report import blocks, figures, issues
-from drills.report.bundles import Run
-from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, standing, table
+from drills.report.bundles import Run, standing
+from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, table
 from drills.report.markdown import template
 
 STALE_AFTER_DAYS: Final = 90

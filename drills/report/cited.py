@@ -9,7 +9,7 @@ from urllib.parse import quote
 import msgspec
 
 from drills.judge.verdict import SEVERITY, Answer, Finding, worst
-from drills.report.bundles import Run
+from drills.report.bundles import Run, standing
 
 NO_EVIDENCE = "no evidence in these bundles"
 _REPORT_FILE = "report.md"
@@ -112,12 +112,6 @@ class Cited:
         without = sorted(drills - {run.verdict.drill for run, _ in of_claim})
         parts = [f"yes: {self.refs(run for run, _ in of_claim)}"] if of_claim else []
         return "; ".join(parts + ([f"no control of {', '.join(map(cell, without))}"] if without else []))
-
-
-def standing(answers: Iterable[Answer]) -> Answer:
-    """Return the worst answer, and NOT_PROMISED when the mesh promises none of what was asked."""
-    found = tuple(answers)
-    return Answer.NOT_PROMISED if found and set(found) == {Answer.NOT_PROMISED} else worst(found)
 
 
 def _measured(finding: Finding) -> Answer:
