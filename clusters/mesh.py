@@ -30,6 +30,7 @@ class Capability(StrEnum):
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
+    NEW_PODS_ALONE = "new-pods-alone"  # a new pod starts while the control plane is away
     SHORT_LEAVES = "short-leaves"  # whoever installs it chooses how long a workload's certificate lives
 
 

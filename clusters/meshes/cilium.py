@@ -174,7 +174,9 @@ MESH = Mesh(
             port=8080,
         ),
     ),
-    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION}),
+    capabilities=frozenset(
+        {Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION, Capability.NEW_PODS_ALONE}
+    ),
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",

@@ -122,10 +122,6 @@ def _selects(policy: Mapping[str, object], called: Called) -> bool:
     return namespace in {called.namespace, _NAMESPACE} and selects(part(spec, "selector"), called.labels)
 
 
-def _identity(_namespace: str, _service_account: str) -> str:
-    return ""  # ztunnel proves the caller's identity to ztunnel; the server sees a plain connection
-
-
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
     return {
         chart: {"image": images[f"istio-{image}"]}
@@ -201,6 +197,7 @@ MESH = Mesh(
             Capability.POLICY_API,
             Capability.CONTROL_PLANE_NETWORK,
             Capability.SHORT_LEAVES,
+            Capability.NEW_PODS_ALONE,
         }
     ),
     absent={
@@ -231,7 +228,7 @@ MESH = Mesh(
     policy_root=_NAMESPACE,
     policy_selects=_selects,
     member=_member,
-    identity=_identity,
+    identity=lambda _namespace, _account: "",  # ztunnel proves it to ztunnel; the server sees a plain connection
     image_values=_image_values,
     enrolment=Enrolment.START,
     drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),

@@ -142,6 +142,7 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
+    absent={Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in"},
     charts=(
         ChartRelease("istio-base", "istio-base", "istio-system"),
         ChartRelease("istiod", "istiod", "istio-system"),

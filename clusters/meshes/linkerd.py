@@ -123,6 +123,7 @@ MESH = Mesh(
             Capability.POLICY_API,
             Capability.WEIGHTED_ROUTING,
             Capability.SHORT_LEAVES,
+            Capability.NEW_PODS_ALONE,
         }
     ),
     charts=(

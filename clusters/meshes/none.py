@@ -12,6 +12,7 @@ from clusters.mesh import (
     Called,
     Capability,
     Component,
+    Deviates,
     Mesh,
     PolicyKind,
     Role,
@@ -166,5 +167,15 @@ MESH = Mesh(
             "A Service spreads calls over its pods alike", "concepts/services-networking/service/"
         ),
     },
+    deviates=(
+        Deviates(
+            "control-plane-partition",
+            "sometimes during fault: signal control-plane-down appears",
+            _kubernetes(
+                "Readiness is asked by the kubelet, which a partition spares",
+                "concepts/configuration/liveness-readiness-startup-probes/",
+            ),
+        ),
+    ),
     is_control=True,
 )
