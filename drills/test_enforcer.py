@@ -43,11 +43,12 @@ def test_enforcer_restart_without_policy(drill: Drill) -> None:
         *(reached(checks.attempted(*routes, *DENIED), during) for during in both),
         reached(checks.handshake(*FRESH)),
         *(never(checks.plaintext(*routes), w, must_hold=True, source=promise["no-plaintext"]) for w in both),
-        *(always(checks.denied(*DENIED), w, must_hold=True, source=promise["restart-policy"]) for w in both),
+        always(checks.denied(*DENIED), during="run", must_hold=True, source=promise["restart-policy"]),
         *(never(checks.unauthenticated(*ROUTES), w, must_hold=True, source=promise["identity"]) for w in both),
         always(flow, observable_by=told, within_s=20, source=promise["restart-traffic"]),
         always(checks.conservation(("payment", GUARDED)), source=promise["restart-traffic"]),
         sometimes(checks.signal_seen(told), source=promise["loss-visible"]),
         eventually(flow, within_s=BACK_S, source=promise["recovers"]),
+        eventually(checks.denied(*DENIED), within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
     )
     assert verdict.passed, verdict.explain()

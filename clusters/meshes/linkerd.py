@@ -288,6 +288,18 @@ VARIANTS = (
         name="linkerd-open",
         title="Linkerd, open by default",
         namespace_annotations={"linkerd.io/inject": "enabled"},
+        deviates=(
+            *MESH.deviates,
+            Deviates(
+                "enforcer-restart-without-policy",
+                "always during run: every call is refused and none is served",
+                _source(
+                    "A proxy goes by its default until its policy is there: to wait for it was tried, and taken back",
+                    "https://github.com/linkerd/linkerd2-proxy/pull/2267",
+                    "issue",
+                ),
+            ),
+        ),
         deviations=MESH.deviations[:1] + MESH.deviations[2:],
     ),
 )

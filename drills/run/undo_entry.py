@@ -17,7 +17,9 @@ Action = Literal[
     "await-rollout",
     "return-apiserver",
     "boot-node",
+    "boot-node-after-api",
     "heal",
+    "reach-api",
     "create",
     "reinject",
 ]
@@ -32,8 +34,10 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
     return-apiserver: let the API server of `node` run again.
     boot-node: start `node`, and lay again what the harness laid there.
+    boot-node-after-api: both, the API server of `api_node` first.
     create: create the component's workload in `manifest` unless it exists, and wait until `replicas` are ready.
     heal: remove the rules by which packets are dropped, wherever they are.
+    reach-api: remove the rule by which `node` reaches no API.
     reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
         component, and wait until a new pod gets `containers` again.
     """
@@ -48,6 +52,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[str, ...] = ()  # UIDs
     stamp: str = ""
     node: str = ""
+    api_node: str = ""
     containers: tuple[str, ...] = ()
 
     @property

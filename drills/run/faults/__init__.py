@@ -5,9 +5,9 @@ The kind of death matters: `stop` is an absence that lasts, `kill` an orderly en
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
 `remove` is a part that somebody uninstalls under a running mesh.
 `restart_without` is an absence, and then the crash of a part that has to ask the absent one as it starts.
-`partition` is a component that lives, is Ready, and reaches nobody.
+`partition` is a component that lives, is Ready, and reaches nobody; `cut_api` a node whose programs reach no API anew.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
-`stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
+`stop_apiserver`, `reboot` and `reboot_without_api` are done to no part of the mesh, but to what each part stands on.
 """
 
 from enum import StrEnum
@@ -29,6 +29,8 @@ class FaultKind(StrEnum):
     ROLLING_RESTART = "rolling-restart"
     STOP_APISERVER = "stop-apiserver"
     REBOOT = "reboot"
+    CUT_API = "cut-api"
+    REBOOT_WITHOUT_API = "reboot-without-api"
     PARTITION = "partition"
     REMOVE = "remove"
     BREAK_WEBHOOK = "break-webhook"
@@ -55,12 +57,12 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def takes_api(self) -> bool:
         """Whether the Kubernetes API is gone while the fault lasts: then not to reach it is no trouble of ours."""
-        return self.kind is FaultKind.STOP_APISERVER
+        return self.kind in {FaultKind.STOP_APISERVER, FaultKind.REBOOT_WITHOUT_API}
 
     @property
     def ends_pods(self) -> bool:
         """Whether it ends the programs of its node, ours among them: their records then break off, and may go on."""
-        return self.kind is FaultKind.REBOOT
+        return self.kind in {FaultKind.REBOOT, FaultKind.REBOOT_WITHOUT_API}
 
 
 def stop(role: Role, *, hold_s: float = 30.0) -> Fault:
@@ -117,6 +119,19 @@ def stop_apiserver(*, hold_s: float = 30.0) -> Fault:
 def reboot(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
     """Cut a node's power and give it back at once; never the control plane's."""
     return Fault(FaultKind.REBOOT, None, hold_s, node)
+
+
+def reboot_without_api(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Take the Kubernetes API away, then cut the node's power and give it back; the undo brings the API back.
+
+    Until then its kubelet knows of no pod; then it starts all of them at once, the mesh's own parts among them.
+    """
+    return Fault(FaultKind.REBOOT_WITHOUT_API, None, hold_s, node)
+
+
+def cut_api(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Drop what a node's own programs say to begin a connection to the Kubernetes API; those that stand go on."""
+    return Fault(FaultKind.CUT_API, None, hold_s, node)
 
 
 def partition(role: Role, *, hold_s: float = 30.0) -> Fault:

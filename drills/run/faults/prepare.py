@@ -12,8 +12,9 @@ from drills.run.faults.apiserver import StopApiserver
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, RestartWithout, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
+from drills.run.faults.nodecut import CutApi
 from drills.run.faults.packets import Partition
-from drills.run.faults.power import Reboot
+from drills.run.faults.power import Reboot, RebootWithoutApi
 from drills.run.faults.rollout import RollingRestart
 from drills.run.placement import find_node
 
@@ -24,6 +25,13 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.ROLLING_RESTART: RollingRestart,
     FaultKind.PARTITION: Partition,
     FaultKind.REMOVE: Remove,
+}
+
+
+_OF_NODE: dict[FaultKind, Callable[[Place, str], Injury]] = {
+    FaultKind.CUT_API: CutApi,
+    FaultKind.REBOOT: Reboot,
+    FaultKind.REBOOT_WITHOUT_API: RebootWithoutApi,
 }
 
 
@@ -47,8 +55,8 @@ def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh)
 def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
     if fault.kind is FaultKind.STOP_APISERVER:
         return StopApiserver(place)
-    if fault.kind is FaultKind.REBOOT:
-        return Reboot(place, node)
+    if fault.kind in _OF_NODE:
+        return _OF_NODE[fault.kind](place, node)
     if fault.kind in CHANGES:
         return _uninjected(place, fault, component, mesh)
     if component is None:
