@@ -182,6 +182,7 @@ MESH = Mesh(
         Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
         Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
+        Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),

@@ -142,6 +142,7 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
+    absent={Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself"},
     charts=(
         ChartRelease("istio-base", "istio-base", "istio-system"),
         ChartRelease("istiod", "istiod", "istio-system"),

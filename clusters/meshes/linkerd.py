@@ -6,16 +6,15 @@ chart's default and not its HA variant: one replica of everything, and webhooks 
 
 from collections.abc import Mapping
 
+from clusters.issuance import Authority, Issuance, IssuerSecret
 from clusters.mesh import (
     KUBERNETES_SOURCES,
-    Authority,
     Capability,
     ChartRelease,
     Component,
     Deviates,
     Deviation,
     Handshake,
-    Issuance,
     Mesh,
     PolicyKind,
     Role,
@@ -31,6 +30,13 @@ _TRUST_DOMAIN = "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
+_SERVICE = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/service.go"
+
+
+def _docs(title: str, path: str) -> Source:
+    return Source(title, f"{_DOCS}/{path}", _VERSION, "documented")
+
+
 _READINESS = Source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", _VERSION, "source")
 _IGNORE = Source(
     "The chart's webhookFailurePolicy is Ignore: without the injector a pod is admitted as it is",
@@ -44,18 +50,19 @@ _VALIDATOR = Source(
     _VERSION,
     "not-promised",
 )
-_ENFORCED = Source(
-    "The proxy of the called pod refuses what no policy authorizes",
-    f"{_DOCS}/features/server-policy/",
-    _VERSION,
-    "documented",
-)
+_ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes", "features/server-policy/")
 _SEVEN_LOOKS = Source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
     _VERSION,
     "source",
 )
+_RELOADED = _docs(
+    "The identity service takes up a replaced issuer by itself and says so by an Event, IssuerUpdated",
+    "tasks/automatically-rotating-control-plane-tls-credentials/",
+)
+_SKIPPED = Source("An issuer that no trust anchor vouches for is skipped, by an Event", _SERVICE, _VERSION, "source")
+_INVALID = Source("Under an issuer that is over, each request fails by an Event", _SERVICE, _VERSION, "source")
 _DENIALS = Source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", _VERSION, "source")
 
 
@@ -128,6 +135,7 @@ MESH = Mesh(
             Capability.MTLS,
             Capability.CONTROL_PLANE_NETWORK,
             Capability.INJECTION,
+            Capability.GIVEN_ISSUER,
             Capability.L4_AUTHZ,
             Capability.L7_AUTHZ,
             Capability.POLICY_API,
@@ -144,7 +152,11 @@ MESH = Mesh(
     namespace_labels={},
     # The default policy is fixed when a proxy starts: until it hears from the policy controller it goes by this alone.
     namespace_annotations={"linkerd.io/inject": "enabled", "config.linkerd.io/default-inbound-policy": "deny"},
-    issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values),
+    issuance=Issuance(
+        f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
+        _authority_values,
+        IssuerSecret(_NAMESPACE, "linkerd-identity-issuer", "crt.pem", "key.pem", "/var/run/linkerd/identity/issuer"),
+    ),
     leaf_ttl_s=24 * 3600,
     leaf_values=_leaf_values,
     trust_domain=_TRUST_DOMAIN,
@@ -169,6 +181,9 @@ MESH = Mesh(
             _down("control-plane-down", "destination"),
             _down("identity-down", "identity"),
             _down("injector-down", "proxy-injector"),
+            Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
+            Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
+            Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
             Signal(
                 name="call-denied",
                 kind=SignalKind.METRIC_INCREASES,
@@ -185,17 +200,12 @@ MESH = Mesh(
     ),
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": Source(
+        "traffic-continues": _docs(
             "Cached discovery results outlive an outage of the control plane while they are used",
-            f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            _VERSION,
-            "documented",
+            "tasks/configuring-proxy-discovery-cache/",
         ),
-        "no-plaintext": Source(
-            "TCP traffic between meshed pods is mutual TLS without further configuration",
-            f"{_DOCS}/features/automatic-mtls/",
-            _VERSION,
-            "documented",
+        "no-plaintext": _docs(
+            "TCP traffic between meshed pods is mutual TLS without further configuration", "features/automatic-mtls/"
         ),
         "strict-refused": _ENFORCED,
         "change-on-connections": Source(
@@ -210,11 +220,8 @@ MESH = Mesh(
             _VERSION,
             "source",
         ),
-        "weighted-routing": Source(
-            "HTTPRoute backendRefs with weights, resolved by the caller's proxy",
-            f"{_DOCS}/reference/httproute/",
-            _VERSION,
-            "documented",
+        "weighted-routing": _docs(
+            "HTTPRoute backendRefs with weights, resolved by the caller's proxy", "reference/httproute/"
         ),
         "injection-fail-closed": _IGNORE,
         "enrolled-at-creation": Source(
@@ -234,11 +241,9 @@ MESH = Mesh(
         "reboot-bypass": _IGNORE,
         **dict.fromkeys(
             ("identity-lives", "identity-new-pods"),
-            Source(
+            _docs(
                 "A proxy's certificate lives a day and is renewed; without one a proxy does not become ready",
-                f"{_DOCS}/features/automatic-mtls/",
-                _VERSION,
-                "documented",
+                "features/automatic-mtls/",
             ),
         ),
         "certificates": Source(
@@ -247,11 +252,18 @@ MESH = Mesh(
             _VERSION,
             "source",
         ),
-        "identity-expires": Source(
+        "identity-expires": _docs(
             "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
-            f"{_DOCS}/tasks/replacing_expired_certificates/",
+            "tasks/replacing_expired_certificates/",
+        ),
+        "issuer-rotation": _RELOADED,
+        "issuer-refused": _SKIPPED,
+        "issuer-expires": _INVALID,
+        "readiness-tells": Source(
+            "A proxy that was ready once calls itself ready for good",
+            f"{_PROXY}/app/admin/src/server/readiness.rs",
             _VERSION,
-            "documented",
+            "not-promised",
         ),
         "loss-visible": _READINESS,
         "recovers": Source(

@@ -9,6 +9,7 @@ from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.issuer import reissue, unissued
 from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
 from drills.run.faults.rollout import incomplete
@@ -121,6 +122,10 @@ def _not_injected(place: Place, undo: Undo) -> str:
     return (_not_ready(place, undo) if undo.component else "") or uninjected(place, undo)
 
 
+def _not_reissued(place: Place, undo: Undo) -> str:
+    return unissued(place, undo) or _not_ready(place, undo)
+
+
 def _cut(place: Place, undo: Undo) -> str:
     return cut(place) or _not_ready(place, undo)
 
@@ -138,6 +143,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "heal": _heal,
     "create": _create,
     "reinject": reinject,
+    "reissue": reissue,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -152,4 +158,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "heal": _cut,
     "create": _not_settled,
     "reinject": _not_injected,
+    "reissue": _not_reissued,
 }

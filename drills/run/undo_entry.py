@@ -20,6 +20,7 @@ Action = Literal[
     "heal",
     "create",
     "reinject",
+    "reissue",
 ]
 
 
@@ -36,6 +37,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     heal: remove the rules by which packets are dropped, wherever they are.
     reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
         component, and wait until a new pod gets `containers` again.
+    reissue: put the issuer that the cluster was installed with into `files` (certificate, key) of the Secret that
+        `manifest` names, and wait until the component's processes have it in `folder`. The entry holds no key.
     """
 
     id: str
@@ -49,6 +52,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     stamp: str = ""
     node: str = ""
     containers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    folder: str = ""
 
     @property
     def target(self) -> Component:
