@@ -50,7 +50,7 @@ def leaf_ended() -> Occurrence:
 
 
 def issuer_taken_up(within_s: float) -> Occurrence:
-    """Each server shows a leaf certificate of the issuer that the fault put in, at most within_s after the window began.
+    """Each server shows a leaf certificate of the issuer that the fault put in, within_s after the window's start.
 
     Reads the `signer` of events "fault.account" and "certificate.text", and looks "certificate"; of services outside
     the mesh none is expected. A pod that still shows another's at the bound or after it is too late; one that nobody

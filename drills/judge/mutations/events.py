@@ -223,22 +223,25 @@ def _unanswered(event: Event) -> Event:
 
 
 def _fired(signal: SignalFact, event: Event) -> Event:
+    detail: dict[str, Detail]
     match event.kind:
         case "condition":
-            return told(event, ready=0, desired=1)
+            detail = {"ready": 0, "desired": 1}
         case "told":
-            return told(event, count=event.at_ns)  # more often at every look
+            detail = {"count": event.at_ns}  # more often at every look
         case "scrape":
             is_low = signal.kind == "metric-below"
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
-            return told(event, value=signal.threshold - 1 if is_low else risen, error="")
+            detail = {"value": signal.threshold - 1 if is_low else risen, "error": ""}
         case "node":
-            return told(event, taints=[*_taints(event), signal.subject], error="")
+            detail = {"taints": [*_taints(event), signal.subject], "error": ""}
         case "drop":
-            return told(event, reason=signal.subject)
-    if signal.kind == "pod-event":
-        return told(event, blocked=signal.subject)
-    return told(event, outcome="refused", message=signal.subject)
+            detail = {"reason": signal.subject}
+        case _ if signal.kind == "pod-event":
+            detail = {"blocked": signal.subject}
+        case _:
+            detail = {"outcome": "refused", "message": signal.subject}
+    return told(event, **detail)
 
 
 def _taints(event: Event) -> list[str]:
