@@ -33,6 +33,7 @@ class Capability(StrEnum):
     MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
     GIVEN_ISSUER = "given-issuer"  # its issuer's certificate and key come from whoever installs it, in a Secret
+    NEW_PODS_ALONE = "new-pods-alone"  # a new pod starts while the control plane is away
     SHORT_LEAVES = "short-leaves"  # whoever installs it chooses how long a workload's certificate lives
 
 
@@ -260,6 +261,7 @@ class Mesh:
     issuance: Issuance | None = None  # None: the mesh makes its own authority, or has none
     volumes: tuple[str, ...] = ()  # names of those that its parts claim, for what they must remember
     leaf_values: Callable[[int], dict[str, object]] | None = None  # life of a workload's certificate -> chart values
+    pod_proxy: str = ""  # basename of the program that carries and refuses a pod's calls in the pod, "" where none does
     nameless: tuple[tuple[str, str], ...] = ()  # edges of the lab whose server is shown no identity, as we configure it
     enrolment: Enrolment = Enrolment.ADMISSION
     member_witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it

@@ -174,8 +174,11 @@ MESH = Mesh(
             port=8080,
         ),
     ),
-    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION}),
+    capabilities=frozenset(
+        {Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION, Capability.NEW_PODS_ALONE}
+    ),
     absent={
+        Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
         Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",
@@ -193,8 +196,7 @@ MESH = Mesh(
     trust_domain="",
     identity_header="",
     policy_kinds=(
-        PolicyKind("cilium.io/v2", "CiliumNetworkPolicy"),
-        PolicyKind("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
     policy_selects=_selects,

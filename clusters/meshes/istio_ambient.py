@@ -122,10 +122,6 @@ def _selects(policy: Mapping[str, object], called: Called) -> bool:
     return namespace in {called.namespace, _NAMESPACE} and selects(part(spec, "selector"), called.labels)
 
 
-def _identity(_namespace: str, _service_account: str) -> str:
-    return ""  # ztunnel proves the caller's identity to ztunnel; the server sees a plain connection
-
-
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
     return {
         chart: {"image": images[f"istio-{image}"]}
@@ -201,6 +197,7 @@ MESH = Mesh(
             Capability.POLICY_API,
             Capability.CONTROL_PLANE_NETWORK,
             Capability.SHORT_LEAVES,
+            Capability.NEW_PODS_ALONE,
         }
     ),
     absent={
@@ -229,7 +226,7 @@ MESH = Mesh(
     policy_root=_NAMESPACE,
     policy_selects=_selects,
     member=_member,
-    identity=_identity,
+    identity=lambda _namespace, _account: "",  # ztunnel proves it to ztunnel; the server sees a plain connection
     image_values=_image_values,
     enrolment=Enrolment.START,
     drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),
@@ -250,14 +247,14 @@ MESH = Mesh(
         **KUBERNETES_SOURCES,
         **dict.fromkeys(("traffic-continues", "apiserver-traffic"), _IN_MEMORY),
         "no-plaintext": _STRICT,
-        **dict.fromkeys(("strict-refused", "apiserver-policy", "reboot-policy"), _L4_POLICY),
+        **dict.fromkeys(("strict-refused", "apiserver-policy", "reboot-policy", "restart-policy"), _L4_POLICY),
         "identity": _beyond_l4("A server is shown no identity: ztunnel, where tunnels end, adds none to a connection"),
         "change-on-connections": _source(
             "Connections that a policy forbids are closed", "https://github.com/istio/ztunnel/pull/772", "documented"
         ),
         "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
         "config-refused": _VALIDATION,
-        "node-agent-traffic-continues": _PER_NODE,
+        **dict.fromkeys(("node-agent-traffic-continues", "restart-traffic"), _PER_NODE),
         "node-agent-policy-continues": _source(
             "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",

@@ -17,7 +17,7 @@ from drills.run import faults
 from drills.run.faults import FaultKind
 from drills.selftest.node_programs import PROGRAMS
 from drills.selftest.node_world import ADDRESSES, RANGES, NodeWorld
-from drills.selftest.place_double import FilePlace
+from drills.selftest.place_double import FilePlace, status_of
 from drills.selftest.place_world import NODES, Process
 
 AGENT = Component(
@@ -173,5 +173,5 @@ def merged(before: Json, changes: Json) -> Json:
 
 def _pod(agent: Process) -> dict[str, object]:
     ready = "True" if agent.state == "S" else "False"
-    status = {"podIP": agent.address, "conditions": [{"type": "Ready", "status": ready}]}
+    status = {"conditions": [{"type": "Ready", "status": ready}], **status_of(agent)}
     return {"metadata": {"name": agent.pod, "uid": agent.uid}, "spec": {"nodeName": agent.node}, "status": status}

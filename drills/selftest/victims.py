@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clusters.mesh import Component, Mesh, Role
+from drills.run import faults
 from drills.run.faults import Fault, FaultKind
 from drills.selftest import injection_double, issuer_double, node_double
 from drills.selftest.injection_double import InjectedPlace, injected_mesh
@@ -22,4 +23,7 @@ def victim_of(root: Path, kind: str) -> tuple[FilePlace, Fault, Component | None
     if wanted in node_double.FAULTS:
         fault = node_double.FAULTS[wanted]
         return NodePlace(root), fault, AGENT if fault.role else None, mesh()
+    if wanted is FaultKind.RESTART_WITHOUT:
+        fault = faults.restart_without(Role.CONTROL_PLANE, "ledger")
+        return NodePlace(root), fault, COMPONENT, mesh(components=(COMPONENT, AGENT))
     return FilePlace(root), Fault(wanted, Role.CONTROL_PLANE, 1.0), COMPONENT, mesh()

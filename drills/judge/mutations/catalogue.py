@@ -121,6 +121,7 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "new_pod_refused": ("refuse-new-pods", "forget-new-pods"),
     "outside_mesh": ("admit-unmeshed", "start-elsewhere", "forget-new-pods"),
     "plaintext": ("readable-call", "blind-observers", "drop-calls"),
+    "plaintext_tried": ("readable-call", "blind-observers", "drop-calls"),
     "served_but_failed": ("lose-answer", "drop-calls"),
     "signal_seen": ("raise-signals", "blind-signals"),
     "unauthenticated": ("swap-peer", "hide-peer", "drop-calls"),

@@ -4,6 +4,7 @@ The kind of death matters: `stop` is an absence that lasts, `kill` an orderly en
 `crash` a death without goodbye, `hang` a process that is alive, accepts connections, and says nothing. `keep_off` is
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
 `remove` is a part that somebody uninstalls under a running mesh.
+`restart_without` is an absence, and then the crash of a part that has to ask the absent one as it starts.
 `partition` is a component that lives, is Ready, and reaches nobody.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
 `rotate_issuer` is done to what the issuer of identities signs with.
@@ -38,6 +39,7 @@ class FaultKind(StrEnum):
     IGNORE_WEBHOOK = "ignore-webhook"
     UNLABEL = "unlabel"
     ROTATE_ISSUER = "rotate-issuer"
+    RESTART_WITHOUT = "restart-without"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,6 +51,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     node: str = ""  # the part that the node plays in the lab's placement; "" when the fault is not of one node
     issuer: str = ""  # what comes in the issuer's place, "" when nothing does
     life_s: float = 0.0  # how long that one lives, 0 when that does not matter
+    app: str = ""  # the service of the lab whose pods it is done to; "" when it is done to none of them
 
     @property
     def title(self) -> str:
@@ -80,6 +83,14 @@ def kill(role: Role, *, hold_s: float = 20.0) -> Fault:
 def crash(role: Role, node: str = "", *, hold_s: float = 20.0) -> Fault:
     """SIGKILL the process, on one node if one is named; the kubelet restarts its container."""
     return Fault(FaultKind.CRASH, role, hold_s, node)
+
+
+def restart_without(role: Role, app: str, node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Stop the role, then SIGKILL whoever enforces its word for the app's pods on one node, and hold until the undo.
+
+    That is the proxy in each of those pods where the mesh has one, else the node's agent.
+    """
+    return Fault(FaultKind.RESTART_WITHOUT, role, hold_s, node, app)
 
 
 def hang(role: Role, *, hold_s: float = 30.0) -> Fault:

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from clusters.errors import HarnessError, UsageError
-from clusters.mesh import Component, Mesh
+from clusters.lab import LAB
+from clusters.mesh import Component, Mesh, Role
 from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
-from drills.run.faults.injuries import Crash, Hang, Kill, Remove, Stop
+from drills.run.faults.injuries import Crash, Hang, Kill, Remove, RestartWithout, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.issuer import ReplacedIssuer
 from drills.run.faults.keepoff import KeepOff
@@ -68,11 +69,25 @@ def _hurt(place: Place, fault: Fault, component: Component, mesh: Mesh, node: st
         return KeepOff(place, component, replicas, fault.node)
     if fault.kind is FaultKind.CRASH:
         return Crash(place, component, replicas, node)
+    if fault.kind is FaultKind.RESTART_WITHOUT:
+        enforcer = _enforcer(fault, mesh)
+        crash = Crash(place, enforcer, _healthy(place, fault, enforcer), node)
+        return RestartWithout(place, component, replicas, crash)
     if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
         raise UsageError(
             f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, remove, crash or hang."
         )
     return _OF_COMPONENT[fault.kind](place, component, replicas)
+
+
+def _enforcer(fault: Fault, mesh: Mesh) -> Component:
+    """Return who enforces policy at the app's pods: the proxy in each of them, or the agent of their node."""
+    if mesh.pod_proxy:
+        return Component(Role.POD_PROXY, "Deployment", LAB, fault.app, f"app={fault.app}", mesh.pod_proxy)
+    agent = mesh.component(Role.NODE_AGENT)
+    if agent is None:
+        raise UsageError(f"{fault.title}: {mesh.title} names neither a proxy in each pod nor a node agent.")
+    return agent
 
 
 def _uninjected(place: Place, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
