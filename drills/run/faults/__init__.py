@@ -49,9 +49,9 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     role: Role | None  # None: it is done to something that is no part of the mesh
     hold_s: float
     node: str = ""  # the part that the node plays in the lab's placement; "" when the fault is not of one node
+    app: str = ""  # the service of the lab whose pods it is done to; "" when it is done to none of them
     issuer: str = ""  # what comes in the issuer's place, "" when nothing does
     life_s: float = 0.0  # how long that one lives, 0 when that does not matter
-    app: str = ""  # the service of the lab whose pods it is done to; "" when it is done to none of them
 
     @property
     def title(self) -> str:
