@@ -1,6 +1,6 @@
 """How each action of the undo log is done, and how it shows that it took effect. Doing one twice is harmless."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -25,6 +25,10 @@ class _Named(msgspec.Struct, frozen=True):
 
 FIRST: frozenset[Action] = frozenset({"return-apiserver"})
 """Without what these put right, none of the others can be carried out."""
+
+
+SELDOM_S: Mapping[Action, float] = {"reissue": 3.0}
+"""How often it is looked whether an undo took effect that takes long: each look takes processor time from the calls."""
 
 
 def act(place: Place, undo: Undo) -> None:
