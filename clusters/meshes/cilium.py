@@ -185,6 +185,7 @@ MESH = Mesh(
         Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
         Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
+        Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
@@ -195,8 +196,7 @@ MESH = Mesh(
     trust_domain="",
     identity_header="",
     policy_kinds=(
-        PolicyKind("cilium.io/v2", "CiliumNetworkPolicy"),
-        PolicyKind("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
     policy_selects=_selects,

@@ -205,6 +205,7 @@ MESH = Mesh(
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
         Capability.L7_AUTHZ: f"requests are {_WAYPOINT}",
         Capability.WEIGHTED_ROUTING: f"splitting by weight is {_WAYPOINT}",
+        Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },
     charts=(
@@ -221,10 +222,7 @@ MESH = Mesh(
     trust_domain=_TRUST_DOMAIN,
     identity_header="",
     handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
-    policy_kinds=(
-        PolicyKind("security.istio.io/v1", "AuthorizationPolicy"),
-        PolicyKind("security.istio.io/v1", "PeerAuthentication"),
-    ),
+    policy_kinds=tuple(PolicyKind("security.istio.io/v1", it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
     policy_root=_NAMESPACE,
     policy_selects=_selects,
     member=_member,
@@ -262,8 +260,9 @@ MESH = Mesh(
             f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
             "inferred",
         ),
-        **dict.fromkeys(("injection-fail-closed", "node-agent-new-pods"), _LIFECYCLE),
-        **dict.fromkeys(("node-agent-bypass", "reboot-bypass"), _LIFECYCLE),
+        **dict.fromkeys(
+            ("injection-fail-closed", "node-agent-new-pods", "node-agent-bypass", "reboot-bypass"), _LIFECYCLE
+        ),
         **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
         "cni-removal": _source(
             "An agent whose DaemonSet is gone removes its plugin: from then on nobody enrols a pod that starts",

@@ -107,11 +107,6 @@ def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
     return values
 
 
-def _leaf_values(leaf_s: int) -> dict[str, object]:
-    """Return what every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days."""
-    return {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}}
-
-
 def _istiod(role: Role) -> Component:
     """Istiod plays several roles at once: whoever stops one of them stops them all."""
     return Component(
@@ -142,7 +137,10 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
-    absent={Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in"},
+    absent={
+        Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
+        Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
+    },
     charts=(
         ChartRelease("istio-base", "istio-base", "istio-system"),
         ChartRelease("istiod", "istiod", "istio-system"),
@@ -151,7 +149,8 @@ MESH = Mesh(
     policy="istio-sidecar",
     namespace_labels={"istio-injection": "enabled"},
     leaf_ttl_s=24 * 3600,
-    leaf_values=_leaf_values,
+    # What every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days.
+    leaf_values=lambda leaf_s: {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}},
     trust_domain=_TRUST_DOMAIN,
     pod_proxy="pilot-agent",  # the first process of the proxy's container, and what asks istiod
     identity_header="x-forwarded-client-cert",

@@ -84,9 +84,10 @@ MESH = Mesh(
         *(_placebo(role, "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE),
     ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
-    capabilities=frozenset(Capability) - {Capability.INJECTION},
+    capabilities=frozenset(Capability) - {Capability.INJECTION, Capability.GIVEN_ISSUER},
     absent={
-        Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these"
+        Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these",
+        Capability.GIVEN_ISSUER: "nobody signs anything; identity-outage is the control of these",
     },
     charts=(),
     values="",

@@ -1,6 +1,6 @@
 """How each action of the undo log is done, and how it shows that it took effect. Doing one twice is harmless."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -9,6 +9,7 @@ from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.issuer import reissue, unissued
 from drills.run.faults.nodecut import reach, unreached
 from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
@@ -25,6 +26,10 @@ class _Named(msgspec.Struct, frozen=True):
 
 FIRST: frozenset[Action] = frozenset({"return-apiserver", "boot-node-after-api"})
 """Without what these put right, none of the others can be carried out."""
+
+
+SELDOM_S: Mapping[Action, float] = {"reissue": 3.0}
+"""How often it is looked whether an undo took effect that takes long: each look takes processor time from the calls."""
 
 
 def act(place: Place, undo: Undo) -> None:
@@ -139,6 +144,10 @@ def _not_injected(place: Place, undo: Undo) -> str:
     return (_not_ready(place, undo) if undo.component else "") or uninjected(place, undo)
 
 
+def _not_reissued(place: Place, undo: Undo) -> str:
+    return unissued(place, undo) or _not_ready(place, undo)
+
+
 def _cut(place: Place, undo: Undo) -> str:
     return cut(place) or _not_ready(place, undo)
 
@@ -158,6 +167,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "reach-api": _reach_api,
     "create": _create,
     "reinject": reinject,
+    "reissue": reissue,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -174,4 +184,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "reach-api": _api_unreached,
     "create": _not_settled,
     "reinject": _not_injected,
+    "reissue": _not_reissued,
 }

@@ -22,6 +22,7 @@ Action = Literal[
     "reach-api",
     "create",
     "reinject",
+    "reissue",
 ]
 
 
@@ -40,6 +41,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     reach-api: remove the rule by which `node` reaches no API.
     reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
         component, and wait until a new pod gets `containers` again.
+    reissue: put the issuer that the cluster was installed with into `files` (certificate, key) of the Secret that
+        `manifest` names, and wait until the component's processes have it in `folder`. The entry holds no key.
     """
 
     id: str
@@ -54,6 +57,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     node: str = ""
     api_node: str = ""
     containers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    folder: str = ""
 
     @property
     def target(self) -> Component:

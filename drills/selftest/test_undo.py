@@ -40,6 +40,7 @@ def double(tmp_path: Path) -> FilePlace:
         *(("break-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("ignore-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("unlabel", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("rotate-issuer", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("restart-without", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],

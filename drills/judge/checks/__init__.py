@@ -15,7 +15,7 @@ from drills.judge.checks.witnesses import (
     denied_but_served,
     served_but_failed,
 )
-from drills.judge.checks.workloads import certificate_validity, condition, leaf_ended, mesh_membership
+from drills.judge.checks.workloads import certificate_validity, condition, issuer_taken_up, leaf_ended, mesh_membership
 
 __all__ = [
     "attempted",
@@ -35,6 +35,7 @@ __all__ = [
     "drops_witnessed",
     "errors",
     "handshake",
+    "issuer_taken_up",
     "latency",
     "leaf_ended",
     "mesh_membership",

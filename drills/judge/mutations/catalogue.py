@@ -57,6 +57,7 @@ WORLD = _all(
     Mutation("forget-conditions", "nobody looks at a workload", events.forget("condition")),
     Mutation("expire-certificate", "one certificate is out of date", events.expire_certificate),
     Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
+    Mutation("keep-signer", "no certificate is signed by the new issuer", events.keep_signer),
     Mutation("forget-certificates", "nobody looks at certificates", events.forget("certificate")),
 )
 
@@ -132,6 +133,7 @@ _ABSENCES: dict[str, tuple[str, ...]] = {
     "change_refused": ("forget-changes",),
     "change_tried": ("forget-changes",),
     "handshake": ("pool-connections", "drop-calls"),
+    "issuer_taken_up": ("keep-signer", "forget-certificates"),
     "leaf_ended": ("renew-certificates",),
     "new_pod_refused": ("forget-new-pods",),
     "new_pod_tried": ("start-elsewhere", "forget-new-pods"),

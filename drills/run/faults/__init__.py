@@ -7,6 +7,7 @@ the absence of a node agent from one node, `rolling_restart` every pod replaced 
 `restart_without` is an absence, and then the crash of a part that has to ask the absent one as it starts.
 `partition` is a component that lives, is Ready, and reaches nobody; `cut_api` a node whose programs reach no API anew.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
+`rotate_issuer` is done to what the issuer of identities signs with.
 `stop_apiserver`, `reboot` and `reboot_without_api` are done to no part of the mesh, but to what each part stands on.
 """
 
@@ -16,6 +17,9 @@ import msgspec
 
 from clusters.mesh import Role
 from drills.run.placement import VICTIM
+
+ROTATED, EXPIRED, STRANGER = "rotated", "expired", "stranger"
+"""What comes in an issuer's place: a good one, one whose life ends in service, one that nobody trusts."""
 
 
 class FaultKind(StrEnum):
@@ -36,6 +40,7 @@ class FaultKind(StrEnum):
     BREAK_WEBHOOK = "break-webhook"
     IGNORE_WEBHOOK = "ignore-webhook"
     UNLABEL = "unlabel"
+    ROTATE_ISSUER = "rotate-issuer"
     RESTART_WITHOUT = "restart-without"
 
 
@@ -47,12 +52,14 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_s: float
     node: str = ""  # the part that the node plays in the lab's placement; "" when the fault is not of one node
     app: str = ""  # the service of the lab whose pods it is done to; "" when it is done to none of them
+    issuer: str = ""  # what comes in the issuer's place, "" when nothing does
+    life_s: float = 0.0  # how long that one lives, 0 when that does not matter
 
     @property
     def title(self) -> str:
         """The words by which events and people call this fault."""
         where = f"on {self.node}" if self.role and self.node else self.node
-        return " ".join(word for word in (self.kind.value, self.role and self.role.value, where) if word)
+        return " ".join(word for word in (self.kind.value, self.role and self.role.value, self.issuer, where) if word)
 
     @property
     def takes_api(self) -> bool:
@@ -152,3 +159,12 @@ def ignore_webhook(*, hold_s: float = 30.0) -> Fault:
 def unlabel(*, hold_s: float = 30.0) -> Fault:
     """Take from the lab's namespace the labels and annotations that put its pods into the mesh."""
     return Fault(FaultKind.UNLABEL, None, hold_s)
+
+
+def rotate_issuer(issuer: str = ROTATED, *, hold_s: float, life_s: float = 0.0) -> Fault:
+    """Put another issuer in the place of the mesh's own, and hold there from when its process has it before it.
+
+    ROTATED: a good one under the same trust anchor. STRANGER: one under an anchor that nobody trusts. EXPIRED: a good
+    one whose life ends after life_s; the fault lands only then, and life_s must outlast the 90 s until it gets there.
+    """
+    return Fault(FaultKind.ROTATE_ISSUER, Role.IDENTITY, hold_s, issuer=issuer, life_s=life_s)

@@ -11,6 +11,7 @@ from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, RestartWithout, Stop
 from drills.run.faults.injury import Injury
+from drills.run.faults.issuer import ReplacedIssuer
 from drills.run.faults.keepoff import KeepOff
 from drills.run.faults.nodecut import CutApi
 from drills.run.faults.packets import Partition
@@ -66,6 +67,12 @@ def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, n
 
 def _hurt(place: Place, fault: Fault, component: Component, mesh: Mesh, node: str) -> Injury:
     replicas = _healthy(place, fault, component)
+    if fault.kind is FaultKind.ROTATE_ISSUER:
+        if mesh.issuance is None:
+            raise UsageError(
+                f"{mesh.title} makes its own issuer: the drill must say @requires(Capability.GIVEN_ISSUER)."
+            )
+        return ReplacedIssuer(place, component, replicas, mesh.issuance.secret, fault.issuer, fault.life_s)
     if fault.kind is FaultKind.KEEP_OFF:
         return KeepOff(place, component, replicas, fault.node)
     if fault.kind is FaultKind.CRASH:
