@@ -44,7 +44,7 @@ def test_without_a_mesh_every_drill_is_listed_as_skipped(tmp_path: Path) -> None
     """`pytest drills` without --mesh lists each drill as skipped, tells why, and passes."""
     done = pytest_on_drills(tmp_path, "-v")
     assert done.code == 0, done.out
-    assert "4 skipped" in done.out
+    assert "5 skipped" in done.out
     assert "no --mesh given" in done.out
 
 
