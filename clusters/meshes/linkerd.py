@@ -61,6 +61,12 @@ _SEVEN_LOOKS = _source(
     f"{_CHART}/templates/destination.yaml",
     "source",
 )
+_CAN = "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves new-pods-alone"
+_UNTOLD = "sometimes during fault: signal control-plane-down appears"
+_READABLE = "never during run: a call is readable on the wire, answered or not"
+_UNKNOWN = _docs(
+    "Whom the control plane does not know as meshed yet is called in plain text", "features/automatic-mtls/"
+)
 _RELOADED = _docs(
     "A replaced issuer is taken up and told by an Event", "tasks/automatically-rotating-control-plane-tls-credentials/"
 )
@@ -113,20 +119,7 @@ MESH = Mesh(
         _part(Role.IDENTITY, "identity", port=9990),
         _part(Role.INJECTOR, "proxy-injector", port=9995),
     ),
-    capabilities=frozenset(
-        {
-            Capability.MTLS,
-            Capability.CONTROL_PLANE_NETWORK,
-            Capability.GIVEN_ISSUER,
-            Capability.INJECTION,
-            Capability.L4_AUTHZ,
-            Capability.L7_AUTHZ,
-            Capability.POLICY_API,
-            Capability.WEIGHTED_ROUTING,
-            Capability.SHORT_LEAVES,
-            Capability.NEW_PODS_ALONE,
-        }
-    ),
+    capabilities=frozenset(map(Capability, _CAN.split())),
     charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
     values="linkerd.yaml",
     policy="linkerd",
@@ -240,9 +233,9 @@ MESH = Mesh(
             "The proxy's watches reconnect with back-off", f"{_PROXY}/tonic-watch/src/lib.rs", "inferred"
         ),
     },
-    deviates=tuple(
-        Deviates(f"control-plane-{end}", "sometimes during fault: signal control-plane-down appears", _SEVEN_LOOKS)
-        for end in ("hang", "partition")
+    deviates=(
+        *(Deviates(f"control-plane-{end}", _UNTOLD, _SEVEN_LOOKS) for end in ("hang", "partition")),
+        Deviates("new-destination", _READABLE, _UNKNOWN),
     ),
     deviations=(
         Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total"),

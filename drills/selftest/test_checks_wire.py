@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from drills.judge import checks
-from drills.judge.claims import judge, never
+from drills.judge.claims import judge, never, reached
 from drills.judge.history import History
 from drills.judge.verdict import Answer
 from drills.selftest.story import START_NS, Story, answer
@@ -153,3 +153,16 @@ def test_a_refused_call_that_was_readable_is_proof() -> None:
     blind = Story().steady(EDGE).fault().calls(*EDGE, fail=40, error="reset")
     assert answer(blind, TRIED).verdict is Answer.INCONCLUSIVE
     assert answer(Story().watched(), TRIED).verdict is Answer.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "expected"),
+    [("timeout", 20, Answer.HELD), ("timeout", 19, Answer.INCONCLUSIVE), ("dns", 40, Answer.INCONCLUSIVE)],
+)
+def test_addressed_is_reached_by_calls_that_found_an_address(error: str, count: int, expected: Answer) -> None:
+    """A name that led nowhere is no call to anybody; what becomes of the others does not count."""
+    story = Story().steady(("outsider", "outsider")).fault().calls(*EDGE, fail=count, error=error)
+    finding = answer(story, reached(checks.addressed(EDGE)))
+    assert finding.verdict is expected
+    assert answer(Story().steady(EDGE), reached(checks.addressed(EDGE))).verdict is Answer.HELD
+    assert answer(Story(), reached(checks.addressed(EDGE))).verdict is Answer.INCONCLUSIVE

@@ -8,7 +8,7 @@ from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
 from drills.judge.checks.timing import latency, recovery_time
 from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
-from drills.judge.checks.wire import plaintext, plaintext_tried
+from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
 from drills.judge.checks.witnesses import (
     attempts_per_request,
     conservation,
@@ -18,6 +18,7 @@ from drills.judge.checks.witnesses import (
 from drills.judge.checks.workloads import certificate_validity, condition, issuer_taken_up, leaf_ended, mesh_membership
 
 __all__ = [
+    "addressed",
     "attempted",
     "attempts_per_request",
     "availability",

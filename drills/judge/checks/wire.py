@@ -8,7 +8,7 @@ import polars as pl
 
 from drills.judge.casualties import Casualties
 from drills.judge.checks.lanes import Lane, lanes
-from drills.judge.checks.tally import any_true, deciding_reason, need_edges, resolution
+from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
@@ -48,6 +48,30 @@ def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
     params = {"min_samples": min_samples}
     evaluate = partial(_plaintext, edges, min_samples, _tried)
     return Occurrence("plaintext_tried", "a call is readable on the wire, answered or not", evaluate, params, edges)
+
+
+def addressed(*edges: Edge, min_samples: int = 20) -> Occurrence:
+    """Calls on each edge found an address and reached for it, whatever became of them."""
+    need_edges(edges)
+    says = f"{min_samples} calls find an address"
+    return Occurrence("addressed", says, partial(_addressed, edges, min_samples), {"min_samples": min_samples}, edges)
+
+
+def _addressed(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
+    found = lanes(history, window, edges)
+    tried = {edge: sum(_tried(lane) for lane in found if lane.edge == edge) for edge in edges}
+    rows = tuple(
+        Row(
+            f"{edge[0]}->{edge[1]}",
+            "",
+            Truth.TRUE if count >= min_samples else Truth.FALSE,
+            {"tried": count},
+            f"{count} calls found an address, needs {min_samples}" if count < min_samples else "",
+        )
+        for edge, count in tried.items()
+    )
+    truth = all_true([row.truth for row in rows])
+    return Measurement(truth, deciding_reason(rows, truth), rows)
 
 
 def _served(lane: Lane) -> int:

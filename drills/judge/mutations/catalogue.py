@@ -129,6 +129,7 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
 """What an occurrence must notice when it is claimed never to happen."""
 
 _ABSENCES: dict[str, tuple[str, ...]] = {
+    "addressed": ("drop-calls",),
     "attempted": ("drop-calls",),
     "change_refused": ("forget-changes",),
     "change_tried": ("forget-changes",),
