@@ -67,6 +67,7 @@ class SignalKind(StrEnum):
     POD_EVENT = "pod-event"
     NODE_TAINT = "node-taint"
     DROP = "drop"
+    STATUS = "status"  # its subject: "API-version kind namespace/name condition=WORD", a status or a reason
 
 
 @dataclass(frozen=True)

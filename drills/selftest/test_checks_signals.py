@@ -15,6 +15,7 @@ CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 REFUSED = SignalFact("refused", "admission", "failed calling webhook")
 BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
 DROPPED = SignalFact("dropped", "drop", "AUTH_REQUIRED")
+STATED = SignalFact("stated", "status", "example.org/v1 Rule lab/door Enforced=False")
 TAINTED = SignalFact("tainted", "node-taint", "example.org/agent-not-ready")
 
 
@@ -205,6 +206,27 @@ def test_a_reason_on_the_mesh_s_record_is_a_signal(before: str, after: str | Non
     if after is not None:
         story.event("drop", "a->b", at_s=2, node="n1", reason=after)
     assert seen(story, "dropped") is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([], ["Valid=True", "Enforced=False"], Answer.HELD),
+        ([], ["Enforced=True"], Answer.VIOLATED),
+        ([], [], Answer.VIOLATED),
+        (["Enforced=False"], ["Enforced=False"], Answer.INCONCLUSIVE),
+        ([], None, Answer.INCONCLUSIVE),
+        (None, ["Enforced=False"], Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_condition_in_an_object_s_status_is_a_signal(
+    before: list[str] | None, after: list[str] | None, expected: Answer
+) -> None:
+    """The named condition that comes with the fault is seen; one from before, or that nobody could read, is not."""
+    rule, other = "example.org/v1 Rule lab/door", "example.org/v1 Rule lab/gate"
+    story = Story(signals=(STATED,)).steady(EDGE).baseline().event("status", rule, at_s=1, conditions=before)
+    story.fault().event("status", other, at_s=1, conditions=["Enforced=False"])
+    assert seen(story.event("status", rule, at_s=2, conditions=after), "stated") is expected
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:

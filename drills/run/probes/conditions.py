@@ -1,4 +1,4 @@
-"""What Kubernetes itself says of a workload or a node, asked once a second: on-call could alert on it."""
+"""What Kubernetes itself says of a workload, a node or an object, asked once a second: on-call could alert on it."""
 
 import threading
 import time
@@ -11,10 +11,11 @@ from drills.run.recorder import Recorder
 
 _EVERY_S = 1.0
 _JOIN_S = 15.0
+_SAID_LIMIT = 2000  # characters of a message
 
 
 class Conditions:
-    """Polls the workloads that the signals name, and the nodes' taints where one names such, through the whole run."""
+    """Polls the workloads and objects that the signals name, and the nodes' taints where one names such, all along."""
 
     def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[Signal]) -> None:
         self._kube = kube
@@ -24,6 +25,8 @@ class Conditions:
                 signal.subject: _workload(signal.subject) for signal in signals if signal.kind is SignalKind.CONDITION
             }.items()
         )
+        stated = (signal.subject for signal in signals if signal.kind is SignalKind.STATUS)
+        self._objects = tuple(dict.fromkeys(subject.rpartition(" ")[0] for subject in stated))
         self._nodes: tuple[str, ...] = ()  # those last seen
         self._asks_nodes = any(signal.kind is SignalKind.NODE_TAINT for signal in signals)
         self._ended = threading.Event()
@@ -31,7 +34,7 @@ class Conditions:
 
     def start(self) -> None:
         """Begin, if there is anything to ask about."""
-        if self._workloads or self._asks_nodes:
+        if self._workloads or self._objects or self._asks_nodes:
             self._thread.start()
 
     def stop(self) -> None:
@@ -45,6 +48,8 @@ class Conditions:
             due_s = time.monotonic() + _EVERY_S
             for subject, workload in self._workloads:
                 self._ask(subject, workload)
+            for subject in self._objects:
+                self._ask_status(subject)
             if self._asks_nodes:
                 self._ask_nodes()
             self._ended.wait(max(0.0, due_s - time.monotonic()))
@@ -59,6 +64,24 @@ class Conditions:
             # One that is gone wants none and has none: nobody is ready there either.
             desired, ready = wanted_and_ready(found) if found else (0, 0)
             self._recorder.note("condition", subject, at_ns=at_ns, ready=ready, desired=desired, error="")
+
+    def _ask_status(self, subject: str) -> None:
+        """Note each condition of an object twice, with its status and with its reason; one that is not there has none.
+
+        The words for people go with them: a reason alone does not show what on-call would read.
+        """
+        at_ns = time.time_ns()
+        api_version, kind, named = subject.split(" ")
+        namespace, _, name = named.rpartition("/")
+        try:
+            found = self._kube.get(api_version, kind, name, namespace or None)
+        except HarnessError as error:
+            self._recorder.note("status", subject, at_ns=at_ns, conditions=None, message="", error=str(error))
+            return
+        stated = ((found or {}).get("status") or {}).get("conditions") or []
+        words = [f"{it['type']}={it[what]}" for it in stated for what in ("status", "reason") if it.get(what)]
+        said = "; ".join(it["message"] for it in stated if it.get("message"))
+        self._recorder.note("status", subject, at_ns=at_ns, conditions=words, message=said[:_SAID_LIMIT], error="")
 
     def _ask_nodes(self) -> None:
         at_ns = time.time_ns()
