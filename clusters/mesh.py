@@ -30,6 +30,7 @@ class Capability(StrEnum):
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
+    BOUND_L7_PROXY = "bound-l7-proxy"  # a Service is bound, by a label, to a proxy that judges its requests
     SHORT_LEAVES = "short-leaves"  # whoever installs it chooses how long a workload's certificate lives
 
 

@@ -142,6 +142,7 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
+    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
     charts=(
         ChartRelease("istio-base", "istio-base", "istio-system"),
         ChartRelease("istiod", "istiod", "istio-system"),
@@ -228,7 +229,7 @@ MESH = Mesh(
             _VERSION,
             "documented",
         ),
-        **dict.fromkeys(("strict-refused", "change-on-connections"), _ENFORCED_BY_ENVOY),
+        **dict.fromkeys(("strict-refused", "change-on-connections", "request-rule"), _ENFORCED_BY_ENVOY),
         "identity": _IDENTITY,
         **dict.fromkeys(
             ("identity-lives", "certificates"),

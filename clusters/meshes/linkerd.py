@@ -135,6 +135,7 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
+    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
     charts=(
         ChartRelease("linkerd-crds", "linkerd-crds", _NAMESPACE),
         ChartRelease("linkerd-control-plane", "linkerd-control-plane", _NAMESPACE),
@@ -230,7 +231,7 @@ MESH = Mesh(
             _VERSION,
             "inferred",
         ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy"), _ENFORCED),
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "request-rule"), _ENFORCED),
         "reboot-bypass": _IGNORE,
         **dict.fromkeys(
             ("identity-lives", "identity-new-pods"),

@@ -9,6 +9,7 @@ from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.declared import retract, unretracted
 from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
 from drills.run.faults.rollout import incomplete
@@ -138,6 +139,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "heal": _heal,
     "create": _create,
     "reinject": reinject,
+    "retract": retract,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -152,4 +154,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "heal": _cut,
     "create": _not_settled,
     "reinject": _not_injected,
+    "retract": unretracted,
 }

@@ -20,6 +20,7 @@ Action = Literal[
     "heal",
     "create",
     "reinject",
+    "retract",
 ]
 
 
@@ -36,6 +37,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     heal: remove the rules by which packets are dropped, wherever they are.
     reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
         component, and wait until a new pod gets `containers` again.
+    retract: merge each of `patches` into the object that it names, and remove each object in `manifests`.
     """
 
     id: str
@@ -49,6 +51,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     stamp: str = ""
     node: str = ""
     containers: tuple[str, ...] = ()
+    manifests: tuple[dict[str, object], ...] = ()
+    patches: tuple[dict[str, object], ...] = ()
 
     @property
     def target(self) -> Component:

@@ -6,6 +6,7 @@ the absence of a node agent from one node, `rolling_restart` every pod replaced 
 `remove` is a part that somebody uninstalls under a running mesh.
 `partition` is a component that lives, is Ready, and reaches nobody.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
+`declare` hurts nothing: it stores objects that a mesh may or may not put into force.
 `stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
 """
 
@@ -33,6 +34,7 @@ class FaultKind(StrEnum):
     BREAK_WEBHOOK = "break-webhook"
     IGNORE_WEBHOOK = "ignore-webhook"
     UNLABEL = "unlabel"
+    DECLARE = "declare"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,12 +44,14 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     role: Role | None  # None: it is done to something that is no part of the mesh
     hold_s: float
     node: str = ""  # the part that the node plays in the lab's placement; "" when the fault is not of one node
+    declared: str = ""  # name of the objects that are declared, "" when none are
 
     @property
     def title(self) -> str:
         """The words by which events and people call this fault."""
         where = f"on {self.node}" if self.role and self.node else self.node
-        return " ".join(word for word in (self.kind.value, self.role and self.role.value, where) if word)
+        words = (self.kind.value, self.role and self.role.value, where, self.declared)
+        return " ".join(word for word in words if word)
 
     @property
     def takes_api(self) -> bool:
@@ -126,3 +130,8 @@ def ignore_webhook(*, hold_s: float = 30.0) -> Fault:
 def unlabel(*, hold_s: float = 30.0) -> Fault:
     """Take from the lab's namespace the labels and annotations that put its pods into the mesh."""
     return Fault(FaultKind.UNLABEL, None, hold_s)
+
+
+def declare(name: str, *, hold_s: float = 30.0) -> Fault:
+    """Store the mesh's objects of this name (manifests/policy/<mesh>/declared/), and keep them until the undo."""
+    return Fault(FaultKind.DECLARE, None, hold_s, declared=name)

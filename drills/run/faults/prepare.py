@@ -8,6 +8,7 @@ from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
+from drills.run.faults.declared import Declared
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.keepoff import KeepOff
@@ -44,10 +45,8 @@ def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh)
 
 
 def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
-    if fault.kind is FaultKind.STOP_APISERVER:
-        return StopApiserver(place)
-    if fault.kind is FaultKind.REBOOT:
-        return Reboot(place, node)
+    if (apart := _make_apart(place, fault, mesh, node)) is not None:
+        return apart
     if fault.kind in CHANGES:
         return _uninjected(place, fault, component, mesh)
     if component is None:
@@ -62,6 +61,19 @@ def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, n
             f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, remove, crash or hang."
         )
     return _OF_COMPONENT[fault.kind](place, component, replicas)
+
+
+def _make_apart(place: Place, fault: Fault, mesh: Mesh, node: str) -> Injury | None:
+    """Return a fault that is done to no part of the mesh, None when this one is."""
+    match fault.kind:
+        case FaultKind.STOP_APISERVER:
+            return StopApiserver(place)
+        case FaultKind.REBOOT:
+            return Reboot(place, node)
+        case FaultKind.DECLARE:
+            return Declared(place, mesh, fault.declared)
+        case _:
+            return None
 
 
 def _uninjected(place: Place, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
