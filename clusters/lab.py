@@ -21,7 +21,7 @@ NAMESPACES = (LAB, OUTSIDE, OWN)
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _FIRST = "namespaces.yaml"
-_ON_DEMAND = {"newcomer.yaml"}  # made by a probe, not by the deployment
+_ON_DEMAND = {"newcomer.yaml", "latecomer.yaml"}  # made by a probe, not by the deployment
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 

@@ -1,4 +1,4 @@
-"""Policy that is declared and stored: is it enforced, and if not, does anything say so?"""
+"""Policy that is declared and stored: whether it is enforced, and whether anything says so where it is not."""
 
 from drills.kit import (
     DENIED,

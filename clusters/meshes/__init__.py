@@ -1,20 +1,30 @@
-"""The meshes, one file each. A new mesh is a new file here that defines MESH."""
+"""The meshes, one file each. A new mesh is a new file here that defines MESH.
+
+VARIANTS beside it, if there are any, are the same product installed otherwise, for drills as a mesh of its own name.
+"""
 
 import importlib
 import pkgutil
+from functools import cache
 
 from clusters.errors import UsageError
 from clusters.mesh import Mesh
 
 
 def names() -> tuple[str, ...]:
-    """Return the name of every mesh that has a file here."""
-    return tuple(sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__)))
+    """Return the name of every mesh and variant that has a file here."""
+    return tuple(sorted(_known()))
 
 
 def load(name: str) -> Mesh:
     """Return the facts of the mesh called name; UsageError names the known ones when there is none."""
-    if name not in names():
-        raise UsageError(f"There is no mesh {name!r}. Known meshes: {', '.join(names())}.")
-    mesh: Mesh = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").MESH
-    return mesh
+    known = _known()
+    if name not in known:
+        raise UsageError(f"There is no mesh {name!r}. Known meshes: {', '.join(sorted(known))}.")
+    return known[name]
+
+
+@cache
+def _known() -> dict[str, Mesh]:
+    files = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    return {mesh.name: mesh for file in files for mesh in (file.MESH, *getattr(file, "VARIANTS", ()))}

@@ -141,15 +141,7 @@ def _app(end: Mapping[str, object]) -> str:
 
 def _agent(role: Role) -> Component:
     """The agent is node agent and backend of the CNI plugin at once."""
-    return Component(
-        role=role,
-        kind="DaemonSet",
-        namespace=_NAMESPACE,
-        name="cilium",
-        selector="k8s-app=cilium",
-        process="cilium-agent",
-        port=9962,
-    )
+    return Component(role, "DaemonSet", _NAMESPACE, "cilium", "k8s-app=cilium", "cilium-agent", port=9962)
 
 
 def _down(name: str, workload: str) -> Signal:
@@ -170,8 +162,11 @@ MESH = Mesh(
         # Its pod's port answers plain HTTP: the server's health endpoint.
         Component(Role.IDENTITY, "StatefulSet", _SPIRE, "spire-server", "app=spire-server", "spire-server", port=8080),
     ),
-    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION}),
+    capabilities=frozenset(
+        {Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION, Capability.NEW_PODS_ALONE}
+    ),
     absent={
+        Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
         Capability.BOUND_L7_PROXY: "needs cilium-envoy, and no Service chooses its proxy by a label",
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
@@ -179,6 +174,7 @@ MESH = Mesh(
         Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
         Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
+        Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
@@ -189,8 +185,7 @@ MESH = Mesh(
     trust_domain="",
     identity_header="",
     policy_kinds=(
-        PolicyKind("cilium.io/v2", "CiliumNetworkPolicy"),
-        PolicyKind("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
     policy_selects=_selects,

@@ -107,11 +107,6 @@ def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
     return values
 
 
-def _leaf_values(leaf_s: int) -> dict[str, object]:
-    """Return what every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days."""
-    return {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}}
-
-
 def _istiod(role: Role) -> Component:
     """Istiod plays several roles at once: whoever stops one of them stops them all."""
     return Component(
@@ -142,7 +137,11 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
-    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
+    absent={
+        Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another",
+        Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
+        Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
+    },
     charts=(
         ChartRelease("istio-base", "istio-base", "istio-system"),
         ChartRelease("istiod", "istiod", "istio-system"),
@@ -151,8 +150,10 @@ MESH = Mesh(
     policy="istio-sidecar",
     namespace_labels={"istio-injection": "enabled"},
     leaf_ttl_s=24 * 3600,
-    leaf_values=_leaf_values,
+    # What every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days.
+    leaf_values=lambda leaf_s: {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}},
     trust_domain=_TRUST_DOMAIN,
+    pod_proxy="pilot-agent",  # the first process of the proxy's container, and what asks istiod
     identity_header="x-forwarded-client-cert",
     handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
     policy_kinds=(
@@ -220,8 +221,13 @@ MESH = Mesh(
             "v1.34",
             "inferred",
         ),
-        "apiserver-policy": _ENFORCED_BY_ENVOY,
-        "reboot-policy": _ENFORCED_BY_ENVOY,
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED_BY_ENVOY),
+        "restart-traffic": Source(
+            "A proxy that starts is not ready until istiod configured it",
+            f"{_TREE}/pilot/cmd/pilot-agent/status/ready/probe.go",
+            _VERSION,
+            "not-promised",
+        ),
         "reboot-bypass": _FAIL_CLOSED,
         "no-plaintext": Source(
             "PeerAuthentication STRICT: a workload accepts only mutual TLS",

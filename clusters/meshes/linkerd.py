@@ -1,21 +1,22 @@
 """Linkerd: a micro-proxy in every pod; destination, identity and proxy-injector are deployments of their own.
 
-Facts are those of the edge channel at 26.8; the source of each is in `sources`, `webhooks` and `signals`. This is the
-chart's default and not its HA variant: one replica of everything, and webhooks that the API server does without.
+Facts are those of the edge channel at 26.8; the source of each is in `sources`, `webhooks` and `signals`. MESH is the
+chart's default: one replica of everything, and webhooks that the API server does without. VARIANTS are its HA mode, and
+a lab that keeps the chart's default inbound policy, which lets all in where no policy object names a port.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from clusters.issuance import Authority, Issuance, IssuerSecret
 from clusters.mesh import (
     KUBERNETES_SOURCES,
-    Authority,
     Capability,
     ChartRelease,
     Component,
     Deviates,
     Deviation,
     Handshake,
-    Issuance,
     Mesh,
     PolicyKind,
     Role,
@@ -31,32 +32,41 @@ _TRUST_DOMAIN = "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
-_READINESS = Source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", _VERSION, "source")
-_IGNORE = Source(
+_SERVICE = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/service.go"
+_ISSUER = IssuerSecret(_NAMESPACE, "linkerd-identity-issuer", "crt.pem", "key.pem", "/var/run/linkerd/identity/issuer")
+
+
+def _source(title: str, url: str, kind: str) -> Source:
+    return Source(title, url, _VERSION, kind)
+
+
+def _docs(title: str, path: str) -> Source:
+    return _source(title, f"{_DOCS}/{path}", "documented")
+
+
+_READINESS = _source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", "source")
+_IGNORE = _source(
     "The chart's webhookFailurePolicy is Ignore: without the injector a pod is admitted as it is",
     f"{_CHART}/values.yaml",
-    _VERSION,
     "not-promised",
 )
-_VALIDATOR = Source(
+_VALIDATOR = _source(
     "The chart's webhookFailurePolicy is Ignore: without the policy controller its objects are stored unseen",
     f"{_CHART}/templates/destination-rbac.yaml",
-    _VERSION,
     "not-promised",
 )
-_ENFORCED = Source(
-    "The proxy of the called pod refuses what no policy authorizes",
-    f"{_DOCS}/features/server-policy/",
-    _VERSION,
-    "documented",
-)
-_SEVEN_LOOKS = Source(
+_ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes", "features/server-policy/")
+_SEVEN_LOOKS = _source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
-    _VERSION,
     "source",
 )
-_DENIALS = Source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", _VERSION, "source")
+_RELOADED = _docs(
+    "A replaced issuer is taken up and told by an Event", "tasks/automatically-rotating-control-plane-tls-credentials/"
+)
+_SKIPPED = _source("An issuer that no trust anchor vouches for is skipped, by an Event", _SERVICE, "source")
+_INVALID = _source("Under an issuer that is over each request fails, by an Event", _SERVICE, "source")
+_DENIALS = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", "source")
 
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
@@ -66,10 +76,6 @@ def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) ->
         return False
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     return any(container.get("name") == "linkerd-proxy" for container in containers)
-
-
-def _identity(namespace: str, service_account: str) -> str:
-    return f"{service_account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}"
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
@@ -87,30 +93,14 @@ def _authority_values(authority: Authority) -> dict[str, object]:
     return {"identityTrustAnchorsPEM": authority.anchors, "identity": {"issuer": issuer}}
 
 
-def _leaf_values(leaf_s: int) -> dict[str, object]:
-    return {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}}
-
-
 def _part(role: Role, name: str, *, port: int, process: str = "controller") -> Component:
     """One deployment of the control plane; the port is that of its program's own admin server, which no Service has."""
-    return Component(
-        role=role,
-        kind="Deployment",
-        namespace=_NAMESPACE,
-        name=f"linkerd-{name}",
-        selector=f"linkerd.io/control-plane-component={name}",
-        process=process,
-        port=port,
-    )
+    selector = f"linkerd.io/control-plane-component={name}"
+    return Component(role, "Deployment", _NAMESPACE, f"linkerd-{name}", selector, process, port=port)
 
 
 def _down(name: str, deployment: str) -> Signal:
-    return Signal(
-        name=name,
-        kind=SignalKind.CONDITION,
-        subject=f"{_NAMESPACE}/Deployment/linkerd-{deployment}",
-        source=_READINESS,
-    )
+    return Signal(name, SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{deployment}", _READINESS)
 
 
 MESH = Mesh(
@@ -127,35 +117,35 @@ MESH = Mesh(
         {
             Capability.MTLS,
             Capability.CONTROL_PLANE_NETWORK,
+            Capability.GIVEN_ISSUER,
             Capability.INJECTION,
             Capability.L4_AUTHZ,
             Capability.L7_AUTHZ,
             Capability.POLICY_API,
             Capability.WEIGHTED_ROUTING,
             Capability.SHORT_LEAVES,
+            Capability.NEW_PODS_ALONE,
         }
     ),
     absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
-    charts=(
-        ChartRelease("linkerd-crds", "linkerd-crds", _NAMESPACE),
-        ChartRelease("linkerd-control-plane", "linkerd-control-plane", _NAMESPACE),
-    ),
+    charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
     values="linkerd.yaml",
     policy="linkerd",
     namespace_labels={},
     # The default policy is fixed when a proxy starts: until it hears from the policy controller it goes by this alone.
     namespace_annotations={"linkerd.io/inject": "enabled", "config.linkerd.io/default-inbound-policy": "deny"},
-    issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values),
+    issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values, _ISSUER),
     leaf_ttl_s=24 * 3600,
-    leaf_values=_leaf_values,
+    leaf_values=lambda leaf_s: {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}},
     trust_domain=_TRUST_DOMAIN,
     identity_header="l5d-client-id",
+    pod_proxy="linkerd2-proxy",
     nameless=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
     # The port of the lab. A proxy ends the TLS of whoever asks for its own name, and passes on all other:
     # linkerd/tls/src/server.rs of the proxy.
     handshake=Handshake(8080, (), by_name=True),
     member=_member,
-    identity=_identity,
+    identity=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
     image_values=_image_values,
     policy_kinds=(
         PolicyKind("policy.linkerd.io/v1beta3", "Server"),
@@ -170,12 +160,11 @@ MESH = Mesh(
             _down("control-plane-down", "destination"),
             _down("identity-down", "identity"),
             _down("injector-down", "proxy-injector"),
+            Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
+            Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
+            Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
             Signal(
-                name="call-denied",
-                kind=SignalKind.METRIC_INCREASES,
-                subject="inbound_http_authz_deny_total",
-                source=_DENIALS,
-                scrape_port=4191,
+                "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIALS, scrape_port=4191
             ),
         )
     },
@@ -186,80 +175,70 @@ MESH = Mesh(
     ),
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": Source(
+        "traffic-continues": _docs(
             "Cached discovery results outlive an outage of the control plane while they are used",
-            f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            _VERSION,
-            "documented",
+            "tasks/configuring-proxy-discovery-cache/",
         ),
-        "no-plaintext": Source(
-            "TCP traffic between meshed pods is mutual TLS without further configuration",
-            f"{_DOCS}/features/automatic-mtls/",
-            _VERSION,
-            "documented",
+        "no-plaintext": _docs(
+            "TCP traffic between meshed pods is mutual TLS without further configuration", "features/automatic-mtls/"
         ),
         "strict-refused": _ENFORCED,
-        "change-on-connections": Source(
+        "change-on-connections": _source(
             "Each request is weighed, and a connection that a new policy no longer allows is closed",
             f"{_PROXY}/app/inbound/src/policy/tcp.rs",
-            _VERSION,
             "source",
         ),
-        "identity": Source(
+        "identity": _source(
             "The called proxy writes the caller's TLS identity into l5d-client-id, and strips what the caller wrote",
             f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
-            _VERSION,
             "source",
         ),
-        "weighted-routing": Source(
-            "HTTPRoute backendRefs with weights, resolved by the caller's proxy",
-            f"{_DOCS}/reference/httproute/",
-            _VERSION,
-            "documented",
+        "weighted-routing": _docs(
+            "HTTPRoute backendRefs with weights, resolved by the caller's proxy", "reference/httproute/"
         ),
         "injection-fail-closed": _IGNORE,
-        "enrolled-at-creation": Source(
+        "enrolled-at-creation": _docs(
             "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
-            f"{_DOCS}/features/proxy-injection/",
-            _VERSION,
-            "documented",
+            "features/proxy-injection/",
         ),
         "config-refused": _VALIDATOR,
-        "apiserver-traffic": Source(
+        "apiserver-traffic": _source(
             "Proxies are told by the destination controller, which answers from what it knew (inferred)",
             f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            _VERSION,
             "inferred",
         ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy", "request-rule"), _ENFORCED),
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "request-rule", "restart-policy"), _ENFORCED),
+        "restart-traffic": _source(
+            "A proxy that starts goes by its default policy alone until the policy controller answers",
+            f"{_PROXY}/app/inbound/src/policy/store.rs",
+            "not-promised",
+        ),
         "reboot-bypass": _IGNORE,
         **dict.fromkeys(
             ("identity-lives", "identity-new-pods"),
-            Source(
+            _docs(
                 "A proxy's certificate lives a day and is renewed; without one a proxy does not become ready",
-                f"{_DOCS}/features/automatic-mtls/",
-                _VERSION,
-                "documented",
+                "features/automatic-mtls/",
             ),
         ),
-        "certificates": Source(
+        "certificates": _source(
             "A certificate lives a day, and its proxy renews it when 70 % of that is over",
             f"{_PROXY}/proxy/identity-client/src/certify.rs",
-            _VERSION,
             "source",
         ),
-        "identity-expires": Source(
+        "identity-expires": _docs(
             "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
-            f"{_DOCS}/tasks/replacing_expired_certificates/",
-            _VERSION,
-            "documented",
+            "tasks/replacing_expired_certificates/",
+        ),
+        "issuer-rotation": _RELOADED,
+        "issuer-refused": _SKIPPED,
+        "issuer-expires": _INVALID,
+        "readiness-tells": _source(
+            "A proxy that was ready once stays so", f"{_PROXY}/app/admin/src/server/readiness.rs", "not-promised"
         ),
         "loss-visible": _READINESS,
-        "recovers": Source(
-            "The proxy's watches reconnect with back-off",
-            f"{_PROXY}/tonic-watch/src/lib.rs",
-            _VERSION,
-            "inferred",
+        "recovers": _source(
+            "The proxy's watches reconnect with back-off", f"{_PROXY}/tonic-watch/src/lib.rs", "inferred"
         ),
     },
     deviates=tuple(
@@ -273,5 +252,47 @@ MESH = Mesh(
         Deviation("Service fraud", "opaque port", "each call there has a handshake of its own, and shows no identity"),
         Deviation("trust anchor and issuer", "made by the harness", "the mesh wants them from whoever installs it"),
         Deviation("disableHeartBeat", "true", "a drill cluster reports its version to nobody"),
+    ),
+)
+
+_LET_IN = "always during run: every call is refused and none is served"
+_UNTIL_TOLD = _source(
+    "A proxy goes by its default until its policy is there: to wait for it was tried, and taken back",
+    "https://github.com/linkerd/linkerd2-proxy/pull/2267",
+    "issue",
+)
+_HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/values-ha.yaml", "documented")
+
+
+def _ha_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
+    """Return what the chart's values-ha.yaml says of failures, with as many replicas as the cluster has workers."""
+    ha = {"controllerReplicas": 2, "webhookFailurePolicy": "Fail", "enablePodAntiAffinity": True}
+    return {**_image_values(images, built), **ha, "highAvailability": True, "enablePodDisruptionBudget": True}
+
+
+VARIANTS = (
+    replace(
+        MESH,
+        name="linkerd-ha",
+        title="Linkerd, highly available",
+        image_values=_ha_values,
+        webhooks=tuple(replace(hook, failure_policy="Fail", source=_HA) for hook in MESH.webhooks),
+        signals={
+            **MESH.signals,
+            **{
+                name: Signal(name, SignalKind.ADMISSION, f"linkerd-{hook}.linkerd.io", _HA)
+                for name, hook in (("injection-refused", "proxy-injector"), ("policy-refused", "policy-validator"))
+            },
+        },
+        sources={**MESH.sources, **dict.fromkeys(("injection-fail-closed", "config-refused", "reboot-bypass"), _HA)},
+        deviations=(Deviation("controllerReplicas", "2", "two workers carry two"), *MESH.deviations[1:]),
+    ),
+    replace(
+        MESH,
+        name="linkerd-open",
+        title="Linkerd, open by default",
+        namespace_annotations={"linkerd.io/inject": "enabled"},
+        deviates=(*MESH.deviates, Deviates("enforcer-restart-without-policy", _LET_IN, _UNTIL_TOLD)),
+        deviations=MESH.deviations[:1] + MESH.deviations[2:],
     ),
 )

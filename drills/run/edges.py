@@ -29,6 +29,9 @@ DENIED: tuple[Edge, ...] = (
 FRESH: tuple[Edge, ...] = (("checkout", "fraud"),)
 """Each call has a connection, and so a handshake, of its own: the traffic policy of every mesh must say so."""
 
+UNKNOWN: Edge = ("checkout", "latecomer")
+"""To a service that nobody could know before: it is there only while a probe of new pods makes it serve."""
+
 OPEN: Edge = ("outsider", "outsider")
 """Outside every mesh at both ends, and always free to pass: where a mesh refuses by silence, this alone shows that the
 outsider can call at all; and its plaintext proves that the observers of the wire see plaintext."""

@@ -17,7 +17,7 @@ from drills.run import faults
 from drills.run.faults import FaultKind
 from drills.selftest.node_programs import PROGRAMS
 from drills.selftest.node_world import ADDRESSES, RANGES, NodeWorld
-from drills.selftest.place_double import FilePlace
+from drills.selftest.place_double import FilePlace, status_of
 from drills.selftest.place_world import NODES, Process
 
 AGENT = Component(
@@ -33,7 +33,9 @@ FAULTS = {
     FaultKind.KEEP_OFF: faults.keep_off(Role.NODE_AGENT),
     FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
     FaultKind.STOP_APISERVER: faults.stop_apiserver(),
+    FaultKind.CUT_API: faults.cut_api(),
     FaultKind.REBOOT: faults.reboot(),
+    FaultKind.REBOOT_WITHOUT_API: faults.reboot_without_api(),
     FaultKind.REMOVE: faults.remove(Role.NODE_AGENT),
     FaultKind.PARTITION: faults.partition(Role.NODE_AGENT),
 }
@@ -173,5 +175,5 @@ def merged(before: Json, changes: Json) -> Json:
 
 def _pod(agent: Process) -> dict[str, object]:
     ready = "True" if agent.state == "S" else "False"
-    status = {"podIP": agent.address, "conditions": [{"type": "Ready", "status": ready}]}
+    status = {"conditions": [{"type": "Ready", "status": ready}], **status_of(agent)}
     return {"metadata": {"name": agent.pod, "uid": agent.uid}, "spec": {"nodeName": agent.node}, "status": status}

@@ -113,7 +113,7 @@ class FilePlace:
         """Return the component's Service or workload, or an object that was created."""
         del api_version
         world = self._alive()
-        if kind == "Service":
+        if (kind, name) == ("Service", COMPONENT.service):
             return {"spec": {"clusterIP": SERVICE_ADDRESS}}
         if (kind, name) == (COMPONENT.kind, COMPONENT.name) and not world.is_removed:
             desired, ready = self.replicas(COMPONENT)
@@ -236,13 +236,15 @@ def _cgroup(process: Process) -> str:
     return f"/proc/{process.pid}/cgroup:0::/kubelet.slice/kubelet-pod{process.uid.replace('-', '_')}.slice/c.scope\n"
 
 
-def _pod(process: Process) -> dict[str, object]:
+def status_of(process: Process) -> dict[str, object]:
+    """Return what the API shows of the address of a pod and of the container that the process is."""
     ended = {"terminated": {"exitCode": process.exit_code, "containerID": process.ended}} if process.ended else {}
     status = {"name": "main", "restartCount": process.restarts, "state": {"running": {}}, "lastState": ended}
-    return {
-        "metadata": {"name": process.pod, "uid": process.uid},
-        "status": {"podIP": process.address, "containerStatuses": [status]},
-    }
+    return {"podIP": process.address, "containerStatuses": [status]}
+
+
+def _pod(process: Process) -> dict[str, object]:
+    return {"metadata": {"name": process.pod, "uid": process.uid}, "status": status_of(process)}
 
 
 def _curl(world: World, address: str) -> str:

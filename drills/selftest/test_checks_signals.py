@@ -15,7 +15,7 @@ CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 REFUSED = SignalFact("refused", "admission", "failed calling webhook")
 BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
 DROPPED = SignalFact("dropped", "drop", "AUTH_REQUIRED")
-STATED = SignalFact("stated", "status", "example.org/v1 Rule lab/door Enforced=False")
+UPDATED = SignalFact("updated", "event", "system/IssuerUpdated")
 TAINTED = SignalFact("tainted", "node-taint", "example.org/agent-not-ready")
 
 
@@ -211,22 +211,26 @@ def test_a_reason_on_the_mesh_s_record_is_a_signal(before: str, after: str | Non
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ([], ["Valid=True", "Enforced=False"], Answer.HELD),
-        ([], ["Enforced=True"], Answer.VIOLATED),
-        ([], [], Answer.VIOLATED),
-        (["Enforced=False"], ["Enforced=False"], Answer.INCONCLUSIVE),
-        ([], None, Answer.INCONCLUSIVE),
-        (None, ["Enforced=False"], Answer.INCONCLUSIVE),
+        ([0, 0], [0, 1], Answer.HELD),
+        ([4, 4], [4, 5], Answer.HELD),
+        ([4, 4], [3, 4], Answer.HELD),
+        ([4, 4], [4, 3], Answer.VIOLATED),
+        ([0, 0], [None, 1], Answer.HELD),
+        ([0, 1], [1, 2], Answer.INCONCLUSIVE),
+        ([0, 0], [None, None], Answer.INCONCLUSIVE),
+        ([0], [1], Answer.INCONCLUSIVE),
     ],
 )
-def test_a_condition_in_an_object_s_status_is_a_signal(
-    before: list[str] | None, after: list[str] | None, expected: Answer
+def test_an_event_of_kubernetes_is_a_signal_when_it_is_told_again(
+    before: list[int | None], after: list[int | None], expected: Answer
 ) -> None:
-    """The named condition that comes with the fault is seen; one from before, or that nobody could read, is not."""
-    rule, other = "example.org/v1 Rule lab/door", "example.org/v1 Rule lab/gate"
-    story = Story(signals=(STATED,)).steady(EDGE).baseline().event("status", rule, at_s=1, conditions=before)
-    story.fault().event("status", other, at_s=1, conditions=["Enforced=False"])
-    assert seen(story.event("status", rule, at_s=2, conditions=after), "stated") is expected
+    """What earlier runs left is no news, nor is that Kubernetes forgot some of it; another reason is another signal."""
+    story = Story(signals=(UPDATED,)).steady(EDGE)
+    for go_on, counts in ((story.baseline, before), (story.fault, after)):
+        go_on().event("told", "system/Other", at_s=9, count=len(counts) + 9)
+        for second, count in enumerate(counts):
+            story.event("told", UPDATED.subject, at_s=second, count=count)
+    assert seen(story, "updated") is expected
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:

@@ -123,3 +123,33 @@ def test_a_gap_after_the_window_does_not_matter() -> None:
     """An observer that failed in the recovery had seen the fault."""
     story = quiet().recovery().event("wire.gap", "n2", at_s=5, node="n2", reason="late")
     assert answer(story, CLAIM).verdict is Answer.HELD
+
+
+TRIED = never(checks.plaintext_tried(EDGE), must_hold=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "expected"),
+    [
+        ("connect-refused", 40, Answer.HELD),
+        ("connect-refused", 19, Answer.INCONCLUSIVE),
+        ("dns", 40, Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_target_that_refuses_can_still_be_seen_to_be_called(error: str, count: int, expected: Answer) -> None:
+    """Calls that reached for an address are enough; those that found none show nothing, and plaintext stays unknown."""
+    story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=count, error=error)
+    finding = answer(story, TRIED)
+    assert finding.verdict is expected
+    if expected is Answer.INCONCLUSIVE:
+        assert "calls found an address, needs 20" in finding.reason
+    assert answer(story, CLAIM).verdict is Answer.INCONCLUSIVE
+
+
+def test_a_refused_call_that_was_readable_is_proof() -> None:
+    """One hit is enough, whoever answered it; on a wire that nobody watched nothing is known."""
+    story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=40, error="reset")
+    assert answer(story.hit(*EDGE, at_s=3), TRIED).verdict is Answer.VIOLATED
+    blind = Story().steady(EDGE).fault().calls(*EDGE, fail=40, error="reset")
+    assert answer(blind, TRIED).verdict is Answer.INCONCLUSIVE
+    assert answer(Story().watched(), TRIED).verdict is Answer.INCONCLUSIVE

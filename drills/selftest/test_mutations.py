@@ -20,12 +20,8 @@ from drills.judge.verdict import PASSING, Answer
 from drills.report import mutations
 from drills.selftest.story import NODES, Story, identity
 
-EDGE, LEGIT, DENIED, SENTINEL = (
-    ("checkout", "payment"),
-    ("payment", "ledger"),
-    ("intruder", "ledger"),
-    ("intruder", "frontend"),
-)
+EDGE, LEGIT = ("checkout", "payment"), ("payment", "ledger")
+DENIED, SENTINEL = ("intruder", "ledger"), ("intruder", "frontend")
 BRAIN = "system/Deployment/brain"
 SIGNALS = (
     SignalFact("down", "condition", BRAIN),
@@ -36,6 +32,7 @@ SIGNALS = (
     SignalFact("taints", "node-taint", "agent-not-ready"),
     SignalFact("loses", "drop", "unauthenticated"),
     SignalFact("states", "status", "example.org/v1 Rule lab/door Enforced=False"),
+    SignalFact("says", "event", "system/Skipped"),
 )
 PODS = ("payment-1", "ledger-1", "frontend-1")
 
@@ -53,17 +50,20 @@ def rich() -> Story:
             story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
         for pod in PODS:
             story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
-            story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(5))
+            validity = {"not_before_ns": story.at(-60), "not_after_ns": story.at(5)}
+            story.event("certificate", pod, at_s=0.5, fingerprint="ab", **validity)
         for second in range(round(story.length_s())):
             for node in NODES[:2]:
                 story.event("drop", f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9)
             story.event("node", "n1", at_s=second, taints=["agent-not-ready"] * int(is_down and second > 1), error="")
             stated = ["Valid=True", "Enforced=False"] if is_down and second > 1 else ["Valid=True"]
             story.event("status", "example.org/v1 Rule lab/door", at_s=second, conditions=stated, message="", error="")
+            story.event("told", "system/Skipped", at_s=second, count=3)
             story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
     story.baseline().new_pod("admitted", meshed=False, started=True, found=True)
+    story.event("certificate.text", "ab", signer="key").fault().event("fault.account", at_s=0.1, signer="key")
     for node in NODES:
         story.event("drops.source", node, node=node, error="")
     return story
@@ -127,6 +127,7 @@ GOOD = (
     reached(checks.new_pod_tried()),
     reached(checks.new_pod_tried(on=VICTIM)),
     reached(checks.outside_mesh(), "baseline"),
+    sometimes(checks.issuer_taken_up(within_s=5)),
     sometimes(checks.signal_seen("down")),
     sometimes(checks.signal_seen("states")),
 )

@@ -194,7 +194,7 @@ def test_pause_ends_with_the_run() -> None:
 def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FilePlace) -> None:
     """Ready and desired are noted; when the API does not answer, nothing is claimed about the workload."""
     recorder = Recorder()
-    conditions = Conditions(as_kube(double), recorder, tuple(mesh().signals.values()))
+    conditions = Conditions(as_kube(double), recorder, (mesh().signals["brain-down"],))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()
@@ -214,7 +214,7 @@ def test_a_workload_that_is_gone_has_nobody_ready(double: FilePlace) -> None:
     world.is_removed = True
     double.save(world)
     recorder = Recorder()
-    conditions = Conditions(as_kube(double), recorder, tuple(mesh().signals.values()))
+    conditions = Conditions(as_kube(double), recorder, (mesh().signals["brain-down"],))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     conditions.stop()

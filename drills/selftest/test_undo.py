@@ -32,6 +32,8 @@ def double(tmp_path: Path) -> FilePlace:
         *(("rolling-restart", phase) for phase in ("written", "injected", "landed")),
         *(("stop-apiserver", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("reboot", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("cut-api", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("reboot-without-api", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("partition", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("keep-off", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("remove", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
@@ -39,6 +41,8 @@ def double(tmp_path: Path) -> FilePlace:
         *(("ignore-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("declare", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("unlabel", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("rotate-issuer", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("restart-without", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("kill", "injected"), ("crash", "injected")),
     ],
 )

@@ -116,6 +116,16 @@ def _increases(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             known[pod] = value
 
 
+def _event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """Compare how often an Event was told with the look before: those of an earlier run may be kept, or forgotten."""
+    before: float | None = None
+    for event in events:
+        if event.kind == "told" and event.subject == signal.subject:
+            count = event.number("count")
+            yield _Sample(event.subject, event.at_ns, None if count is None or before is None else count > before)
+            before = before if count is None else count
+
+
 def _below(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in _scrapes(signal, events):
         value = event.number("value")
@@ -187,6 +197,7 @@ _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]
     "node-taint": _node_taint,
     "drop": _drop,
     "status": _status,
+    "event": _event,
 }
 
 _ON_OCCASION = frozenset({"admission", "pod-event"})

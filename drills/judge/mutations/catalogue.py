@@ -58,6 +58,7 @@ WORLD = _all(
     Mutation("forget-conditions", "nobody looks at a workload", events.forget("condition")),
     Mutation("expire-certificate", "one certificate is out of date", events.expire_certificate),
     Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
+    Mutation("keep-signer", "no certificate is signed by the new issuer", events.keep_signer),
     Mutation("forget-certificates", "nobody looks at certificates", events.forget("certificate")),
 )
 
@@ -122,6 +123,7 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "new_pod_refused": ("refuse-new-pods", "forget-new-pods"),
     "outside_mesh": ("admit-unmeshed", "start-elsewhere", "forget-new-pods"),
     "plaintext": ("readable-call", "blind-observers", "drop-calls"),
+    "plaintext_tried": ("readable-call", "blind-observers", "drop-calls"),
     "served_but_failed": ("lose-answer", "drop-calls"),
     "signal_seen": ("raise-signals", "blind-signals"),
     "unauthenticated": ("swap-peer", "hide-peer", "drop-calls"),
@@ -133,6 +135,7 @@ _ABSENCES: dict[str, tuple[str, ...]] = {
     "change_refused": ("forget-changes",),
     "change_tried": ("forget-changes",),
     "handshake": ("pool-connections", "drop-calls"),
+    "issuer_taken_up": ("keep-signer", "forget-certificates"),
     "leaf_ended": ("renew-certificates",),
     "new_pod_refused": ("forget-new-pods",),
     "new_pod_tried": ("start-elsewhere", "forget-new-pods"),

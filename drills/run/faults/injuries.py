@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from clusters.errors import HarnessError, UsageError
 from clusters.mesh import Component
 from clusters.place import Place
+from clusters.waiting import wait_until
 from drills.run.faults import processes
 from drills.run.faults.answer import Answer, ask
 from drills.run.faults.injury import TABLES, TCP, Hurt, Receipt
@@ -12,6 +13,7 @@ from drills.run.faults.views import ContainerView, containers, pod_addresses, se
 from drills.run.undo_entry import Undo
 
 _KILLED = 137  # 128 + SIGKILL
+_GONE_S = 40.0  # longer than the grace period that a pod usually has
 
 
 class Stop(Hurt):
@@ -102,6 +104,26 @@ class Remove(Stop):
         """Delete it, and with it its pods."""
         self._place.kube.delete(self._manifest).demand(f"Deleting {self._title}")
         return f"{self._title} deleted"
+
+
+class RestartWithout(Stop):
+    """A role stopped, then SIGKILL to who enforces its word; seen as the stop and as the crash are, both at once."""
+
+    def __init__(self, place: Place, component: Component, replicas: int, enforcer: "Crash") -> None:
+        super().__init__(place, component, replicas)
+        self._enforcer = enforcer
+
+    def inject(self) -> str:
+        """Scale to zero, and kill the enforcer once nobody is left whom it could ask."""
+        stopped = super().inject()
+        wait_until(super().observe, lambda seen: seen.landed, what=f"{self._title} gone", within_s=_GONE_S)
+        return f"{stopped}; {self._enforcer.inject()}"
+
+    def observe(self) -> Receipt:
+        """Landed: nobody plays the role, and the enforcer was ended by SIGKILL."""
+        gone, killed = super().observe(), self._enforcer.observe()
+        words = f"{gone.evidence}; {killed.evidence}"
+        return Receipt(gone.landed and killed.landed, f"{gone.observer}, {killed.observer}", words)
 
 
 class Kill(Hurt):

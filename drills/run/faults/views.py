@@ -28,6 +28,7 @@ class _ContainerStatus(msgspec.Struct, rename="camel"):
 
 class _PodStatus(msgspec.Struct, rename="camel"):
     container_statuses: list[_ContainerStatus] = msgspec.field(default_factory=list)
+    init_container_statuses: list[_ContainerStatus] = msgspec.field(default_factory=list)  # native sidecars, too
     pod_ip: str = msgspec.field(default="", name="podIP")
 
 
@@ -75,7 +76,11 @@ class ContainerView:
 
 def containers(place: Place, component: Component) -> tuple[ContainerView, ...]:
     """Return every container of the component's pods; HarnessError when the API does not answer."""
-    return tuple(_view(pod, status) for pod in _pods(place, component) for status in pod.status.container_statuses)
+    return tuple(
+        _view(pod, status)
+        for pod in _pods(place, component)
+        for status in (*pod.status.init_container_statuses, *pod.status.container_statuses)
+    )
 
 
 def pod_addresses(place: Place, component: Component) -> dict[str, str]:
