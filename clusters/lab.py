@@ -87,7 +87,7 @@ def _is_member(mesh: Mesh, pod: Mapping[str, object], proof: Mapping[str, object
 
 
 def policies(mesh: Mesh) -> list[Path]:
-    """Return the mesh's policy files, without the one that a probe applies and removes."""
+    """Return the mesh's policy files, without those that probes and faults apply and remove."""
     return [path for path in sorted((MANIFESTS / "policy" / mesh.policy).glob("*.yaml")) if path.name != "change.yaml"]
 
 

@@ -32,6 +32,7 @@ class Capability(StrEnum):
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
+    BOUND_L7_PROXY = "bound-l7-proxy"  # a Service is bound, by a label, to a proxy that judges its requests
     GIVEN_ISSUER = "given-issuer"  # its issuer's certificate and key come from whoever installs it, in a Secret
     NEW_PODS_ALONE = "new-pods-alone"  # a new pod starts while the control plane is away
     SHORT_LEAVES = "short-leaves"  # whoever installs it chooses how long a workload's certificate lives
@@ -71,6 +72,7 @@ class SignalKind(StrEnum):
     POD_EVENT = "pod-event"
     NODE_TAINT = "node-taint"
     DROP = "drop"
+    STATUS = "status"  # its subject: "API-version kind namespace/name condition=WORD", a status or a reason
     EVENT = "event"
 
 

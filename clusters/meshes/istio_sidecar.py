@@ -138,6 +138,7 @@ MESH = Mesh(
         }
     ),
     absent={
+        Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another",
         Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
         Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
     },
@@ -234,7 +235,7 @@ MESH = Mesh(
             _VERSION,
             "documented",
         ),
-        **dict.fromkeys(("strict-refused", "change-on-connections"), _ENFORCED_BY_ENVOY),
+        **dict.fromkeys(("strict-refused", "change-on-connections", "request-rule"), _ENFORCED_BY_ENVOY),
         "identity": _IDENTITY,
         **dict.fromkeys(
             ("identity-lives", "certificates"),

@@ -61,7 +61,10 @@ _SEVEN_LOOKS = _source(
     f"{_CHART}/templates/destination.yaml",
     "source",
 )
-_CAN = "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves new-pods-alone"
+_CAN = (
+    "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves "
+    "new-pods-alone"
+)
 _UNTOLD = "sometimes during fault: signal control-plane-down appears"
 _READABLE = "never during run: a call is readable on the wire, answered or not"
 _UNKNOWN = _docs(
@@ -120,6 +123,7 @@ MESH = Mesh(
         _part(Role.INJECTOR, "proxy-injector", port=9995),
     ),
     capabilities=frozenset(map(Capability, _CAN.split())),
+    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
     charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
     values="linkerd.yaml",
     policy="linkerd",
@@ -199,7 +203,7 @@ MESH = Mesh(
             f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
             "inferred",
         ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED),
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "request-rule", "restart-policy"), _ENFORCED),
         "restart-traffic": _source(
             "A proxy that starts goes by its default policy alone until the policy controller answers",
             f"{_PROXY}/app/inbound/src/policy/store.rs",

@@ -122,6 +122,8 @@ MESH = Mesh(
             (
                 "strict-refused",
                 "change-on-connections",
+                "request-rule",
+                "l7-proxy-missing",
                 "config-refused",
                 "node-agent-policy-continues",
                 "cni-policy-continues",

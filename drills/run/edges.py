@@ -14,6 +14,9 @@ ROUTES: tuple[Edge, ...] = (
 SENTINEL: Edge = ("intruder", "frontend")
 """Any meshed identity may call the front door; a policy change may close this one edge, so that enforcement is seen."""
 
+WELCOME: Edge = ("checkout", "frontend")
+"""Another caller of the front door, for drills that close it to one: who is served beside him shows that it is open."""
+
 DENIED: tuple[Edge, ...] = (
     ("frontend", "ledger"),
     ("intruder", "ledger"),

@@ -9,6 +9,7 @@ from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.declared import retract, unretracted
 from drills.run.faults.issuer import reissue, unissued
 from drills.run.faults.nodecut import reach, unreached
 from drills.run.faults.packets import cut, heal
@@ -168,6 +169,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "create": _create,
     "reinject": reinject,
     "reissue": reissue,
+    "retract": retract,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -185,4 +187,5 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "create": _not_settled,
     "reinject": _not_injected,
     "reissue": _not_reissued,
+    "retract": unretracted,
 }

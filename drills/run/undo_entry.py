@@ -23,6 +23,7 @@ Action = Literal[
     "create",
     "reinject",
     "reissue",
+    "retract",
 ]
 
 
@@ -43,6 +44,7 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
         component, and wait until a new pod gets `containers` again.
     reissue: put the issuer that the cluster was installed with into `files` (certificate, key) of the Secret that
         `manifest` names, and wait until the component's processes have it in `folder`. The entry holds no key.
+    retract: merge each of `patches` into the object that it names, and remove each object in `manifests`.
     """
 
     id: str
@@ -59,6 +61,8 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     folder: str = ""
+    manifests: tuple[dict[str, object], ...] = ()
+    patches: tuple[dict[str, object], ...] = ()
 
     @property
     def target(self) -> Component:

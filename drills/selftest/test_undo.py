@@ -39,6 +39,7 @@ def double(tmp_path: Path) -> FilePlace:
         *(("remove", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("break-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("ignore-webhook", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
+        *(("declare", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("unlabel", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("rotate-issuer", phase) for phase in ("written", "injected", "landed", "applied", "verified")),
         *(("restart-without", phase) for phase in ("written", "injected", "landed", "applied", "verified")),

@@ -179,6 +179,15 @@ def _drop(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
             yield _Sample(event.text("node"), event.at_ns, event.text("reason") == signal.subject)
 
 
+def _status(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """An object that does not exist states nothing: a silent look."""
+    stated_by, _, condition = signal.subject.rpartition(" ")
+    for event in events:
+        if event.kind == "status" and event.subject == stated_by:
+            stated = event.detail.get("conditions")
+            yield _Sample(event.subject, event.at_ns, condition in stated if isinstance(stated, list) else None)
+
+
 _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
     "metric-increases": _increases,
     "metric-below": _below,
@@ -187,6 +196,7 @@ _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]
     "pod-event": _pod_event,
     "node-taint": _node_taint,
     "drop": _drop,
+    "status": _status,
     "event": _event,
 }
 

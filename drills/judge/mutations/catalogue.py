@@ -25,6 +25,7 @@ WORLD = _all(
     Mutation("drop-calls", "nobody makes the calls of the edge", calls.drop_calls),
     Mutation("serve-refused", "a server serves one refused call", calls.serve_refused),
     Mutation("let-one-in", "one refused call succeeds", calls.let_one_in),
+    Mutation("let-last-in", "the last refused call succeeds", calls.let_last_in),
     Mutation("lose-answer", "one served call times out for its caller", calls.lose_answer),
     Mutation("disown-call", "the caller of one served call knows that it was never served", calls.disown_call),
     Mutation("lose-posting", "one call that is done for its caller reached no server", calls.lose_posting),
@@ -105,6 +106,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
 _DELAYS: dict[str, tuple[str, ...]] = {
     **_HARMS,
     "availability": ("delay-recovery", "drop-calls"),
+    "denied": ("let-last-in", "drop-calls"),
     "drops_witnessed": ("forget-drops", "misname-drops", "blind-drops", "drop-calls"),
     "success_rate": ("delay-recovery", "drop-calls"),
     "new_pod_meshed": ("refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),

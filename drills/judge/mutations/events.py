@@ -185,9 +185,12 @@ def _is_look(signal: SignalFact, event: Event) -> bool:
         return signal.kind == _OF_SUBJECT[event.kind] and event.subject == signal.subject
     if event.kind == "scrape":
         return event.text("metric") == signal.subject
+    if event.kind == "status":
+        return signal.kind == "status" and event.subject == signal.subject.rpartition(" ")[0]
     return signal.kind in _LOOKS.get(event.kind, ())
 
 
+_LISTS = {"node": "taints", "status": "conditions"}  # what such a look found, None when nobody could look
 _ENOUGH = 1_000_000
 """More pods than any workload wants, at whatever instant."""
 
@@ -200,8 +203,10 @@ def _quiet(signal: SignalFact, event: Event) -> Event:
             return told(event, count=None if event.number("count") is None else 0)
         case "scrape":
             return told(event, value=signal.threshold + 1, error="")
-        case "node":
-            return told(event, taints=[taint for taint in _taints(event) if taint != signal.subject])
+        case "node" | "status":
+            key, word = _LISTS[event.kind], _word(signal)
+            found = event.detail.get(key)
+            return told(event, **{key: [it for it in found if it != word] if isinstance(found, list) else None})
         case "drop":
             return told(event, reason=event.text("reason").replace(signal.subject, ELSEWHERE))
     words = "blocked" if signal.kind == "pod-event" else "message"
@@ -213,6 +218,7 @@ _UNANSWERED: dict[str, dict[str, Detail]] = {
     "told": {"count": None},
     "scrape": {"value": None, "error": "no answer"},
     "node": {"taints": None, "error": "no answer"},
+    "status": {"conditions": None, "error": "no answer"},
 }
 
 
@@ -233,8 +239,10 @@ def _fired(signal: SignalFact, event: Event) -> Event:
             is_low = signal.kind == "metric-below"
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
             detail = {"value": signal.threshold - 1 if is_low else risen, "error": ""}
-        case "node":
-            detail = {"taints": [*_taints(event), signal.subject], "error": ""}
+        case "node" | "status":
+            found = event.detail.get(_LISTS[event.kind])
+            known = found if isinstance(found, list) else []
+            detail = {_LISTS[event.kind]: [*known, _word(signal)], "error": ""}
         case "drop":
             detail = {"reason": signal.subject}
         case _ if signal.kind == "pod-event":
@@ -244,6 +252,6 @@ def _fired(signal: SignalFact, event: Event) -> Event:
     return told(event, **detail)
 
 
-def _taints(event: Event) -> list[str]:
-    found = event.detail.get("taints")
-    return found if isinstance(found, list) else []
+def _word(signal: SignalFact) -> str:
+    """Return the taint, or of an object and its condition the condition."""
+    return signal.subject.rpartition(" ")[2]

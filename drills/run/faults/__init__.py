@@ -8,6 +8,7 @@ the absence of a node agent from one node, `rolling_restart` every pod replaced 
 `partition` is a component that lives, is Ready, and reaches nobody; `cut_api` a node whose programs reach no API anew.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
 `rotate_issuer` is done to what the issuer of identities signs with.
+`declare` hurts nothing: it stores objects that a mesh may or may not put into force.
 `stop_apiserver`, `reboot` and `reboot_without_api` are done to no part of the mesh, but to what each part stands on.
 """
 
@@ -42,6 +43,7 @@ class FaultKind(StrEnum):
     UNLABEL = "unlabel"
     ROTATE_ISSUER = "rotate-issuer"
     RESTART_WITHOUT = "restart-without"
+    DECLARE = "declare"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -54,12 +56,14 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     app: str = ""  # the service of the lab whose pods it is done to; "" when it is done to none of them
     issuer: str = ""  # what comes in the issuer's place, "" when nothing does
     life_s: float = 0.0  # how long that one lives, 0 when that does not matter
+    declared: str = ""  # name of the objects that are declared, "" when none are
 
     @property
     def title(self) -> str:
         """The words by which events and people call this fault."""
         where = f"on {self.node}" if self.role and self.node else self.node
-        return " ".join(word for word in (self.kind.value, self.role and self.role.value, self.issuer, where) if word)
+        words = (self.kind.value, self.role and self.role.value, self.issuer, where, self.declared)
+        return " ".join(word for word in words if word)
 
     @property
     def takes_api(self) -> bool:
@@ -159,6 +163,11 @@ def ignore_webhook(*, hold_s: float = 30.0) -> Fault:
 def unlabel(*, hold_s: float = 30.0) -> Fault:
     """Take from the lab's namespace the labels and annotations that put its pods into the mesh."""
     return Fault(FaultKind.UNLABEL, None, hold_s)
+
+
+def declare(name: str, *, hold_s: float = 30.0) -> Fault:
+    """Store the mesh's objects of this name (manifests/policy/<mesh>/declared/), and keep them until the undo."""
+    return Fault(FaultKind.DECLARE, None, hold_s, declared=name)
 
 
 def rotate_issuer(issuer: str = ROTATED, *, hold_s: float, life_s: float = 0.0) -> Fault:

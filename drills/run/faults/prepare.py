@@ -9,6 +9,7 @@ from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
+from drills.run.faults.declared import Declared
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, RestartWithout, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.issuer import ReplacedIssuer
@@ -33,6 +34,7 @@ _OF_NODE: dict[FaultKind, Callable[[Place, str], Injury]] = {
     FaultKind.CUT_API: CutApi,
     FaultKind.REBOOT: Reboot,
     FaultKind.REBOOT_WITHOUT_API: RebootWithoutApi,
+    FaultKind.STOP_APISERVER: lambda place, _node: StopApiserver(place),
 }
 
 
@@ -54,8 +56,8 @@ def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh)
 
 
 def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
-    if fault.kind is FaultKind.STOP_APISERVER:
-        return StopApiserver(place)
+    if fault.kind is FaultKind.DECLARE:
+        return Declared(place, mesh, fault.declared)
     if fault.kind in _OF_NODE:
         return _OF_NODE[fault.kind](place, node)
     if fault.kind in CHANGES:

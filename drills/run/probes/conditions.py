@@ -1,4 +1,4 @@
-"""What Kubernetes itself says of workloads and nodes, and what Events it keeps, asked once a second.
+"""What Kubernetes itself says of workloads, nodes and objects, and what Events it keeps, asked once a second.
 
 On-call could alert on each of them.
 """
@@ -17,10 +17,11 @@ EVERY = "*"
 
 _EVERY_S = 1.0
 _JOIN_S = 15.0
+_SAID_LIMIT = 2000  # characters of a message
 
 
 class Conditions:
-    """Polls what the signals name through the whole run: workloads, the nodes' taints, how often an Event was told."""
+    """Polls what the signals name all along: workloads, objects, the nodes' taints, how often an Event was told."""
 
     def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[Signal]) -> None:
         self._kube = kube
@@ -35,6 +36,8 @@ class Conditions:
             if signal.kind is SignalKind.EVENT:
                 namespace, _, reason = signal.subject.partition("/")
                 self._reasons.setdefault(namespace, []).append(reason)
+        stated = (signal.subject for signal in signals if signal.kind is SignalKind.STATUS)
+        self._objects = tuple(dict.fromkeys(subject.rpartition(" ")[0] for subject in stated))
         self._nodes: tuple[str, ...] = ()  # those last seen
         self._asks_nodes = any(signal.kind is SignalKind.NODE_TAINT for signal in signals)
         self._ended = threading.Event()
@@ -42,7 +45,7 @@ class Conditions:
 
     def start(self) -> None:
         """Begin, if there is anything to ask about."""
-        if self._workloads or self._asks_nodes or self._reasons:
+        if self._workloads or self._objects or self._asks_nodes or self._reasons:
             self._thread.start()
 
     def stop(self) -> None:
@@ -56,6 +59,8 @@ class Conditions:
             due_s = time.monotonic() + _EVERY_S
             for subject, workload in self._workloads:
                 self._ask(subject, workload)
+            for subject in self._objects:
+                self._ask_status(subject)
             if self._asks_nodes:
                 self._ask_nodes()
             for namespace, reasons in self._reasons.items():
@@ -97,6 +102,24 @@ class Conditions:
         for reason in reasons:
             count = sum(_times(event) for event in found if event.get("reason") == reason)
             self._recorder.note("told", f"{namespace}/{reason}", at_ns=at_ns, count=count, error="")
+
+    def _ask_status(self, subject: str) -> None:
+        """Note each condition of an object twice, with its status and with its reason; one that is not there has none.
+
+        The words for people go with them: a reason alone does not show what on-call would read.
+        """
+        at_ns = time.time_ns()
+        api_version, kind, named = subject.split(" ")
+        namespace, _, name = named.rpartition("/")
+        try:
+            found = self._kube.get(api_version, kind, name, namespace or None)
+        except HarnessError as error:
+            self._recorder.note("status", subject, at_ns=at_ns, conditions=None, message="", error=str(error))
+            return
+        stated = ((found or {}).get("status") or {}).get("conditions") or []
+        words = [f"{it['type']}={it[what]}" for it in stated for what in ("status", "reason") if it.get(what)]
+        said = "; ".join(it["message"] for it in stated if it.get("message"))
+        self._recorder.note("status", subject, at_ns=at_ns, conditions=words, message=said[:_SAID_LIMIT], error="")
 
     def _ask_nodes(self) -> None:
         at_ns = time.time_ns()
