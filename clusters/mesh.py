@@ -274,7 +274,7 @@ class Mesh:
     handshake: Handshake | None = None  # None where pods have no certificate that a peer could see
     policy_kinds: tuple[PolicyKind, ...] = ()  # recorded through each run
     policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
-    # (policy object, pod) -> is it about the pod? None where that is not known.
+    # (policy object, pod) -> is it about the pod by itself? What attaches to such an object is found by its references.
     policy_selects: Callable[[Mapping[str, object], Called], bool] | None = None
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)

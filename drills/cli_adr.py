@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clusters import meshes
 from clusters.errors import InconclusiveError, UsageError
+from drills import unasked
 from drills.keyring import public_key_in
 from drills.report import adr, blocks, bundles
 from drills.report.cited import Cited
@@ -22,7 +23,7 @@ def write(
         runs = bundles.read_all(folders, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    cited = Cited(runs, _titles(runs), out.resolve().parent)
+    cited = Cited(runs, _titles(runs), out.resolve().parent, unasked.reasons())
     text = _updated(out, cited, title, stale_after_days) if out.exists() else _new(out, cited, title, stale_after_days)
     draft = out.with_name(f"{out.name}.draft")
     draft.write_text(text, encoding="utf-8", newline="")

@@ -22,7 +22,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
-from clusters.selectors import part, selects
+from clusters.selectors import has_container, part, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -55,15 +55,6 @@ _READY_ALONE = Source(
     _VERSION,
     "source",
 )
-
-
-def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
-    """Tell whether the admitted pod carries the proxy, as a sidecar container or as a native sidecar."""
-    spec = pod.get("spec")
-    if not isinstance(spec, Mapping):
-        return False
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    return any(container.get("name") == "istio-proxy" for container in containers)
 
 
 def _identity(namespace: str, service_account: str) -> str:
@@ -164,7 +155,7 @@ MESH = Mesh(
     ),
     policy_root=_ROOT,
     policy_selects=_selects,
-    member=_member,
+    member=lambda pod, _witness: has_container(pod, "istio-proxy"),
     identity=_identity,
     image_values=_image_values,
     signals={

@@ -11,6 +11,7 @@ from dataclasses import replace
 from clusters.issuance import Authority, Issuance, IssuerSecret
 from clusters.mesh import (
     KUBERNETES_SOURCES,
+    Called,
     Capability,
     ChartRelease,
     Component,
@@ -25,10 +26,10 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.selectors import has_container, network_policy_selects, route_selects
 
 _VERSION = "edge-26.8.3"
-_NAMESPACE = "linkerd"
-_TRUST_DOMAIN = "cluster.local"
+_NAMESPACE, _TRUST_DOMAIN = "linkerd", "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
@@ -78,13 +79,10 @@ _INVALID = _source("Under an issuer that is over each request fails, by an Event
 _DENIALS = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", "source")
 
 
-def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
-    """Tell whether the admitted pod carries the proxy, as a native sidecar or as an ordinary container."""
-    spec = pod.get("spec")
-    if not isinstance(spec, Mapping):
-        return False
-    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    return any(container.get("name") == "linkerd-proxy" for container in containers)
+def _selects(policy: Mapping[str, object], called: Called) -> bool:
+    """Tell whether a Server is about the pod, or a route about its Service; all other kinds attach to those."""
+    is_about_pod = policy.get("kind") == "Server" and network_policy_selects(policy, called.namespace, called.labels)
+    return is_about_pod or route_selects(policy, called.namespace, called.service)
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
@@ -140,7 +138,7 @@ MESH = Mesh(
     # The port of the lab. A proxy ends the TLS of whoever asks for its own name, and passes on all other:
     # linkerd/tls/src/server.rs of the proxy.
     handshake=Handshake(8080, (), by_name=True),
-    member=_member,
+    member=lambda pod, _witness: has_container(pod, "linkerd-proxy"),
     identity=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
     image_values=_image_values,
     policy_kinds=(
@@ -150,6 +148,7 @@ MESH = Mesh(
         PolicyKind("policy.linkerd.io/v1alpha1", "NetworkAuthentication"),
         PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ),
+    policy_selects=_selects,
     signals={
         signal.name: signal
         for signal in (

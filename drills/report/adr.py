@@ -8,7 +8,7 @@ from typing import Final
 from drills.judge.verdict import Answer, worst
 from drills.report import adr_topics as topics
 from drills.report import blocks, figures, issues
-from drills.report.bundles import Run
+from drills.report.bundles import Run, standing
 from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, table
 from drills.report.markdown import template
 
@@ -16,6 +16,7 @@ STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes bring a minor release about that often, so what was tested is then no longer new."""
 FOR_A_PERSON: Final = "[FOR A PERSON:"
 _NO_NUMBER = "-"
+_WHOLE = 1000  # from here on three digits would need an exponent
 
 
 def render(title: str, cited: Cited, stale_after_days: int) -> str:
@@ -135,17 +136,15 @@ def _alternatives(cited: Cited) -> Iterator[str]:
     drills = sorted({run.verdict.drill for run in cited.runs})
     yield from table(
         ("drill", *cited.titles.values(), "control"),
-        (
-            (drill, *(_answer(cited, cited.of(mesh), drill) for mesh in cited.titles), _control(cited, drill))
-            for drill in drills
-        ),
+        ((drill, *(_answer(cited, mesh, drill) for mesh in cited.titles), _control(cited, drill)) for drill in drills),
     )
 
 
-def _answer(cited: Cited, runs: tuple[Run, ...], drill: str) -> str:
-    answers = [(run.standing, run) for run in runs if run.verdict.drill == drill]
+def _answer(cited: Cited, mesh: str, drill: str) -> str:
+    answers = [(run.standing, run) for run in cited.of(mesh) if run.verdict.drill == drill]
     if not answers:
-        return "no evidence"
+        reason = cited.unasked.get((drill, mesh))
+        return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
     known = (issue.url for _, run in answers for issue in issues.expected(run.verdict, run.history.facts.deviates))
     links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
     return f"**{worst(answer for answer, _ in answers)}**{links} {cited.answered(answers)}"
@@ -218,8 +217,8 @@ def _recovery(cited: Cited, run: Run) -> tuple[str, ...]:
 def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
     required: tuple[tuple[str, Callable[..., bool]], ...] = (
         (
-            "mTLS metrics: what was readable on the wire, whose identity servers saw",
-            topics.topic("invariant-mtls").bears,
+            "mTLS metrics: what was readable on the wire, whose identity servers saw, which certificates were valid",
+            topics.any_check(*_SEEN_OF_MTLS),
         ),
         ("flow logs: both ends of every call, as the harness logged them", topics.any_check(*_TWO_WITNESSES)),
         ("policy audit: what was denied, and what became of policy changes", topics.topic("invariant-identity").bears),
@@ -243,6 +242,7 @@ def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
     yield from cited.links()
 
 
+_SEEN_OF_MTLS = ("plaintext", "unauthenticated", "certificate_validity")
 _TWO_WITNESSES = ("attempts_per_request", "conservation", "denied_but_served", "served_but_failed")
 
 
@@ -252,7 +252,7 @@ def _required(cited: Cited, name: str, select: Callable[..., bool]) -> tuple[str
         answers: dict[str, tuple[Run, list[Answer]]] = {}
         for run, finding in findings(cited.of(mesh), select):
             answers.setdefault(run.statement_sha256, (run, []))[1].append(run.standing_of(finding))
-        cells.append(cited.told([(worst(of_run), run) for run, of_run in answers.values()]) or NO_EVIDENCE)
+        cells.append(cited.told([(standing(of_run), run) for run, of_run in answers.values()]) or NO_EVIDENCE)
     return name, *cells
 
 
@@ -271,4 +271,6 @@ def _bundle(cited: Cited, run: Run, stale_after_days: int) -> tuple[str, ...]:
 
 
 def _number(value: float | None) -> str:
-    return _NO_NUMBER if value is None else f"{value:.3g}"
+    if value is None:
+        return _NO_NUMBER
+    return f"{value:.0f}" if value >= _WHOLE else f"{value:.3g}"

@@ -17,6 +17,7 @@ from drills.judge.measure import Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
 from drills.report.audit_objects import (
     NOT_RECORDED,
+    RECORDED,
     Certificates,
     Policies,
     Select,
@@ -100,6 +101,7 @@ class Audit(msgspec.Struct, frozen=True):
     identity: Identity
     certificates: Certificates
     policies: Policies
+    decided: Answered
     calls: tuple[ShownCall, ...]
 
     @property
@@ -135,6 +137,7 @@ def ask(run: Run, question: Question, select: Select) -> Audit:
         identity=_identity(run, edge, around, calls),
         certificates=certificates_of(run.history, called, at_ns),
         policies=policies_of(run.history, question.target, at_ns, select),
+        decided=_decided(run, edge, around),
         calls=_shown(calls, at_ns),
     )
 
@@ -158,6 +161,22 @@ def _allowed(run: Run, question: Question, around: Window, calls: pl.DataFrame) 
         return Answered(REFUSED, f"{failed}; {question.target} served others meanwhile")
     reason = "some succeeded and some did not" if ok or served else _reason(refused)
     return Answered(NOT_CERTAIN, f"{failed}; {reason}")
+
+
+def _decided(run: Run, edge: tuple[str, str], around: Window) -> Answered:
+    """Return what the mesh itself wrote down of calls that it refused: its words, and no rule that we weighed."""
+    written = run.history.of_kind("drop")
+    if not written and not run.history.of_kind("drops.source"):
+        return Answered(NOT_RECORDED, "the run read no record of the mesh that names both ends of a refused call")
+    said: Counter[tuple[str, str]] = Counter()
+    for event in written:
+        first_ns, last_ns = (int(event.number(key) or event.at_ns) for key in ("first_ns", "last_ns"))
+        if event.subject == "->".join(edge) and first_ns < around.end_ns and last_ns >= around.start_ns:
+            said[event.text("node"), event.text("reason")] += int(event.number("count") or 1)
+    if not said:
+        return Answered(NOT_RECORDED, f"within {HALF_S:g} s no refusal of it is on the mesh's own record")
+    words = (f"{node} refused {count} with {reason!r}" for (node, reason), count in sorted(said.items()))
+    return Answered(RECORDED, f"in records of these seconds {'; '.join(words)}")
 
 
 def _encrypted(run: Run, edge: tuple[str, str], around: Window) -> Answered:

@@ -11,6 +11,7 @@ import msgspec
 
 from drills.judge.history import Event, History
 from drills.judge.records import NS_PER_S
+from drills.report.audit_related import related
 
 RECORDED, NOT_RECORDED = "recorded", "not recorded"
 GONE: Final = "gone"
@@ -32,7 +33,7 @@ Select = Callable[[Mapping[str, object], Pod], bool]
 
 
 class PolicyObject(msgspec.Struct, frozen=True):
-    """One object that selects the called service; since_s: when this version was first seen, from the instant on."""
+    """One object that is about the called service; since_s: when this version was first seen, from the instant on."""
 
     name: str
     api_version: str
@@ -43,7 +44,7 @@ class PolicyObject(msgspec.Struct, frozen=True):
 
 
 class Policies(msgspec.Struct, frozen=True):
-    """Which objects selected the target then; doubts: what the looks around the instant leave open."""
+    """Which objects were about the target then; doubts: what the looks around the instant leave open."""
 
     answer: str
     says: str
@@ -93,7 +94,7 @@ def pods_of(history: History, service: str) -> dict[str, Pod]:
 
 
 def policies_of(history: History, target: str, at_ns: int, select: Select) -> Policies:
-    """Return the objects that select a pod of the target, as they stood at the instant."""
+    """Return the objects that are about a pod of the target, as they stood at the instant."""
     looks, pods = history.of_kind("policy.look"), tuple(pods_of(history, target).values())
     if not looks:
         return Policies(NOT_RECORDED, "the run looked at no policy object")
@@ -107,11 +108,17 @@ def policies_of(history: History, target: str, at_ns: int, select: Select) -> Po
     if len(blind) == len(kinds):
         return Policies(NOT_RECORDED, f"nobody had looked at {', '.join(kinds)} by then")
 
-    def is_about(event: Event) -> bool:
-        return any(select(_manifest(event), pod) for pod in pods)
-
     standing = _standing(history, at_ns)
-    objects = tuple(_object(event, at_ns) for event in standing.values() if is_about(event))
+    manifests = {name: _manifest(event) for name, event in standing.items()}
+
+    def is_ours(manifest: Mapping[str, object]) -> bool:
+        return any(select(manifest, pod) for pod in pods)
+
+    def is_about(event: Event) -> bool:
+        return event.subject in related({**manifests, event.subject: _manifest(event)}, is_ours)
+
+    ours = related(manifests, is_ours)
+    objects = tuple(_object(event, at_ns) for name, event in standing.items() if name in ours)
     next_ns = {kind: after[kind][0].answered_ns if after[kind] else None for kind in kinds}
     later = _changed_later(history, at_ns, next_ns, standing, is_about)
     doubts = (

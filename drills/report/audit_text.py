@@ -43,6 +43,7 @@ def _lines(audit: Audit) -> Iterator[str]:
         yield from _certificate(shown)
     yield from (f"  not certain: {doubt}" for doubt in audit.certificates.doubts)
     yield from _policies(audit)
+    yield f"decided      {audit.decided.answer}: {audit.decided.says}"
     yield f"calls        {len(audit.calls)} next to the instant" if audit.calls else "calls        not recorded"
     yield from (f"  {_call(call)}" for call in audit.calls)
 
@@ -51,7 +52,7 @@ def _policies(audit: Audit) -> Iterator[str]:
     found = audit.policies
     yield f"policy       {found.answer}: {found.says}"
     if found.answer == "recorded":
-        yield f"  objects that select {audit.question.target} then (what their rules decide is not evaluated here):"
+        yield f"  objects about {audit.question.target} then (what their rules decide is not evaluated here):"
         for one in found.objects:
             yield from _policy(one)
         if not found.objects:

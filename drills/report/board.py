@@ -94,7 +94,7 @@ def render(reports: Path, unasked: Mapping[tuple[str, str], str]) -> str:
         columns=tuple(_column(mesh, rows, runs) for mesh in meshes),
         rows=rows,
         runs=sorted(runs, key=lambda run: (run.folder, run.drill, run.mesh), reverse=True),
-        answers=[answer.value for answer in reversed(SEVERITY)],
+        answers=[answer.value for answer in reversed(SEVERITY) if answer is not Answer.NOT_PROMISED],  # of claims only
         unreadable=UNREADABLE,
     )
 

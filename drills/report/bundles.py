@@ -11,9 +11,10 @@ from typing import Final
 import msgspec
 from securesystemslib.signer import Key
 
+from drills.judge import known
 from drills.judge.history import History, HistoryError
-from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.records import NS_PER_S, Source
+from drills.judge.verdict import Answer, Finding, Verdict, worst
 from drills.report import verification
 from drills.report.record import Surroundings
 from drills.report.statement import STATEMENT_FILE
@@ -76,11 +77,24 @@ class Run:
         tools = (f"{name} {version}" for name, version in self.stood_on.versions.items() if name not in _NOT_OF_A_MESH)
         return tuple(sorted({*images, *tools}))
 
+    @property
+    def known_failures(self) -> tuple[tuple[str, Source], ...]:
+        """Return each claim that is violated and was listed before the run, with who tells of it."""
+        listed = self.history.facts.deviates
+        found = ((it.claim, known.issue_of(it, listed)) for it in self.verdict.findings)
+        return tuple((claim, issue) for claim, issue in found if issue is not None)
+
     def standing_of(self, finding: Finding) -> Answer:
         """Return an answer as it counts: of a control, what had to be violated and was counts as HELD."""
         if not (self.verdict.is_control and finding.fails_on_control) or finding.verdict is Answer.INCONCLUSIVE:
             return finding.verdict
         return Answer.HELD if finding.verdict is Answer.VIOLATED else Answer.VIOLATED
+
+
+def standing(answers: Iterable[Answer]) -> Answer:
+    """Return the worst answer, and NOT_PROMISED when the mesh promises none of what was asked."""
+    found = tuple(answers)
+    return Answer.NOT_PROMISED if found and set(found) == {Answer.NOT_PROMISED} else worst(found)
 
 
 def find(folders: Iterable[Path]) -> tuple[Path, ...]:

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+import msgspec
+
 from drills.judge.verdict import SEVERITY, Answer, Finding, worst
-from drills.report.bundles import Run
+from drills.report.bundles import Run, standing
 
 NO_EVIDENCE = "no evidence in these bundles"
 _REPORT_FILE = "report.md"
@@ -18,11 +20,15 @@ Select = Callable[[Run, Finding], bool]
 
 @dataclass(frozen=True)
 class Cited:
-    """The runs of one record. titles: every mesh that is an alternative, by name; folder: where the record lies."""
+    """The runs of one record. titles: every mesh that is an alternative, by name; folder: where the record lies.
+
+    unasked: why a drill cannot be asked of a mesh, by both names.
+    """
 
     runs: tuple[Run, ...]
     titles: Mapping[str, str]
     folder: Path
+    unasked: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def asked(self) -> tuple[Run, ...]:
@@ -69,19 +75,27 @@ class Cited:
         return table(("mesh", "answer", "claim", "runs", "seen to fail without a mesh"), rows)
 
     def _claim_rows(self, mesh: str, select: Select, absent: str) -> Iterator[tuple[str, ...]]:
-        found: dict[str, list[tuple[Answer, Run]]] = {}
+        found: dict[str, list[tuple[Run, Finding]]] = {}
         for run, finding in findings(self.of(mesh), select):
-            found.setdefault(finding.claim, []).append((run.standing_of(finding), run))
-        for claim, answers in found.items():
+            found.setdefault(finding.claim, []).append((run, finding))
+        for claim, told in found.items():
             yield (
                 self.titles[mesh],
-                worst(answer for answer, _ in answers),
-                cell(claim),
-                self.answered(answers),
-                self._seen_to_fail(claim, {run.verdict.drill for _, run in answers}),
+                *self._summed(told),
+                self._seen_to_fail(claim, {run.verdict.drill for run, _ in told}),
             )
         if not found:
             yield (self.titles[mesh], absent, "", "", "")
+
+    def _summed(self, told: Sequence[tuple[Run, Finding]]) -> tuple[str, str, str]:
+        """Return answer, claim and runs; of what the mesh does not promise, what was measured all the same."""
+        claim = cell(told[0][1].claim)
+        answers = [(run.standing_of(finding), run) for run, finding in told]
+        if standing(answer for answer, _ in answers) is not Answer.NOT_PROMISED:
+            return worst(answer for answer, _ in answers), claim, self.answered(answers)
+        measured = [(_measured(it), run) for run, it in told]
+        found = worst(answer for answer, _ in measured)
+        return f"{Answer.NOT_PROMISED}; measured: {found}", claim, self.answered(measured)
 
     def _seen_to_fail(self, claim: str, drills: set[str]) -> str:
         """Return the controls that show that the claim can fail at all, and the drills that have no such control."""
@@ -98,6 +112,11 @@ class Cited:
         without = sorted(drills - {run.verdict.drill for run, _ in of_claim})
         parts = [f"yes: {self.refs(run for run, _ in of_claim)}"] if of_claim else []
         return "; ".join(parts + ([f"no control of {', '.join(map(cell, without))}"] if without else []))
+
+
+def _measured(finding: Finding) -> Answer:
+    """Return what the answer would be if the mesh had promised it; a record that does not say so leaves it open."""
+    return Answer.INCONCLUSIVE if finding.measured is msgspec.UNSET else finding.measured
 
 
 def findings(runs: Iterable[Run], select: Select) -> Iterator[tuple[Run, Finding]]:

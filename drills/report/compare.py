@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drills.judge.verdict import PASSING, SEVERITY, Answer, worst
+from drills.judge.verdict import PASSING, SEVERITY, Answer
 from drills.report import compare_numbers
-from drills.report.bundles import Run
+from drills.report.bundles import Run, standing
 from drills.report.compare_numbers import Number, Weight
 from drills.report.shift import CHANCE, all_in_one_part
 
@@ -15,7 +15,7 @@ Pair = tuple[str, str]
 
 
 class Change(StrEnum):
-    """What became of an answer. LOST: it is not known any more, whatever it was."""
+    """What became of an answer. LOST: it is not known any more, or not promised any more, whatever it was."""
 
     WORSE = "worse"
     LOST = "not known any more"
@@ -44,8 +44,8 @@ class Asked:
         """Return what changed. Worse: a new run is worse than any old one, or all are, beyond chance, than the best."""
         if not self.old or not self.new:
             return Change.GONE if self.old else Change.NEW
-        before, now = worst(self.old), worst(self.new)
-        if now is Answer.INCONCLUSIVE and before is not now:
+        before, now = standing(self.old), standing(self.new)
+        if now in {Answer.INCONCLUSIVE, Answer.NOT_PROMISED} and before is not now:
             return Change.LOST
         if _rank(now) > _rank(before) or self._never_as_good():
             return Change.WORSE
@@ -120,7 +120,7 @@ def _answers(run: Run) -> dict[str, Answer]:
     found: dict[str, Answer] = {}
     for finding in run.verdict.findings:
         answer = run.standing_of(finding)
-        found[finding.claim] = worst((answer, found.get(finding.claim, answer)))
+        found[finding.claim] = standing((answer, found.get(finding.claim, answer)))
     return found
 
 

@@ -46,6 +46,7 @@ def _lines(it: Comparison) -> Iterator[str]:
     yield from _section("Numbers", ("drill", "mesh", "number", "change", "before", "now", "difference"), _numbers(it))
     yield from _section("Flaky", ("drill", "mesh", "answers", "claims that differ", "runs"), map(_flaky_row, it.flaky))
     yield from _failing(it)
+    yield from _section("Known failures in the new runs", ("drill", "mesh", "claim", "known"), _known(it))
     yield from _method(it)
 
 
@@ -110,6 +111,17 @@ def _failing(it: Comparison) -> Iterator[str]:
         ("drill", "mesh", "now"),
         ((*map(cell, asked.pair), told(asked.new)) for asked in failing),
     )
+
+
+def _known(it: Comparison) -> Iterator[tuple[str, ...]]:
+    """Tell of what is violated and was listed before: an answer that comes as no surprise is no pass either."""
+    found = (
+        (*run.pair, claim, f"[{cell(issue.title)}]({issue.url})")
+        for run in it.new
+        for claim, issue in run.known_failures
+    )
+    for drill, mesh, claim, link in dict.fromkeys(found):
+        yield cell(drill), cell(mesh), cell(claim), link
 
 
 def _method(it: Comparison) -> Iterator[str]:

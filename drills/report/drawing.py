@@ -1,6 +1,6 @@
 """The timeline of a run as a template draws it: rows of bins, marks, axes; every place in percent of the width."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, takewhile
 
 import msgspec
@@ -116,7 +116,7 @@ def drawing(history: History, verdict: Verdict) -> Drawing | None:
         latency=_curve(bins.latencies(history, drawn, edges)),
         attempts=attempts(history, drawn),
         groups=_groups(lanes),
-        nodes=_nodes(lanes),
+        nodes=_nodes(lanes, _parts(history)),
     )
 
 
@@ -157,12 +157,22 @@ def _groups(lanes: Sequence[Lane]) -> tuple[Group, ...]:
     return tuple(found)
 
 
-def _nodes(lanes: Sequence[Lane]) -> tuple[Row, ...]:
-    """Return for each calling node a row of each thing that is asked of its calls; names lose what all share."""
+def _parts(history: History) -> dict[str, str]:
+    """Return the part that each node played, by its name; none when the drill hurt no node more than another."""
+    words = {word for event in history.of_kind("fault.injected") for word in event.subject.split()}
+    placed = history.facts.placed
+    return {node: f"the {part}, " for part, node in placed.items()} if words & placed.keys() else {}
+
+
+def _nodes(lanes: Sequence[Lane], parts: Mapping[str, str]) -> tuple[Row, ...]:
+    """Return for each calling node a row of each thing that is asked of its calls; names lose what all share.
+
+    A node that plays a part in the drill is called by it, too: marks and claims know it by no other name.
+    """
     nodes = sorted({lane.node for lane in lanes})
     shared = _shared(nodes)
     return tuple(
-        _row(node.removeprefix(shared), f"must {must}", some, must)
+        _row(node.removeprefix(shared), f"{parts.get(node, '')}must {must}", some, must)
         for node in nodes
         for must in (SUCCEED, BE_REFUSED)
         if (some := tuple(it for it in lanes if (it.node, it.must) == (node, must)))

@@ -2,16 +2,20 @@
 
 Of each drill and mesh the newest run gives the numbers; how many runs gave which answer is counted over all of them, so
 that a newer pass does not hide an older failure.
+
+Every family is a gauge: the textfile collector reads Prometheus's older text format, which refuses a whole file for one
+type that only OpenMetrics has. To it the unit and the end mark are comments.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client.core import GaugeMetricFamily, StateSetMetricFamily
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from drills.judge import known
 from drills.judge.verdict import Answer
 from drills.report import figures
 from drills.report.bundles import Run
@@ -48,12 +52,11 @@ class _Runs(Collector):
 
 
 def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
-    family = StateSetMetricFamily("meshdrill_run_verdict", "Verdict of the newest run.", labels=_PAIR)
+    says = "Verdict of the newest run: 1 of the answer that it is, 0 of each other."
+    family = GaugeMetricFamily("meshdrill_run_verdict", says, labels=(*_PAIR, "verdict"))
     for pair, run in newest.items():
-        family.add_metric(
-            pair,
-            {answer.value: run.verdict.verdict is answer for answer in Answer if answer is not Answer.NOT_PROMISED},
-        )
+        for answer in sorted(set(Answer) - {Answer.NOT_PROMISED}):
+            family.add_metric((*pair, answer.value), float(run.verdict.verdict is answer))
     return family
 
 
@@ -67,6 +70,14 @@ def _counted(runs: Iterable[Run]) -> Metric:
 
 def _passed(run: Run) -> _Values:
     yield (), float(run.verdict.passed)
+
+
+def _expected(run: Run) -> _Values:
+    yield (), float(known.is_expected(run.verdict, run.history.facts.deviates))
+
+
+def _known(run: Run) -> _Values:
+    return (((claim, issue.url), 1.0) for claim, issue in run.known_failures)
 
 
 def _control(run: Run) -> _Values:
@@ -106,6 +117,8 @@ def _latency(run: Run) -> _Values:
 
 _GAUGES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Run], _Values]], ...] = (
     ("run_passed", "", "Whether the newest run passed.", (), _passed),
+    ("run_known", "", "Whether the newest run is violated, and exactly as listed before it.", (), _expected),
+    ("known_failure", "", "A claim that is violated as listed, and where it is told.", ("claim", "issue"), _known),
     ("run_control", "", "Whether it is a control, whose security claims have to be violated.", (), _control),
     ("run_start_time_seconds", "seconds", "When its record begins, since 1970.", (), _began),
     ("recovery_seconds", "seconds", "From the undo until the claim held until the end.", ("claim",), _recovery),

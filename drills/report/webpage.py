@@ -8,7 +8,7 @@ import msgspec
 from drills.judge import known
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S, Source
-from drills.judge.verdict import SEVERITY, Finding, Verdict
+from drills.judge.verdict import SEVERITY, Finding, Verdict, count_not_promised
 from drills.report import issues, markup
 from drills.report.bins import musts
 from drills.report.drawing import drawing
@@ -81,6 +81,7 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: P
         verdict=verdict,
         expected=issues.expected(verdict, history.facts.deviates),
         in_words=IN_WORDS[verdict.verdict],
+        not_promised=count_not_promised(verdict.findings),
         stood_on=stood_on,
         headline=headline(verdict),
         counted=_counted(verdict),

@@ -10,8 +10,12 @@ from markdown_it import MarkdownIt
 
 from clusters import meshes
 from drills import cli, cli_runs, exits
-from drills.report import adr, keys
-from drills.selftest.manyruns import broken, bundle, quiet
+from drills.judge import checks
+from drills.judge.claims import never
+from drills.judge.records import Source
+from drills.report import adr, bundles, keys
+from drills.report.cited import Cited
+from drills.selftest.manyruns import CLAIMS, EDGE, broken, bundle, quiet
 
 SECTIONS = (
     "## Context",
@@ -106,6 +110,35 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
     assert node_answers["control |"].startswith("no control")
     for mesh in map(meshes.load, meshes.names()):
         assert (f"- {mesh.title}: **{adr.FOR_A_PERSON}" in part) is not mesh.is_control
+
+
+def test_what_is_not_promised_is_told_with_what_was_measured(reports: Path, out: Path) -> None:
+    """Where no encryption is promised it neither holds nor is left open: that bytes were seen stands there."""
+    silence = Source("Nothing is encrypted unasked", "https://example.org/silence", "1", "not-promised")
+    secret = never(checks.plaintext(EDGE), must_hold=True, source=silence)
+    bundle(reports, broken(), mesh="mesh-c", claims=(*(it for it in CLAIMS if it.check.name != "plaintext"), secret))
+    text = write(reports, out, "--title", "Which mesh")
+    row = re.search(r"\| The mesh-c \| ([^|]+) \| never during fault: a call is readable on the wire \|", text)
+    assert row is not None
+    assert row[1] == "NOT_PROMISED; measured: VIOLATED"
+    (required,) = [line for line in text.splitlines() if line.startswith("| mTLS metrics")]
+    cells = dict(zip(meshes_in(text), required.split(" | ")[1:], strict=True))
+    assert cells["The mesh-c"].startswith("NOT_PROMISED: [")
+    assert cells["The mesh-b"].startswith("VIOLATED: [")
+
+
+def meshes_in(text: str) -> list[str]:
+    """Return the meshes of the table of evidence, in its order."""
+    head = next(line for line in text.splitlines() if line.startswith("| required |"))
+    return head.removesuffix(" |").split(" | ")[1:]
+
+
+def test_a_drill_that_cannot_be_asked_says_why(reports: Path, out: Path) -> None:
+    """A mesh without the part that a drill breaks is told from one that nobody asked."""
+    runs = bundles.read_all([reports])
+    cited = Cited(runs, {"mesh-a": "A", "mesh-b": "B"}, out.parent, {("node-outage", "mesh-b"): "B has no node agent"})
+    (row,) = [line for line in adr.render("x", cited, 90).splitlines() if line.startswith("| node-outage |")]
+    assert "cannot be asked: B has no node agent" in row
 
 
 def test_a_repeat_never_hides_a_failure(reports: Path, out: Path) -> None:

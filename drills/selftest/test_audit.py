@@ -125,6 +125,7 @@ def test_the_text_says_every_part() -> None:
         "above the leaf: not recorded",
         "policy       recorded: last looked at: Rule 2.0 s before",
         "what their rules decide is not evaluated here",
+        "decided      not recorded: the run read no record of the mesh",
         "Rule lab/rule, resource version 7",
         '{"app":"ledger"}',
         "calls        5 next to the instant",
@@ -132,10 +133,28 @@ def test_the_text_says_every_part() -> None:
     ):
         assert words in text
     nothing = render(asked(Story().steady(EDGE), "outsider", at_s=99))
-    parts = ("allowed", "encrypted", "identity", "certificate", "policy", "calls")
+    parts = ("allowed", "encrypted", "identity", "certificate", "policy", "decided", "calls")
     assert all(f"{part:<12} not recorded" in nothing for part in parts)
     assert "outside its windows" in nothing
     assert "  none" in render(asked(looked(story(), 18, 23)))
+
+
+def test_what_decided_is_in_the_words_of_the_mesh() -> None:
+    """Its own record of refusals around the instant, per node; those of another edge or another time are none of it."""
+
+    def refused(told: Story, edge: str, at_s: float, node: str = "n1") -> Story:
+        first_ns = START_NS + round(at_s * NS_PER_S)
+        span = {"first_ns": first_ns, "last_ns": first_ns + NS_PER_S}
+        return told.event("drop", edge, at_s=at_s, node=node, reason="denied by: lab/rule", count=6, **span)
+
+    told = refused(refused(story(), "intruder->ledger", T_S - 3), "intruder->ledger", T_S, "n2")
+    for edge, at_s in (("intruder->ledger", 5.0), ("payment->ledger", 5.0), ("intruder->frontend", T_S)):
+        refused(told, edge, at_s)
+    found = asked(told, "intruder").decided
+    assert (found.answer, found.says.count("refused 6 with 'denied by: lab/rule'")) == ("recorded", 2)
+    allowed = asked(told).decided
+    assert allowed.answer == NOT_RECORDED
+    assert "no refusal of it is on the mesh's own record" in allowed.says
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from drills.selftest import story
 from drills.selftest.manyruns import CLAIMS, broken, bundle, quiet
 from drills.selftest.story import Story
 
+SILENT = Answer.NOT_PROMISED
 HELD, TOLD, UNKNOWN, VIOLATED = Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.INCONCLUSIVE, Answer.VIOLATED
 
 
@@ -23,6 +24,10 @@ HELD, TOLD, UNKNOWN, VIOLATED = Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.IN
         ([HELD], [HELD, VIOLATED], Change.WORSE),
         ([UNKNOWN], [VIOLATED], Change.WORSE),
         ([HELD], [UNKNOWN], Change.LOST),
+        ([HELD], [SILENT], Change.LOST),
+        ([SILENT], [SILENT, SILENT], Change.SAME),
+        ([SILENT], [HELD, SILENT], Change.BETTER),
+        ([SILENT], [VIOLATED], Change.WORSE),
         ([VIOLATED], [UNKNOWN], Change.LOST),
         ([VIOLATED], [HELD], Change.BETTER),
         ([HELD, VIOLATED], [HELD], Change.BETTER),

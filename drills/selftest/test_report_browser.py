@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from drills.judge.records import Deviates, Source
 from drills.judge.verdict import Answer
 from drills.report import evidence
 from drills.selftest import told
@@ -25,7 +26,8 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="no ax
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _PATIENCE_MS = 60_000  # two cores that others load as well
 _PHONE, _DESK = 360, 1280
-_PAGES = ("run", "control", "nothing", "index")
+_PAGES = ("run", "control", "nothing", "index", "full")
+_MESHES = ("a-mesh", "b-mesh", "c-mesh", "d-mesh", "e-mesh")
 
 Visit = Callable[..., "Page"]
 
@@ -45,11 +47,34 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     nothing = told.bundle_of(empty, reports / "other-drill" / "story" / "20260103T000000Z")
     evidence.write_index(reports, {("other-drill", "bare"): "no mesh has no such part"})
     return {
+        "full": full_index(tmp_path_factory.mktemp("full")),
         "run": run / "report.html",
         "control": control / "report.html",
         "nothing": nothing / "report.html",
         "index": reports / "index.html",
     }
+
+
+def full_index(reports: Path) -> Path:
+    """Return the index over as many meshes as there are, with the longest answer, and a failure known at length."""
+    said = "The kubelet must miss seven looks, ten seconds apart, and a partition spares it (charts/destination)"
+    listed = tuple(
+        Deviates(it.claim, Source(f"{said} {number}", "https://example.org/known", "1.0", "source"))
+        for number, it in enumerate(told.verdict_of(told.outage()).findings[:2])
+    )
+    for mesh in _MESHES:
+        place = reports / "a-drill-with-a-long-name" / mesh / "20260101T000000Z"
+        verdict = told.verdict_of(told.outage())
+        if mesh == _MESHES[0]:
+            known = {it.claim for it in listed}
+            findings = tuple(
+                msgspec.structs.replace(it, verdict=Answer.VIOLATED if it.claim in known else Answer.HELD)
+                for it in verdict.findings
+            )
+            verdict = msgspec.structs.replace(verdict, verdict=Answer.VIOLATED, passed=False, findings=findings)
+        told.bundle_of(told.outage(), place, verdict, listed if mesh == _MESHES[0] else ())
+    evidence.write_index(reports, {})
+    return reports / "index.html"
 
 
 @pytest.fixture(scope="module")
@@ -109,13 +134,42 @@ def test_no_rule_of_accessibility_is_broken(visit: Visit, name: str, scheme: str
     assert found.response["passes"], "axe looked at nothing"
 
 
+@pytest.mark.parametrize("width", [_PHONE, _DESK])
 @pytest.mark.parametrize("name", _PAGES)
-def test_a_phone_never_scrolls_sideways(visit: Visit, name: str) -> None:
-    """Nothing is wider than the page at 360 px, unfolded or not: wide tables scroll in their own frame."""
-    page = visit(name, _PHONE)
+def test_a_page_never_scrolls_sideways(visit: Visit, name: str, width: int) -> None:
+    """Nothing is wider than the page, unfolded or not: wide tables scroll in their own frame."""
+    page = visit(name, width)
     for _ in range(2):
-        assert page.evaluate("document.documentElement.scrollWidth") == _PHONE
+        assert page.evaluate("document.documentElement.scrollWidth") == width
         unfold(page)
+
+
+@pytest.mark.parametrize("width", [_PHONE, _DESK])
+def test_nothing_in_the_matrix_leaves_its_cell(visit: Visit, width: int) -> None:
+    """Five meshes side by side: no answer and no known failure is written over its neighbour."""
+    page = visit("full", width)
+    cells = page.locator(".matrix td")
+    assert cells.count() == len(_MESHES)
+    assert page.locator(".matrix .of-issue a:visible").count() == 2
+    assert (
+        page.evaluate(
+            "[...document.querySelectorAll('.matrix td')].filter(it => it.scrollWidth > it.clientWidth).length"
+        )
+        == 0
+    )
+
+
+def test_an_answer_is_broken_between_its_words(visit: Visit) -> None:
+    """In a narrow cell FAILED_OBSERVABLY stands in two lines, not in letters; elsewhere it stands in one."""
+    page = visit("full")
+    heights = {
+        place: page.locator(f"{place} .badge.FAILED_OBSERVABLY").first.evaluate(
+            "it => it.getBoundingClientRect().height / parseFloat(getComputedStyle(it).lineHeight)"
+        )
+        for place in (".matrix td", "table:not(.matrix) td")
+    }
+    assert heights[".matrix td"] == pytest.approx(2, abs=0.3)
+    assert heights["table:not(.matrix) td"] == pytest.approx(1, abs=0.3)
 
 
 @pytest.mark.parametrize("name", ["run", "control"])

@@ -2,6 +2,7 @@
 
 import re
 
+import msgspec
 import pytest
 
 from drills.judge import checks
@@ -144,6 +145,22 @@ def test_names_of_nodes_lose_what_all_share(history: History) -> None:
     both = drawing(History(renamed.lazy(), history.events, history.facts), told.verdict_of(told.outage()))
     assert both is not None
     assert {row.label for row in both.nodes} == {"frontend", "intruder"}
+
+
+def test_a_node_that_is_hurt_is_called_by_its_part(history: History) -> None:
+    """Claims speak of the victim: which node that was stands beside its name, and not where no node was hurt."""
+    facts = msgspec.structs.replace(history.facts, placed={"victim": "n1"})
+
+    def detail(subject: str) -> str:
+        events = tuple(
+            msgspec.structs.replace(it, subject=subject) if it.kind == "fault.injected" else it for it in history.events
+        )
+        drawn = drawing(History(history.calls, events, facts), told.verdict_of(told.outage()))
+        assert drawn is not None
+        return drawn.nodes[0].detail
+
+    assert detail("crash node-agent on victim") == "the victim, must succeed"
+    assert detail("stop control-plane") == "must succeed"
 
 
 def test_the_checks_that_say_what_must_be_are_those_of_the_judge() -> None:

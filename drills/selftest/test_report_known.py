@@ -5,6 +5,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from drills import cli, cli_nightly, exits
 from drills.judge.history import History, write_history
@@ -89,6 +90,35 @@ def test_the_summary_of_a_night_tells_a_known_failure_from_a_pass(reports: Path)
     assert f"VIOLATED, [known]({ISSUE.url}), 20260101T000000Z" in "".join(cli_nightly.lines([turn]))
     with_run(reports)
     assert ISSUE.url not in "".join(cli_nightly.lines([turn]))
+
+
+def test_metrics_tell_a_known_failure_from_a_new_one(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever alerts on a run that did not pass can leave out what is known, and finds the issue as a label."""
+
+    def values() -> dict[str, dict[tuple[str, str], float]]:
+        assert cli.status(["metrics", str(reports)]) == exits.PASSED
+        found = {it.name: it.samples for it in text_string_to_metric_families(capsys.readouterr().out)}
+        return {
+            name: {(it.labels.get("claim", ""), it.labels.get("issue", "")): it.value for it in found[name]}
+            for name in ("meshdrill_run_known", "meshdrill_known_failure")
+        }
+
+    assert values() == {
+        "meshdrill_run_known": {("", ""): 1},
+        "meshdrill_known_failure": {(BREAKS.sentence(), ISSUE.url): 1},
+    }
+    with_run(reports)
+    assert values() == {"meshdrill_run_known": {("", ""): 0}, "meshdrill_known_failure": {}}
+
+
+def test_a_comparison_links_what_is_known(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The claim that is violated as before stands there with its issue; an unlisted one has none."""
+    assert cli.status(["diff", str(reports), str(reports)]) == exits.PASSED
+    row = f"| test-drill | story | {BREAKS.sentence()} | [{ISSUE.title}]({ISSUE.url}) |"
+    assert row in capsys.readouterr().out
+    with_run(reports)
+    assert cli.status(["diff", str(reports), str(reports)]) == exits.PASSED
+    assert ISSUE.url not in capsys.readouterr().out
 
 
 def test_a_decision_record_links_what_is_known(reports: Path, tmp_path: Path) -> None:

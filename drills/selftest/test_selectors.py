@@ -3,10 +3,12 @@
 import pytest
 
 from clusters.install import MANIFESTS
+from clusters.kube import Json
 from clusters.lab import load as objects
 from clusters.mesh import Called
 from clusters.meshes import load, names
-from clusters.selectors import selects
+from clusters.selectors import has_container, selects
+from drills.report.audit_related import related
 
 LEDGER = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
 
@@ -54,6 +56,12 @@ def policy(kind: str, namespace: str = "lab", **spec: object) -> dict[str, objec
     return {"kind": kind, "metadata": {"name": "p", "namespace": namespace}, "spec": spec}
 
 
+def applied(folder: str) -> list[Json]:
+    """Return what the harness applies of a mesh's policies, for callers and for whoever watches."""
+    files = (MANIFESTS / "policy" / folder / name for name in ("authorization.yaml", "observers.yaml"))
+    return [it for path in files if path.exists() for it in objects(path, {})]
+
+
 APP = {"matchLabels": {"app": "ledger"}}
 OTHER = {"matchLabels": {"app": "fraud"}}
 
@@ -93,6 +101,13 @@ OTHER = {"matchLabels": {"app": "fraud"}}
         ),
         ("cilium", {**policy("CiliumNetworkPolicy"), "spec": None, "specs": [{"endpointSelector": APP}]}, True),
         ("cilium", policy("NetworkPolicy", podSelector=OTHER), False),
+        ("linkerd", policy("Server", podSelector=APP), True),
+        ("linkerd", policy("Server", podSelector=OTHER), False),
+        ("linkerd", policy("Server", "outside", podSelector={}), False),
+        ("linkerd", policy("HTTPRoute", parentRefs=[{"kind": "Service", "name": "ledger"}]), True),
+        ("linkerd", policy("HTTPRoute", parentRefs=[{"kind": "Service", "name": "fraud"}]), False),
+        ("linkerd", policy("HTTPRoute", parentRefs=[{"kind": "Server", "name": "ledger"}]), False),
+        ("linkerd", policy("AuthorizationPolicy", targetRef={"kind": "Server", "name": "ledger"}), False),
         ("none", policy("NetworkPolicy", podSelector=APP), True),
         ("none", policy("NetworkPolicy", "outside", podSelector={}), False),
     ],
@@ -105,7 +120,34 @@ def test_a_mesh_knows_which_of_its_objects_are_about_a_pod(mesh: str, found: dic
 @pytest.mark.parametrize("mesh", [name for name in names() if load(name).policy_selects is not None])
 def test_the_harness_own_policies_are_found_for_the_service_that_they_are_about(mesh: str) -> None:
     """Of what is applied to a mesh, the rules of ledger and those for everyone are about ledger, and no other's."""
-    folder = MANIFESTS / "policy" / load(mesh).policy
-    named = {it["metadata"]["name"] for it in objects(folder / "authorization.yaml", {}) if about(mesh, it)}
-    assert {"allow-nothing", "ledger"} <= named
+    found = applied(load(mesh).policy)
+    everyone = {it["metadata"]["name"] for it in found} & {"allow-nothing", "proxy-admin"}
+    named = {it["metadata"]["name"] for it in found if about(mesh, it)}
+    assert {"ledger", *everyone} <= named
+    assert everyone
     assert named.isdisjoint({"frontend", "checkout", "payment", "fraud", "bank-adapter"})
+
+
+def test_what_attaches_is_about_what_it_attaches_to() -> None:
+    """A rule for the route of ledger's server, and whom the rule names; not the other servers of its routes."""
+    by_name = {f"{it['kind']} lab/{it['metadata']['name']}": it for it in applied("linkerd")}
+    ours = related(by_name, lambda it: about("linkerd", dict(it)))
+    assert {
+        "Server lab/ledger",
+        "HTTPRoute lab/ledger-callers",
+        "AuthorizationPolicy lab/ledger",
+        "MeshTLSAuthentication lab/callers-of-ledger",
+        "HTTPRoute lab/probes",
+        "AuthorizationPolicy lab/probes",
+        "NetworkAuthentication lab/anywhere",
+    } <= ours
+    assert not any(app in name for name in ours for app in ("frontend", "checkout", "payment", "fraud", "bank"))
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_a_proxy_is_found_as_sidecar_of_either_kind(kind: str) -> None:
+    """By its whole name, among ordinary containers and native sidecars; a pod without any has none."""
+    assert has_container({"spec": {kind: [{"name": "app"}, {"name": "proxy"}]}}, "proxy")
+    assert not has_container({"spec": {kind: [{"name": "proxy-init"}]}}, "proxy")
+    assert not has_container({"spec": {kind: None}}, "proxy")
+    assert not has_container({}, "proxy")

@@ -7,6 +7,7 @@ import msgspec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, judge, sometimes
 from drills.judge.history import SignalFact, Source, write_history
+from drills.judge.records import Deviates
 from drills.judge.verdict import Verdict
 from drills.report import evidence
 from drills.report.record import DeviationRecord, ImageRecord, Surroundings
@@ -50,9 +51,10 @@ def verdict_of(story: Story) -> Verdict:
     return judge(story.history(), claims)
 
 
-def bundle_of(story: Story, place: Path, verdict: Verdict | None = None) -> Path:
-    """Write the bundle of a story, as a run does."""
-    write_history(place, story.table(), story.all_events(), story.facts())
+def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, deviates: tuple[Deviates, ...] = ()) -> Path:
+    """Write the bundle of a story, as a run does; deviates: what was known of the mesh then."""
+    facts = msgspec.structs.replace(story.facts(), deviates=deviates)
+    write_history(place, story.table(), story.all_events(), facts)
     found = verdict or verdict_of(story)
     (place / "verdict.json").write_bytes(found.encode())
     evidence.write(place, found, STOOD_ON)
