@@ -1,4 +1,8 @@
-"""A trust anchor and an issuer of our own, for a mesh that wants them from whoever installs it."""
+"""A trust anchor and an issuer of our own, for a mesh that wants them from whoever installs it.
+
+The keys of both lie in one file of the cluster's state directory that only its owner may read: nothing else of ours
+keeps a key, so that whoever puts an issuer back reads it from there.
+"""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -11,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from clusters.errors import HarnessError
-from clusters.mesh import Authority
+from clusters.issuance import Authority
 
 _FILE = "authority.json"
 _OWNER_ONLY = 0o600
@@ -37,6 +41,7 @@ class _Kept(msgspec.Struct, frozen=True):
     anchors: str
     issuer: str
     issuer_key: str
+    anchor_key: str = ""  # without it no other issuer can be made; clusters of older versions have none
 
 
 def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
@@ -54,17 +59,63 @@ def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
     return Authority(kept.anchors, kept.issuer, kept.issuer_key)
 
 
+def installed(state: Path) -> Authority:
+    """Return the authority with which the cluster was installed; HarnessError when it is not there any more."""
+    kept = _load(state / _FILE)
+    return Authority(kept.anchors, kept.issuer, kept.issuer_key)
+
+
+def successor(state: Path, life_s: float) -> Authority:
+    """Return another issuer of the same name under the cluster's own trust anchor; its life begins now.
+
+    Raises HarnessError when the cluster has no authority, or one whose anchor's key was not kept.
+    """
+    path = state / _FILE
+    kept = _load(path)
+    if not kept.anchor_key:
+        raise HarnessError(
+            f"{path} holds no key of its trust anchor: an older version made it, and no other issuer can be made under "
+            "that anchor. Delete the cluster."
+        )
+    anchor_key = serialization.load_pem_private_key(kept.anchor_key.encode(), password=None)
+    if not isinstance(anchor_key, ec.EllipticCurvePrivateKey):
+        raise HarnessError(f"The key of the trust anchor in {path} is not one of ours. Delete the cluster.")
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = _certificate(kept.issuer_name, key, _anchor_name(kept.issuer_name), anchor_key, life_s, path_length=0)
+    return Authority(kept.anchors, _pem(issuer), _pem_key(key))
+
+
+def foreign(state: Path) -> Authority:
+    """Return an authority of the same names as the cluster's, under an anchor of its own that nobody trusts."""
+    kept = _load(state / _FILE)
+    made = _make(kept.issuer_name, kept.lives)
+    return Authority(made.anchors, made.issuer, made.issuer_key)
+
+
+def key_id(certificate: str) -> str:
+    """Return the id of a certificate's key in hex digits, as certificates that it signs name it; PEM text."""
+    loaded = x509.load_pem_x509_certificate(certificate.encode())
+    return loaded.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
+
+
 def stranger() -> str:
     """Return the certificate of an authority that signed nothing and whose key nobody has; PEM text."""
     key, name = ec.generate_private_key(ec.SECP256R1()), "stranger.meshdrill"
     return _pem(_certificate(name, key, name, key, _DAY_S, path_length=0))
 
 
-def _read(path: Path, issuer_name: str, lives: Lives) -> _Kept:
+def _load(path: Path) -> _Kept:
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+        return msgspec.json.decode(path.read_bytes(), type=_Kept)
+    except (OSError, msgspec.DecodeError) as error:
+        raise HarnessError(f"The cluster's authority {path} cannot be read: {error}. Delete the cluster.") from error
+
+
+def _read(path: Path, issuer_name: str, lives: Lives) -> _Kept:
+    kept = _load(path)
+    try:
         ends = x509.load_pem_x509_certificate(kept.issuer.encode()).not_valid_after_utc
-    except (OSError, msgspec.DecodeError, ValueError) as error:
+    except ValueError as error:
         raise HarnessError(f"The cluster's authority {path} cannot be read: {error}. Delete the cluster.") from error
     if (kept.issuer_name, kept.lives) != (issuer_name, lives):
         raise HarnessError(
@@ -86,13 +137,15 @@ def _write(path: Path, kept: _Kept) -> None:
 def _make(issuer_name: str, lives: Lives) -> _Kept:
     """Make a self-signed anchor, and an issuer under it that may sign leaves and nothing else."""
     anchor_key, issuer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    anchor_name = f"root.{issuer_name.partition('.')[2] or issuer_name}"
+    anchor_name = _anchor_name(issuer_name)
     anchor = _certificate(anchor_name, anchor_key, anchor_name, anchor_key, lives.anchor_s, path_length=1)
     issuer = _certificate(issuer_name, issuer_key, anchor_name, anchor_key, lives.issuer_s, path_length=0)
-    key = issuer_key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    return _Kept(issuer_name, lives, _pem(anchor), _pem(issuer), key.decode())
+    keys = _pem_key(issuer_key), _pem_key(anchor_key)
+    return _Kept(issuer_name, lives, _pem(anchor), _pem(issuer), *keys)
+
+
+def _anchor_name(issuer_name: str) -> str:
+    return f"root.{issuer_name.partition('.')[2] or issuer_name}"
 
 
 def _certificate(
@@ -100,7 +153,7 @@ def _certificate(
     key: ec.EllipticCurvePrivateKey,
     signer: str,
     signer_key: ec.EllipticCurvePrivateKey,
-    life_s: int,
+    life_s: float,
     *,
     path_length: int,
 ) -> x509.Certificate:
@@ -139,3 +192,9 @@ def _common_name(name: str) -> x509.Name:
 
 def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _pem_key(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    ).decode()

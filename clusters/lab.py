@@ -21,7 +21,7 @@ NAMESPACES = (LAB, OUTSIDE, OWN)
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _FIRST = "namespaces.yaml"
-_ON_DEMAND = {"newcomer.yaml"}  # made by a probe, not by the deployment
+_ON_DEMAND = {"newcomer.yaml", "latecomer.yaml"}  # made by a probe, not by the deployment
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 
@@ -87,7 +87,7 @@ def _is_member(mesh: Mesh, pod: Mapping[str, object], proof: Mapping[str, object
 
 
 def policies(mesh: Mesh) -> list[Path]:
-    """Return the mesh's policy files, without the one that a probe applies and removes."""
+    """Return the mesh's policy files, without those that probes and faults apply and remove."""
     return [path for path in sorted((MANIFESTS / "policy" / mesh.policy).glob("*.yaml")) if path.name != "change.yaml"]
 
 

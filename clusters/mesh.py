@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from clusters.issuance import Issuance
+
 
 class Role(StrEnum):
     """A mesh-neutral part: the thing a drill breaks, whatever a product calls it."""
@@ -30,6 +32,9 @@ class Capability(StrEnum):
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
+    BOUND_L7_PROXY = "bound-l7-proxy"  # a Service is bound, by a label, to a proxy that judges its requests
+    GIVEN_ISSUER = "given-issuer"  # its issuer's certificate and key come from whoever installs it, in a Secret
+    NEW_PODS_ALONE = "new-pods-alone"  # a new pod starts while the control plane is away
     SHORT_LEAVES = "short-leaves"  # whoever installs it chooses how long a workload's certificate lives
 
 
@@ -67,6 +72,8 @@ class SignalKind(StrEnum):
     POD_EVENT = "pod-event"
     NODE_TAINT = "node-taint"
     DROP = "drop"
+    STATUS = "status"  # its subject: "API-version kind namespace/name condition=WORD", a status or a reason
+    EVENT = "event"
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,9 @@ class Signal:
 
     name: str
     kind: SignalKind
-    subject: str  # metric | namespace/kind/name of the workload | text of the refusal or warning | taint | reason
+    # metric | namespace/kind/name of the workload, or * for all of the kind | text of the refusal or warning | taint |
+    # reason of the drop | namespace/reason of the Event
+    subject: str
     source: Source
     threshold: float = 0.0
     scrape_port: int = 0  # METRIC_*: port of each meshed pod that serves it in Prometheus text format
@@ -159,11 +168,18 @@ _TAINTS = Source(
     "v1.34",
     "documented",
 )
+_PROBES = Source(
+    "A Deployment's status counts the pods whose readiness probes succeed",
+    "https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-probes",
+    "v1.34",
+    "documented",
+)
 KUBERNETES_SIGNALS: Mapping[str, Signal] = {
     signal.name: signal
     for signal in (
         Signal("node-not-ready", SignalKind.NODE_TAINT, "node.kubernetes.io/not-ready", _TAINTS),
         Signal("node-unreachable", SignalKind.NODE_TAINT, "node.kubernetes.io/unreachable", _TAINTS),
+        Signal("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", _PROBES),
     )
 }
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
@@ -175,6 +191,12 @@ KUBERNETES_SOURCES: Mapping[str, Source] = {
         "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
         "v0.34.0",
         "source",
+    ),
+    "readiness-tells": Source(
+        "Kubernetes knows of a pod what its probes say; that they know of a lost identity is nobody's promise",
+        f"{_KUBERNETES}/concepts/workloads/pods/pod-lifecycle/#container-probes",
+        "v1.34",
+        "not-promised",
     ),
     "reboot-traffic": Source(
         "A Service leads to the pods of a lost node until Kubernetes marks it, after 50 s by default",
@@ -190,23 +212,6 @@ KUBERNETES_SOURCES: Mapping[str, Source] = {
     ),
 }
 """What Kubernetes itself promises, whatever the mesh."""
-
-
-@dataclass(frozen=True)
-class Authority:
-    """What the harness makes where a mesh wants its trust anchor and its issuer from whoever installs it; PEM texts."""
-
-    anchors: str
-    issuer: str
-    issuer_key: str
-
-
-@dataclass(frozen=True)
-class Issuance:
-    """How a mesh takes its authority: under which name, and in which chart values."""
-
-    issuer_name: str  # DNS name in the issuer's certificate
-    values: Callable[[Authority], dict[str, object]]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Does a label selector of Kubernetes select a pod? Pure: what a stored policy object selected can be told later."""
+"""What objects of Kubernetes say of a pod: who selects it, what runs in it. Pure: it can be told of stored objects."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -56,6 +56,12 @@ def route_selects(route: object, namespace: str, service: str) -> bool:
         (part(it, "kind"), part(it, "namespace") or home, part(it, "name")) == ("Service", namespace, service)
         for it in (parents if isinstance(parents, list) else ())
     )
+
+
+def has_container(pod: Mapping[str, object], name: str) -> bool:
+    """Tell whether a container of the pod has that name, be it an ordinary one or a native sidecar."""
+    kinds = (part(pod, "spec", "initContainers"), part(pod, "spec", "containers"))
+    return any(part(container, "name") == name for kind in kinds if isinstance(kind, list) for container in kind)
 
 
 def deployment_of(pod: object) -> str:

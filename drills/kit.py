@@ -8,7 +8,7 @@ from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Verdict
 from drills.run import faults
 from drills.run.calls import Calls, calls
-from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL
+from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL, UNKNOWN, WELCOME
 from drills.run.faults import Fault
 from drills.run.needs import install, requires
 from drills.run.placement import BYSTANDER, VICTIM
@@ -24,7 +24,9 @@ __all__ = [
     "REUSED",
     "ROUTES",
     "SENTINEL",
+    "UNKNOWN",
     "VICTIM",
+    "WELCOME",
     "Calls",
     "Capability",
     "Claim",

@@ -32,7 +32,7 @@ def test_apiserver_outage(drill: Drill) -> None:
     goes_on, policy, back = (promise[f"apiserver-{claim}"] for claim in ("traffic", "policy", "recovers"))
     meshed, enforced = checks.new_pod_meshed(), checks.change_enforced(within_s=4, connection=NEW)
     history = drill.run(
-        workload=traffic(),
+        workload=traffic(pace=1.5),  # minutes of it, and what it leaves must stay small enough to keep
         probes=[wire(), new_pods(every_s=10), policy_change(*SENTINEL, every_s=10, hold_s=8)],
         method=faults.stop_apiserver(hold_s=AWAY_S),
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came

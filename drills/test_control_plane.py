@@ -7,12 +7,14 @@ from drills.kit import (
     REUSED,
     ROUTES,
     SENTINEL,
+    UNKNOWN,
     Capability,
     Drill,
     Fault,
     Role,
     Verdict,
     always,
+    calls,
     checks,
     eventually,
     faults,
@@ -28,6 +30,7 @@ from drills.kit import (
 )
 
 BACK_S = 40
+CALLED_S = 40  # the cluster's DNS remembers for up to 30 s that a name led nowhere
 
 
 @requires(Role.CONTROL_PLANE)
@@ -67,6 +70,34 @@ def test_control_plane_partition(drill: Drill) -> None:
     Its own readiness may say nothing: that nobody is told of the loss is then what the drill finds.
     """
     verdict = ask(drill, faults.partition(Role.CONTROL_PLANE, hold_s=30))
+    assert verdict.passed, verdict.explain()
+
+
+@requires(Role.CONTROL_PLANE, Capability.MTLS, Capability.NEW_PODS_ALONE)
+def test_new_destination(drill: Drill) -> None:
+    """Nobody in the mesh sends a readable byte to a pod that the mesh never heard of, with a control plane or without.
+
+    The pod is called at its own address from the moment it has one; whether it answers is not asked.
+    """
+    promise, told = drill.mesh.sources, "control-plane-down"
+    history = drill.run(
+        workload=[*traffic(), calls(*UNKNOWN, every_ms=250, connections=("new",))],
+        probes=[wire(), new_pods(every_s=60, serves_s=CALLED_S), signals()],
+        method=faults.stop(Role.CONTROL_PLANE, hold_s=CALLED_S),
+        recovery_s=CALLED_S + BACK_S + 20,  # beyond the bound: a late recovery is told from one that never came
+    )
+    readable, windows = checks.plaintext_tried(UNKNOWN), ("baseline", "fault", "recovery")
+    verdict = drill.judge(
+        history,
+        *(reached(checks.addressed(UNKNOWN), during) for during in windows),
+        reached(checks.new_pod_tried()),
+        never(readable, during="run", must_hold=True, source=promise["no-plaintext"]),
+        never(checks.plaintext(*ROUTES, SENTINEL), must_hold=True, source=promise["no-plaintext"]),
+        always(checks.denied(*DENIED), must_hold=True, source=promise["strict-refused"]),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=promise["traffic-continues"]),
+        sometimes(checks.signal_seen(told), source=promise["loss-visible"]),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
+    )
     assert verdict.passed, verdict.explain()
 
 

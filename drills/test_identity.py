@@ -26,7 +26,7 @@ from drills.kit import (
 )
 
 BACK_S = 40
-LEAF_S = 240  # minutes, so that a drill can outlive it; production has a day
+LEAF_S = 120  # minutes, so that a drill can outlive it; production has a day
 RENEWED_S = 600
 AFTERMATH_S = 60  # what an issuer forgot while it was away shows only when others ask it again
 
@@ -56,15 +56,15 @@ def test_identity_outage_beyond_life(drill: Drill) -> None:
 
     Handshakes are forced all along. Once the issuer is back everything works again by itself, within ten minutes.
     """
+    flow, told, readiness = checks.success_rate(*ROUTES, at_least=0.999), "identity-down", "workload-unready"
     history = drill.run(
-        workload=traffic(),
-        probes=[wire(), signals()],
+        workload=traffic(pace=3),  # minutes of it, and what it leaves must stay small enough to keep
+        probes=[wire(), signals(told, readiness)],
         method=faults.stop(Role.IDENTITY, hold_s=2 * LEAF_S),
         recovery_s=RENEWED_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
         recovery_at_least_s=60,  # certificates are looked at every so often
     )
     promise = drill.mesh.sources
-    flow, told = checks.success_rate(*ROUTES, at_least=0.999), "identity-down"
     verdict = drill.judge(
         history,
         reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
@@ -75,6 +75,7 @@ def test_identity_outage_beyond_life(drill: Drill) -> None:
         never(checks.unauthenticated(*ROUTES), during="run", must_hold=True, source=promise["identity"]),
         always(flow, observable_by=told, within_s=20, source=promise["identity-expires"]),
         sometimes(checks.signal_seen(told), source=promise["loss-visible"]),
+        sometimes(checks.signal_seen(readiness), source=promise["readiness-tells"]),
         eventually(flow, within_s=RENEWED_S, source=promise["recovers"]),
         eventually(checks.certificate_validity(), within_s=RENEWED_S, source=promise["certificates"]),
     )

@@ -37,8 +37,34 @@ def test_node_reboot(drill: Drill) -> None:
         probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=faults.reboot(VICTIM, hold_s=30),
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+        recovery_at_least_s=60,  # what the node starts late can take calls away again late
     )
     verdict = drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
+    assert verdict.passed, verdict.explain()
+
+
+def test_node_reboot_without_api(drill: Drill) -> None:
+    """A node that reboots while the API is away, and starts all its pods at once when it is back, lets nobody in.
+
+    What its pods were told before is forgotten, and nobody can tell them until then; afterwards all of it recovers.
+    """
+    history = drill.run(
+        workload=traffic(pace=2),  # some minutes of it, and what it leaves must stay small enough to keep
+        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+        method=faults.reboot_without_api(VICTIM, hold_s=30),
+        recovery_s=BACK_S + 70,  # the scheduler must win its lease first, and beyond the bound as above
+    )
+    reach, back = drill.mesh.sources["reboot-traffic"], drill.mesh.sources["reboot-recovers"]
+    pod_here, flow = checks.new_pod_meshed(on=VICTIM), checks.success_rate(*ROUTES, at_least=0.999)
+    verdict = drill.judge(
+        history,
+        *safe(drill.mesh),
+        reached(checks.new_pod_tried(on=VICTIM), "recovery"),
+        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), source=reach),
+        always(checks.conservation(("payment", "ledger")), source=back),
+        eventually(flow, within_s=BACK_S + 50, source=back),
+        eventually(pod_here, within_s=BACK_S + 50, fails_on_control=True, source=back),
+    )
     assert verdict.passed, verdict.explain()
 
 

@@ -89,6 +89,40 @@ def test_cni_removal(drill: Drill) -> None:
     assert verdict.passed, verdict.explain()
 
 
+@requires(Role.CNI)
+def test_cni_without_api(drill: Drill) -> None:
+    """Where the CNI plugin cannot ask the API while a pod starts, that pod waits: none starts outside the mesh.
+
+    The plugin begins anew with each pod, so it needs a new connection; whatever has one goes on.
+    """
+    promise, routes, pods = drill.mesh.sources, (*ROUTES, SENTINEL), (VICTIM, BYSTANDER)
+    inside, starts, goes_on = (
+        promise[it] for it in ("node-agent-bypass", "node-agent-new-pods", "cni-traffic-continues")
+    )
+    history = drill.run(
+        workload=traffic(),
+        probes=[wire(), new_pods(every_s=120, on=pods, within_s=START_S), signals()],
+        method=faults.cut_api(VICTIM, hold_s=40),
+        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+    )
+    here, there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
+    verdict = drill.judge(
+        history,
+        reached(checks.attempted(*routes, *DENIED)),
+        *(reached(checks.new_pod_tried(on=part)) for part in pods),
+        never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
+        always(checks.denied(*DENIED), must_hold=True, source=promise["cni-policy-continues"]),
+        never(checks.outside_mesh(), must_hold=True, source=inside),
+        always(checks.mesh_membership(), during="run", must_hold=True, source=inside),
+        always(checks.success_rate(*ROUTES, at_least=0.999), source=goes_on),
+        always(here, observable_by="new-pod-blocked", within_s=START_S + 5, fails_on_control=True, source=starts),
+        always(there, fails_on_control=True, source=starts),
+        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
+        eventually(here, within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
+    )
+    assert verdict.passed, verdict.explain()
+
+
 @requires(Role.NODE_AGENT)
 def test_node_agent_rolling_restart(drill: Drill) -> None:
     """While each agent is replaced, no packet of a refused flow is let through, tried every 10 ms (CVE-2023-27595)."""

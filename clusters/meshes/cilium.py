@@ -38,6 +38,10 @@ def _source(title: str, url: str, kind: str) -> Source:
     return Source(title, url, _VERSION, kind)
 
 
+def _code(title: str, path: str) -> Source:
+    return _source(title, f"{_TREE}/{path}", "source")
+
+
 _OVERVIEW = _source("Component overview", f"{_DOCS}/overview/component-overview/", "documented")
 _CHAOS = _source(
     "Cilium's own chaos test: policies and connections outlive the agent",
@@ -53,13 +57,16 @@ _EKS = Source(
 _LABELS = _source("Identity from labels", f"{_DOCS}/security/network/identity/", "documented")
 _POLICY = _source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/", "documented")
 _EXPORTER = _source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/", "documented")
-_READINESS = _source(
-    "readiness of the chart's workloads",
-    f"{_TREE}/install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml",
-    "source",
+_READINESS = _code(
+    "readiness of the chart's workloads", "install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml"
 )
-_TAINT = _source("the operator taints a node without its agent", f"{_TREE}/operator/watchers/node_taint.go", "source")
-_PLUGIN = _source("the CNI plugin calls the node's agent", f"{_TREE}/plugins/cilium-cni/cmd/cmd.go", "source")
+_TAINT = _code("the operator taints a node without its agent", "operator/watchers/node_taint.go")
+_PLUGIN = _code("the CNI plugin calls the node's agent", "plugins/cilium-cni/cmd/cmd.go")
+# What the agent cannot parse it does not take, and goes by the object of before (pkg/policy/k8s, v1.20.2).
+_NO_REQUESTS = _code(
+    "Without its L7 proxy Cilium takes no rule on requests, and says so in the object's status (Valid)",
+    "operator/pkg/networkpolicy/validator.go",
+)
 _HUBBLE = "/var/run/cilium/hubble"
 _APP = "k8s:app="
 _ORIGINS = ("k8s:", "any:")  # where a label comes from, said before it
@@ -134,15 +141,7 @@ def _app(end: Mapping[str, object]) -> str:
 
 def _agent(role: Role) -> Component:
     """The agent is node agent and backend of the CNI plugin at once."""
-    return Component(
-        role=role,
-        kind="DaemonSet",
-        namespace=_NAMESPACE,
-        name="cilium",
-        selector="k8s-app=cilium",
-        process="cilium-agent",
-        port=9962,
-    )
+    return Component(role, "DaemonSet", _NAMESPACE, "cilium", "k8s-app=cilium", "cilium-agent", port=9962)
 
 
 def _down(name: str, workload: str) -> Signal:
@@ -154,35 +153,28 @@ MESH = Mesh(
     title="Cilium",
     components=(
         Component(
-            role=Role.CONTROL_PLANE,
-            kind="Deployment",
-            namespace=_NAMESPACE,
-            name="cilium-operator",
-            selector="io.cilium/app=operator",
-            process="cilium-operator-generic",
+            Role.CONTROL_PLANE,
+            "Deployment",
+            *(_NAMESPACE, "cilium-operator", "io.cilium/app=operator", "cilium-operator-generic"),
             port=9963,
         ),
         *map(_agent, _PARTS),
         # Its pod's port answers plain HTTP: the server's health endpoint.
-        Component(
-            role=Role.IDENTITY,
-            kind="StatefulSet",
-            namespace=_SPIRE,
-            name="spire-server",
-            selector="app=spire-server",
-            process="spire-server",
-            port=8080,
-        ),
+        Component(Role.IDENTITY, "StatefulSet", _SPIRE, "spire-server", "app=spire-server", "spire-server", port=8080),
     ),
-    capabilities=frozenset({Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION}),
+    capabilities=frozenset(
+        {Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION, Capability.NEW_PODS_ALONE}
+    ),
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
+        Capability.BOUND_L7_PROXY: "needs cilium-envoy, and no Service chooses its proxy by a label",
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
         Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",
         Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
         Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
+        Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
@@ -193,8 +185,7 @@ MESH = Mesh(
     trust_domain="",
     identity_header="",
     policy_kinds=(
-        PolicyKind("cilium.io/v2", "CiliumNetworkPolicy"),
-        PolicyKind("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
     policy_selects=_selects,
@@ -214,6 +205,12 @@ MESH = Mesh(
             f"{part}-down": Signal(f"{part}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT)
             for part in _PARTS
         },
+        "rule-unenforced": Signal(
+            "rule-unenforced",
+            SignalKind.STATUS,
+            "cilium.io/v2 CiliumNetworkPolicy lab/frontend Valid=False",
+            _NO_REQUESTS,
+        ),
         # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that had no
         # number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead agent there cannot do it again.
         "authentication-lost": Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
@@ -227,10 +224,9 @@ MESH = Mesh(
         ),
         **{f"{part}-{claim}": _CHAOS for part in _PARTS for claim in ("traffic-continues", "policy-continues")},
         **{f"{part}-{claim}": _PLUGIN for part in _PARTS for claim in ("new-pods", "bypass")},
-        "cni-removal": _source(
+        "cni-removal": _code(
             "The agent leaves its plugin on the node when it ends (cni.uninstall is off by default)",
-            f"{_TREE}/install/kubernetes/cilium/values.yaml",
-            "source",
+            "install/kubernetes/cilium/values.yaml",
         ),
         "apiserver-traffic": _EKS,
         "apiserver-policy": _source(
@@ -250,9 +246,8 @@ MESH = Mesh(
             "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"
         ),
         "strict-refused": _POLICY,
-        "change-on-connections": _source(
-            "Every packet but a reply is held against the policy in force", f"{_TREE}/bpf/bpf_lxc.c", "source"
-        ),
+        "change-on-connections": _code("Every packet but a reply is held against the policy in force", "bpf/bpf_lxc.c"),
+        "request-rule": _NO_REQUESTS,
         **dict.fromkeys(
             ("identity", "certificates"),
             _not_promised(
@@ -267,8 +262,7 @@ MESH = Mesh(
         ),
         "identity-new-pods": _LABELS,
         "weighted-routing": _not_promised(
-            "Splitting by weight needs the Gateway API and Envoy",
-            "network/servicemesh/gateway-api/splitting/",
+            "Splitting by weight needs the Gateway API and Envoy", "network/servicemesh/gateway-api/splitting/"
         ),
         "config-refused": _LABELS,
         "loss-visible": _READINESS,

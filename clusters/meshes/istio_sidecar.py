@@ -22,7 +22,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
-from clusters.selectors import part, selects
+from clusters.selectors import has_container, part, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -55,15 +55,6 @@ _READY_ALONE = Source(
     _VERSION,
     "source",
 )
-
-
-def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
-    """Tell whether the admitted pod carries the proxy, as a sidecar container or as a native sidecar."""
-    spec = pod.get("spec")
-    if not isinstance(spec, Mapping):
-        return False
-    containers = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    return any(container.get("name") == "istio-proxy" for container in containers)
 
 
 def _identity(namespace: str, service_account: str) -> str:
@@ -107,11 +98,6 @@ def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
     return values
 
 
-def _leaf_values(leaf_s: int) -> dict[str, object]:
-    """Return what every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days."""
-    return {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}}
-
-
 def _istiod(role: Role) -> Component:
     """Istiod plays several roles at once: whoever stops one of them stops them all."""
     return Component(
@@ -142,6 +128,11 @@ MESH = Mesh(
             Capability.SHORT_LEAVES,
         }
     ),
+    absent={
+        Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another",
+        Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
+        Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
+    },
     charts=(
         ChartRelease("istio-base", "istio-base", "istio-system"),
         ChartRelease("istiod", "istiod", "istio-system"),
@@ -150,7 +141,8 @@ MESH = Mesh(
     policy="istio-sidecar",
     namespace_labels={"istio-injection": "enabled"},
     leaf_ttl_s=24 * 3600,
-    leaf_values=_leaf_values,
+    # What every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days.
+    leaf_values=lambda leaf_s: {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}},
     trust_domain=_TRUST_DOMAIN,
     pod_proxy="pilot-agent",  # the first process of the proxy's container, and what asks istiod
     identity_header="x-forwarded-client-cert",
@@ -163,7 +155,7 @@ MESH = Mesh(
     ),
     policy_root=_ROOT,
     policy_selects=_selects,
-    member=_member,
+    member=lambda pod, _witness: has_container(pod, "istio-proxy"),
     identity=_identity,
     image_values=_image_values,
     signals={
@@ -234,7 +226,7 @@ MESH = Mesh(
             _VERSION,
             "documented",
         ),
-        **dict.fromkeys(("strict-refused", "change-on-connections"), _ENFORCED_BY_ENVOY),
+        **dict.fromkeys(("strict-refused", "change-on-connections", "request-rule"), _ENFORCED_BY_ENVOY),
         "identity": _IDENTITY,
         **dict.fromkeys(
             ("identity-lives", "certificates"),

@@ -8,9 +8,9 @@ a lab that keeps the chart's default inbound policy, which lets all in where no 
 from collections.abc import Mapping
 from dataclasses import replace
 
+from clusters.issuance import Authority, Issuance, IssuerSecret
 from clusters.mesh import (
     KUBERNETES_SOURCES,
-    Authority,
     Called,
     Capability,
     ChartRelease,
@@ -18,7 +18,6 @@ from clusters.mesh import (
     Deviates,
     Deviation,
     Handshake,
-    Issuance,
     Mesh,
     PolicyKind,
     Role,
@@ -27,17 +26,23 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
-from clusters.selectors import network_policy_selects, route_selects
+from clusters.selectors import has_container, network_policy_selects, route_selects
 
 _VERSION = "edge-26.8.3"
 _NAMESPACE, _TRUST_DOMAIN = "linkerd", "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
+_SERVICE = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/service.go"
+_ISSUER = IssuerSecret(_NAMESPACE, "linkerd-identity-issuer", "crt.pem", "key.pem", "/var/run/linkerd/identity/issuer")
 
 
 def _source(title: str, url: str, kind: str) -> Source:
     return Source(title, url, _VERSION, kind)
+
+
+def _docs(title: str, path: str) -> Source:
+    return _source(title, f"{_DOCS}/{path}", "documented")
 
 
 _READINESS = _source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", "source")
@@ -51,28 +56,27 @@ _VALIDATOR = _source(
     f"{_CHART}/templates/destination-rbac.yaml",
     "not-promised",
 )
-_ENFORCED = _source(
-    "The proxy of the called pod refuses what no policy authorizes", f"{_DOCS}/features/server-policy/", "documented"
-)
+_ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes", "features/server-policy/")
 _SEVEN_LOOKS = _source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
     "source",
 )
+_CAN = (
+    "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves "
+    "new-pods-alone"
+)
+_UNTOLD = "sometimes during fault: signal control-plane-down appears"
+_READABLE = "never during run: a call is readable on the wire, answered or not"
+_UNKNOWN = _docs(
+    "Whom the control plane does not know as meshed yet is called in plain text", "features/automatic-mtls/"
+)
+_RELOADED = _docs(
+    "A replaced issuer is taken up and told by an Event", "tasks/automatically-rotating-control-plane-tls-credentials/"
+)
+_SKIPPED = _source("An issuer that no trust anchor vouches for is skipped, by an Event", _SERVICE, "source")
+_INVALID = _source("Under an issuer that is over each request fails, by an Event", _SERVICE, "source")
 _DENIALS = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", "source")
-
-
-def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
-    """Tell whether the admitted pod carries the proxy, as a native sidecar or as an ordinary container."""
-    spec = pod.get("spec")
-    if not isinstance(spec, Mapping):
-        return False
-    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
-    return any(container.get("name") == "linkerd-proxy" for container in containers)
-
-
-def _identity(namespace: str, service_account: str) -> str:
-    return f"{service_account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}"
 
 
 def _selects(policy: Mapping[str, object], called: Called) -> bool:
@@ -96,10 +100,6 @@ def _authority_values(authority: Authority) -> dict[str, object]:
     return {"identityTrustAnchorsPEM": authority.anchors, "identity": {"issuer": issuer}}
 
 
-def _leaf_values(leaf_s: int) -> dict[str, object]:
-    return {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}}
-
-
 def _part(role: Role, name: str, *, port: int, process: str = "controller") -> Component:
     """One deployment of the control plane; the port is that of its program's own admin server, which no Service has."""
     selector = f"linkerd.io/control-plane-component={name}"
@@ -120,30 +120,17 @@ MESH = Mesh(
         _part(Role.IDENTITY, "identity", port=9990),
         _part(Role.INJECTOR, "proxy-injector", port=9995),
     ),
-    capabilities=frozenset(
-        {
-            Capability.MTLS,
-            Capability.CONTROL_PLANE_NETWORK,
-            Capability.INJECTION,
-            Capability.L4_AUTHZ,
-            Capability.L7_AUTHZ,
-            Capability.POLICY_API,
-            Capability.WEIGHTED_ROUTING,
-            Capability.SHORT_LEAVES,
-        }
-    ),
-    charts=(
-        ChartRelease("linkerd-crds", "linkerd-crds", _NAMESPACE),
-        ChartRelease("linkerd-control-plane", "linkerd-control-plane", _NAMESPACE),
-    ),
+    capabilities=frozenset(map(Capability, _CAN.split())),
+    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
+    charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
     values="linkerd.yaml",
     policy="linkerd",
     namespace_labels={},
     # The default policy is fixed when a proxy starts: until it hears from the policy controller it goes by this alone.
     namespace_annotations={"linkerd.io/inject": "enabled", "config.linkerd.io/default-inbound-policy": "deny"},
-    issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values),
+    issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values, _ISSUER),
     leaf_ttl_s=24 * 3600,
-    leaf_values=_leaf_values,
+    leaf_values=lambda leaf_s: {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}},
     trust_domain=_TRUST_DOMAIN,
     identity_header="l5d-client-id",
     pod_proxy="linkerd2-proxy",
@@ -151,8 +138,8 @@ MESH = Mesh(
     # The port of the lab. A proxy ends the TLS of whoever asks for its own name, and passes on all other:
     # linkerd/tls/src/server.rs of the proxy.
     handshake=Handshake(8080, (), by_name=True),
-    member=_member,
-    identity=_identity,
+    member=lambda pod, _witness: has_container(pod, "linkerd-proxy"),
+    identity=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
     image_values=_image_values,
     policy_kinds=(
         PolicyKind("policy.linkerd.io/v1beta3", "Server"),
@@ -168,6 +155,9 @@ MESH = Mesh(
             _down("control-plane-down", "destination"),
             _down("identity-down", "identity"),
             _down("injector-down", "proxy-injector"),
+            Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
+            Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
+            Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
             Signal(
                 "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIALS, scrape_port=4191
             ),
@@ -180,15 +170,12 @@ MESH = Mesh(
     ),
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": _source(
+        "traffic-continues": _docs(
             "Cached discovery results outlive an outage of the control plane while they are used",
-            f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            "documented",
+            "tasks/configuring-proxy-discovery-cache/",
         ),
-        "no-plaintext": _source(
-            "TCP traffic between meshed pods is mutual TLS without further configuration",
-            f"{_DOCS}/features/automatic-mtls/",
-            "documented",
+        "no-plaintext": _docs(
+            "TCP traffic between meshed pods is mutual TLS without further configuration", "features/automatic-mtls/"
         ),
         "strict-refused": _ENFORCED,
         "change-on-connections": _source(
@@ -201,16 +188,13 @@ MESH = Mesh(
             f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
             "source",
         ),
-        "weighted-routing": _source(
-            "HTTPRoute backendRefs with weights, resolved by the caller's proxy",
-            f"{_DOCS}/reference/httproute/",
-            "documented",
+        "weighted-routing": _docs(
+            "HTTPRoute backendRefs with weights, resolved by the caller's proxy", "reference/httproute/"
         ),
         "injection-fail-closed": _IGNORE,
-        "enrolled-at-creation": _source(
+        "enrolled-at-creation": _docs(
             "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
-            f"{_DOCS}/features/proxy-injection/",
-            "documented",
+            "features/proxy-injection/",
         ),
         "config-refused": _VALIDATOR,
         "apiserver-traffic": _source(
@@ -218,7 +202,7 @@ MESH = Mesh(
             f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
             "inferred",
         ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED),
+        **dict.fromkeys(("apiserver-policy", "reboot-policy", "request-rule", "restart-policy"), _ENFORCED),
         "restart-traffic": _source(
             "A proxy that starts goes by its default policy alone until the policy controller answers",
             f"{_PROXY}/app/inbound/src/policy/store.rs",
@@ -227,10 +211,9 @@ MESH = Mesh(
         "reboot-bypass": _IGNORE,
         **dict.fromkeys(
             ("identity-lives", "identity-new-pods"),
-            _source(
+            _docs(
                 "A proxy's certificate lives a day and is renewed; without one a proxy does not become ready",
-                f"{_DOCS}/features/automatic-mtls/",
-                "documented",
+                "features/automatic-mtls/",
             ),
         ),
         "certificates": _source(
@@ -238,19 +221,24 @@ MESH = Mesh(
             f"{_PROXY}/proxy/identity-client/src/certify.rs",
             "source",
         ),
-        "identity-expires": _source(
+        "identity-expires": _docs(
             "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
-            f"{_DOCS}/tasks/replacing_expired_certificates/",
-            "documented",
+            "tasks/replacing_expired_certificates/",
+        ),
+        "issuer-rotation": _RELOADED,
+        "issuer-refused": _SKIPPED,
+        "issuer-expires": _INVALID,
+        "readiness-tells": _source(
+            "A proxy that was ready once stays so", f"{_PROXY}/app/admin/src/server/readiness.rs", "not-promised"
         ),
         "loss-visible": _READINESS,
         "recovers": _source(
             "The proxy's watches reconnect with back-off", f"{_PROXY}/tonic-watch/src/lib.rs", "inferred"
         ),
     },
-    deviates=tuple(
-        Deviates(f"control-plane-{end}", "sometimes during fault: signal control-plane-down appears", _SEVEN_LOOKS)
-        for end in ("hang", "partition")
+    deviates=(
+        *(Deviates(f"control-plane-{end}", _UNTOLD, _SEVEN_LOOKS) for end in ("hang", "partition")),
+        Deviates("new-destination", _READABLE, _UNKNOWN),
     ),
     deviations=(
         Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total"),
@@ -262,6 +250,12 @@ MESH = Mesh(
     ),
 )
 
+_LET_IN = "always during run: every call is refused and none is served"
+_UNTIL_TOLD = _source(
+    "A proxy goes by its default until its policy is there: to wait for it was tried, and taken back",
+    "https://github.com/linkerd/linkerd2-proxy/pull/2267",
+    "issue",
+)
 _HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/values-ha.yaml", "documented")
 
 
@@ -280,12 +274,10 @@ VARIANTS = (
         webhooks=tuple(replace(hook, failure_policy="Fail", source=_HA) for hook in MESH.webhooks),
         signals={
             **MESH.signals,
-            "injection-refused": Signal(
-                "injection-refused", SignalKind.ADMISSION, "linkerd-proxy-injector.linkerd.io", _HA
-            ),
-            "policy-refused": Signal(
-                "policy-refused", SignalKind.ADMISSION, "linkerd-policy-validator.linkerd.io", _HA
-            ),
+            **{
+                name: Signal(name, SignalKind.ADMISSION, f"linkerd-{hook}.linkerd.io", _HA)
+                for name, hook in (("injection-refused", "proxy-injector"), ("policy-refused", "policy-validator"))
+            },
         },
         sources={**MESH.sources, **dict.fromkeys(("injection-fail-closed", "config-refused", "reboot-bypass"), _HA)},
         deviations=(Deviation("controllerReplicas", "2", "two workers carry two"), *MESH.deviations[1:]),
@@ -295,6 +287,7 @@ VARIANTS = (
         name="linkerd-open",
         title="Linkerd, open by default",
         namespace_annotations={"linkerd.io/inject": "enabled"},
+        deviates=(*MESH.deviates, Deviates("enforcer-restart-without-policy", _LET_IN, _UNTIL_TOLD)),
         deviations=MESH.deviations[:1] + MESH.deviations[2:],
     ),
 )

@@ -12,6 +12,7 @@ from clusters.mesh import (
     Called,
     Capability,
     Component,
+    Deviates,
     Mesh,
     PolicyKind,
     Role,
@@ -83,9 +84,10 @@ MESH = Mesh(
         *(_placebo(role, "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE),
     ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
-    capabilities=frozenset(Capability) - {Capability.INJECTION},
+    capabilities=frozenset(Capability) - {Capability.INJECTION, Capability.GIVEN_ISSUER},
     absent={
-        Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these"
+        Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these",
+        Capability.GIVEN_ISSUER: "nobody signs anything; identity-outage is the control of these",
     },
     charts=(),
     values="",
@@ -120,6 +122,8 @@ MESH = Mesh(
             (
                 "strict-refused",
                 "change-on-connections",
+                "request-rule",
+                "l7-proxy-missing",
                 "config-refused",
                 "node-agent-policy-continues",
                 "cni-policy-continues",
@@ -166,5 +170,15 @@ MESH = Mesh(
             "A Service spreads calls over its pods alike", "concepts/services-networking/service/"
         ),
     },
+    deviates=(
+        Deviates(
+            "control-plane-partition",
+            "sometimes during fault: signal control-plane-down appears",
+            _kubernetes(
+                "Readiness is asked by the kubelet, which a partition spares",
+                "concepts/configuration/liveness-readiness-startup-probes/",
+            ),
+        ),
+    ),
     is_control=True,
 )

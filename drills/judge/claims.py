@@ -40,7 +40,8 @@ class Claim:
     """One sentence about a window that a history can refute.
 
     observable_by: signals that excuse a failure when one appears at most within_s after the later of the window's
-    start and the first harm. must_hold: nothing excuses. fails_on_control: the control must violate this claim.
+    start and the first harm; of `eventually`, after the start. must_hold: nothing excuses. fails_on_control: the
+    control must violate this claim.
     """
 
     quantifier: Quantifier
@@ -99,17 +100,19 @@ def eventually(
     during: str = "recovery",
     *,
     hold_s: float = 1.0,
+    observable_by: str | Sequence[str] | None = None,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
     source: SourceLike | None = None,
 ) -> Claim:
     """Claim that the check is true from some instant within within_s of the window's start until its end.
 
-    hold_s: it must be seen true for at least this long.
+    hold_s: it must be seen true for at least this long. A signal excuses by the instant at which it had to be true.
     """
     _require(check, Invariant, "eventually")
+    excuse = _names(observable_by, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, (), must_hold, fails, source)
+    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, excuse, must_hold, fails, source)
 
 
 def sometimes(
@@ -210,7 +213,9 @@ def _unless_defective(decision: _Decision, defects: tuple[Defect, ...]) -> _Deci
 
 
 def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excuses: tuple[Defect, ...]) -> _Decision:
-    harm_ns = max(window.start_ns, ruling.measurement.at_ns or window.start_ns)
+    # What need only be true in the end does no harm before.
+    first_ns = None if claim.quantifier is Quantifier.EVENTUALLY else ruling.measurement.at_ns
+    harm_ns = max(window.start_ns, first_ns or window.start_ns)
     deadline_ns = harm_ns + round(claim.within_s * NS_PER_S)
     sightings = tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.observable_by)
     seen = min((s for s in sightings if s.at_ns is not None), key=lambda s: (s.at_ns, s.name), default=None)

@@ -6,7 +6,7 @@ They excuse no answer: the verdict stays VIOLATED. What they decide is whether t
 from collections.abc import Sequence
 
 from drills.judge.records import Deviates, Source
-from drills.judge.verdict import PASSING, Answer, Finding, Verdict
+from drills.judge.verdict import PASSING, Answer, Finding, Verdict, judge_passed
 
 
 def issue_of(finding: Finding, listed: Sequence[Deviates]) -> Source | None:
@@ -24,13 +24,15 @@ def outdated(verdict: Verdict, listed: Sequence[Deviates]) -> tuple[Deviates, ..
 def is_expected(verdict: Verdict, listed: Sequence[Deviates]) -> bool:
     """Tell whether what does not pass is violated and listed, all of it, and all that is listed is violated.
 
-    INCONCLUSIVE is never expected, and a control has no failures that are known of a mesh.
+    INCONCLUSIVE is never expected. Of a control, all that must fail there has to fail besides.
     """
     passing = {*PASSING, Answer.NOT_PROMISED}
-    failed = tuple(finding for finding in verdict.findings if finding.verdict not in passing)
-    if verdict.is_control or not failed or outdated(verdict, listed):
+    must_fail = tuple(it for it in verdict.findings if verdict.is_control and it.fails_on_control)
+    failed = tuple(it for it in verdict.findings if it.verdict not in passing and it not in must_fail)
+    if not failed or outdated(verdict, listed):
         return False
-    return all(issue_of(finding, listed) for finding in failed)
+    is_proven = not verdict.is_control or judge_passed(must_fail, verdict.defects, is_control=True)
+    return is_proven and all(issue_of(finding, listed) for finding in failed)
 
 
 def told(verdict: Verdict, listed: Sequence[Deviates]) -> str:

@@ -91,11 +91,13 @@ class Caller(msgspec.Struct, frozen=True, order=True):
 class SignalFact(msgspec.Struct, frozen=True):
     """What counts as this signal.
 
-    kind: metric-increases, metric-below, condition, admission, pod-event, node-taint or drop.
+    kind: metric-increases, metric-below, condition, admission, pod-event, node-taint, drop, event or status.
 
     The subject is a metric name, "namespace/Deployment/name", a text within the refusal's message, a text within the
-    warning that Kubernetes gives of a new pod, the key of a node's taint, or the reason of a drop on the mesh's record.
-    A metric fires when it rises by more than the threshold, or falls below it.
+    warning that Kubernetes gives of a new pod, the key of a node's taint, the reason of a drop on the mesh's record,
+    "namespace/reason" of an Event, or an object and one of its conditions, by its status or its reason: "version kind
+    namespace/name condition=word". A metric fires when it rises by more than the threshold, or falls below it; an Event
+    when it was told more often than at the look before.
     """
 
     name: str

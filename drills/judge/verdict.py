@@ -111,7 +111,10 @@ def count_not_promised(findings: Iterable[Finding]) -> int:
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
-    """Whether the findings pass; on a control every claim that must fail there did, and no other claim did."""
+    """Whether the findings pass; on a control every claim that must fail there did, and no other claim did.
+
+    There a failure counts whether or not a signal told of it: what is proven is that the check can fail.
+    """
     if not is_control:
         return overall(findings) in PASSING
     must_fail = tuple(finding for finding in findings if finding.fails_on_control)
@@ -119,7 +122,7 @@ def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, 
     return (
         not defects
         and bool(must_fail)
-        and all(finding.verdict is Answer.VIOLATED for finding in must_fail)
+        and all(finding.verdict in {Answer.VIOLATED, Answer.FAILED_OBSERVABLY} for finding in must_fail)
         and all(finding.verdict in PASSING or finding.verdict is Answer.NOT_PROMISED for finding in others)
     )
 

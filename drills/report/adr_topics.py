@@ -33,6 +33,7 @@ TOPICS = (
         frozenset(
             {
                 "plaintext",
+                "plaintext_tried",
                 "unauthenticated",
                 "mesh_membership",
                 "outside_mesh",
@@ -82,7 +83,7 @@ TOPICS = (
     ),
     Topic("consequences-upgrade", "### Upgrade", drills=("upgrade", "rollback")),
 )
-AFTER_UNDO = Topic("", "", frozenset({"plaintext"}), during=frozenset({"recovery", "run"}))
+AFTER_UNDO = Topic("", "", frozenset({"plaintext", "plaintext_tried"}), during=frozenset({"recovery", "run"}))
 CONFORMANCE = Topic("", "", drills=("conformance",))
 
 

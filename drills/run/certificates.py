@@ -23,6 +23,7 @@ class _Text:
 
     subject: str
     issuer: str
+    signer: str  # id of the key that signed it, "" when it does not say
     serial: str
     san: tuple[str, ...]
     not_before_ns: int
@@ -59,7 +60,12 @@ class CertificateReader:
         chain: dict[str, Detail] = {"chain": list(line.chain), "is_whole": line.is_whole}
         if isinstance(text, str):
             return Event(line.at_ns, "certificate.text", line.fingerprint, {**chain, "error": text})
-        names: dict[str, Detail] = {"subject": text.subject, "issuer": text.issuer, "serial": text.serial}
+        names: dict[str, Detail] = {
+            "subject": text.subject,
+            "issuer": text.issuer,
+            "signer": text.signer,
+            "serial": text.serial,
+        }
         return Event(line.at_ns, "certificate.text", line.fingerprint, {**names, "san": list(text.san), **chain})
 
 
@@ -73,6 +79,7 @@ def _parsed(text: str) -> _Text | str:
         return _Text(
             subject=leaf.subject.rfc4514_string(),
             issuer=leaf.issuer.rfc4514_string(),
+            signer=_signer(leaf),
             serial=f"{leaf.serial_number:x}",
             san=names,
             not_before_ns=_ns(leaf.not_valid_before_utc),
@@ -88,6 +95,14 @@ def _names(leaf: x509.Certificate) -> tuple[str, ...]:
     except x509.ExtensionNotFound:
         return ()
     return tuple(str(name.value) for name in names)
+
+
+def _signer(leaf: x509.Certificate) -> str:
+    try:
+        named = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
+    except x509.ExtensionNotFound:
+        return ""
+    return named.hex() if named else ""
 
 
 def _ns(moment: datetime) -> int:

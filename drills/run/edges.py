@@ -14,6 +14,9 @@ ROUTES: tuple[Edge, ...] = (
 SENTINEL: Edge = ("intruder", "frontend")
 """Any meshed identity may call the front door; a policy change may close this one edge, so that enforcement is seen."""
 
+WELCOME: Edge = ("checkout", "frontend")
+"""Another caller of the front door, for drills that close it to one: who is served beside him shows that it is open."""
+
 DENIED: tuple[Edge, ...] = (
     ("frontend", "ledger"),
     ("intruder", "ledger"),
@@ -25,6 +28,9 @@ DENIED: tuple[Edge, ...] = (
 
 FRESH: tuple[Edge, ...] = (("checkout", "fraud"),)
 """Each call has a connection, and so a handshake, of its own: the traffic policy of every mesh must say so."""
+
+UNKNOWN: Edge = ("checkout", "latecomer")
+"""To a service that nobody could know before: it is there only while a probe of new pods makes it serve."""
 
 OPEN: Edge = ("outsider", "outsider")
 """Outside every mesh at both ends, and always free to pass: where a mesh refuses by silence, this alone shows that the

@@ -41,7 +41,7 @@ class Injured:
         # Noted before the act: whatever the act causes belongs to the fault's window.
         role = self._fault.role.value if self._fault.role else ""
         self._note("fault.injected", fault=self._fault.kind.value, role=role, node=self._fault.node)
-        self._note("fault.account", actor=self._injury.inject())
+        self._note("fault.account", actor=self._injury.inject(), **self._injury.traits())
         within_s = _LAND_S + self._injury.land_extra_s
         deadline_s = time.monotonic() + within_s
         self._context.stage.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most

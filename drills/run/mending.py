@@ -1,6 +1,6 @@
 """How each action of the undo log is done, and how it shows that it took effect. Doing one twice is harmless."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -9,6 +9,9 @@ from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
+from drills.run.faults.declared import retract, unretracted
+from drills.run.faults.issuer import reissue, unissued
+from drills.run.faults.nodecut import reach, unreached
 from drills.run.faults.packets import cut, heal
 from drills.run.faults.power import boot, not_back
 from drills.run.faults.rollout import incomplete
@@ -22,8 +25,12 @@ class _Named(msgspec.Struct, frozen=True):
     namespace: str | None = None
 
 
-FIRST: frozenset[Action] = frozenset({"return-apiserver"})
+FIRST: frozenset[Action] = frozenset({"return-apiserver", "boot-node-after-api"})
 """Without what these put right, none of the others can be carried out."""
+
+
+SELDOM_S: Mapping[Action, float] = {"reissue": 3.0}
+"""How often it is looked whether an undo took effect that takes long: each look takes processor time from the calls."""
 
 
 def act(place: Place, undo: Undo) -> None:
@@ -113,12 +120,33 @@ def _not_back(place: Place, undo: Undo) -> str:
     return not_back(place, undo.node)
 
 
+def _boot_after_api(place: Place, undo: Undo) -> None:
+    give_back(place, undo.api_node)
+    boot(place, undo.node)
+
+
+def _not_back_after_api(place: Place, undo: Undo) -> str:
+    return unanswering(place, undo.api_node) or not_back(place, undo.node)
+
+
 def _heal(place: Place, _undo: Undo) -> None:
     heal(place)
 
 
+def _reach_api(place: Place, undo: Undo) -> None:
+    reach(place, undo.node)
+
+
+def _api_unreached(place: Place, undo: Undo) -> str:
+    return unreached(place, undo.node)
+
+
 def _not_injected(place: Place, undo: Undo) -> str:
     return (_not_ready(place, undo) if undo.component else "") or uninjected(place, undo)
+
+
+def _not_reissued(place: Place, undo: Undo) -> str:
+    return unissued(place, undo) or _not_ready(place, undo)
 
 
 def _cut(place: Place, undo: Undo) -> str:
@@ -135,9 +163,13 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "await-rollout": _nothing,
     "return-apiserver": _give_back,
     "boot-node": _boot,
+    "boot-node-after-api": _boot_after_api,
     "heal": _heal,
+    "reach-api": _reach_api,
     "create": _create,
     "reinject": reinject,
+    "reissue": reissue,
+    "retract": retract,
 }
 _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "scale": _not_ready,
@@ -149,7 +181,11 @@ _LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
     "await-rollout": _not_replaced,
     "return-apiserver": _unanswering,
     "boot-node": _not_back,
+    "boot-node-after-api": _not_back_after_api,
     "heal": _cut,
+    "reach-api": _api_unreached,
     "create": _not_settled,
     "reinject": _not_injected,
+    "reissue": _not_reissued,
+    "retract": unretracted,
 }

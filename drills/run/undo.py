@@ -150,7 +150,8 @@ def apply(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
 
 def verify(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
     """Wait until the cluster shows that the undo took effect; HarnessError says what it showed instead."""
-    wait_for(f"Undo verified: {undo.subject}", lambda: mending.missing(place, undo), within_s=within_s)
+    every_s = mending.SELDOM_S.get(undo.action, 0.0)
+    wait_for(f"Undo verified: {undo.subject}", lambda: mending.missing(place, undo), within_s=within_s, every_s=every_s)
 
 
 def _read(path: Path) -> Undo:

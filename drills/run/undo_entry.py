@@ -17,9 +17,13 @@ Action = Literal[
     "await-rollout",
     "return-apiserver",
     "boot-node",
+    "boot-node-after-api",
     "heal",
+    "reach-api",
     "create",
     "reinject",
+    "reissue",
+    "retract",
 ]
 
 
@@ -32,10 +36,15 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     await-rollout: as await-ready, and none of `pods` may be left if the restart marked by `stamp` was asked for.
     return-apiserver: let the API server of `node` run again.
     boot-node: start `node`, and lay again what the harness laid there.
+    boot-node-after-api: both, the API server of `api_node` first.
     create: create the component's workload in `manifest` unless it exists, and wait until `replicas` are ready.
     heal: remove the rules by which packets are dropped, wherever they are.
+    reach-api: remove the rule by which `node` reaches no API.
     reinject: merge the fields of `manifest` into the object that it names, put `replicas` back where there is a
         component, and wait until a new pod gets `containers` again.
+    reissue: put the issuer that the cluster was installed with into `files` (certificate, key) of the Secret that
+        `manifest` names, and wait until the component's processes have it in `folder`. The entry holds no key.
+    retract: merge each of `patches` into the object that it names, and remove each object in `manifests`.
     """
 
     id: str
@@ -48,7 +57,12 @@ class Undo(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[str, ...] = ()  # UIDs
     stamp: str = ""
     node: str = ""
+    api_node: str = ""
     containers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    folder: str = ""
+    manifests: tuple[dict[str, object], ...] = ()
+    patches: tuple[dict[str, object], ...] = ()
 
     @property
     def target(self) -> Component:

@@ -33,7 +33,9 @@ FAULTS = {
     FaultKind.KEEP_OFF: faults.keep_off(Role.NODE_AGENT),
     FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
     FaultKind.STOP_APISERVER: faults.stop_apiserver(),
+    FaultKind.CUT_API: faults.cut_api(),
     FaultKind.REBOOT: faults.reboot(),
+    FaultKind.REBOOT_WITHOUT_API: faults.reboot_without_api(),
     FaultKind.REMOVE: faults.remove(Role.NODE_AGENT),
     FaultKind.PARTITION: faults.partition(Role.NODE_AGENT),
 }

@@ -44,7 +44,27 @@ def _readyz(world: NodeWorld, _node: str, _line: str) -> str:
 def _ask_api(world: NodeWorld, node: str, line: str) -> str:
     assert ADDRESSES[CONTROL_PLANE] in line
     assert node != CONTROL_PLANE
+    if node in world.api_cut:
+        world.api_cut[node] += 1
+        return "000 28 0.000000"
     return "000 7 0.000000" if world.is_api_dead else "400 0 0.000300"
+
+
+def _cut_api(world: NodeWorld, node: str, _line: str) -> str:
+    if not world.survives:
+        world.api_cut[node] = 0
+    return ""
+
+
+def _count_api(world: NodeWorld, node: str, _line: str) -> str:
+    dropped = world.api_cut.get(node)
+    rule = "" if dropped is None else f"  {dropped}  {60 * dropped} DROP  tcp  --  *  *  /* meshdrill-api */\n"
+    return f"Chain OUTPUT (policy ACCEPT 5 packets, 300 bytes)\n{rule}asked\n"
+
+
+def _reach_api(world: NodeWorld, node: str, _line: str) -> str:
+    world.api_cut.pop(node, None)
+    return ""
 
 
 def _agent(world: NodeWorld, node: str, line: str) -> Process:
@@ -112,6 +132,9 @@ PROGRAMS: dict[str, Callable[[NodeWorld, str, str], str]] = {
     "readlink": _networks,
     "ip -4 route": _gateway,
     "iptables-restore": _cut,
+    "-I OUTPUT": _cut_api,
+    "-L OUTPUT": _count_api,
+    "-D OUTPUT": _reach_api,
     "-v -x -L": _count,
     "-w -D": _heal,
     'echo "$net"': _find_cut,

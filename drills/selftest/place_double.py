@@ -113,7 +113,7 @@ class FilePlace:
         """Return the component's Service or workload, or an object that was created."""
         del api_version
         world = self._alive()
-        if kind == "Service":
+        if (kind, name) == ("Service", COMPONENT.service):
             return {"spec": {"clusterIP": SERVICE_ADDRESS}}
         if (kind, name) == (COMPONENT.kind, COMPONENT.name) and not world.is_removed:
             desired, ready = self.replicas(COMPONENT)

@@ -1,14 +1,21 @@
 """The authority that the harness makes for a mesh: a chain that verifies, kept for the owner alone."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
-from clusters.authority import DEFAULT_LIVES, Lives, authority
+from clusters.authority import DEFAULT_LIVES, Lives, authority, foreign, installed, key_id, successor
 from clusters.errors import HarnessError
 from clusters.meshes import load
 
@@ -78,3 +85,41 @@ def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
     made = authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
     issuer = {"tls": {"crtPEM": made.issuer, "keyPEM": made.issuer_key}}
     assert issuance.values(made) == {"identityTrustAnchorsPEM": made.anchors, "identity": {"issuer": issuer}}
+
+
+def test_another_issuer_stands_under_the_same_anchor(tmp_path: Path) -> None:
+    """It has the name of the first, a key of its own, and the life that was asked for; the file stays as it was."""
+    made = authority(tmp_path, NAME, DEFAULT_LIVES)
+    [file] = tmp_path.iterdir()
+    before = file.read_bytes()
+    other = successor(tmp_path, 60.0)
+    anchor, first, then = (
+        x509.load_pem_x509_certificate(text.encode()) for text in (made.anchors, made.issuer, other.issuer)
+    )
+    then.verify_directly_issued_by(anchor)
+    assert (then.subject, then.issuer, other.anchors) == (first.subject, first.issuer, made.anchors)
+    assert key_id(other.issuer) != key_id(made.issuer)
+    assert load_pem_private_key(other.issuer_key.encode(), password=None).public_key() == then.public_key()
+    assert timedelta(seconds=50) < then.not_valid_after_utc - datetime.now(UTC) <= timedelta(seconds=60)
+    assert (file.read_bytes(), installed(tmp_path)) == (before, made)
+
+
+def test_a_foreign_authority_has_the_same_names_and_another_anchor(tmp_path: Path) -> None:
+    """Only its keys tell it apart: who goes by names would trust it."""
+    made, other = authority(tmp_path, NAME, DEFAULT_LIVES), foreign(tmp_path)
+    first, then = (x509.load_pem_x509_certificate(text.encode()) for text in (made.issuer, other.issuer))
+    assert (then.subject, then.issuer) == (first.subject, first.issuer)
+    then.verify_directly_issued_by(x509.load_pem_x509_certificate(other.anchors.encode()))
+    with pytest.raises(InvalidSignature):
+        then.verify_directly_issued_by(x509.load_pem_x509_certificate(made.anchors.encode()))
+
+
+def test_an_anchor_s_key_that_is_not_ours_is_told(tmp_path: Path) -> None:
+    """Whoever edited the file is told to begin anew."""
+    authority(tmp_path, NAME, DEFAULT_LIVES)
+    [file] = tmp_path.iterdir()
+    rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    text = rsa_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file.write_bytes(msgspec.json.encode({**msgspec.json.decode(file.read_bytes()), "anchor_key": text}))
+    with pytest.raises(HarnessError, match="not one of ours"):
+        successor(tmp_path, 60.0)

@@ -15,6 +15,7 @@ CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
 REFUSED = SignalFact("refused", "admission", "failed calling webhook")
 BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
 DROPPED = SignalFact("dropped", "drop", "AUTH_REQUIRED")
+UPDATED = SignalFact("updated", "event", "system/IssuerUpdated")
 TAINTED = SignalFact("tainted", "node-taint", "example.org/agent-not-ready")
 
 
@@ -205,6 +206,31 @@ def test_a_reason_on_the_mesh_s_record_is_a_signal(before: str, after: str | Non
     if after is not None:
         story.event("drop", "a->b", at_s=2, node="n1", reason=after)
     assert seen(story, "dropped") is expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([0, 0], [0, 1], Answer.HELD),
+        ([4, 4], [4, 5], Answer.HELD),
+        ([4, 4], [3, 4], Answer.HELD),
+        ([4, 4], [4, 3], Answer.VIOLATED),
+        ([0, 0], [None, 1], Answer.HELD),
+        ([0, 1], [1, 2], Answer.INCONCLUSIVE),
+        ([0, 0], [None, None], Answer.INCONCLUSIVE),
+        ([0], [1], Answer.INCONCLUSIVE),
+    ],
+)
+def test_an_event_of_kubernetes_is_a_signal_when_it_is_told_again(
+    before: list[int | None], after: list[int | None], expected: Answer
+) -> None:
+    """What earlier runs left is no news, nor is that Kubernetes forgot some of it; another reason is another signal."""
+    story = Story(signals=(UPDATED,)).steady(EDGE)
+    for go_on, counts in ((story.baseline, before), (story.fault, after)):
+        go_on().event("told", "system/Other", at_s=9, count=len(counts) + 9)
+        for second, count in enumerate(counts):
+            story.event("told", UPDATED.subject, at_s=second, count=count)
+    assert seen(story, "updated") is expected
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from drills.judge import checks
-from drills.judge.claims import judge, never
+from drills.judge.claims import judge, never, reached
 from drills.judge.history import History
 from drills.judge.verdict import Answer
 from drills.selftest.story import START_NS, Story, answer
@@ -123,3 +123,46 @@ def test_a_gap_after_the_window_does_not_matter() -> None:
     """An observer that failed in the recovery had seen the fault."""
     story = quiet().recovery().event("wire.gap", "n2", at_s=5, node="n2", reason="late")
     assert answer(story, CLAIM).verdict is Answer.HELD
+
+
+TRIED = never(checks.plaintext_tried(EDGE), must_hold=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "expected"),
+    [
+        ("connect-refused", 40, Answer.HELD),
+        ("connect-refused", 19, Answer.INCONCLUSIVE),
+        ("dns", 40, Answer.INCONCLUSIVE),
+    ],
+)
+def test_a_target_that_refuses_can_still_be_seen_to_be_called(error: str, count: int, expected: Answer) -> None:
+    """Calls that reached for an address are enough; those that found none show nothing, and plaintext stays unknown."""
+    story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=count, error=error)
+    finding = answer(story, TRIED)
+    assert finding.verdict is expected
+    if expected is Answer.INCONCLUSIVE:
+        assert "calls found an address, needs 20" in finding.reason
+    assert answer(story, CLAIM).verdict is Answer.INCONCLUSIVE
+
+
+def test_a_refused_call_that_was_readable_is_proof() -> None:
+    """One hit is enough, whoever answered it; on a wire that nobody watched nothing is known."""
+    story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=40, error="reset")
+    assert answer(story.hit(*EDGE, at_s=3), TRIED).verdict is Answer.VIOLATED
+    blind = Story().steady(EDGE).fault().calls(*EDGE, fail=40, error="reset")
+    assert answer(blind, TRIED).verdict is Answer.INCONCLUSIVE
+    assert answer(Story().watched(), TRIED).verdict is Answer.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("error", "count", "expected"),
+    [("timeout", 20, Answer.HELD), ("timeout", 19, Answer.INCONCLUSIVE), ("dns", 40, Answer.INCONCLUSIVE)],
+)
+def test_addressed_is_reached_by_calls_that_found_an_address(error: str, count: int, expected: Answer) -> None:
+    """A name that led nowhere is no call to anybody; what becomes of the others does not count."""
+    story = Story().steady(("outsider", "outsider")).fault().calls(*EDGE, fail=count, error=error)
+    finding = answer(story, reached(checks.addressed(EDGE)))
+    assert finding.verdict is expected
+    assert answer(Story().steady(EDGE), reached(checks.addressed(EDGE))).verdict is Answer.HELD
+    assert answer(Story(), reached(checks.addressed(EDGE))).verdict is Answer.INCONCLUSIVE

@@ -7,7 +7,7 @@ import pytest
 
 from clusters.meshes import load, names
 from drills.judge import checks
-from drills.judge.claims import always, judge, reached
+from drills.judge.claims import always, judge, reached, sometimes
 from drills.judge.history import Detail, Event
 from drills.judge.verdict import Answer
 from drills.selftest.story import START_NS, Story, answer
@@ -166,6 +166,56 @@ def test_what_a_drill_asks_of_certificates_counts_where_pods_show_them(name: str
     assert [it.verdict for it in found] == (answers if is_promised else [Answer.NOT_PROMISED] * 3)
     assert is_promised or [it.measured for it in found] == answers
     assert not any(it.fails_on_control for it in found)
+
+
+NEW, OLD, UNREAD = "aa", "bb", "cc"
+
+
+def signed(*looks: tuple[float, str, str], signer: str = "key-2", over_s: float = 0) -> Story:
+    """Tell of a fault that put in the issuer of a key, and of looks (second, pod, fingerprint) at certificates."""
+    story = Story().steady(EDGE).fault()
+    story.event("certificate.text", OLD, at_s=over_s, signer="key-1").event("certificate.text", NEW, signer="key-2")
+    if signer:
+        story.event("fault.account", "rotate", at_s=0.5, actor="replaced", signer=signer)
+    for at_s, pod, fingerprint in looks:
+        story.event("certificate", pod, at_s=at_s, fingerprint=fingerprint, not_after_ns=story.at(90))
+    return story.event("server.end", "outsider-1", service="outsider", served=1)
+
+
+@pytest.mark.parametrize(
+    ("story", "expected", "reason"),
+    [
+        (signed((1, "payment-1", OLD), (4, "payment-1", NEW)), Answer.HELD, ""),
+        (signed((4, "payment-1", NEW), (12, "payment-1", OLD)), Answer.HELD, ""),
+        (signed((4, "payment-1", NEW), (12, "outsider-1", OLD)), Answer.HELD, ""),
+        (signed((1, "payment-1", OLD), (11, "payment-1", OLD)), Answer.VIOLATED, "another issuer: payment-1"),
+        (signed((11, "payment-1", OLD), (14, "payment-1", NEW)), Answer.VIOLATED, "another issuer: payment-1"),
+        (signed((4, "payment-1", NEW), (12, "ledger-1", OLD)), Answer.VIOLATED, "another issuer: ledger-1"),
+        (signed((4, "payment-1", NEW), (4, "ledger-1", OLD)), Answer.INCONCLUSIVE, "at the bound: ledger-1"),
+        (signed((4, "payment-1", OLD), (14, "payment-1", NEW)), Answer.INCONCLUSIVE, "at the bound: payment-1"),
+        (signed((14, "payment-1", UNREAD)), Answer.INCONCLUSIVE, "at the bound: payment-1"),
+        (signed((4, "payment-1", NEW), signer=""), Answer.INCONCLUSIVE, "names no issuer"),
+        (signed(), Answer.INCONCLUSIVE, "at the bound: payment-1"),
+        (Story(), Answer.INCONCLUSIVE, "names no issuer"),
+    ],
+)
+def test_an_issuer_is_taken_up_when_every_pod_shows_its_signature(story: Story, expected: Answer, reason: str) -> None:
+    """By the bound each meshed pod showed it once; another's at the bound is too late, and no look is no answer."""
+    finding = answer(story, sometimes(checks.issuer_taken_up(within_s=10)))
+    assert (finding.verdict, reason in finding.reason) == (expected, True)
+
+
+def test_how_long_the_slowest_pod_took_is_told() -> None:
+    """The first look at the new signature counts, of the pod that showed it last."""
+    story = signed((2, "payment-1", NEW), (8, "payment-1", NEW), (6, "ledger-1", NEW)).steady(("payment", "ledger"))
+    (row,) = answer(story, sometimes(checks.issuer_taken_up(within_s=10))).rows
+    assert row.numbers == {"pods": 2, "late": 0, "unseen": 0, "slowest_s": 6.0}
+
+
+def test_nobody_in_the_mesh_shows_nothing() -> None:
+    """A run whose servers are all outside of the mesh has nobody to ask."""
+    story = Story().fault().event("fault.account", "rotate", at_s=0.5, signer="key-2")
+    assert answer(story, sometimes(checks.issuer_taken_up(within_s=10))).reason.endswith("at the bound: any pod")
 
 
 def test_a_whole_number_is_no_yes() -> None:

@@ -131,6 +131,14 @@ def test_a_signal_excuses_until_its_deadline(within_s: float, harm_s: float, exp
     assert finding.verdict is expected
 
 
+@pytest.mark.parametrize(("within_s", "expected"), [(3.9, Answer.VIOLATED), (4, Answer.FAILED_OBSERVABLY)])
+def test_a_signal_excuses_what_never_comes_true_by_its_bound(within_s: float, expected: Answer) -> None:
+    """Of `eventually`, the signal must come by the instant at which it had to be true, wherever harm was measured."""
+    claim = eventually(invariant(FALSE, at_s=10), within_s, "fault", observable_by="down", fails_on_control=True)
+    finding = answer(whole(), claim)
+    assert (finding.verdict, finding.signal) == (expected, "down" if expected is Answer.FAILED_OBSERVABLY else None)
+
+
 def test_any_of_several_signals_excuses_and_the_first_is_named() -> None:
     """One signal in time is enough; the finding names it and the time it took."""
     claim = always(invariant(FALSE), observable_by=("other", "down"), within_s=5)
@@ -148,6 +156,8 @@ def test_must_hold_is_never_excused() -> None:
     """A claim that must hold and names a signal contradicts itself and is refused."""
     with pytest.raises(ValueError, match="must_hold"):
         always(invariant(TRUE), observable_by="down", must_hold=True)
+    with pytest.raises(ValueError, match="must_hold"):
+        eventually(invariant(TRUE), 5, observable_by="down", must_hold=True)
     with pytest.raises(ValueError, match="must_hold"):
         never(occurrence(TRUE), observable_by="down", must_hold=True)
 

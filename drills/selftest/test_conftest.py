@@ -44,7 +44,7 @@ def test_without_a_mesh_every_drill_is_listed_as_skipped(tmp_path: Path) -> None
     """`pytest drills` without --mesh lists each drill as skipped, tells why, and passes."""
     done = pytest_on_drills(tmp_path, "-v")
     assert done.code == 0, done.out
-    assert "4 skipped" in done.out
+    assert "5 skipped" in done.out
     assert "no --mesh given" in done.out
 
 
@@ -67,7 +67,7 @@ def test_with_a_mesh_only_drills_are_collected(tmp_path: Path) -> None:
 def test_a_drill_may_want_the_mesh_installed_its_own_way(tmp_path: Path) -> None:
     """Such a drill gets a place of its own make, whose certificates live as long as it says; the others do not."""
     done = pytest_on_drills(tmp_path, "drills/test_identity.py", "--mesh", "none", "--collect-only", "-q")
-    assert "test_identity_outage_beyond_life[leaf_s=240]" in done.out
+    assert "test_identity_outage_beyond_life[leaf_s=120]" in done.out
     assert "test_identity_outage\n" in done.out
 
 

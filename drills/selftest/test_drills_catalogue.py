@@ -8,6 +8,7 @@ import pytest
 
 from clusters import meshes
 from clusters.errors import UsageError
+from clusters.lab import LAB
 from clusters.mesh import KUBERNETES_SIGNALS, Capability, Mesh, Role
 from drills import catalogue
 from drills.judge.claims import Claim
@@ -112,6 +113,7 @@ def test_every_mesh_has_the_signals_of_kubernetes(mesh: str) -> None:
     signals = catalogue.find_mesh(mesh).signals
     assert set(KUBERNETES_SIGNALS) <= set(signals)
     assert "control-plane-down" in signals
+    assert signals["workload-unready"].subject == f"{LAB}/Deployment/*"
 
 
 def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
@@ -135,4 +137,4 @@ def test_a_mesh_with_short_certificates_says_how(name: str) -> None:
 def test_a_drill_with_an_install_of_its_own_is_known() -> None:
     """The night gives it a cluster of its own."""
     apart = {entry.name for entry in catalogue.entries() if entry.has_own_install}
-    assert apart == {"identity-outage-beyond-life"}
+    assert apart == {"identity-outage-beyond-life", "issuer-rotation"}

@@ -1,5 +1,6 @@
 """Faults of node agents: they hit what they name, nothing else, and an independent observer sees both."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,13 @@ def test_receipt_comes_after_the_fault_and_never_before(double: NodePlace, fault
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_fault_without_effect_has_no_receipt(double: NodePlace, fault: Fault) -> None:
+def test_fault_without_effect_has_no_receipt(double: NodePlace, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
     """A victim that outlives the fault gives no receipt, whatever the actor believes it did."""
+    monkeypatch.setattr("drills.run.faults.power._API_GONE_S", 0.1)
     injury = ready(double, fault)
     change(double, survives=True)
-    injury.inject()
+    with suppress(HarnessError):  # a fault of two steps does not even try the second
+        injury.inject()
     assert not injury.observe().landed
 
 

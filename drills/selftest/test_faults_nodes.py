@@ -41,6 +41,67 @@ def test_api_server_that_is_only_silent_is_no_receipt(double: NodePlace, monkeyp
     assert glances(injury) == [False] * 4
 
 
+def test_node_is_rebooted_only_once_the_api_is_gone(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kubelet that could still ask would prove nothing: without the API's absence no power is cut."""
+    monkeypatch.setattr("drills.run.faults.power._API_GONE_S", 0.1)
+    injury = ready(double, faults.reboot_without_api())
+    change(double, survives=True)
+    with pytest.raises(HarnessError, match="The API server gone: not within"):
+        injury.inject()
+    assert set(double.load().boots.values()) == {1}
+
+
+def test_api_that_comes_back_ends_the_receipt_of_a_reboot_without_it(double: NodePlace) -> None:
+    """What must last is the absence of the API; the reboot is an instant, and stays seen."""
+    injury = ready(double, faults.reboot_without_api())
+    injury.inject()
+    assert injury.observe().landed
+    assert glances(injury) == [True] * 4
+    world = double.load()
+    world.is_api_dead = False
+    double.save(world)
+    assert not injury.observe().landed
+
+
+def test_undo_gives_the_api_back_before_the_node(double: NodePlace) -> None:
+    """Nobody can tell what the node lacks until the API answers; the undo is among the first of a sweep."""
+    injury = ready(double, faults.reboot_without_api())
+    injury.inject()
+    undo = injury.undo("r1")
+    assert undo.action in mending.FIRST
+    assert "does not say that it is ready" in mending.missing(as_place(double), undo)
+    UndoLog(double.state).write(undo)
+    assert len(sweep(as_place(double))) == 1
+    assert mending.missing(as_place(double), undo) == ""
+
+
+def test_node_that_is_cut_from_the_api_is_seen_from_itself_and_by_its_rule(double: NodePlace) -> None:
+    """Without the rule, or with one that dropped nothing yet, there is no receipt; other nodes have no rule."""
+    injury = ready(double, faults.cut_api())
+    injury.inject()
+    assert glances(injury) == [True] * 4
+    assert set(double.load().api_cut) == {VICTIM}
+    change(double, api_cut={})
+    assert glances(injury) == [False] * 4
+
+
+def test_cut_needs_an_api_that_is_reached_from_another_node(double: NodePlace) -> None:
+    """The API's own node cannot be cut from it, and a node that is cut already proves nothing."""
+    with pytest.raises(HarnessError, match="carries the API server itself"):
+        ready(double, faults.cut_api(placement.BYSTANDER))
+    change(double, api_cut={VICTIM: 3})
+    with pytest.raises(HarnessError, match="expected a connection"):
+        ready(double, faults.cut_api())
+
+
+def test_rules_that_cannot_be_looked_at_are_no_absence(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that answers nothing proves neither the rule nor that it is gone."""
+    undo = ready(double, faults.cut_api()).undo("r1")
+    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: "")
+    with pytest.raises(HarnessError, match="could not be looked at"):
+        mending.missing(as_place(double), undo)
+
+
 def test_process_table_that_cannot_be_read_is_no_absence(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that answers nothing does not prove that the API server is gone."""
     injury = ready(double, faults.stop_apiserver())

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from clusters.meshes import load, names
 from drills.judge.history import Event
@@ -142,6 +144,21 @@ def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
     for event, at_ns in ((first, 1), (second, 9)):
         assert (event.kind, event.subject, event.at_ns) == ("certificate", "ledger-1", at_ns)
         assert event.detail == {"node": "n1", "fingerprint": "ab", **validity, "error": ""}
+
+
+def test_a_certificate_says_which_key_signed_it() -> None:
+    """Two issuers of one name are told apart by their keys; a certificate that does not say leaves it open."""
+    made, key = leaf()
+    signer = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    for named, expected in (
+        (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(signer), signer.digest.hex()),
+        (x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(made.issuer)], 1), ""),
+    ):
+        builder = x509.CertificateBuilder().subject_name(made.subject).issuer_name(made.issuer).serial_number(255)
+        builder = builder.public_key(made.public_key()).not_valid_before(SINCE).not_valid_after(SINCE + LIFE)
+        shown = der(builder.add_extension(named, critical=False).sign(key, hashes.SHA256()))
+        assert events(look("ab", shown))[0].text("signer") == expected
+    assert events(look("ab", der(made)))[0].detail["signer"] == ""
 
 
 @pytest.mark.parametrize("name", ["https://example.org", "spiffe.example.org", "cluster.local.example.org"])

@@ -20,12 +20,8 @@ from drills.judge.verdict import PASSING, Answer
 from drills.report import mutations
 from drills.selftest.story import NODES, Story, identity
 
-EDGE, LEGIT, DENIED, SENTINEL = (
-    ("checkout", "payment"),
-    ("payment", "ledger"),
-    ("intruder", "ledger"),
-    ("intruder", "frontend"),
-)
+EDGE, LEGIT = ("checkout", "payment"), ("payment", "ledger")
+DENIED, SENTINEL = ("intruder", "ledger"), ("intruder", "frontend")
 BRAIN = "system/Deployment/brain"
 SIGNALS = (
     SignalFact("down", "condition", BRAIN),
@@ -35,6 +31,8 @@ SIGNALS = (
     SignalFact("warns", "pod-event", "FailedCreatePodSandBox"),
     SignalFact("taints", "node-taint", "agent-not-ready"),
     SignalFact("loses", "drop", "unauthenticated"),
+    SignalFact("states", "status", "example.org/v1 Rule lab/door Enforced=False"),
+    SignalFact("says", "event", "system/Skipped"),
 )
 PODS = ("payment-1", "ledger-1", "frontend-1")
 
@@ -52,15 +50,20 @@ def rich() -> Story:
             story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
         for pod in PODS:
             story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
-            story.event("certificate", pod, at_s=0.5, not_before_ns=story.at(-60), not_after_ns=story.at(5))
+            validity = {"not_before_ns": story.at(-60), "not_after_ns": story.at(5)}
+            story.event("certificate", pod, at_s=0.5, fingerprint="ab", **validity)
         for second in range(round(story.length_s())):
             for node in NODES[:2]:
                 story.event("drop", f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9)
             story.event("node", "n1", at_s=second, taints=["agent-not-ready"] * int(is_down and second > 1), error="")
+            stated = ["Valid=True", "Enforced=False"] if is_down and second > 1 else ["Valid=True"]
+            story.event("status", "example.org/v1 Rule lab/door", at_s=second, conditions=stated, message="", error="")
+            story.event("told", "system/Skipped", at_s=second, count=3)
             story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
     story.baseline().new_pod("admitted", meshed=False, started=True, found=True)
+    story.event("certificate.text", "ab", signer="key").fault().event("fault.account", at_s=0.1, signer="key")
     for node in NODES:
         story.event("drops.source", node, node=node, error="")
     return story
@@ -101,6 +104,7 @@ GOOD = (
     eventually(checks.certificate_validity(), within_s=0.4),
     eventually(checks.change_enforced(within_s=4), within_s=0.9),
     eventually(checks.condition(BRAIN), within_s=10),
+    eventually(checks.denied(DENIED), within_s=10),
     eventually(checks.drops_witnessed(DENIED, on=BYSTANDER, reasons=("denied",)), within_s=10),
     eventually(checks.mesh_membership(), within_s=0.4),
     eventually(checks.new_pod_meshed(), within_s=0.4),
@@ -123,7 +127,9 @@ GOOD = (
     reached(checks.new_pod_tried()),
     reached(checks.new_pod_tried(on=VICTIM)),
     reached(checks.outside_mesh(), "baseline"),
+    sometimes(checks.issuer_taken_up(within_s=5)),
     sometimes(checks.signal_seen("down")),
+    sometimes(checks.signal_seen("states")),
 )
 REFUSED = (
     sometimes(checks.change_refused()),
@@ -185,7 +191,7 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     """What is changed is the world and not the record: only a claim can notice, not the completeness of the record."""
     history = rich_run()
     windows = history.windows()
-    edges = (DENIED,) if name in {"serve-refused", "let-one-in"} or name.endswith("-drops") else (EDGE,)
+    edges = (DENIED,) if name in {"serve-refused", "let-one-in", "let-last-in"} or name.endswith("-drops") else (EDGE,)
     when = "baseline" if name in {"unready-workload", "overlook-strays"} else "fault"
     target = Target(edges, windows[when], {"subject": BRAIN})
     after = WORLD[name].apply(history, target)
@@ -229,14 +235,6 @@ def test_raised_refusals_and_warnings_fire(name: str) -> None:
     history = rich_run()
     after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
     assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].verdict is Answer.HELD
-
-
-def test_a_blind_workload_stays_unknown_when_signals_are_hidden() -> None:
-    """A look that failed is not made a good one."""
-    story = Story(signals=SIGNALS).steady(EDGE).fault().event("condition", BRAIN, ready=None, desired=None)
-    history = story.history()
-    after = WORLD["hide-signals"].apply(history, Target((), history.windows()["fault"], {}))
-    assert [event.detail["ready"] for event in after.of_kind("condition")] == [None]
 
 
 def test_a_weak_claim_is_a_survivor() -> None:

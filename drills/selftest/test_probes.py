@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from clusters.mesh import Mesh
+from clusters.mesh import Mesh, Signal, SignalKind
 from drills.judge.history import Event
 from drills.run.context import Context
 from drills.run.probes import base
@@ -16,7 +16,7 @@ from drills.run.probes.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, Stop
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.place_double import FilePlace, as_kube, as_place, mesh
+from drills.selftest.place_double import SOURCE, FilePlace, as_kube, as_place, mesh
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_pause_ends_with_the_run() -> None:
 def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FilePlace) -> None:
     """Ready and desired are noted; when the API does not answer, nothing is claimed about the workload."""
     recorder = Recorder()
-    conditions = Conditions(as_kube(double), recorder, tuple(mesh().signals.values()))
+    conditions = Conditions(as_kube(double), recorder, (mesh().signals["brain-down"],))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()
@@ -214,12 +214,36 @@ def test_a_workload_that_is_gone_has_nobody_ready(double: FilePlace) -> None:
     world.is_removed = True
     double.save(world)
     recorder = Recorder()
-    conditions = Conditions(as_kube(double), recorder, tuple(mesh().signals.values()))
+    conditions = Conditions(as_kube(double), recorder, (mesh().signals["brain-down"],))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     conditions.stop()
     first = recorder.events()[0]
     assert (first.detail["ready"], first.detail["desired"], first.text("error")) == (0, 0, "")
+
+
+def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FilePlace) -> None:
+    """An object that is not there states nothing; one that is states each condition; a dead API tells neither."""
+    recorder = Recorder()
+    signal = Signal("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False", SOURCE)
+    conditions = Conditions(as_kube(double), recorder, (signal,))
+    conditions.start()
+    assert eventually(lambda: len(recorder.events()) >= 1)
+    world = double.load()
+    told = {"type": "Enforced", "status": "False", "reason": "Unsupported", "message": "no proxy"}
+    world.objects["Rule/lab/door"] = {"status": {"conditions": [told, {"type": "Valid", "status": "True"}]}}
+    double.save(world)
+    assert eventually(lambda: len(recorder.events()) >= 2)
+    world.is_api_dead = True
+    double.save(world)
+    assert eventually(lambda: len(recorder.events()) >= 3)
+    conditions.stop()
+    absent, present, dead = recorder.events()[:3]
+    assert (absent.kind, absent.subject, absent.detail["conditions"]) == ("status", "example.org/v1 Rule lab/door", [])
+    assert present.detail["conditions"] == ["Enforced=False", "Enforced=Unsupported", "Valid=True"]
+    assert present.text("message") == "no proxy"
+    assert dead.detail["conditions"] is None
+    assert "dead" in dead.text("error")
 
 
 def test_recorder_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,17 @@ def test_new_pod_is_admitted_watched_and_removed(double: FilePlace, is_member: b
     assert leftovers(double.state) == ()
 
 
+def test_latecomer_has_a_service_and_stays_to_be_called(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves behind a Service of its own for as long as it was wished, and both are gone afterwards."""
+    probe, context = new_pods(double, wish=NewPodsWish(every_s=1, within_s=0.2, serves_s=3))
+    seen: list[tuple[float, set[str]]] = []
+    monkeypatch.setattr(context.stage, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
+    assert probe.attempt(RECOVERY)
+    assert (3, {"Service/lab/latecomer", "Pod/lab/latecomer-r1-1"}) in seen
+    assert double.load().objects == {}
+    assert leftovers(double.state) == ()
+
+
 @pytest.mark.parametrize(("listed", "found"), [({}, False), ({"newcomer-r1-1": False}, True), (None, None)])
 def test_stray_is_looked_for_among_all_pods(
     double: FilePlace, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None

@@ -7,7 +7,7 @@ from clusters.kube import Json
 from clusters.lab import load as objects
 from clusters.mesh import Called
 from clusters.meshes import load, names
-from clusters.selectors import selects
+from clusters.selectors import has_container, selects
 from drills.report.audit_related import related
 
 LEDGER = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
@@ -142,3 +142,12 @@ def test_what_attaches_is_about_what_it_attaches_to() -> None:
         "NetworkAuthentication lab/anywhere",
     } <= ours
     assert not any(app in name for name in ours for app in ("frontend", "checkout", "payment", "fraud", "bank"))
+
+
+@pytest.mark.parametrize("kind", ["containers", "initContainers"])
+def test_a_proxy_is_found_as_sidecar_of_either_kind(kind: str) -> None:
+    """By its whole name, among ordinary containers and native sidecars; a pod without any has none."""
+    assert has_container({"spec": {kind: [{"name": "app"}, {"name": "proxy"}]}}, "proxy")
+    assert not has_container({"spec": {kind: [{"name": "proxy-init"}]}}, "proxy")
+    assert not has_container({"spec": {kind: None}}, "proxy")
+    assert not has_container({}, "proxy")

@@ -84,6 +84,19 @@ def test_it_is_told_in_one_line() -> None:
     assert known.told(verdict_of(BREAKS, BREAKS_TOO), ()) == ""
 
 
-def test_a_control_is_never_excused() -> None:
-    """Nothing is known of a mesh that is not there."""
-    assert not known.is_expected(verdict_of(BREAKS, is_control=True), (entry(BREAKS),))
+@pytest.mark.parametrize(
+    ("must_fail", "expected", "code"),
+    [((BAD,), True, exits.PASSED), ((BAD, GOOD), False, exits.VIOLATED), ((), False, exits.VIOLATED)],
+)
+def test_a_control_is_excused_only_where_it_fails_as_it_must(
+    must_fail: tuple[tuple[str, str], ...], expected: bool, code: int
+) -> None:
+    """What is known of it counts beside claims that fail on it by design: one that does not proves nothing."""
+    by_design = [
+        always(checks.success_rate(edge, at_least=0.8 + number / 100), must_hold=True)
+        for number, edge in enumerate(must_fail)
+    ]
+    verdict = verdict_of(HOLDS, BREAKS, *by_design, is_control=True)
+    assert known.is_expected(verdict, (entry(BREAKS),)) is expected
+    assert exits.of(verdict, (entry(BREAKS),)) == code
+    assert not known.is_expected(verdict, ())

@@ -8,16 +8,17 @@ from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
 from drills.judge.checks.timing import latency, recovery_time
 from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
-from drills.judge.checks.wire import plaintext
+from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
 from drills.judge.checks.witnesses import (
     attempts_per_request,
     conservation,
     denied_but_served,
     served_but_failed,
 )
-from drills.judge.checks.workloads import certificate_validity, condition, leaf_ended, mesh_membership
+from drills.judge.checks.workloads import certificate_validity, condition, issuer_taken_up, leaf_ended, mesh_membership
 
 __all__ = [
+    "addressed",
     "attempted",
     "attempts_per_request",
     "availability",
@@ -35,6 +36,7 @@ __all__ = [
     "drops_witnessed",
     "errors",
     "handshake",
+    "issuer_taken_up",
     "latency",
     "leaf_ended",
     "mesh_membership",
@@ -43,6 +45,7 @@ __all__ = [
     "new_pod_tried",
     "outside_mesh",
     "plaintext",
+    "plaintext_tried",
     "recovery_time",
     "served_but_failed",
     "signal_absent",

@@ -116,6 +116,16 @@ def _increases(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             known[pod] = value
 
 
+def _event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """Compare how often an Event was told with the look before: those of an earlier run may be kept, or forgotten."""
+    before: float | None = None
+    for event in events:
+        if event.kind == "told" and event.subject == signal.subject:
+            count = event.number("count")
+            yield _Sample(event.subject, event.at_ns, None if count is None or before is None else count > before)
+            before = before if count is None else count
+
+
 def _below(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in _scrapes(signal, events):
         value = event.number("value")
@@ -169,6 +179,15 @@ def _drop(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
             yield _Sample(event.text("node"), event.at_ns, event.text("reason") == signal.subject)
 
 
+def _status(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+    """An object that does not exist states nothing: a silent look."""
+    stated_by, _, condition = signal.subject.rpartition(" ")
+    for event in events:
+        if event.kind == "status" and event.subject == stated_by:
+            stated = event.detail.get("conditions")
+            yield _Sample(event.subject, event.at_ns, condition in stated if isinstance(stated, list) else None)
+
+
 _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
     "metric-increases": _increases,
     "metric-below": _below,
@@ -177,6 +196,8 @@ _READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]
     "pod-event": _pod_event,
     "node-taint": _node_taint,
     "drop": _drop,
+    "status": _status,
+    "event": _event,
 }
 
 _ON_OCCASION = frozenset({"admission", "pod-event"})

@@ -1,20 +1,23 @@
 """Was a call readable on the wire: every call carries a canary, and an observer on each node looks for it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import polars as pl
 
 from drills.judge.casualties import Casualties
-from drills.judge.checks.lanes import lanes
-from drills.judge.checks.tally import any_true, deciding_reason, need_edges, resolution
+from drills.judge.checks.lanes import Lane, lanes
+from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
 
 UNTOLD_NS = 15 * NS_PER_S
 """An observer that goes on finding an edge's canary says so at least this often."""
+
+NO_ADDRESS = "dns"
+"""What a caller writes of a call whose target's name led nowhere."""
 
 CUT = "?"
 """What an observer writes for a name that the end of a segment cut off."""
@@ -31,9 +34,58 @@ def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """
     need_edges(edges)
     params = {"min_samples": min_samples}
-    return Occurrence(
-        "plaintext", "a call is readable on the wire", partial(_plaintext, edges, min_samples), params, edges
+    evaluate = partial(_plaintext, edges, min_samples, _served)
+    return Occurrence("plaintext", "a call is readable on the wire", evaluate, params, edges)
+
+
+def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
+    """The canary of a call on one of the edges was readable on the wire, whether or not anybody answered it.
+
+    For targets that may rightly refuse: where `plaintext` needs calls that succeeded, this one needs calls that found
+    an address and reached for it. A caller that is kept from writing a byte exposes none.
+    """
+    need_edges(edges)
+    params = {"min_samples": min_samples}
+    evaluate = partial(_plaintext, edges, min_samples, _tried)
+    return Occurrence("plaintext_tried", "a call is readable on the wire, answered or not", evaluate, params, edges)
+
+
+def addressed(*edges: Edge, min_samples: int = 20) -> Occurrence:
+    """Calls on each edge found an address and reached for it, whatever became of them."""
+    need_edges(edges)
+    says = f"{min_samples} calls find an address"
+    return Occurrence("addressed", says, partial(_addressed, edges, min_samples), {"min_samples": min_samples}, edges)
+
+
+def _addressed(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
+    found = lanes(history, window, edges)
+    tried = {edge: sum(_tried(lane) for lane in found if lane.edge == edge) for edge in edges}
+    rows = tuple(
+        Row(
+            f"{edge[0]}->{edge[1]}",
+            "",
+            Truth.TRUE if count >= min_samples else Truth.FALSE,
+            {"tried": count},
+            f"{count} calls found an address, needs {min_samples}" if count < min_samples else "",
+        )
+        for edge, count in tried.items()
     )
+    truth = all_true([row.truth for row in rows])
+    return Measurement(truth, deciding_reason(rows, truth), rows)
+
+
+def _served(lane: Lane) -> int:
+    return lane.ok
+
+
+def _tried(lane: Lane) -> int:
+    return lane.made - dict(lane.errors).get(NO_ADDRESS, 0)
+
+
+_WORDS: dict[Callable[[Lane], int], tuple[str, str]] = {
+    _served: ("ok", "succeeded"),
+    _tried: ("tried", "found an address"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,12 +96,14 @@ class _Hits:
     possible: int
 
 
-def _plaintext(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
+def _plaintext(
+    edges: tuple[Edge, ...], min_samples: int, count: Callable[[Lane], int], history: History, window: Window
+) -> Measurement:
     found = lanes(history, window, edges)
     blind = next(_blindness(history, window), "")
     hits = [_hits(history, window, edge) for edge in edges]
     rows = tuple(
-        _row(edge, seen, sum(lane.ok for lane in found if lane.edge == edge), min_samples, blind)
+        _row(edge, seen, sum(count(lane) for lane in found if lane.edge == edge), _WORDS[count], min_samples, blind)
         for edge, seen in zip(edges, hits, strict=True)
     )
     truth = any_true([row.truth for row in rows])
@@ -65,16 +119,17 @@ def _plaintext(edges: tuple[Edge, ...], min_samples: int, history: History, wind
     )
 
 
-def _row(edge: Edge, hits: _Hits, ok: int, min_samples: int, blind: str) -> Row:
-    numbers: dict[str, Number] = {"ok": ok, "readable": len(hits.sure), "possibly_readable": hits.possible}
+def _row(edge: Edge, hits: _Hits, counted: int, words: tuple[str, str], min_samples: int, blind: str) -> Row:
+    key, did = words
+    numbers: dict[str, Number] = {key: counted, "readable": len(hits.sure), "possibly_readable": hits.possible}
     if hits.sure:
         truth, reason = Truth.TRUE, f"{len(hits.sure)} records of calls readable on the wire"
     elif hits.possible:
         truth, reason = Truth.UNKNOWN, f"{hits.possible} readable packets that may be of this edge and window"
     elif blind:
         truth, reason = Truth.UNKNOWN, blind
-    elif ok < min_samples:
-        truth, reason = Truth.UNKNOWN, f"{ok} calls succeeded, needs {min_samples}: there was nothing to see"
+    elif counted < min_samples:
+        truth, reason = Truth.UNKNOWN, f"{counted} calls {did}, needs {min_samples}: there was nothing to see"
     else:
         truth, reason = Truth.FALSE, ""
     return Row(f"{edge[0]}->{edge[1]}", "", truth, numbers, reason)

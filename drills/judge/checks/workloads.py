@@ -49,6 +49,50 @@ def leaf_ended() -> Occurrence:
     return Occurrence("leaf_ended", "every leaf certificate is over and no newer one was shown", _ended)
 
 
+def issuer_taken_up(within_s: float) -> Occurrence:
+    """Each server shows a leaf certificate of the issuer that the fault put in, within_s after the window's start.
+
+    Reads the `signer` of events "fault.account" and "certificate.text", and looks "certificate"; of services outside
+    the mesh none is expected. A pod that still shows another's at the bound or after it is too late; one that nobody
+    saw there is not known.
+    """
+    says = f"every pod shows a certificate of the new issuer within {within_s:g} s"
+    return Occurrence("issuer_taken_up", says, partial(_taken_up, within_s), {"within_s": within_s})
+
+
+def _taken_up(within_s: float, history: History, window: Window) -> Measurement:
+    signer = next((it.text("signer") for it in history.events_in(window, "fault.account") if it.text("signer")), "")
+    if not signer:
+        return Measurement(Truth.UNKNOWN, "the record names no issuer that the fault put in")
+    signers = {event.subject: event.text("signer") for event in history.of_kind("certificate.text")}
+    looks = [event for event in history.events_in(window, "certificate") if event.text("fingerprint") in signers]
+    pods = sorted({*history.facts.servers, *(event.subject for event in looks)} - _outside(history))
+    due_ns, first_ns, late, unseen = window.start_ns + round(within_s * NS_PER_S), [window.start_ns], [], []
+    for pod in pods:
+        own = [event for event in looks if event.subject == pod]
+        new = [event.at_ns for event in own if signers[event.text("fingerprint")] == signer]
+        if new and new[0] <= due_ns:
+            first_ns.append(new[0])
+        elif any(event.at_ns >= due_ns and event.at_ns not in new for event in own):
+            late.append(pod)
+        else:
+            unseen.append(pod)
+    truth, reason = Truth.TRUE, ""
+    if late:
+        truth, reason = Truth.FALSE, f"still signed by another issuer: {_names(late)}"
+    elif unseen or not pods:
+        truth, reason = Truth.UNKNOWN, f"nobody saw who signs at the bound: {_names(unseen) or 'any pod'}"
+    slowest_s = round((max(first_ns) - window.start_ns) / NS_PER_S, 3)
+    numbers: dict[str, Number] = {"pods": len(pods), "late": len(late), "unseen": len(unseen), "slowest_s": slowest_s}
+    return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, numbers, reason),))
+
+
+def _outside(history: History) -> set[str]:
+    """Return the servers outside the mesh, of which no certificate is expected."""
+    ends = history.of_kind("server.end")
+    return {event.subject for event in ends if event.text("service") in history.facts.unmeshed}
+
+
 def _ended(history: History, window: Window) -> Measurement:
     newest: dict[str, float] = {}
     for event in history.of_kind("certificate"):
@@ -97,9 +141,7 @@ def _look_at_condition(event: Event) -> Look:
 
 def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:
     looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, "certificate")]
-    ends = history.of_kind("server.end")
-    exempt = {event.subject for event in ends if event.text("service") in history.facts.unmeshed}
-    pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - exempt)
+    pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - _outside(history))
     known = [look for look in looks if look[1] is not None]
     doubts = (_unseen_for(pod, known, looks, max_gap_s, window) for pod in pods)
     return _measured("leaf certificates", known, next(filter(None, doubts), ""))

@@ -64,6 +64,13 @@ def let_one_in(history: History, target: Target) -> History:
     return _change(history, _first(target.calls() & ~SUCCEEDED), _served(history) | _succeeded(history))
 
 
+def let_last_in(history: History, target: Target) -> History:
+    """Let the last call that was refused succeed, for both witnesses: whoever must refuse by then has not begun to."""
+    is_refused, due = target.calls() & ~SUCCEEDED, pl.col("scheduled_ns")
+    is_last = is_refused & (due == due.filter(is_refused).max())
+    return _change(history, is_last, _served(history) | _succeeded(history))
+
+
 def lose_answer(history: History, target: Target) -> History:
     """Let one call that was served end in a time-out for its caller."""
     return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _told("info", "timeout"))

@@ -25,6 +25,7 @@ WORLD = _all(
     Mutation("drop-calls", "nobody makes the calls of the edge", calls.drop_calls),
     Mutation("serve-refused", "a server serves one refused call", calls.serve_refused),
     Mutation("let-one-in", "one refused call succeeds", calls.let_one_in),
+    Mutation("let-last-in", "the last refused call succeeds", calls.let_last_in),
     Mutation("lose-answer", "one served call times out for its caller", calls.lose_answer),
     Mutation("disown-call", "the caller of one served call knows that it was never served", calls.disown_call),
     Mutation("lose-posting", "one call that is done for its caller reached no server", calls.lose_posting),
@@ -57,6 +58,7 @@ WORLD = _all(
     Mutation("forget-conditions", "nobody looks at a workload", events.forget("condition")),
     Mutation("expire-certificate", "one certificate is out of date", events.expire_certificate),
     Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
+    Mutation("keep-signer", "no certificate is signed by the new issuer", events.keep_signer),
     Mutation("forget-certificates", "nobody looks at certificates", events.forget("certificate")),
 )
 
@@ -104,6 +106,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
 _DELAYS: dict[str, tuple[str, ...]] = {
     **_HARMS,
     "availability": ("delay-recovery", "drop-calls"),
+    "denied": ("let-last-in", "drop-calls"),
     "drops_witnessed": ("forget-drops", "misname-drops", "blind-drops", "drop-calls"),
     "success_rate": ("delay-recovery", "drop-calls"),
     "new_pod_meshed": ("refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
@@ -120,6 +123,7 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "new_pod_refused": ("refuse-new-pods", "forget-new-pods"),
     "outside_mesh": ("admit-unmeshed", "start-elsewhere", "forget-new-pods"),
     "plaintext": ("readable-call", "blind-observers", "drop-calls"),
+    "plaintext_tried": ("readable-call", "blind-observers", "drop-calls"),
     "served_but_failed": ("lose-answer", "drop-calls"),
     "signal_seen": ("raise-signals", "blind-signals"),
     "unauthenticated": ("swap-peer", "hide-peer", "drop-calls"),
@@ -127,10 +131,12 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
 """What an occurrence must notice when it is claimed never to happen."""
 
 _ABSENCES: dict[str, tuple[str, ...]] = {
+    "addressed": ("drop-calls",),
     "attempted": ("drop-calls",),
     "change_refused": ("forget-changes",),
     "change_tried": ("forget-changes",),
     "handshake": ("pool-connections", "drop-calls"),
+    "issuer_taken_up": ("keep-signer", "forget-certificates"),
     "leaf_ended": ("renew-certificates",),
     "new_pod_refused": ("forget-new-pods",),
     "new_pod_tried": ("start-elsewhere", "forget-new-pods"),

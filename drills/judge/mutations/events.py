@@ -11,6 +11,7 @@ from drills.judge.records import NS_PER_S, Detail, Event, SignalFact, Window
 
 # Which kinds of signal an event is a look at, whatever its subject.
 _LOOKS = {"newpod": ("admission", "pod-event"), "change": ("admission",), "node": ("node-taint",), "drop": ("drop",)}
+_OF_SUBJECT = {"condition": "condition", "told": "event"}  # which kind it is a look at, of the signal of that subject
 ELSEWHERE = "refused for a reason that nobody named"
 NOWHERE = "a node that nobody named"
 
@@ -138,6 +139,11 @@ def renew_certificates(history: History, target: Target) -> History:
     return each_event(history, lambda e: told(e, not_after_ns=later_ns) if e.number("not_after_ns") is not None else e)
 
 
+def keep_signer(history: History, _target: Target) -> History:
+    """Let every certificate be signed by another than the issuer that the fault put in."""
+    return each_event(history, lambda e: told(e, signer="") if e.kind == "certificate.text" else e)
+
+
 def _in_window(history: History, target: Target, kind: str, change: Callable[[Event], Event | None]) -> History:
     def in_window(event: Event) -> Event | None:
         is_meant = event.kind == kind and target.window.holds(event.at_ns) and _is_asked(event, target)
@@ -175,13 +181,16 @@ def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -
 
 
 def _is_look(signal: SignalFact, event: Event) -> bool:
-    if event.kind == "condition":
-        return signal.kind == "condition" and event.subject == signal.subject
+    if event.kind in _OF_SUBJECT:
+        return signal.kind == _OF_SUBJECT[event.kind] and event.subject == signal.subject
     if event.kind == "scrape":
         return event.text("metric") == signal.subject
+    if event.kind == "status":
+        return signal.kind == "status" and event.subject == signal.subject.rpartition(" ")[0]
     return signal.kind in _LOOKS.get(event.kind, ())
 
 
+_LISTS = {"node": "taints", "status": "conditions"}  # what such a look found, None when nobody could look
 _ENOUGH = 1_000_000
 """More pods than any workload wants, at whatever instant."""
 
@@ -190,46 +199,59 @@ def _quiet(signal: SignalFact, event: Event) -> Event:
     match event.kind:
         case "condition":
             return told(event, ready=None if event.number("desired") is None else _ENOUGH)
+        case "told":
+            return told(event, count=None if event.number("count") is None else 0)
         case "scrape":
             return told(event, value=signal.threshold + 1, error="")
-        case "node":
-            return told(event, taints=[taint for taint in _taints(event) if taint != signal.subject])
+        case "node" | "status":
+            key, word = _LISTS[event.kind], _word(signal)
+            found = event.detail.get(key)
+            return told(event, **{key: [it for it in found if it != word] if isinstance(found, list) else None})
         case "drop":
             return told(event, reason=event.text("reason").replace(signal.subject, ELSEWHERE))
     words = "blocked" if signal.kind == "pod-event" else "message"
     return told(event, **{words: event.text(words).replace(signal.subject, ELSEWHERE)})
 
 
+_UNANSWERED: dict[str, dict[str, Detail]] = {
+    "condition": {"ready": None, "desired": None},
+    "told": {"count": None},
+    "scrape": {"value": None, "error": "no answer"},
+    "node": {"taints": None, "error": "no answer"},
+    "status": {"conditions": None, "error": "no answer"},
+}
+
+
 def _unanswered(event: Event) -> Event:
-    match event.kind:
-        case "condition":
-            return told(event, ready=None, desired=None)
-        case "scrape":
-            return told(event, value=None, error="no answer")
-        case "node":
-            return told(event, taints=None, error="no answer")
-        case "drop":
-            return msgspec.structs.replace(event, kind="lost")  # a record that nobody could read has no lines
-    return told(event, outcome="failed")
+    if event.kind == "drop":
+        return msgspec.structs.replace(event, kind="lost")  # a record that nobody could read has no lines
+    return told(event, **_UNANSWERED.get(event.kind, {"outcome": "failed"}))
 
 
 def _fired(signal: SignalFact, event: Event) -> Event:
+    detail: dict[str, Detail]
     match event.kind:
         case "condition":
-            return told(event, ready=0, desired=1)
+            detail = {"ready": 0, "desired": 1}
+        case "told":
+            detail = {"count": event.at_ns}  # more often at every look
         case "scrape":
             is_low = signal.kind == "metric-below"
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
-            return told(event, value=signal.threshold - 1 if is_low else risen, error="")
-        case "node":
-            return told(event, taints=[*_taints(event), signal.subject], error="")
+            detail = {"value": signal.threshold - 1 if is_low else risen, "error": ""}
+        case "node" | "status":
+            found = event.detail.get(_LISTS[event.kind])
+            known = found if isinstance(found, list) else []
+            detail = {_LISTS[event.kind]: [*known, _word(signal)], "error": ""}
         case "drop":
-            return told(event, reason=signal.subject)
-    if signal.kind == "pod-event":
-        return told(event, blocked=signal.subject)
-    return told(event, outcome="refused", message=signal.subject)
+            detail = {"reason": signal.subject}
+        case _ if signal.kind == "pod-event":
+            detail = {"blocked": signal.subject}
+        case _:
+            detail = {"outcome": "refused", "message": signal.subject}
+    return told(event, **detail)
 
 
-def _taints(event: Event) -> list[str]:
-    found = event.detail.get("taints")
-    return found if isinstance(found, list) else []
+def _word(signal: SignalFact) -> str:
+    """Return the taint, or of an object and its condition the condition."""
+    return signal.subject.rpartition(" ")[2]

@@ -5,9 +5,11 @@ The kind of death matters: `stop` is an absence that lasts, `kill` an orderly en
 the absence of a node agent from one node, `rolling_restart` every pod replaced in turn.
 `remove` is a part that somebody uninstalls under a running mesh.
 `restart_without` is an absence, and then the crash of a part that has to ask the absent one as it starts.
-`partition` is a component that lives, is Ready, and reaches nobody.
+`partition` is a component that lives, is Ready, and reaches nobody; `cut_api` a node whose programs reach no API anew.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
-`stop_apiserver` and `reboot` are done to no part of the mesh, but to what each part of it stands on.
+`rotate_issuer` is done to what the issuer of identities signs with.
+`declare` hurts nothing: it stores objects that a mesh may or may not put into force.
+`stop_apiserver`, `reboot` and `reboot_without_api` are done to no part of the mesh, but to what each part stands on.
 """
 
 from enum import StrEnum
@@ -16,6 +18,9 @@ import msgspec
 
 from clusters.mesh import Role
 from drills.run.placement import VICTIM
+
+ROTATED, EXPIRED, STRANGER = "rotated", "expired", "stranger"
+"""What comes in an issuer's place: a good one, one whose life ends in service, one that nobody trusts."""
 
 
 class FaultKind(StrEnum):
@@ -29,12 +34,16 @@ class FaultKind(StrEnum):
     ROLLING_RESTART = "rolling-restart"
     STOP_APISERVER = "stop-apiserver"
     REBOOT = "reboot"
+    CUT_API = "cut-api"
+    REBOOT_WITHOUT_API = "reboot-without-api"
     PARTITION = "partition"
     REMOVE = "remove"
     BREAK_WEBHOOK = "break-webhook"
     IGNORE_WEBHOOK = "ignore-webhook"
     UNLABEL = "unlabel"
+    ROTATE_ISSUER = "rotate-issuer"
     RESTART_WITHOUT = "restart-without"
+    DECLARE = "declare"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,22 +54,26 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     hold_s: float
     node: str = ""  # the part that the node plays in the lab's placement; "" when the fault is not of one node
     app: str = ""  # the service of the lab whose pods it is done to; "" when it is done to none of them
+    issuer: str = ""  # what comes in the issuer's place, "" when nothing does
+    life_s: float = 0.0  # how long that one lives, 0 when that does not matter
+    declared: str = ""  # name of the objects that are declared, "" when none are
 
     @property
     def title(self) -> str:
         """The words by which events and people call this fault."""
         where = f"on {self.node}" if self.role and self.node else self.node
-        return " ".join(word for word in (self.kind.value, self.role and self.role.value, where) if word)
+        words = (self.kind.value, self.role and self.role.value, self.issuer, where, self.declared)
+        return " ".join(word for word in words if word)
 
     @property
     def takes_api(self) -> bool:
         """Whether the Kubernetes API is gone while the fault lasts: then not to reach it is no trouble of ours."""
-        return self.kind is FaultKind.STOP_APISERVER
+        return self.kind in {FaultKind.STOP_APISERVER, FaultKind.REBOOT_WITHOUT_API}
 
     @property
     def ends_pods(self) -> bool:
         """Whether it ends the programs of its node, ours among them: their records then break off, and may go on."""
-        return self.kind is FaultKind.REBOOT
+        return self.kind in {FaultKind.REBOOT, FaultKind.REBOOT_WITHOUT_API}
 
 
 def stop(role: Role, *, hold_s: float = 30.0) -> Fault:
@@ -119,6 +132,19 @@ def reboot(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
     return Fault(FaultKind.REBOOT, None, hold_s, node)
 
 
+def reboot_without_api(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Take the Kubernetes API away, then cut the node's power and give it back; the undo brings the API back.
+
+    Until then its kubelet knows of no pod; then it starts all of them at once, the mesh's own parts among them.
+    """
+    return Fault(FaultKind.REBOOT_WITHOUT_API, None, hold_s, node)
+
+
+def cut_api(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
+    """Drop what a node's own programs say to begin a connection to the Kubernetes API; those that stand go on."""
+    return Fault(FaultKind.CUT_API, None, hold_s, node)
+
+
 def partition(role: Role, *, hold_s: float = 30.0) -> Fault:
     """Drop every packet between the role's pods and everyone but their own kubelet: alive, Ready, and cut off."""
     return Fault(FaultKind.PARTITION, role, hold_s)
@@ -137,3 +163,17 @@ def ignore_webhook(*, hold_s: float = 30.0) -> Fault:
 def unlabel(*, hold_s: float = 30.0) -> Fault:
     """Take from the lab's namespace the labels and annotations that put its pods into the mesh."""
     return Fault(FaultKind.UNLABEL, None, hold_s)
+
+
+def declare(name: str, *, hold_s: float = 30.0) -> Fault:
+    """Store the mesh's objects of this name (manifests/policy/<mesh>/declared/), and keep them until the undo."""
+    return Fault(FaultKind.DECLARE, None, hold_s, declared=name)
+
+
+def rotate_issuer(issuer: str = ROTATED, *, hold_s: float, life_s: float = 0.0) -> Fault:
+    """Put another issuer in the place of the mesh's own, and hold there from when its process has it before it.
+
+    ROTATED: a good one under the same trust anchor. STRANGER: one under an anchor that nobody trusts. EXPIRED: a good
+    one whose life ends after life_s; the fault lands only then, and life_s must outlast the 90 s until it gets there.
+    """
+    return Fault(FaultKind.ROTATE_ISSUER, Role.IDENTITY, hold_s, issuer=issuer, life_s=life_s)

@@ -16,7 +16,7 @@ CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 _MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _PARKED = "/etc/kubernetes/meshdrill-kube-apiserver.yaml"  # the same file system: moving there is one step
 _PROCESS = "kube-apiserver"
-_PORT = 6443
+API_PORT = 6443
 _NODE_S = 10.0
 
 
@@ -27,10 +27,10 @@ class StopApiserver(Injury):
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._node, self._address = _control_plane(place)
-        others = [node for node in place.nodes if node != self._node]
+        self.node, self._address = control_plane(place)
+        others = [node for node in place.nodes if node != self.node]
         if not others:
-            raise HarnessError(f"stop-apiserver needs a node besides {self._node} to see from that the port refuses.")
+            raise HarnessError(f"stop-apiserver needs a node besides {self.node} to see from that the port refuses.")
         self._watcher = others[0]
 
     def undo(self, run_id: str) -> Undo:
@@ -39,18 +39,18 @@ class StopApiserver(Injury):
             id="fault",
             run_id=run_id,
             action="return-apiserver",
-            subject=f"the API server back on {self._node}",
-            node=self._node,
+            subject=f"the API server back on {self.node}",
+            node=self.node,
         )
 
     def inject(self) -> str:
         """Move the manifest out of the folder that the kubelet reads."""
-        self._place.on_node(self._node, ["mv", _MANIFEST, _PARKED], timeout_s=_NODE_S)
-        return f"{_MANIFEST} of {self._node} moved out of the kubelet's sight"
+        self._place.on_node(self.node, ["mv", _MANIFEST, _PARKED], timeout_s=_NODE_S)
+        return f"{_MANIFEST} of {self.node} moved out of the kubelet's sight"
 
     def observe(self) -> Receipt:
         """Landed: the port refuses another node, and the process is gone."""
-        answer, pids = self._ask(), _pids(self._place, self._node)
+        answer, pids = self._ask(), _pids(self._place, self.node)
         return Receipt(answer.refused and not pids, f"{TCP}, {TABLES}", f"{answer.words}; {self._words(pids)}")
 
     def glance(self, turn: int) -> Receipt | None:
@@ -58,14 +58,14 @@ class StopApiserver(Injury):
         if turn % 2 == 0:
             answer = self._ask()
             return Receipt(answer.refused, TCP, answer.words)
-        pids = _pids(self._place, self._node)
+        pids = _pids(self._place, self.node)
         return Receipt(not pids, TABLES, self._words(pids))
 
     def _ask(self) -> Answer:
-        return ask(self._place, self._watcher, self._address, _PORT)
+        return ask(self._place, self._watcher, self._address, API_PORT)
 
     def _words(self, pids: str) -> str:
-        return f"process {_PROCESS!r} on {self._node}: {pids or 'none'}"
+        return f"process {_PROCESS!r} on {self.node}: {pids or 'none'}"
 
 
 def give_back(place: Place, node: str) -> None:
@@ -75,7 +75,7 @@ def give_back(place: Place, node: str) -> None:
 
 def unanswering(place: Place, node: str) -> str:
     """Say why the API server is not back, "" when it is ready by its own word and answers us."""
-    url = f"https://127.0.0.1:{_PORT}/readyz"
+    url = f"https://127.0.0.1:{API_PORT}/readyz"
     # Its certificate is not the question: this runs on the very node, and what it says decides nothing but waiting.
     command = ["curl", "--silent", "--insecure", "--max-time", "2", url]
     said = place.on_node(node, command, timeout_s=_NODE_S, check=False)
@@ -94,7 +94,7 @@ def _pids(place: Place, node: str) -> str:
     return ", ".join(rows)
 
 
-def _control_plane(place: Place) -> tuple[str, str]:
+def control_plane(place: Place) -> tuple[str, str]:
     """Return name and address of the one control-plane node."""
     found = place.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
     if len(found) != 1:

@@ -1,11 +1,13 @@
 """What an injury is: the steps of its life, what its observer says, and what injuries of a component share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clusters.errors import HarnessError
 from clusters.mesh import Component
 from clusters.place import Place
+from drills.judge.history import Detail
 from drills.run.faults import processes
 from drills.run.undo_entry import Undo
 
@@ -40,6 +42,10 @@ class Injury(ABC):
     @abstractmethod
     def observe(self) -> Receipt:
         """Look, through another channel than the actor's; HarnessError when the observer itself is blind."""
+
+    def traits(self) -> Mapping[str, Detail]:
+        """Return what checks must know of this injury; noted beside the actor's account."""
+        return {}
 
     def glance(self, turn: int) -> Receipt | None:
         """Look at one part of what `observe` looks at, another each turn; None when there is nothing that must last.

@@ -11,11 +11,13 @@ from datetime import datetime
 from clusters import network
 from clusters.errors import HarnessError, UsageError
 from clusters.place import Place
-from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
+from clusters.waiting import wait_until
+from drills.run.faults.apiserver import CONTROL_PLANE_LABEL, StopApiserver
 from drills.run.faults.injury import Injury, Receipt
 from drills.run.undo_entry import Undo
 
 _NODE_S = 10.0
+_API_GONE_S = 90.0  # the kubelet looks every 20 s at worst, and open requests have their grace period
 _START_TICKS = 19  # field 22 of /proc/PID/stat, counted behind the name, which may hold anything
 # A report by the kubelet of before can carry the second of the boot itself; its successor needs longer than this.
 _REPORT_AFTER_S = 2
@@ -63,6 +65,43 @@ class Reboot(Injury):
         if len(fields) <= _START_TICKS:
             raise HarnessError(f"/proc/1/stat of node {self._node} is {said!r}; expected the state of a process.")
         return int(fields[_START_TICKS])
+
+
+class RebootWithoutApi(Injury):
+    """The API server stopped, and then the node rebooted; seen as each of the two is, both at once."""
+
+    land_extra_s = StopApiserver.land_extra_s
+
+    def __init__(self, place: Place, node: str) -> None:
+        self._api, self._reboot = StopApiserver(place), Reboot(place, node)
+        self._node = node
+
+    def undo(self, run_id: str) -> Undo:
+        """Give the API back first: what a node lacks is told by it alone."""
+        return Undo(
+            id="fault",
+            run_id=run_id,
+            action="boot-node-after-api",
+            subject=f"the API server back, then node {self._node} up and Ready",
+            node=self._node,
+            api_node=self._api.node,
+        )
+
+    def inject(self) -> str:
+        """Stop the API server, and cut the node's power once it is gone."""
+        stopped = self._api.inject()
+        wait_until(self._api.observe, lambda seen: seen.landed, what="The API server gone", within_s=_API_GONE_S)
+        return f"{stopped}; {self._reboot.inject()}"
+
+    def observe(self) -> Receipt:
+        """Landed: the port of the API refuses, and the first process of the node is another one."""
+        gone, booted = self._api.observe(), self._reboot.observe()
+        words = f"{gone.evidence}; {booted.evidence}"
+        return Receipt(gone.landed and booted.landed, f"{gone.observer}, {booted.observer}", words)
+
+    def glance(self, turn: int) -> Receipt | None:
+        """Look whether the API is still away: that lasts, a reboot is an instant."""
+        return self._api.glance(turn)
 
 
 def boot(place: Place, node: str) -> None:

@@ -9,11 +9,14 @@ from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
+from drills.run.faults.declared import Declared
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, RestartWithout, Stop
 from drills.run.faults.injury import Injury
+from drills.run.faults.issuer import ReplacedIssuer
 from drills.run.faults.keepoff import KeepOff
+from drills.run.faults.nodecut import CutApi
 from drills.run.faults.packets import Partition
-from drills.run.faults.power import Reboot
+from drills.run.faults.power import Reboot, RebootWithoutApi
 from drills.run.faults.rollout import RollingRestart
 from drills.run.placement import find_node
 
@@ -24,6 +27,14 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
     FaultKind.ROLLING_RESTART: RollingRestart,
     FaultKind.PARTITION: Partition,
     FaultKind.REMOVE: Remove,
+}
+
+
+_OF_NODE: dict[FaultKind, Callable[[Place, str], Injury]] = {
+    FaultKind.CUT_API: CutApi,
+    FaultKind.REBOOT: Reboot,
+    FaultKind.REBOOT_WITHOUT_API: RebootWithoutApi,
+    FaultKind.STOP_APISERVER: lambda place, _node: StopApiserver(place),
 }
 
 
@@ -45,10 +56,10 @@ def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh)
 
 
 def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
-    if fault.kind is FaultKind.STOP_APISERVER:
-        return StopApiserver(place)
-    if fault.kind is FaultKind.REBOOT:
-        return Reboot(place, node)
+    if fault.kind is FaultKind.DECLARE:
+        return Declared(place, mesh, fault.declared)
+    if fault.kind in _OF_NODE:
+        return _OF_NODE[fault.kind](place, node)
     if fault.kind in CHANGES:
         return _uninjected(place, fault, component, mesh)
     if component is None:
@@ -58,6 +69,12 @@ def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, n
 
 def _hurt(place: Place, fault: Fault, component: Component, mesh: Mesh, node: str) -> Injury:
     replicas = _healthy(place, fault, component)
+    if fault.kind is FaultKind.ROTATE_ISSUER:
+        if mesh.issuance is None:
+            raise UsageError(
+                f"{mesh.title} makes its own issuer: the drill must say @requires(Capability.GIVEN_ISSUER)."
+            )
+        return ReplacedIssuer(place, component, replicas, mesh.issuance.secret, fault.issuer, fault.life_s)
     if fault.kind is FaultKind.KEEP_OFF:
         return KeepOff(place, component, replicas, fault.node)
     if fault.kind is FaultKind.CRASH:

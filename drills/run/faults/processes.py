@@ -11,7 +11,7 @@ _LOOK_S = 10.0
 _BETWEEN = "----\n"
 # One program run on a node is one piece of processor time taken from the callers: all that is asked, in one.
 _LOOK = (
-    "ps -ww -e -o pid=,stat=,args=; echo ----;"
+    "ps -ww -e -o pid=,stat=,comm=,args=; echo ----;"  # the short name, too: a program may start without arguments
     " grep -s pod /proc/[0-9]*/cgroup; echo ----;"  # which control group, and so which pod, each process is in
     " ls -1 /var/log/pods"
 )

@@ -15,6 +15,7 @@ class NewPodsWish:
     every_s: float
     on: tuple[str, ...] = ()
     within_s: float = 20.0  # how long a pod may take to start
+    serves_s: float = 0.0  # how long it then stays to be called, behind a Service of its own; 0: it only starts
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,15 @@ def wire() -> Wire:
     return Wire()
 
 
-def new_pods(*, every_s: float = 5.0, on: tuple[str, ...] = (), within_s: float = 20.0) -> NewPodsWish:
+def new_pods(
+    *, every_s: float = 5.0, on: tuple[str, ...] = (), within_s: float = 20.0, serves_s: float = 0.0
+) -> NewPodsWish:
     """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good.
 
     In the recovery it is tried at least every 10 s. on: placed nodes ("victim", "bystander"), each of which gets one.
-    within_s: how long a pod may take to start.
+    within_s: how long a pod may take to start. serves_s: how long it then stays, to be called on the edge UNKNOWN.
     """
-    return NewPodsWish(every_s, on, within_s)
+    return NewPodsWish(every_s, on, within_s, serves_s)
 
 
 def policy_change(source: str, target: str, *, every_s: float = 8.0, hold_s: float = 5.0) -> PolicyChangeWish:

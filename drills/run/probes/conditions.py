@@ -1,20 +1,27 @@
-"""What Kubernetes itself says of a workload or a node, asked once a second: on-call could alert on it."""
+"""What Kubernetes itself says of workloads, nodes and objects, and what Events it keeps, asked once a second.
+
+On-call could alert on each of them.
+"""
 
 import threading
 import time
 from collections.abc import Sequence
 
 from clusters.errors import HarnessError
-from clusters.kube import Kube, wanted_and_ready
+from clusters.kube import Json, Kube, wanted_and_ready
 from clusters.mesh import Component, Role, Signal, SignalKind
 from drills.run.recorder import Recorder
 
+EVERY = "*"
+"""Stands for the name of a workload: all of its kind in its namespace."""
+
 _EVERY_S = 1.0
 _JOIN_S = 15.0
+_SAID_LIMIT = 2000  # characters of a message
 
 
 class Conditions:
-    """Polls the workloads that the signals name, and the nodes' taints where one names such, through the whole run."""
+    """Polls what the signals name all along: workloads, objects, the nodes' taints, how often an Event was told."""
 
     def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[Signal]) -> None:
         self._kube = kube
@@ -24,6 +31,13 @@ class Conditions:
                 signal.subject: _workload(signal.subject) for signal in signals if signal.kind is SignalKind.CONDITION
             }.items()
         )
+        self._reasons: dict[str, list[str]] = {}  # namespace -> reasons of Events
+        for signal in signals:
+            if signal.kind is SignalKind.EVENT:
+                namespace, _, reason = signal.subject.partition("/")
+                self._reasons.setdefault(namespace, []).append(reason)
+        stated = (signal.subject for signal in signals if signal.kind is SignalKind.STATUS)
+        self._objects = tuple(dict.fromkeys(subject.rpartition(" ")[0] for subject in stated))
         self._nodes: tuple[str, ...] = ()  # those last seen
         self._asks_nodes = any(signal.kind is SignalKind.NODE_TAINT for signal in signals)
         self._ended = threading.Event()
@@ -31,7 +45,7 @@ class Conditions:
 
     def start(self) -> None:
         """Begin, if there is anything to ask about."""
-        if self._workloads or self._asks_nodes:
+        if self._workloads or self._objects or self._asks_nodes or self._reasons:
             self._thread.start()
 
     def stop(self) -> None:
@@ -45,20 +59,67 @@ class Conditions:
             due_s = time.monotonic() + _EVERY_S
             for subject, workload in self._workloads:
                 self._ask(subject, workload)
+            for subject in self._objects:
+                self._ask_status(subject)
             if self._asks_nodes:
                 self._ask_nodes()
+            for namespace, reasons in self._reasons.items():
+                self._ask_events(namespace, reasons)
             self._ended.wait(max(0.0, due_s - time.monotonic()))
 
     def _ask(self, subject: str, workload: Component) -> None:
         at_ns = time.time_ns()
         try:
-            found = self._kube.get("apps/v1", workload.kind, workload.name, workload.namespace)
+            desired, ready = self._count_all(workload) if workload.name == EVERY else self._count(workload)
         except HarnessError as error:
             self._recorder.note("condition", subject, at_ns=at_ns, ready=None, desired=None, error=str(error))
         else:
-            # One that is gone wants none and has none: nobody is ready there either.
-            desired, ready = wanted_and_ready(found) if found else (0, 0)
             self._recorder.note("condition", subject, at_ns=at_ns, ready=ready, desired=desired, error="")
+
+    def _count(self, workload: Component) -> tuple[int, int]:
+        found = self._kube.get("apps/v1", workload.kind, workload.name, workload.namespace)
+        # One that is gone wants none and has none: nobody is ready there either.
+        return wanted_and_ready(found) if found else (0, 0)
+
+    def _count_all(self, workload: Component) -> tuple[int, int]:
+        """Return how many pods all workloads of the kind want, and how many are ready."""
+        found = self._kube.find("apps/v1", workload.kind, workload.namespace)
+        if not found:
+            raise HarnessError(f"There is no {workload.kind} in {workload.namespace}.")
+        # What is listed does not say its own kind.
+        counts = [wanted_and_ready({**item, "kind": workload.kind}) for item in found]
+        return sum(desired for desired, _ in counts), sum(ready for _, ready in counts)
+
+    def _ask_events(self, namespace: str, reasons: Sequence[str]) -> None:
+        """Note how often each reason was told: Kubernetes forgets Events after an hour, so the number may fall, too."""
+        at_ns = time.time_ns()
+        try:
+            found = self._kube.find("v1", "Event", namespace)
+        except HarnessError as error:
+            for reason in reasons:
+                self._recorder.note("told", f"{namespace}/{reason}", at_ns=at_ns, count=None, error=str(error))
+            return
+        for reason in reasons:
+            count = sum(_times(event) for event in found if event.get("reason") == reason)
+            self._recorder.note("told", f"{namespace}/{reason}", at_ns=at_ns, count=count, error="")
+
+    def _ask_status(self, subject: str) -> None:
+        """Note each condition of an object twice, with its status and with its reason; one that is not there has none.
+
+        The words for people go with them: a reason alone does not show what on-call would read.
+        """
+        at_ns = time.time_ns()
+        api_version, kind, named = subject.split(" ")
+        namespace, _, name = named.rpartition("/")
+        try:
+            found = self._kube.get(api_version, kind, name, namespace or None)
+        except HarnessError as error:
+            self._recorder.note("status", subject, at_ns=at_ns, conditions=None, message="", error=str(error))
+            return
+        stated = ((found or {}).get("status") or {}).get("conditions") or []
+        words = [f"{it['type']}={it[what]}" for it in stated for what in ("status", "reason") if it.get(what)]
+        said = "; ".join(it["message"] for it in stated if it.get("message"))
+        self._recorder.note("status", subject, at_ns=at_ns, conditions=words, message=said[:_SAID_LIMIT], error="")
 
     def _ask_nodes(self) -> None:
         at_ns = time.time_ns()
@@ -78,3 +139,9 @@ def _workload(subject: str) -> Component:
     """Return what `replicas` needs to know of "namespace/kind/name"; the role plays no part in that question."""
     namespace, kind, name = subject.split("/")
     return Component(Role.CONTROL_PLANE, kind, namespace, name, selector="", process="")
+
+
+def _times(event: Json) -> int:
+    """Return how often an Event was told: the old and the new kind count that in different fields."""
+    series = event.get("series") or {}
+    return int(event.get("count") or series.get("count") or 1)

@@ -65,8 +65,10 @@ class NewPods(Probe):
             return all([*pool.map(partial(self._one, part), range(first, first + len(places)), places)])
 
     def _one(self, part: str, number: int, placed: str) -> bool:
-        name = f"newcomer-{self._context.run_id[:6]}-{number}"
-        (manifest,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": name, "LAB_IMAGE": self._pods.image})
+        kind = "latecomer" if self._wish.serves_s else "newcomer"
+        name = f"{kind}-{self._context.run_id[:6]}-{number}"
+        words = {"NAME": name, "LAB_IMAGE": self._pods.image}
+        *fronts, manifest = load(MANIFESTS / "lab" / f"{kind}.yaml", words)
         if placed:
             # Bound at once, past the scheduler: the node itself is asked, not who keeps pods away from it.
             manifest["spec"]["nodeName"] = self._pods.placed[placed]
@@ -77,11 +79,21 @@ class NewPods(Probe):
             subject=f"pod {LAB}/{name} removed",
             manifest=manifest,
         )
-        self._context.undo_log.write(undo)
+        owed = [undo, *map(self._front_undo, fronts)]
+        for entry in owed:
+            self._context.undo_log.write(entry)
         try:
+            for front in fronts:
+                self._context.place.kube.apply(front)  # refused or not: that nobody then calls the pod is seen
             return self._create(name, manifest, placed)
         finally:
-            self._put_right(undo, part)
+            for entry in owed:
+                self._put_right(entry, part)
+
+    def _front_undo(self, front: Json) -> Undo:
+        subject = f"{front['kind']} {LAB}/{front['metadata']['name']} removed"
+        run_id = self._context.run_id
+        return Undo(id=f"front-{run_id}", run_id=run_id, action="delete", subject=subject, manifest=front)
 
     def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()
@@ -89,6 +101,8 @@ class NewPods(Probe):
         answered_ns = time.time_ns()  # a webhook that times out answers long after the question
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
+        if admitted:
+            self._context.stage.pause(self._wish.serves_s)
         detail: dict[str, Detail] = {
             "outcome": "admitted" if admitted else answer.outcome,
             "meshed": seen.is_meshed,

@@ -1,0 +1,46 @@
+"""The double of a cluster with a Service that a declaration may change. It enforces nothing, and proves so little."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from clusters.kube import Json
+from drills.run import faults
+from drills.run.faults import Fault, FaultKind
+from drills.selftest.node_double import merged
+from drills.selftest.place_double import FilePlace
+
+SERVICE = "Service/lab/frontend"
+FAULTS: dict[FaultKind, Fault] = {FaultKind.DECLARE: faults.declare("l7-proxy-missing", hold_s=1.0)}
+
+
+class DeclaredPlace(FilePlace):
+    """The double with the lab's front door."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        world = self.load()
+        if SERVICE not in world.objects:
+            metadata = {"name": "frontend", "namespace": "lab", "labels": {"app": "frontend"}}
+            world.objects[SERVICE] = {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+            self.save(world)
+
+    @property
+    def labels(self) -> Json:
+        """The Service's labels as they stand."""
+        service: Json = self.load().objects[SERVICE]
+        return dict(service["metadata"]["labels"])
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, object] | None:
+        """Return the Service, or what the double under it has."""
+        if kind == "Service":
+            return self._alive().objects.get(f"{kind}/{namespace}/{name}")
+        return super().get(api_version, kind, name, namespace)
+
+    def patch(self, changes: Mapping[str, object]) -> None:
+        """Merge changes into an object."""
+        world = self._alive()
+        given: Json = dict(changes)
+        key = f"{given['kind']}/{given['metadata']['namespace']}/{given['metadata']['name']}"
+        if not world.survives:
+            world.objects[key] = merged(world.objects[key], given)
+        self.save(world)

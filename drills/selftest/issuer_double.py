@@ -1,0 +1,84 @@
+"""The double of a cluster whose component signs with what lies in a Secret, and of the kubelet that brings it there.
+
+Like the double under it, it is no mesh and proves nothing about one.
+"""
+
+import base64
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from clusters.authority import DEFAULT_LIVES, authority, installed
+from clusters.issuance import Authority, Issuance, IssuerSecret
+from clusters.kube import Json
+from clusters.mesh import Mesh
+from drills.run import faults
+from drills.run.faults import Fault, FaultKind
+from drills.selftest.node_double import merged
+from drills.selftest.place_double import FilePlace, mesh
+
+NAME = "identity.double.cluster.local"
+SECRET = IssuerSecret("system", "brain-issuer", "crt.pem", "key.pem", "/run/issuer")
+FAULTS: dict[FaultKind, Fault] = {FaultKind.ROTATE_ISSUER: faults.rotate_issuer(faults.ROTATED, hold_s=1.0)}
+STORED = f"Secret/{SECRET.namespace}/{SECRET.name}"
+_PROJECTED = f"projected/{STORED}"
+
+
+class IssuedPlace(FilePlace):
+    """The double with an authority of the harness, a Secret, and files before the component's processes."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        made = authority(self.state, NAME, DEFAULT_LIVES)
+        world = self.load()
+        if STORED not in world.objects:
+            world.objects[STORED] = {"data": encoded(made)}
+            world.objects[_PROJECTED] = world.objects[STORED]
+            self.save(world)
+
+    @property
+    def stored(self) -> str:
+        """The certificate in the Secret."""
+        return base64.b64decode(cast("Json", self.load().objects[STORED])["data"][SECRET.certificate]).decode()
+
+    def patch(self, changes: Mapping[str, object]) -> None:
+        """Merge changes into the Secret; a kubelet that is not held up brings them to the processes."""
+        world = self._alive()
+        assert changes["kind"] == "Secret"
+        world.objects[STORED] = merged(world.objects[STORED], {"data": changes["data"]})
+        if not world.survives:
+            world.objects[_PROJECTED] = world.objects[STORED]
+        self.save(world)
+
+    def project(self) -> None:
+        """Let the kubelet bring what is stored."""
+        world = self.load()
+        world.objects[_PROJECTED] = world.objects[STORED]
+        self.save(world)
+
+    def on_node(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+        """Show a process the file that was brought to it, and answer the programs of the double under it."""
+        if argv[0] != "cat":
+            return super().on_node(node, argv, timeout_s=timeout_s, check=check)
+        world = self.load()
+        files = {f"/proc/{brain.pid}/root{SECRET.folder}/{SECRET.certificate}" for brain in world.brains()}
+        assert not check, shlex.join(argv)
+        data = cast("Json", world.objects[_PROJECTED])["data"]
+        return base64.b64decode(data[SECRET.certificate]).decode() if argv[1] in files else ""
+
+
+def encoded(made: Authority) -> Json:
+    """Return the data of the Secret as a chart writes them: without the last line's end."""
+    texts = {SECRET.certificate: made.issuer, SECRET.key: made.issuer_key}
+    return {name: base64.b64encode(text.strip().encode()).decode() for name, text in texts.items()}
+
+
+def key_of(double: FilePlace) -> str:
+    """Return the middle of the issuer's key, which nothing but two files may hold."""
+    return installed(double.state).issuer_key.splitlines()[1]
+
+
+def issued_mesh(**changes: object) -> Mesh:
+    """Return the double's mesh with an issuer from whoever installs it."""
+    return mesh(**{"issuance": Issuance(NAME, lambda _made: {}, SECRET), **changes})

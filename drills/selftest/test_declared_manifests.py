@@ -1,0 +1,105 @@
+"""What drills declare says what it is said to say, names what is there, and is never deployed with the lab."""
+
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from clusters import lab, meshes
+from clusters.install import MANIFESTS
+from clusters.kube import Json, describe
+from clusters.mesh import Capability, SignalKind
+from drills.run.edges import SENTINEL
+
+SOURCE, TARGET = SENTINEL
+REQUEST = {"methods": ["POST"], "paths": ["/"]}
+
+
+def declared(mesh: str) -> list[Path]:
+    """Return the files that a drill may declare on the mesh."""
+    return sorted((MANIFESTS / "policy" / meshes.load(mesh).policy / "declared").glob("*.yaml"))
+
+
+def objects(mesh: str, name: str) -> list[Json]:
+    """Return the objects of one of them."""
+    (found,) = [path for path in declared(mesh) if path.stem == name]
+    return lab.load(found, {})
+
+
+def names_source(mesh: str, rule: Json) -> bool:
+    """Tell whether the object closes the target to the source alone, for the requests that the lab makes."""
+    spec = rule["spec"]
+    match rule["kind"]:
+        case "AuthorizationPolicy":
+            source = {"source": {"principals": [f"cluster.local/ns/lab/sa/{SOURCE}"]}}
+            return bool(
+                spec["action"] == "DENY" and spec["rules"] == [{"from": [source], "to": [{"operation": REQUEST}]}]
+            )
+        case "HTTPRoute":
+            facts = meshes.load(mesh)
+            (match,) = spec["rules"][0]["matches"]
+            header = {"name": facts.identity_header, "value": facts.identity("lab", SOURCE)}
+            return bool(match == {"path": {"type": "Exact", "value": "/"}, "method": "POST", "headers": [header]})
+        case "CiliumNetworkPolicy":
+            others, narrowed = spec["ingress"]
+            (named,) = narrowed["toPorts"]
+            account = "io.cilium.k8s.policy.serviceaccount"
+            (left_out,) = others["fromEndpoints"][0]["matchExpressions"]
+            return bool(
+                left_out == {"key": account, "operator": "NotIn", "values": [SOURCE]}
+                and narrowed["fromEndpoints"] == [{"matchLabels": {account: SOURCE}}]
+                and named["rules"] == {"http": [{"method": "GET"}]}
+            )
+        case _:
+            (peer,) = spec["ingress"][0]["from"]
+            without = {"key": "app", "operator": "NotIn", "values": [SOURCE]}
+            return bool(peer == {"podSelector": {"matchExpressions": [without]}})
+
+
+def test_callers_of_the_lab_make_the_requests_that_the_rules_name() -> None:
+    """Each call is a POST to /: a rule about another request would close nothing."""
+    assert 'f"POST / HTTP/1.1' in (MANIFESTS / "lab" / "caller.py").read_text()
+
+
+@pytest.mark.parametrize("mesh", meshes.names())
+def test_every_mesh_has_a_rule_on_requests(mesh: str) -> None:
+    """One object closes the front door to one caller's requests and is about nobody else."""
+    (rule,) = objects(mesh, "request-rule")
+    assert rule["metadata"]["namespace"] == "lab"
+    assert TARGET in str(rule)
+    assert names_source(mesh, rule)
+
+
+@pytest.mark.parametrize("mesh", meshes.names())
+def test_a_service_is_bound_where_the_mesh_can_bind_one(mesh: str) -> None:
+    """Where there is such a binding, one label of the Service is changed, and there is a rule for that proxy."""
+    has_file = "l7-proxy-missing" in {path.stem for path in declared(mesh)}
+    assert has_file is (Capability.BOUND_L7_PROXY in meshes.load(mesh).capabilities)
+    if has_file:
+        service, rule = objects(mesh, "l7-proxy-missing")
+        assert (describe(service), len(service["metadata"]["labels"])) == (f"Service lab/{TARGET}", 1)
+        assert service.keys() == {"apiVersion", "kind", "metadata"}
+        assert names_source(mesh, rule)
+
+
+@pytest.mark.parametrize("mesh", meshes.names())
+def test_what_is_declared_is_not_deployed(mesh: str) -> None:
+    """None of the files is among those that the lab is deployed from, and none is made anew where one is changed."""
+    deployed = lab.policies(meshes.load(mesh))
+    assert declared(mesh)
+    assert not set(declared(mesh)) & set(deployed)
+    known = {describe(it) for path in deployed for it in lab.load(path, {})}
+    rules = {describe(it) for path in declared(mesh) for it in lab.load(path, {}) if it["kind"] != "Service"}
+    changed = {"CiliumNetworkPolicy lab/frontend"} if mesh == "cilium" else set()
+    assert rules & known == changed
+
+
+@pytest.mark.parametrize("mesh", meshes.names())
+def test_every_status_that_is_a_signal_is_that_of_a_declared_object(mesh: str) -> None:
+    """A signal that names another object would never appear, and its drill would say that nothing told."""
+    known = {
+        f"{it['apiVersion']} {describe(it)}"
+        for it in chain.from_iterable(lab.load(path, {}) for path in declared(mesh))
+    }
+    stated = [it.subject for it in meshes.load(mesh).signals.values() if it.kind is SignalKind.STATUS]
+    assert {subject.rpartition(" ")[0] for subject in stated} <= known

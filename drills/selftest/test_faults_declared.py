@@ -1,0 +1,119 @@
+"""A declaration is stored, seen again all along, and taken back whole: what was made goes, what was changed returns."""
+
+from pathlib import Path
+
+import pytest
+
+from clusters.errors import HarnessError, UsageError
+from clusters.kube import Admission
+from drills.run import faults, mending
+from drills.run.faults import FaultKind
+from drills.run.faults.injury import Injury
+from drills.run.faults.prepare import prepare
+from drills.run.undo import UndoLog, leftovers, sweep
+from drills.selftest.declared_double import FAULTS, DeclaredPlace
+from drills.selftest.place_double import as_place, mesh
+
+BOUND = FAULTS[FaultKind.DECLARE]
+RULE = "NetworkPolicy/lab/bound-rule"
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> DeclaredPlace:
+    """Return a front door about which nothing is declared."""
+    return DeclaredPlace(tmp_path)
+
+
+def ready(double: DeclaredPlace) -> Injury:
+    """Return the declaration, prepared and not made."""
+    return prepare(as_place(double), BOUND, None, mesh())
+
+
+def test_declaration_is_seen_while_it_stands_and_goes_with_its_undo(double: DeclaredPlace) -> None:
+    """The rule is made and the Service changed; the undo removes the one and puts the other's label back."""
+    before = double.load().objects
+    injury = ready(double)
+    assert injury.observe().evidence == (
+        "Service lab/frontend is stored otherwise; NetworkPolicy lab/bound-rule is not there"
+    )
+    undo = injury.undo("r1")
+    assert "Service lab/frontend, NetworkPolicy lab/bound-rule" in injury.inject()
+    assert double.labels == {"app": "frontend", "meshdrill/l7-proxy": "nowhere"}
+    receipt = injury.glance(0)
+    assert receipt is not None
+    assert (receipt.landed, receipt.momentary, "enforced or not" in receipt.observer) == (True, False, True)
+    assert mending.missing(as_place(double), undo) == (
+        "NetworkPolicy lab/bound-rule still exists; Service lab/frontend is not what it was"
+    )
+    mending.act(as_place(double), undo)
+    assert mending.missing(as_place(double), undo) == ""
+    assert (double.load().objects, injury.observe().landed) == (before, False)
+
+
+def test_label_of_before_comes_back(double: DeclaredPlace) -> None:
+    """A field that had another value gets that value again, and is not taken away."""
+    labels = {"app": "frontend", "meshdrill/l7-proxy": "somewhere"}
+    double.patch({"kind": "Service", "metadata": {"name": "frontend", "namespace": "lab", "labels": labels}})
+    injury = ready(double)
+    injury.inject()
+    mending.act(as_place(double), injury.undo("r1"))
+    assert double.labels == labels
+
+
+def test_declaration_that_somebody_takes_back_loses_its_receipt(double: DeclaredPlace) -> None:
+    """Whoever removes the rule, or the label, ends the declaration."""
+    injury = ready(double)
+    injury.inject()
+    double.delete({"kind": "NetworkPolicy", "metadata": {"name": "bound-rule", "namespace": "lab"}})
+    assert not injury.observe().landed
+    injury.inject()
+    assert injury.observe().landed
+    gone = {"meshdrill/l7-proxy": None}
+    double.patch({"kind": "Service", "metadata": {"name": "frontend", "namespace": "lab", "labels": gone}})
+    assert not injury.observe().landed
+
+
+def test_defaults_of_the_api_server_are_no_difference(double: DeclaredPlace) -> None:
+    """It adds fields to what it takes, in the items of lists too; an item more, or another value, is a difference."""
+    injury = ready(double)
+    injury.inject()
+    world = double.load()
+    spec = world.objects[RULE]["spec"]
+    assert isinstance(spec, dict)
+    spec["ingress"][0]["ports"] = []
+    double.save(world)
+    assert injury.observe().landed
+    spec["ingress"].append({})
+    double.save(world)
+    assert not injury.observe().landed
+
+
+def test_refused_declaration_is_no_declaration(double: DeclaredPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API server's own words are told, and one sweep takes back what was stored before."""
+    before = double.load().objects
+    injury = ready(double)
+    UndoLog(double.state).write(injury.undo("r1"))
+    monkeypatch.setattr(double, "apply", lambda _manifest: Admission("refused", "no such field"))
+    with pytest.raises(HarnessError, match="Declaring NetworkPolicy lab/bound-rule was refused: no such field"):
+        injury.inject()
+    assert "meshdrill/l7-proxy" in double.labels
+    assert len(sweep(as_place(double))) == 1
+    assert (double.load().objects, leftovers(double.state)) == (before, ())
+
+
+def test_what_is_declared_already_is_not_declared_again(double: DeclaredPlace) -> None:
+    """A receipt that was there before would prove nothing."""
+    ready(double).inject()
+    with pytest.raises(HarnessError, match="already reports it as done"):
+        ready(double)
+
+
+def test_unknown_declaration_is_refused(double: DeclaredPlace) -> None:
+    """A mesh that has no such objects cannot be asked."""
+    with pytest.raises(UsageError, match=r"nothing to declare by the name nothing: there is no nothing\.yaml"):
+        prepare(as_place(double), faults.declare("nothing"), None, mesh())
+
+
+def test_declaration_is_named_by_what_is_declared() -> None:
+    """Events and people call it by the name of the objects."""
+    assert faults.declare("request-rule").title == "declare request-rule"

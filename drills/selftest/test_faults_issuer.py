@@ -1,0 +1,217 @@
+"""Faults of the issuer: what counts is the file before its process, and what was there before comes back."""
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from clusters.authority import installed, key_id
+from clusters.errors import HarnessError, UsageError
+from drills.run import faults, mending
+from drills.run.context import Context
+from drills.run.faults import Fault
+from drills.run.faults.injury import Injury
+from drills.run.faults.prepare import prepare
+from drills.run.injured import Injured
+from drills.run.probes.stage import Stage
+from drills.run.recorder import Recorder
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+from drills.selftest.issuer_double import NAME, SECRET, STORED, IssuedPlace, issued_mesh, key_of
+from drills.selftest.place_double import COMPONENT, as_place
+
+ROTATED = faults.rotate_issuer(faults.ROTATED, hold_s=1.0)
+STRANGER = faults.rotate_issuer(faults.STRANGER, hold_s=1.0)
+EXPIRED = faults.rotate_issuer(faults.EXPIRED, hold_s=1.0, life_s=60.0)
+
+
+@pytest.fixture
+def double(tmp_path: Path) -> IssuedPlace:
+    """Return an issuer that signs with what the cluster was installed with."""
+    return IssuedPlace(tmp_path)
+
+
+def ready(double: IssuedPlace, fault: Fault, **facts: object) -> Injury:
+    """Return the fault, prepared and not done."""
+    return prepare(as_place(double), fault, COMPONENT, issued_mesh(**facts))
+
+
+def change(double: IssuedPlace, **state: object) -> None:
+    """Change the state of the double."""
+    world = double.load()
+    for name, value in state.items():
+        setattr(world, name, value)
+    double.save(world)
+
+
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the clock of the fault go on."""
+    now_s = time.time()
+    monkeypatch.setattr("drills.run.faults.issuer.time.time", lambda: now_s + seconds)
+
+
+@pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
+def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedPlace, fault: Fault) -> None:
+    """The issuer's process has the one of before, then the new one, then the one of before again."""
+    whole = double.load().objects
+    injury = ready(double, fault)
+    assert not injury.observe().landed
+    undo = injury.undo("r1")
+    injury.inject()
+    receipt = injury.glance(0)
+    assert receipt is not None
+    assert receipt.landed
+    assert not receipt.momentary
+    assert "the new issuer" in receipt.evidence
+    assert "does not hold the issuer" in mending.missing(as_place(double), undo)
+    mending.act(as_place(double), undo)
+    assert mending.missing(as_place(double), undo) == ""
+    assert not injury.observe().landed
+    assert double.load().objects == whole
+
+
+def test_secret_that_is_stored_only_has_no_receipt(double: IssuedPlace) -> None:
+    """Until the kubelet brought it to the process nothing has landed, and nothing is undone either."""
+    injury = ready(double, ROTATED)
+    change(double, survives=True)
+    injury.inject()
+    assert not injury.observe().landed
+    double.project()
+    assert injury.observe().landed
+    undo = injury.undo("r1")
+    mending.act(as_place(double), undo)
+    assert "is not yet in /run/issuer of brain" in mending.missing(as_place(double), undo)
+    double.project()
+    assert mending.missing(as_place(double), undo) == ""
+
+
+def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken up while it is good; only when its life is over is the fault in force."""
+    injury = ready(double, EXPIRED)
+    assert injury.land_extra_s >= EXPIRED.life_s
+    injury.inject()
+    early = injury.observe()
+    assert (early.landed, "before its end" in early.evidence) == (False, True)
+    later(monkeypatch, 61)
+    late = injury.observe()
+    assert (late.landed, "over for" in late.evidence) == (True, True)
+
+
+def test_issuer_that_was_over_before_it_came_there_has_no_receipt(
+    double: IssuedPlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kubelet slower than the issuer's life makes another fault of it, which is not claimed to have landed."""
+    injury = ready(double, EXPIRED)
+    injury.inject()
+    later(monkeypatch, 61)
+    seen = injury.observe()
+    assert (seen.landed, seen.evidence.endswith("over before it came there")) == (False, True)
+
+
+def test_each_kind_is_what_it_says(double: IssuedPlace) -> None:
+    """Rotated and expired stand under the cluster's anchor, the stranger under another of the same name."""
+    before = installed(double.state)
+    anchor = x509.load_pem_x509_certificate(before.anchors.encode())
+    made = {}
+    for fault in (ROTATED, EXPIRED, STRANGER):
+        injury = ready(double, fault)
+        injury.inject()
+        made[fault.issuer] = x509.load_pem_x509_certificate(double.stored.encode())
+        assert injury.traits() == {"signer": key_id(double.stored)}
+        assert f"issuer {key_id(before.issuer)} replaced" in injury.inject()
+        mending.act(as_place(double), injury.undo("r1"))
+    for it in made.values():
+        assert it.issuer == anchor.subject
+        assert it.subject.rfc4514_string() == f"CN={NAME}"
+    made[faults.ROTATED].verify_directly_issued_by(anchor)
+    made[faults.EXPIRED].verify_directly_issued_by(anchor)
+    with pytest.raises(InvalidSignature):
+        made[faults.STRANGER].verify_directly_issued_by(anchor)
+    left = made[faults.EXPIRED].not_valid_after_utc - datetime.now(UTC)
+    assert timedelta(seconds=40) < left <= timedelta(seconds=60)
+
+
+def test_no_key_leaves_the_state_file(double: IssuedPlace) -> None:
+    """Undo log and events tell whose key it was, and hold none; checks are told whose signature to look for."""
+    place = as_place(double)
+    context = Context("r1", place, issued_mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    injured = Injured(context, ROTATED, COMPONENT)
+    injured.inject()
+    (entry,) = (double.state / "undo").glob("*.json")
+    told = str(context.recorder.events())
+    assert key_of(double) not in entry.read_text() + told
+    assert "PRIVATE" not in entry.read_text() + told
+    (account,) = [event for event in context.recorder.events() if event.kind == "fault.account"]
+    assert account.text("signer") == key_id(double.stored)
+    injured.undo()
+    assert [event.kind for event in context.recorder.events()][-1] == "fault.undo_verified"
+
+
+def test_pod_that_was_replaced_is_found_again(double: IssuedPlace) -> None:
+    """The issuer's next process has its own files."""
+    injury = ready(double, ROTATED)
+    injury.inject()
+    (before,) = double.load().brains()
+    double.delete_pod("system", before.pod)
+    assert injury.observe().landed
+
+
+@pytest.mark.parametrize(
+    ("stored", "match"),
+    [({}, "does not hold the issuer"), ({"crt.pem": "eA==", "key.pem": "eA=="}, "does not hold"), (None, "not exist")],
+)
+def test_secret_that_could_not_be_put_back_is_not_touched(
+    double: IssuedPlace, stored: dict[str, str] | None, match: str
+) -> None:
+    """What the cluster was not installed with is in no file of ours."""
+    world = double.load()
+    world.objects[STORED] = {"data": stored}
+    if stored is None:
+        del world.objects[STORED]
+    double.save(world)
+    with pytest.raises(HarnessError, match=match):
+        ready(double, ROTATED)
+
+
+def test_authority_of_an_older_version_is_told(double: IssuedPlace) -> None:
+    """Without the anchor's key no other issuer can be made under it."""
+    path = double.state / "authority.json"
+    kept = msgspec.json.decode(path.read_bytes())
+    del kept["anchor_key"]
+    path.write_bytes(msgspec.json.encode(kept))
+    assert installed(double.state).issuer == kept["issuer"]
+    with pytest.raises(HarnessError, match="an older version made it"):
+        ready(double, ROTATED)
+
+
+def test_authority_that_is_gone_is_told(double: IssuedPlace) -> None:
+    """Nothing is done that could not be undone."""
+    (double.state / "authority.json").unlink()
+    with pytest.raises(HarnessError, match="cannot be read"):
+        ready(double, STRANGER)
+
+
+def test_process_without_the_file_is_a_blind_observer(double: IssuedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither yes nor no; and nothing is undone that nobody sees."""
+    injury = ready(double, ROTATED)
+    undo = injury.undo("r1")
+    monkeypatch.setattr("drills.selftest.issuer_double.SECRET", replace(SECRET, folder="/elsewhere"))
+    with pytest.raises(HarnessError, match=r"No process of Deployment system/brain has crt\.pem"):
+        injury.observe()
+    assert "of any process" in mending.missing(as_place(double), undo)
+
+
+def test_mesh_that_makes_its_own_issuer_is_refused(double: IssuedPlace) -> None:
+    """There is no Secret whose content is ours."""
+    with pytest.raises(UsageError, match="GIVEN_ISSUER"):
+        ready(double, ROTATED, issuance=None)
+
+
+def test_title_says_what_comes_in_its_place() -> None:
+    """People read which issuer it was."""
+    assert EXPIRED.title == "rotate-issuer identity expired"
