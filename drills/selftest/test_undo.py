@@ -35,7 +35,7 @@ PHASES = dict.fromkeys(FaultKind, ("written", "half", "injected", "landed", "app
 
 @pytest.mark.parametrize(("kind", "phase"), [(kind.value, phase) for kind in FaultKind for phase in PHASES[kind]])
 def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, kind: str, phase: str) -> None:
-    """SIGKILL in any phase of any fault, half-way too, leaves its undo on disk, and one sweep makes its victim whole."""
+    """SIGKILL in any phase of any fault, half-way too, leaves its undo on disk, and a sweep makes its victim whole."""
     double, _, component, _ = victim_of(tmp_path, kind)
     component = component or COMPONENT
     before, objects = double.replicas(component), double.load().objects
