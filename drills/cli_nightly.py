@@ -8,7 +8,7 @@ from pathlib import Path
 from clusters import kind, meshes
 from clusters.errors import InconclusiveError, MeshdrillError, UsageError
 from clusters.progress import Progress
-from drills import catalogue, cli_diff, exits, nightly
+from drills import catalogue, cli_diff, exits, nightly, unasked
 from drills.console import ended_like_ctrl_c
 from drills.nightly import Attempt, Plan, Turn
 from drills.report import bundles, evidence, issues
@@ -60,7 +60,7 @@ def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
             _write(asked.reports, [*lines(turns), "", "The night is not over."])
             if turn.code == exits.USAGE:
                 raise UsageError(f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See above.")
-    evidence.write_index(asked.reports)
+    evidence.write_index(asked.reports, unasked.reasons())
     compared, code = _since(baseline, asked, turns)
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
     text = _write(asked.reports, [*lines(turns), "", compared])

@@ -224,9 +224,9 @@ def test_a_night_writes_summary_and_index(night: Night, tmp_path: Path) -> None:
         row = rf"\| {entry.name} \| {mesh} \| {what}"
         assert re.search(row, text)
     assert re.search(rf"\| {OUTAGE} \| none \| passed \| passed in \d+ s \| HELD 20260101T000000Z \|", text)
-    assert "not over" not in text
-    assert "No baseline" in text
-    assert OUTAGE in (tmp_path / "night" / "README.md").read_text(encoding="utf-8")
+    assert ("not over" in text, "No baseline" in text) == (False, True)
+    for page, words in (("README.md", OUTAGE), ("index.html", "cannot be asked: ")):
+        assert words in (tmp_path / "night" / page).read_text(encoding="utf-8")
 
 
 def test_a_night_ends_with_the_worst_and_shows_what_is_flaky(night: Night) -> None:
