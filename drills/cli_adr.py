@@ -50,8 +50,8 @@ def _updated(out: Path, cited: Cited, title: str | None, stale_after_days: int) 
 
 
 def _titles(runs: Sequence[bundles.Run]) -> dict[str, str]:
-    """Return every mesh that is an alternative: those that we know, and those that the bundles are about."""
-    known = {name: meshes.load(name) for name in meshes.names()}
+    """Return every mesh that is an alternative: those that we know, and the variants that the bundles are about."""
+    known = {name: meshes.load(name) for name in meshes.products()}
     titles = {name: mesh.title for name, mesh in known.items() if not mesh.is_control}
     titles |= {run.verdict.mesh: run.stood_on.mesh_title for run in runs if not run.verdict.is_control}
     return dict(sorted(titles.items()))

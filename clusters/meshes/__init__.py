@@ -6,6 +6,7 @@ VARIANTS beside it, if there are any, are the same product installed otherwise, 
 import importlib
 import pkgutil
 from functools import cache
+from types import ModuleType
 
 from clusters.errors import UsageError
 from clusters.mesh import Mesh
@@ -14,6 +15,11 @@ from clusters.mesh import Mesh
 def names() -> tuple[str, ...]:
     """Return the name of every mesh and variant that has a file here."""
     return tuple(sorted(_known()))
+
+
+def products() -> tuple[str, ...]:
+    """Return the name of every mesh that has a file here, without its variants."""
+    return tuple(sorted(file.MESH.name for file in _files()))
 
 
 def load(name: str) -> Mesh:
@@ -26,5 +32,8 @@ def load(name: str) -> Mesh:
 
 @cache
 def _known() -> dict[str, Mesh]:
-    files = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    return {mesh.name: mesh for file in files for mesh in (file.MESH, *getattr(file, "VARIANTS", ()))}
+    return {mesh.name: mesh for file in _files() for mesh in (file.MESH, *getattr(file, "VARIANTS", ()))}
+
+
+def _files() -> list[ModuleType]:
+    return [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]

@@ -115,13 +115,9 @@ def _failing(it: Comparison) -> Iterator[str]:
 
 def _known(it: Comparison) -> Iterator[tuple[str, ...]]:
     """Tell of what is violated and was listed before: an answer that comes as no surprise is no pass either."""
-    found = (
-        (*run.pair, claim, f"[{cell(issue.title)}]({issue.url})")
-        for run in it.new
-        for claim, issue in run.known_failures
-    )
-    for drill, mesh, claim, link in dict.fromkeys(found):
-        yield cell(drill), cell(mesh), cell(claim), link
+    found = ((run.pair, claim, issue) for run in it.new for claim, issue in run.known_failures)
+    for pair, claim, issue in dict.fromkeys(found):
+        yield (*map(cell, pair), cell(claim), f"[{cell(issue.title)}]({issue.url})")
 
 
 def _method(it: Comparison) -> Iterator[str]:

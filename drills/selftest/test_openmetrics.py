@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from prometheus_client.parser import text_string_to_metric_families as textfile
 
 from drills import cli, exits
 from drills.report import bundles, openmetrics
@@ -52,12 +53,22 @@ def test_a_run_becomes_its_numbers(tmp_path: Path) -> None:
 
 
 def test_types_are_declared_and_the_document_ends(tmp_path: Path) -> None:
-    """A verdict is a state set, every other family a gauge, units are declared, and the end is marked."""
+    """Every family is a gauge, units are declared, and the end is marked."""
     bundle(tmp_path, quiet())
     text = openmetrics.render(bundles.read_all([tmp_path]))
-    assert "# TYPE meshdrill_run_verdict stateset\n" in text
+    assert {it.type for it in parsed(text).values()} == {"gauge"}
     assert "# TYPE meshdrill_recovery_seconds gauge\n# UNIT meshdrill_recovery_seconds seconds\n" in text
     assert text.endswith("# EOF\n")
+
+
+def test_a_textfile_collector_reads_it_too(tmp_path: Path) -> None:
+    """The older text format has five types and no others; read by it, all samples are the same."""
+    bundle(tmp_path, quiet())
+    text = openmetrics.render(bundles.read_all([tmp_path]))
+    old = {it.name: it.samples for it in textfile(text)}
+    assert {name: it.samples for name, it in parsed(text).items()} == old
+    types = {line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert types <= {"counter", "gauge", "histogram", "summary", "untyped"}
 
 
 def test_a_recovery_that_did_not_come_has_no_time(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.place_double import as_place
+from drills.selftest.place_world import World
 from drills.selftest.victims import victim_of
 
 
@@ -23,7 +24,10 @@ def wait_for_the_end(phase: str, test: Connection) -> None:
 
 
 def main(root: Path, kind: str, phase: str, test: Connection) -> None:
-    """Stop dead after `phase`: written, injected, landed, applied, verified."""
+    """Stop dead after `phase`: written, half, injected, landed, applied, verified.
+
+    Half is after the first thing that the fault changes in the world, whatever else it still has to change.
+    """
     os.environ["PATH"] = ""  # the double needs no program of this machine
     double, fault, component, mesh = victim_of(root, kind)
     place = as_place(double)
@@ -37,10 +41,22 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
         "verified": "fault.undo_verified",
     }
 
+    def stop_half_way() -> None:
+        before, save = double.load(), double.save
+
+        def save_and_stop(world: World) -> None:
+            save(world)
+            if double.load() != before:
+                wait_for_the_end(phase, test)
+
+        double.save = save_and_stop  # type: ignore[method-assign]  # as below
+
     def note_and_stop(event: str, *words: str, **detail: object) -> object:
         made = note(event, *words, **detail)  # type: ignore[arg-type]  # passed through as it came
-        if event == stops[phase]:
+        if event == stops.get(phase):
             wait_for_the_end(phase, test)
+        if (event, phase) == ("fault.injected", "half"):
+            stop_half_way()
         return made
 
     context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
