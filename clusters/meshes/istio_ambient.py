@@ -116,6 +116,9 @@ _PER_NODE = _source(
     "not-promised",
 )
 _STANDING = "always during baseline: every policy change is accepted and enforced within 4 s on reused connections"
+_READABLE = "never during run: a call is readable on the wire, answered or not"
+_PASSED = _rust("Who was never told of is called as it is (build_request)", "src/proxy/outbound.rs")
+_CAN = "mtls l4-authz policy-api bound-l7-proxy control-plane-network short-leaves new-pods-alone"
 _UNTOLD = "sometimes during fault: signal control-plane-down appears"
 _SNAPSHOT = _rust(
     "A connection is weighed by the policies that selected its pod when it was made (assert_rbac)", "src/state.rs"
@@ -195,17 +198,7 @@ MESH = Mesh(
             Role.CNI, "DaemonSet", _NAMESPACE, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", port=15014
         ),
     ),
-    capabilities=frozenset(
-        {
-            Capability.MTLS,
-            Capability.L4_AUTHZ,
-            Capability.POLICY_API,
-            Capability.BOUND_L7_PROXY,
-            Capability.CONTROL_PLANE_NETWORK,
-            Capability.SHORT_LEAVES,
-            Capability.NEW_PODS_ALONE,
-        }
-    ),
+    capabilities=frozenset(map(Capability, _CAN.split())),
     absent={
         Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod as it starts, or keeps it from starting",
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
@@ -279,6 +272,7 @@ MESH = Mesh(
         "l7-proxy-missing": _UNBOUND,
     },
     deviates=(
+        Deviates("new-destination", _READABLE, _PASSED),
         *(Deviates(f"control-plane-{end}", _STANDING, _SNAPSHOT) for end in ("outage", "crash", "hang", "partition")),
         Deviates("control-plane-partition", _UNTOLD, _READINESS["Deployment/istiod"]),  # the kubelet reaches it
     ),
