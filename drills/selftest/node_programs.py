@@ -46,7 +46,7 @@ def _ask_api(world: NodeWorld, node: str, line: str) -> str:
     assert node != CONTROL_PLANE
     if node in world.api_cut:
         world.api_cut[node] += 1
-        return "000 28 0.000000"
+        return "000 7 0.000000"
     return "000 7 0.000000" if world.is_api_dead else "400 0 0.000300"
 
 
@@ -58,7 +58,7 @@ def _cut_api(world: NodeWorld, node: str, _line: str) -> str:
 
 def _count_api(world: NodeWorld, node: str, _line: str) -> str:
     dropped = world.api_cut.get(node)
-    rule = "" if dropped is None else f"  {dropped}  {60 * dropped} DROP  tcp  --  *  *  /* meshdrill-api */\n"
+    rule = "" if dropped is None else f"  {dropped}  {60 * dropped} REJECT  tcp  --  *  *  /* meshdrill-api */\n"
     return f"Chain OUTPUT (policy ACCEPT 5 packets, 300 bytes)\n{rule}asked\n"
 
 

@@ -37,7 +37,7 @@ class NodeWorld(World):
     off: list[str] = msgspec.field(default_factory=list)
     mute: list[str] = msgspec.field(default_factory=list)  # nodes whose kubelet has not reported since the boot
     routes: dict[str, str] = msgspec.field(default_factory=lambda: {node: _route_of(node) for node in NODES})
-    api_cut: dict[str, int] = msgspec.field(default_factory=dict)  # node -> new connections to the API dropped on it
+    api_cut: dict[str, int] = msgspec.field(default_factory=dict)  # node -> new connections to the API refused on it
     cut: dict[str, int] = msgspec.field(default_factory=dict)  # pod UID -> packets dropped in its network
     is_in_node_network: bool = False  # the agent's pods have no network of their own
     is_parked: bool = False  # the API server's manifest is out of the kubelet's sight

@@ -141,7 +141,7 @@ def reboot_without_api(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
 
 
 def cut_api(node: str = VICTIM, *, hold_s: float = 30.0) -> Fault:
-    """Drop what a node's own programs say to begin a connection to the Kubernetes API; those that stand go on."""
+    """Refuse what a node's own programs say to begin a connection to the Kubernetes API; those that stand go on."""
     return Fault(FaultKind.CUT_API, None, hold_s, node)
 
 

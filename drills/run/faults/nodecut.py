@@ -1,5 +1,6 @@
-"""New connections of a node's own programs to the Kubernetes API are dropped; those that stand go on.
+"""New connections of a node's own programs to the Kubernetes API are refused; those that stand go on.
 
+A refusal comes at once, as from an API server that is gone for a moment; silence would only keep programs waiting.
 So the kubelet, which has its connection, hears of new pods and starts them, while a program that begins anew with each
 pod, as a CNI plugin does, reaches nobody. Pods have networks of their own, which the rule does not touch.
 """
@@ -16,8 +17,8 @@ from drills.run.undo_entry import Undo
 _MARK = "meshdrill-api"
 _COUNTERS = "packet counters of the node"
 _NODE_S = 10.0
-_DROPPED = re.compile(rf"^\s*(\d+)\s+\d+\s+DROP\b.*{_MARK}", re.MULTILINE)
-_RULE = f"OUTPUT -p tcp --syn --dport {API_PORT} -m comment --comment {_MARK} -j DROP"
+_REFUSED = re.compile(rf"^\s*(\d+)\s+\d+\s+REJECT\b.*{_MARK}", re.MULTILINE)
+_RULE = f"OUTPUT -p tcp --syn --dport {API_PORT} -m comment --comment {_MARK} -j REJECT --reject-with tcp-reset"
 _TABLE = "iptables -w -n -v -x -L OUTPUT; echo asked"
 
 
@@ -42,10 +43,10 @@ class CutApi(Injury):
     def inject(self) -> str:
         """Put the rule first."""
         self._place.on_node(self._node, ["sh", "-c", f"iptables -w -I {_RULE}"], timeout_s=_NODE_S)
-        return f"new connections of node {self._node} to port {API_PORT} dropped"
+        return f"new connections of node {self._node} to port {API_PORT} refused"
 
     def observe(self) -> Receipt:
-        """Landed: the API accepts no connection from the node, and the rule counts what it dropped."""
+        """Landed: the API accepts no connection from the node, and the rule counts what it refused."""
         seen = (self._unreached(), self._counted())
         words = "; ".join(receipt.evidence for receipt in seen)
         return Receipt(all(receipt.landed for receipt in seen), f"{TCP}, {_COUNTERS}", words)
@@ -56,12 +57,12 @@ class CutApi(Injury):
 
     def _unreached(self) -> Receipt:
         answer = ask(self._place, self._node, self._address, API_PORT)
-        return Receipt(not answer.accepted and not answer.refused, TCP, f"{answer.words}, asked from {self._node}")
+        return Receipt(answer.refused, TCP, f"{answer.words}, asked from {self._node}")
 
     def _counted(self) -> Receipt:
-        dropped = _DROPPED.search(_table(self._place, self._node))
-        words = f"{dropped[1]} packets dropped on {self._node}" if dropped else f"no rule on {self._node}"
-        return Receipt(dropped is not None and int(dropped[1]) > 0, _COUNTERS, words)
+        refused = _REFUSED.search(_table(self._place, self._node))
+        words = f"{refused[1]} packets refused on {self._node}" if refused else f"no rule on {self._node}"
+        return Receipt(refused is not None and int(refused[1]) > 0, _COUNTERS, words)
 
 
 def reach(place: Place, node: str) -> None:
