@@ -5,7 +5,8 @@
 A call is a row of the history, all of which lie in the window that is judged and on the edges that are asked. What is
 timed is opening the files, reading, and judging with a fresh history: nothing is kept from an earlier question.
 Calls per second are per second of processor time. Other work on the machine still counts, as it fills the caches and
-shares the cores' units: measure on a quiet one.
+shares the cores' units: measure on a quiet one, or the old code and the new in turn, and compare the two.
+No numbers are kept in this repository: those of another machine say nothing about yours.
 """
 
 import argparse

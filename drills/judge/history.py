@@ -24,6 +24,7 @@ from drills.judge.records import (
     Source,
     Window,
 )
+from drills.judge.slices import slices
 
 __all__ = [
     "CALLS_SCHEMA",
@@ -75,6 +76,14 @@ class History:
         """Return the calls of a window that a caller wrote down."""
         return self.calls.filter(_lies_in(window, "scheduled_ns"))
 
+    def due_slices(self, window: Window) -> Iterator[pl.LazyFrame]:
+        """Yield the calls of due_in in slices that follow each other by the instant at which they were started."""
+        parts = tuple(slices(self.calls, window, self.rows_in(window)))
+        for part in parts:
+            # A file's statistics tell, at no cost, of most slices of a long run that all of their calls are due.
+            is_all_due = len(parts) > 1 and not _has(part, _lies_out_of(window, "scheduled_ns"))
+            yield part if is_all_due else part.filter(_lies_in(window, "scheduled_ns"))
+
     def rows_in(self, window: Window) -> int:
         """Return about how many rows lie in a window, from its share of the run: nothing is read for it."""
         run = self._windows.get("run", window)
@@ -82,7 +91,7 @@ class History:
 
     @cached_property
     def lanes_read(self) -> dict[object, object]:
-        """What was read of an edge in a window for one claim, for the next that asks: a history never changes."""
+        """What was read of a window for one claim, for the next that asks: a history never changes."""
         return {}
 
     @cached_property
@@ -136,6 +145,15 @@ class History:
 def _lies_in(window: Window, column: str) -> pl.Expr:
     """Compare a column as it is stored: the statistics of a file tell which of its parts need not be read."""
     return (pl.col(column) >= window.start_ns) & (pl.col(column) < window.end_ns)
+
+
+def _lies_out_of(window: Window, column: str) -> pl.Expr:
+    at_ns = pl.col(column)
+    return (at_ns < window.start_ns) | (at_ns >= window.end_ns) | at_ns.is_null()
+
+
+def _has(calls: pl.LazyFrame, wanted: pl.Expr) -> bool:
+    return not calls.filter(wanted).select("scheduled_ns").head(1).collect(engine="streaming").is_empty()
 
 
 def write_history(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: RunFacts) -> None:

@@ -43,7 +43,8 @@ CALLS_SCHEMA = pl.Schema(
         "peer": pl.String(),
     }
 )
-"""One row per request id: the caller's columns, then the server's. A witness that saw nothing leaves nulls.
+"""One row per request id: the caller's columns, then the server's. A witness that saw nothing leaves nulls; one that
+saw the request always names its pod and an instant.
 
 A request that was served again has one more row for each further serving, without the caller's columns.
 """

@@ -4,10 +4,11 @@ Stretches without a call, or without a success, are measured per caller pod and 
 does well must not hide the first.
 """
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
-from operator import or_
+from operator import add, or_
 from typing import cast
 
 import msgspec
@@ -17,7 +18,6 @@ from drills.judge.checks.spread import Spread, Stretch
 from drills.judge.history import History
 from drills.judge.measure import Edge, Number
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, NS_PER_S, OK, REUSED, Window
-from drills.judge.slices import slices
 
 LaneKey = tuple[str, str, str]
 
@@ -111,24 +111,28 @@ class _Caller(msgspec.Struct, frozen=True):
         )
 
 
-class _Bad(msgspec.Struct, frozen=True):
-    """Calls of one lane that did not succeed, and alike: how many, and when the first of them was due."""
+class _Odd(msgspec.Struct, frozen=True):
+    """Calls of one lane that did not succeed or name an error, and are alike: how many, and the first's schedule."""
 
-    source: str
-    target: str
-    connection: str
+    source: str | None
+    target: str | None
+    connection: str | None
     outcome: str | None
     error: str | None
     calls: int
     first_ns: int
 
-    @property
-    def lane(self) -> LaneKey:
-        return self.source, self.target, self.connection
-
 
 Callers = dict[LaneKey, dict[str, _Caller]]
-Errors = dict[LaneKey, list[tuple[str, int]]]
+OddCalls = dict[tuple[str | None, str | None, str | None], list[_Odd]]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of a window: all edges at once, because the next claim asks about others."""
+
+    callers: Callers
+    odd: OddCalls
 
 
 def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
@@ -137,53 +141,26 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
     A caller that the fault itself ended is not asked for calls or successes after that: the widest stretches without
     them are those of the others. What it did do counts.
     """
-    known = cast("dict[tuple[Window, Edge], tuple[Lane, ...]]", history.lanes_read)
-    unread = tuple(edge for edge in edges if (window, edge) not in known)
-    found = _lanes_of_survivors(history, window, unread) if unread else ()
-    known |= {(window, edge): tuple(lane for lane in found if lane.edge == edge) for edge in unread}
-    return tuple(lane for edge in sorted(set(edges)) for lane in known[window, edge])
-
-
-def _lanes_of_survivors(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
-    found = _lanes(history, window, edges)
+    known = cast("dict[Window, _Seen]", history.lanes_read)
+    if window not in known:
+        known[window] = _Seen(_callers(history, window), _odd(history.due_in(window)))
     gone = history.casualties
-    if gone is None or window.end_ns <= gone.injected_ns:
-        return found
-    calls = history.calls.filter(~pl.col("pod").is_in(sorted(gone.pods)).fill_null(value=False))
-    callers = tuple(caller for caller in history.facts.callers if caller.pod not in gone.pods)
-    rest = replace(history, calls=calls, facts=msgspec.structs.replace(history.facts, callers=callers))
-    stretches = {(*lane.edge, lane.connection): (lane.gap, lane.outage) for lane in _lanes(rest, window, edges)}
-    nothing = Stretch(window.end_ns - window.start_ns, window.start_ns)
-    widest = ((lane, *stretches.get((*lane.edge, lane.connection), (nothing, nothing))) for lane in found)
-    return tuple(replace(lane, gap=gap, outage=outage) for lane, gap, outage in widest)
-
-
-def _lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
-    calls = history.due_in(window).filter(on_edges(edges))
-    callers = _callers(calls, window, history)
-    bad, errors = _bad(calls), _errors(calls)
+    ended = gone.pods if gone and window.end_ns > gone.injected_ns else frozenset[str]()
     planned: dict[LaneKey, set[str]] = {}
     for caller in history.facts.callers:
-        if (caller.source, caller.target) in edges:
-            planned.setdefault((caller.source, caller.target, caller.connection), set()).add(caller.pod)
-    keys = set(planned) | set(callers)
-    keys |= {(*edge, "none") for edge in edges if edge not in {key[:2] for key in keys}}
+        planned.setdefault((caller.source, caller.target, caller.connection), set()).add(caller.pod)
+    seen = known[window]
+    keys = set(planned) | set(seen.callers)
     return tuple(
-        _lane(
-            key,
-            window,
-            callers.get(key, {}),
-            planned.get(key, set()),
-            [row for row in bad if row.lane == key],
-            tuple(errors.get(key, ())),
-        )
-        for key in sorted(keys)
+        _lane(key, window, seen, planned.get(key, set()), ended)
+        for edge in sorted(set(edges))
+        for key in sorted(key for key in keys if key[:2] == edge) or [(*edge, "none")]
     )
 
 
-def _callers(calls: pl.LazyFrame, window: Window, history: History) -> Callers:
+def _callers(history: History, window: Window) -> Callers:
     found: Callers = {}
-    for part in slices(calls, window, history.rows_in(window)):
+    for part in history.due_slices(window):
         for number, caller in _read(part, window, history.roll.number):
             source, target, connection, pod = history.roll.names[number]
             lane = found.setdefault((source, target, connection), {})
@@ -191,70 +168,82 @@ def _callers(calls: pl.LazyFrame, window: Window, history: History) -> Callers:
     return found
 
 
+_OK, _MADE, _SERVED, _AS_NAMED, _STRAYED = (1 << bit for bit in range(5))
+_FLAGS = {
+    _OK: SUCCEEDED,
+    _MADE: WAS_MADE,
+    _SERVED: pl.col("served_pod").is_not_null(),  # read in a third of the time that an instant takes
+    _AS_NAMED: TRAVELLED_AS_NAMED,
+    _STRAYED: ~TRAVELLED_AS_NAMED,
+}
+_ALIKE = reduce(add, (flag.fill_null(value=False).cast(pl.UInt8) * bit for bit, flag in _FLAGS.items()))
+
+
 def _read(calls: pl.LazyFrame, window: Window, number: pl.Expr) -> Iterator[tuple[int, _Caller]]:
     """Yield every caller of a slice. Texts become a number and flags while they are read, and are not kept."""
-    rows = calls.select(
-        SUCCEEDED.alias("is_ok"),
-        WAS_MADE.alias("was_made"),
-        TRAVELLED_AS_NAMED.alias("is_as_named"),
-        pl.col("served_ns").is_not_null().alias("is_served"),
-        pl.col("started_ns").clip(window.start_ns, window.end_ns),
-        number=number,
-    ).collect(engine="streaming")
-    is_ok, was_made, is_as_named = pl.col("is_ok"), pl.col("was_made"), pl.col("is_as_named")
-    counted = rows.group_by("number").agg(
-        calls=pl.len(),
-        ok=is_ok.sum(),
-        served=pl.col("is_served").sum(),
-        ok_as_named=(is_ok & is_as_named).sum(),
-        strayed=(was_made & ~is_as_named).sum(),
+    at_ns = pl.col("started_ns").clip(window.start_ns, window.end_ns)
+    rows = calls.select(at_ns, number=number, flags=_ALIKE).collect(engine="streaming")
+    for key, instants, flags in zip(*rows.group_by("number").agg("started_ns", "flags"), strict=True):
+        yield key, _caller(instants, flags)
+
+
+def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
+    """Return what a caller did. Its instants are sorted alone: for the engine, groups of lists cost ten times more."""
+    kinds = dict(flags.value_counts().iter_rows())
+
+    def count(wanted: int) -> int:
+        return sum(calls for kind, calls in kinds.items() if kind & wanted == wanted)
+
+    def spread(flag: int) -> Spread:
+        # What is filtered, not put together, keeps its order: calls lie by their schedule, which sorts fast.
+        has_all = all(kind & flag for kind in kinds)
+        return Spread.of(instants if has_all else instants.filter(flags & flag != 0))
+
+    return _Caller(
+        calls=count(0),
+        ok=count(_OK),
+        served=count(_SERVED),
+        ok_as_named=count(_OK | _AS_NAMED),
+        strayed=count(_MADE | _STRAYED),
+        made_at=spread(_MADE),
+        ok_at=spread(_OK),
     )
-    # A caller's instants are sorted alone: for the engine, groups of lists cost ten times as much.
-    own = rows.select("number", "started_ns", "is_ok", "was_made").partition_by("number", as_dict=True)
-    for counts in counted.iter_rows(named=True):
-        key = counts.pop("number")
-        started, made, ok = (own[key,][name] for name in ("started_ns", "was_made", "is_ok"))
-        yield key, _Caller(**counts, made_at=Spread.of(started.filter(made)), ok_at=Spread.of(started.filter(ok)))
 
 
-def _bad(calls: pl.LazyFrame) -> list[_Bad]:
-    alike = calls.filter(~SUCCEEDED).group_by("source", "target", "connection", "outcome", "error")
+def _odd(calls: pl.LazyFrame) -> OddCalls:
+    """Return the calls that did not succeed, or name an error, by lane."""
+    key = ("source", "target", "connection")
+    alike = calls.filter(~SUCCEEDED | (pl.col("error") != "")).group_by(*key, "outcome", "error")
     found = alike.agg(calls=pl.len(), first_ns=pl.col("scheduled_ns").min()).collect(engine="streaming")
-    return msgspec.convert(found.to_dicts(), list[_Bad])
+    odd: OddCalls = {}
+    for row in msgspec.convert(found.to_dicts(), list[_Odd]):
+        odd.setdefault((row.source, row.target, row.connection), []).append(row)
+    return odd
 
 
-def _errors(calls: pl.LazyFrame) -> Errors:
-    key = ("source", "target", "connection", "error")
-    found = calls.filter(pl.col("error") != "").group_by(key).agg(count=pl.len()).collect(engine="streaming")
-    errors: Errors = {}
-    for source, target, connection, error, count in sorted(found.rows()):
-        errors.setdefault((source, target, connection), []).append((error, count))
-    return errors
-
-
-def _lane(
-    key: LaneKey,
-    window: Window,
-    callers: dict[str, _Caller],
-    planned: set[str],
-    bad: list[_Bad],
-    errors: tuple[tuple[str, int], ...],
-) -> Lane:
+def _lane(key: LaneKey, window: Window, seen: _Seen, planned: set[str], ended: frozenset[str]) -> Lane:
+    """Return a lane. ended: pods that are asked for nothing more."""
+    callers, odd = seen.callers.get(key, {}), seen.odd.get(key, [])
+    own, rest = list(callers.values()), [caller for pod, caller in sorted(callers.items()) if pod not in ended]
+    bad = [row for row in odd if row.outcome != OK]
+    errors: Counter[str] = Counter()
+    for row in odd:
+        errors[row.error or ""] += row.calls
+    del errors[""]
     silent = [Stretch(window.end_ns - window.start_ns, window.start_ns)]
-    silent = silent if not callers or planned - set(callers) else []
-    own = [callers[pod] for pod in sorted(callers)]
+    silent = silent if not rest or planned - ended - set(callers) else []
     return Lane(
         *key,
         calls=sum(caller.calls for caller in own),
         ok=sum(caller.ok for caller in own),
         failed=sum(row.calls for row in bad if row.outcome == "fail"),
         unknown=sum(row.calls for row in bad if row.outcome == "info" and row.error != IN_FLIGHT_BOUND),
-        bound=sum(count for error, count in errors if error == IN_FLIGHT_BOUND),
+        bound=errors[IN_FLIGHT_BOUND],
         served=sum(caller.served for caller in own),
         ok_as_named=sum(caller.ok_as_named for caller in own),
         reconnected=sum(caller.strayed for caller in own) if key[2] == REUSED else 0,
-        gap=max((*silent, *(caller.made_at.stretch(window) for caller in own)), key=lambda s: s.length_ns),
-        outage=max((*silent, *(caller.ok_at.stretch(window) for caller in own)), key=lambda s: s.length_ns),
+        gap=max((*silent, *(caller.made_at.stretch(window) for caller in rest)), key=lambda s: s.length_ns),
+        outage=max((*silent, *(caller.ok_at.stretch(window) for caller in rest)), key=lambda s: s.length_ns),
         first_bad_ns=min((row.first_ns for row in bad), default=None),
-        errors=errors,
+        errors=tuple(sorted(errors.items())),
     )
