@@ -5,6 +5,7 @@ import difflib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from clusters import meshes
@@ -44,7 +45,8 @@ class Entry:
 
 def entries(directory: Path = DRILLS_DIR) -> tuple[Entry, ...]:
     """Return every drill of the files `test_*.py` in the directory, in the order of file and line."""
-    return tuple(entry for file in sorted(directory.glob(f"{_PREFIX}*.py")) for entry in _entries_of(file))
+    files = sorted(directory.glob(f"{_PREFIX}*.py"))
+    return tuple(entry for file in files for entry in _entries_of(file, file.stat().st_mtime_ns))
 
 
 def find(name: str) -> Entry:
@@ -67,7 +69,13 @@ def drill_name(function: str) -> str:
     return function.removeprefix(_PREFIX).replace("_", "-")
 
 
-def _entries_of(file: Path) -> Iterator[Entry]:
+@cache
+def _entries_of(file: Path, _changed_ns: int) -> tuple[Entry, ...]:
+    """Read a file once, as long as nobody changes it: a night asks for the entry of a drill again and again."""
+    return tuple(_read(file))
+
+
+def _read(file: Path) -> Iterator[Entry]:
     for node in ast.parse(file.read_text(encoding="utf-8"), str(file)).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith(_PREFIX):
             yield Entry(

@@ -15,6 +15,7 @@ from drills.report import bundles, evidence, issues
 from drills.report.cited import cell, table
 
 SUMMARY_FILE = "nightly.md"
+Row = tuple[str, ...]
 _WORDS = {
     exits.PASSED: "passed",
     exits.VIOLATED: "VIOLATED",
@@ -48,22 +49,25 @@ def plan(
 def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
     """Spend the night, write its summary and the index, and return the summary and the exit code: the worst of all.
 
-    Each turn is written down when it is over, so that a night that is cut short still tells what it saw.
+    Each turn is written down when it is over, so that a night that is cut short still tells what it saw. Its bundles
+    are read once: reading those of all turns before it again would take longer than the night's last drills.
     """
     turns: list[Turn] = []
+    rows: list[Row] = []
     asked.reports.mkdir(parents=True, exist_ok=True)
     night = nightly.spend(asked, nightly.process, lambda name: _remove(name, progress))
     with ended_like_ctrl_c(), closing(night):
         for turn in night:
             turns.append(turn)
+            rows.append(row(turn))
             progress(f"{turn.drill} on {turn.mesh}: {_outcome(turn)}")
-            _write(asked.reports, [*lines(turns), "", "The night is not over."])
+            _write(asked.reports, [*lines(rows), "", "The night is not over."])
             if turn.code == exits.USAGE:
                 raise UsageError(f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See above.")
     evidence.write_index(asked.reports, unasked.reasons())
     compared, code = _since(baseline, asked, turns)
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
-    text = _write(asked.reports, [*lines(turns), "", compared])
+    text = _write(asked.reports, [*lines(rows), "", compared])
     return text, min(codes, key=exits.WORST_FIRST.index)
 
 
@@ -85,17 +89,18 @@ def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int
         return f"Not compared with the baseline: {error}", error.exit_code
 
 
-def lines(turns: Sequence[Turn]) -> Iterator[str]:
+def lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the summary of the turns so far, line by line."""
     yield "# Night of drills"
     yield ""
     yield "Every run counts: one that failed and passed when it was asked again is flaky, and its failure stands."
     yield "A run that is VIOLATED exactly as is known of its mesh, with a link to where, is no surprise, and passes."
     yield ""
-    yield from table(("drill", "mesh", "outcome", "runs", "bundles"), map(_row, turns))
+    yield from table(("drill", "mesh", "outcome", "runs", "bundles"), rows)
 
 
-def _row(turn: Turn) -> tuple[str, ...]:
+def row(turn: Turn) -> Row:
+    """Return the line of the summary that tells of a turn, with the verdicts of its bundles as they lie there now."""
     runs = ", ".join(f"{_WORDS.get(it.code, it.code)} in {it.duration_s:.0f} s" for it in turn.attempts)
     made = ", ".join(_bundle(it) for it in turn.attempts)
     return turn.drill, turn.mesh, cell(_outcome(turn)), runs, made

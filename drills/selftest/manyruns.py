@@ -1,6 +1,8 @@
 """Whole bundles in numbers: runs of made-up drills on made-up meshes, each told as a story and judged for real."""
 
+import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -9,7 +11,7 @@ from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
 from drills.judge.history import History, SignalFact, write_history
 from drills.judge.verdict import Verdict
-from drills.report import evidence, keys
+from drills.report import evidence, keys, statement
 from drills.report.record import DeviationRecord, ImageRecord, Surroundings
 from drills.selftest.story import Story
 
@@ -22,6 +24,7 @@ HOST: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | N
     "memory_gib": 8.0,
     "kernel": "6.1",
 }
+NAMES = ("drill", "mesh", "run_id")
 CLAIMS = (
     reached(checks.attempted(EDGE)),
     never(checks.plaintext(EDGE), must_hold=True),
@@ -70,6 +73,20 @@ def broken() -> Story:
     return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2))
 
 
+_judged: dict[object, tuple[Sequence[Claim], Verdict]] = {}
+
+
+def judged(place: Path, claims: Sequence[Claim]) -> Verdict:
+    """Judge the history that lies there, and one that differs from it in its names alone not again."""
+    record = msgspec.json.decode((place / "run.json").read_bytes())
+    names = {name: record["facts"].pop(name) for name in NAMES}
+    # The claims are kept beside the verdict, so that no others are ever known by the same ids.
+    same = (*map(id, claims), msgspec.json.encode(record))  # with the digests of calls and events
+    if same not in _judged:
+        _judged[same] = (claims, judge(History.load(place), claims))
+    return msgspec.structs.replace(_judged[same][1], **names)
+
+
 def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     reports: Path,
     story: Story,
@@ -86,7 +103,7 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     place = reports / drill / mesh / folder
     facts = msgspec.structs.replace(story.facts(), drill=drill, mesh=mesh, run_id=f"{mesh}-{folder}")
     write_history(place, story.table(), story.all_events(), facts)
-    verdict: Verdict = judge(History.load(place), claims)
+    verdict = judged(place, claims)
     (place / "verdict.json").write_bytes(verdict.encode())
     stood_on = Surroundings(
         meshdrill_version="0.1.0",
@@ -100,3 +117,32 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     )
     evidence.write(place, verdict, stood_on, keys.signer(key) if key else None)
     return place
+
+
+@dataclass
+class Runs:
+    """Many bundles of few stories: each story is told, judged and drawn once."""
+
+    told: list[tuple[Story, Path]] = field(default_factory=list)
+
+    def leave(self, reports: Path, story: Story, *, drill: str, mesh: str) -> None:
+        """Write the run as the bundle of the day after the last that lies there."""
+        folder = f"202601{len(list((reports / drill / mesh).glob('*'))) + 1:02d}T000000Z"
+        earlier = next((first for it, first in self.told if it is story), None)
+        if earlier:
+            _again(earlier, reports, drill=drill, mesh=mesh, folder=folder)
+        else:
+            self.told.append((story, bundle(reports, story, drill=drill, mesh=mesh, folder=folder)))
+
+
+def _again(earlier: Path, reports: Path, *, drill: str, mesh: str, folder: str) -> None:
+    """Write an earlier bundle once more, as another run in which the same happened; its pages still name that one."""
+    place = Path(shutil.copytree(earlier, reports / drill / mesh / folder))
+    names = {"drill": drill, "mesh": mesh, "run_id": f"{mesh}-{folder}"}
+    record = msgspec.json.decode((place / "run.json").read_bytes())
+    record["facts"] |= names
+    (place / "run.json").write_bytes(msgspec.json.encode(record))
+    verdict = msgspec.json.decode((place / "verdict.json").read_bytes(), type=Verdict)
+    verdict = msgspec.structs.replace(verdict, **names)
+    (place / "verdict.json").write_bytes(verdict.encode())
+    statement.write(place, verdict, None)

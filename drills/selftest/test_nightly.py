@@ -19,7 +19,7 @@ from clusters.waiting import wait_until
 from drills import catalogue, cli, exits, nightly
 from drills.nightly import Plan
 from drills.run.needs import unmet
-from drills.selftest.manyruns import broken, bundle, quiet
+from drills.selftest.manyruns import Runs, broken, bundle, quiet
 from drills.selftest.story import Story
 
 Night = Callable[..., tuple[int, str]]
@@ -33,6 +33,7 @@ class Machine:
     answers: Callable[[str, str, int], tuple[Story | None, int]]  # drill, mesh, how often it was asked before
     asked: list[tuple[str, ...]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    runs: Runs = field(default_factory=Runs)
 
     def ask(self, words: Sequence[str], _limit_s: float) -> int:
         """Be an Ask."""
@@ -41,8 +42,7 @@ class Machine:
         self.asked.append(tuple(words))
         story, code = self.answers(drill, mesh, before)
         if story is not None:
-            there = len(list((reports / drill / mesh).glob("*")))  # earlier nights' too
-            bundle(reports, story, drill=drill, mesh=mesh, folder=f"202601{there + 1:02d}T000000Z")
+            self.runs.leave(reports, story, drill=drill, mesh=mesh)
         return code
 
     def remove(self, name: str, *_more: object) -> bool:

@@ -87,9 +87,9 @@ def test_unreadable_facts_know_nothing(reports: Path) -> None:
 def test_the_summary_of_a_night_tells_a_known_failure_from_a_pass(reports: Path) -> None:
     """The run ended with 0, and what it found is named with the link; the same answer unlisted has none."""
     turn = Turn("test-drill", "story", attempts=(Attempt(exits.PASSED, 1.0, (reports / FOLDER,)),))
-    assert f"VIOLATED, [known]({ISSUE.url}), 20260101T000000Z" in "".join(cli_nightly.lines([turn]))
+    assert f"VIOLATED, [known]({ISSUE.url}), 20260101T000000Z" in "".join(cli_nightly.row(turn))
     with_run(reports)
-    assert ISSUE.url not in "".join(cli_nightly.lines([turn]))
+    assert ISSUE.url not in "".join(cli_nightly.row(turn))
 
 
 def test_metrics_tell_a_known_failure_from_a_new_one(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
