@@ -1,10 +1,10 @@
 """One run as immutable data, and the questions every check asks of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar, cast
 
 import polars as pl
 
@@ -40,6 +40,8 @@ __all__ = [
     "Window",
     "write_history",
 ]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,14 @@ class History:
         run = self._windows.get("run", window)
         return round(self._rows * min(1.0, window.length_s / run.length_s))
 
+    def once(self, key: Hashable, read: Callable[[], T]) -> T:
+        """Return what was read under this key for an earlier claim, or read it: a history never changes."""
+        if key not in self._kept:
+            self._kept[key] = read()
+        return cast("T", self._kept[key])
+
     @cached_property
-    def lanes_read(self) -> dict[object, object]:
-        """What was read of a window for one claim, for the next that asks: a history never changes."""
+    def _kept(self) -> dict[Hashable, object]:
         return {}
 
     @cached_property

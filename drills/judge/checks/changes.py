@@ -107,7 +107,8 @@ def _judge_change(history: History, applied: Event, rule: _Rule) -> _Change:
         case "refused":
             return _Change(name, at_ns, REFUSED, message)
         case "accepted":
-            return _judge_hold(history, applied, rule)
+            # What becomes of a change is the same whichever window asks about it.
+            return history.once(("change", name, at_ns, rule), lambda: _judge_hold(history, applied, rule))
         case _:
             return _Change(name, at_ns, FAILED, message)
 

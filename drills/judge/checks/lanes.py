@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from operator import add, or_
-from typing import cast
 
 import msgspec
 import polars as pl
@@ -129,7 +128,7 @@ OddCalls = dict[tuple[str | None, str | None, str | None], list[_Odd]]
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was read of a window: all edges at once, because the next claim asks about others."""
+    """What was read of a window."""
 
     callers: Callers
     odd: OddCalls
@@ -141,15 +140,14 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
     A caller that the fault itself ended is not asked for calls or successes after that: the widest stretches without
     them are those of the others. What it did do counts.
     """
-    known = cast("dict[Window, _Seen]", history.lanes_read)
-    if window not in known:
-        known[window] = _Seen(_callers(history, window), _odd(history.due_in(window)))
+    # Many claims ask about a window of the drill, and about other edges each: it is read as a whole.
+    wanted = () if window in history.windows().values() else tuple(sorted(set(edges)))
+    seen = history.once(("lanes", window, wanted), lambda: _see(history, window, wanted))
     gone = history.casualties
     ended = gone.pods if gone and window.end_ns > gone.injected_ns else frozenset[str]()
     planned: dict[LaneKey, set[str]] = {}
     for caller in history.facts.callers:
         planned.setdefault((caller.source, caller.target, caller.connection), set()).add(caller.pod)
-    seen = known[window]
     keys = set(planned) | set(seen.callers)
     return tuple(
         _lane(key, window, seen, planned.get(key, set()), ended)
@@ -158,10 +156,16 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
     )
 
 
-def _callers(history: History, window: Window) -> Callers:
+def _see(history: History, window: Window, wanted: tuple[Edge, ...]) -> _Seen:
+    """Read these edges, or all of them when none is named."""
+    is_wanted = on_edges(wanted) if wanted else pl.lit(value=True)
+    return _Seen(_callers(history, window, is_wanted), _odd(history.due_in(window).filter(is_wanted)))
+
+
+def _callers(history: History, window: Window, is_wanted: pl.Expr) -> Callers:
     found: Callers = {}
     for part in history.due_slices(window):
-        for number, caller in _read(part, window, history.roll.number):
+        for number, caller in _read(part.filter(is_wanted), window, history.roll.number):
             source, target, connection, pod = history.roll.names[number]
             lane = found.setdefault((source, target, connection), {})
             lane[pod] = lane[pod].followed_by(caller) if pod in lane else caller
@@ -194,19 +198,18 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
     def count(wanted: int) -> int:
         return sum(calls for kind, calls in kinds.items() if kind & wanted == wanted)
 
-    def spread(flag: int) -> Spread:
-        # What is filtered, not put together, keeps its order: calls lie by their schedule, which sorts fast.
-        has_all = all(kind & flag for kind in kinds)
-        return Spread.of(instants if has_all else instants.filter(flags & flag != 0))
-
+    # What is filtered, not put together, keeps its order: calls lie by their schedule, which sorts fast.
+    made = instants if count(_MADE) == flags.len() else instants.filter(flags & _MADE != 0)
+    made_at = Spread.of(made)
+    is_all_well = count(_OK) == count(_OK | _MADE) == count(_MADE)
     return _Caller(
         calls=count(0),
         ok=count(_OK),
         served=count(_SERVED),
         ok_as_named=count(_OK | _AS_NAMED),
         strayed=count(_MADE | _STRAYED),
-        made_at=spread(_MADE),
-        ok_at=spread(_OK),
+        made_at=made_at,
+        ok_at=made_at if is_all_well else Spread.of(instants.filter(flags & _OK != 0)),
     )
 
 

@@ -28,10 +28,10 @@ class Spread(msgspec.Struct, frozen=True):
     def of(cls, instants: pl.Series) -> "Spread":
         """Return the spread of instants in any order."""
         ordered = instants.drop_nulls().sort()
-        step = ordered.diff()
-        widest = step.arg_max()
         if ordered.is_empty():
             return cls(None, None, None, None)
+        step = ordered.diff()
+        widest = step.arg_max()
         if widest is None:
             return cls(ordered[0], ordered[0], None, None)
         return cls(ordered[0], ordered[-1], step[widest], ordered[widest - 1])

@@ -85,15 +85,24 @@ def lanes_measured(
 def examples_of(calls: pl.LazyFrame) -> tuple[Example, ...]:
     """Return the first few of these calls as examples."""
     is_due = pl.col("scheduled_ns").is_not_null()
+    return _shown(_first_of(calls.filter(is_due), "scheduled_ns"), _first_of(calls.filter(~is_due), "served_ns"))
+
+
+def examples_due(calls: pl.LazyFrame) -> tuple[Example, ...]:
+    """Return the first few of calls that a caller wrote down, all of them, as examples."""
+    return _shown(_first_of(calls, "scheduled_ns"))
+
+
+def _first_of(calls: pl.LazyFrame, clock: str) -> pl.DataFrame:
     # Ordered by a column as it is stored: rows that come after the first few need not be read.
-    due, served_only = _first_of(calls.filter(is_due), "scheduled_ns"), _first_of(calls.filter(~is_due), "served_ns")
-    found = pl.concat([frame.collect(engine="streaming") for frame in (due, served_only)]).sort("at_ns", "id")
-    return msgspec.convert(found.head(MAX_EXAMPLES).to_dicts(), tuple[Example, ...])
-
-
-def _first_of(calls: pl.LazyFrame, clock: str) -> pl.LazyFrame:
     first = calls.select("id", "outcome", "error", at_ns=clock).bottom_k(MAX_EXAMPLES, by=["at_ns", "id"])
-    return first.with_columns(pl.col("outcome").fill_null("seen by the server only"), pl.col("error").fill_null(""))
+    told = first.with_columns(pl.col("outcome").fill_null("seen by the server only"), pl.col("error").fill_null(""))
+    return told.collect(engine="streaming")
+
+
+def _shown(*firsts: pl.DataFrame) -> tuple[Example, ...]:
+    found = pl.concat(firsts).sort("at_ns", "id").head(MAX_EXAMPLES)
+    return msgspec.convert(found.to_dicts(), tuple[Example, ...])
 
 
 def resolution(lanes: Sequence[Lane], window: Window) -> Resolution:

@@ -11,7 +11,7 @@ import polars as pl
 
 from drills.judge.callers import CALLER
 from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes, on_edges
-from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_of, lanes_measured, need_edges
+from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_due, lanes_measured, need_edges
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
 from drills.judge.ranks import LANE, counted, order_statistics
@@ -81,7 +81,7 @@ def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History
     )
     truth = all_true([r.truth for r in ruled])
     due_ns = window.start_ns + round(bounds.at_most_s * NS_PER_S)
-    return lanes_measured(ruled, truth, window, examples_of(calls.filter(~SUCCEEDED, scheduled > due_ns)))
+    return lanes_measured(ruled, truth, window, examples_due(calls.filter(~SUCCEEDED, scheduled > due_ns)))
 
 
 def _callers(calls: pl.LazyFrame) -> list[_Caller]:
@@ -167,7 +167,7 @@ def _latency(edges: tuple[Edge, ...], bounds: _LatencyBounds, history: History, 
     ruled = tuple(_rule_latency(lane, now, limits, bounds) for lane in lanes(history, window, edges))
     truth = all_true([r.truth for r in ruled])
     slow = reduce(or_, (_is_slow(key, limit) for key, limit in sorted(limits.items())), pl.lit(value=False))
-    return lanes_measured(ruled, truth, window, examples_of(calls.filter(slow)))
+    return lanes_measured(ruled, truth, window, examples_due(calls.filter(slow)))
 
 
 def _is_slow(key: LaneKey, limit_ns: int) -> pl.Expr:

@@ -12,7 +12,7 @@ from drills.judge.checks.tally import (
     Ruled,
     all_true,
     deciding_reason,
-    examples_of,
+    examples_due,
     lanes_measured,
     need_edges,
     wilson,
@@ -131,7 +131,7 @@ def _flow(edges: tuple[Edge, ...], rule: Callable[[Lane], Ruled], history: Histo
     ruled = tuple(rule(lane) for lane in lanes(history, window, edges))
     truth = all_true([r.truth for r in ruled])
     is_harmed = any(r.lane.ok < r.lane.calls for r in ruled)
-    examples = examples_of(history.due_in(window).filter(on_edges(edges), ~SUCCEEDED)) if is_harmed else ()
+    examples = examples_due(history.due_in(window).filter(on_edges(edges), ~SUCCEEDED)) if is_harmed else ()
     return lanes_measured(ruled, truth, window, examples)
 
 
