@@ -22,11 +22,20 @@ sys.path.append(str(PROGRAMS))  # the programs import each other as they do on t
 
 
 @dataclass
+class Log:
+    """What was read of a log, and how far."""
+
+    bytes_read: int = 0
+    lines: list[Line] = field(default_factory=list)
+
+
+@dataclass
 class Lab:
     """A shared directory and the processes around it."""
 
     share: Path
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    logs: dict[Path, Log] = field(default_factory=dict)
 
     def start(self, name: str, *, port: int = 0, inside: Sequence[str] = (), node: str = "n1") -> str:
         """Start a service (or the observer), wait until it runs, and return its pod name."""
@@ -49,11 +58,21 @@ class Lab:
 
     def lines(self, kind: str, **wanted: object) -> list[Line]:
         """Return every whole line of a kind, of all pods, whose fields are as wanted."""
-        found: list[Line] = []
-        for path in sorted((self.share / "logs").glob("*.jsonl")):
-            whole = path.read_text().rpartition("\n")[0]
-            found += [json.loads(line) for line in whole.splitlines() if line]
+        found = [line for path in sorted((self.share / "logs").glob("*.jsonl")) for line in self._whole(path)]
         return [line for line in found if line["type"] == kind and all(line.get(k) == v for k, v in wanted.items())]
+
+    def _whole(self, path: Path) -> list[Line]:
+        """Return the whole lines of a log; only what was added since it was last asked for is read."""
+        known = self.logs.setdefault(path, Log())
+        if path.stat().st_size < known.bytes_read:
+            known = self.logs[path] = Log()  # written anew
+        with path.open("rb") as file:
+            file.seek(known.bytes_read)
+            added = file.read()
+        added = added[: added.rfind(b"\n") + 1]
+        known.lines += [json.loads(line) for line in added.splitlines() if line]
+        known.bytes_read += len(added)
+        return known.lines
 
     def wait(self, condition: Callable[[], bool], what: str, within_s: float = 8.0) -> None:
         """Wait for a condition; the failure names it."""

@@ -119,12 +119,12 @@ def test_the_order_of_claims_changes_nothing(story: Story, order: list[int]) -> 
 
 
 @QUICK
-@given(stories, st.integers(1, 30))
-def test_slices_change_nothing(story: Story, rows: int) -> None:
+@given(stories, st.integers(2, 9))
+def test_slices_change_nothing(story: Story, parts: int) -> None:
     """A history that is read in slices of any size gives the same bytes as one that is read at once."""
     at_once = judge(story.history(), CLAIMS).encode()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slices, "ROWS_PER_SLICE", rows)
+        patch.setattr(slices, "ROWS_PER_SLICE", len(story.rows) // parts + 1)  # of few rows: some hold one or none
         assert judge(story.history(), CLAIMS).encode() == at_once
 
 
