@@ -38,6 +38,7 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "_LOOK_S", 0.2)
     monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
     monkeypatch.setattr(injured, "_LAND_S", 0.3)
+    monkeypatch.setattr(injured, "_LAND_LOOK_S", 0.05)
     monkeypatch.setattr(injured, "_LOOK_S", 0.1)
     monkeypatch.setattr(live, "_LOOK_S", 0.05)
 

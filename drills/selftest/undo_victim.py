@@ -5,9 +5,8 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from drills.run import undo
+from drills.run import injured, undo
 from drills.run.context import Context
-from drills.run.injured import Injured
 from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
@@ -29,6 +28,7 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     Half is after the first thing that the fault changes in the world, whatever else it still has to change.
     """
     os.environ["PATH"] = ""  # the double needs no program of this machine
+    injured._LAND_LOOK_S = 0.02  # on the double all that lands lands at once
     double, fault, component, mesh = victim_of(root, kind)
     place = as_place(double)
     context = Context("r1", place, mesh, Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
@@ -61,6 +61,6 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
 
     context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
     with undo.sole_use(place):
-        injured = Injured(context, fault, component)
-        injured.inject()
-        injured.undo()
+        victim = injured.Injured(context, fault, component)
+        victim.inject()
+        victim.undo()
