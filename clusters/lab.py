@@ -16,12 +16,13 @@ from clusters.waiting import wait_until
 
 LAB, OUTSIDE, OWN = "lab", "outside", "meshdrill"
 NAMESPACES = (LAB, OUTSIDE, OWN)
+ON_DEMAND = frozenset({"newcomer", "latecomer"})
+"""Apps, each with a manifest of its name, that a probe makes and removes: no part of what is deployed."""
 
 # A webhook has decided before the pod exists; what starts with the pod may be shown a little after it.
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _FIRST = "namespaces.yaml"
-_ON_DEMAND = {"newcomer.yaml", "latecomer.yaml"}  # made by a probe, not by the deployment
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 
@@ -101,7 +102,7 @@ def load(path: Path, names: Mapping[str, str]) -> list[Json]:
 
 
 def _workloads(mesh: Mesh) -> list[Path]:
-    left_out = {_FIRST, *_ON_DEMAND}
+    left_out = {_FIRST, *(f"{app}.yaml" for app in ON_DEMAND)}
     if not any(part.namespace == OWN for part in mesh.components):
         left_out.add(_PLACEBO)
     return [path for path in sorted((MANIFESTS / "lab").glob("*.yaml")) if path.name not in left_out]

@@ -53,6 +53,7 @@ def test_node_reboot_without_api(drill: Drill) -> None:
         probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
         method=faults.reboot_without_api(VICTIM, hold_s=30),
         recovery_s=BACK_S + 70,  # the scheduler must win its lease first, and beyond the bound as above
+        recovery_at_least_s=BACK_S + 40,  # few calls a lane at this pace: what came back late must be seen to last
     )
     reach, back = drill.mesh.sources["reboot-traffic"], drill.mesh.sources["reboot-recovers"]
     pod_here, flow = checks.new_pod_meshed(on=VICTIM), checks.success_rate(*ROUTES, at_least=0.999)

@@ -62,6 +62,8 @@ _SEVEN_LOOKS = _source(
     f"{_CHART}/templates/destination.yaml",
     "source",
 )
+_ALONE = Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
+_CLOSED = Deviation("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
 _CAN = (
     "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves "
     "new-pods-alone"
@@ -241,8 +243,8 @@ MESH = Mesh(
         Deviates("new-destination", _READABLE, _UNKNOWN),
     ),
     deviations=(
-        Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total"),
-        Deviation("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default"),
+        _ALONE,
+        _CLOSED,
         Deviation("resources.requests", "10m to 20m CPU, 10Mi to 50Mi", "three nodes share two cores"),
         Deviation("Service fraud", "opaque port", "each call there has a handshake of its own, and shows no identity"),
         Deviation("trust anchor and issuer", "made by the harness", "the mesh wants them from whoever installs it"),
@@ -265,6 +267,10 @@ def _ha_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
     return {**_image_values(images, built), **ha, "highAvailability": True, "enablePodDisruptionBudget": True}
 
 
+def _without(one: Deviation) -> tuple[Deviation, ...]:
+    return tuple(it for it in MESH.deviations if it != one)
+
+
 VARIANTS = (
     replace(
         MESH,
@@ -280,7 +286,7 @@ VARIANTS = (
             },
         },
         sources={**MESH.sources, **dict.fromkeys(("injection-fail-closed", "config-refused", "reboot-bypass"), _HA)},
-        deviations=(Deviation("controllerReplicas", "2", "two workers carry two"), *MESH.deviations[1:]),
+        deviations=(replace(_ALONE, value="2", reason="two workers carry two"), *_without(_ALONE)),
     ),
     replace(
         MESH,
@@ -288,6 +294,6 @@ VARIANTS = (
         title="Linkerd, open by default",
         namespace_annotations={"linkerd.io/inject": "enabled"},
         deviates=(*MESH.deviates, Deviates("enforcer-restart-without-policy", _LET_IN, _UNTIL_TOLD)),
-        deviations=MESH.deviations[:1] + MESH.deviations[2:],
+        deviations=_without(_CLOSED),
     ),
 )

@@ -7,11 +7,10 @@ import msgspec
 
 from clusters.errors import HarnessError
 from clusters.kube import Json, is_ready
-from clusters.lab import LAB, OUTSIDE, OWN
+from clusters.lab import LAB, ON_DEMAND, OUTSIDE, OWN
 from clusters.place import PLACED, Place
 
 OBSERVER = "observer"
-_ON_DEMAND = {"newcomer", "latecomer"}  # pods that a probe makes and removes
 
 
 class _Metadata(msgspec.Struct):
@@ -108,7 +107,7 @@ def _pods(place: Place, namespace: str) -> tuple[LabPod, ...]:
     for raw in place.kube.pods(namespace):
         pod = msgspec.convert(raw, _Pod)
         service = pod.metadata.labels.get("app", "")
-        if service in _ON_DEMAND or not service:
+        if service in ON_DEMAND or not service:
             continue
         if not is_ready(raw):
             raise HarnessError(

@@ -1,6 +1,6 @@
 """Was a call readable on the wire: every call carries a canary, and an observer on each node looks for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,7 +34,7 @@ def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """
     need_edges(edges)
     params = {"min_samples": min_samples}
-    evaluate = partial(_plaintext, edges, min_samples, _served)
+    evaluate = partial(_plaintext, edges, min_samples, _SERVED)
     return Occurrence("plaintext", "a call is readable on the wire", evaluate, params, edges)
 
 
@@ -46,7 +46,7 @@ def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """
     need_edges(edges)
     params = {"min_samples": min_samples}
-    evaluate = partial(_plaintext, edges, min_samples, _tried)
+    evaluate = partial(_plaintext, edges, min_samples, _TRIED)
     return Occurrence("plaintext_tried", "a call is readable on the wire, answered or not", evaluate, params, edges)
 
 
@@ -59,33 +59,35 @@ def addressed(*edges: Edge, min_samples: int = 20) -> Occurrence:
 
 def _addressed(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
     found = lanes(history, window, edges)
-    tried = {edge: sum(_tried(lane) for lane in found if lane.edge == edge) for edge in edges}
-    rows = tuple(
-        Row(
-            f"{edge[0]}->{edge[1]}",
-            "",
-            Truth.TRUE if count >= min_samples else Truth.FALSE,
-            {"tried": count},
-            f"{count} calls found an address, needs {min_samples}" if count < min_samples else "",
-        )
-        for edge, count in tried.items()
-    )
+    rows = tuple(_addressed_row(edge, _TRIED.count(found, edge), min_samples) for edge in edges)
     truth = all_true([row.truth for row in rows])
     return Measurement(truth, deciding_reason(rows, truth), rows)
 
 
-def _served(lane: Lane) -> int:
-    return lane.ok
+def _addressed_row(edge: Edge, count: int, min_samples: int) -> Row:
+    reason = _TRIED.lack(count, min_samples)
+    return Row(f"{edge[0]}->{edge[1]}", "", Truth.FALSE if reason else Truth.TRUE, {_TRIED.key: count}, reason)
 
 
-def _tried(lane: Lane) -> int:
-    return lane.made - dict(lane.errors).get(NO_ADDRESS, 0)
+@dataclass(frozen=True)
+class _Need:
+    """Which calls of an edge show that there was something to see."""
+
+    key: str
+    did: str
+    of: Callable[[Lane], int]
+
+    def count(self, found: Sequence[Lane], edge: Edge) -> int:
+        """Count them on one edge, over all kinds of connections."""
+        return sum(self.of(lane) for lane in found if lane.edge == edge)
+
+    def lack(self, count: int, min_samples: int) -> str:
+        """Say that there are too few of them, "" when there are enough."""
+        return "" if count >= min_samples else f"{count} calls {self.did}, needs {min_samples}"
 
 
-_WORDS: dict[Callable[[Lane], int], tuple[str, str]] = {
-    _served: ("ok", "succeeded"),
-    _tried: ("tried", "found an address"),
-}
+_SERVED = _Need("ok", "succeeded", lambda lane: lane.ok)
+_TRIED = _Need("tried", "found an address", lambda lane: lane.made - dict(lane.errors).get(NO_ADDRESS, 0))
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,12 @@ class _Hits:
     possible: int
 
 
-def _plaintext(
-    edges: tuple[Edge, ...], min_samples: int, count: Callable[[Lane], int], history: History, window: Window
-) -> Measurement:
+def _plaintext(edges: tuple[Edge, ...], min_samples: int, need: _Need, history: History, window: Window) -> Measurement:
     found = lanes(history, window, edges)
     blind = next(_blindness(history, window), "")
     hits = [_hits(history, window, edge) for edge in edges]
     rows = tuple(
-        _row(edge, seen, sum(count(lane) for lane in found if lane.edge == edge), _WORDS[count], min_samples, blind)
+        _row(edge, seen, need, need.count(found, edge), min_samples, blind)
         for edge, seen in zip(edges, hits, strict=True)
     )
     truth = any_true([row.truth for row in rows])
@@ -119,17 +119,16 @@ def _plaintext(
     )
 
 
-def _row(edge: Edge, hits: _Hits, counted: int, words: tuple[str, str], min_samples: int, blind: str) -> Row:
-    key, did = words
-    numbers: dict[str, Number] = {key: counted, "readable": len(hits.sure), "possibly_readable": hits.possible}
+def _row(edge: Edge, hits: _Hits, need: _Need, counted: int, min_samples: int, blind: str) -> Row:
+    numbers: dict[str, Number] = {need.key: counted, "readable": len(hits.sure), "possibly_readable": hits.possible}
     if hits.sure:
         truth, reason = Truth.TRUE, f"{len(hits.sure)} records of calls readable on the wire"
     elif hits.possible:
         truth, reason = Truth.UNKNOWN, f"{hits.possible} readable packets that may be of this edge and window"
     elif blind:
         truth, reason = Truth.UNKNOWN, blind
-    elif counted < min_samples:
-        truth, reason = Truth.UNKNOWN, f"{counted} calls {did}, needs {min_samples}: there was nothing to see"
+    elif lack := need.lack(counted, min_samples):
+        truth, reason = Truth.UNKNOWN, f"{lack}: there was nothing to see"
     else:
         truth, reason = Truth.FALSE, ""
     return Row(f"{edge[0]}->{edge[1]}", "", truth, numbers, reason)

@@ -8,7 +8,7 @@ from clusters.place import Place
 from clusters.waiting import wait_until
 from drills.run.faults import processes
 from drills.run.faults.answer import Answer, ask
-from drills.run.faults.injury import TABLES, TCP, Hurt, Receipt
+from drills.run.faults.injury import TABLES, TCP, Hurt, Receipt, both
 from drills.run.faults.views import ContainerView, containers, pod_addresses, service_address, workload
 from drills.run.undo_entry import Undo
 
@@ -121,9 +121,7 @@ class RestartWithout(Stop):
 
     def observe(self) -> Receipt:
         """Landed: nobody plays the role, and the enforcer was ended by SIGKILL."""
-        gone, killed = super().observe(), self._enforcer.observe()
-        words = f"{gone.evidence}; {killed.evidence}"
-        return Receipt(gone.landed and killed.landed, f"{gone.observer}, {killed.observer}", words)
+        return both(super().observe(), self._enforcer.observe())
 
 
 class Kill(Hurt):

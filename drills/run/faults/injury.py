@@ -25,6 +25,15 @@ class Receipt:
     momentary: bool = False  # the injury is an instant (kill, crash), not a state that must last
 
 
+def both(first: Receipt, second: Receipt) -> Receipt:
+    """Return one look at an injury that has landed only where two observers say so, each in its own words."""
+    return Receipt(
+        first.landed and second.landed,
+        f"{first.observer}, {second.observer}",
+        f"{first.evidence}; {second.evidence}",
+    )
+
+
 class Injury(ABC):
     """One fault, ready to be done."""
 

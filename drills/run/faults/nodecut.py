@@ -11,7 +11,7 @@ from clusters.errors import HarnessError
 from clusters.place import Place
 from drills.run.faults.answer import ask
 from drills.run.faults.apiserver import API_PORT, control_plane
-from drills.run.faults.injury import TCP, Injury, Receipt
+from drills.run.faults.injury import TCP, Injury, Receipt, both
 from drills.run.undo_entry import Undo
 
 _MARK = "meshdrill-api"
@@ -47,9 +47,7 @@ class CutApi(Injury):
 
     def observe(self) -> Receipt:
         """Landed: the API accepts no connection from the node, and the rule counts what it refused."""
-        seen = (self._unreached(), self._counted())
-        words = "; ".join(receipt.evidence for receipt in seen)
-        return Receipt(all(receipt.landed for receipt in seen), f"{TCP}, {_COUNTERS}", words)
+        return both(self._unreached(), self._counted())
 
     def glance(self, turn: int) -> Receipt | None:
         """Try to connect in one turn, look at the counter in the next."""

@@ -13,7 +13,7 @@ from clusters.errors import HarnessError, UsageError
 from clusters.place import Place
 from clusters.waiting import wait_until
 from drills.run.faults.apiserver import CONTROL_PLANE_LABEL, StopApiserver
-from drills.run.faults.injury import Injury, Receipt
+from drills.run.faults.injury import Injury, Receipt, both
 from drills.run.undo_entry import Undo
 
 _NODE_S = 10.0
@@ -95,9 +95,7 @@ class RebootWithoutApi(Injury):
 
     def observe(self) -> Receipt:
         """Landed: the port of the API refuses, and the first process of the node is another one."""
-        gone, booted = self._api.observe(), self._reboot.observe()
-        words = f"{gone.evidence}; {booted.evidence}"
-        return Receipt(gone.landed and booted.landed, f"{gone.observer}, {booted.observer}", words)
+        return both(self._api.observe(), self._reboot.observe())
 
     def glance(self, turn: int) -> Receipt | None:
         """Look whether the API is still away: that lasts, a reboot is an instant."""
