@@ -8,7 +8,7 @@ import yaml
 
 from clusters.errors import HarnessError
 from clusters.install import MANIFESTS, wait_components
-from clusters.kube import Json, is_ready, wanted_and_ready
+from clusters.kube import Admission, Json, is_ready, wanted_and_ready
 from clusters.mesh import Enrolment, Mesh
 from clusters.place import Place
 from clusters.progress import Steps
@@ -22,6 +22,7 @@ ON_DEMAND = frozenset({"newcomer", "latecomer"})
 # A webhook has decided before the pod exists; what starts with the pod may be shown a little after it.
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
+_TRIED = "meshdrill-asked"
 _FIRST = "namespaces.yaml"
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
@@ -33,8 +34,36 @@ def deploy(place: Place, mesh: Mesh, *, image: str, steps: Steps) -> None:
         place.kube.apply_all([_labelled(item, mesh) for item in load(MANIFESTS / "lab" / _FIRST, names)])
         place.kube.apply_all([_programs(namespace) for namespace in NAMESPACES])
         place.kube.apply_all([item for path in policies(mesh) for item in load(path, names)])
+    if mesh.enrolment is Enrolment.ADMISSION and not mesh.is_control:
+        with steps.step("new pods enrolled"):
+            wait_enrolled(place, mesh)
     with steps.step("lab workloads"):
         place.kube.apply_all([item for path in _workloads(mesh) for item in load(path, names)])
+
+
+def try_pod(place: Place) -> Admission:
+    """Ask what the API server makes of a new pod of the lab, and keep none; HarnessError when it cannot be asked."""
+    answer = place.kube.try_pod(tried_pod())
+    if answer.outcome == "failed":
+        raise HarnessError(f"The API server could not be asked about a new pod: {answer.message}")
+    return answer
+
+
+def tried_pod() -> Json:
+    """Return the pod that try_pod asks about, as it is before any webhook."""
+    (pod,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": _TRIED, "LAB_IMAGE": _TRIED})
+    return pod
+
+
+def wait_enrolled(place: Place, mesh: Mesh, *, within_s: float = 60.0) -> None:
+    """Wait until the API server reaches the webhook: where it may do without, the lab would start outside the mesh."""
+    wait_until(
+        lambda: try_pod(place),
+        lambda answer: answer.outcome == "accepted" and mesh.member(answer.object, None),
+        what=f"A new pod of {LAB} put into the mesh by its webhook",
+        within_s=within_s,
+        next_step="Does the API server reach the webhook's Service?",
+    )
 
 
 def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:

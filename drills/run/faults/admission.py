@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 from clusters.authority import stranger
 from clusters.errors import HarnessError, UsageError
-from clusters.install import MANIFESTS
-from clusters.kube import Admission, Json
-from clusters.lab import LAB, load
+from clusters.kube import Json
+from clusters.lab import LAB, tried_pod, try_pod
 from clusters.mesh import Component, Mesh
 from clusters.place import Place
 from drills.run.faults.injury import Injury, Receipt
@@ -23,7 +22,6 @@ from drills.run.undo_entry import Undo
 
 _API, _KIND = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"
 _OBSERVER = "dry run of a new pod"
-_ASKED = "asked"  # name of a pod that never is, and its image
 _NOBODY = "meshdrill"  # an owner whom no mesh knows
 
 
@@ -45,8 +43,8 @@ class Uninjected(Injury):
         self._change = change
         self._injector = injector
         self._replicas = replicas
-        self._own = _containers(_pod())
-        answer = _ask(place)
+        self._own = _containers(tried_pod())
+        answer = try_pod(place)
         self._whole = _containers(answer.object)
         if answer.outcome != "accepted" or self._whole <= self._own:
             raise HarnessError(
@@ -77,7 +75,7 @@ class Uninjected(Injury):
 
     def observe(self) -> Receipt:
         """Landed: one of the webhooks is what refuses a pod, or, where none should, the pod is admitted as it came."""
-        answer = _ask(self._place)
+        answer = try_pod(self._place)
         if answer.outcome == "refused":
             landed = any(f'"{name}"' in answer.message for name in self._change.refused_by)
             return Receipt(landed, _OBSERVER, f"refused: {answer.message}")
@@ -153,7 +151,7 @@ def reinject(place: Place, undo: Undo) -> None:
 
 def uninjected(place: Place, undo: Undo) -> str:
     """Say what a new pod lacks of what it had before the fault, "" when nothing."""
-    answer = _ask(place)
+    answer = try_pod(place)
     lacking = set(undo.containers) - _containers(answer.object)
     return f"a new pod lacks {', '.join(sorted(lacking))}: {answer.message or 'admitted without'}" if lacking else ""
 
@@ -171,18 +169,6 @@ def _configuration(place: Place, mesh: Mesh) -> tuple[str, Json, str]:
 
 def _patch(api_version: str, kind: str, name: str, metadata: Json, **fields: object) -> Json:
     return {"apiVersion": api_version, "kind": kind, "metadata": {"name": name, **metadata}, **fields}
-
-
-def _pod() -> Json:
-    (pod,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": _ASKED, "LAB_IMAGE": _ASKED})
-    return pod
-
-
-def _ask(place: Place) -> Admission:
-    answer = place.kube.try_pod(_pod())
-    if answer.outcome == "failed":
-        raise HarnessError(f"The API server could not be asked about a new pod: {answer.message}")
-    return answer
 
 
 def _containers(pod: Mapping[str, object]) -> frozenset[str]:
