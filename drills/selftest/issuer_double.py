@@ -19,7 +19,7 @@ from drills.selftest.node_double import merged
 from drills.selftest.place_double import FilePlace, mesh
 
 NAME = "identity.double.cluster.local"
-SECRET = IssuerSecret("system", "brain-issuer", "crt.pem", "key.pem", "/run/issuer")
+SECRET = IssuerSecret("system", "brain-issuer", "crt.pem", "key.pem", "/var/run/issuer")
 FAULTS: dict[FaultKind, Fault] = {FaultKind.ROTATE_ISSUER: faults.rotate_issuer(faults.ROTATED, hold_s=1.0)}
 STORED = f"Secret/{SECRET.namespace}/{SECRET.name}"
 _PROJECTED = f"projected/{STORED}"
@@ -62,8 +62,12 @@ class IssuedPlace(FilePlace):
         if argv[0] != "cat":
             return super().on_node(node, argv, timeout_s=timeout_s, check=check)
         world = self.load()
-        files = {f"/proc/{brain.pid}/root{SECRET.folder}/{SECRET.certificate}" for brain in world.brains()}
         assert not check, shlex.join(argv)
+        # As in images of mesh parts: /var/run is a link to /run, which only the process's own root would resolve.
+        mounted = SECRET.folder.removeprefix("/var")
+        if argv[1] in {f"/proc/{brain.pid}/mountinfo" for brain in world.brains()}:
+            return f"21 20 0:19 / / rw - overlay overlay rw\n22 21 0:20 / {mounted} ro - tmpfs tmpfs ro\n"
+        files = {f"/proc/{brain.pid}/root{mounted}/{SECRET.certificate}" for brain in world.brains()}
         data = cast("Json", world.objects[_PROJECTED])["data"]
         return base64.b64decode(data[SECRET.certificate]).decode() if argv[1] in files else ""
 

@@ -26,6 +26,7 @@ from drills.run.undo_entry import Undo
 
 _OBSERVER = "files before the issuer's process, on its node"
 _NODE_S = 10.0
+_MOUNT_POINT = 4  # its field in /proc/PID/mountinfo
 _PROJECTED_S = 75.0  # a kubelet looks at a pod's Secrets every 60 s to 90 s; an injury has 45 s anyway
 
 _MADE: Mapping[str, Callable[[Path, float], Authority]] = {
@@ -145,11 +146,21 @@ def _shown(place: Place, found: tuple[processes.Process, ...], folder: str, name
     """Return what each pod's process has before it; a process of the pod that has no such file is left out."""
     shown = {}
     for process in found:
-        path = f"/proc/{process.pid}/root{folder}/{name}"
+        path = f"/proc/{process.pid}/root{_mounted(place, process, folder)}/{name}"
         text = place.on_node(process.node, ["cat", path], timeout_s=_NODE_S, check=False).strip()
         if text:
             shown[process.pod] = text
     return shown
+
+
+def _mounted(place: Place, process: processes.Process, folder: str) -> str:
+    """Return where a process really has the folder: in many images /var/run is a link, and it would lead to the node's.
+
+    Its mounts are listed by their own place, whatever link leads there.
+    """
+    table = place.on_node(process.node, ["cat", f"/proc/{process.pid}/mountinfo"], timeout_s=_NODE_S, check=False)
+    points = [line.split()[_MOUNT_POINT] for line in table.splitlines()]
+    return next((it for it in points if it.removeprefix("/var") == folder.removeprefix("/var")), folder)
 
 
 def _manifest(secret: IssuerSecret) -> Json:
