@@ -85,7 +85,7 @@ def test_secret_that_is_stored_only_has_no_receipt(double: IssuedPlace) -> None:
     assert injury.observe().landed
     undo = injury.undo("r1")
     mending.act(as_place(double), undo)
-    assert "is not yet in /run/issuer of brain" in mending.missing(as_place(double), undo)
+    assert "is not yet in /var/run/issuer of brain" in mending.missing(as_place(double), undo)
     double.project()
     assert mending.missing(as_place(double), undo) == ""
 
