@@ -17,8 +17,12 @@ class InconclusiveError(MeshdrillError):
     exit_code = 2
 
 
-class MissingImagesError(InconclusiveError):
-    """An image can be had from nowhere: nothing was asked of the mesh, so nothing is known of it (exit code 2)."""
+class CannotRunHereError(InconclusiveError):
+    """This machine lacks what the mesh needs: nothing was asked of it, so nothing is known of it (exit code 2)."""
+
+
+class MissingImagesError(CannotRunHereError):
+    """An image can be had from nowhere."""
 
 
 class UsageError(MeshdrillError):

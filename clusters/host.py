@@ -4,7 +4,7 @@ import gzip
 import os
 import platform
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +21,6 @@ MIRROR_VARIABLE = "MESHDRILL_REGISTRY"
 MIN_DISK_GIB = 4.0  # three nodes at work; building images asks for more when it begins
 MIN_MEMORY_GIB = 6.0
 MIN_INOTIFY_INSTANCES = 512
-
 _REGISTRIES = ("docker.io", "registry.k8s.io")
 _REGISTRY_TIMEOUT_S = 5.0
 _GIB = 1024**3
@@ -87,11 +86,17 @@ def inspect() -> HostReport:
         engine_runtime=engine.runtime,
         cgroup_version=2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
         missing_capabilities=missing_capabilities(),
-        kernel_features=_kernel_features(),
+        kernel_features=kernel_features(),
         registry_reachable=_reachable([os.environ.get(MIRROR_VARIABLE, ""), *_REGISTRIES]),
         inotify_instances=_read_number(host_bootstrap.INOTIFY_INSTANCES),
         builder_lacks=host_bootstrap.builder_lacks(),
     )
+
+
+def unable(needed: Sequence[str]) -> str:
+    """Say which of these features this machine's kernel lacks, "" when it has them all."""
+    lacking = [name for name, has in (kernel_features() if needed else {}).items() if name in needed and not has]
+    return f"the kernel of this machine, {platform.release()}, has no {' and no '.join(lacking)}" if lacking else ""
 
 
 def missing_capabilities() -> tuple[str, ...]:
@@ -132,14 +137,13 @@ def render(report: HostReport) -> str:
     """Return the report of `meshdrill doctor` as lines of text: facts, then gaps with their cures."""
     features = ", ".join(f"{name} {'yes' if has else 'NO'}" for name, has in report.kernel_features.items())
     registries = ", ".join(f"{name} {'yes' if up else 'NO'}" for name, up in report.registry_reachable.items())
+    without = ", ".join(report.missing_capabilities)
     facts = {
         "system": f"{report.os}, kernel {report.kernel}, {report.cpus} CPUs, {report.memory_gib} GiB memory",
         "free disk": f"{report.disk_free_gib} GiB at {cache_dir()}",
         "Docker Engine": f"{report.engine_version or 'none answers'} (runtime {report.engine_runtime or '-'})",
         "cgroup": f"v{report.cgroup_version}",
-        "capabilities": "complete"
-        if not report.missing_capabilities
-        else f"without {', '.join(report.missing_capabilities)}",
+        "capabilities": f"without {without}" if without else "complete",
         "kernel features": features,
         "registries": registries,
         "inotify": f"{report.inotify_instances} instances per user",
@@ -243,7 +247,8 @@ def _engine() -> _Engine:
     return found if found.version else _Engine()
 
 
-def _kernel_features() -> dict[str, bool]:
+def kernel_features() -> dict[str, bool]:
+    """Tell of each feature whether this machine's kernel has it."""
     options = _kernel_options()
     return {name: _has_feature(name, wanted, module, options) for name, (wanted, module) in _KERNEL_FEATURES.items()}
 

@@ -276,6 +276,7 @@ class Mesh:
     policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
     # (policy object, pod) -> is it about the pod by itself? What attaches to such an object is found by its references.
     policy_selects: Callable[[Mapping[str, object], Called], bool] | None = None
+    kernel_features: tuple[str, ...] = ()  # without which it cannot run on a host: names of clusters/host.py
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
     signals: Mapping[str, Signal] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()

@@ -44,6 +44,16 @@ def bare(selector: object, prefixes: tuple[str, ...]) -> dict[str, object]:
     }
 
 
+def rules_select(policy: object, selector: str, labels: Labels, prefixes: tuple[str, ...]) -> bool:
+    """Tell whether a rule of an object, its `spec` or one of its `specs`, is about the pod, by its selector so named.
+
+    A rule that has no such selector is about no pod. prefixes: those of labels that `bare` takes away.
+    """
+    specs = part(policy, "specs")
+    found = [part(rule, selector) for rule in (part(policy, "spec"), *(specs if isinstance(specs, list) else ()))]
+    return any(it is not None and selects(bare(it, prefixes), labels) for it in found)
+
+
 def network_policy_selects(policy: object, namespace: str, labels: Labels) -> bool:
     """Tell whether a NetworkPolicy of Kubernetes is about the pod with these labels."""
     return part(policy, "metadata", "namespace") == namespace and selects(part(policy, "spec", "podSelector"), labels)

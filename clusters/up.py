@@ -10,7 +10,7 @@ import msgspec
 
 from clusters import host, install, kind, lab
 from clusters.cache import archive_dir
-from clusters.errors import UsageError
+from clusters.errors import CannotRunHereError, UsageError
 from clusters.images.catalogue import Image, image, images_for
 from clusters.images.resolve import Resolved, Source, node_image_for, resolve_all
 from clusters.mesh import Deviation, Mesh
@@ -71,10 +71,13 @@ class Prepared(msgspec.Struct, frozen=True):
 def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepared]:
     """Make whatever is missing (engine, tools, images, cluster, mesh, lab), give the place, and tear it down.
 
-    Raises UsageError for an unknown mesh or a cluster in use, HarnessError for what this machine could not do.
+    Raises UsageError for an unknown mesh or a cluster in use, CannotRunHereError for what this machine lacks, and
+    HarnessError for what it could not do.
     """
     steps = Steps(progress)
     mesh = with_leaves(load(mesh_name), options.leaf_s)
+    if lack := host.unable(mesh.kernel_features):
+        raise CannotRunHereError(f"{mesh.title} cannot run here: {lack}. Use a stock distribution kernel.")
     report = host.ensure(bootstrap=options.bootstrap, progress=progress)
     images = _images(mesh, options, progress)
     archives = options.images or archive_dir()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clusters import meshes
+from clusters import host, meshes
 from drills import catalogue, exits
 from drills.report.bundles import VERDICT_FILE
 from drills.run.needs import unmet
@@ -111,7 +111,8 @@ def process(words: Sequence[str], limit_s: float) -> int:
 
 
 def _turn(plan: Plan, drill: str, mesh: str, name: str, ask: Ask, remove: Callable[[str], object]) -> Turn:
-    if reason := unmet(catalogue.find(drill).needs, meshes.load(mesh)):
+    facts = meshes.load(mesh)
+    if reason := unmet(catalogue.find(drill).needs, facts) or host.unable(facts.kernel_features):
         return Turn(drill, mesh, reason)
     words = ("run", drill, "--mesh", mesh, *plan.run_options)
     own = ("--cluster-name", name, "--keep-cluster", "--reports", str(plan.reports))

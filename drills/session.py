@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clusters import meshes
-from clusters.errors import MissingImagesError, UsageError
+from clusters.errors import CannotRunHereError, UsageError
 from clusters.install import ChartSource
 from clusters.mesh import Mesh
 from clusters.progress import Progress
@@ -78,10 +78,10 @@ def prepared(config: pytest.Config, leaf_s: int = 0) -> Iterator[Prepared]:
     try:
         with up(mesh.name, _options(config, leaf_s), progress_of(config)) as ready:
             yield ready
-    except MissingImagesError as missing:
+    except CannotRunHereError as lack:
         asked = [entry.name for entry in catalogue.entries() if not unmet(entry.needs, mesh)]
         drills = f"Drills of {mesh.name} that therefore cannot run: {', '.join(asked)}."
-        raise MissingImagesError(f"{missing}\n{drills}") from missing
+        raise type(lack)(f"{lack}\n{drills}") from lack
 
 
 @contextmanager

@@ -6,7 +6,8 @@ source of each is in `sources` and `signals`. Hubble, each agent's own observer,
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from clusters.mesh import (
@@ -26,15 +27,16 @@ from clusters.mesh import (
     SignalKind,
     Source,
 )
-from clusters.selectors import bare, network_policy_selects, part, selects
+from clusters.selectors import network_policy_selects, part, rules_select
 
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
 _TREE = "https://github.com/cilium/cilium/blob/v1.20.2"
+_CHART = "install/kubernetes/cilium"
 _NAMESPACE, _SPIRE = "kube-system", "cilium-spire"
 
 
-def _source(title: str, url: str, kind: str) -> Source:
+def _source(title: str, url: str, kind: str = "documented") -> Source:
     return Source(title, url, _VERSION, kind)
 
 
@@ -42,7 +44,7 @@ def _code(title: str, path: str) -> Source:
     return _source(title, f"{_TREE}/{path}", "source")
 
 
-_OVERVIEW = _source("Component overview", f"{_DOCS}/overview/component-overview/", "documented")
+_OVERVIEW = _source("Component overview", f"{_DOCS}/overview/component-overview/")
 _CHAOS = _source(
     "Cilium's own chaos test: policies and connections outlive the agent",
     "https://github.com/cilium/cilium/blob/08bcfa8e/test/k8s/chaos.go",
@@ -54,12 +56,10 @@ _EKS = Source(
     "2025",
     "documented",
 )
-_LABELS = _source("Identity from labels", f"{_DOCS}/security/network/identity/", "documented")
-_POLICY = _source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/", "documented")
-_EXPORTER = _source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/", "documented")
-_READINESS = _code(
-    "readiness of the chart's workloads", "install/kubernetes/cilium/templates/cilium-agent/daemonset.yaml"
-)
+_LABELS = _source("Identity from labels", f"{_DOCS}/security/network/identity/")
+_POLICY = _source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/")
+_EXPORTER = _source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/")
+_READINESS = _code("readiness of the chart's workloads", f"{_CHART}/templates/cilium-agent/daemonset.yaml")
 _TAINT = _code("the operator taints a node without its agent", "operator/watchers/node_taint.go")
 _PLUGIN = _code("the CNI plugin calls the node's agent", "plugins/cilium-cni/cmd/cmd.go")
 # What the agent cannot parse it does not take, and goes by the object of before (pkg/policy/k8s, v1.20.2).
@@ -67,26 +67,17 @@ _NO_REQUESTS = _code(
     "Without its L7 proxy Cilium takes no rule on requests, and says so in the object's status (Valid)",
     "operator/pkg/networkpolicy/validator.go",
 )
+_DECLARED = "cilium.io/v2 CiliumNetworkPolicy lab/frontend Valid=False"
 _HUBBLE = "/var/run/cilium/hubble"
 _APP = "k8s:app="
 _ORIGINS = ("k8s:", "any:")  # where a label comes from, said before it
-_PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent
+_OPERATOR = ("cilium-operator", "io.cilium/app=operator", "cilium-operator-generic")  # name, selector, process
+_AGENT = ("cilium", "k8s-app=cilium", "cilium-agent")
+_PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent: it is the backend of the CNI plugin, too
 
 
 def _not_promised(title: str, path: str) -> Source:
     return Source(title, f"{_DOCS}/{path}", _VERSION, "not-promised")
-
-
-def _member(_pod: Mapping[str, object], endpoint: Mapping[str, object] | None) -> bool:
-    """Tell whether the agent manages the pod: its CiliumEndpoint has a security identity and is ready."""
-    status = (endpoint or {}).get("status")
-    if not isinstance(status, Mapping):
-        return False
-    return bool(status.get("identity")) and status.get("state") == "ready"
-
-
-def _identity(_namespace: str, _service_account: str) -> str:
-    return ""  # nothing in a request shows the caller's identity: the kernel knows it, the server does not
 
 
 def _selects(policy: Mapping[str, object], called: Called) -> bool:
@@ -100,25 +91,21 @@ def _selects(policy: Mapping[str, object], called: Called) -> bool:
         "io.kubernetes.pod.namespace": called.namespace,
         "io.cilium.k8s.policy.serviceaccount": called.service_account,
     }
-    specs = policy.get("specs")
-    rules = (policy.get("spec"), *(specs if isinstance(specs, list) else ()))
-    found = [part(rule, "endpointSelector") for rule in rules]
-    # A rule without a selector is about nodes.
-    return any(it is not None and selects(bare(it, _ORIGINS), known_by) for it in found)
+    return rules_select(policy, "endpointSelector", known_by, _ORIGINS)  # a rule without that one is about nodes
+
+
+def _exactly(ref: str) -> dict[str, object]:
+    return {"override": ref, "useDigest": False, "pullPolicy": "IfNotPresent"}
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
-    def exactly(ref: str) -> dict[str, object]:
-        return {"override": ref, "useDigest": False, "pullPolicy": "IfNotPresent"}
-
     spire = {
-        "initImage": exactly(images["spire-init"]),
-        "agent": {"image": exactly(images["spire-agent"])},
-        "server": {"image": exactly(images["spire-server"])},
+        "initImage": _exactly(images["spire-init"]),
+        **{part: {"image": _exactly(images[f"spire-{part}"])} for part in ("agent", "server")},
     }
     return {
-        "image": exactly(images["cilium"]),
-        "operator": {"image": exactly(images["cilium-operator"])},
+        "image": _exactly(images["cilium"]),
+        "operator": {"image": _exactly(images["cilium-operator"])},
         "authentication": {"mutual": {"spire": {"install": spire}}},
     }
 
@@ -133,44 +120,32 @@ def _drop(line: str) -> Drop | None:
     return Drop(int(at.timestamp() * 1e6) * 1000, source, target, str(flow.get("drop_reason_desc", "unknown")))
 
 
-def _app(end: Mapping[str, object]) -> str:
-    labels = end.get("labels")
-    listed = labels if isinstance(labels, list) else []
-    return next((str(label).removeprefix(_APP) for label in listed if str(label).startswith(_APP)), "")
+def _app(end: object) -> str:
+    labels = part(end, "labels")
+    known = map(str, labels if isinstance(labels, list) else ())
+    return next((label.removeprefix(_APP) for label in known if label.startswith(_APP)), "")
 
 
-def _agent(role: Role) -> Component:
-    """The agent is node agent and backend of the CNI plugin at once."""
-    return Component(role, "DaemonSet", _NAMESPACE, "cilium", "k8s-app=cilium", "cilium-agent", port=9962)
-
-
-def _down(name: str, workload: str) -> Signal:
-    return Signal(name, SignalKind.CONDITION, workload, _READINESS)
+_CAN = "l4-authz policy-api mutual-authentication new-pods-alone"
+_NO_ENVOY = Deviation("envoy.enabled, l7Proxy", "false", "cilium-envoy is on no package registry; cilium-l7 has it")
 
 
 MESH = Mesh(
     name="cilium",
     title="Cilium",
     components=(
-        Component(
-            Role.CONTROL_PLANE,
-            "Deployment",
-            *(_NAMESPACE, "cilium-operator", "io.cilium/app=operator", "cilium-operator-generic"),
-            port=9963,
-        ),
-        *map(_agent, _PARTS),
+        Component(Role.CONTROL_PLANE, "Deployment", _NAMESPACE, *_OPERATOR, port=9963),
+        *(Component(role, "DaemonSet", _NAMESPACE, *_AGENT, port=9962) for role in _PARTS),
         # Its pod's port answers plain HTTP: the server's health endpoint.
         Component(Role.IDENTITY, "StatefulSet", _SPIRE, "spire-server", "app=spire-server", "spire-server", port=8080),
     ),
-    capabilities=frozenset(
-        {Capability.L4_AUTHZ, Capability.POLICY_API, Capability.MUTUAL_AUTHENTICATION, Capability.NEW_PODS_ALONE}
-    ),
+    capabilities=frozenset(map(Capability, _CAN.split())),
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
-        Capability.L7_AUTHZ: "needs cilium-envoy, an image that is on no package registry; it is off in our values",
+        Capability.L7_AUTHZ: "needs cilium-envoy, which is off here: cilium-l7 has it",
         Capability.BOUND_L7_PROXY: "needs cilium-envoy, and no Service chooses its proxy by a label",
         Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
-        Capability.ENCRYPTION: "WireGuard or IPsec in the node's kernel; our values turn neither on",
+        Capability.ENCRYPTION: "it is off here: cilium-wireguard has it; IPsec is not tried, ztunnel is beta in 1.20",
         Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
         Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
@@ -189,44 +164,38 @@ MESH = Mesh(
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
     policy_selects=_selects,
-    member=_member,
+    # The agent manages the pod: its CiliumEndpoint has a security identity and is ready.
+    member=lambda _pod, it: bool(part(it, "status", "identity")) and part(it, "status", "state") == "ready",
     member_witness=("cilium.io/v2", "CiliumEndpoint"),
     volumes=("spire-data",),
     enrolment=Enrolment.START,
     enrols_all=True,
     is_network=True,
-    identity=_identity,
+    identity=lambda _namespace, _account: "",  # the kernel knows the caller's identity, and no request shows it
     image_values=_image_values,
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
     signals={
-        "control-plane-down": _down("control-plane-down", f"{_NAMESPACE}/Deployment/cilium-operator"),
-        "identity-down": _down("identity-down", f"{_SPIRE}/StatefulSet/spire-server"),
-        **{
-            f"{part}-down": Signal(f"{part}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT)
-            for part in _PARTS
-        },
-        "rule-unenforced": Signal(
-            "rule-unenforced",
-            SignalKind.STATUS,
-            "cilium.io/v2 CiliumNetworkPolicy lab/frontend Valid=False",
-            _NO_REQUESTS,
-        ),
-        # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that had no
-        # number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead agent there cannot do it again.
-        "authentication-lost": Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
-        # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
-        "new-pod-blocked": Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
+        signal.name: signal
+        for signal in (
+            Signal("control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS),
+            Signal("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
+            *(Signal(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
+            Signal("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
+            # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that
+            # had no number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead one cannot do it again.
+            Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
+            # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
+            Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
+        )
     },
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": _source(
-            "The operator is not in the path of any packet or policy decision", _OVERVIEW.url, "documented"
-        ),
+        "traffic-continues": _source("The operator is not in the path of any packet or policy decision", _OVERVIEW.url),
         **{f"{part}-{claim}": _CHAOS for part in _PARTS for claim in ("traffic-continues", "policy-continues")},
         **{f"{part}-{claim}": _PLUGIN for part in _PARTS for claim in ("new-pods", "bypass")},
         "cni-removal": _code(
             "The agent leaves its plugin on the node when it ends (cni.uninstall is off by default)",
-            "install/kubernetes/cilium/values.yaml",
+            f"{_CHART}/values.yaml",
         ),
         "apiserver-traffic": _EKS,
         "apiserver-policy": _source(
@@ -258,7 +227,6 @@ MESH = Mesh(
         "identity-lives": _source(
             "Pairs that authenticated stay so until the certificates of the handshake end",
             "https://github.com/cilium/design-cfps/blob/main/cilium/CFP-22215-mutual-auth-for-service-mesh.md",
-            "documented",
         ),
         "identity-new-pods": _LABELS,
         "weighted-routing": _not_promised(
@@ -270,7 +238,7 @@ MESH = Mesh(
     },
     deviations=(
         Deviation("operator.replicas", "1", "one replica makes the outage total"),
-        Deviation("envoy.enabled, l7Proxy", "false", "no drill asks about requests; cilium-envoy is not built here"),
+        _NO_ENVOY,
         Deviation("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
         Deviation("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
         Deviation("authentication.mutual.spire", "enabled", "the identity issuer to kill; deprecated in 1.20"),
@@ -288,5 +256,43 @@ MESH = Mesh(
             "no container registry: the release's source comes from a package registry",
             only_when_built=True,
         ),
+    ),
+)
+
+
+def _more(
+    what: Capability,
+    promise: tuple[str, str, str],
+    values: Callable[[Mapping[str, str]], dict[str, object]],
+    **facts: object,
+) -> Mesh:
+    """Return Cilium with something that needs more of its host, or one more image; values: those that turn it on."""
+    claim, title, page = promise
+    known: dict[str, object] = {
+        "capabilities": MESH.capabilities | {what},
+        "absent": {need: why for need, why in MESH.absent.items() if need is not what},
+        "image_values": lambda images, built: {**_image_values(images, built), **values(images)},
+        "sources": {**MESH.sources, claim: _source(title, f"{_DOCS}/security/{page}")},
+    }
+    return replace(MESH, **known, **facts)  # type: ignore[arg-type]  # each value is what its field asks for
+
+
+VARIANTS = (
+    _more(
+        Capability.ENCRYPTION,
+        ("no-plaintext", "WireGuard encrypts what pods of different nodes exchange", "network/encryption-wireguard/"),
+        lambda _: {"encryption": {"enabled": True, "type": "wireguard"}},
+        name="cilium-wireguard",
+        title="Cilium with WireGuard",
+        kernel_features=("WireGuard",),
+        wire_scope="nodes",
+    ),
+    _more(
+        Capability.L7_AUTHZ,
+        ("request-rule", "The node's Envoy enforces a rule on HTTP, by a 403", "policy/language/#layer-7-examples"),
+        lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
+        name="cilium-l7",
+        title="Cilium with its L7 proxy",
+        deviations=tuple(it for it in MESH.deviations if it is not _NO_ENVOY),
     ),
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters import host, host_bootstrap
-from clusters.errors import HarnessError
+from clusters import host, host_bootstrap, meshes, up
+from clusters.errors import CannotRunHereError, HarnessError
 from clusters.images import recipe
+from drills import exits
 
 ABLE = host.HostReport(
     os="Debian GNU/Linux 12 (bookworm)",
@@ -45,6 +46,34 @@ def test_all_containers_together_weigh_more_than_one_process(
     host_bootstrap.give_containers_weight()
     assert weight.read_text(encoding="ascii") == expected
     assert not elsewhere.parent.exists()
+
+
+def test_a_mesh_is_told_which_feature_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what the mesh needs counts, and what is missing is named."""
+    monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False, "ESP": False, "BTF": True})
+    assert host.unable(()) == host.unable(("BTF",)) == ""
+    assert host.unable(("BTF", "WireGuard")).endswith("has no WireGuard")
+
+
+def test_every_feature_that_a_mesh_needs_is_one_that_is_looked_for() -> None:
+    """A name with a typing error would never be missing."""
+    needed = {name for mesh in map(meshes.load, meshes.names()) for name in mesh.kernel_features}
+    assert needed
+    assert needed <= set(host.kernel_features())
+
+
+def test_a_mesh_that_this_kernel_cannot_carry_is_inconclusive_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody installs an engine or makes a cluster for it."""
+    monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False})
+    monkeypatch.setattr(host, "ensure", lambda **_: pytest.fail("the host was touched"))
+    with (
+        pytest.raises(CannotRunHereError, match=r"cannot run here: .* has no WireGuard") as raised,
+        up.up("cilium-wireguard", up.Options(), print),
+    ):
+        pytest.fail("a place was given")
+    assert raised.value.exit_code == exits.INCONCLUSIVE
 
 
 def test_an_able_host_has_no_gaps() -> None:

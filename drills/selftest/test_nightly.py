@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters import kind, meshes
+from clusters import host, kind, meshes
 from clusters.errors import UsageError
 from clusters.mesh import Role
 from clusters.waiting import wait_until
@@ -215,8 +215,9 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
     return spend
 
 
-def test_a_night_writes_summary_and_index(night: Night, tmp_path: Path) -> None:
+def test_a_night_writes_summary_and_index(night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a word every mesh and drill is asked; summary and index name them, and the summary is over."""
+    monkeypatch.setattr(host, "kernel_features", dict)  # a kernel that lacks nothing
     code, text = night(passes)
     assert code == exits.PASSED
     for entry, mesh in itertools.product(catalogue.entries(), meshes.names()):
@@ -227,6 +228,17 @@ def test_a_night_writes_summary_and_index(night: Night, tmp_path: Path) -> None:
     assert ("not over" in text, "No baseline" in text) == (False, True)
     for page, words in (("README.md", OUTAGE), ("index.html", "cannot be asked: ")):
         assert words in (tmp_path / "night" / page).read_text(encoding="utf-8")
+
+
+def test_a_mesh_that_cannot_run_here_is_listed_with_the_reason(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the kernel of this machine lacks is no failure of the night, and no run is made for it."""
+    monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False})
+    code, text = night(passes, "--drill", OUTAGE)
+    assert code == exits.PASSED
+    assert re.search(
+        rf"\| {OUTAGE} \| cilium-wireguard \| skipped: the kernel of this machine, .*has no WireGuard", text
+    )
+    assert re.search(rf"\| {OUTAGE} \| cilium \| passed", text)
 
 
 def test_a_night_ends_with_the_worst_and_shows_what_is_flaky(night: Night) -> None:
