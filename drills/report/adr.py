@@ -69,7 +69,7 @@ def _context(cited: Cited, stale_after_days: int) -> Iterator[str]:
     yield f"The evidence: {len(cited.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
     yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
     yield "A run is named by the first digits of its statement's SHA-256 and links to its report."
-    yield "Several runs of one question count as the worst of them."
+    yield "Several runs of one question count as the worst of them; - is a question that nobody asked of that mesh."
     yield ""
     yield from table(
         ("mesh", "made of", "runs"),

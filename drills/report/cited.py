@@ -8,10 +8,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from drills.judge.verdict import SEVERITY, Answer, Finding, worst
-from drills.report.bundles import Run, standing
+from drills.judge.verdict import SEVERITY, Answer, Finding
+from drills.report.bundles import Run
 
 NO_EVIDENCE = "no evidence in these bundles"
+MAX_REFS = 3
+"""What a reader follows from one cell; the table of bundles at the end of a record names every run."""
+_NOT_ASKED = "-"
 _REPORT_FILE = "report.md"
 _REACHED = "reached"  # says that the question was really put, not how it was answered
 
@@ -49,8 +52,8 @@ class Cited:
         return f"[{run.short_hash}]"
 
     def refs(self, runs: Iterable[Run]) -> str:
-        """Return the references of several runs."""
-        return " ".join(self.ref(run) for run in runs)
+        """Return the references of several runs, each once: a few, and how many more there are."""
+        return _few(list(dict.fromkeys(map(self.ref, runs))))
 
     def links(self) -> list[str]:
         """Return what makes every reference a link to the run's report; it holds for the whole Markdown file."""
@@ -70,48 +73,61 @@ class Cited:
         return quote(Path(os.path.relpath(run.bundle.resolve() / _REPORT_FILE, self.folder)).as_posix())
 
     def claims(self, select: Select, absent: str = NO_EVIDENCE) -> list[str]:
-        """Return a table of the claims that are selected, per alternative, and `absent` for each that has none."""
-        rows = [row for mesh in self.titles for row in self._claim_rows(mesh, select, absent)]
-        return table(("mesh", "answer", "claim", "runs", "seen to fail without a mesh"), rows)
+        """Return a table of the selected questions, with the answer of each alternative; `absent` where nobody asked.
 
-    def _claim_rows(self, mesh: str, select: Select, absent: str) -> Iterator[tuple[str, ...]]:
-        found: dict[str, list[tuple[Run, Finding]]] = {}
-        for run, finding in findings(self.of(mesh), select):
-            found.setdefault(finding.claim, []).append((run, finding))
-        for claim, told in found.items():
-            yield (
-                self.titles[mesh],
-                *self._summed(told),
-                self._seen_to_fail(claim, {run.verdict.drill for run, _ in told}),
-            )
+        The same question is asked in several windows and drills: the worst of its answers counts.
+        """
+        found: dict[str, dict[str, list[tuple[Run, Finding]]]] = {}
+        for mesh in self.titles:
+            for run, finding in findings(self.of(mesh), select):
+                found.setdefault(_question(finding), {}).setdefault(mesh, []).append((run, finding))
         if not found:
-            yield (self.titles[mesh], absent, "", "", "")
+            return [f"{absent}."]
+        rows = (
+            (cell(question), *(self._summed(told.get(mesh, ())) for mesh in self.titles), self._seen_to_fail(told))
+            for question, told in found.items()
+        )
+        return table(("question", *self.titles.values(), "seen to fail without a mesh"), rows)
 
-    def _summed(self, told: Sequence[tuple[Run, Finding]]) -> tuple[str, str, str]:
-        """Return answer, claim and runs; of what the mesh does not promise, what was measured all the same."""
-        claim = cell(told[0][1].claim)
-        answers = [(run.standing_of(finding), run) for run, finding in told]
-        if standing(answer for answer, _ in answers) is not Answer.NOT_PROMISED:
-            return worst(answer for answer, _ in answers), claim, self.answered(answers)
-        measured = [(_measured(it), run) for run, it in told]
-        found = worst(answer for answer, _ in measured)
-        return f"{Answer.NOT_PROMISED}; measured: {found}", claim, self.answered(measured)
+    def _summed(self, told: Sequence[tuple[Run, Finding]]) -> str:
+        """Return the answers to a question, the worst first; of what is not promised, what was measured."""
+        by_answer: dict[tuple[int, str], dict[str, Run]] = {}
+        for run, finding in told:
+            answer = run.standing_of(finding)
+            rank = SEVERITY.index(answer)
+            name = f"{answer}; measured: {_measured(finding)}" if answer is Answer.NOT_PROMISED else str(answer)
+            by_answer.setdefault((rank, name), {})[run.statement_sha256] = run
+        parts = (f"{name}: {self.refs(runs.values())}" for (_, name), runs in sorted(by_answer.items(), reverse=True))
+        return "<br>".join(parts) or _NOT_ASKED
 
-    def _seen_to_fail(self, claim: str, drills: set[str]) -> str:
-        """Return the controls that show that the claim can fail at all, and the drills that have no such control."""
-        of_claim = [
-            it for it in findings(self.controls, lambda _, it: it.claim == claim) if it[0].verdict.drill in drills
+    def _seen_to_fail(self, told: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
+        """Return the controls that show that the question can be failed, and the drills that have none."""
+        asked = [it for of_mesh in told.values() for it in of_mesh]
+        question, drills = _question(asked[0][1]), {run.verdict.drill for run, _ in asked}
+        of_question = [
+            it
+            for it in findings(self.controls, lambda _, it: _question(it) == question)
+            if it[0].verdict.drill in drills
         ]
-        if of_claim and not any(finding.fails_on_control for _, finding in of_claim):
+        if of_question and not any(finding.fails_on_control for _, finding in of_question):
             return "not asked to"
-        blind = [
-            run for run, finding in of_claim if finding.fails_on_control and finding.verdict is not Answer.VIOLATED
-        ]
+        blind = [run for run, it in of_question if it.fails_on_control and it.verdict is not Answer.VIOLATED]
         if blind:
             return f"**NO**: {self.refs(blind)}"
-        without = sorted(drills - {run.verdict.drill for run, _ in of_claim})
-        parts = [f"yes: {self.refs(run for run, _ in of_claim)}"] if of_claim else []
-        return "; ".join(parts + ([f"no control of {', '.join(map(cell, without))}"] if without else []))
+        without = sorted(drills - {run.verdict.drill for run, _ in of_question})
+        parts = [f"yes: {self.refs(run for run, _ in of_question)}"] if of_question else []
+        parts += [f"no control of {_few([cell(drill) for drill in without])}"] if without else []
+        return "; ".join(parts)
+
+
+def _question(finding: Finding) -> str:
+    """Return what a claim asks, without window and bound: the same thing is asked in several."""
+    return f"{finding.quantifier}: {finding.claim.partition(': ')[2]}"
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - MAX_REFS
+    return f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}"
 
 
 def _measured(finding: Finding) -> Answer:
