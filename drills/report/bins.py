@@ -19,6 +19,7 @@ CHECKS_OF_SUCCESS: Final = frozenset({"success_rate", "availability"})
 CHECKS_OF_REFUSAL: Final = frozenset({"denied"})
 
 _WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+_LATENCY_MS = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
 _LANE = ("source", "target", "connection", "node")
 
 
@@ -67,6 +68,7 @@ class Lane(msgspec.Struct, frozen=True):
     node: str
     must: str
     bins: tuple[Bin | None, ...]  # None: no call was due
+    slowest_ms: tuple[float | None, ...]  # from the due time of the calls that succeeded; None: none did
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -112,26 +114,29 @@ def lanes(history: History, drawn: Span, asked: Mapping[str, str]) -> tuple[Lane
             ok=(pl.col("outcome") == "ok").sum(),
             info=(pl.col("outcome") == "info").sum(),
             served=served_all_the_same.sum(),
+            slowest_ms=_LATENCY_MS.filter(pl.col("outcome") == "ok").max(),
         )
         .sort(*_LANE, "bin")
         .collect()
     )
-    found: dict[tuple[str, str, str, str], list[Bin | None]] = {}
-    for source, target, connection, node, number, calls, ok, info, served in table.iter_rows():
-        lane = found.setdefault((source, target, connection, node), [None] * drawn.count)
+    found: dict[tuple[str, str, str, str], tuple[list[Bin | None], list[float | None]]] = {}
+    for source, target, connection, node, number, calls, ok, info, served, slowest_ms in table.iter_rows():
+        row, slow = found.setdefault((source, target, connection, node), ([None] * drawn.count, [None] * drawn.count))
         is_refused = asked.get(f"{source}->{target}") == BE_REFUSED
-        lane[number] = Bin(calls, ok + served, 0) if is_refused else Bin(calls, calls - ok - info, info)
-    return tuple(Lane(*key, asked.get(f"{key[0]}->{key[1]}", ""), tuple(row)) for key, row in found.items())
+        row[number] = Bin(calls, ok + served, 0) if is_refused else Bin(calls, calls - ok - info, info)
+        slow[number] = slowest_ms
+    return tuple(
+        Lane(*key, asked.get(f"{key[0]}->{key[1]}", ""), tuple(row), tuple(slow)) for key, (row, slow) in found.items()
+    )
 
 
 def latencies(history: History, drawn: Span, edges: Sequence[str]) -> tuple[Latency | None, ...]:
     """Return p50 and p99 of the calls of these edges that succeeded, one per bin; None where none did."""
-    latency = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
     table = (
         _numbered(history, drawn)
         .filter(pl.col("outcome") == "ok", pl.concat_str("source", "target", separator="->").is_in(list(edges)))
         .group_by("bin")
-        .agg(p50=latency.quantile(0.5), p99=latency.quantile(0.99))
+        .agg(p50=_LATENCY_MS.quantile(0.5), p99=_LATENCY_MS.quantile(0.99))
         .drop_nulls()
         .collect()
     )
@@ -142,6 +147,12 @@ def latencies(history: History, drawn: Span, edges: Sequence[str]) -> tuple[Late
 def together(some: Iterable[Lane]) -> tuple[Bin | None, ...]:
     """Return the bins of several lanes as those of one."""
     return tuple(_sum(column) for column in zip(*(lane.bins for lane in some), strict=True))
+
+
+def slowest_ms(some: Iterable[Lane]) -> tuple[float | None, ...]:
+    """Return the latency of the slowest call that succeeded in several lanes, one per bin."""
+    columns = zip(*(lane.slowest_ms for lane in some), strict=True)
+    return tuple(max((it for it in column if it is not None), default=None) for column in columns)
 
 
 def total(bins: Iterable[Bin | None]) -> Bin:

@@ -31,6 +31,7 @@ class Row(msgspec.Struct, frozen=True):
     calm: str
     alarm: str
     doubt: str
+    slowest: str  # latency of the slowest call that succeeded, on the scale of the curve above
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -54,6 +55,7 @@ class Curve(msgspec.Struct, frozen=True):
     p99: str
     ticks: tuple[Tick, ...]
     summary: str
+    scale: tuple[int, int]  # the powers of ten at its lower and upper end
 
 
 class Drawing(msgspec.Struct, frozen=True):
@@ -100,6 +102,7 @@ def drawing(history: History, verdict: Verdict) -> Drawing | None:
     asked = [lane for lane in lanes if lane.must == SUCCEED] or list(lanes)
     edges = sorted({f"{lane.source}->{lane.target}" for lane in asked})
     all_asked = bins.together(asked)
+    curve = _curve(bins.latencies(history, drawn, edges), bins.slowest_ms(lanes))
     lost = [it.off + it.unknown if it else 0 for it in all_asked]
     shown = marks(history, drawn)
     return Drawing(
@@ -113,10 +116,10 @@ def drawing(history: History, verdict: Verdict) -> Drawing | None:
         lost_most=max(lost, default=0),
         success=chart.line([None if it is None else it.good for it in all_asked]),
         success_summary=_summary(all_asked, SUCCEED),
-        latency=_curve(bins.latencies(history, drawn, edges)),
+        latency=curve,
         attempts=attempts(history, drawn),
-        groups=_groups(lanes),
-        nodes=_nodes(lanes, _parts(history)),
+        groups=_groups(lanes, curve.scale),
+        nodes=_nodes(lanes, _parts(history), curve.scale),
     )
 
 
@@ -128,9 +131,10 @@ def _ticks(drawn: Span) -> tuple[Tick, ...]:
     )
 
 
-def _curve(latencies: Sequence[Latency | None]) -> Curve:
+def _curve(latencies: Sequence[Latency | None], slowest_ms: Sequence[float | None]) -> Curve:
+    """Return the curve, on a scale that has room for the slowest call of every row, too."""
     known = [it for it in latencies if it is not None]
-    scale = chart.decades(value for it in known for value in (it.p50_ms, it.p99_ms))
+    scale = chart.decades([*(it.p50_ms for it in known), *(it for it in slowest_ms if it is not None)])
     low, high = scale
     p50 = chart.line([None if it is None else chart.on_scale(it.p50_ms, scale) for it in latencies])
     p99 = chart.line([None if it is None else chart.on_scale(it.p99_ms, scale) for it in latencies])
@@ -139,19 +143,20 @@ def _curve(latencies: Sequence[Latency | None]) -> Curve:
         for power in range(low, high + 1)
     )
     if not known:
-        return Curve(p50, p99, (), "no call succeeded")
+        return Curve(p50, p99, (), "no call succeeded", scale)
     slowest = max(it.p99_ms for it in known)
     usual = sorted(it.p50_ms for it in known)[len(known) // 2]
-    return Curve(p50, p99, ticks, f"p50 about {usual:.3g} ms, slowest p99 of a bin {slowest:.3g} ms")
+    return Curve(p50, p99, ticks, f"p50 about {usual:.3g} ms, slowest p99 of a bin {slowest:.3g} ms", scale)
 
 
-def _groups(lanes: Sequence[Lane]) -> tuple[Group, ...]:
+def _groups(lanes: Sequence[Lane], scale: tuple[int, int]) -> tuple[Group, ...]:
     """Return a group for each thing that is asked, a row for each edge and connection, whatever its nodes."""
     found = []
     for must, title in _GROUPS:
         rows = groupby((it for it in lanes if it.must == must), key=lambda it: (it.source, it.target, it.connection))
         drawn = tuple(
-            _row(f"{source}->{target}", connection, tuple(some), must) for (source, target, connection), some in rows
+            _row(f"{source}->{target}", connection, tuple(some), must, scale)
+            for (source, target, connection), some in rows
         )
         found += [Group(title, drawn)] if drawn else []
     return tuple(found)
@@ -164,7 +169,7 @@ def _parts(history: History) -> dict[str, str]:
     return {node: f"the {part}, " for part, node in placed.items()} if words & placed.keys() else {}
 
 
-def _nodes(lanes: Sequence[Lane], parts: Mapping[str, str]) -> tuple[Row, ...]:
+def _nodes(lanes: Sequence[Lane], parts: Mapping[str, str], scale: tuple[int, int]) -> tuple[Row, ...]:
     """Return for each calling node a row of each thing that is asked of its calls; names lose what all share.
 
     A node that plays a part in the drill is called by it, too: marks and claims know it by no other name.
@@ -172,7 +177,7 @@ def _nodes(lanes: Sequence[Lane], parts: Mapping[str, str]) -> tuple[Row, ...]:
     nodes = sorted({lane.node for lane in lanes})
     shared = _shared(nodes)
     return tuple(
-        _row(node.removeprefix(shared), f"{parts.get(node, '')}must {must}", some, must)
+        _row(node.removeprefix(shared), f"{parts.get(node, '')}must {must}", some, must, scale)
         for node in nodes
         for must in (SUCCEED, BE_REFUSED)
         if (some := tuple(it for it in lanes if (it.node, it.must) == (node, must)))
@@ -187,10 +192,13 @@ def _shared(nodes: Sequence[str]) -> str:
     return "".join(f"{word[0]}-" for word in takewhile(lambda it: len(set(it)) == 1, words))
 
 
-def _row(label: str, detail: str, some: Sequence[Lane], must: str) -> Row:
-    joined = bins.together(some)
+def _row(label: str, detail: str, some: Sequence[Lane], must: str, scale: tuple[int, int]) -> Row:
+    joined, slowest_ms = bins.together(some), bins.slowest_ms(some)
     bars = (chart.calm(joined), chart.alarm(joined), chart.doubt(joined))
-    return Row(label, detail, _summary(joined, must), bool(must), *bars)
+    line = chart.line([None if it is None else chart.on_scale(it, scale) for it in slowest_ms])
+    slowest = max((it for it in slowest_ms if it is not None), default=None)
+    summary = _summary(joined, must) + ("" if slowest is None else f", slowest {slowest:.3g} ms")
+    return Row(label, detail, summary, bool(must), *bars, line)
 
 
 def _summary(joined: Sequence[Bin | None], must: str) -> str:

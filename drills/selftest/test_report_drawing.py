@@ -82,6 +82,25 @@ def test_latency_is_of_the_calls_that_succeeded(history: History) -> None:
     assert found[37] is None
 
 
+def test_a_row_shows_the_slowest_call_that_succeeded(history: History) -> None:
+    """Each edge and node has a line of its own, on one scale for all; a call that was refused has no latency."""
+    drawn = bins.span(history)
+    assert drawn is not None
+    lanes = {it.source: it for it in bins.lanes(history, drawn, {"intruder->ledger": bins.BE_REFUSED})}
+    slowest = lanes["frontend"].slowest_ms
+    assert slowest[0] == pytest.approx(2.1, abs=0.05)
+    assert slowest[37] is None
+    assert set(lanes["intruder"].slowest_ms) == {None}
+    late = told.outage().calls("frontend", "checkout", connection="reused", ok=2, over=(40, 41), lag_ms=80).history()
+    shown = drawing(late, told.verdict_of(told.outage()))
+    assert shown is not None
+    rows = {(row.label, row.detail): row for group in shown.groups for row in group.rows}
+    assert rows["frontend->checkout", "reused"].summary == "2 calls, all ok, slowest 82 ms"
+    assert rows["frontend->checkout", "new"].summary.endswith("slowest 2.1 ms")
+    assert rows["intruder->ledger", "new"].slowest == ""
+    assert shown.latency.scale == (0, 2)
+
+
 def test_the_marks_are_the_acts_receipts_and_first_signals(history: History) -> None:
     """In the order of time; the repeated receipt is told once, and a signal that never came is told as such."""
     drawn = bins.span(history)
