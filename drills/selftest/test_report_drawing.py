@@ -91,7 +91,7 @@ def test_a_row_shows_the_slowest_call_that_succeeded(history: History) -> None:
     assert slowest[0] == pytest.approx(2.1, abs=0.05)
     assert slowest[37] is None
     assert set(lanes["intruder"].slowest_ms) == {None}
-    late = told.outage().calls("frontend", "checkout", connection="reused", ok=2, over=(40, 41), lag_ms=80).history()
+    late = told.outage().calls("frontend", "checkout", connection="reused", ok=2, over=(10, 11), lag_ms=80).history()
     shown = drawing(late, told.verdict_of(told.outage()))
     assert shown is not None
     rows = {(row.label, row.detail): row for group in shown.groups for row in group.rows}
