@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from cryptography import x509
 
 from drills.judge.history import Event, History
 from drills.judge.records import NS_PER_S
@@ -52,6 +53,15 @@ class Policies(msgspec.Struct, frozen=True):
     doubts: tuple[str, ...] = ()
 
 
+class Link(msgspec.Struct, frozen=True):
+    """One certificate of a chain: who it is about and until when it is valid, "" where it cannot be read."""
+
+    sha256: str
+    subject: str = ""
+    issuer: str = ""
+    not_after: str = ""
+
+
 class Shown(msgspec.Struct, frozen=True):
     """A certificate that a pod showed, and when it did, in seconds from the instant on."""
 
@@ -65,7 +75,7 @@ class Shown(msgspec.Struct, frozen=True):
     not_before_ns: int
     not_after_ns: int
     is_valid: bool  # at the instant
-    chain_sha256: tuple[str, ...]  # leaf first
+    chain: tuple[Link, ...]  # leaf first
     is_whole_chain: bool
 
 
@@ -178,7 +188,7 @@ def _grouped(around: list[Event], texts: Mapping[str, Event], at_ns: int) -> Ite
             not_before_ns=begins_ns,
             not_after_ns=ends_ns,
             is_valid=begins_ns <= at_ns <= ends_ns,
-            chain_sha256=tuple(map(_sha256_of_base64, _texts(text, "chain"))),
+            chain=tuple(map(_link, _texts(text, "chain"))),
             is_whole_chain=text.flag("is_whole") is True,
         )
 
@@ -237,11 +247,18 @@ def _texts(event: Event, key: str) -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def _sha256_of_base64(text: str) -> str:
+def _link(text: str) -> Link:
     try:
-        return hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()
+        der = base64.b64decode(text, validate=True)
     except binascii.Error:
-        return ""
+        return Link("")
+    digest = hashlib.sha256(der).hexdigest()
+    try:
+        read = x509.load_der_x509_certificate(der)
+    except ValueError:
+        return Link(digest)
+    subject, issuer = (name.rfc4514_string() for name in (read.subject, read.issuer))
+    return Link(digest, subject, issuer, read.not_valid_after_utc.isoformat())
 
 
 def _ago_s(before_ns: int, after_ns: int) -> float:
