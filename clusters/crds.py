@@ -31,12 +31,7 @@ def define(place: Place, names: Iterable[str], *, directories: Iterable[Path], p
             text = definition(name, directories=looked, published=published)
             wanted: Json = yaml.load(text, Loader=yaml.CSafeLoader)
             place.kube.apply_all([wanted])
-            wait_until(
-                lambda made=wanted["metadata"]["name"]: _conditions(place, made),
-                lambda seen: "Established=True" in seen,
-                what=f"CRD {wanted['metadata']['name']} served",
-                within_s=_ESTABLISHED_S,
-            )
+            _wait_served(place, str(wanted["metadata"]["name"]))
 
 
 def definition(name: str, *, directories: Iterable[Path], published: bool) -> bytes:
@@ -75,6 +70,15 @@ def _checked(wanted: Crd, text: bytes, where: str) -> bytes:
             f"Put the file {wanted.file} of {wanted.url} into the archive directory's charts, or take that one away."
         )
     return text
+
+
+def _wait_served(place: Place, name: str) -> None:
+    wait_until(
+        lambda: _conditions(place, name),
+        lambda seen: "Established=True" in seen,
+        what=f"CRD {name} served",
+        within_s=_ESTABLISHED_S,
+    )
 
 
 def _conditions(place: Place, name: str) -> list[str]:
