@@ -97,13 +97,13 @@ def _candidates(wanted: Chart, directory: Path) -> tuple[Path, Path]:
 def _from_repository(wanted: Chart, repository: str, progress: Progress) -> Path:
     base = repository.rstrip("/") + "/"
     with Steps(progress).step(f"chart {wanted.chart} {wanted.version} from {repository}"):
-        entry = _entry(wanted, base, _get(urljoin(base, "index.yaml")))
+        entry = _entry(wanted, base, read_url(urljoin(base, "index.yaml")))
         if entry.digest is None:
             raise HarnessError(f"{base}index.yaml has no digest for {wanted.chart} {wanted.version}; it is not used.")
         digest = entry.digest.removeprefix("sha256:")
         place = cache_dir() / "charts" / f"{wanted.chart}-{wanted.version}-{digest[:12]}.tgz"
         if not place.exists():
-            _keep(_get(urljoin(base, entry.urls[0])), digest, place)
+            _keep(read_url(urljoin(base, entry.urls[0])), digest, place)
     return place
 
 
@@ -136,7 +136,8 @@ def _keep(data: bytes, digest: str, place: Path) -> None:
     partial.rename(place)
 
 
-def _get(url: str) -> bytes:
+def read_url(url: str) -> bytes:
+    """Return what is at an address, a few megabytes at most; HarnessError when it cannot be read."""
     try:
         with requests.get(url, timeout=_TIMEOUT_S, stream=True) as answer:
             answer.raise_for_status()
@@ -144,5 +145,5 @@ def _get(url: str) -> bytes:
     except requests.RequestException as refused:
         raise HarnessError(f"{url} could not be read: {refused}. Check the address and the network.") from refused
     if len(data) > _MAX_BYTES:
-        raise HarnessError(f"{url} is larger than {_MAX_BYTES // 1024**2} MiB; expected a chart or an index.")
+        raise HarnessError(f"{url} is larger than {_MAX_BYTES // 1024**2} MiB; nothing wanted from there is so large.")
     return bytes(data)

@@ -11,6 +11,7 @@ from clusters import volumes
 from clusters.authority import DEFAULT_LIVES, authority
 from clusters.charts import chart, is_in
 from clusters.command import run
+from clusters.crds import define
 from clusters.errors import HarnessError
 from clusters.images.catalogue import chart as chart_named
 from clusters.mesh import ChartRelease, Component, Mesh
@@ -34,6 +35,11 @@ class ChartSource(msgspec.Struct, frozen=True):
     repository: str | None = None
     carried: Path | None = None
 
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Return every directory in which something may lie that goes with charts."""
+        return tuple(folder for folder in (self.directory, self.carried) if folder is not None)
+
     def directory_for(self, name: str) -> Path | None:
         """Return the directory from which this chart must come, None when it may come from elsewhere."""
         if self.directory or self.repository or self.carried is None:
@@ -52,12 +58,13 @@ def install(
     steps: Steps,
     leaf_s: int = 0,
 ) -> None:
-    """Install every chart of the mesh in order, then wait for its components and webhooks.
+    """Define the kinds that the mesh reads, install its charts in order, then wait for its components and webhooks.
 
     `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
     `leaf_s` is how long a workload's certificate shall live, 0 for as long as the mesh has it by default.
     """
     volumes.lay(place, mesh)
+    define(place, mesh.crds, directories=charts.directories, published=not built, steps=steps)
     values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
     if mesh.issuance is not None:
         values.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, DEFAULT_LIVES)))

@@ -260,6 +260,7 @@ class Mesh:
     identity: Callable[[str, str], str]  # (namespace, service account) -> identity as a server sees it
     image_values: Callable[[Mapping[str, str], bool], dict[str, object]]  # (image name -> ref, built here?) -> values
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # beside the labels, on the same namespace
+    crds: tuple[str, ...] = ()  # kinds of objects that it reads and no chart of its brings, by the catalogue's names
     issuance: Issuance | None = None  # None: the mesh makes its own authority, or has none
     volumes: tuple[str, ...] = ()  # names of those that its parts claim, for what they must remember
     leaf_values: Callable[[int], dict[str, object]] | None = None  # life of a workload's certificate -> chart values

@@ -60,7 +60,7 @@ def build(mesh: OfMesh = None) -> None:
 @app.command()
 def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = None) -> None:
     """Write images, tools and charts into an archive directory: all that a site without a network needs."""
-    from clusters import charts, tools
+    from clusters import charts, crds, tools
     from clusters.cache import archive_dir
     from clusters.images import archive, catalogue
     from clusters.up import CHARTS
@@ -71,6 +71,7 @@ def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = 
         *archive.save([image.ref for image in found], directory, say),
         *tools.save(tools.ensure_tools(say), directory),
         *charts.save(catalogue.versions().charts, directory / CHARTS, say),
+        *crds.save(catalogue.versions().crds, directory / CHARTS, say),
     ]
     for path in saved:
         typer.echo(path)

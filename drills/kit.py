@@ -8,7 +8,7 @@ from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Verdict
 from drills.run import faults
 from drills.run.calls import Calls, calls
-from drills.run.edges import DENIED, FRESH, ROUTES, SENTINEL, UNKNOWN, WELCOME
+from drills.run.edges import BYPASS, DENIED, FRESH, ROUTES, SENTINEL, UNKNOWN, WELCOME
 from drills.run.faults import Fault
 from drills.run.needs import install, requires
 from drills.run.placement import BYSTANDER, VICTIM
@@ -17,6 +17,7 @@ from drills.run.runner import Drill
 from drills.run.traffic import traffic
 
 __all__ = [
+    "BYPASS",
     "BYSTANDER",
     "DENIED",
     "FRESH",

@@ -28,6 +28,20 @@ class Chart(msgspec.Struct, frozen=True):
     module: str | None = None
 
 
+class Crd(msgspec.Struct, frozen=True):
+    """One definition of a kind of objects that no chart brings: its project's own file, and the same in a Go module."""
+
+    name: str
+    url: str
+    sha256: str
+    module: str  # module:RECIPE:MODULE:PATH
+
+    @property
+    def file(self) -> str:
+        """The name of the file, which is the same everywhere."""
+        return self.url.rpartition("/")[2]
+
+
 class _ImageRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     official: str
     built: str | None = None
@@ -41,6 +55,12 @@ class _ChartRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     module: str | None = None
 
 
+class _CrdRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    url: str
+    sha256: str
+    module: str
+
+
 class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of versions.toml."""
 
@@ -48,6 +68,7 @@ class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     images: dict[str, _ImageRow]
     meshes: dict[str, tuple[str, ...]]
     charts: dict[str, _ChartRow]
+    crds: dict[str, _CrdRow]
 
 
 @cache
@@ -84,3 +105,11 @@ def chart(name: str) -> Chart:
     if row is None:
         raise UsageError(f"Chart {name!r} is not in the catalogue; it has {', '.join(sorted(versions().charts))}.")
     return Chart(name, row.repository, row.chart, row.version, row.module)
+
+
+def crd(name: str) -> Crd:
+    """Return one definition of a kind of objects. Raises UsageError with the known names."""
+    row = versions().crds.get(name)
+    if row is None:
+        raise UsageError(f"CRD {name!r} is not in the catalogue; it has {', '.join(sorted(versions().crds))}.")
+    return Crd(name, row.url, row.sha256, row.module)

@@ -40,7 +40,8 @@ _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _ZTUNNEL = "https://github.com/istio/ztunnel/blob/1.31.0-rc.0"
 _POLICIES = "security.istio.io/v1"
 _RULE_CUT = f"{_POLICIES} AuthorizationPolicy lab/request-rule ZtunnelAccepted=UnsupportedValue"
-_NO_WAYPOINT = "v1 Service lab/frontend istio.io/WaypointBound=False"
+_BOUND = "v1 Service lab/frontend istio.io/WaypointBound"
+_BINDINGS = {"l7-proxy-unbound": False, "l7-proxy-bound": True}  # signal -> what the condition says
 _LOGS = "/var/log/pods/istio-system_ztunnel-*/istio-proxy/*.log"
 _REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
 _ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
@@ -91,6 +92,7 @@ _UNBOUND = _code(
     "A Service whose waypoint is not there goes without one, as its status says (WaypointBound)",
     "pilot/pkg/serviceregistry/ambient/waypoints.go",
 )
+_THROUGH = _rust("Calls to a Service that is bound go through its waypoint or nowhere (fetch_waypoint)", "src/state.rs")
 _L4_POLICY = _source(
     "Layer 4 authorization is enforced by the ztunnel that receives the connection",
     f"{_DOCS}/ambient/usage/l4-policy/",
@@ -207,6 +209,7 @@ MESH = Mesh(
         Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },
+    crds=("gateway-classes", "gateways"),  # a waypoint is one; istiod reads them, and without them it knows of none
     charts=tuple(ChartRelease(it, it, _NAMESPACE, it) for it in ("istio-base", "istiod", "istio-cni", "ztunnel")),
     values="istio-ambient.yaml",
     policy="istio-ambient",
@@ -234,7 +237,7 @@ MESH = Mesh(
             "new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="istio-cni" name="istio-cni" failed (add)', _PLUGIN
         ),
         "rule-unenforced": Signal("rule-unenforced", SignalKind.STATUS, _RULE_CUT, _L4_ONLY),
-        "l7-proxy-unbound": Signal("l7-proxy-unbound", SignalKind.STATUS, _NO_WAYPOINT, _UNBOUND),
+        **{it: Signal(it, SignalKind.STATUS, f"{_BOUND}={is_so}", _UNBOUND) for it, is_so in _BINDINGS.items()},
         "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
@@ -269,7 +272,8 @@ MESH = Mesh(
         "loss-visible": _READINESS["Deployment/istiod"],
         "recovers": _rust("ztunnel connects to istiod again with back-off", "src/xds/client.rs"),
         "request-rule": _L4_ONLY,
-        "l7-proxy-missing": _UNBOUND,
+        **dict.fromkeys(("l7-proxy-missing", "l7-proxy-deleted", "l7-proxy-serves"), _UNBOUND),
+        "l7-proxy-unready": _THROUGH,
     },
     deviates=(
         Deviates("new-destination", _READABLE, _PASSED),
@@ -282,6 +286,9 @@ MESH = Mesh(
         # By default up to 100 connections share one tunnel, and what is refused shares its log with all that is not.
         Deviation("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "a new connection must need a handshake of its own"),
         Deviation("ztunnel: logLevel, logAsJson", "info,access=warn; true", "refusals are read from its log"),
+        Deviation(
+            "Gateway API", "GatewayClass and Gateway alone", "no drill asks about routes; a waypoint is a Gateway"
+        ),
         Deviation(
             "istiod and CNI images",
             "our own builds of the release line's module",

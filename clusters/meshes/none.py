@@ -110,6 +110,7 @@ MESH = Mesh(
         **dict.fromkeys(
             (
                 "traffic-continues",
+                "l7-proxy-serves",
                 "node-agent-traffic-continues",
                 "cni-traffic-continues",
                 "identity-lives",
@@ -124,6 +125,8 @@ MESH = Mesh(
                 "change-on-connections",
                 "request-rule",
                 "l7-proxy-missing",
+                "l7-proxy-unready",
+                "l7-proxy-deleted",
                 "config-refused",
                 "node-agent-policy-continues",
                 "cni-policy-continues",

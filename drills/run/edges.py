@@ -17,6 +17,9 @@ SENTINEL: Edge = ("intruder", "frontend")
 WELCOME: Edge = ("checkout", "frontend")
 """Another caller of the front door, for drills that close it to one: who is served beside him shows that it is open."""
 
+BYPASS: Edge = ("outsider", "frontend")
+"""A caller without an identity at the front door: whatever stands before it for callers of the mesh, he goes past."""
+
 DENIED: tuple[Edge, ...] = (
     ("frontend", "ledger"),
     ("intruder", "ledger"),

@@ -10,7 +10,10 @@ from drills.selftest.node_double import merged
 from drills.selftest.place_double import FilePlace
 
 SERVICE = "Service/lab/frontend"
-FAULTS: dict[FaultKind, Fault] = {FaultKind.DECLARE: faults.declare("l7-proxy-missing", hold_s=1.0)}
+FAULTS: dict[FaultKind, Fault] = {
+    FaultKind.DECLARE: faults.declare("l7-proxy-missing", hold_s=1.0),
+    FaultKind.WITHDRAW: faults.withdraw("l7-proxy-unready", stands_s=0.0, hold_s=1.0),
+}
 
 
 class DeclaredPlace(FilePlace):
@@ -35,6 +38,22 @@ class DeclaredPlace(FilePlace):
         if kind == "Service":
             return self._alive().objects.get(f"{kind}/{namespace}/{name}")
         return super().get(api_version, kind, name, namespace)
+
+    def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
+        """Return the objects of the kind, which do not say their own kind."""
+        del api_version, selector
+        found = self._alive().objects.items()
+        return [
+            {key: value for key, value in item.items() if key != "kind"}
+            for name, item in found
+            if name.startswith(f"{kind}/{namespace}/")
+        ]
+
+    def own(self, kind: str, name: str, owner_kind: str, owner: str) -> None:
+        """Put an object there that somebody made of another."""
+        belongs = [{"kind": owner_kind, "name": owner}]
+        metadata = {"name": name, "namespace": "lab", "ownerReferences": belongs}
+        self.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata})
 
     def patch(self, changes: Mapping[str, object]) -> None:
         """Merge changes into an object."""

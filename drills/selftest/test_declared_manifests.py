@@ -26,6 +26,11 @@ def objects(mesh: str, name: str) -> list[Json]:
     return lab.load(found, {})
 
 
+def objects_named(mesh: str, name: str) -> bool:
+    """Tell whether the mesh has objects of that name to declare."""
+    return name in {path.stem for path in declared(mesh)}
+
+
 def names_source(mesh: str, rule: Json) -> bool:
     """Tell whether the object closes the target to the source alone, for the requests that the lab makes."""
     spec = rule["spec"]
@@ -80,6 +85,19 @@ def test_a_service_is_bound_where_the_mesh_can_bind_one(mesh: str) -> None:
         assert (describe(service), len(service["metadata"]["labels"])) == (f"Service lab/{TARGET}", 1)
         assert service.keys() == {"apiVersion", "kind", "metadata"}
         assert names_source(mesh, rule)
+        assert "l7-proxy-unready" in {path.stem for path in declared(mesh)}
+
+
+@pytest.mark.parametrize("mesh", [mesh for mesh in meshes.names() if objects_named(mesh, "l7-proxy-unready")])
+def test_a_proxy_that_never_gets_ready_is_the_first_and_its_image_is_had_nowhere(mesh: str) -> None:
+    """The Service is bound to the very object that comes first, by the one label that is changed; the rule is the same.
+
+    The image is of a registry at a port of the node itself on which nobody listens: no host can ever have it.
+    """
+    proxy, service, rule = objects(mesh, "l7-proxy-unready")
+    assert proxy["metadata"]["name"] in service["metadata"]["labels"].values()
+    assert [service, rule] == objects(mesh, "l7-proxy-missing")
+    assert str(proxy).count("localhost:1/") == 1
 
 
 @pytest.mark.parametrize("mesh", meshes.names())

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from clusters.errors import HarnessError, UsageError
 from clusters.kube import Admission
 from drills.run import faults, mending
-from drills.run.faults import FaultKind
+from drills.run.faults import Fault, FaultKind
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
 from drills.run.undo import UndoLog, leftovers, sweep
@@ -15,7 +16,9 @@ from drills.selftest.declared_double import FAULTS, DeclaredPlace
 from drills.selftest.place_double import as_place, mesh
 
 BOUND = FAULTS[FaultKind.DECLARE]
+GONE = FAULTS[FaultKind.WITHDRAW]
 RULE = "NetworkPolicy/lab/bound-rule"
+PROXY = "Deployment/lab/nowhere"
 
 
 @pytest.fixture
@@ -24,9 +27,9 @@ def double(tmp_path: Path) -> DeclaredPlace:
     return DeclaredPlace(tmp_path)
 
 
-def ready(double: DeclaredPlace) -> Injury:
+def ready(double: DeclaredPlace, fault: Fault = BOUND) -> Injury:
     """Return the declaration, prepared and not made."""
-    return prepare(as_place(double), BOUND, None, mesh())
+    return prepare(as_place(double), fault, None, mesh())
 
 
 def test_declaration_is_seen_while_it_stands_and_goes_with_its_undo(double: DeclaredPlace) -> None:
@@ -117,3 +120,61 @@ def test_unknown_declaration_is_refused(double: DeclaredPlace) -> None:
 def test_declaration_is_named_by_what_is_declared() -> None:
     """Events and people call it by the name of the objects."""
     assert faults.declare("request-rule").title == "declare request-rule"
+    assert GONE.title == "withdraw l7-proxy-unready"
+
+
+def test_what_is_withdrawn_stood_first_and_is_gone(double: DeclaredPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy stands alone, then the Service is bound to it, then it goes and the binding stays; all is undone."""
+    before = double.load().objects
+    slept: list[tuple[float, bool, bool]] = []
+    monkeypatch.setattr(
+        "drills.run.faults.declared.time.sleep",
+        lambda for_s: slept.append((for_s, PROXY in double.load().objects, "meshdrill/l7-proxy" in double.labels)),
+    )
+    injury = ready(double, replace(GONE, stands_s=7.0))
+    undo = injury.undo("r1")
+    assert "7 s later Service lab/frontend, NetworkPolicy lab/bound-rule; 7 s later Deployment" in injury.inject()
+    assert slept == [(7.0, True, False), (7.0, True, True)]
+    receipt = injury.observe()
+    assert (receipt.landed, receipt.evidence.split("; ")[0]) == (True, "Deployment lab/nowhere is not there")
+    assert (PROXY in double.load().objects, RULE in double.load().objects) == (False, True)
+    mending.act(as_place(double), undo)
+    assert mending.missing(as_place(double), undo) == ""
+    assert double.load().objects == before
+
+
+def test_what_belongs_to_what_is_gone_is_not_gone_yet(double: DeclaredPlace) -> None:
+    """Neither receipt nor undo is given while a pod is left, even one whose nearer owners are gone before it."""
+    injury = ready(double, GONE)
+    undo = injury.undo("r1")
+    injury.inject()
+    double.own("Pod", "stranger-1", "DaemonSet", "stranger")
+    assert injury.observe().landed
+    double.own("ReplicaSet", "nowhere-1", "Deployment", "nowhere")
+    double.own("Pod", "nowhere-1-1", "ReplicaSet", "nowhere-1")
+    assert "ReplicaSet lab/nowhere-1 still exists; Pod lab/nowhere-1-1 still exists" in injury.observe().evidence
+    mending.act(as_place(double), undo)
+    double.delete({"kind": "ReplicaSet", "metadata": {"name": "nowhere-1", "namespace": "lab"}})
+    assert not injury.observe().landed
+    assert mending.missing(as_place(double), undo) == "Pod lab/nowhere-1-1 still exists"
+    double.delete({"kind": "Pod", "metadata": {"name": "nowhere-1-1", "namespace": "lab"}})
+    assert mending.missing(as_place(double), undo) == ""
+
+
+def test_binding_that_somebody_takes_back_is_no_withdrawal(double: DeclaredPlace) -> None:
+    """What is asked about is a Service that stays bound: without the label the receipt is lost."""
+    injury = ready(double, GONE)
+    injury.inject()
+    unbound = {"meshdrill/l7-proxy": None}
+    double.patch({"kind": "Service", "metadata": {"name": "frontend", "namespace": "lab", "labels": unbound}})
+    receipt = injury.glance(0)
+    assert receipt is not None
+    assert not receipt.landed
+
+
+def test_what_was_there_before_is_not_withdrawn(double: DeclaredPlace) -> None:
+    """Only what the drill made itself may it take away."""
+    metadata = {"name": "nowhere", "namespace": "lab"}
+    double.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata})
+    with pytest.raises(UsageError, match="Deployment lab/nowhere is there already"):
+        ready(double, GONE)

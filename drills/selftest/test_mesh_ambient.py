@@ -8,7 +8,9 @@ import yaml
 
 from clusters.errors import HarnessError
 from clusters.images import recipe
+from clusters.images.catalogue import crd
 from clusters.install import MANIFESTS, section
+from clusters.lab import load
 from clusters.mesh import Called, Drop, Role
 from clusters.meshes.istio_ambient import MESH
 from drills.run.needs import unmet
@@ -72,6 +74,14 @@ def test_node_programs_are_of_the_same_istio_as_the_control_plane() -> None:
         if line.strip().startswith("istio.io/istio ")
     }
     assert len(pinned) == 1
+
+
+def test_a_gateway_can_be_declared() -> None:
+    """The kind of the waypoint that drills declare is among those that are defined before istiod is there."""
+    gateway, *_ = load(MANIFESTS / "policy" / MESH.policy / "declared" / "l7-proxy-unready.yaml", {})
+    group = gateway["apiVersion"].partition("/")[0]
+    assert f"{group}_{gateway['kind'].lower()}s.yaml" in {crd(name).file for name in MESH.crds}
+    assert gateway["spec"]["gatewayClassName"] == "istio-waypoint"
 
 
 def test_a_missing_role_says_why() -> None:

@@ -8,7 +8,7 @@ the absence of a node agent from one node, `rolling_restart` every pod replaced 
 `partition` is a component that lives, is Ready, and reaches nobody; `cut_api` a node whose programs reach no API anew.
 `break_webhook`, `ignore_webhook` and `unlabel` are done to what puts new pods into the mesh.
 `rotate_issuer` is done to what the issuer of identities signs with.
-`declare` hurts nothing: it stores objects that a mesh may or may not put into force.
+`declare` hurts nothing: it stores objects that a mesh may or may not put into force; `withdraw` takes one back again.
 `stop_apiserver`, `reboot` and `reboot_without_api` are done to no part of the mesh, but to what each part stands on.
 """
 
@@ -44,6 +44,7 @@ class FaultKind(StrEnum):
     ROTATE_ISSUER = "rotate-issuer"
     RESTART_WITHOUT = "restart-without"
     DECLARE = "declare"
+    WITHDRAW = "withdraw"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -57,6 +58,7 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
     issuer: str = ""  # what comes in the issuer's place, "" when nothing does
     life_s: float = 0.0  # how long that one lives, 0 when that does not matter
     declared: str = ""  # name of the objects that are declared, "" when none are
+    stands_s: float = 0.0  # how long what is withdrawn stands by itself, and again with all the others
 
     @property
     def title(self) -> str:
@@ -168,6 +170,14 @@ def unlabel(*, hold_s: float = 30.0) -> Fault:
 def declare(name: str, *, hold_s: float = 30.0) -> Fault:
     """Store the mesh's objects of this name (manifests/policy/<mesh>/declared/), and keep them until the undo."""
     return Fault(FaultKind.DECLARE, None, hold_s, declared=name)
+
+
+def withdraw(name: str, *, stands_s: float, hold_s: float = 30.0) -> Fault:
+    """Store the first of those objects, after stands_s the others, after stands_s more take the first away again.
+
+    It is held from then on: what refers to the first object refers to nothing.
+    """
+    return Fault(FaultKind.WITHDRAW, None, hold_s, declared=name, stands_s=stands_s)
 
 
 def rotate_issuer(issuer: str = ROTATED, *, hold_s: float, life_s: float = 0.0) -> Fault:

@@ -3,11 +3,16 @@
 The objects stand in manifests/policy/<mesh>/declared/<name>.yaml. One that the cluster does not have is made; of one
 that it has, the fields given there are changed. The undo on disk removes what was made and puts back what was changed.
 
+What a mesh makes of an object, and Kubernetes keeps as that object's own (workloads, their pods, Services), goes with
+it: an undo is over when none of that is left.
+
 The receipt is a second read of the API: it shows that the objects were declared and stay so. It says nothing of who
 enforces them: that is what a drill asks of the calls.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 
 from clusters.errors import HarnessError, UsageError
 from clusters.install import MANIFESTS
@@ -20,6 +25,10 @@ from drills.run.undo_entry import Undo
 
 _OBSERVER = "the API server, read again: declared and stored, enforced or not"
 _FOLDER = "declared"
+_OWNED = (("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("v1", "Service"), ("v1", "Pod"))  # owners first
+_OWNERS = frozenset({"Deployment", "ReplicaSet"})
+
+_Key = tuple[str, str, str]  # kind, namespace, name
 
 
 class Declared(Injury):
@@ -30,7 +39,7 @@ class Declared(Injury):
         path = MANIFESTS / "policy" / mesh.policy / _FOLDER / f"{name}.yaml"
         if not path.is_file():
             raise UsageError(f"{mesh.title} has nothing to declare by the name {name}: there is no {path.name}.")
-        self._wanted = load(path, {})
+        self._wanted = tuple(load(path, {}))
         known = {describe(wanted): _find(place, wanted) for wanted in self._wanted}
         self._fresh = tuple(wanted for wanted in self._wanted if known[describe(wanted)] is None)
         self._changed = tuple(wanted for wanted in self._wanted if known[describe(wanted)] is not None)
@@ -50,22 +59,63 @@ class Declared(Injury):
     def inject(self) -> str:
         """Apply the objects in the order of the file."""
         for wanted in self._wanted:
-            if wanted in self._changed:
-                self._place.kube.patch(wanted)
-            else:
-                self._place.kube.apply(wanted).demand(f"Declaring {describe(wanted)}")
+            self._declare(wanted)
         return f"declared: {', '.join(map(describe, self._wanted))}"
 
     def observe(self) -> Receipt:
         """Landed: each object is there, with every field that was declared."""
-        seen = [(wanted, _find(self._place, wanted)) for wanted in self._wanted]
-        landed = all(found is not None and _covers(found, wanted) for wanted, found in seen)
-        return Receipt(landed, _OBSERVER, "; ".join(_words(wanted, found) for wanted, found in seen))
+        return self._see(self._wanted)
 
     def glance(self, turn: int) -> Receipt | None:
         """Look again: it is a read of each object, and costs the nodes nothing."""
         del turn
         return self.observe()
+
+    def _declare(self, wanted: Json) -> None:
+        if wanted in self._changed:
+            self._place.kube.patch(wanted)
+        else:
+            self._place.kube.apply(wanted).demand(f"Declaring {describe(wanted)}")
+
+    def _see(self, declared: tuple[Json, ...]) -> Receipt:
+        seen = [(wanted, _find(self._place, wanted)) for wanted in declared]
+        landed = all(found is not None and _covers(found, wanted) for wanted, found in seen)
+        return Receipt(landed, _OBSERVER, "; ".join(_words(wanted, found) for wanted, found in seen))
+
+
+class Withdrawn(Declared):
+    """The first of the objects stands alone, then with the others, then it is deleted; seen by reading all again.
+
+    Whoever acts on such an object needs some seconds for it. It stands alone first, so that no other object ever
+    refers to what is not there yet.
+    """
+
+    def __init__(self, place: Place, mesh: Mesh, name: str, stands_s: float) -> None:
+        super().__init__(place, mesh, name)
+        self._stands_s = stands_s
+        self._first, self._others = self._wanted[0], self._wanted[1:]
+        if self._first not in self._fresh:
+            raise UsageError(f"{describe(self._first)} is there already: what is withdrawn must be the drill's own.")
+
+    def inject(self) -> str:
+        """Apply the objects, each in its time, and delete the first."""
+        self._declare(self._first)
+        time.sleep(self._stands_s)
+        for wanted in self._others:
+            self._declare(wanted)
+        time.sleep(self._stands_s)
+        self._place.kube.delete(self._first).demand(f"Deleting {describe(self._first)}")
+        return (
+            f"declared: {describe(self._first)}; {self._stands_s:g} s later {', '.join(map(describe, self._others))}; "
+            f"{self._stands_s:g} s later {describe(self._first)} deleted"
+        )
+
+    def observe(self) -> Receipt:
+        """Landed: the first object and all that was made of it is gone, and each of the others stands as declared."""
+        rest = self._see(self._others)
+        left = "; ".join(_remains(self._place, (self._first,)))
+        gone = left or f"{describe(self._first)} is not there"
+        return Receipt(rest.landed and not left, _OBSERVER, f"{gone}; {rest.evidence}")
 
 
 def retract(place: Place, undo: Undo) -> None:
@@ -82,21 +132,49 @@ def unretracted(place: Place, undo: Undo) -> str:
 
 
 def _left(place: Place, undo: Undo) -> Iterator[str]:
-    for manifest in undo.manifests:
-        if _find(place, manifest) is not None:
-            yield f"{describe(manifest)} still exists"
+    yield from _remains(place, undo.manifests)
     for patch in undo.patches:
         if not _covers(_find(place, patch), patch):
             yield f"{describe(patch)} is not what it was"
 
 
+def _remains(place: Place, manifests: Iterable[Mapping[str, object]]) -> Iterator[str]:
+    """Say which of the objects exist, and what else does that belongs to one of them, or to something gone.
+
+    Kubernetes removes what belongs to a removed object one generation after the other: what outlives its own owner, a
+    pod that of its ReplicaSet, is on its way.
+    """
+    gone_or_going: set[_Key] = set()
+    for manifest in manifests:
+        metadata = _metadata(manifest)
+        gone_or_going.add((str(manifest["kind"]), str(metadata.get("namespace", "")), str(metadata["name"])))
+        if _find(place, manifest) is not None:
+            yield f"{describe(manifest)} still exists"
+    listed: set[_Key] = set()
+    spaces = sorted({namespace for _, namespace, _ in gone_or_going if namespace})
+    for (api_version, kind), namespace in product(_OWNED, spaces):
+        for found in place.kube.find(api_version, kind, namespace):
+            key = (kind, namespace, str(found["metadata"]["name"]))
+            listed.add(key)
+            owners = {(it["kind"], namespace, it["name"]) for it in found["metadata"].get("ownerReferences") or ()}
+            orphaned = any(owner[0] in _OWNERS and owner not in listed for owner in owners)
+            if orphaned or owners & gone_or_going:
+                gone_or_going.add(key)
+                yield f"{kind} {namespace}/{key[2]} still exists"
+
+
 def _find(place: Place, manifest: Mapping[str, object]) -> Json | None:
-    metadata = manifest["metadata"]
-    if not isinstance(metadata, Mapping):
-        raise HarnessError(f"{describe(manifest)}: its metadata is no mapping. Correct the manifest.")
+    metadata = _metadata(manifest)
     return place.kube.get(
         str(manifest["apiVersion"]), str(manifest["kind"]), str(metadata["name"]), metadata.get("namespace")
     )
+
+
+def _metadata(manifest: Mapping[str, object]) -> Json:
+    metadata = manifest["metadata"]
+    if not isinstance(metadata, Mapping):
+        raise HarnessError(f"{describe(manifest)}: its metadata is no mapping. Correct the manifest.")
+    return dict(metadata)
 
 
 def _inverse(change: Mapping[str, object], found: Mapping[str, object]) -> Json:

@@ -9,7 +9,7 @@ from clusters.place import Place
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
-from drills.run.faults.declared import Declared
+from drills.run.faults.declared import Declared, Withdrawn
 from drills.run.faults.injuries import Crash, Hang, Kill, Remove, RestartWithout, Stop
 from drills.run.faults.injury import Injury
 from drills.run.faults.issuer import ReplacedIssuer
@@ -58,6 +58,8 @@ def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh)
 def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
     if fault.kind is FaultKind.DECLARE:
         return Declared(place, mesh, fault.declared)
+    if fault.kind is FaultKind.WITHDRAW:
+        return Withdrawn(place, mesh, fault.declared, fault.stands_s)
     if fault.kind in _OF_NODE:
         return _OF_NODE[fault.kind](place, node)
     if fault.kind in CHANGES:
