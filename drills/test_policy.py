@@ -95,14 +95,14 @@ def bind(
         reached(checks.attempted(*ROUTES, SENTINEL, WELCOME, BYPASS, *DENIED)),
         *(reached(checks.signal_seen(signal)) for signal in seen if signal in drill.mesh.signals),
         always(open_, during="baseline", source=rule),
-        eventually(shut, settled_s, "fault", observable_by=UNBOUND, fails_on_control=True, source=rule),
+        eventually(shut, settled_s, "hold", observable_by=UNBOUND, fails_on_control=True, source=rule),
         *(always(checks.denied(BYPASS), w, must_hold=True, source=refused) for w in ("baseline", "fault", "recovery")),
         always(checks.denied(*DENIED), must_hold=True, source=refused),
         never(checks.plaintext(*ROUTES), must_hold=True, source=promise["no-plaintext"]),
         never(checks.plaintext_tried(SENTINEL, WELCOME), must_hold=True, source=promise["no-plaintext"]),
         never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
         always(checks.success_rate(*ROUTES, at_least=0.999), source=rule),
-        eventually(served, settled_s, "fault", observable_by=told, source=serves),
+        eventually(served, settled_s, "hold", observable_by=told, source=serves),
         eventually(open_, within_s=BACK_S, source=promise["recovers"]),
     )
 
@@ -118,7 +118,7 @@ def ask(drill: Drill, name: str, signal: str) -> Verdict:
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )
     closed = eventually(
-        checks.denied(SENTINEL), ENFORCED_S, "fault", observable_by=signal, fails_on_control=True, source=rule
+        checks.denied(SENTINEL), ENFORCED_S, "hold", observable_by=signal, fails_on_control=True, source=rule
     )
     return drill.judge(
         history,
@@ -126,7 +126,8 @@ def ask(drill: Drill, name: str, signal: str) -> Verdict:
         always(open_, during="baseline", source=rule),
         closed,
         always(checks.denied(*DENIED), must_hold=True, source=promise["strict-refused"]),
-        never(checks.plaintext(*ROUTES, SENTINEL, WELCOME), must_hold=True, source=promise["no-plaintext"]),
+        never(checks.plaintext(*ROUTES, WELCOME), must_hold=True, source=promise["no-plaintext"]),
+        never(checks.plaintext_tried(SENTINEL), must_hold=True, source=promise["no-plaintext"]),
         never(checks.unauthenticated(*ROUTES, WELCOME), must_hold=True, source=promise["identity"]),
         always(checks.success_rate(*ROUTES, WELCOME, at_least=0.999), source=rule),
         eventually(open_, within_s=BACK_S, source=promise["recovers"]),

@@ -170,7 +170,7 @@ class _Decision:
 
 
 def _find(history: History, claim: Claim, defects: tuple[Defect, ...]) -> Finding:
-    window = history.windows().get(claim.during)
+    window = history.window(claim.during)
     if window is None:
         ruling = _unknown(f"the record has no {claim.during} window")
         return _finding(claim, None, ruling, _Decision(Answer.INCONCLUSIVE, ruling.reason))

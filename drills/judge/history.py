@@ -110,6 +110,20 @@ class History:
         """Return baseline, fault, recovery and run: those of them whose both ends were recorded, in that order."""
         return dict(self._windows)
 
+    def window(self, name: str) -> Window | None:
+        """Return one of the windows, or None; "hold" is the part of the fault in which an observer saw it in force.
+
+        It ends with the last receipt: while a fault is undone it is in force no more, and the fault's window goes on
+        until that is verified.
+        """
+        fault = self._windows.get("fault")
+        if name != "hold" or fault is None:
+            return self._windows.get(name)
+        undone_ns = min(self._instants("fault.undo_applied"), default=fault.end_ns)
+        looks = (it for it in self.events_in(fault, "fault.receipt") if it.at_ns <= undone_ns and it.flag("landed"))
+        seen_ns = max((it.at_ns for it in looks), default=fault.start_ns)
+        return Window(name, fault.start_ns, seen_ns) if seen_ns > fault.start_ns else None
+
     def completeness(self) -> tuple[Defect, ...]:
         """Return every reason not to believe that this history is whole; none when it is."""
         return self._defects

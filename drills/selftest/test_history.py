@@ -8,7 +8,7 @@ import pytest
 from drills.judge.checks import success_rate
 from drills.judge.claims import always, judge
 from drills.judge.history import CALLS_SCHEMA, Event, History, HistoryError, write_history
-from drills.selftest.story import START_NS, Story
+from drills.selftest.story import FAULT, START_NS, Story
 
 EDGE = ("checkout", "payment")
 S = 1_000_000_000
@@ -30,6 +30,19 @@ def test_windows_follow_the_fault() -> None:
         "run": (0, 60 * S),
     }
     assert windows["recovery"].length_s == 30
+
+
+def test_the_hold_ends_where_the_fault_was_last_seen_in_force() -> None:
+    """What happens while the undo acts is in the fault, and not in the hold; without a receipt there is none."""
+    story = Story(baseline_s=10, fault_s=20, recovery_s=30).steady(EDGE)
+    hold, fault = story.history().window("hold"), story.history().window("fault")
+    assert hold is not None
+    assert fault is not None
+    assert (hold.name, hold.start_ns, hold.end_ns - START_NS) == ("hold", fault.start_ns, 28.5 * S)
+    late = story.fault().event("fault.receipt", FAULT, at_s=19.5, landed=True)  # an observer that looked too late
+    assert late.history().window("hold") == hold
+    assert story.without("fault.receipt").history().window("hold") is None
+    assert story.without("phase").history().window("recovery") is None
 
 
 def test_a_window_without_both_ends_does_not_exist() -> None:

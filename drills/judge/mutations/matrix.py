@@ -77,13 +77,15 @@ def matrix(history: History, replay: Replay) -> Matrix:
 
 def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mutation, Target]]:
     """Return each distinct trial once, with all claims that must notice it; trials of the record come last."""
+    asked = {finding.during for finding in passing.values()}
+    windows = {name: window for name in asked if (window := history.window(name)) is not None}
     planned: dict[bytes, tuple[Trial, Mutation, Target]] = {}
     for number, finding in passing.items():
         for mutation in covered_by(finding):
             bounds = {key: finding.params.get(key) for key in mutation.reads}
             edges = mutation.edges_of(finding)
             key = msgspec.json.encode((mutation.name, finding.during, edges, bounds), order="sorted")
-            target = Target.of(finding, history.windows()[finding.during], edges)
+            target = Target.of(finding, windows[finding.during], edges)
             trial, *_ = planned.get(key, (Trial(mutation.name, mutation.says, finding.during, edges, (), ()),))
             more = msgspec.structs.replace(trial, must=(*trial.must, number))
             planned[key] = (more, mutation, target)
