@@ -6,8 +6,8 @@ from functools import cached_property
 from clusters.mesh import Mesh
 from clusters.place import Place
 from drills.run.policies import PolicyLog
-from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
+from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 

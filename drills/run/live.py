@@ -25,9 +25,9 @@ from drills.run.probes.base import Probe
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.conditions import Conditions
 from drills.run.probes.newpods import NewPods
-from drills.run.probes.stage import BASELINE, FAULT, RECOVERY, Stage
 from drills.run.recorder import Recorder
 from drills.run.request import Request, component_of, signals_of
+from drills.run.stage import BASELINE, FAULT, RECOVERY, Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, undo_all
 from drills.run.waiting import wait_for

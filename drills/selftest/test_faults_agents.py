@@ -15,8 +15,8 @@ from drills.run.faults import Fault
 from drills.run.faults.keepoff import changes, without
 from drills.run.faults.prepare import prepare
 from drills.run.injured import Injured
-from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
+from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.hurting import change, glances, ready

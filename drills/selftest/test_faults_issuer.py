@@ -18,8 +18,8 @@ from drills.run.faults import Fault
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
 from drills.run.injured import Injured
-from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
+from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.issuer_double import NAME, SECRET, STORED, IssuedPlace, issued_mesh, key_of

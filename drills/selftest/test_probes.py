@@ -12,8 +12,8 @@ from drills.run.context import Context
 from drills.run.probes import base
 from drills.run.probes.base import Probe
 from drills.run.probes.conditions import Conditions
-from drills.run.probes.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, StoppedError
 from drills.run.recorder import Recorder
+from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, StoppedError
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.place_double import SOURCE, FilePlace, as_kube, as_place, mesh

@@ -16,8 +16,8 @@ from drills.run.context import Context
 from drills.run.probes import NewPodsWish, base, newpods, policy_change
 from drills.run.probes.change import PolicyChange
 from drills.run.probes.newpods import NewPods
-from drills.run.probes.stage import FAULT, RECOVERY, Stage
 from drills.run.recorder import Recorder
+from drills.run.stage import FAULT, RECOVERY, Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.selftest.place_double import FilePlace, as_place, mesh

@@ -15,9 +15,9 @@ from drills.run.facts import casualties_of
 from drills.run.faults import Fault, reboot, stop
 from drills.run.placement import VICTIM
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
-from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
 from drills.run.request import Request, Wishes
+from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.run.workload import Workload

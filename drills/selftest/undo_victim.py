@@ -7,8 +7,8 @@ from pathlib import Path
 
 from drills.run import injured, undo
 from drills.run.context import Context
-from drills.run.probes.stage import Stage
 from drills.run.recorder import Recorder
+from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.place_double import as_place

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from clusters.errors import HarnessError
 from drills.run.context import Context
-from drills.run.probes.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
+from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
 from drills.run.undo import Undo, carry_out
 
 _NAP_S = 0.2

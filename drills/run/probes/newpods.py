@@ -19,7 +19,7 @@ from drills.run.context import Context
 from drills.run.inventory import Inventory
 from drills.run.probes import NewPodsWish
 from drills.run.probes.base import Probe
-from drills.run.probes.stage import StoppedError
+from drills.run.stage import StoppedError
 from drills.run.undo import Undo
 
 # What Kubernetes warns of before a pod's program runs. A later warning (Unhealthy, BackOff) is about one that did run.
