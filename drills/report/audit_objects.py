@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from cryptography import x509
 
 from drills.judge.history import Event, History
 from drills.judge.records import NS_PER_S
@@ -53,15 +52,6 @@ class Policies(msgspec.Struct, frozen=True):
     doubts: tuple[str, ...] = ()
 
 
-class Link(msgspec.Struct, frozen=True):
-    """One certificate of a chain: who it is about and until when it is valid, "" where it cannot be read."""
-
-    sha256: str
-    subject: str = ""
-    issuer: str = ""
-    not_after: str = ""
-
-
 class Shown(msgspec.Struct, frozen=True):
     """A certificate that a pod showed, and when it did, in seconds from the instant on."""
 
@@ -75,7 +65,7 @@ class Shown(msgspec.Struct, frozen=True):
     not_before_ns: int
     not_after_ns: int
     is_valid: bool  # at the instant
-    chain: tuple[Link, ...]  # leaf first
+    chain_sha256: tuple[str, ...]  # leaf first
     is_whole_chain: bool
 
 
@@ -188,7 +178,7 @@ def _grouped(around: list[Event], texts: Mapping[str, Event], at_ns: int) -> Ite
             not_before_ns=begins_ns,
             not_after_ns=ends_ns,
             is_valid=begins_ns <= at_ns <= ends_ns,
-            chain=tuple(map(_link, _texts(text, "chain"))),
+            chain_sha256=tuple(map(_sha256_of_base64, _texts(text, "chain"))),
             is_whole_chain=text.flag("is_whole") is True,
         )
 
@@ -247,18 +237,11 @@ def _texts(event: Event, key: str) -> list[str]:
     return value if isinstance(value, list) else []
 
 
-def _link(text: str) -> Link:
+def _sha256_of_base64(text: str) -> str:
     try:
-        der = base64.b64decode(text, validate=True)
+        return hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()
     except binascii.Error:
-        return Link("")
-    digest = hashlib.sha256(der).hexdigest()
-    try:
-        read = x509.load_der_x509_certificate(der)
-    except ValueError:
-        return Link(digest)
-    subject, issuer = (name.rfc4514_string() for name in (read.subject, read.issuer))
-    return Link(digest, subject, issuer, read.not_valid_after_utc.isoformat())
+        return ""
 
 
 def _ago_s(before_ns: int, after_ns: int) -> float:

@@ -72,14 +72,9 @@ def _certificate(shown: Shown) -> Iterator[str]:
     yield f"  {shown.pod}: SHA-256 {shown.fingerprint}, seen at {seen}"
     yield f"    {', '.join(shown.san) or 'no alternative name'}, serial {shown.serial}, issued by {shown.issuer or '?'}"
     yield f"    valid {validity}, {'valid' if shown.is_valid else 'NOT VALID'} at the instant"
-    above = shown.chain[1:] if shown.is_whole_chain else ()
-    if not above:
-        yield f"    chain, above the leaf: {'nothing was sent' if shown.is_whole_chain else 'not recorded'}"
-    for link in above:
-        named = (
-            f"{link.subject}, issued by {link.issuer}, valid until {link.not_after}" if link.subject else "unreadable"
-        )
-        yield f"    chain, above the leaf: {named}, SHA-256 {link.sha256[:_SHORT_DIGITS]}"
+    rest = ", ".join(digest[:_SHORT_DIGITS] for digest in shown.chain_sha256[1:])
+    above = f"above the leaf: {rest or 'nothing'}" if shown.is_whole_chain else "above the leaf: not recorded"
+    yield f"    chain, {above}"
 
 
 def _call(call: ShownCall) -> str:

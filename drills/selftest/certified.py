@@ -32,12 +32,12 @@ def der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.DER)
 
 
-def written(folder: Path, *above: x509.Certificate) -> tuple[Path, bytes]:
-    """Write a certificate, those above it and its key for a TLS server; return the file and the certificate as DER."""
+def written(folder: Path) -> tuple[Path, bytes]:
+    """Write a certificate and its key for a TLS server; return the file and the certificate as DER."""
     made, key = leaf()
-    secret = key.private_bytes(
+    text = made.public_bytes(serialization.Encoding.PEM) + key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     path = folder / "server.pem"
-    path.write_bytes(b"".join(it.public_bytes(serialization.Encoding.PEM) for it in (made, *above)) + secret)
+    path.write_bytes(text)
     return path, der(made)

@@ -86,7 +86,7 @@ def client(alpn: tuple[str, ...]) -> ssl.SSLContext:
 async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[bytes, ...], bool]:
     """Return the server's chain, leaf first, as DER, and whether it is all that the server sent.
 
-    Raises OSError or HandshakeError; the caller sets the deadline.
+    Before Python 3.13 only the leaf can be read. Raises OSError or HandshakeError; the caller sets the deadline.
     """
     name = wanted.server_name or wanted.host  # an address is no name: it is asked for nothing
     _, writer = await asyncio.open_connection(wanted.host, wanted.port, ssl=context, server_hostname=name)
@@ -95,18 +95,7 @@ async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[byt
         leaf = session.getpeercert(binary_form=True)
         if leaf is None:
             raise HandshakeError("the server showed no certificate")
-        chain = sent(session)
-        return (chain, True) if chain else ((leaf,), False)
+        whole = session.get_unverified_chain() if hasattr(session, "get_unverified_chain") else None
+        return (tuple(whole), True) if whole else ((leaf,), False)
     finally:
         writer.transport.abort()  # a server that turned us away owes no farewell
-
-
-def sent(session: ssl.SSLObject) -> tuple[bytes, ...]:
-    """Return every certificate that the server sent, leaf first, as DER; none where this Python cannot tell.
-
-    What Python 3.13 made public, 3.10 to 3.12 have inside, by the same name.
-    """
-    if hasattr(session, "get_unverified_chain"):
-        return tuple(session.get_unverified_chain() or ())
-    ask = getattr(getattr(session, "_sslobj", None), "get_unverified_chain", None)
-    return tuple(ssl.PEM_cert_to_DER_cert(shown.public_bytes()) for shown in ask() or ()) if ask else ()
