@@ -32,7 +32,7 @@ def _is_asked(run: bundles.Run, meshes: Sequence[str], drills: Sequence[str]) ->
 
 
 def code_of(found: compare.Comparison) -> int:
-    """Return 1 when anything is worse, else 2 when something is not known any more, else 0."""
+    """Return 1 for anything worse, not promised or not asked any more, else 2 for anything not known any more, or 0."""
     if found.is_worse:
         return exits.VIOLATED
     return exits.INCONCLUSIVE if found.is_lost else exits.PASSED

@@ -16,7 +16,8 @@ Bundles = Annotated[
 PublicKey = Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)]
 
 _DIFF_CODES = (
-    "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not asked any more; "
+    "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not promised or "
+    "not asked any more; "
     "2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
 )
 

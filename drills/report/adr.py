@@ -1,22 +1,21 @@
 """The decision record: what bundles say of each of its lines, and a mark wherever only a person can decide."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from drills.judge.verdict import Answer, worst
+from drills.judge.verdict import worst
+from drills.report import adr_rollback, blocks, figures, issues
 from drills.report import adr_topics as topics
-from drills.report import blocks, figures, issues
-from drills.report.bundles import Run, standing
-from drills.report.cited import NO_EVIDENCE, Cited, cell, findings, table
+from drills.report.adr_rollback import NO_NUMBER, number
+from drills.report.bundles import Run
+from drills.report.cited import NO_EVIDENCE, NOT_ASKED, Cited, Select, cell, findings, table
 from drills.report.markdown import template
 
 STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes bring a minor release about that often, so what was tested is then no longer new."""
 FOR_A_PERSON: Final = "[FOR A PERSON:"
-_NO_NUMBER = "-"
-_WHOLE = 1000  # from here on three digits would need an exponent
 
 
 def render(title: str, cited: Cited, stale_after_days: int) -> str:
@@ -40,18 +39,15 @@ def generate(cited: Cited, stale_after_days: int) -> dict[str, blocks.Block]:
     upgrade, security = topics.topic("consequences-upgrade"), ("consequences-security", "### Security posture")
     parts: Mapping[tuple[str, str], Iterator[str]] = {
         ("context", "## Context"): _context(cited, stale_after_days),
-        **{
-            (it.block, it.heading): iter(cited.claims(it.bears))
-            for it in topics.TOPICS
-            if it.heading and it.block.startswith("invariant")
-        },
+        ("invariants", topics.INVARIANTS): _invariants(cited),
+        **{(it.block, it.heading): iter(cited.claims(it.bears)) for it in topics.TOPICS if it.is_invariant},
         ("invariant-l7", topics.topic("invariant-l7").heading): _l7(cited),
         ("alternatives", "## Alternatives Considered"): _alternatives(cited),
         ("consequences-operations", "### Operational cost"): _operations(cited),
         security: iter(cited.claims(lambda _, finding: finding.must_hold)),
         ("consequences-debugging", "### Debugging"): _debugging(cited),
         (upgrade.block, upgrade.heading): iter(cited.claims(upgrade.bears)),
-        ("rollback", "## Rollback Plan"): _rollback(cited),
+        ("rollback", "## Rollback Plan"): adr_rollback.lines(cited),
         ("evidence", "## Evidence Required"): _evidence(cited, stale_after_days),
     }
     return {name: blocks.Block(heading, "\n".join(lines)) for (name, heading), lines in parts.items()}
@@ -81,6 +77,22 @@ def _context(cited: Cited, stale_after_days: int) -> Iterator[str]:
     yield from table(("setting", "here", "why", "runs"), _deviations(cited))
 
 
+def _invariants(cited: Cited) -> Iterator[str]:
+    yield "The worst answer to any question about each invariant, in how many of the runs that asked, and a run that"
+    yield "gave it. What a mesh does not promise neither holds nor fails; measured as false, it is told."
+    yield ""
+    yield from table(
+        ("invariant", *cited.titles.values()),
+        ((it.heading.lstrip("# "), *_worst(cited, it.bears)) for it in topics.TOPICS if it.is_invariant),
+    )
+
+
+def _worst(cited: Cited, select: Select) -> Iterator[str]:
+    """Yield what each alternative answers to all that is selected, as one cell."""
+    for mesh in cited.titles:
+        yield cited.summed(findings(cited.of(mesh), select))
+
+
 def _made_of(cited: Cited, mesh: str) -> tuple[str, str]:
     by_versions: dict[tuple[str, ...], list[Run]] = {}
     for run in cited.of(mesh):
@@ -108,28 +120,20 @@ def _l7(cited: Cited) -> Iterator[str]:
     yield "How forbidden calls were refused. Only what reads HTTP can answer with an HTTP status; a reset or a silence"
     yield "says nothing of an L7 proxy."
     yield ""
-    yield from table(("mesh", "edge", "refused calls by error", "runs"), _refusals(cited))
+    yield from table(("mesh", "refused calls by error, all forbidden edges together", "runs"), _refusals(cited))
 
 
 def _refusals(cited: Cited) -> Iterator[tuple[str, ...]]:
     for mesh, title in cited.titles.items():
-        found: dict[str, tuple[Counter[str], dict[str, Run]]] = {}
+        counted: Counter[str] = Counter()
+        runs: dict[str, Run] = {}
         for run, finding in findings(cited.of(mesh), topics.any_check("denied")):
+            runs[run.statement_sha256] = run
             for row in finding.rows:
-                counted, runs = found.setdefault(row.subject, (Counter(), {}))
-                runs[run.statement_sha256] = run
-                counted.update(
-                    {
-                        name.removeprefix("error "): int(count)
-                        for name, count in row.numbers.items()
-                        if name.startswith("error ") and isinstance(count, int)
-                    }
-                )
-        for edge, (counted, runs) in found.items():
-            errors = ", ".join(f"{name} {count}" for name, count in sorted(counted.items())) or "none was refused"
-            yield title, cell(edge), cell(errors), cited.refs(runs.values())
-        if not found:
-            yield title, NO_EVIDENCE, "", ""
+                errors = {name: count for name, count in row.numbers.items() if name.startswith("error ")}
+                counted.update({name: count for name, count in errors.items() if isinstance(count, int)})
+        told = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
+        yield title, cell(told or "none was refused") if runs else NO_EVIDENCE, cited.refs(runs.values())
 
 
 def _alternatives(cited: Cited) -> Iterator[str]:
@@ -175,10 +179,10 @@ def _measured(cited: Cited, run: Run) -> tuple[str, ...]:
     return (
         cell(cited.titles.get(run.verdict.mesh, run.stood_on.mesh_title)),
         cell(run.verdict.drill),
-        _number(latency.p50_ms if latency else None),
-        _number(latency.p99_ms if latency else None),
-        f"{outage.longest_s:g} ({cell(outage.route)})" if outage else _NO_NUMBER,
-        _number(max(signals.values(), default=None)),
+        number(latency.p50_ms if latency else None),
+        number(latency.p99_ms if latency else None),
+        f"{outage.longest_s:g} ({cell(outage.route)})" if outage else NO_NUMBER,
+        number(max(signals.values(), default=None)),
         cited.ref(run),
     )
 
@@ -188,44 +192,23 @@ def _debugging(cited: Cited) -> Iterator[str]:
     yield from cited.claims(lambda run, finding: about_signals.bears(run, finding) or finding.signal is not None)
 
 
-def _rollback(cited: Cited) -> Iterator[str]:
-    yield "Measured: from the undo of each drill's fault until the lab worked again. That is how long this fault's undo"
-    yield "takes; only a drill of a rollback measures the rollback of a mesh."
-    yield ""
-    yield from table(
-        ("mesh", "drill", "undo took s", "recovered after s", "claim that took longest", "run"),
-        (_recovery(cited, run) for run in cited.asked),
-    )
-    yield ""
-    yield "Plaintext after an undo:"
-    yield ""
-    yield from cited.claims(topics.AFTER_UNDO.bears)
-
-
-def _recovery(cited: Cited, run: Run) -> tuple[str, ...]:
-    took = figures.recoveries_s(run.verdict)
-    late = [claim for claim, seconds in took.items() if seconds is None]
-    if late:
-        slowest, after = late[0], "NOT in time, or not known"
-    else:
-        slowest = max(took, key=lambda claim: took[claim] or 0.0, default="no claim about recovery")
-        after = _number(took.get(slowest))
-    title = cited.titles[run.verdict.mesh]
-    return title, run.verdict.drill, _number(figures.undo_s(run.history)), after, cell(slowest), cited.ref(run)
-
-
 def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
-    required: tuple[tuple[str, Callable[..., bool]], ...] = (
+    """The lines that a record wants; what no run can show says so, and who has to bring it."""
+    required: tuple[tuple[str, Select], ...] = (
         (
-            "mTLS metrics: what was readable on the wire, whose identity servers saw, which certificates were valid",
+            "mTLS metrics: readable on the wire, identities that servers saw, certificates; measured by the harness",
             topics.any_check(*_SEEN_OF_MTLS),
         ),
         ("flow logs: both ends of every call, as the harness logged them", topics.any_check(*_TWO_WITNESSES)),
+        ("flow logs: what the mesh itself wrote down of calls that were not served", topics.any_check(*_OWN_RECORD)),
         ("policy audit: what was denied, and what became of policy changes", topics.topic("invariant-identity").bears),
-        ("conformance test", topics.CONFORMANCE.bears),
+        ("conformance test: for a person, see below", topics.CONFORMANCE.bears),
         ("failure drill", lambda _run, _finding: True),
     )
-    yield from table(("required", *cited.titles.values()), (_required(cited, *line) for line in required))
+    yield from table(
+        ("required", *cited.titles.values()),
+        ((name, *_required(cited, select)) for name, select in required),
+    )
     yield ""
     yield "Claims that bear on no line above:"
     yield ""
@@ -242,18 +225,14 @@ def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
     yield from cited.links()
 
 
-_SEEN_OF_MTLS = ("plaintext", "unauthenticated", "certificate_validity")
+_SEEN_OF_MTLS = ("plaintext", "plaintext_tried", "unauthenticated", "certificate_validity")
 _TWO_WITNESSES = ("attempts_per_request", "conservation", "denied_but_served", "served_but_failed")
+_OWN_RECORD = ("drops_witnessed",)
 
 
-def _required(cited: Cited, name: str, select: Callable[..., bool]) -> tuple[str, ...]:
-    cells = []
-    for mesh in cited.titles:
-        answers: dict[str, tuple[Run, list[Answer]]] = {}
-        for run, finding in findings(cited.of(mesh), select):
-            answers.setdefault(run.statement_sha256, (run, []))[1].append(run.standing_of(finding))
-        cells.append(cited.told([(standing(of_run), run) for run, of_run in answers.values()]) or NO_EVIDENCE)
-    return name, *cells
+def _required(cited: Cited, select: Select) -> Iterator[str]:
+    for answer in _worst(cited, select):
+        yield NO_EVIDENCE if answer == NOT_ASKED else answer
 
 
 def _bundle(cited: Cited, run: Run, stale_after_days: int) -> tuple[str, ...]:
@@ -268,9 +247,3 @@ def _bundle(cited: Cited, run: Run, stale_after_days: int) -> tuple[str, ...]:
         f"`{run.statement_sha256}`",
         cell(run.signature),
     )
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return _NO_NUMBER
-    return f"{value:.0f}" if value >= _WHOLE else f"{value:.3g}"

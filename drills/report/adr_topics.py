@@ -17,6 +17,11 @@ class Topic:
     drills: tuple[str, ...] = ()  # words in the drill's name
     during: frozenset[str] = frozenset()  # empty: any window
 
+    @property
+    def is_invariant(self) -> bool:
+        """Whether the line is one of the record's invariants."""
+        return self.block.startswith("invariant")
+
     def bears(self, run: Run, finding: Finding) -> bool:
         """Whether the claim bears on this line."""
         is_named = finding.check in self.checks or any(word in run.verdict.drill for word in self.drills)
@@ -79,7 +84,7 @@ TOPICS = (
     Topic(
         "consequences-debugging",
         "### Debugging",
-        frozenset({"signal_seen", "signal_absent", "time_to_signal", "condition"}),
+        frozenset({"signal_seen", "signal_absent", "time_to_signal", "condition", "drops_witnessed", "drift_found"}),
     ),
     Topic("consequences-upgrade", "### Upgrade", drills=("upgrade", "rollback")),
 )

@@ -1,7 +1,5 @@
 """Policy objects and certificates as they stood at one instant, from looks that were taken before and after it."""
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ import msgspec
 
 from drills.judge.history import Event, History
 from drills.judge.records import NS_PER_S
+from drills.report.audit_chain import Issuer, above, sha256_of
 from drills.report.audit_related import related
 
 RECORDED, NOT_RECORDED = "recorded", "not recorded"
@@ -66,7 +65,8 @@ class Shown(msgspec.Struct, frozen=True):
     not_after_ns: int
     is_valid: bool  # at the instant
     chain_sha256: tuple[str, ...]  # leaf first
-    is_whole_chain: bool
+    is_whole_chain: bool  # all that the server presented; otherwise only the leaf is recorded
+    above: tuple[Issuer, ...] = ()  # what it presented above the leaf, in its order
 
 
 class Certificates(msgspec.Struct, frozen=True):
@@ -166,6 +166,7 @@ def _grouped(around: list[Event], texts: Mapping[str, Event], at_ns: int) -> Ite
     for fingerprint in dict.fromkeys(event.text("fingerprint") for event in around):
         seen = [event for event in around if event.text("fingerprint") == fingerprint]
         text = texts.get(fingerprint, Event(at_ns, "certificate.text"))
+        chain = _texts(text, "chain")
         begins_ns, ends_ns = (int(seen[0].number(key) or 0) for key in ("not_before_ns", "not_after_ns"))
         yield Shown(
             pod=seen[0].subject,
@@ -178,8 +179,9 @@ def _grouped(around: list[Event], texts: Mapping[str, Event], at_ns: int) -> Ite
             not_before_ns=begins_ns,
             not_after_ns=ends_ns,
             is_valid=begins_ns <= at_ns <= ends_ns,
-            chain_sha256=tuple(map(_sha256_of_base64, _texts(text, "chain"))),
+            chain_sha256=tuple(map(sha256_of, chain)),
             is_whole_chain=text.flag("is_whole") is True,
+            above=above(chain, at_ns),
         )
 
 
@@ -235,13 +237,6 @@ def _manifest(event: Event) -> Mapping[str, object]:
 def _texts(event: Event, key: str) -> list[str]:
     value = event.detail.get(key)
     return value if isinstance(value, list) else []
-
-
-def _sha256_of_base64(text: str) -> str:
-    try:
-        return hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()
-    except binascii.Error:
-        return ""
 
 
 def _ago_s(before_ns: int, after_ns: int) -> float:

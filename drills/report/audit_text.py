@@ -7,6 +7,7 @@ import msgspec
 
 from drills.judge.records import NS_PER_S
 from drills.report.audit import Audit, ShownCall
+from drills.report.audit_chain import Issuer
 from drills.report.audit_objects import PolicyObject, Shown
 
 _SHORT_DIGITS = 12
@@ -70,11 +71,27 @@ def _certificate(shown: Shown) -> Iterator[str]:
     seen = " and ".join(f"{offset_s:+.1f} s" for offset_s in shown.seen_s)
     validity = f"{moment(shown.not_before_ns)} to {moment(shown.not_after_ns)}"
     yield f"  {shown.pod}: SHA-256 {shown.fingerprint}, seen at {seen}"
-    yield f"    {', '.join(shown.san) or 'no alternative name'}, serial {shown.serial}, issued by {shown.issuer or '?'}"
+    names = ", ".join(shown.san) or "no alternative name"
+    yield f"    {names}, subject {shown.subject or 'empty'}, serial {shown.serial}, issued by {shown.issuer or '?'}"
     yield f"    valid {validity}, {'valid' if shown.is_valid else 'NOT VALID'} at the instant"
-    rest = ", ".join(digest[:_SHORT_DIGITS] for digest in shown.chain_sha256[1:])
-    above = f"above the leaf: {rest or 'nothing'}" if shown.is_whole_chain else "above the leaf: not recorded"
-    yield f"    chain, {above}"
+    if not shown.is_whole_chain:
+        yield "    chain not recorded: only the leaf"
+    elif not shown.above:
+        yield "    chain: the leaf alone was presented, its issuer is not in it"
+    for number, it in enumerate(shown.above, 1):
+        yield from _issuer(number, it)
+
+
+def _issuer(number: int, it: Issuer) -> Iterator[str]:
+    if it.error:
+        yield f"    chain {number}: SHA-256 {it.sha256 or '?'}, cannot be read: {it.error}"
+        return
+    signed = {True: "signed the one below", False: "DID NOT sign the one below", None: "whether it signed is not known"}
+    names = f" ({', '.join(it.san)})" if it.san else ""
+    yield f"    chain {number}: {it.subject or 'no subject'}{names}, serial {it.serial}, issued by {it.issuer or '?'}"
+    yield f"      SHA-256 {it.sha256}, {signed[it.has_signed]}"
+    validity = f"{moment(it.not_before_ns)} to {moment(it.not_after_ns)}"
+    yield f"      valid {validity}, {'valid' if it.is_valid else 'NOT VALID'} at the instant"
 
 
 def _call(call: ShownCall) -> str:

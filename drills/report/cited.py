@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from drills.report.bundles import Run
 NO_EVIDENCE = "no evidence in these bundles"
 MAX_REFS = 3
 """What a reader follows from one cell; the table of bundles at the end of a record names every run."""
-_NOT_ASKED = "-"
+NOT_ASKED = "-"
 _REPORT_FILE = "report.md"
 _REACHED = "reached"  # says that the question was really put, not how it was answered
 
@@ -84,21 +85,30 @@ class Cited:
         if not found:
             return [f"{absent}."]
         rows = (
-            (cell(question), *(self._summed(told.get(mesh, ())) for mesh in self.titles), self._seen_to_fail(told))
+            (cell(question), *(self.summed(told.get(mesh, ())) for mesh in self.titles), self._seen_to_fail(told))
             for question, told in found.items()
         )
         return table(("question", *self.titles.values(), "seen to fail without a mesh"), rows)
 
-    def _summed(self, told: Sequence[tuple[Run, Finding]]) -> str:
-        """Return the answers to a question, the worst first; of what is not promised, what was measured."""
-        by_answer: dict[tuple[int, str], dict[str, Run]] = {}
+    def summed(self, told: Iterable[tuple[Run, Finding]]) -> str:
+        """Return the worst answer, in how many of the runs it is that, and the newest run that gave it; - without any.
+
+        What is not promised stands apart, with what was measured: alone it always does, beside a promise when it fails.
+        """
+        promised: dict[str, tuple[Run, Answer]] = {}
+        silent: dict[str, tuple[Run, Answer]] = {}
         for run, finding in told:
-            answer = run.standing_of(finding)
-            rank = SEVERITY.index(answer)
-            name = f"{answer}; measured: {_measured(finding)}" if answer is Answer.NOT_PROMISED else str(answer)
-            by_answer.setdefault((rank, name), {})[run.statement_sha256] = run
-        parts = (f"{name}: {self.refs(runs.values())}" for (_, name), runs in sorted(by_answer.items(), reverse=True))
-        return "<br>".join(parts) or _NOT_ASKED
+            is_silent = finding.verdict is Answer.NOT_PROMISED
+            _keep_worst(silent if is_silent else promised, run, measured_of(run, finding))
+        parts = [self._decided("", promised)] if promised else []
+        if silent and (not promised or any(answer is not Answer.HELD for _, answer in silent.values())):
+            parts.append(self._decided(f"{Answer.NOT_PROMISED}, measured ", silent))
+        return "<br>".join(parts) or NOT_ASKED
+
+    def _decided(self, prefix: str, of_runs: Mapping[str, tuple[Run, Answer]]) -> str:
+        worst = max((answer for _, answer in of_runs.values()), key=SEVERITY.index)
+        deciding = [run for run, answer in of_runs.values() if answer is worst]
+        return f"{prefix}{worst}, {_counted(len(deciding), len(of_runs))}: {self.ref(max(deciding, key=_age))}"
 
     def _seen_to_fail(self, told: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
         """Return the controls that show that the question can be failed, and the drills that have none."""
@@ -114,10 +124,11 @@ class Cited:
         blind = [run for run, it in of_question if it.fails_on_control and it.verdict is not Answer.VIOLATED]
         if blind:
             return f"**NO**: {self.refs(blind)}"
-        without = sorted(drills - {run.verdict.drill for run, _ in of_question})
-        parts = [f"yes: {self.refs(run for run, _ in of_question)}"] if of_question else []
-        parts += [f"no control of {_few([cell(drill) for drill in without])}"] if without else []
-        return "; ".join(parts)
+        seen = {run.verdict.drill for run, _ in of_question}
+        if not seen:
+            return f"no control of {_plural(len(drills), 'drill')}"
+        newest = max((run for run, _ in of_question), key=_age)
+        return f"yes, control of {len(seen)} of {_plural(len(drills), 'drill')}: {self.ref(newest)}"
 
 
 def _question(finding: Finding) -> str:
@@ -125,14 +136,36 @@ def _question(finding: Finding) -> str:
     return f"{finding.quantifier}: {finding.claim.partition(': ')[2]}"
 
 
+def _age(run: Run) -> tuple[datetime, str]:
+    return run.began, run.statement_sha256
+
+
+def _counted(count: int, total: int) -> str:
+    return _plural(total, "run") if count == total else f"{count} of {_plural(total, 'run')}"
+
+
+def _plural(count: int, name: str) -> str:
+    return f"{count} {name}{'' if count == 1 else 's'}"
+
+
 def _few(names: Sequence[str]) -> str:
     more = len(names) - MAX_REFS
     return f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}"
 
 
-def _measured(finding: Finding) -> Answer:
-    """Return what the answer would be if the mesh had promised it; a record that does not say so leaves it open."""
+def measured_of(run: Run, finding: Finding) -> Answer:
+    """Return an answer as it counts; of what the mesh does not promise, what it would be if it did.
+
+    A record that does not say so leaves it open.
+    """
+    if finding.verdict is not Answer.NOT_PROMISED:
+        return run.standing_of(finding)
     return Answer.INCONCLUSIVE if finding.measured is msgspec.UNSET else finding.measured
+
+
+def _keep_worst(kept: dict[str, tuple[Run, Answer]], run: Run, answer: Answer) -> None:
+    _, before = kept.get(run.statement_sha256, (run, answer))
+    kept[run.statement_sha256] = (run, max(before, answer, key=SEVERITY.index))
 
 
 def findings(runs: Iterable[Run], select: Select) -> Iterator[tuple[Run, Finding]]:

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drills.judge.verdict import PASSING, SEVERITY, Answer
+from drills.judge.verdict import PASSING, SEVERITY, Answer, worst
 from drills.report import compare_numbers
 from drills.report.bundles import Run, standing
+from drills.report.cited import measured_of
 from drills.report.compare_numbers import Number, Weight
 from drills.report.shift import CHANCE, all_in_one_part
 
@@ -15,11 +16,17 @@ Pair = tuple[str, str]
 
 
 class Change(StrEnum):
-    """What became of an answer. LOST: it is not known any more, or not promised any more, whatever it was."""
+    """What became of an answer. LOST: it is not known any more, whatever it was.
+
+    DROPPED: the mesh's documents promised it, and do not any more: whatever is measured then, no run will fail of it.
+    MEASURED_WORSE: it was and is not promised, so that it fails nobody, and the mesh does otherwise than before.
+    """
 
     WORSE = "worse"
+    DROPPED = "not promised any more"
     LOST = "not known any more"
     GONE = "not asked any more"
+    MEASURED_WORSE = "not promised, and measured worse"
     BETTER = "better"
     NEW = "new"
     SAME = "same"
@@ -27,12 +34,17 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One question, before and now: of a pair as a whole, or one of its claims."""
+    """One question, before and now: of a pair as a whole, or one of its claims.
+
+    measured_old and measured_new: what the answers would be if the mesh had promised it; () is the answers themselves.
+    """
 
     pair: Pair
     claim: str  # "" for the whole
     old: tuple[Answer, ...]  # one for each run
     new: tuple[Answer, ...]
+    measured_old: tuple[Answer, ...] = ()
+    measured_new: tuple[Answer, ...] = ()
 
     @property
     def passes(self) -> bool:
@@ -45,11 +57,20 @@ class Asked:
         if not self.old or not self.new:
             return Change.GONE if self.old else Change.NEW
         before, now = standing(self.old), standing(self.new)
-        if now in {Answer.INCONCLUSIVE, Answer.NOT_PROMISED} and before is not now:
+        if now is Answer.NOT_PROMISED:
+            return self._unpromised(before)
+        if now is Answer.INCONCLUSIVE and before is not now:
             return Change.LOST
         if _rank(now) > _rank(before) or self._never_as_good():
             return Change.WORSE
         return Change.BETTER if _rank(now) < _rank(before) else Change.SAME
+
+    def _unpromised(self, before: Answer) -> Change:
+        """Return what changed of what is not promised now; a promise that some old run had is one that was dropped."""
+        if before is not Answer.NOT_PROMISED:
+            return Change.DROPPED
+        was, is_now = (worst(side) for side in (self.measured_old or self.old, self.measured_new or self.new))
+        return Change.MEASURED_WORSE if _rank(is_now) > _rank(was) else Change.SAME
 
     def _never_as_good(self) -> bool:
         """Whether old runs differ and every new one is worse than their best, more often than chance would do it."""
@@ -82,8 +103,8 @@ class Comparison:
 
     @property
     def is_worse(self) -> bool:
-        """Whether anything is worse, or is not asked any more."""
-        asked = any(it.change in {Change.WORSE, Change.GONE} for it in (*self.pairs, *self.claims))
+        """Whether anything is worse, or is not promised or not asked any more."""
+        asked = any(it.change in {Change.WORSE, Change.DROPPED, Change.GONE} for it in (*self.pairs, *self.claims))
         return asked or any(it.weight is Weight.WORSE for it in self.numbers)
 
     @property
@@ -111,16 +132,19 @@ def compare(old: Sequence[Run], new: Sequence[Run]) -> Comparison:
 def _claims(pair: Pair, old: Sequence[Run], new: Sequence[Run]) -> Iterator[Asked]:
     before, now = [_answers(run) for run in old], [_answers(run) for run in new]
     for claim in dict.fromkeys(claim for of_run in (*before, *now) for claim in of_run):
-        olds, news = (tuple(of_run[claim] for of_run in side if claim in of_run) for side in (before, now))
-        yield Asked(pair, claim, olds, news)
+        olds, news = ([of_run[claim] for of_run in side if claim in of_run] for side in (before, now))
+        answers = (tuple(answer for answer, _ in side) for side in (olds, news))
+        measured = (tuple(it for _, it in side) for side in (olds, news))
+        yield Asked(pair, claim, *answers, *measured)
 
 
-def _answers(run: Run) -> dict[str, Answer]:
-    """Return each claim's answer; of a claim that is asked twice, of other edges for example, the worse."""
-    found: dict[str, Answer] = {}
+def _answers(run: Run) -> dict[str, tuple[Answer, Answer]]:
+    """Return each claim's answer and what was measured; of a claim that is asked twice, of other edges, the worse."""
+    found: dict[str, tuple[Answer, Answer]] = {}
     for finding in run.verdict.findings:
-        answer = run.standing_of(finding)
-        found[finding.claim] = standing((answer, found.get(finding.claim, answer)))
+        answers = run.standing_of(finding), measured_of(run, finding)
+        before = found.get(finding.claim, answers)
+        found[finding.claim] = (max(answers[0], before[0], key=_rank), max(answers[1], before[1], key=_rank))
     return found
 
 
@@ -134,7 +158,7 @@ def _flaky(runs: Iterable[Run]) -> Iterator[Flaky]:
         claims = [
             claim
             for claim in dict.fromkeys(claim for of_run in answers for claim in of_run)
-            if len({of_run[claim] for of_run in answers if claim in of_run}) > 1
+            if len({of_run[claim][0] for of_run in answers if claim in of_run}) > 1
         ]
         if claims or len({run.standing for run in found}) > 1:
             yield Flaky(found[0].pair, tuple(claims), found)
@@ -161,8 +185,14 @@ def _rank(answer: Answer) -> int:
     return SEVERITY.index(answer)
 
 
-def told(answers: Sequence[Answer]) -> str:
-    """Return the answers of several runs in words, the worst first."""
+def told(answers: Sequence[Answer], measured: Sequence[Answer] = ()) -> str:
+    """Return the answers of several runs in words, the worst first; of what is not promised, the worst measured."""
+    silent = [it for answer, it in zip(answers, measured, strict=bool(measured)) if answer is Answer.NOT_PROMISED]
+    words = _counted(answers)
+    return f"{words}, measured {max(silent, key=_rank)}" if silent else words
+
+
+def _counted(answers: Sequence[Answer]) -> str:
     counts = Counter(answers)
     if len(counts) == 1:
         return f"{answers[0]}" if len(answers) == 1 else f"{answers[0]} ({len(answers)} runs)"

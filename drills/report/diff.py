@@ -7,13 +7,22 @@ from drills.report.compare import Asked, Change, Comparison, Flaky, told
 from drills.report.compare_numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
 from drills.report.shift import CHANCE
 
-_LOUD = (Change.WORSE, Change.GONE, Change.LOST, Change.BETTER, Change.NEW)
+_LOUD = (
+    Change.WORSE,
+    Change.DROPPED,
+    Change.GONE,
+    Change.LOST,
+    Change.MEASURED_WORSE,
+    Change.BETTER,
+    Change.NEW,
+)
 _WEIGHTS = (Weight.WORSE, Weight.SUSPECT, Weight.BETTER)
 
 _METHOD = """\
 Answers: all new runs, against the repeats of the newest version in the baseline. Worse: a new run is worse than every
 old one; or the old ones differ, and every new one is worse than their best, which chance would do in at most
-{chance:.0%} of cases. A control counts as HELD when it came out right.
+{chance:.0%} of cases. A control counts as HELD when it came out right. What is not promised fails nobody, whatever is
+measured; that a promise is dropped counts as a failure, because from then on no run can fail of it.
 
 Numbers: {numbers} compared. The interval of the difference is exact (Mann-Whitney, Hodges-Lehmann); if runs are
 independent, each end is wrong in at most {chance:.0%} of cases. Worse: the whole interval is above the margin, which is
@@ -31,7 +40,7 @@ def render(comparison: Comparison) -> str:
 def outcome(comparison: Comparison) -> str:
     """Return the outcome in one sentence."""
     if comparison.is_worse:
-        return "Something is worse, or is not asked any more."
+        return "Something is worse, or is not promised or not asked any more."
     if comparison.is_lost:
         return "Nothing is worse, and something is not known any more."
     return "Nothing is worse."
@@ -64,7 +73,11 @@ def _pairs(it: Comparison) -> Iterator[tuple[str, ...]]:
 
 def _claims(it: Comparison) -> Iterator[tuple[str, ...]]:
     for asked in _by_weight(it.claims):
-        yield (*map(cell, asked.pair), cell(asked.claim), asked.change, told(asked.old), told(asked.new))
+        yield (*map(cell, asked.pair), cell(asked.claim), asked.change, *_sides(asked))
+
+
+def _sides(asked: Asked) -> tuple[str, str]:
+    return told(asked.old, asked.measured_old), told(asked.new, asked.measured_new)
 
 
 def _by_weight(asked: Iterable[Asked]) -> list[Asked]:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes
+from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes, on_edges
 from drills.judge.history import History
-from drills.judge.records import NS_PER_MS, NS_PER_S, Window
+from drills.judge.records import NEW, NS_PER_MS, NS_PER_S, Window
 from drills.judge.verdict import Answer, Finding, Verdict
 
 _SIGNAL_SEEN = "signal_seen"
@@ -33,10 +33,37 @@ class Outage(msgspec.Struct, frozen=True):
     route: str
 
 
-def recoveries_s(verdict: Verdict) -> dict[str, float | None]:
-    """Return, for each claim about recovery, how long it took; None where it did not come in time or is not known."""
-    claims = (it for it in verdict.findings if it.quantifier == _EVENTUALLY)
-    return {it.claim: it.recovery_s if it.verdict is Answer.HELD else None for it in claims}
+def recoveries_s(verdict: Verdict, during: str = "") -> dict[str, float | None]:
+    """Return, for each claim about recovery, how long it took; None where it did not come in time or is not known.
+
+    What is not promised is measured all the same. during: only claims of that window.
+    """
+    claims = (it for it in verdict.findings if it.quantifier == _EVENTUALLY and during in {"", it.during})
+    return {it.claim: it.recovery_s if Answer.HELD in {it.verdict, it.measured} else None for it in claims}
+
+
+def reopened_s(history: History) -> tuple[float, ...]:
+    """Return how long after each removal of an enforced policy, before the fault, the first call got through again.
+
+    Counted from when the removal was sent, on calls that open a connection. Only where the last call that ended before
+    it did not get through; a removal after which none did before the next change, or the fault, is not counted.
+    """
+    baseline = history.windows().get("baseline")
+    changes = [it for it in history.of_kind("change") if baseline and it.at_ns < baseline.end_ns]
+    found: list[float] = []
+    for number, it in enumerate(changes):
+        if it.text("step") != "remove" or it.text("outcome") != "accepted" or not number or baseline is None:
+            continue
+        until_ns = changes[number + 1].at_ns if number + 1 < len(changes) else baseline.end_ns
+        lane = on_edges(((it.text("source"), it.text("target")),)) & (pl.col("connection") == NEW)
+        calls = history.calls.filter(lane).select("ended_ns", SUCCEEDED.alias("ok"))
+        ended = calls.filter(pl.col("ended_ns").is_between(changes[number - 1].at_ns, until_ns)).sort("ended_ns")
+        around = ended.collect()
+        before, after = around.filter(pl.col("ended_ns") < it.at_ns), around.filter(pl.col("ended_ns") >= it.at_ns)
+        through = after.filter(pl.col("ok"))["ended_ns"]
+        if before.height and not before["ok"][-1] and through.len():
+            found.append(round((int(through[0]) - it.at_ns) / NS_PER_S, 3))
+    return tuple(found)
 
 
 def times_to_signal_s(verdict: Verdict) -> dict[str, float]:

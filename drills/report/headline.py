@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from drills.judge.verdict import PASSING, Finding, Verdict
+from drills.judge.verdict import Answer, Finding, Verdict
 from drills.report.bins import CHECKS_OF_SUCCESS
 
 _MS_PER_S = 1000
@@ -14,7 +14,7 @@ class Headline(msgspec.Struct, frozen=True):
     """None where the verdict does not tell.
 
     recovery_s: from the start of its window, mostly the verified undo, until every `eventually` claim was true for
-    good; has_recovered: whether all of them came true, None when none was asked.
+    good, promised or not; has_recovered: whether all of them came true, None when none was asked.
     outage_s: the longest time without a success on an edge whose calls must succeed, and the subject it was seen on;
     lost: how many of these calls did not succeed, each window counted once.
     Without a lost call, outage_s is only the spacing of the calls.
@@ -32,8 +32,10 @@ class Headline(msgspec.Struct, frozen=True):
 
 def headline(verdict: Verdict) -> Headline:
     """Return the numbers of a verdict."""
-    later = [finding for finding in verdict.findings if finding.quantifier == "eventually"]
-    has_recovered = all(finding.verdict in PASSING for finding in later) if later else None
+    awaited = [finding for finding in verdict.findings if finding.quantifier == "eventually"]
+    # Nothing has to recover while its fault stands; what did all the same, as after a crash, counts.
+    later = [finding for finding in awaited if finding.during == "recovery" or _came_true(finding)]
+    has_recovered = all(map(_came_true, later)) if later else None
     recoveries = [finding.recovery_s for finding in later if finding.recovery_s is not None]
     outages = list(_outages(verdict.findings))
     longest = max((it[:2] for it in outages), default=None)
@@ -47,6 +49,10 @@ def headline(verdict: Verdict) -> Headline:
         signal_s=signal[0] if signal else None,
         signal=signal[1] if signal else "",
     )
+
+
+def _came_true(finding: Finding) -> bool:
+    return Answer.HELD in {finding.verdict, finding.measured}
 
 
 def _outages(findings: Iterable[Finding]) -> Iterator[tuple[float, str, str, int]]:

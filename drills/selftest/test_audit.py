@@ -122,7 +122,7 @@ def test_the_text_says_every_part() -> None:
         "encrypted    not readable on the wire: ",
         f"identity     {identity('payment')} shown: ",
         "certificate  recorded: ",
-        "above the leaf: not recorded",
+        "chain not recorded: only the leaf",
         "policy       recorded: last looked at: Rule 2.0 s before",
         "what their rules decide is not evaluated here",
         "decided      not recorded: the run read no record of the mesh",

@@ -1,10 +1,12 @@
 """What stood at one instant: policy objects and certificates, from the looks before and after it."""
 
+import base64
 import hashlib
 import json
 
 import pytest
 
+from drills.report.audit import Audit
 from drills.report.audit_objects import NOT_RECORDED, RECORDED
 from drills.report.audit_text import render
 from drills.selftest.audited import (
@@ -20,6 +22,7 @@ from drills.selftest.audited import (
     shown,
     story,
 )
+from drills.selftest.certified import IDENTITY, SINCE, der, issued, leaf
 from drills.selftest.story import NS_PER_S, START_NS, Story
 
 
@@ -101,6 +104,50 @@ def test_the_certificate_is_the_one_that_was_shown_before_and_after() -> None:
     assert one.chain_sha256 == tuple(hashlib.sha256(part).hexdigest() for part in (b"leaf", b"root"))
     assert one.is_whole_chain
     assert found.doubts == ()
+
+
+def chained(*chain: bytes, is_whole: bool = True) -> Audit:
+    """Return the audit of a run in which ledger presented a chain, leaf first."""
+    told = shown(story(), 15)
+    text = [base64.b64encode(part).decode() for part in chain]
+    return asked(told.event("certificate.text", FINGERPRINT, chain=text, is_whole=is_whole))
+
+
+def test_a_chain_says_who_issued_whom() -> None:
+    """Above the leaf each certificate has its names, serial and life, and whether it signed the one below."""
+    below, above, _ = issued()
+    found = chained(der(below), der(above))
+    (issuer,) = found.certificates.shown[0].above
+    assert (issuer.subject, issuer.issuer, issuer.serial) == ("CN=the issuer", "CN=the issuer", "fff")
+    assert (issuer.san, issuer.has_signed, issuer.is_valid) == ((), True, False)
+    assert issuer.not_before_ns == round(SINCE.timestamp()) * NS_PER_S
+    assert issuer.sha256 == hashlib.sha256(der(above)).hexdigest()
+    text = render(found)
+    assert "chain 1: CN=the issuer, serial fff, issued by CN=the issuer" in text
+    assert f"SHA-256 {issuer.sha256}, signed the one below" in text
+    assert "valid 2026-01-02T03:04:05.000Z to 2026-01-03T03:04:05.000Z, NOT VALID at the instant" in text
+
+
+def test_an_issuer_that_did_not_sign_is_told() -> None:
+    """A chain is recorded as it was presented: that its parts belong together is not taken for granted."""
+    below, (_, stranger, _) = issued()[0], issued("spiffe://other")
+    found = chained(der(below), der(stranger), der(leaf()[0]))
+    assert [it.has_signed for it in found.certificates.shown[0].above] == [False, False]
+    assert found.certificates.shown[0].above[1].san == (IDENTITY,)
+    assert f"chain 2: O=meshdrill test ({IDENTITY})" in render(found)
+    assert render(found).count("DID NOT sign the one below") == 2
+
+
+def test_what_cannot_be_read_of_a_chain_is_not_made_up() -> None:
+    """An issuer in no known form, one above it, a leaf that came alone, and a Python that tells only the leaf."""
+    below, above, _ = issued()
+    found = chained(der(below), b"nonsense", der(above))
+    broken, top = found.certificates.shown[0].above
+    assert (broken.subject, broken.has_signed, top.has_signed) == ("", None, None)
+    assert f"chain 1: SHA-256 {hashlib.sha256(b'nonsense').hexdigest()}, cannot be read: ValueError" in render(found)
+    assert "whether it signed is not known" in render(found)
+    assert "chain: the leaf alone was presented" in render(chained(der(below)))
+    assert "chain not recorded: only the leaf" in render(chained(der(below), is_whole=False))
 
 
 def test_a_certificate_that_was_renewed_meanwhile_is_two() -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from drills import cli, exits
+from drills.judge import checks
+from drills.judge.claims import never
+from drills.judge.records import Source
 from drills.judge.verdict import Answer
 from drills.report.compare import Asked, Change
 from drills.selftest import story
-from drills.selftest.manyruns import CLAIMS, broken, bundle, quiet
+from drills.selftest.manyruns import CLAIMS, EDGE, broken, bundle, quiet
 from drills.selftest.story import Story
 
 SILENT = Answer.NOT_PROMISED
@@ -24,7 +27,11 @@ HELD, TOLD, UNKNOWN, VIOLATED = Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.IN
         ([HELD], [HELD, VIOLATED], Change.WORSE),
         ([UNKNOWN], [VIOLATED], Change.WORSE),
         ([HELD], [UNKNOWN], Change.LOST),
-        ([HELD], [SILENT], Change.LOST),
+        ([HELD], [SILENT], Change.DROPPED),
+        ([VIOLATED], [SILENT], Change.DROPPED),
+        ([UNKNOWN], [SILENT], Change.DROPPED),
+        ([SILENT, HELD], [SILENT], Change.DROPPED),
+        ([SILENT], [UNKNOWN], Change.LOST),
         ([SILENT], [SILENT, SILENT], Change.SAME),
         ([SILENT], [HELD, SILENT], Change.BETTER),
         ([SILENT], [VIOLATED], Change.WORSE),
@@ -43,6 +50,23 @@ HELD, TOLD, UNKNOWN, VIOLATED = Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.IN
 def test_what_became_of_an_answer(old: Sequence[Answer], new: Sequence[Answer], change: Change) -> None:
     """Worse than ever is worse; as bad as some repeats before is not, unless chance would hardly do it."""
     assert Asked(("d", "m"), "", tuple(old), tuple(new)).change is change
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change"),
+    [
+        ([HELD], [HELD], Change.SAME),
+        ([HELD], [HELD, VIOLATED], Change.MEASURED_WORSE),
+        ([HELD, VIOLATED], [VIOLATED], Change.SAME),
+        ([VIOLATED], [HELD], Change.SAME),
+    ],
+)
+def test_what_is_not_promised_is_told_when_it_is_measured_worse(
+    old: Sequence[Answer], new: Sequence[Answer], change: Change
+) -> None:
+    """It fails nobody, and a person should know all the same."""
+    asked = Asked(("d", "m"), "c", (SILENT,) * len(old), (SILENT,) * len(new), tuple(old), tuple(new))
+    assert asked.change is change
 
 
 @pytest.fixture
@@ -105,6 +129,19 @@ def test_an_answer_that_is_not_known_any_more_is_2(old: Path, new: Path, capsys:
     code, text = diff(old, new, capsys)
     assert code == exits.INCONCLUSIVE
     assert "not known any more | HELD | INCONCLUSIVE |" in text
+
+
+def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A claim that held, and that nothing can fail of any more, is seen; so is what was measured of it."""
+    bundle(old, quiet())
+    silent = Source("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
+    secret = never(checks.plaintext(EDGE), must_hold=True, source=silent)
+    others = tuple(it for it in CLAIMS if it.check.name != "plaintext")
+    bundle(new, broken(), folder="20260102T000000Z", claims=(*others, secret))
+    code, text = diff(old, new, capsys)
+    assert code == exits.VIOLATED
+    assert "not promised any more | HELD | NOT_PROMISED, measured VIOLATED |" in text
+    assert "**Something is worse, or is not promised or not asked any more.**" in text
 
 
 def test_what_is_not_asked_any_more_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import socket
 import ssl
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,9 @@ from drills.run.certificates import CertificateReader
 from drills.selftest.certified import IDENTITY, LIFE, SINCE, der, leaf, written
 from drills.selftest.labrun import Lab, free_port, running
 
+# isort: split
+import handshakes
+
 NS_PER_S = 1_000_000_000
 
 
@@ -31,9 +33,12 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
         yield lab
 
 
+Served = tuple[int, tuple[bytes, bytes], list[str | None], list[str | None]]
+
+
 @contextmanager
-def server(folder: Path, *, mutual: bool) -> Iterator[tuple[int, bytes, list[str | None], list[str | None]]]:
-    """Serve TLS and send nothing; yield port, certificate, the protocols that were agreed upon, the names asked for."""
+def server(folder: Path, *, mutual: bool) -> Iterator[Served]:
+    """Serve TLS and send nothing; yield port, leaf and issuer, the agreed protocols, and the names asked for."""
     path, shown = written(folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
@@ -77,14 +82,42 @@ def test_a_certificate_is_seen_even_by_whom_the_server_turns_away(lab: Lab, tmp_
         lab.plan(certificates=[wanted("ledger", port), wanted("far", port, "n2")])
         lab.wait(lambda: len(lab.lines("certificate", pod="ledger")) > 2, "three looks")
     first, *later = lab.lines("certificate", pod="ledger")[:3]
-    assert base64.b64decode(first["chain"][0]) == shown
-    assert first["is_whole"] is (sys.version_info >= (3, 13))
-    assert {line["fingerprint"] for line in (first, *later)} == {hashlib.sha256(shown).hexdigest()}
+    assert tuple(map(base64.b64decode, first["chain"])) == shown
+    assert first["is_whole"] is True
+    assert {line["fingerprint"] for line in (first, *later)} == {hashlib.sha256(shown[0]).hexdigest()}
     assert [line["chain"] for line in later] == [[], []]
     assert lab.lines("certificate", pod="far") == []
     assert ("turned away" in agreed) is mutual
     assert ("istio" in agreed) is not mutual
     assert set(named) == {None}
+
+
+class _Session:
+    """A session of a Python that tells the chain in one way or in none."""
+
+    def __init__(self, **ways: object) -> None:
+        vars(self).update(ways)
+
+
+class _Inner:
+    def public_bytes(self, encoding: int) -> bytes:
+        return {1: b"as text", 2: b"leaf"}[encoding]
+
+
+@pytest.mark.parametrize(
+    ("ways", "chain"),
+    [
+        ({"get_unverified_chain": lambda: [b"leaf", b"root"]}, (b"leaf", b"root")),
+        ({"get_unverified_chain": list}, ()),
+        ({"_sslobj": _Session(get_unverified_chain=lambda: [_Inner()])}, (b"leaf",)),
+        ({"_sslobj": _Session(get_unverified_chain=lambda: None)}, ()),
+        ({"_sslobj": _Session()}, ()),
+        ({}, ()),
+    ],
+)
+def test_a_chain_that_this_python_cannot_tell_is_not_made_up(ways: dict[str, object], chain: tuple[bytes, ...]) -> None:
+    """By its public name or its inner one, and nothing where there is neither: then the look has only the leaf."""
+    assert handshakes.presented(_Session(**ways)) == chain  # type: ignore[arg-type]
 
 
 def test_a_server_is_asked_for_by_name_where_the_plan_says_so(lab: Lab, tmp_path: Path) -> None:
@@ -93,7 +126,7 @@ def test_a_server_is_asked_for_by_name_where_the_plan_says_so(lab: Lab, tmp_path
         lab.start("observer")
         lab.plan(certificates=[wanted("ledger", port, server_name="ledger.lab.mesh.local")])
         lab.wait(lambda: bool(lab.lines("certificate", pod="ledger")), "a look")
-    assert lab.lines("certificate")[0]["fingerprint"] == hashlib.sha256(shown).hexdigest()
+    assert lab.lines("certificate")[0]["fingerprint"] == hashlib.sha256(shown[0]).hexdigest()
     assert set(named) == {"ledger.lab.mesh.local"}
 
 

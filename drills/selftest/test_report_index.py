@@ -9,6 +9,7 @@ import pytest
 
 from drills.judge.verdict import Answer
 from drills.report import board, evidence, index
+from drills.report.headline import headline
 from drills.report.names import PAGE_FILE
 from drills.selftest import told
 
@@ -55,6 +56,26 @@ def test_the_matrix_shows_the_newest_run_with_its_numbers(reports: Path) -> None
         "of 2 runs 1 FAILED_OBSERVABLY, 1 VIOLATED",
     ):
         assert part in cell, part
+
+
+@pytest.mark.parametrize(
+    ("during", "answer", "measured", "recovered"),
+    [
+        ("recovery", Answer.NOT_PROMISED, Answer.HELD, True),
+        ("recovery", Answer.NOT_PROMISED, Answer.VIOLATED, False),
+        ("recovery", Answer.FAILED_OBSERVABLY, msgspec.UNSET, False),
+        ("fault", Answer.FAILED_OBSERVABLY, msgspec.UNSET, None),
+        ("fault", Answer.HELD, msgspec.UNSET, True),
+    ],
+)
+def test_recovery_is_what_was_measured_after_the_undo(
+    during: str, answer: Answer, measured: Answer | msgspec.UnsetType, *, recovered: bool | None
+) -> None:
+    """Promised or not; a signal that told of it is no recovery, and what never came while the fault stood is none."""
+    verdict = told.verdict_of(told.outage())
+    asked = next(it for it in verdict.findings if it.quantifier == "eventually")
+    changed = msgspec.structs.replace(asked, during=during, verdict=answer, measured=measured, recovery_s=3.0)
+    assert headline(msgspec.structs.replace(verdict, findings=(changed,))).has_recovered is recovered
 
 
 def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:

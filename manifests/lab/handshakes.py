@@ -14,6 +14,7 @@ import time
 from share import Certificate, Log, Me, Plan
 
 DEADLINE_S = 3.0
+_DER = 2  # OpenSSL's number of the encoding, which only the inner name wants
 
 
 class HandshakeError(Exception):
@@ -86,7 +87,7 @@ def client(alpn: tuple[str, ...]) -> ssl.SSLContext:
 async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[bytes, ...], bool]:
     """Return the server's chain, leaf first, as DER, and whether it is all that the server sent.
 
-    Before Python 3.13 only the leaf can be read. Raises OSError or HandshakeError; the caller sets the deadline.
+    Raises OSError or HandshakeError; the caller sets the deadline.
     """
     name = wanted.server_name or wanted.host  # an address is no name: it is asked for nothing
     _, writer = await asyncio.open_connection(wanted.host, wanted.port, ssl=context, server_hostname=name)
@@ -95,7 +96,19 @@ async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[byt
         leaf = session.getpeercert(binary_form=True)
         if leaf is None:
             raise HandshakeError("the server showed no certificate")
-        whole = session.get_unverified_chain() if hasattr(session, "get_unverified_chain") else None
-        return (tuple(whole), True) if whole else ((leaf,), False)
+        whole = presented(session)
+        return (whole, True) if whole else ((leaf,), False)
     finally:
         writer.transport.abort()  # a server that turned us away owes no farewell
+
+
+def presented(session: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Return all that the server sent, leaf first, as DER; nothing where this Python cannot tell it.
+
+    From 3.13 on that is in the standard library. CPython has had it since 3.10, but under an inner name: that is tried
+    and not relied on, because an image may bring any Python.
+    """
+    if hasattr(session, "get_unverified_chain"):
+        return tuple(session.get_unverified_chain())
+    read = getattr(getattr(session, "_sslobj", None), "get_unverified_chain", None)
+    return tuple(one.public_bytes(_DER) for one in read() or ()) if read else ()
