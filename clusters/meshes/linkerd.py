@@ -37,7 +37,7 @@ _SERVICE = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/se
 _ISSUER = IssuerSecret(_NAMESPACE, "linkerd-identity-issuer", "crt.pem", "key.pem", "/var/run/linkerd/identity/issuer")
 
 
-def _source(title: str, url: str, kind: str) -> Source:
+def _source(title: str, url: str, kind: str = "source") -> Source:
     return Source(title, url, _VERSION, kind)
 
 
@@ -45,7 +45,7 @@ def _docs(title: str, path: str) -> Source:
     return _source(title, f"{_DOCS}/{path}", "documented")
 
 
-_READINESS = _source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml", "source")
+_READINESS = _source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml")
 _IGNORE = _source(
     "The chart's webhookFailurePolicy is Ignore: without the injector a pod is admitted as it is",
     f"{_CHART}/values.yaml",
@@ -60,8 +60,8 @@ _ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes
 _SEVEN_LOOKS = _source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
-    "source",
 )
+_PARTS = {"control-plane": "destination", "identity": "identity", "injector": "proxy-injector"}
 _ALONE = Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
 _CLOSED = Deviation("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
 _CAN = (
@@ -73,12 +73,18 @@ _READABLE = "never during run: a call is readable on the wire, answered or not"
 _UNKNOWN = _docs(
     "Whom the control plane does not know as meshed yet is called in plain text", "features/automatic-mtls/"
 )
+_LATE = "eventually during recovery within 600 s"
+_FLOW = "at least 0.999 of the calls succeed and never 2 s pass without a success"
+_VALID = "every leaf certificate is valid for 0 s more"
+_LOCKED_OUT = _source(
+    "Who shows an identity that is over is refused, by its issuer, too", f"{_PROXY}/meshtls/src/creds/store.rs"
+)
 _RELOADED = _docs(
     "A replaced issuer is taken up and told by an Event", "tasks/automatically-rotating-control-plane-tls-credentials/"
 )
-_SKIPPED = _source("An issuer that no trust anchor vouches for is skipped, by an Event", _SERVICE, "source")
-_INVALID = _source("Under an issuer that is over each request fails, by an Event", _SERVICE, "source")
-_DENIALS = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs", "source")
+_SKIPPED = _source("An issuer that no trust anchor vouches for is skipped, by an Event", _SERVICE)
+_INVALID = _source("Under an issuer that is over each request fails, by an Event", _SERVICE)
+_DENIED = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs")
 
 
 def _selects(policy: Mapping[str, object], called: Called) -> bool:
@@ -108,10 +114,6 @@ def _part(role: Role, name: str, *, port: int, process: str = "controller") -> C
     return Component(role, "Deployment", _NAMESPACE, f"linkerd-{name}", selector, process, port=port)
 
 
-def _down(name: str, deployment: str) -> Signal:
-    return Signal(name, SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{deployment}", _READINESS)
-
-
 MESH = Mesh(
     name="linkerd",
     title="Linkerd",
@@ -137,8 +139,7 @@ MESH = Mesh(
     identity_header="l5d-client-id",
     pod_proxy="linkerd2-proxy",
     nameless=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
-    # The port of the lab. A proxy ends the TLS of whoever asks for its own name, and passes on all other:
-    # linkerd/tls/src/server.rs of the proxy.
+    # The lab's port. A proxy ends the TLS of whoever asks for its name, and passes on all other: tls/src/server.rs.
     handshake=Handshake(8080, (), by_name=True),
     member=lambda pod, _witness: has_container(pod, "linkerd-proxy"),
     identity=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
@@ -154,14 +155,15 @@ MESH = Mesh(
     signals={
         signal.name: signal
         for signal in (
-            _down("control-plane-down", "destination"),
-            _down("identity-down", "identity"),
-            _down("injector-down", "proxy-injector"),
+            *(
+                Signal(f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS)
+                for part, name in _PARTS.items()
+            ),
             Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
             Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
             Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
             Signal(
-                "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIALS, scrape_port=4191
+                "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIED, scrape_port=4191
             ),
         )
     },
@@ -183,12 +185,10 @@ MESH = Mesh(
         "change-on-connections": _source(
             "Each request is weighed, and a connection that a new policy no longer allows is closed",
             f"{_PROXY}/app/inbound/src/policy/tcp.rs",
-            "source",
         ),
         "identity": _source(
             "The called proxy writes the caller's TLS identity into l5d-client-id, and strips what the caller wrote",
             f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
-            "source",
         ),
         "weighted-routing": _docs(
             "HTTPRoute backendRefs with weights, resolved by the caller's proxy", "reference/httproute/"
@@ -221,7 +221,6 @@ MESH = Mesh(
         "certificates": _source(
             "A certificate lives a day, and its proxy renews it when 70 % of that is over",
             f"{_PROXY}/proxy/identity-client/src/certify.rs",
-            "source",
         ),
         "identity-expires": _docs(
             "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
@@ -241,6 +240,7 @@ MESH = Mesh(
     deviates=(
         *(Deviates(f"control-plane-{end}", _UNTOLD, _SEVEN_LOOKS) for end in ("hang", "partition")),
         Deviates("new-destination", _READABLE, _UNKNOWN),
+        *(Deviates("identity-outage-beyond-life", f"{_LATE}: {says}", _LOCKED_OUT) for says in (_FLOW, _VALID)),
     ),
     deviations=(
         _ALONE,
