@@ -24,6 +24,7 @@ SECTIONS = (
     "## Consequences",
     "## Rollback Plan",
     "## Evidence Required",
+    "## Review Before Production",
 )
 
 
@@ -51,7 +52,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_a_new_record_has_every_section_in_order(reports: Path, out: Path) -> None:
-    """Title and the eight sections stand there, and nothing in Decision and Scope is generated."""
+    """Title and all sections stand there, and nothing in Decision and Scope is generated."""
     text = write(reports, out, "--title", "Which mesh")
     assert text.startswith("# Which mesh\n")
     assert re.findall(r"^## .+$", text, flags=re.MULTILINE) == list(SECTIONS)

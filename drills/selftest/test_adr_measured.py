@@ -8,7 +8,7 @@ import pytest
 from drills.judge import checks
 from drills.judge.claims import never
 from drills.judge.records import Source
-from drills.report import adr
+from drills.report import adr, adr_review
 from drills.report.cited import NO_EVIDENCE
 from drills.selftest.decided import answers_to, meshes_in, section, write
 from drills.selftest.manyruns import CLAIMS, EDGE, broken, bundle, quiet
@@ -69,6 +69,18 @@ def test_no_run_stands_for_a_conformance_test(reports: Path, out: Path) -> None:
     answers = answers_to("conformance test: for a person, see below", part)
     assert set(answers.values()) == {"conformance test: for a person, see below", "no evidence in these bundles"}
     assert re.search(r"^- Conformance test.*\[FOR A PERSON: ", part, flags=re.MULTILINE)
+
+
+def test_the_review_is_answered_by_drills_or_left_to_a_person(reports: Path, out: Path) -> None:
+    """A line has the worst answer of each mesh, or that there is none; what no drill asks is a field to fill in."""
+    part = section(write(reports, out, "--title", "Which mesh"), "## Review Before Production")
+    rows = {line.strip("| ").split(" | ")[1]: line for line in part.splitlines() if line.startswith("|")}
+    assert "| VIOLATED, 1 run: [" in rows["the mTLS mode is explicit: nothing is readable"]
+    assert rows["upgrade and rollback are tested"].count(NO_EVIDENCE) == rows["line"].count(" | ") - 1
+    waiting = [line for line in part.splitlines() if line.startswith("- ")]
+    assert all(adr.FOR_A_PERSON in line for line in waiting)
+    assert len(waiting) + len(rows) - 2 == len(adr_review.LINES)
+    assert re.search(r"^- A break-glass exists: \*\*\[FOR A PERSON", part, flags=re.MULTILINE)
 
 
 def test_a_question_has_one_row_whatever_the_window(reports: Path, out: Path) -> None:
