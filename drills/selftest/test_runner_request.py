@@ -65,3 +65,12 @@ def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
     made = json.loads(json.dumps(experiment_of(request)))
     ensure_experiment_is_valid(made)
     assert made["extensions"][0]["request"]["fault"] == {"kind": "stop", "role": "control-plane", "hold_s": 0.3}
+
+
+@pytest.mark.parametrize(("every_ms", "gate_s"), [(None, 60.0), (140, 60.0), (3000, 90.0)])
+def test_the_gate_has_time_for_the_slowest_caller(every_ms: float | None, gate_s: float) -> None:
+    """Whoever calls seldom needs longer until the gate has its samples; a usual drill's gate stays as it was."""
+    workload = () if every_ms is None else (*WORKLOAD, calls("a", "b", every_ms=every_ms))
+    request = Request("0" * 12, "double", "d", "double", "", workload, STOP, Wishes(), 10, 45)
+    (_, steady) = json.loads(json.dumps(experiment_of(request)))["steady-state-hypothesis"]["probes"]
+    assert steady["provider"]["arguments"]["within_s"] == gate_s
