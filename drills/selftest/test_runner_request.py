@@ -71,6 +71,17 @@ def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
 def test_the_gate_has_time_for_the_slowest_caller(every_ms: float | None, gate_s: float) -> None:
     """Whoever calls seldom needs longer until the gate has its samples; a usual drill's gate stays as it was."""
     workload = () if every_ms is None else (*WORKLOAD, calls("a", "b", every_ms=every_ms))
-    request = Request("0" * 12, "double", "d", "double", "", workload, STOP, Wishes(), 10, 45)
+    request = Request(
+        run_id="0" * 12,
+        cluster="double",
+        drill="d",
+        mesh="double",
+        hypothesis="",
+        workload=workload,
+        fault=STOP,
+        probes=Wishes(),
+        baseline_s=10,
+        recovery_s=45,
+    )
     (_, steady) = json.loads(json.dumps(experiment_of(request)))["steady-state-hypothesis"]["probes"]
     assert steady["provider"]["arguments"]["within_s"] == gate_s
