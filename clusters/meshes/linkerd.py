@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from clusters.issuance import Authority, Issuance, IssuerSecret
-from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
     Called,
     Capability,
@@ -27,6 +26,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import has_container, network_policy_selects, route_selects
 
 _VERSION = "edge-26.8.3"
