@@ -58,7 +58,7 @@ _VALIDATOR = _source(
     "not-promised",
 )
 _ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes", "features/server-policy/")
-_SEVEN_LOOKS = _source(
+_SEVEN = _source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
 )
@@ -238,11 +238,8 @@ MESH = Mesh(
         ),
     },
     deviates=(
-        *(
-            Deviates(f"control-plane-{it}", _UNTOLD.format("control-plane"), _SEVEN_LOOKS)
-            for it in ("hang", "partition")
-        ),
-        Deviates("injection-hang", _UNTOLD.format("injector"), _SEVEN_LOOKS),
+        *(Deviates(f"control-plane-{it}", _UNTOLD.format("control-plane"), _SEVEN) for it in ("hang", "partition")),
+        Deviates("injection-hang", _UNTOLD.format("injector"), _SEVEN),
         Deviates("new-destination", _READABLE, _UNKNOWN),
         *(Deviates("identity-outage-beyond-life", f"{_LATE}: {says}", _LOCKED_OUT) for says in (_FLOW, _VALID)),
     ),
