@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from drills.judge.verdict import worst
-from drills.report import adr_rollback, blocks, figures, issues
+from drills.report import adr_review, adr_rollback, blocks, figures, issues
 from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
@@ -24,6 +24,7 @@ def render(title: str, cited: Cited, stale_after_days: int) -> str:
     return template("adr.md.j2").render(
         title=title,
         titles=cited.titles,
+        reviewed=adr_review.for_a_person(),
         person=lambda what: f"**{FOR_A_PERSON} {what}]**",
         block=lambda name: blocks.wrap(name, made[name].content),
     )
@@ -49,6 +50,7 @@ def generate(cited: Cited, stale_after_days: int) -> dict[str, blocks.Block]:
         (upgrade.block, upgrade.heading): iter(cited.claims(upgrade.bears)),
         ("rollback", "## Rollback Plan"): adr_rollback.lines(cited),
         ("evidence", "## Evidence Required"): _evidence(cited, stale_after_days),
+        ("review", "## Review Before Production"): adr_review.lines(cited),
     }
     return {name: blocks.Block(heading, "\n".join(lines)) for (name, heading), lines in parts.items()}
 

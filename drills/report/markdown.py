@@ -4,7 +4,7 @@ from functools import cache
 
 import jinja2
 
-from drills.report.formats import ms, number
+from drills.report.formats import duration, ms, number
 
 
 @cache  # to compile a template takes longer than to fill it in
@@ -18,7 +18,8 @@ def template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown; `cell` escapes what a table cannot carry
     )
-    environment.filters |= {"cell": _cell, "number": number, "ms": ms, "joined": _joined, "hypothesis_quote": _quote}
+    environment.filters |= {"cell": _cell, "number": number, "ms": ms, "duration": duration, "joined": _joined}
+    environment.filters["hypothesis_quote"] = _quote
     return environment.get_template(name)
 
 

@@ -10,7 +10,7 @@ from drills.judge.checks.newpods import MESHED, STUCK, UNMESHED, fate_of
 from drills.judge.checks.signals import sighting
 from drills.judge.history import History
 from drills.judge.measure import Truth
-from drills.judge.records import Event
+from drills.judge.records import NS_PER_S, Event
 from drills.report.bins import Span
 from drills.report.chart import spread
 from drills.report.readings import told
@@ -54,6 +54,14 @@ class Unseen(msgspec.Struct, frozen=True):
 
     name: str
     reason: str
+
+
+class Appeared(msgspec.Struct, frozen=True):
+    """A signal that appeared while the fault was in force, and how long after the injection, in seconds."""
+
+    name: str
+    after_s: float
+    source: str
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -106,6 +114,15 @@ def marks(history: History, drawn: Span) -> tuple[Mark, ...]:
     return tuple(
         Mark(number, kind, title, words, at_ns, place, row)
         for number, ((at_ns, kind, title, words), place, row) in enumerate(zip(shown, places, rows, strict=True), 1)
+    )
+
+
+def appeared(history: History) -> tuple[Appeared, ...]:
+    """Return each signal of the mesh that was seen from the injection until the undo was verified, the first first."""
+    window = history.windows().get("fault")
+    found = sorted(_seen(history))
+    return tuple(
+        Appeared(name, (at_ns - window.start_ns) / NS_PER_S, source) for at_ns, name, source in found if window
     )
 
 

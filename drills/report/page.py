@@ -4,7 +4,9 @@ from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import Verdict, count_not_promised
 from drills.report import issues
+from drills.report.failures import failures
 from drills.report.markdown import template
+from drills.report.marks import appeared
 from drills.report.numbers import TRANSITION_S, edges, measured, transitions
 from drills.report.readings import IN_WORDS, instants, shortest_outage_ms, timeline
 from drills.report.record import Surroundings
@@ -21,6 +23,8 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: s
         expected=issues.expected(verdict, history.facts.deviates),
         issues=[known.issue_of(finding, history.facts.deviates) for finding in verdict.findings],
         in_words=IN_WORDS[verdict.verdict],
+        failed=failures(history, verdict),
+        appeared=appeared(history),
         not_promised=count_not_promised(verdict.findings),
         hypothesis=stood_on.hypothesis,
         stood_on=stood_on,

@@ -12,8 +12,9 @@ from drills.judge.verdict import SEVERITY, Finding, Verdict, count_not_promised
 from drills.report import issues, markup
 from drills.report.bins import musts
 from drills.report.drawing import drawing
+from drills.report.failures import failures
 from drills.report.headline import headline
-from drills.report.marks import unseen
+from drills.report.marks import appeared, unseen
 from drills.report.names import DRAWN, PAGE_FILE
 from drills.report.numbers import TRANSITION_S, edges, measured, transitions
 from drills.report.readings import IN_WORDS, instants, shortest_outage_ms, timeline
@@ -85,6 +86,8 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: P
         stood_on=stood_on,
         headline=headline(verdict),
         counted=_counted(verdict),
+        failed=failures(history, verdict),
+        appeared=appeared(history),
         claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.verdict)),
         musts=musts(verdict.findings),
         drawing=drawing(history, verdict),

@@ -14,7 +14,7 @@ def traffic(*left_out: Edge, pace: float = 1.0) -> list[Calls]:
     proxy in every pod, and every second such run was starved.
 
     pace: so many times as long between two calls, for a drill of many minutes, whose evidence would be too large to
-    keep. At 3 a pod still calls each target every 420 ms, and the gate has its 20 samples of each edge in 33 s.
+    keep. At 6 a pod still calls each target every 840 ms, and the gate has its 20 samples of each edge in 66 s.
     """
     plain = [edge for edge in (*ROUTES, SENTINEL) if edge not in FRESH]
     rates = {

@@ -20,7 +20,7 @@ _PORT = 8080
 _READY_S = 30.0
 _END_S = 20.0
 _SCRAPE_EVERY_S = 4.0  # a proxy renders all its statistics for each scrape
-_CERTIFICATE_EVERY_S = 10.0  # each look costs the pod's proxy one signature
+_CERTIFICATE_EVERY_S = 20.0  # each look costs the pod's proxy one signature
 
 
 class Workload:

@@ -10,12 +10,10 @@ from markdown_it import MarkdownIt
 
 from clusters import meshes
 from drills import cli, cli_runs, exits
-from drills.judge import checks
-from drills.judge.claims import never
-from drills.judge.records import Source
 from drills.report import adr, bundles, keys
-from drills.report.cited import NO_EVIDENCE, Cited
-from drills.selftest.manyruns import CLAIMS, EDGE, broken, bundle, quiet
+from drills.report.cited import Cited
+from drills.selftest.decided import section, write
+from drills.selftest.manyruns import broken, bundle, quiet
 
 SECTIONS = (
     "## Context",
@@ -26,6 +24,7 @@ SECTIONS = (
     "## Consequences",
     "## Rollback Plan",
     "## Evidence Required",
+    "## Review Before Production",
 )
 
 
@@ -52,21 +51,8 @@ def out(tmp_path: Path) -> Path:
     return tmp_path / "decisions" / "0001.md"
 
 
-def write(reports: Path, out: Path, *words: str) -> str:
-    """Write the record through the command line and return its text."""
-    out.parent.mkdir(exist_ok=True)
-    assert cli.status(["adr", "--out", str(out), *words, str(reports)]) == exits.PASSED
-    return out.read_text(encoding="utf-8")
-
-
-def section(text: str, heading: str) -> str:
-    """Return a section without its sub-sections' neighbours."""
-    level = heading.split(maxsplit=1)[0]
-    return re.split(rf"^{level} ", text.split(f"{heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
-
-
 def test_a_new_record_has_every_section_in_order(reports: Path, out: Path) -> None:
-    """Title and the eight sections stand there, and nothing in Decision and Scope is generated."""
+    """Title and all sections stand there, and nothing in Decision and Scope is generated."""
     text = write(reports, out, "--title", "Which mesh")
     assert text.startswith("# Which mesh\n")
     assert re.findall(r"^## .+$", text, flags=re.MULTILINE) == list(SECTIONS)
@@ -113,43 +99,6 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
         assert (f"- {mesh.title}: **{adr.FOR_A_PERSON}" in part) is is_alternative
 
 
-def test_what_is_not_promised_is_told_with_what_was_measured(reports: Path, out: Path) -> None:
-    """Where no encryption is promised it neither holds nor is left open: that bytes were seen stands there."""
-    silence = Source("Nothing is encrypted unasked", "https://example.org/silence", "1", "not-promised")
-    secret = never(checks.plaintext(EDGE), must_hold=True, source=silence)
-    bundle(reports, broken(), mesh="mesh-c", claims=(*(it for it in CLAIMS if it.check.name != "plaintext"), secret))
-    text = write(reports, out, "--title", "Which mesh")
-    answers = answers_to("never: a call is readable on the wire", section(text, "### All in-scope traffic is mTLS"))
-    assert re.fullmatch(r"NOT_PROMISED, measured VIOLATED, 1 run: \[\w{12}\]", answers["The mesh-c"])
-    assert answers["Cilium"] == "-"
-    (required,) = [line for line in text.splitlines() if line.startswith("| mTLS metrics")]
-    cells = dict(zip(meshes_in(text), required.split(" | ")[1:], strict=True))
-    assert cells["The mesh-c"].startswith("NOT_PROMISED, measured VIOLATED, 1 run: [")
-    assert cells["The mesh-b"].startswith("VIOLATED, 1 run: [")
-
-
-def answers_to(question: str, part: str) -> dict[str, str]:
-    """Return the row of a question in a section's first table, by the head of each column."""
-    rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("|")]
-    return dict(zip(rows[0], next(row for row in rows if row[0] == question), strict=True))
-
-
-def test_a_question_has_one_row_whatever_the_window(reports: Path, out: Path) -> None:
-    """Window and bound are no part of it; the worst answer counts, with a run that gave it and how many did."""
-    for number in range(5):
-        bundle(reports, quiet(), mesh="mesh-b", folder=f"2026020{number + 1}T000000Z")
-    part = section(write(reports, out, "--title", "Which mesh"), "### All in-scope traffic is mTLS")
-    assert part.count("a call is readable on the wire") == 1
-    answer = answers_to("never: a call is readable on the wire", part)["The mesh-b"]
-    assert re.fullmatch(r"VIOLATED, 1 of 6 runs: \[\w{12}\]", answer)
-
-
-def meshes_in(text: str) -> list[str]:
-    """Return the meshes of the table of evidence, in its order."""
-    head = next(line for line in text.splitlines() if line.startswith("| required |"))
-    return head.removesuffix(" |").split(" | ")[1:]
-
-
 def test_a_drill_that_cannot_be_asked_says_why(reports: Path, out: Path) -> None:
     """A mesh without the part that a drill breaks is told from one that nobody asked."""
     runs = bundles.read_all([reports])
@@ -176,47 +125,6 @@ def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> N
     text = write(reports, out)
     assert "**FAILED, believe no row** [" in text
     assert re.search(r"\| \*\*NO\*\*: \[\w{12}\] \|", section(text, "### All in-scope traffic is mTLS"))
-
-
-def test_the_rollback_plan_has_the_measured_times(reports: Path, out: Path) -> None:
-    """How long undo and recovery took is there per drill; that nobody asked about plaintext afterwards is said."""
-    part = section(write(reports, out, "--title", "Which mesh"), "## Rollback Plan")
-    row = answers_to("brain-outage", part.split("Measured around")[1])
-    assert re.fullmatch(r"undo 1 s, back 4(\.\d+)? s later: \[\w{12}\]", row["The mesh-a"])
-    assert row["Cilium"] == "-"
-    assert part.split("Plaintext after an undo")[1].count("no evidence") == 1
-    assert part.count(adr.FOR_A_PERSON) == 4
-
-
-def test_a_policy_that_was_deleted_says_when_calls_got_through(reports: Path, out: Path) -> None:
-    """Where a run closed an edge and opened it again in health, the slowest opening is the time of the plan's step."""
-    story = quiet().baseline().change("intruder", "frontend", "accepted", at_s=1, held_s=4)
-    story.calls("intruder", "frontend", fail=40, over=(1, 5.3)).calls("intruder", "frontend", ok=40, over=(5.3, 9))
-    story.change("intruder", "frontend", "refused", at_s=9, held_s=None)
-    bundle(reports, story, mesh="mesh-c")
-    part = section(write(reports, out, "--title", "Which mesh"), "## Rollback Plan")
-    row = answers_to("The mesh-c", part)
-    assert row["objects deleted"] == "1"
-    assert row["slowest s"] == "0.302"
-    assert answers_to("The mesh-b", part)["objects deleted"] == NO_EVIDENCE
-
-
-def test_each_invariant_has_one_row(reports: Path, out: Path) -> None:
-    """The four invariants stand first, each with the worst answer of a mesh and the run that gave it."""
-    part = section(write(reports, out, "--title", "Which mesh"), "## Invariants").split("###")[0]
-    assert len([line for line in part.splitlines() if line.startswith("| ")]) == 2 + 4
-    answers = answers_to("All in-scope traffic is mTLS", part)
-    assert re.fullmatch(r"VIOLATED, 1 run: \[\w{12}\]", answers["The mesh-b"])
-    assert re.fullmatch(r"HELD, 2 runs: \[\w{12}\]", answers["The mesh-a"])
-    assert answers["Cilium"] == "-"
-
-
-def test_no_run_stands_for_a_conformance_test(reports: Path, out: Path) -> None:
-    """What no drill does is neither answered nor forgotten: a person brings it."""
-    part = section(write(reports, out, "--title", "Which mesh"), "## Evidence Required")
-    answers = answers_to("conformance test: for a person, see below", part)
-    assert set(answers.values()) == {"conformance test: for a person, see below", "no evidence in these bundles"}
-    assert re.search(r"^- Conformance test.*\[FOR A PERSON: ", part, flags=re.MULTILINE)
 
 
 def test_staleness_is_a_date_of_the_oldest_run(reports: Path, out: Path) -> None:

@@ -203,6 +203,18 @@ def test_the_timeline_is_drawn_to_scale(visit: Visit) -> None:
         assert plot["width"] > width / 2
 
 
+@pytest.mark.parametrize("width", [_PHONE, _DESK])
+def test_no_label_of_the_timeline_is_squeezed(visit: Visit, width: int) -> None:
+    """Whatever a row has to tell beside it, its name takes at most three lines, and its drawing most of a phone."""
+    page = visit("run", width)
+    page.evaluate("for (const it of document.querySelectorAll('.row > .s')) it.textContent += ', and more'.repeat(9)")
+    labels = page.evaluate("[...document.querySelectorAll('.row > .t')].map(it => it.getBoundingClientRect().height)")
+    assert labels
+    assert max(labels) < 3 * 24
+    plots = page.evaluate("[...document.querySelectorAll('.row > .plot')].map(it => it.getBoundingClientRect().width)")
+    assert min(plots) > width / 2.2
+
+
 def test_paper_shows_what_is_folded(visit: Visit) -> None:
     """In print the numbers of a claim that held are visible, with script or without."""
     for script in (True, False):

@@ -97,7 +97,7 @@ def test_no_page_shows_as_held_what_is_not_promised(tmp_path: Path) -> None:
     bundle, verdict = written(tmp_path, FLOWS, SECRET)
     assert (verdict.verdict, verdict.passed) == (Answer.HELD, True)
     text = (bundle / "report.md").read_text(encoding="utf-8")
-    assert "Of 1 claims out of 2 that does not speak" in text
+    assert "1 of 2 claims is not promised by this mesh" in text
     told = "not promised by the mesh; measured: VIOLATED, checkout->payment : 1 records of calls readable on the wire"
     assert f"| NOT_PROMISED | never during fault: a call is readable on the wire | yes | {told} |" in text
     assert "[HELD, 1 claims not promised]" in index.render(tmp_path)

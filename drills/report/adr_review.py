@@ -1,0 +1,81 @@
+"""The review before production: each line of it with what drills say of it, or left to a person."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from drills.judge.verdict import Finding
+from drills.report.bundles import Run
+from drills.report.cited import NO_EVIDENCE, NOT_ASKED, Cited, findings, table
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the review: a claim bears on it by its check, or by a word in its drill's name; neither: a person's.
+
+    A line that a person answers has its place below the table.
+    """
+
+    part: str
+    asks: str
+    checks: frozenset[str] = frozenset()
+    drills: tuple[str, ...] = ()
+
+    @property
+    def is_for_a_person(self) -> bool:
+        """Whether no drill can say anything of it."""
+        return not self.checks and not self.drills
+
+    def bears(self, run: Run, finding: Finding) -> bool:
+        """Whether the claim bears on this line."""
+        return finding.check in self.checks or any(word in run.verdict.drill for word in self.drills)
+
+
+_MEMBERS = frozenset({"mesh_membership", "outside_mesh", "drift_found", "new_pod_refused"})
+LINES = (
+    Line("architecture", "the scope is explicit"),
+    Line("architecture", "paths out of the mesh are known: who is outside is found", _MEMBERS),
+    Line("architecture", "north-south and east-west are separated"),
+    Line("architecture", "the role of the Gateway API is decided"),
+    Line("architecture", "the role of the CNI's policies is decided"),
+    Line("architecture", "business authorization stays in the application"),
+    Line("security", "the identity model holds: servers see whose call it is", frozenset({"unauthenticated"})),
+    Line("security", "the mTLS mode is explicit: nothing is readable", frozenset({"plaintext", "plaintext_tried"})),
+    Line("security", "rotation is tested", drills=("rotation", "issuer-expired", "beyond-life")),
+    Line("security", "the policy's default is understood: who is not allowed is refused", frozenset({"denied"})),
+    Line("security", "denials are observable on the mesh's own record", frozenset({"drops_witnessed"})),
+    Line("security", "a break-glass exists"),
+    Line("operations", "control-plane failure is tested", drills=("control-plane-", "apiserver-", "identity-outage")),
+    Line(
+        "operations", "data-plane failure is tested", drills=("node-", "cni-", "enforcer-", "l7-proxy-", "injection-")
+    ),
+    Line("operations", "upgrade and rollback are tested", drills=("upgrade", "rollback")),
+    Line("operations", "a bound on tail latency is tested", frozenset({"latency"})),
+    Line("operations", "the overhead per pod and node is measured"),
+    Line("debugging", "whether a request entered the mesh can be told", frozenset({"mesh_membership"})),
+    Line("debugging", "a flow can be traced end to end with what the mesh itself writes down"),
+    Line("debugging", "the reason of a denial is visible"),
+    Line("debugging", "a failed mTLS handshake is told apart from a network drop"),
+    Line("debugging", "the status of policy objects tells when they are not enforced", drills=("request-rule", "l7-")),
+)
+
+
+def lines(cited: Cited) -> Iterator[str]:
+    """Yield the lines of the block."""
+    yield "What drills say of each line: the worst answer, in how many runs, and a run that gave it. A line that failed"
+    yield "observably was tested, too. No drill answers the lines that stand below for a person."
+    yield ""
+    yield from table(
+        ("part", "line", *cited.titles.values()),
+        ((it.part, it.asks, *_answers(cited, it)) for it in LINES if not it.is_for_a_person),
+    )
+
+
+def for_a_person() -> tuple[str, ...]:
+    """Return the lines of which no drill can say anything."""
+    return tuple(it.asks for it in LINES if it.is_for_a_person)
+
+
+def _answers(cited: Cited, line: Line) -> Iterator[str]:
+    for mesh in cited.titles:
+        answer = cited.summed(findings(cited.of(mesh), line.bears))
+        yield NO_EVIDENCE if answer == NOT_ASKED else answer
