@@ -184,34 +184,15 @@ KUBERNETES_SIGNALS: Mapping[str, Signal] = {
 }
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
 
-_KUBERNETES = "https://kubernetes.io/docs"
-KUBERNETES_SOURCES: Mapping[str, Source] = {
-    "apiserver-recovers": Source(
-        "Whoever watches the API lists again once it is back, with at most a minute between two tries (reflector)",
-        "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
-        "v0.34.0",
-        "source",
-    ),
-    "readiness-tells": Source(
-        "Kubernetes knows of a pod what its probes say; that they know of a lost identity is nobody's promise",
-        f"{_KUBERNETES}/concepts/workloads/pods/pod-lifecycle/#container-probes",
-        "v1.34",
-        "not-promised",
-    ),
-    "reboot-traffic": Source(
-        "A Service leads to the pods of a lost node until Kubernetes marks it, after 50 s by default",
-        f"{_KUBERNETES}/concepts/architecture/nodes/#node-status",
-        "v1.34",
-        "not-promised",
-    ),
-    "reboot-recovers": Source(
-        "The kubelet restarts containers that failed",
-        f"{_KUBERNETES}/concepts/architecture/self-healing/",
-        "v1.34",
-        "documented",
-    ),
-}
-"""What Kubernetes itself promises, whatever the mesh."""
+
+@dataclass(frozen=True)
+class Point:
+    """One kind of policy: where a caller is bound to a name, where traffic is taken up, and who enforces the policy."""
+
+    policy: str
+    identity: str
+    interception: str
+    enforcement: str
 
 
 @dataclass(frozen=True)
@@ -274,6 +255,7 @@ class Mesh:
     absent: Mapping[Role | Capability, str] = field(default_factory=dict)  # what it has not, and why not here
     handshake: Handshake | None = None  # None where pods have no certificate that a peer could see
     policy_kinds: tuple[PolicyKind, ...] = ()  # recorded through each run
+    points: tuple[Point, ...] = ()  # none where nobody enforces a policy
     policy_root: str = ""  # namespace whose policy objects count everywhere, "" when there is none
     # (policy object, pod) -> is it about the pod by itself? What attaches to such an object is found by its references.
     policy_selects: Callable[[Mapping[str, object], Called], bool] | None = None

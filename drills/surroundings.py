@@ -8,7 +8,7 @@ import msgspec
 from clusters.images.resolve import Resolved
 from clusters.mesh import Deviation
 from clusters.up import Prepared
-from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
 
 _OF_THE_PLACE = (
     Deviation("nodes", "containers on one machine (kind)", "a place that anyone can make and throw away"),
@@ -29,6 +29,9 @@ def surroundings(prepared: Prepared, hypothesis: str, command: str) -> Surroundi
         images=tuple(_image_record(image) for image in (made_of.node_image, *made_of.images)),
         host=msgspec.to_builtins(made_of.host),
         deviations=tuple(DeviationRecord(it.setting, it.value, it.reason) for it in deviations),
+        points=tuple(
+            PointRecord(it.policy, it.identity, it.interception, it.enforcement) for it in prepared.mesh.points
+        ),
     )
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     ChartRelease,
@@ -21,6 +21,7 @@ from clusters.mesh import (
     DropLog,
     Enrolment,
     Mesh,
+    Point,
     PolicyKind,
     Role,
     Signal,
@@ -163,6 +164,7 @@ MESH = Mesh(
         *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
         PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
     ),
+    points=(Point("CiliumNetworkPolicy", "the pod's labels", "eBPF at its interface", "the called node's kernel"),),
     policy_selects=_selects,
     # The agent manages the pod: its CiliumEndpoint has a security identity and is ready.
     member=lambda _pod, it: bool(part(it, "status", "identity")) and part(it, "status", "state") == "ready",

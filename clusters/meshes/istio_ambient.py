@@ -1,8 +1,7 @@
 """Istio in ambient mode: one ztunnel per node carries all pods' connections, a CNI plugin enrols pods as they start.
 
 istiod is control plane, certificate issuer and validating webhook; nothing is injected. Without a waypoint everything
-is layer 4: connections have identities, requests are not looked at. Facts are those of the 1.31 line; the source of
-each is in `sources`, `webhooks` and `signals`.
+is layer 4: connections have identities, requests are not looked at. Facts are those of 1.31, with their sources.
 """
 
 import json
@@ -10,8 +9,8 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
+from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     ChartRelease,
@@ -23,6 +22,7 @@ from clusters.mesh import (
     Enrolment,
     Handshake,
     Mesh,
+    Point,
     PolicyKind,
     Role,
     Signal,
@@ -221,14 +221,17 @@ MESH = Mesh(
     handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
     policy_kinds=tuple(PolicyKind(_POLICIES, it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
     policy_root=_NAMESPACE,
+    points=(
+        Point("AuthorizationPolicy of connections", "certificate in ztunnel", "in the pod, by the CNI", "ztunnel"),
+        Point("AuthorizationPolicy of requests", "certificate in ztunnel", "the caller's ztunnel", "the waypoint"),
+    ),
     policy_selects=_selects,
     member=_member,
     identity=lambda _namespace, _account: "",  # ztunnel proves it to ztunnel; the server sees a plain connection
     image_values=_image_values,
     enrolment=Enrolment.START,
     drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),
-    # ztunnel's sockets are inside each pod's own network namespace: what leaves it is encrypted, on one node, too.
-    wire_scope="any",
+    wire_scope="any",  # ztunnel's sockets are in each pod's own network namespace: what leaves it is encrypted
     signals={
         **_down("Deployment/istiod", Role.CONTROL_PLANE, Role.IDENTITY),  # its readiness clears however it dies
         **_down("DaemonSet/ztunnel", Role.NODE_AGENT),
@@ -286,9 +289,7 @@ MESH = Mesh(
         # By default up to 100 connections share one tunnel, and what is refused shares its log with all that is not.
         Deviation("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "a new connection must need a handshake of its own"),
         Deviation("ztunnel: logLevel, logAsJson", "info,access=warn; true", "refusals are read from its log"),
-        Deviation(
-            "Gateway API", "GatewayClass and Gateway alone", "no drill asks about routes; a waypoint is a Gateway"
-        ),
+        Deviation("Gateway API", "GatewayClass and Gateway alone", "a waypoint is a Gateway; no drill has routes"),
         Deviation(
             "istiod and CNI images",
             "our own builds of the release line's module",

@@ -5,8 +5,8 @@ Facts are those of the 1.31 line; the source of each is in `sources`, `webhooks`
 
 from collections.abc import Mapping
 
+from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     ChartRelease,
@@ -15,6 +15,7 @@ from clusters.mesh import (
     Deviation,
     Handshake,
     Mesh,
+    Point,
     PolicyKind,
     Role,
     Signal,
@@ -154,6 +155,7 @@ MESH = Mesh(
         PolicyKind("networking.istio.io/v1", "DestinationRule"),
     ),
     policy_root=_ROOT,
+    points=(Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),),
     policy_selects=_selects,
     member=lambda pod, _witness: has_container(pod, "istio-proxy"),
     identity=_identity,

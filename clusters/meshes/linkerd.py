@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from clusters.issuance import Authority, Issuance, IssuerSecret
+from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     ChartRelease,
@@ -19,6 +19,7 @@ from clusters.mesh import (
     Deviation,
     Handshake,
     Mesh,
+    Point,
     PolicyKind,
     Role,
     Signal,
@@ -151,6 +152,7 @@ MESH = Mesh(
         PolicyKind("policy.linkerd.io/v1alpha1", "NetworkAuthentication"),
         PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ),
+    points=(Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),),
     policy_selects=_selects,
     signals={
         signal.name: signal
@@ -193,7 +195,7 @@ MESH = Mesh(
         "weighted-routing": _docs(
             "HTTPRoute backendRefs with weights, resolved by the caller's proxy", "reference/httproute/"
         ),
-        "injection-fail-closed": _IGNORE,
+        **dict.fromkeys(("injection-fail-closed", "reboot-bypass"), _IGNORE),
         "enrolled-at-creation": _docs(
             "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
             "features/proxy-injection/",
@@ -210,7 +212,6 @@ MESH = Mesh(
             f"{_PROXY}/app/inbound/src/policy/store.rs",
             "not-promised",
         ),
-        "reboot-bypass": _IGNORE,
         **dict.fromkeys(
             ("identity-lives", "identity-new-pods"),
             _docs(

@@ -7,8 +7,8 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 
 from collections.abc import Mapping
 
+from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     Component,

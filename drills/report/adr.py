@@ -74,6 +74,12 @@ def _context(cited: Cited, stale_after_days: int) -> Iterator[str]:
         ((title, *_made_of(cited, mesh)) for mesh, title in cited.titles.items()),
     )
     yield ""
+    yield "Where a caller is bound to a name, where traffic is taken up, and who enforces the policy:"
+    yield ""
+    yield from table(
+        ("mesh", "policy", "identity is bound by", "traffic is intercepted", "enforced by", "runs"), _points(cited)
+    )
+    yield ""
     yield "What differs from production in these runs:"
     yield ""
     yield from table(("setting", "here", "why", "runs"), _deviations(cited))
@@ -105,6 +111,18 @@ def _made_of(cited: Cited, mesh: str) -> tuple[str, str]:
         "; or ".join(cell(", ".join(versions)) for versions in by_versions),
         "; ".join(cited.refs(runs) for runs in by_versions.values()),
     )
+
+
+def _points(cited: Cited) -> Iterator[tuple[str, ...]]:
+    for mesh, title in cited.titles.items():
+        found: dict[tuple[str, ...], list[Run]] = {}
+        for run in cited.of(mesh):
+            for it in run.stood_on.points:
+                found.setdefault((it.policy, it.identity, it.interception, it.enforcement), []).append(run)
+        for words, runs in found.items():
+            yield (title, *map(cell, words), cited.refs(runs))
+        if not found:
+            yield title, NO_EVIDENCE, "", "", "", ""
 
 
 def _deviations(cited: Cited) -> Iterator[tuple[str, ...]]:

@@ -22,6 +22,15 @@ class DeviationRecord(msgspec.Struct, frozen=True):
     reason: str
 
 
+class PointRecord(msgspec.Struct, frozen=True):
+    """One kind of policy: where a caller is bound to a name, where traffic is taken up, and who enforces the policy."""
+
+    policy: str
+    identity: str
+    interception: str
+    enforcement: str
+
+
 class Surroundings(msgspec.Struct, frozen=True):
     """What the run stood on."""
 
@@ -33,6 +42,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     images: tuple[ImageRecord, ...]
     host: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | None]
     deviations: tuple[DeviationRecord, ...]
+    points: tuple[PointRecord, ...] = ()  # runs of before this was recorded have none
 
 
 class WindowRecord(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from drills.judge.claims import Claim, always, eventually, judge, never, reached
 from drills.judge.history import History, SignalFact, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
-from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
 from drills.selftest.story import Story
 
 EDGE = ("payment", "ledger")
@@ -114,6 +114,7 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
         images=(ImageRecord("brain", f"example.org/brain:{version}", "registry", "sha256:1"),),
         host={**HOST, "cpus": cpus},
         deviations=(DeviationRecord("replicas", "1", "two | cores"),),
+        points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
     )
     evidence.write(place, verdict, stood_on, keys.signer(key) if key else None)
     return place

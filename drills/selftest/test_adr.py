@@ -61,6 +61,13 @@ def test_a_new_record_has_every_section_in_order(reports: Path, out: Path) -> No
         assert all(adr.FOR_A_PERSON in line for line in section(text, heading).split("\n") if line.startswith("-"))
 
 
+def test_the_record_says_where_policy_is_enforced(reports: Path, out: Path) -> None:
+    """For each kind of policy: who binds a caller to a name, where traffic is taken up, who enforces."""
+    part = section(write(reports, out, "--title", "Which mesh"), "## Context")
+    row = r"\| The mesh-a \| A rule \| a certificate \| in the pod \| the called pod's proxy \| (\[\w{12}\] ?)+"
+    assert re.search(row, part)
+
+
 def test_every_line_of_evidence_names_its_bundle(reports: Path, out: Path) -> None:
     """Each row with an answer refers to a statement's hash, and each reference is a link to a file that exists."""
     text = write(reports, out, "--title", "Which mesh")

@@ -116,6 +116,14 @@ def test_every_mesh_has_the_signals_of_kubernetes(mesh: str) -> None:
     assert signals["workload-unready"].subject == f"{LAB}/Deployment/*"
 
 
+@pytest.mark.parametrize("name", meshes.names())
+def test_every_mesh_says_where_policy_is_enforced(name: str) -> None:
+    """Who binds a name, where traffic is taken up and who enforces is told for each kind; the control has nobody."""
+    mesh = catalogue.find_mesh(name)
+    assert bool(mesh.points) is not mesh.is_control
+    assert all(all((it.policy, it.identity, it.interception, it.enforcement)) for it in mesh.points)
+
+
 def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
     """Every mesh's name leads to its own facts."""
     assert {name: catalogue.find_mesh(name).name for name in meshes.names()} == {name: name for name in meshes.names()}

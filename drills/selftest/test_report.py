@@ -14,7 +14,7 @@ from drills.judge.claims import always, judge, reached
 from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, Source, write_history
 from drills.judge.verdict import Answer, Verdict, judge_passed
 from drills.report import evidence, index, junit, numbers
-from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -30,6 +30,7 @@ STOOD_ON = Surroundings(
     images=(ImageRecord("lab", "example.org/lab:1", "engine", "sha256:1", None, "registry example.org/lab:1"),),
     host={"kernel": "6.1", "cpus": 2, "engine_runtime": None, "kernel_features": {"BTF": True}},
     deviations=(DeviationRecord("replicas", "1", "two cores"),),
+    points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
 )
 
 
@@ -172,6 +173,7 @@ def test_the_report_tells_the_whole_story(bundle: Path, verdict: Verdict) -> Non
         "could have been missed",
         "registry example.org/lab:1",
         "| replicas | 1 | two cores |",
+        "| A rule | a certificate | in the pod | the called pod's proxy |",
         "meshdrill run made-up --mesh none",
         "receipt of stop control-plane: landed",
     ):

@@ -48,6 +48,7 @@ def test_the_page_tells_the_whole_story(bundle: Path) -> None:
         "40 calls lost that had to succeed",
         "mdc.frontend.checkout.frontend-1.n180",
         '<td class="w">two &lt;cores&gt;</td>',
+        '<tr><th>A rule</th><td class="w">a &lt;certificate&gt;</td><td class="w">in the pod</td>',
         "<tr><th>kind</th>",
         "meshdrill run test-drill --mesh story",
         f"meshdrill judge {bundle.name}",

@@ -10,7 +10,7 @@ from drills.judge.history import SignalFact, Source, write_history
 from drills.judge.records import Deviates
 from drills.judge.verdict import Verdict
 from drills.report import evidence
-from drills.report.record import DeviationRecord, ImageRecord, Surroundings
+from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
 from drills.selftest.story import Story
 
 EDGE, FORBIDDEN, FREE = ("frontend", "checkout"), ("intruder", "ledger"), ("payment", "ledger")
@@ -25,6 +25,7 @@ STOOD_ON = Surroundings(
     images=(ImageRecord("lab", "example.org/lab:1", "engine", "sha256:1", None, "registry example.org/lab:1"),),
     host={"kernel": "6.1", "cpus": 2, "builder_lacks": ()},
     deviations=(DeviationRecord("replicas", "1", "two <cores>"),),
+    points=(PointRecord("A rule", "a <certificate>", "in the pod", "the called pod's proxy"),),
 )
 
 
