@@ -183,7 +183,8 @@ def _caller_defects(
         if event.kind == "caller.end"
     }
     expected = {(caller.pod, caller.target, caller.connection) for caller in facts.callers}
-    for key in sorted(expected | set(seen)):
+    # One that no plan names and of whose calls no row is left has still told how many there were.
+    for key in sorted(expected | set(seen) | set(ends)):
         name = f"{key[0]} -> {key[1]} ({key[2]})"
         if gone is None or key[0] not in gone.pods:
             yield from _end_of_caller(name, ends.get(key), seen.get(key))
@@ -236,7 +237,7 @@ def _server_defects(
 ) -> Iterator[Defect]:
     ends = {event.text("pod"): event for event in events if event.kind == "server.end"}
     broken_off = gone.pods if gone else frozenset()
-    for pod in sorted((set(facts.servers) | set(seen)) - broken_off):
+    for pod in sorted((set(facts.servers) | set(seen) | set(ends)) - broken_off):
         rows, end = seen.get(pod, 0), ends.get(pod)
         if end is None:
             message = f"server {pod} never reported its end: calls it served after its {rows} rows may be lost"

@@ -12,6 +12,7 @@ from drills.judge import storage
 from drills.judge.callers import Roll, call_roll
 from drills.judge.casualties import Casualties, casualties_of
 from drills.judge.completeness import find_defects
+from drills.judge.newcomers import Newcomers, newcomers_of
 from drills.judge.records import (
     CALLS_SCHEMA,
     Caller,
@@ -46,12 +47,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class History:
-    """Calls, events and facts of one run. Nothing in it is ever changed; every question is a query."""
+    """Calls, events and facts of one run. Nothing in it is ever changed; every question is a query.
+
+    whole: of a history that holds some of another's calls, that other: a pod is not newer for what was left out.
+    """
 
     calls: pl.LazyFrame
     events: tuple[Event, ...]
     facts: RunFacts
     defects_on_reading: tuple[Defect, ...] = ()
+    whole: "History | None" = None
 
     @classmethod
     def load(cls, bundle: Path) -> Self:
@@ -132,6 +137,11 @@ class History:
     def casualties(self) -> Casualties | None:
         """Pods that the fault itself ended; None when it ends none, or was never injected."""
         return casualties_of(self.events, self.facts)
+
+    @cached_property
+    def newcomers(self) -> Newcomers:
+        """Pods with which the run did not begin and that came up after the baseline."""
+        return self.whole.newcomers if self.whole else newcomers_of(self.calls, self.facts, self.window("baseline"))
 
     @cached_property
     def _rows(self) -> int:

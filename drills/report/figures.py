@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes, on_edges
+from drills.judge.checks.lane import AgedKey, Lane
+from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.history import History
 from drills.judge.records import NEW, NS_PER_MS, NS_PER_S, Window
 from drills.judge.verdict import Answer, Finding, Verdict
@@ -124,8 +125,8 @@ def outage(history: History) -> Outage | None:
     return Outage(round(worst.outage.length_ns / NS_PER_S, 3), round(resolution_ns / NS_PER_S, 3), route)
 
 
-def _key(lane: Lane) -> LaneKey:
-    return lane.source, lane.target, lane.connection
+def _key(lane: Lane) -> AgedKey:
+    return lane.key
 
 
 def _signals(finding: Finding) -> Iterator[tuple[str, float]]:

@@ -52,6 +52,7 @@ class Story:
     _phase: str = "baseline"
     _spoken: set[tuple[str, str, str]] = field(default_factory=set)
     _forgotten: set[str] = field(default_factory=set)
+    _unplanned: set[str] = field(default_factory=set)
 
     def baseline(self) -> Self:
         """Go on in the baseline."""
@@ -73,6 +74,11 @@ class Story:
         starts = {"baseline": 0.0, "fault": self.baseline_s, "recovery": self.baseline_s + self.fault_s}
         return START_NS + round((starts[self._phase] + offset_s) * NS_PER_S)
 
+    def unplanned(self, *pods: str) -> Self:
+        """Tell that the run did not begin with these pods: no plan of it names them."""
+        self._unplanned |= set(pods)
+        return self
+
     def length_s(self) -> float:
         """Return the length of the current phase."""
         return {"baseline": self.baseline_s, "fault": self.fault_s, "recovery": self.recovery_s}[self._phase]
@@ -92,6 +98,7 @@ class Story:
         peer: str | None = None,
         version: str = "v1",
         pod: str | None = None,
+        server: str | None = None,
         reused: bool | None = None,
         lag_ms: float = 0.1,
         after_ms: float = 0.0,
@@ -106,18 +113,16 @@ class Story:
         for index, outcome in enumerate(outcomes):
             due_ns = self.at(start_s + (end_s - start_s) * index / len(outcomes)) + round(after_ms * NS_PER_MS)
             is_ok = outcome == "ok"
-            row = self._row(source, target, connection, lane[0], due_ns)
-            row |= {
-                "started_ns": due_ns + round(lag_ms * NS_PER_MS),
-                "ended_ns": due_ns + round((lag_ms + 2) * NS_PER_MS),
-            }
+            started_ns, by = due_ns + round(lag_ms * NS_PER_MS), server or f"{target}-1"
+            timed = {"started_ns": started_ns, "ended_ns": started_ns + 2 * NS_PER_MS}
+            row = self._row(source, target, connection, lane[0], due_ns) | timed
             row |= {"outcome": outcome, "status": 200 if is_ok else 0, "error": "" if is_ok else error}
             row["reused"] = (connection == "reused" and lane in self._spoken) if reused is None else reused
             self._spoken.add(lane)
             if is_ok:
-                row |= {"server_pod": f"{target}-1", "server_version": version}
+                row |= {"server_pod": by, "server_version": version}
             if is_ok if served is None else served:
-                row |= self._service(target, due_ns + round((lag_ms + 1) * NS_PER_MS), version)
+                row |= self._service(by, started_ns + NS_PER_MS, version)
                 row["peer"] = xfcc(source, target) if peer is None else peer
             self.rows.append(row)
         return self
@@ -140,16 +145,16 @@ class Story:
         self._phase = current
         return self
 
-    def served_only(self, source: str, target: str, offset_s: float = 1.0) -> Self:
+    def served_only(self, source: str, target: str, offset_s: float = 1.0, *, server: str | None = None) -> Self:
         """Tell of a call that only the server saw."""
-        row: dict[str, Cell] = dict.fromkeys(CALLS_SCHEMA.names())
-        row |= {"id": f"mdc.{source}.{target}.x.n{len(self.rows)}", "source": source, "target": target}
-        self.rows.append(row | self._service(target, self.at(offset_s), "v1") | {"peer": ""})
+        told = {"id": f"mdc.{source}.{target}.x.n{len(self.rows)}", "source": source, "target": target, "peer": ""}
+        service = self._service(server or f"{target}-1", self.at(offset_s), "v1")
+        self.rows.append({**dict.fromkeys(CALLS_SCHEMA.names()), **told, **service})
         return self
 
-    def served_again(self, source: str, target: str, offset_s: float = 1.0) -> Self:
+    def served_again(self, source: str, target: str, offset_s: float = 1.0, *, server: str | None = None) -> Self:
         """Tell that a server served the first new call of the edge once more."""
-        self.served_only(source, target, offset_s)
+        self.served_only(source, target, offset_s, server=server)
         self.rows[-1] |= {"id": f"mdc.{source}.{target}.{source}-1.n0", "connection": "new"}
         return self
 
@@ -163,14 +168,12 @@ class Story:
 
     def watched(self, *, dropped: int = 0, packets: int = 1000, proven: bool = True) -> Self:
         """Tell that every node watched the wire through the run, and by default saw the outsider's plaintext."""
-        end_s = self.baseline_s + self.fault_s + self.recovery_s + 1
+        end_ns = self._end_ns() + NS_PER_S
         for node in NODES:
             self.events.append(Event(START_NS - 1, "wire.ready", node, {"node": node}))
             detail: dict[str, Detail] = {"node": node, "packets": packets, "dropped": dropped}
-            self.events.append(Event(START_NS + round(end_s * NS_PER_S), "wire.end", node, detail))
-        if proven:
-            self.pair("outsider", "ledger", first_ns=START_NS, last_ns=START_NS + round(end_s * NS_PER_S))
-        return self
+            self.events.append(Event(end_ns, "wire.end", node, detail))
+        return self.pair("outsider", "ledger", first_ns=START_NS, last_ns=end_ns) if proven else self
 
     def hit(self, source: str, target: str, *, at_s: float = 1.0, interface: str = "eth0") -> Self:
         """Tell that a canary was readable on a node."""
@@ -189,12 +192,11 @@ class Story:
         *,
         meshed: bool | None = None,
         started: bool | None = None,
-        message: str = "",
         at_s: float = 1.0,
         **more: Detail,
     ) -> Self:
-        """Tell what became of a new pod; more: where it was placed, and what blocked it."""
-        fate: dict[str, Detail] = {"outcome": outcome, "meshed": meshed, "started": started, "message": message}
+        """Tell what became of a new pod; more: where it was placed, the message, and what blocked it."""
+        fate: dict[str, Detail] = {"outcome": outcome, "meshed": meshed, "started": started}
         return self._tell("newpod", f"newcomer-{len(self.events)}", at_s, fate | more)
 
     def change(
@@ -231,18 +233,15 @@ class Story:
 
     def facts(self) -> RunFacts:
         """Return the facts that fit the story."""
-        callers = {
-            Caller(str(r["pod"]), str(r["source"]), str(r["target"]), str(r["connection"]), 100.0)
-            for r in self.rows
-            if r["pod"]
-        }
+        rows = [row for row in self.rows if row["pod"] and row["pod"] not in self._unplanned]
+        lanes = {(str(r["pod"]), str(r["source"]), str(r["target"]), str(r["connection"])) for r in rows}
         return RunFacts(
             drill="test-drill",
             mesh="story",
             run_id="0123456789ab",
             is_control=self.is_control,
-            callers=tuple(sorted(callers)),
-            servers=tuple(sorted({str(row["served_pod"]) for row in self.rows if row["served_pod"]})),
+            callers=tuple(Caller(*lane, 100.0) for lane in sorted(lanes)),
+            servers=tuple(sorted(set(self._servers()) - self._unplanned)),
             wire_nodes=NODES,
             identities={"outsider": ""} | {service: identity(service) for service in SERVICES},
             signals={signal.name: signal for signal in self.signals},
@@ -279,20 +278,21 @@ class Story:
         for (pod, target, connection), count in lanes.items():
             who: dict[str, Detail] = {"pod": pod, "target": target, "connection": connection}
             yield Event(self._end_ns() + NS_PER_S, "caller.end", pod, {**who, "scheduled": count, "written": count})
-        for pod in self.facts().servers:
-            served = sum(row["served_pod"] == pod for row in self.rows)
-            yield Event(self._end_ns() + NS_PER_S, "server.end", pod, {"pod": pod, "served": served})
+        for pod in sorted(self._servers()):
+            yield Event(self._end_ns() + NS_PER_S, "server.end", pod, {"pod": pod, "served": self._servers()[pod]})
+
+    def _servers(self) -> Counter[str]:
+        return Counter(str(row["served_pod"]) for row in self.rows if row["served_pod"])
 
     def _end_ns(self) -> int:
         return START_NS + round((self.baseline_s + self.fault_s + self.recovery_s) * NS_PER_S)
 
     def _row(self, source: str, target: str, connection: str, pod: str, due_ns: int) -> dict[str, Cell]:
-        row: dict[str, Cell] = dict.fromkeys(CALLS_SCHEMA.names())
-        row |= {"pod": pod, "node": "n1", "source": source, "target": target, "connection": connection}
-        return row | {"scheduled_ns": due_ns}
+        lane = {"pod": pod, "node": "n1", "source": source, "target": target, "connection": connection}
+        return {**dict.fromkeys(CALLS_SCHEMA.names()), **lane, "scheduled_ns": due_ns}
 
-    def _service(self, target: str, at_ns: int, version: str) -> dict[str, Cell]:
-        return {"served_ns": at_ns, "served_pod": f"{target}-1", "served_version": version, "served_status": 200}
+    def _service(self, server: str, at_ns: int, version: str) -> dict[str, Cell]:
+        return {"served_ns": at_ns, "served_pod": server, "served_version": version, "served_status": 200}
 
 
 def answer(story: Story, claim: Claim) -> Finding:

@@ -137,9 +137,10 @@ def test_a_server_outside_the_mesh_has_no_certificate_to_show() -> None:
     """A service outside the mesh is not asked for one; a meshed one is, though its peers be shown no identity."""
     story = certified(HOUR_NS).steady(("checkout", "outsider"))
     assert answer(story, CERTS).verdict is Answer.INCONCLUSIVE
-    story.event("server.end", "outsider-1", service="outsider", served=1)
+    story.event("server.end", "outsider-1", pod="outsider-1", service="outsider", served=1)
     assert answer(story, CERTS).verdict is Answer.HELD
-    unseen = story.steady(("checkout", "ledger")).event("server.end", "ledger-1", service="ledger", served=1).history()
+    story.steady(("checkout", "ledger")).event("server.end", "ledger-1", pod="ledger-1", service="ledger", served=1)
+    unseen = story.history()
     nameless = msgspec.structs.replace(unseen.facts, identities=dict.fromkeys(unseen.facts.identities, ""))
     assert judge(replace(unseen, facts=nameless), [CERTS]).findings[0].verdict is Answer.INCONCLUSIVE
 
@@ -179,7 +180,7 @@ def signed(*looks: tuple[float, str, str], signer: str = "key-2", over_s: float 
         story.event("fault.account", "rotate", at_s=0.5, actor="replaced", signer=signer)
     for at_s, pod, fingerprint in looks:
         story.event("certificate", pod, at_s=at_s, fingerprint=fingerprint, not_after_ns=story.at(90))
-    return story.event("server.end", "outsider-1", service="outsider", served=1)
+    return story.event("server.end", "outsider-1", pod="outsider-1", service="outsider", served=0)
 
 
 @pytest.mark.parametrize(

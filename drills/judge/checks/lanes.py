@@ -2,10 +2,15 @@
 
 Stretches without a call, or without a success, are measured per caller pod and the widest counts: a second pod that
 does well must not hide the first.
+
+Calls of pods that came up after the baseline are a lane of their own: what is new may fail where what stands goes on.
+It exists from the first call of such a pod on: its gaps count from there, and a window that ended before has no such
+lane. In a window that it is part of it must show as much as any other: too few calls of new pods, or a new pod that
+fell silent, is not known to be well, and what was asked is INCONCLUSIVE.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add, or_
@@ -13,12 +18,12 @@ from operator import add, or_
 import msgspec
 import polars as pl
 
+from drills.judge.checks.lane import AgedKey, Lane, watched_of
 from drills.judge.checks.spread import Spread, Stretch
 from drills.judge.history import History
-from drills.judge.measure import Edge, Number
-from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, NS_PER_S, OK, REUSED, Window
-
-LaneKey = tuple[str, str, str]
+from drills.judge.measure import Edge
+from drills.judge.newcomers import Newcomers
+from drills.judge.records import IN_FLIGHT_BOUND, OK, REUSED, Window
 
 WAS_MADE = pl.col("error").fill_null("") != IN_FLIGHT_BOUND
 SUCCEEDED = (pl.col("outcome") == OK).fill_null(value=False)
@@ -28,62 +33,6 @@ TRAVELLED_AS_NAMED = pl.col("reused") == (pl.col("connection") == REUSED)
 def on_edges(edges: tuple[Edge, ...]) -> pl.Expr:
     """Select the rows of these edges."""
     return reduce(or_, ((pl.col("source") == source) & (pl.col("target") == target) for source, target in edges))
-
-
-@dataclass(frozen=True)
-class Lane:
-    """What the calls of one lane did in a window.
-
-    ok_as_named: successes that really travelled on the kind of connection that the lane is named after.
-    reconnected: calls of a reused lane that had to open a connection. bound: schedule slots that could not be used.
-    gap: widest stretch in which a caller made no call. outage: widest stretch in which a caller had no success.
-    first_bad_ns: schedule of the first call that did not succeed.
-    """
-
-    source: str
-    target: str
-    connection: str
-    calls: int
-    ok: int
-    failed: int
-    unknown: int
-    bound: int
-    served: int
-    ok_as_named: int
-    reconnected: int
-    gap: Stretch
-    outage: Stretch
-    first_bad_ns: int | None
-    errors: tuple[tuple[str, int], ...]
-
-    @property
-    def edge(self) -> Edge:
-        """Source and target."""
-        return self.source, self.target
-
-    @property
-    def made(self) -> int:
-        """Calls that were really made."""
-        return self.calls - self.bound
-
-    def numbers(self, window: Window) -> dict[str, Number]:
-        """Return the numbers that every finding shows of this lane."""
-        counts: dict[str, Number] = {
-            "calls": self.calls,
-            "ok": self.ok,
-            "failed": self.failed,
-            "cannot_know": self.unknown,
-            "in_flight_bound": self.bound,
-            "served": self.served,
-            "success_rate": round(self.ok / self.calls, 6) if self.calls else None,
-            "calls_per_s": round(self.made / window.length_s, 3),
-            "largest_gap_ms": round(self.gap.length_ns / NS_PER_MS, 3),
-            "longest_outage_ms": round(self.outage.length_ns / NS_PER_MS, 3),
-            "longest_outage_at_s": round((self.outage.start_ns - window.start_ns) / NS_PER_S, 3),
-        }
-        if self.connection == REUSED:
-            counts |= {"ok_on_reused": self.ok_as_named, "reconnected": self.reconnected}
-        return counts | {f"error {name}": count for name, count in self.errors}
 
 
 class _Caller(msgspec.Struct, frozen=True):
@@ -122,8 +71,8 @@ class _Odd(msgspec.Struct, frozen=True):
     first_ns: int
 
 
-Callers = dict[LaneKey, dict[str, _Caller]]
-OddCalls = dict[tuple[str | None, str | None, str | None], list[_Odd]]
+Callers = dict[AgedKey, dict[str, _Caller]]
+OddCalls = dict[tuple[str | None, str | None, str | None, bool], list[_Odd]]
 
 
 @dataclass(frozen=True)
@@ -138,36 +87,42 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
     """Return every lane of the edges in a stable order: those planned, those seen, and "none" for an edge without.
 
     A caller that the fault itself ended is not asked for calls or successes after that: the widest stretches without
-    them are those of the others. What it did do counts.
+    them are those of the others. What it did do counts. A new pod is asked from its first call on.
     """
     # Many claims ask about a window of the drill, and about other edges each: it is read as a whole.
     wanted = () if window in history.windows().values() else tuple(sorted(set(edges)))
     seen = history.once(("lanes", window, wanted), lambda: _see(history, window, wanted))
     gone = history.casualties
     ended = gone.pods if gone and window.end_ns > gone.injected_ns else frozenset[str]()
-    planned: dict[LaneKey, set[str]] = {}
+    expected: dict[AgedKey, set[str]] = {}
     for caller in history.facts.callers:
-        planned.setdefault((caller.source, caller.target, caller.connection), set()).add(caller.pod)
-    keys = set(planned) | set(seen.callers)
+        expected.setdefault((caller.source, caller.target, caller.connection, False), set()).add(caller.pod)
+    for (source, target, connection, pod), since_ns in history.newcomers.callers.items():
+        if since_ns < window.end_ns:
+            expected.setdefault((source, target, connection, True), set()).add(pod)
+    keys = set(expected) | set(seen.callers)
     return tuple(
-        _lane(key, window, seen, planned.get(key, set()), ended)
+        _lane(key, window, seen, expected.get(key, set()) - ended, ended, history.newcomers.since_ns)
         for edge in sorted(set(edges))
-        for key in sorted(key for key in keys if key[:2] == edge) or [(*edge, "none")]
+        for key in sorted(key for key in keys if key[:2] == edge) or [(*edge, "none", False)]
     )
 
 
 def _see(history: History, window: Window, wanted: tuple[Edge, ...]) -> _Seen:
     """Read these edges, or all of them when none is named."""
     is_wanted = on_edges(wanted) if wanted else pl.lit(value=True)
-    return _Seen(_callers(history, window, is_wanted), _odd(history.due_in(window).filter(is_wanted)))
+    odd = _odd(history.due_in(window).filter(is_wanted), history.newcomers)
+    return _Seen(_callers(history, window, is_wanted), odd)
 
 
 def _callers(history: History, window: Window, is_wanted: pl.Expr) -> Callers:
     found: Callers = {}
+    new = history.newcomers.since_ns
     for part in history.due_slices(window):
         for number, caller in _read(part.filter(is_wanted), window, history.roll.number):
             source, target, connection, pod = history.roll.names[number]
-            lane = found.setdefault((source, target, connection), {})
+            is_new = pod in new
+            lane = found.setdefault((source, target, connection, is_new), {})
             lane[pod] = lane[pod].followed_by(caller) if pod in lane else caller
     return found
 
@@ -213,28 +168,37 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
     )
 
 
-def _odd(calls: pl.LazyFrame) -> OddCalls:
+def _odd(calls: pl.LazyFrame, newcomers: Newcomers) -> OddCalls:
     """Return the calls that did not succeed, or name an error, by lane."""
     key = ("source", "target", "connection")
-    alike = calls.filter(~SUCCEEDED | (pl.col("error") != "")).group_by(*key, "outcome", "error")
-    found = alike.agg(calls=pl.len(), first_ns=pl.col("scheduled_ns").min()).collect(engine="streaming")
     odd: OddCalls = {}
-    for row in msgspec.convert(found.to_dicts(), list[_Odd]):
-        odd.setdefault((row.source, row.target, row.connection), []).append(row)
+    for age in newcomers.by_caller():
+        alike = age.of(calls).filter(~SUCCEEDED | (pl.col("error") != "")).group_by(*key, "outcome", "error")
+        found = alike.agg(calls=pl.len(), first_ns=pl.col("scheduled_ns").min()).collect(engine="streaming")
+        for row in msgspec.convert(found.to_dicts(), list[_Odd]):
+            odd.setdefault((row.source, row.target, row.connection, age.is_new), []).append(row)
     return odd
 
 
-def _lane(key: LaneKey, window: Window, seen: _Seen, planned: set[str], ended: frozenset[str]) -> Lane:
-    """Return a lane. ended: pods that are asked for nothing more."""
+def _lane(
+    key: AgedKey,
+    window: Window,
+    seen: _Seen,
+    expected: set[str],
+    ended: frozenset[str],
+    since_ns: Mapping[str, int],
+) -> Lane:
+    """Return a lane. expected: pods that must have called. ended: pods that are asked for nothing more."""
     callers, odd = seen.callers.get(key, {}), seen.odd.get(key, [])
-    own, rest = list(callers.values()), [caller for pod, caller in sorted(callers.items()) if pod not in ended]
+    own, rest = list(callers.values()), {pod: caller for pod, caller in sorted(callers.items()) if pod not in ended}
     bad = [row for row in odd if row.outcome != OK]
     errors: Counter[str] = Counter()
     for row in odd:
         errors[row.error or ""] += row.calls
     del errors[""]
-    silent = [Stretch(window.end_ns - window.start_ns, window.start_ns)]
-    silent = silent if not rest or planned - ended - set(callers) else []
+    watched = {pod: watched_of(window, since_ns.get(pod)) for pod in {*expected, *rest}}
+    missing = [watched[pod] for pod in sorted(expected - set(callers))] or ([] if rest else [window])
+    silent = [Stretch(part.end_ns - part.start_ns, part.start_ns) for part in missing]
     return Lane(
         *key,
         calls=sum(caller.calls for caller in own),
@@ -245,8 +209,13 @@ def _lane(key: LaneKey, window: Window, seen: _Seen, planned: set[str], ended: f
         served=sum(caller.served for caller in own),
         ok_as_named=sum(caller.ok_as_named for caller in own),
         reconnected=sum(caller.strayed for caller in own) if key[2] == REUSED else 0,
-        gap=max((*silent, *(caller.made_at.stretch(window) for caller in rest)), key=lambda s: s.length_ns),
-        outage=max((*silent, *(caller.ok_at.stretch(window) for caller in rest)), key=lambda s: s.length_ns),
+        gap=_widest([*silent, *(caller.made_at.stretch(watched[pod]) for pod, caller in rest.items())]),
+        outage=_widest([*silent, *(caller.ok_at.stretch(watched[pod]) for pod, caller in rest.items())]),
         first_bad_ns=min((row.first_ns for row in bad), default=None),
         errors=tuple(sorted(errors.items())),
+        since_ns=min((since_ns[pod] for pod in expected), default=None) if key[3] else None,
     )
+
+
+def _widest(stretches: Sequence[Stretch]) -> Stretch:
+    return max(stretches, key=lambda stretch: stretch.length_ns)

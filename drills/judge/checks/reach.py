@@ -6,7 +6,8 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import Lane, lanes, on_edges
+from drills.judge.checks.lane import Lane
+from drills.judge.checks.lanes import lanes, on_edges
 from drills.judge.checks.tally import Ruled, all_true, lanes_measured, need_edges
 from drills.judge.checks.traffic import success_rate
 from drills.judge.history import History
@@ -36,7 +37,8 @@ def handshake(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """Calls succeeded whose connection was new from end to end, so each needed a handshake of its own.
 
     Proxies keep connections to each other open whatever the application does. A new connection counts only on edges
-    where the facts of the run say that the mesh is told to make one for each call.
+    where the facts of the run say that the mesh is told to make one for each call. Few calls of new pods decide
+    nothing.
     """
     need_edges(edges)
     params: dict[str, Number] = {"min_samples": min_samples}
@@ -67,7 +69,8 @@ def _outside(
     if not asked:
         return Measurement(Truth.UNKNOWN, "every call of these edges is within what was hurt: nobody else was asked")
     callers = tuple(c for c in history.facts.callers if (c.source, c.target, c.pod) in set(found))
-    others = replace(history, calls=outside, facts=msgspec.structs.replace(history.facts, callers=callers))
+    facts = msgspec.structs.replace(history.facts, callers=callers)
+    others = replace(history, calls=outside, facts=facts, whole=history)
     rest = success_rate(*asked, at_least=at_least, min_samples=min_samples, max_gap_s=max_gap_s)
     return rest.evaluate(others, window)
 
@@ -77,9 +80,8 @@ def _handshake(edges: tuple[Edge, ...], min_samples: int, history: History, wind
         if lane.edge not in history.facts.fresh_edges:
             return Ruled(lane, Truth.UNKNOWN, "nobody said that each call of this edge has a connection of its own")
         if lane.ok_as_named < min_samples:
-            return Ruled(
-                lane, Truth.FALSE, f"{lane.ok_as_named} calls succeeded on new connections, needs {min_samples}"
-            )
+            reason = f"{lane.ok_as_named} calls succeeded on new connections, needs {min_samples}"
+            return Ruled(lane, lane.if_few, reason)
         return Ruled(lane, Truth.TRUE)
 
     ruled = tuple(rule(lane) for lane in lanes(history, window, edges) if lane.connection in {NEW, "none"})

@@ -6,7 +6,8 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.lane import Lane
+from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.checks.tally import (
     Ruled,
     all_true,
@@ -18,6 +19,7 @@ from drills.judge.checks.tally import (
 )
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.newcomers import subject_of
 from drills.judge.records import NS_PER_S, Window
 
 SERVED = SUCCEEDED | pl.col("served_ns").is_not_null()
@@ -45,6 +47,7 @@ def unauthenticated(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """A server served a call whose peer did not show the identity of the call's source, or showed none.
 
     An edge on which the mesh shows servers no identity at all is not judged, and its row says so; at least one must be.
+    Calls that a new pod made, or that a new pod served, are rows of their own: either end may not know the other yet.
     """
     need_edges(edges)
     says = "a call is served whose peer did not prove to be its source"
@@ -99,6 +102,7 @@ class _Served(msgspec.Struct, frozen=True):
     served: int
     nameless: int
     wrong: int
+    is_new: bool = False
 
 
 def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
@@ -114,15 +118,18 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
     )
     lane = ("source", "target", "connection")
     # Peers repeat: each is looked at once, however many calls showed it.
-    seen = served.group_by(*lane, "peer").agg(calls=pl.len()).collect(engine="streaming")
-    shown = seen.with_columns(fits=_shows_source(identities))
+    seen = [
+        age.of(served).group_by(*lane, "peer").agg(calls=pl.len()).with_columns(is_new=age.is_new)
+        for age in history.newcomers.by_either()
+    ]
+    shown = pl.concat(pl.collect_all(seen, engine="streaming")).with_columns(fits=_shows_source(identities))
     calls, is_nameless = pl.col("calls"), pl.col("peer") == ""
-    counted = shown.group_by(lane).agg(
+    counted = shown.group_by(*lane, "is_new").agg(
         served=calls.sum(),
         nameless=calls.filter(is_nameless).sum(),
         wrong=calls.filter(~is_nameless, ~pl.col("fits")).sum(),
     )
-    groups = msgspec.convert(counted.sort(lane).to_dicts(), list[_Served])
+    groups = msgspec.convert(counted.sort(*lane, "is_new").to_dicts(), list[_Served])
     groups += [_Served(*edge, "none", 0, 0, 0) for edge in edges if edge not in {(g.source, g.target) for g in groups}]
     rows = tuple(_identity_row(group, identities, min_samples) for group in groups)
     truth = any_true([row.truth for row in rows])
@@ -163,7 +170,7 @@ def _identity_row(group: _Served, identities: dict[str, str], min_samples: int) 
         "wrong_identity": group.wrong,
     }
     truth, reason = _rule_identity(group, identities, min_samples)
-    return Row(f"{group.source}->{group.target}", group.connection, truth, numbers, reason)
+    return Row(subject_of(group.source, group.target, is_new=group.is_new), group.connection, truth, numbers, reason)
 
 
 def _rule_identity(group: _Served, identities: dict[str, str], min_samples: int) -> tuple[Truth, str]:

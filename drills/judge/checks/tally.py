@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import Lane
+from drills.judge.checks.lane import Lane
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Resolution, Row, Truth
 from drills.judge.records import NS_PER_MS, Window
 
@@ -48,7 +48,7 @@ def lane_rows(ruled: Sequence[Ruled], window: Window) -> tuple[Row, ...]:
     """Return one row per lane."""
     return tuple(
         Row(
-            subject=f"{r.lane.source}->{r.lane.target}",
+            subject=r.lane.subject,
             connection=r.lane.connection,
             truth=r.truth,
             numbers=r.lane.numbers(window) | r.numbers,
@@ -111,7 +111,7 @@ def resolution(lanes: Sequence[Lane], window: Window) -> Resolution:
     calls = min(lane.made for lane in lanes)
     return Resolution(
         calls=calls,
-        calls_per_s=round(calls / window.length_s, 3),
+        calls_per_s=min(lane.calls_per_s(window) for lane in lanes),
         largest_gap_ms=gap_ms,
         shortest_outage_ms=gap_ms,
         error_rate_upper_95=round(max(error_rate_upper_95(lane.made - lane.ok, lane.made) for lane in lanes), 6),

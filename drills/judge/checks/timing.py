@@ -10,7 +10,8 @@ import msgspec
 import polars as pl
 
 from drills.judge.callers import CALLER
-from drills.judge.checks.lanes import SUCCEEDED, Lane, LaneKey, lanes, on_edges
+from drills.judge.checks.lane import AgedKey, Lane, LaneKey
+from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_due, lanes_measured, need_edges
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
@@ -27,7 +28,8 @@ def recovery_time(
     """The last call that did not succeed was due at most at_most_s after the window's start.
 
     After it every caller has min_samples successes, over at least hold_s until the window's end. One late failure is
-    one too many; `eventually(success_rate(...))` is the same question with a tolerance.
+    one too many, also of a new pod, however late it came up; `eventually(success_rate(...))` is the same question with
+    a tolerance.
     """
     need_edges(edges)
     bounds = _RecoveryBounds(at_most_s, hold_s, min_samples, max_gap_s)
@@ -39,6 +41,8 @@ def latency(
     *edges: Edge, quantile: float = 0.99, at_most_times: float = 2.0, slack_ms: float = 5.0, max_gap_s: float = 2.0
 ) -> Invariant:
     """The quantile of the latency is at most at_most_times that of the baseline plus slack_ms, per lane.
+
+    New pods have no baseline of their own: theirs is that of the pods that made the same calls.
 
     Latency counts from the instant the call was due. A call that did not succeed is slower than every other. True
     when the upper end of the quantile's 95 % interval is in bounds, false when the lower end is out, else undecided.
@@ -62,6 +66,7 @@ class _Caller(msgspec.Struct, frozen=True):
     source: str
     target: str
     connection: str
+    pod: str
     last_bad_ns: int | None
     ok_after: int
     well_ns: int | None
@@ -75,8 +80,9 @@ def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History
     calls = history.due_in(window).filter(on_edges(edges))
     scheduled = pl.col("scheduled_ns")
     callers = _callers(calls)
+    new = history.newcomers.since_ns
     ruled = tuple(
-        _rule_recovery(lane, [c for c in callers if c.lane == (*lane.edge, lane.connection)], bounds, window)
+        _rule_recovery(lane, [c for c in callers if (*c.lane, c.pod in new) == lane.key], bounds, window)
         for lane in lanes(history, window, edges)
     )
     truth = all_true([r.truth for r in ruled])
@@ -109,11 +115,13 @@ def _rule_recovery(lane: Lane, callers: Sequence[_Caller], bounds: _RecoveryBoun
     if fewest < bounds.min_samples or lane.ok_as_named < bounds.min_samples:
         reason = f"a caller had {fewest} successes after its last failure, {lane.ok_as_named} of the lane as named"
         return Ruled(lane, Truth.UNKNOWN, f"{reason}, needs {bounds.min_samples}")
-    well_ns = window.start_ns if last_bad_ns is None else max(c.well_ns or window.end_ns for c in callers)
+    started_ns = lane.watched(window).start_ns
+    well_ns = started_ns if last_bad_ns is None else max(c.well_ns or window.end_ns for c in callers)
     held_s = (window.end_ns - well_ns) / NS_PER_S
     if held_s < bounds.hold_s:
         return Ruled(lane, Truth.UNKNOWN, f"it held for {held_s:.3f} s only, needs {bounds.hold_s:g} s")
-    return Ruled(lane, Truth.TRUE, "", {"recovery_s": round((well_ns - window.start_ns) / NS_PER_S, 3)})
+    recovery_s = 0.0 if last_bad_ns is None else (well_ns - window.start_ns) / NS_PER_S
+    return Ruled(lane, Truth.TRUE, "", {"recovery_s": round(recovery_s, 3)})
 
 
 class _LatencyBounds(msgspec.Struct, frozen=True):
@@ -159,7 +167,11 @@ def _latency(edges: tuple[Edge, ...], bounds: _LatencyBounds, history: History, 
     baseline = history.windows().get("baseline")
     # Of the baseline only successes count: a failure there must not raise the bar.
     before = history.due_in(baseline).filter(on_edges(edges), SUCCEEDED) if baseline else calls.clear()
-    now = _latencies(calls, bounds.quantile)
+    now = {
+        (*key, age.is_new): found
+        for age in history.newcomers.by_caller()
+        for key, found in _latencies(age.of(calls), bounds.quantile).items()
+    }
     limits = {
         key: math.floor(base.at_ns * bounds.at_most_times + bounds.slack_ms * NS_PER_MS)
         for key, base in _latencies(before, bounds.quantile).items()
@@ -177,10 +189,10 @@ def _is_slow(key: LaneKey, limit_ns: int) -> pl.Expr:
 
 
 def _rule_latency(
-    lane: Lane, now: dict[LaneKey, _Latency], limits: dict[LaneKey, int], bounds: _LatencyBounds
+    lane: Lane, now: dict[AgedKey, _Latency], limits: dict[LaneKey, int], bounds: _LatencyBounds
 ) -> Ruled:
-    key = (*lane.edge, lane.connection)
-    found, limit_ns, gap_s = now.get(key), limits.get(key), lane.gap.length_ns / NS_PER_S
+    found, limit_ns = now.get(lane.key), limits.get((*lane.edge, lane.connection))
+    gap_s = lane.gap.length_ns / NS_PER_S
     if found is None or limit_ns is None:
         return Ruled(lane, Truth.UNKNOWN, "the window or the baseline has no latency to compare")
     numbers: dict[str, Number] = {"quantile_ms": _ms(found.at_ns), "limit_ms": _ms(limit_ns)}

@@ -6,7 +6,8 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.lane import AgedKey, Lane
+from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.checks.tally import (
     TWO_SIDED_95,
     Ruled,
@@ -19,6 +20,7 @@ from drills.judge.checks.tally import (
 )
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.newcomers import subject_of
 from drills.judge.records import NS_PER_S, REUSED, Window
 
 
@@ -97,7 +99,10 @@ def split_ratio(
 
 
 def attempted(*edges: Edge, connection: str | None = None, min_samples: int = 20) -> Occurrence:
-    """Calls were made on each edge; with a connection, calls that really travelled on a "new" or "reused" one."""
+    """Calls were made on each edge; with a connection, calls that really travelled on a "new" or "reused" one.
+
+    Few calls of new pods decide nothing.
+    """
     need_edges(edges)
     params = {"connection": connection, "min_samples": min_samples}
     says = f"{min_samples} calls are made on {connection or 'any'} connections"
@@ -141,6 +146,7 @@ class _Share(msgspec.Struct, frozen=True):
     connection: str
     calls: int
     hits: int
+    is_new: bool = False
 
 
 def _split(
@@ -152,18 +158,21 @@ def _split(
 ) -> Measurement:
     served_by = pl.coalesce("served_version", "server_version")
     key = ("source", "target", "connection")
-    counted = (
-        history.calls_in(window)
-        .filter(on_edges(edges), SUCCEEDED, served_by.is_not_null())
-        .group_by(key)
-        .agg(calls=pl.len(), hits=(served_by == version).sum())
-        .sort(key)
-    )
-    shares = msgspec.convert(counted.collect(engine="streaming").to_dicts(), list[_Share])
+    served = history.calls_in(window).filter(on_edges(edges), SUCCEEDED, served_by.is_not_null())
+    shares: list[_Share] = []
+    for age in history.newcomers.by_caller():
+        counted = age.of(served).group_by(key).agg(calls=pl.len(), hits=(served_by == version).sum())
+        told = counted.with_columns(is_new=age.is_new).collect(engine="streaming")
+        shares += msgspec.convert(told.to_dicts(), list[_Share])
+    shares = sorted(shares, key=_place)
     shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
     rows = tuple(_share_row(share, rule) for share in shares)
     truth = all_true([row.truth for row in rows])
     return Measurement(truth, deciding_reason(rows, truth), rows)
+
+
+def _place(share: _Share) -> AgedKey:
+    return share.source, share.target, share.connection, share.is_new
 
 
 def _share_row(share: _Share, rule: Callable[[int, int], tuple[Truth, str]]) -> Row:
@@ -175,7 +184,8 @@ def _share_row(share: _Share, rule: Callable[[int, int], tuple[Truth, str]]) -> 
         "low_95": round(low, 6),
         "high_95": round(high, 6),
     }
-    return Row(f"{share.source}->{share.target}", share.connection, truth, numbers, reason)
+    subject = subject_of(share.source, share.target, is_new=share.is_new)
+    return Row(subject, share.connection, truth, numbers, reason)
 
 
 def _rule_share(hits: int, calls: int, *, weight: float, tolerance: float, min_samples: int) -> tuple[Truth, str]:
@@ -206,5 +216,5 @@ def _attempted(
 def _rule_attempt(lane: Lane, connection: str | None, min_samples: int) -> Ruled:
     made = lane.made - lane.reconnected if connection == REUSED else lane.made
     if made < min_samples:
-        return Ruled(lane, Truth.FALSE, f"{made} calls were made, needs {min_samples}")
+        return Ruled(lane, lane.if_few, f"{made} calls were made, needs {min_samples}")
     return Ruled(lane, Truth.TRUE)

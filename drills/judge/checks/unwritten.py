@@ -13,10 +13,10 @@ import msgspec
 import polars as pl
 
 from drills.judge.casualties import UNWRITTEN_S, Casualties
-from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, LaneKey, on_edges
+from drills.judge.checks.lane import LaneKey
+from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE
 from drills.judge.history import History
-from drills.judge.measure import Edge
-from drills.judge.records import NS_PER_S, Window
+from drills.judge.records import NS_PER_S
 
 LANE = ("source", "target", "connection")
 _UNTIL_NOW = 2**63 - 1
@@ -59,13 +59,12 @@ class _Answered(msgspec.Struct, frozen=True):
         return self.source, self.target, self.connection
 
 
-def unwritten(history: History, window: Window, edges: tuple[Edge, ...]) -> Unwritten | None:
-    """Return what may lack in the records of a window; None when the fault ended nobody."""
+def unwritten(history: History, calls: pl.LazyFrame) -> Unwritten | None:
+    """Return what may lack in the records of these calls; None when the fault ended nobody."""
     gone = history.casualties
     if gone is None:
         return None
     breaks = tuple(_breaks(history, gone))
-    calls = history.calls_in(window).filter(on_edges(edges))
     answered, unsure = _answered(calls, breaks)
     return Unwritten(answered, unsure, _orphaned(history, calls, gone), _unwitnessed(calls, breaks))
 

@@ -7,7 +7,8 @@ from functools import partial
 import polars as pl
 
 from drills.judge.casualties import Casualties
-from drills.judge.checks.lanes import Lane, lanes
+from drills.judge.checks.lane import Lane
+from drills.judge.checks.lanes import lanes
 from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth

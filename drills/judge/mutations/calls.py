@@ -4,7 +4,7 @@ import polars as pl
 
 from drills.judge.checks.changes import OPEN_BEFORE_S
 from drills.judge.checks.lanes import SUCCEEDED
-from drills.judge.checks.witnesses import REFUSALS
+from drills.judge.checks.pairs import REFUSALS
 from drills.judge.history import History
 from drills.judge.mutations.target import Target, each_event, table, told, whole
 from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S, Event

@@ -3,7 +3,7 @@
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED
-from drills.judge.checks.witnesses import WAS_SERVED
+from drills.judge.checks.pairs import WAS_SERVED
 from drills.judge.history import History
 from drills.judge.mutations.target import FROM_CALLER, Target, each_event, edited, table, with_events
 from drills.judge.records import NS_PER_MS, NS_PER_S, Event

@@ -1,0 +1,198 @@
+"""What both witnesses of the calls of one lane say, side by side.
+
+A call counts for the new pods when the pod that made it is new. So does a serving in a row of its own, by the request
+that it belongs to; one that no caller knows, by the pod that served it.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+import msgspec
+import polars as pl
+
+from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
+from drills.judge.checks.security import ANSWERS
+from drills.judge.checks.unwritten import unwritten
+from drills.judge.history import History
+from drills.judge.measure import Edge, Row, Truth
+from drills.judge.newcomers import Age, subject_of
+from drills.judge.records import Window
+
+REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
+"""Errors that tell a caller in so many words that it was not let in."""
+
+LANE = ("source", "target", "connection")
+FROM_CALLER = pl.col("scheduled_ns").is_not_null()
+WAS_SERVED = pl.col("served_ns").is_not_null()
+WAS_REFUSED = WAS_MADE & ~SUCCEEDED & pl.col("error").is_in(REFUSALS)
+DENIED_YET_SERVED = FROM_CALLER & WAS_REFUSED & WAS_SERVED
+FAILED_YET_SERVED = FROM_CALLER & WAS_MADE & ~SUCCEEDED & WAS_SERVED
+CONTRADICTED = FROM_CALLER & (pl.col("outcome") == "fail") & WAS_SERVED
+LOST = FROM_CALLER & SUCCEEDED & ~WAS_SERVED
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What the callers' rows of one lane say, beside what the servers wrote for the same calls."""
+
+    source: str
+    target: str
+    connection: str
+    made: int
+    ok: int
+    refused: int
+    served: int
+    served_not_ok: int
+    served_refused: int
+    lost: int
+    contradicted: int
+
+
+class _More(msgspec.Struct, frozen=True):
+    """Servings of one lane beyond the first of each request, or of a request that no caller knows."""
+
+    source: str
+    target: str
+    connection: str
+    servings: int = 0
+    doubled: int = 0
+    unclaimed: int = 0
+    most_attempts: int = 0
+
+
+class Pair(_Told, frozen=True):
+    """Both, and whether the target wrote down that it served anybody in the window."""
+
+    servings: int
+    doubled: int
+    unclaimed: int
+    most_attempts: int
+    is_target_live: bool
+    answered: int = 0  # these four are counted where the fault ends pods: see unwritten.py
+    unsure: int = 0
+    orphaned: int = 0
+    unwitnessed: int = 0
+    ends_pods: bool = False
+    is_new: bool = False  # of new pods
+
+    def row(self, truth: Truth, reason: str) -> Row:
+        """Return the row of a finding."""
+        numbers = {key: value for key, value in msgspec.structs.asdict(self).items() if key not in self._unshown()}
+        subject = subject_of(self.source, self.target, is_new=self.is_new)
+        return Row(subject, self.connection, truth, numbers, reason)
+
+    def _unshown(self) -> set[str]:
+        apart = {"answered", "unsure", "orphaned", "unwitnessed"}
+        return {*LANE, "ends_pods", "is_new"} | (set() if self.ends_pods else apart)
+
+
+def pairs_of(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Pair, ...]:
+    """Return every lane of the edges in a stable order, and "none" for an edge of which neither end wrote a call."""
+    in_window = history.calls_in(window)
+    calls = in_window.filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
+    claimed = history.calls.filter(on_edges(edges), FROM_CALLER)
+    ages = history.newcomers.by_caller()
+    servings = calls.filter(~FROM_CALLER, WAS_SERVED)
+    servings = servings if len(ages) == 1 else _with_callers(servings, claimed)
+    live, *more = pl.collect_all(
+        [
+            in_window.filter(WAS_SERVED).select("target").unique(),
+            *(_beyond(age.of(servings), claimed) for age in ages),
+        ],
+        engine="streaming",
+    )
+    targets = set(live["target"])
+    told = [list(_of_age(age, calls, rows, targets)) for age, rows in zip(ages, more, strict=True)]
+    asked = {(pair.source, pair.target) for pairs in told for pair in pairs}
+    told[0] += [_pair((*edge, "none"), None, None, targets) for edge in set(edges) - asked]
+    pairs = chain(*(_without_unwritten(history, age.of(calls), ours) for age, ours in zip(ages, told, strict=True)))
+    return tuple(sorted(pairs, key=lambda pair: (*_lane(pair), pair.is_new)))
+
+
+def _with_callers(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame:
+    """Let a serving that stands in a row of its own name the pod that made the request, where it is known."""
+    made = claimed.select("id", "pod").unique("id")
+    return servings.drop("pod").join(made, on="id", how="left")
+
+
+def _of_age(age: Age, calls: pl.LazyFrame, more: pl.DataFrame, targets: set[str]) -> Iterator[Pair]:
+    ours = _ours(age.of(calls.filter(FROM_CALLER)))
+    extra = {_lane(row): row for row in msgspec.convert(more.to_dicts(), list[_More])}
+    for key in set(ours) | set(extra):
+        pair = _pair(key, ours.get(key), extra.get(key), targets)
+        yield msgspec.structs.replace(pair, is_new=age.is_new)
+
+
+def _without_unwritten(history: History, calls: pl.LazyFrame, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """Count apart what lacks a witness because the fault ended it."""
+    lacking = unwritten(history, calls)
+    for pair in pairs:
+        if lacking is None:
+            yield pair
+            continue
+        key = (pair.source, pair.target, pair.connection)
+        answered, unsure, orphaned = lacking.answered[key], lacking.unsure[key], lacking.orphaned[key]
+        yield msgspec.structs.replace(
+            pair,
+            lost=pair.lost - answered - unsure,
+            unclaimed=pair.unclaimed - orphaned,
+            answered=answered,
+            unsure=unsure,
+            orphaned=orphaned,
+            unwitnessed=lacking.unwitnessed[key],
+            ends_pods=True,
+        )
+
+
+def _ours(calls: pl.LazyFrame) -> dict[tuple[str, str, str], _Told]:
+    """Count every lane. Calls that are alike are counted first, and what they mean is asked once for all of them."""
+    alike = calls.group_by(*LANE, "outcome", "error", is_served=WAS_SERVED)
+    kinds = alike.agg(pl.col("scheduled_ns", "served_ns").min(), calls=pl.len()).collect(engine="streaming")
+    told = kinds.group_by(LANE).agg(**_told())
+    return {_lane(row): row for row in msgspec.convert(told.to_dicts(), list[_Told])}
+
+
+def _told() -> dict[str, pl.Expr]:
+    meanings = {
+        "made": WAS_MADE,
+        "ok": SUCCEEDED,
+        "refused": WAS_REFUSED,
+        "served": WAS_SERVED,
+        "served_not_ok": FAILED_YET_SERVED,
+        "served_refused": DENIED_YET_SERVED,
+        "lost": LOST,
+        "contradicted": CONTRADICTED,
+    }
+    return {name: pl.col("calls").filter(meaning).sum() for name, meaning in meanings.items()}
+
+
+def _beyond(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame:
+    """Count, per lane, servings that stand in rows of their own; they are few, so the join is cheap."""
+    requests = servings.group_by(*LANE, "id").agg(servings=pl.len())
+    known = claimed.join(requests.select("id"), on="id", how="semi").select("id", first=WAS_SERVED.cast(pl.UInt32))
+    attempts = pl.col("servings") + pl.col("first").fill_null(0)
+    return (
+        requests.join(known, on="id", how="left")
+        .group_by(LANE)
+        .agg(
+            servings=pl.col("servings").sum(),
+            doubled=(attempts > 1).sum(),
+            unclaimed=pl.col("first").is_null().sum(),
+            most_attempts=attempts.max(),
+        )
+    )
+
+
+def _lane(row: _Told | _More) -> tuple[str, str, str]:
+    return row.source, row.target, row.connection
+
+
+def _pair(key: tuple[str, str, str], told: _Told | None, more: _More | None, targets: set[str]) -> Pair:
+    ours, extra = told or _Told(*key, *[0] * 8), more or _More(*key)
+    return Pair(
+        **msgspec.structs.asdict(ours),
+        servings=ours.served + extra.servings,
+        doubled=extra.doubled,
+        unclaimed=extra.unclaimed,
+        most_attempts=max(extra.most_attempts, min(ours.served, 1)),
+        is_target_live=key[1] in targets,
+    )
