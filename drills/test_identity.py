@@ -58,7 +58,7 @@ def test_identity_outage_beyond_life(drill: Drill) -> None:
     """
     flow, told, readiness = checks.success_rate(*ROUTES, at_least=0.999), "identity-down", "workload-unready"
     history = drill.run(
-        workload=traffic(pace=6),  # many minutes of it, and what it leaves must stay small enough to keep
+        workload=traffic(pace=10),  # many minutes of it, and what it leaves must stay small enough to keep
         probes=[wire(), signals(told, readiness)],
         method=faults.stop(Role.IDENTITY, hold_s=2 * LEAF_S),
         recovery_s=RENEWED_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came

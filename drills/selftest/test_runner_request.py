@@ -8,12 +8,15 @@ from chaoslib.experiment import ensure_experiment_is_valid
 
 from clusters.errors import UsageError
 from clusters.mesh import Role
+from drills.judge import checks
 from drills.run import faults
-from drills.run.calls import Calls, calls
+from drills.run.calls import calls
+from drills.run.edges import SENTINEL
 from drills.run.experiment import experiment_of
 from drills.run.probes import Wish, new_pods, policy_change, signals, wire
 from drills.run.request import Request, Wishes
 from drills.run.runner import Drill
+from drills.run.traffic import traffic
 from drills.selftest.place_double import FilePlace, as_place, mesh
 
 WORKLOAD = (calls("checkout", "payment", every_ms=10),)
@@ -48,7 +51,7 @@ def test_probes_that_cannot_be_are_usage_errors(unasked: Drill, probes: list[Wis
     assert unasked.bundle is None
 
 
-def request(workload: tuple[Calls, ...] = WORKLOAD) -> Request:
+def request() -> Request:
     """Return what a drill asks that watches everything."""
     return Request(
         run_id="0" * 12,
@@ -56,7 +59,7 @@ def request(workload: tuple[Calls, ...] = WORKLOAD) -> Request:
         drill="brain-outage",
         mesh="double",
         hypothesis="It holds.",
-        workload=workload,
+        workload=WORKLOAD,
         fault=STOP,
         probes=Wishes(wire=True, new_pods=new_pods(), policy_change=policy_change("a", "b"), signals=("brain-down",)),
         baseline_s=10,
@@ -71,10 +74,11 @@ def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
     assert made["extensions"][0]["request"]["fault"] == {"kind": "stop", "role": "control-plane", "hold_s": 0.3}
 
 
-@pytest.mark.parametrize(("every_ms", "gate_s"), [(None, 60.0), (140, 60.0), (3000, 90.0)])
-def test_the_gate_has_time_for_the_slowest_caller(every_ms: float | None, gate_s: float) -> None:
-    """Whoever calls seldom needs longer until the gate has its samples; a usual drill's gate stays as it was."""
-    workload = () if every_ms is None else (*WORKLOAD, calls("a", "b", every_ms=every_ms))
-    made = json.loads(json.dumps(experiment_of(request(workload))))
-    (_, steady) = made["steady-state-hypothesis"]["probes"]
-    assert steady["provider"]["arguments"]["within_s"] == gate_s
+def test_no_pace_lets_a_check_miss_a_caller() -> None:
+    """However seldom a drill wants its calls, there is one on each edge before a check calls it a gap."""
+    asked = (checks.success_rate(SENTINEL, at_least=0.999), checks.denied(SENTINEL))
+    shortest_ms = 1000 * min(float(it.params["max_gap_s"] or 0) for it in asked)
+    slow = {(it.source, it.target): it.every_ms for it in traffic(pace=100)}
+    assert slow.keys() == {(it.source, it.target) for it in traffic()}
+    assert max(slow.values()) < 0.8 * shortest_ms
+    assert max(it.every_ms for it in traffic(pace=2)) == 1000
