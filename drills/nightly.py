@@ -76,17 +76,24 @@ class Plan:
 def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Turn, None, None]:
     """Yield each turn when it is over. `remove` deletes a cluster by its name: after each mesh, and after a failure.
 
-    A drill that wants the mesh installed its own way gets a cluster of its own.
+    A drill that wants the mesh installed its own way gets a cluster of its own. Of a mesh for which this machine lacks
+    an image the first drill tells so; the others are not asked.
     """
     for mesh in plan.meshes:
         name = f"meshdrill-nightly-{mesh}"  # never a cluster that somebody keeps for another purpose
+        lack = ""
         try:
             for drill in plan.drills:
                 entry = catalogue.find(drill)
+                if lack and not unmet(entry.needs, meshes.load(mesh)):
+                    yield Turn(drill, mesh, lack)
+                    continue
                 is_apart = entry.has_own_install and not unmet(entry.needs, meshes.load(mesh))
                 if is_apart:
                     remove(name)
-                yield _turn(plan, drill, mesh, name, ask, remove)
+                turn = _turn(plan, drill, mesh, name, ask, remove)
+                lack = f"{drill} found that this machine cannot run the mesh" if _cannot_run(turn) else ""
+                yield turn
                 if is_apart:
                     remove(name)
         finally:
@@ -125,6 +132,11 @@ def _turn(plan: Plan, drill: str, mesh: str, name: str, ask: Ask, remove: Callab
         if attempts[-1].code != exits.PASSED:
             remove(name)  # whatever it left there must not decide how the next one ends
     return Turn(drill, mesh, attempts=tuple(attempts))
+
+
+def _cannot_run(turn: Turn) -> bool:
+    """Whether nothing was asked of the mesh, for want of what it needs: inconclusive, and no record of a run."""
+    return bool(turn.attempts) and all(it.code == exits.INCONCLUSIVE and not it.bundles for it in turn.attempts)
 
 
 def _is_asked_again(attempts: Sequence[Attempt], repeat: int) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
     Called,
     Capability,
@@ -28,6 +27,7 @@ from clusters.mesh import (
     SignalKind,
     Source,
 )
+from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import network_policy_selects, part, rules_select
 
 _VERSION = "1.20"

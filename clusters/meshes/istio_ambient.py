@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
     Called,
     Capability,
@@ -30,6 +29,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import deployment_of, part, selects
 
 _VERSION = "1.31"

@@ -5,7 +5,6 @@ Facts are those of the 1.31 line; the source of each is in `sources`, `webhooks`
 
 from collections.abc import Mapping
 
-from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
     Called,
     Capability,
@@ -23,6 +22,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import has_container, part, selects
 
 _VERSION = "1.31"

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from clusters.issuance import Authority, Issuance, IssuerSecret
-from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
     Called,
     Capability,
@@ -27,6 +26,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import has_container, network_policy_selects, route_selects
 
 _VERSION = "edge-26.8.3"
@@ -58,7 +58,7 @@ _VALIDATOR = _source(
     "not-promised",
 )
 _ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes", "features/server-policy/")
-_SEVEN_LOOKS = _source(
+_SEVEN = _source(
     "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
     f"{_CHART}/templates/destination.yaml",
 )
@@ -69,7 +69,8 @@ _CAN = (
     "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves "
     "new-pods-alone"
 )
-_UNTOLD = "sometimes during fault: signal control-plane-down appears"
+_ALPHA = "AuthorizationPolicy MeshTLSAuthentication NetworkAuthentication"
+_UNTOLD = "sometimes during fault: signal {}-down appears"
 _READABLE = "never during run: a call is readable on the wire, answered or not"
 _UNKNOWN = _docs(
     "Whom the control plane does not know as meshed yet is called in plain text", "features/automatic-mtls/"
@@ -147,9 +148,7 @@ MESH = Mesh(
     image_values=_image_values,
     policy_kinds=(
         PolicyKind("policy.linkerd.io/v1beta3", "Server"),
-        PolicyKind("policy.linkerd.io/v1alpha1", "AuthorizationPolicy"),
-        PolicyKind("policy.linkerd.io/v1alpha1", "MeshTLSAuthentication"),
-        PolicyKind("policy.linkerd.io/v1alpha1", "NetworkAuthentication"),
+        *(PolicyKind("policy.linkerd.io/v1alpha1", it) for it in _ALPHA.split()),
         PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
     ),
     points=(Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),),
@@ -239,7 +238,8 @@ MESH = Mesh(
         ),
     },
     deviates=(
-        *(Deviates(f"control-plane-{end}", _UNTOLD, _SEVEN_LOOKS) for end in ("hang", "partition")),
+        *(Deviates(f"control-plane-{it}", _UNTOLD.format("control-plane"), _SEVEN) for it in ("hang", "partition")),
+        Deviates("injection-hang", _UNTOLD.format("injector"), _SEVEN),
         Deviates("new-destination", _READABLE, _UNKNOWN),
         *(Deviates("identity-outage-beyond-life", f"{_LATE}: {says}", _LOCKED_OUT) for says in (_FLOW, _VALID)),
     ),

@@ -7,7 +7,6 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 
 from collections.abc import Mapping
 
-from clusters.kubernetes import KUBERNETES_SOURCES
 from clusters.mesh import (
     Called,
     Capability,
@@ -20,6 +19,7 @@ from clusters.mesh import (
     SignalKind,
     Source,
 )
+from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import network_policy_selects
 
 _KUBERNETES = "v1.34"

@@ -93,7 +93,7 @@ def test_a_rerun_that_passes_hides_nothing(plan: Plan, code: int) -> None:
 @pytest.mark.parametrize("code", [exits.HARNESS, exits.VIOLATED, exits.INCONCLUSIVE])
 def test_what_did_not_pass_gets_a_new_cluster(plan: Plan, code: int) -> None:
     """The next run does not stand on the ruins of one that could not work, or that broke its mesh for good."""
-    machine = Machine(lambda *_asked: (None, code))
+    machine = Machine(lambda *_asked: (well(), code))
     list(nightly.spend(plan, machine.ask, machine.remove))
     assert machine.removed.count("meshdrill-nightly-none") == 5
 
@@ -148,6 +148,22 @@ def test_what_a_mesh_cannot_be_asked_is_skipped_with_the_reason(plan: Plan, monk
     turns = list(nightly.spend(plan, machine.ask, machine.remove))
     assert machine.asked == []
     assert all(turn.code == exits.PASSED and "no l7-proxy" in turn.reason for turn in turns)
+
+
+def test_a_mesh_that_lacks_an_image_is_asked_once(plan: Plan) -> None:
+    """What is inconclusive and leaves no record would end so each time: it counts, and the other drills are listed."""
+
+    def lacking(drill: str, mesh: str, before: int) -> tuple[Story | None, int]:
+        return (None, exits.INCONCLUSIVE) if mesh == "istio-sidecar" else passes(drill, mesh, before)
+
+    machine = Machine(lacking)
+    turns = list(nightly.spend(plan, machine.ask, machine.remove))
+    first, *rest = [
+        it for it in turns if it.mesh == "istio-sidecar" and not it.reason.startswith("Istio sidecar has no")
+    ]
+    assert (first.code, len(first.attempts)) == (exits.INCONCLUSIVE, 2)
+    assert {it.reason for it in rest} == {f"{first.drill} found that this machine cannot run the mesh"}
+    assert all(it.code == exits.PASSED and it.attempts for it in turns if it.mesh == "none" and not it.reason)
 
 
 def test_an_interrupted_night_removes_its_cluster(plan: Plan) -> None:

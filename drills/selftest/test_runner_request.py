@@ -9,7 +9,7 @@ from chaoslib.experiment import ensure_experiment_is_valid
 from clusters.errors import UsageError
 from clusters.mesh import Role
 from drills.run import faults
-from drills.run.calls import calls
+from drills.run.calls import Calls, calls
 from drills.run.experiment import experiment_of
 from drills.run.probes import Wish, new_pods, policy_change, signals, wire
 from drills.run.request import Request, Wishes
@@ -48,20 +48,33 @@ def test_probes_that_cannot_be_are_usage_errors(unasked: Drill, probes: list[Wis
     assert unasked.bundle is None
 
 
-def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
-    """`chaos validate` accepts the experiment, and it carries the whole request as data."""
-    request = Request(
+def request(workload: tuple[Calls, ...] = WORKLOAD) -> Request:
+    """Return what a drill asks that watches everything."""
+    return Request(
         run_id="0" * 12,
         cluster="double",
         drill="brain-outage",
         mesh="double",
         hypothesis="It holds.",
-        workload=WORKLOAD,
+        workload=workload,
         fault=STOP,
         probes=Wishes(wire=True, new_pods=new_pods(), policy_change=policy_change("a", "b"), signals=("brain-down",)),
         baseline_s=10,
         recovery_s=45,
     )
-    made = json.loads(json.dumps(experiment_of(request)))
+
+
+def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
+    """`chaos validate` accepts the experiment, and it carries the whole request as data."""
+    made = json.loads(json.dumps(experiment_of(request())))
     ensure_experiment_is_valid(made)
     assert made["extensions"][0]["request"]["fault"] == {"kind": "stop", "role": "control-plane", "hold_s": 0.3}
+
+
+@pytest.mark.parametrize(("every_ms", "gate_s"), [(None, 60.0), (140, 60.0), (3000, 90.0)])
+def test_the_gate_has_time_for_the_slowest_caller(every_ms: float | None, gate_s: float) -> None:
+    """Whoever calls seldom needs longer until the gate has its samples; a usual drill's gate stays as it was."""
+    workload = () if every_ms is None else (*WORKLOAD, calls("a", "b", every_ms=every_ms))
+    made = json.loads(json.dumps(experiment_of(request(workload))))
+    (_, steady) = made["steady-state-hypothesis"]["probes"]
+    assert steady["provider"]["arguments"]["within_s"] == gate_s
