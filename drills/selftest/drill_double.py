@@ -33,9 +33,9 @@ MADE_OF = up.Provenance(
 
 def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait as little as the double needs."""
-    monkeypatch.setattr(gate, "_LENGTH_S", 0.5)
+    monkeypatch.setattr(gate, "_LENGTH_S", 0.25)
     monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
-    monkeypatch.setattr(gate, "_LOOK_S", 0.2)
+    monkeypatch.setattr(gate, "_LOOK_S", 0.1)
     monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
     monkeypatch.setattr(injured, "_LAND_S", 0.3)
     monkeypatch.setattr(injured, "_LAND_LOOK_S", 0.05)

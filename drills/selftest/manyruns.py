@@ -13,6 +13,7 @@ from drills.judge.history import History, SignalFact, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
 from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
+from drills.selftest import written
 from drills.selftest.story import Story
 
 EDGE = ("payment", "ledger")
@@ -100,7 +101,34 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     key: Path | None = None,
 ) -> Path:
     """Write the run as a bundle with its statement; the folder makes its run id, so that two runs differ."""
+
+    def write(place: Path) -> None:
+        _write(place, story, drill=drill, mesh=mesh, version=version, claims=claims, cpus=cpus, key=key)
+
     place = reports / drill / mesh / folder
+    if key is not None:
+        write(place)
+        return place
+    _asked.append(claims)  # kept, so that no others are ever known by the same ids
+    same = written.key_of(story, drill, mesh, folder, version, cpus, [id(claim) for claim in claims])
+    return written.once(same, place, write)
+
+
+_asked: list[Sequence[Claim]] = []
+
+
+def _write(
+    place: Path,
+    story: Story,
+    *,
+    drill: str,
+    mesh: str,
+    version: str,
+    claims: Sequence[Claim],
+    cpus: int,
+    key: Path | None,
+) -> None:
+    folder = place.name
     facts = msgspec.structs.replace(story.facts(), drill=drill, mesh=mesh, run_id=f"{mesh}-{folder}")
     write_history(place, story.table(), story.all_events(), facts)
     verdict = judged(place, claims)
@@ -117,7 +145,6 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
         points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
     )
     evidence.write(place, verdict, stood_on, keys.signer(key) if key else None)
-    return place
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -105,22 +106,22 @@ def test_fewer_successes_never_hold_what_more_did_not(story: Story, every: int) 
 def test_a_leak_is_violated_whatever_else_the_record_lacks(story: Story) -> None:
     """One readable call and one served intruder stay VIOLATED with every end and receipt missing."""
     story.fault().hit(*EDGE).calls(*DENIED_EDGE, ok=1).without("caller.end", "server.end", "wire.end", "fault.receipt")
-    found = dict(zip([claim.check.name for claim in CLAIMS], answers(story.history()), strict=True))
-    assert (found["denied"], found["plaintext"]) == (Answer.VIOLATED, Answer.VIOLATED)
+    found = answers(story.history(), [claim for claim in CLAIMS if claim.check.name in {"denied", "plaintext"}])
+    assert found == [Answer.VIOLATED, Answer.VIOLATED]
 
 
 @QUICK
-@given(stories, st.permutations(range(len(CLAIMS))), st.integers(2, 9))
+@given(stories, st.permutations(range(len(CLAIMS))), st.integers(2, 5))
 def test_how_it_is_judged_changes_nothing(story: Story, order: list[int], parts: int) -> None:
-    """Again, or in slices of any size, it gives the same bytes; claims in any order get the same answers."""
+    """Again it gives the same bytes; in slices of any size, claims in any order get the same answers."""
     straight = judge(story.history(), CLAIMS)
     assert judge(story.history(), CLAIMS).encode() == straight.encode()
-    mixed = judge(story.history(), [CLAIMS[index] for index in order])
-    assert [straight.findings[index] for index in order] == list(mixed.findings)
-    assert straight.verdict is mixed.verdict
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "ROWS_PER_SLICE", len(story.rows) // parts + 1)  # of few rows: some hold one or none
-        assert judge(story.history(), CLAIMS).encode() == straight.encode()
+        mixed = judge(story.history(), [CLAIMS[index] for index in order])
+    findings = dict(zip(order, mixed.findings, strict=True))
+    again = msgspec.structs.replace(mixed, findings=tuple(findings[index] for index in range(len(CLAIMS))))
+    assert again.encode() == straight.encode()
 
 
 @QUICK

@@ -11,6 +11,7 @@ from drills.judge.records import Deviates
 from drills.judge.verdict import Verdict
 from drills.report import evidence
 from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
+from drills.selftest import written
 from drills.selftest.story import Story
 
 EDGE, FORBIDDEN, FREE = ("frontend", "checkout"), ("intruder", "ledger"), ("payment", "ledger")
@@ -40,8 +41,18 @@ def outage() -> Story:
     return story.recovery().calls(*EDGE, ok=200).new_pod("admitted", meshed=True, at_s=3.0)
 
 
+_verdicts: dict[bytes, Verdict] = {}
+
+
 def verdict_of(story: Story) -> Verdict:
-    """Return the verdict on a story."""
+    """Return the verdict on a story; the same story is judged once."""
+    key = written.key_of(story)
+    if key not in _verdicts:
+        _verdicts[key] = _judged(story)
+    return _verdicts[key]
+
+
+def _judged(story: Story) -> Verdict:
     flow = checks.success_rate(EDGE, at_least=0.999)
     claims = (
         always(flow, observable_by=BY, within_s=20, source=SOURCE),
@@ -54,12 +65,15 @@ def verdict_of(story: Story) -> Verdict:
 
 def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, deviates: tuple[Deviates, ...] = ()) -> Path:
     """Write the bundle of a story, as a run does; deviates: what was known of the mesh then."""
-    facts = msgspec.structs.replace(story.facts(), deviates=deviates)
-    write_history(place, story.table(), story.all_events(), facts)
     found = verdict or verdict_of(story)
-    (place / "verdict.json").write_bytes(found.encode())
-    evidence.write(place, found, STOOD_ON)
-    return place
+
+    def write(to: Path) -> None:
+        facts = msgspec.structs.replace(story.facts(), deviates=deviates)
+        write_history(to, story.table(), story.all_events(), facts)
+        (to / "verdict.json").write_bytes(found.encode())
+        evidence.write(to, found, STOOD_ON)
+
+    return written.once(written.key_of(story, found, deviates, place.name), place, write)
 
 
 def reworded(verdict: Verdict, **changes: object) -> Verdict:
