@@ -91,6 +91,11 @@ class Signal:
     scrape_path: str = "/metrics"
 
 
+def by_name(*signals: Signal) -> dict[str, Signal]:
+    """Return each of these signals under its name."""
+    return {signal.name: signal for signal in signals}
+
+
 @dataclass(frozen=True)
 class Webhook:
     """An admission webhook of the mesh and what the API server does when it is silent."""
@@ -174,14 +179,11 @@ _PROBES = Source(
     "v1.34",
     "documented",
 )
-KUBERNETES_SIGNALS: Mapping[str, Signal] = {
-    signal.name: signal
-    for signal in (
-        Signal("node-not-ready", SignalKind.NODE_TAINT, "node.kubernetes.io/not-ready", _TAINTS),
-        Signal("node-unreachable", SignalKind.NODE_TAINT, "node.kubernetes.io/unreachable", _TAINTS),
-        Signal("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", _PROBES),
-    )
-}
+KUBERNETES_SIGNALS: Mapping[str, Signal] = by_name(
+    Signal("node-not-ready", SignalKind.NODE_TAINT, "node.kubernetes.io/not-ready", _TAINTS),
+    Signal("node-unreachable", SignalKind.NODE_TAINT, "node.kubernetes.io/unreachable", _TAINTS),
+    Signal("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", _PROBES),
+)
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
 
 

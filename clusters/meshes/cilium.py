@@ -6,7 +6,7 @@ source of each is in `sources` and `signals`. Hubble, each agent's own observer,
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -26,14 +26,17 @@ from clusters.mesh import (
     Signal,
     SignalKind,
     Source,
+    by_name,
 )
 from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import network_policy_selects, part, rules_select
+from clusters.variants import with_more
 
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
 _TREE = "https://github.com/cilium/cilium/blob/v1.20.2"
 _CHART = "install/kubernetes/cilium"
+_VALIDATOR = "operator/pkg/networkpolicy/validator.go"
 _NAMESPACE, _SPIRE = "kube-system", "cilium-spire"
 
 
@@ -66,7 +69,7 @@ _PLUGIN = _code("the CNI plugin calls the node's agent", "plugins/cilium-cni/cmd
 # What the agent cannot parse it does not take, and goes by the object of before (pkg/policy/k8s, v1.20.2).
 _NO_REQUESTS = _code(
     "Without its L7 proxy Cilium takes no rule on requests, and says so in the object's status (Valid)",
-    "operator/pkg/networkpolicy/validator.go",
+    _VALIDATOR,
 )
 _DECLARED = "cilium.io/v2 CiliumNetworkPolicy lab/frontend Valid=False"
 _HUBBLE = "/var/run/cilium/hubble"
@@ -144,10 +147,13 @@ MESH = Mesh(
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, which is off here: cilium-l7 has it",
-        Capability.BOUND_L7_PROXY: "needs cilium-envoy, and no Service chooses its proxy by a label",
-        Capability.WEIGHTED_ROUTING: "needs cilium-envoy and the Gateway API; both are off in our values",
-        Capability.ENCRYPTION: "it is off here: cilium-wireguard has it; IPsec is not tried, ztunnel is beta in 1.20",
-        Capability.MTLS: "agents authenticate each other for their pods, but the pods' bytes travel as they are",
+        Capability.BOUND_L7_PROXY: "no Service chooses its proxy by a label",
+        Capability.WEIGHTED_ROUTING: "needs the Gateway API, which is off in our values",
+        Capability.ENCRYPTION: (
+            "it is off here: cilium-wireguard has it. IPsec would ask the same of ESP in the kernel, and of a key "
+            "that we would have to make; ztunnel is beta in 1.20, and one more image"
+        ),
+        Capability.MTLS: "agents authenticate each other for their pods, but no connection of a pod is TLS",
         Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
         Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
         Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
@@ -176,20 +182,17 @@ MESH = Mesh(
     identity=lambda _namespace, _account: "",  # the kernel knows the caller's identity, and no request shows it
     image_values=_image_values,
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
-    signals={
-        signal.name: signal
-        for signal in (
-            Signal("control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS),
-            Signal("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
-            *(Signal(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
-            Signal("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
-            # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that
-            # had no number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead one cannot do it again.
-            Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
-            # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
-            Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
-        )
-    },
+    signals=by_name(
+        Signal("control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS),
+        Signal("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
+        *(Signal(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
+        Signal("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
+        # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that
+        # had no number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead one cannot do it again.
+        Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
+        # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
+        Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
+    ),
     sources={
         **KUBERNETES_SOURCES,
         "traffic-continues": _source("The operator is not in the path of any packet or policy decision", _OVERVIEW.url),
@@ -230,11 +233,10 @@ MESH = Mesh(
             "Pairs that authenticated stay so until the certificates of the handshake end",
             "https://github.com/cilium/design-cfps/blob/main/cilium/CFP-22215-mutual-auth-for-service-mesh.md",
         ),
-        "identity-new-pods": _LABELS,
         "weighted-routing": _not_promised(
             "Splitting by weight needs the Gateway API and Envoy", "network/servicemesh/gateway-api/splitting/"
         ),
-        "config-refused": _LABELS,
+        **dict.fromkeys(("identity-new-pods", "config-refused"), _LABELS),
         "loss-visible": _READINESS,
         "recovers": _OVERVIEW,
     },
@@ -261,40 +263,37 @@ MESH = Mesh(
     ),
 )
 
-
-def _more(
-    what: Capability,
-    promise: tuple[str, str, str],
-    values: Callable[[Mapping[str, str]], dict[str, object]],
-    **facts: object,
-) -> Mesh:
-    """Return Cilium with something that needs more of its host, or one more image; values: those that turn it on."""
-    claim, title, page = promise
-    known: dict[str, object] = {
-        "capabilities": MESH.capabilities | {what},
-        "absent": {need: why for need, why in MESH.absent.items() if need is not what},
-        "image_values": lambda images, built: {**_image_values(images, built), **values(images)},
-        "sources": {**MESH.sources, claim: _source(title, f"{_DOCS}/security/{page}")},
-    }
-    return replace(MESH, **known, **facts)  # type: ignore[arg-type]  # each value is what its field asks for
-
+_WIREGUARD = {"encryption": {"enabled": True, "type": "wireguard"}}
+_ENCRYPTED = _source(
+    "WireGuard encrypts what pods of different nodes exchange, once the sender's node knows the other pod",
+    f"{_DOCS}/security/network/encryption-wireguard/",
+)
+_JUDGED = _source("The node's Envoy enforces a rule on HTTP, by a 403", f"{_DOCS}/security/policy/layer7/")
+_INVALID = _code("A rule that Cilium does not take is said to be so in the object's status (Valid)", _VALIDATOR)
+_ENVOY = ("cilium-envoy", "k8s-app=cilium-envoy", "cilium-envoy")
+_REQUESTS = ("CiliumNetworkPolicy on requests", "the pod's labels", "eBPF and TPROXY", "the called node's Envoy")
 
 VARIANTS = (
-    _more(
-        Capability.ENCRYPTION,
-        ("no-plaintext", "WireGuard encrypts what pods of different nodes exchange", "network/encryption-wireguard/"),
-        lambda _: {"encryption": {"enabled": True, "type": "wireguard"}},
+    replace(
+        with_more(MESH, Capability.ENCRYPTION, {"no-plaintext": _ENCRYPTED}, lambda _images: _WIREGUARD),
         name="cilium-wireguard",
         title="Cilium with WireGuard",
         kernel_features=("WireGuard",),
-        wire_scope="nodes",
+        wire_scope="nodes",  # what stays on one node is not encrypted
     ),
-    _more(
-        Capability.L7_AUTHZ,
-        ("request-rule", "The node's Envoy enforces a rule on HTTP, by a 403", "policy/language/#layer-7-examples"),
-        lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
+    replace(
+        with_more(
+            MESH,
+            Capability.L7_AUTHZ,
+            {"request-rule": _JUDGED},
+            lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
+        ),
         name="cilium-l7",
         title="Cilium with its L7 proxy",
+        components=(*MESH.components, Component(Role.L7_PROXY, "DaemonSet", _NAMESPACE, *_ENVOY)),
+        kernel_features=("TPROXY",),
+        points=(*MESH.points, Point(*_REQUESTS)),
+        signals={**MESH.signals, **by_name(replace(MESH.signals["rule-unenforced"], source=_INVALID))},
         deviations=tuple(it for it in MESH.deviations if it is not _NO_ENVOY),
     ),
 )

@@ -1,0 +1,129 @@
+"""Cilium's variants: what each turns on in the chart, what it promises then, and that nothing it has is absent."""
+
+from collections.abc import Mapping
+
+import pytest
+import yaml
+
+from clusters import meshes
+from clusters.images.catalogue import image, images_for
+from clusters.install import MANIFESTS
+from clusters.mesh import Capability, Mesh, Role
+from clusters.meshes.cilium import MESH, VARIANTS
+
+WIREGUARD, WITH_L7 = VARIANTS
+EACH = pytest.mark.parametrize("mesh", [MESH, *VARIANTS], ids=lambda mesh: mesh.name)
+OFFICIAL = False
+
+
+def chart_values(mesh: Mesh) -> dict[str, object]:
+    """Return the values that the chart is given for official images: the mesh's file, then what its facts say."""
+    whole = yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text())
+    assert isinstance(whole, dict)
+    return merged(whole, mesh.image_values(refs(mesh), OFFICIAL))
+
+
+def refs(mesh: Mesh) -> dict[str, str]:
+    """Return the reference of each image that the catalogue lists for the mesh, as nodes know it: by tag."""
+    return {it.name: it.official.partition("@")[0] for it in images_for(mesh.name)}
+
+
+def merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
+    """Lay one file of values over another, as helm does: mappings are joined, everything else is replaced."""
+    joined = dict(under)
+    for key, value in over.items():
+        below = joined.get(key)
+        joined[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return joined
+
+
+@EACH
+def test_every_image_of_the_catalogue_is_given_to_the_chart_exactly_once(mesh: Mesh) -> None:
+    """One that is listed and not used would be asked for in vain; one that is used and not listed is not in a node."""
+    text = yaml.safe_dump(mesh.image_values(refs(mesh), OFFICIAL), width=1000)
+    assert {ref: text.count(f"override: {ref}\n") for ref in refs(mesh).values()} == dict.fromkeys(
+        refs(mesh).values(), 1
+    )
+    assert text.count("override: ") == len(refs(mesh))
+
+
+def test_only_the_variant_turns_on_what_it_is_named_for() -> None:
+    """Cilium as such neither encrypts nor judges requests, and neither variant does what the other does."""
+    on = {"enabled": True, "type": "wireguard"}
+    found = {mesh.name: chart_values(mesh) for mesh in (MESH, *VARIANTS)}
+    assert {name: values.get("encryption") for name, values in found.items()} == {
+        "cilium": None,
+        "cilium-l7": None,
+        "cilium-wireguard": on,
+    }
+    assert {name: values["l7Proxy"] for name, values in found.items()} == {
+        "cilium": False,
+        "cilium-l7": True,
+        "cilium-wireguard": False,
+    }
+
+
+def test_the_l7_proxy_runs_from_the_image_that_the_catalogue_pins() -> None:
+    """It is on, from that very tag, and the catalogue keeps the digest to which the chart pins it, too."""
+    proxy = image("cilium-envoy")
+    tag, _, digest = proxy.official.partition("@")
+    assert digest.startswith("sha256:")
+    assert proxy.recipe is None  # no package registry carries it: a registry or an archive must
+    assert chart_values(WITH_L7)["envoy"] == {
+        "enabled": True,
+        "image": {"override": tag, "useDigest": False, "pullPolicy": "IfNotPresent"},
+    }
+    assert chart_values(MESH)["envoy"] == {"enabled": False}
+
+
+@EACH
+def test_what_a_mesh_has_it_does_not_call_absent(mesh: Mesh) -> None:
+    """A reason for what is there would be an untrue word in `meshdrill list`, and what is not there has one."""
+    roles = {part.role for part in mesh.components}
+    assert not set(mesh.absent) & (mesh.capabilities | roles)
+    assert {Capability.ENCRYPTION, Capability.L7_AUTHZ} <= set(mesh.absent) | mesh.capabilities
+
+
+@pytest.mark.parametrize(("lacks", "variant"), [(Capability.ENCRYPTION, WIREGUARD), (Capability.L7_AUTHZ, WITH_L7)])
+def test_what_is_off_names_the_variant_that_has_it(lacks: Capability, variant: Mesh) -> None:
+    """Whoever misses it reads where it is."""
+    assert f"{variant.name} has it" in MESH.absent[lacks]
+    assert lacks in variant.capabilities
+    assert meshes.load(variant.name) is variant
+
+
+def test_wireguard_promises_what_travels_between_nodes_and_no_more() -> None:
+    """The claim is a documented promise there alone, about the wire between nodes, and wants a kernel that has it."""
+    assert WIREGUARD.sources["no-plaintext"].kind == "documented"
+    assert {mesh.sources["no-plaintext"].kind for mesh in (MESH, WITH_L7)} == {"not-promised"}
+    assert (WIREGUARD.wire_scope, MESH.wire_scope, WITH_L7.wire_scope) == ("nodes", "any", "any")
+    assert WIREGUARD.kernel_features == ("WireGuard",)
+
+
+def test_the_l7_proxy_is_waited_for_and_named_as_the_one_who_judges_requests() -> None:
+    """A rule is asked about once its proxy is ready, and whoever reads a report learns who enforces it."""
+    proxy = WITH_L7.component(Role.L7_PROXY)
+    assert proxy is not None
+    assert (proxy.kind, proxy.name) == ("DaemonSet", "cilium-envoy")
+    assert MESH.component(Role.L7_PROXY) is WIREGUARD.component(Role.L7_PROXY) is None
+    assert WITH_L7.sources["request-rule"].kind == "documented"
+    assert MESH.sources["request-rule"].kind == "source"  # it says no, and that it says so
+    assert [it.enforcement for it in WITH_L7.points] == ["the called node's kernel", "the called node's Envoy"]
+    assert WITH_L7.kernel_features == ("TPROXY",)
+
+
+def test_a_rule_that_is_not_taken_is_told_of_in_the_same_place_on_both() -> None:
+    """The object's status says so, with the proxy and without; only why it would not be taken differs."""
+    without, with_proxy = (mesh.signals["rule-unenforced"] for mesh in (MESH, WITH_L7))
+    assert without.subject == with_proxy.subject
+    assert "Without its L7 proxy" in without.source.title
+    assert "Without" not in with_proxy.source.title
+
+
+def test_what_no_variant_changes_is_the_same() -> None:
+    """All but one promise are Cilium's own, and so are all deviations but that of the proxy which is on."""
+    for variant, claim in ((WIREGUARD, "no-plaintext"), (WITH_L7, "request-rule")):
+        assert {it for it in MESH.sources if MESH.sources[it] != variant.sources[it]} == {claim}
+    assert WIREGUARD.deviations == MESH.deviations
+    (off,) = set(MESH.deviations) - set(WITH_L7.deviations)
+    assert off.setting == "envoy.enabled, l7Proxy"
