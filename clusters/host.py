@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import requests
 
-from clusters import host_bootstrap
+from clusters import host_bootstrap, meshes
 from clusters.cache import cache_dir
 from clusters.command import answers
 from clusters.errors import HarnessError
@@ -149,10 +149,8 @@ def render(report: HostReport) -> str:
         "inotify": f"{report.inotify_instances} instances per user",
     }
     lines = [f"{name:<16}{value}" for name, value in facts.items()]
-    found = gaps(report)
-    lines.append("")
-    lines += [f"{'FATAL' if gap.fatal else 'note'}: {_sentence(gap)}" for gap in found] or ["No gaps."]
-    return "\n".join(lines)
+    found = [f"{'FATAL' if gap.fatal else 'note'}: {_sentence(gap)}" for gap in gaps(report)]
+    return "\n".join([*lines, "", *(found or ["No gaps."])])
 
 
 def _sentence(gap: Gap) -> str:
@@ -207,12 +205,13 @@ def _size_gaps(report: HostReport) -> Iterable[Gap]:
 
 def _feature_gaps(report: HostReport) -> Iterable[Gap]:
     absent = [name for name, has in report.kernel_features.items() if not has]
+    unable_here = [name for name in meshes.names() if set(absent) & set(meshes.load(name).kernel_features)]
     if absent:
         yield Gap(
             subject="Kernel",
             observed=f"no {', '.join(absent)} in {report.kernel}",
-            expected="every feature that a drill may require",
-            cure="Drills that require it are listed as skipped with this reason; use a stock distribution kernel.",
+            expected="every feature that a mesh or drill may require",
+            cure=f"Meshes that cannot run here: {', '.join(unable_here) or 'none'}. Use a stock distribution kernel.",
             fatal=False,
         )
     unreachable = [name for name, up in report.registry_reachable.items() if not up]

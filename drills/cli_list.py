@@ -1,14 +1,15 @@
-"""What `meshdrill list` prints: every drill, and which meshes can be asked."""
+"""What `meshdrill list` prints: every drill, and which meshes can be asked on this machine."""
 
 import msgspec
 
-from clusters import meshes
+from clusters import host, meshes
+from clusters.mesh import Mesh
 from drills.catalogue import Entry, entries
 from drills.run.needs import unmet
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One drill as the list shows it; `meshes` says for each mesh "" or why it cannot be asked."""
+    """One drill as the list shows it; `meshes` says for each mesh "" or why it cannot be asked here."""
 
     drill: str
     hypothesis: str
@@ -33,8 +34,16 @@ def _listed(entry: Entry) -> Listed:
         hypothesis=entry.hypothesis,
         roles=entry.roles,
         capabilities=entry.capabilities,
-        meshes={name: unmet(entry.needs, meshes.load(name)) for name in meshes.names()},
+        meshes={name: _reason(entry, meshes.load(name)) for name in meshes.names()},
     )
+
+
+def _reason(entry: Entry, mesh: Mesh) -> str:
+    """Return why the drill cannot be asked of the mesh, at all or on this machine; "" when it can."""
+    if reason := unmet(entry.needs, mesh):
+        return reason
+    lack = host.unable(mesh.kernel_features)
+    return f"{mesh.title} cannot run here: {lack}" if lack else ""
 
 
 def _paragraph(drill: Listed) -> str:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from clusters import kind
+from clusters import host, kind
 from clusters.errors import HarnessError, InconclusiveError
 from clusters.images.resolve import SOURCES
 from clusters.mesh import Role
@@ -129,6 +129,22 @@ def test_list_as_json_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> No
     assert outage["roles"] == ["control-plane"]
     assert outage["meshes"]["none"] == ""
     assert outage["hypothesis"].startswith("With no control plane at all")
+
+
+def test_list_names_a_mesh_that_this_machine_cannot_carry(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not among those that can be asked, in either form, and the reason names the kernel; one that can be is."""
+    monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False, "TPROXY": True})
+    assert cli.status(["list", "--json"]) == exits.PASSED
+    outage = next(row for row in json.loads(capsys.readouterr().out) if row["drill"] == "control-plane-outage")
+    assert outage["meshes"]["cilium-wireguard"].startswith("Cilium with WireGuard cannot run here: the kernel")
+    assert outage["meshes"]["cilium-l7"] == outage["meshes"]["cilium"] == ""
+    assert cli.status(["list"]) == exits.PASSED
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    asked = [words for words in lines if words[:1] == ["meshes"]]
+    assert asked
+    assert not any("cilium-wireguard" in word for words in asked for word in words)
 
 
 def test_list_for_people_names_drills_and_meshes(capsys: pytest.CaptureFixture[str]) -> None:

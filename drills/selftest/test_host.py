@@ -55,6 +55,21 @@ def test_a_mesh_is_told_which_feature_the_kernel_lacks(monkeypatch: pytest.Monke
     assert host.unable(("BTF", "WireGuard")).endswith("has no WireGuard")
 
 
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        (("WireGuard", "ESP"), "Meshes that cannot run here: cilium-wireguard."),
+        (("TPROXY",), "Meshes that cannot run here: cilium-l7."),
+        (("netem",), "Meshes that cannot run here: none."),
+    ],
+)
+def test_doctor_names_the_meshes_that_cannot_run_here(lacking: tuple[str, ...], told: str) -> None:
+    """Whoever reads which feature is missing reads what that costs; a feature that no mesh needs costs none."""
+    report = msgspec.structs.replace(ABLE, kernel_features={"BTF": True, **dict.fromkeys(lacking, False)})
+    assert told in host.render(report)
+    assert "cannot run here" not in host.render(ABLE)
+
+
 def test_every_feature_that_a_mesh_needs_is_one_that_is_looked_for() -> None:
     """A name with a typing error would never be missing."""
     needed = {name for mesh in map(meshes.load, meshes.names()) for name in mesh.kernel_features}
