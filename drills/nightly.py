@@ -81,20 +81,20 @@ def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Tu
     """
     for mesh in plan.meshes:
         name = f"meshdrill-nightly-{mesh}"  # never a cluster that somebody keeps for another purpose
-        lack = ""
+        facts = meshes.load(mesh)
+        lack = host.unable(facts.kernel_features)
         try:
             for drill in plan.drills:
                 entry = catalogue.find(drill)
-                if lack and not unmet(entry.needs, meshes.load(mesh)):
-                    yield Turn(drill, mesh, lack)
+                if reason := unmet(entry.needs, facts) or lack:
+                    yield Turn(drill, mesh, reason)
                     continue
-                is_apart = entry.has_own_install and not unmet(entry.needs, meshes.load(mesh))
-                if is_apart:
+                if entry.has_own_install:
                     remove(name)
                 turn = _turn(plan, drill, mesh, name, ask, remove)
                 lack = f"{drill} found that this machine cannot run the mesh" if _cannot_run(turn) else ""
                 yield turn
-                if is_apart:
+                if entry.has_own_install:
                     remove(name)
         finally:
             remove(name)
@@ -118,9 +118,6 @@ def process(words: Sequence[str], limit_s: float) -> int:
 
 
 def _turn(plan: Plan, drill: str, mesh: str, name: str, ask: Ask, remove: Callable[[str], object]) -> Turn:
-    facts = meshes.load(mesh)
-    if reason := unmet(catalogue.find(drill).needs, facts) or host.unable(facts.kernel_features):
-        return Turn(drill, mesh, reason)
     words = ("run", drill, "--mesh", mesh, *plan.run_options)
     own = ("--cluster-name", name, "--keep-cluster", "--reports", str(plan.reports))
     attempts: list[Attempt] = []

@@ -25,6 +25,7 @@ from clusters.mesh import (
     SignalKind,
     Source,
     Webhook,
+    by_name,
 )
 from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import has_container, network_policy_selects, route_selects
@@ -153,21 +154,16 @@ MESH = Mesh(
     ),
     points=(Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),),
     policy_selects=_selects,
-    signals={
-        signal.name: signal
-        for signal in (
-            *(
-                Signal(f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS)
-                for part, name in _PARTS.items()
-            ),
-            Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
-            Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
-            Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
-            Signal(
-                "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIED, scrape_port=4191
-            ),
-        )
-    },
+    signals=by_name(
+        *(
+            Signal(f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS)
+            for part, name in _PARTS.items()
+        ),
+        Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
+        Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
+        Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
+        Signal("call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIED, scrape_port=4191),
+    ),
     webhooks=(
         Webhook("linkerd-proxy-injector-webhook-config", "mutating", "Ignore", ("CREATE",), _IGNORE),
         Webhook("linkerd-policy-validator-webhook-config", "validating", "Ignore", ("CREATE", "UPDATE"), _VALIDATOR),
