@@ -11,6 +11,7 @@ from drills.judge.casualties import Casualties, casualties_of, find_casualty_def
 from drills.judge.receipts import find_drill_defects
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, Event, RunFacts, Window
 from drills.judge.slices import slices, stretches
+from drills.judge.steps import steps
 
 CLOCK_TOLERANCE_MS = 20
 """All nodes share one clock and agree to well under this."""
@@ -108,7 +109,7 @@ def _disorder(calls: pl.LazyFrame, rows: int) -> int:
     count, before = 0, pl.Series(dtype=pl.Int64)
     for part in stretches(calls.select("scheduled_ns"), rows):
         due = pl.concat([before, part.collect(engine="streaming").to_series().drop_nulls()])
-        count += int((due.diff() < 0).sum())
+        count += int((steps(due) < 0).sum())
         before = due.tail(1)
     return count
 
@@ -136,22 +137,22 @@ def _read(
     flags = {"counted": was_made & counts, "late": lag_ns > lag_bound_ns, "bound": ~was_made & counts}
     rows = calls.select("seq", "scheduled_ns", number=number, latest_ns=lag_ns, **flags).collect(engine="streaming")
     counted = rows.group_by("number").agg(pl.len().alias("rows"), pl.col(*flags).sum(), pl.col("latest_ns").max())
-    own = rows.select("number", "seq", "scheduled_ns").partition_by("number", as_dict=True)
+    # Calls that are due at once are in no disorder.
+    own = rows.select("number", "seq", "scheduled_ns").sort("scheduled_ns", "seq").partition_by("number", as_dict=True)
     for facts in counted.iter_rows(named=True):
         key = facts.pop("number")
-        yield key, _CallerFacts(**facts, **_sequence(own[key,]))
+        yield key, _CallerFacts(**facts, **_sequence(own[key,]["seq"]))
 
 
-def _sequence(calls: pl.DataFrame) -> dict[str, int]:
-    seq = calls["seq"].sort()
-    step = seq.diff()
-    by_schedule = calls.sort("scheduled_ns", "seq")["seq"]  # calls that are due at once are in no disorder
+def _sequence(by_schedule: pl.Series) -> dict[str, int]:
+    seq = by_schedule.sort()
+    step = steps(seq)
     return {
         "first": seq[0],
         "last": seq[-1],
         "repeated": int((step == 0).sum()),
-        "skipped": int((step - 1).clip(lower_bound=0).sum()),
-        "backwards": int((by_schedule.diff() < 0).sum()),
+        "skipped": int((step.filter(step > 1) - 1).sum()),
+        "backwards": int((steps(by_schedule) < 0).sum()),
     }
 
 

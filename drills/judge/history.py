@@ -60,7 +60,7 @@ class History:
 
     @classmethod
     def load(cls, bundle: Path) -> Self:
-        """Open the history in a bundle directory; calls stay on disk until a question needs them.
+        """Open the history in a bundle directory; calls of a long run stay on disk until a question needs them.
 
         A file that cannot be read raises HistoryError. One that can, but is not the one that was written, is a defect.
         """

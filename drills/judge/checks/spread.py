@@ -6,6 +6,7 @@ import msgspec
 import polars as pl
 
 from drills.judge.records import Window
+from drills.judge.steps import steps
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class Spread(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, instants: pl.Series) -> "Spread":
         """Return the spread of instants in any order."""
-        ordered = instants.drop_nulls().sort()
+        ordered = (instants.drop_nulls() if instants.has_nulls() else instants).sort()
         if ordered.is_empty():
             return cls(None, None, None, None)
-        step = ordered.diff()
+        step = steps(ordered)
         widest = step.arg_max()
         if widest is None:
             return cls(ordered[0], ordered[0], None, None)
-        return cls(ordered[0], ordered[-1], step[widest], ordered[widest - 1])
+        return cls(ordered[0], ordered[-1], step[widest], ordered[widest])
 
     def followed_by(self, then: "Spread") -> "Spread":
         """Return the spread of both, where all instants of the other come later."""
