@@ -10,6 +10,7 @@ from clusters.place import Place
 from clusters.progress import Progress
 from drills.judge.history import RunFacts
 from drills.run import inventory
+from drills.run.calm import Calm
 from drills.run.collect import Collected, collect
 from drills.run.context import Context
 from drills.run.drops import DropReader
@@ -131,10 +132,11 @@ class LiveRun:
         self._stage.enter(RECOVERY)
 
     def recover(self, recovery_s: float) -> None:
-        """Watch until probes and routes are well again, at most recovery_s."""
+        """Watch until probes and routes are well again and stay so for a while, at most recovery_s."""
         self._say(f"recovery, at most {recovery_s:g} s")
+        calm = Calm(self._are_routes_calm)
         self._watch(
-            lambda: self._are_content(RECOVERY) and self._are_routes_calm(),
+            lambda: calm.is_lasting() and self._are_content(RECOVERY),
             at_least_s=min(self.request.recovery_at_least_s, recovery_s),
             at_most_s=recovery_s,
         )
