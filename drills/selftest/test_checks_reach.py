@@ -144,6 +144,17 @@ def test_any_error_counts_when_no_class_is_named() -> None:
     assert answer(story, always(checks.errors(EDGE, at_most=2))).verdict is Answer.HELD
 
 
+def test_an_error_is_no_sample_of_calls_without_one() -> None:
+    """Nineteen that ended well are too few, and stay so when errors that are allowed make them twenty and more."""
+    allowed = always(checks.errors(EDGE, at_most=2))
+    finding = answer(Story().fault().calls(*EDGE, ok=19, fail=2), allowed)
+    assert (finding.verdict, finding.reason.split(": ")[-1]) == (
+        Answer.INCONCLUSIVE,
+        "19 calls ended otherwise, needs 20",
+    )
+    assert answer(Story().fault().calls(*EDGE, ok=20, fail=2), allowed).verdict is Answer.HELD
+
+
 def test_errors_are_excused_by_their_signal() -> None:
     """Errors of a named class pass, shown apart, when the named signal appeared in time."""
     story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1)

@@ -56,6 +56,9 @@ stories = st.builds(told, st.tuples(spans, spans, spans), st.integers(0, 40), st
 TIE = told(((0, 4, 3), (1, 6, 3), (0, 0, 0)), 0, 0)
 """One call more in its fault is due at the very instant of another of the same caller."""
 
+ONE_TOO_FEW = told(((0, 0, 0), (18, 0, 1), (0, 0, 0)), 0, 0)
+"""One call more, whatever becomes of it, makes the twenty that most claims need."""
+
 
 def answers(history: History, claims: Sequence[Claim] = CLAIMS) -> list[Answer]:
     """Return the answers in the order of the claims."""
@@ -70,6 +73,7 @@ def is_no_better(after: Answer, before: Answer) -> bool:
 @QUICK
 @given(stories, st.sampled_from(["baseline", "fault", "recovery"]), st.floats(0, 0.99), st.booleans())
 @example(story=TIE, phase="fault", place=0.2, is_unknown=False)
+@example(story=ONE_TOO_FEW, phase="fault", place=0.0, is_unknown=False)
 def test_a_failing_call_more_never_improves_an_answer(story: Story, phase: str, place: float, is_unknown: bool) -> None:
     """A call that fails or stays unknown, anywhere in any history, makes no answer about traffic better."""
     before = answers(story.history(), AVAILABILITY)

@@ -21,7 +21,7 @@ from drills.judge.checks.tally import (
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.newcomers import subject_of
-from drills.judge.records import NS_PER_S, REUSED, Window
+from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_S, REUSED, Window
 
 
 def success_rate(*edges: Edge, at_least: float, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
@@ -59,14 +59,23 @@ def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> In
 def errors(
     *edges: Edge, kinds: tuple[str, ...] = (), at_most: int = 0, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
-    """At most this many calls per edge and kind of connection end in one of these error classes; none named: in any."""
+    """At most this many calls per edge and kind of connection end in one of these error classes; none named: in any.
+
+    It needs min_samples calls that were made and ended otherwise: one that ends so is no evidence of the contrary.
+    """
     need_edges(edges)
 
     def rule(lane: Lane) -> Ruled:
-        count = sum(number for error, number in lane.errors if error in kinds or not kinds)
+        found = {error: number for error, number in lane.errors if error in kinds or not kinds}
+        count, gap_s = sum(found.values()), lane.gap.length_ns / NS_PER_S
         if count > at_most:
             return Ruled(lane, Truth.FALSE, f"{count} calls ended in {named}, at most {at_most} may")
-        return _rule_seen(lane, max_gap_s, min_samples)
+        others = lane.made - (count - found.get(IN_FLIGHT_BOUND, 0))
+        if others < min_samples:
+            return Ruled(lane, Truth.UNKNOWN, f"{others} calls ended otherwise, needs {min_samples}")
+        if gap_s > max_gap_s:
+            return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
+        return Ruled(lane, Truth.TRUE)
 
     named = ", ".join(kinds) or "an error"
     params: dict[str, Number] = {
@@ -120,15 +129,6 @@ def _rule_outage(lane: Lane, max_outage_s: float, min_samples: int) -> Ruled:
     if lane.ok_as_named < min_samples:
         reason = f"{lane.ok_as_named} successes travelled on a {lane.connection} connection, needs {min_samples}"
         return Ruled(lane, Truth.UNKNOWN, reason)
-    return Ruled(lane, Truth.TRUE)
-
-
-def _rule_seen(lane: Lane, max_gap_s: float, min_samples: int) -> Ruled:
-    gap_s = lane.gap.length_ns / NS_PER_S
-    if lane.made < min_samples:
-        return Ruled(lane, Truth.UNKNOWN, f"{lane.made} calls, needs {min_samples}")
-    if gap_s > max_gap_s:
-        return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
     return Ruled(lane, Truth.TRUE)
 
 
