@@ -142,7 +142,8 @@ def test_plaintext_is_found_on_the_interface_it_crosses(lab: Lab, node: Node) ->
     assert hit["count"] == 2 * len(calls)  # the request and the answer that echoes its id
     assert end["dropped"] == 0
     lines = lab.lines("wire", run_id=RUN_ID)
-    assert lines[0]["id"] == min(calls, key=lambda call: int(call["seq"]))["id"]
+    # One of the very first calls: on a busy machine those that are due one after the other may overtake each other.
+    assert lines[0]["id"] in {call["id"] for call in calls if int(call["seq"]) < 4}
     assert [line["count"] for line in lines[:2]] == [1, 2]
     # After the first hits there is one line every eight seconds, so that every window of a drill has its own proof.
     later_s = [(after["at_ns"] - before["at_ns"]) / 1e9 for before, after in pairwise(lines[1:])]
