@@ -63,7 +63,7 @@ def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, int]:
 
 def replay(history: History) -> Verdict:
     """Let the drill that recorded the history ask its claims of it again."""
-    stand_in = Replay(meshes.load(history.facts.mesh), history)
+    stand_in = Replay(meshes.load(history.facts.mesh), history.at_hand())
     try:
         let_ask(history.facts.drill, stand_in)
     except AssertionError:

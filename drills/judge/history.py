@@ -1,7 +1,7 @@
 """One run as immutable data, and the questions every check asks of it."""
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self, TypeVar, cast
@@ -44,6 +44,9 @@ __all__ = [
 
 T = TypeVar("T")
 
+KEPT_ROWS = 250_000
+"""About 70 MB of calls, and ten times an ordinary run; of a longer table each question reads what it needs."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -60,11 +63,21 @@ class History:
 
     @classmethod
     def load(cls, bundle: Path) -> Self:
-        """Open the history in a bundle directory; calls of a long run stay on disk until a question needs them.
+        """Open the history in a bundle directory; calls stay on disk until a question needs them.
 
         A file that cannot be read raises HistoryError. One that can, but is not the one that was written, is a defect.
         """
         return cls(*storage.read(bundle))
+
+    def at_hand(self) -> Self:
+        """Return the same history, to be asked many questions: its calls are read once, if they are not too many.
+
+        A table of which some columns cannot be read stays where it is: each question finds out what can be answered.
+        """
+        try:
+            return replace(self, calls=self.calls.collect().lazy()) if self._rows <= KEPT_ROWS else self
+        except pl.exceptions.PolarsError:
+            return self
 
     def of_kind(self, *kinds: str) -> tuple[Event, ...]:
         """Return the events of these kinds in the order of the record."""

@@ -12,8 +12,6 @@ from drills.judge.records import CALLS_SCHEMA, Defect, Event, HistoryError, RunF
 CALLS_FILE = "calls.parquet"
 EVENTS_FILE = "events.jsonl"
 RUN_FILE = "run.json"
-KEPT_ROWS = 250_000
-"""A table of up to so many rows (100 MB) is read once; each question to a longer one reads what it needs from disk."""
 
 
 class _RunFile(msgspec.Struct, frozen=True):
@@ -34,7 +32,7 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
 
 
 def read(bundle: Path) -> tuple[pl.LazyFrame, tuple[Event, ...], RunFacts, tuple[Defect, ...]]:
-    """Return calls, events, facts, and the defects that the files themselves show."""
+    """Return calls (lazily), events, facts, and the defects that the files themselves show."""
     run = _read_run(bundle / RUN_FILE)
     calls = _scan_calls(bundle / CALLS_FILE)
     events = tuple(_read_events(bundle / EVENTS_FILE))
@@ -56,8 +54,6 @@ def _scan_calls(path: Path) -> pl.LazyFrame:
     try:
         calls = pl.scan_parquet(path)
         found = calls.collect_schema()
-        if calls.select(pl.len()).collect().item() <= KEPT_ROWS:
-            calls = calls.collect().lazy()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _unreadable(path, error) from error
     if found != CALLS_SCHEMA:

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from drills.judge import history
 from drills.judge.checks import success_rate
 from drills.judge.claims import always, judge
 from drills.judge.history import CALLS_SCHEMA, Event, History, HistoryError, write_history
@@ -66,6 +67,27 @@ def test_a_stored_history_is_the_same_history(tmp_path: Path) -> None:
     assert (read.events, read.facts, read.completeness()) == (told.events, told.facts, ())
     claim = always(success_rate(EDGE, at_least=0.999))
     assert judge(read, [claim]).encode() == judge(told, [claim]).encode()
+
+
+def test_a_short_run_is_read_once_and_a_long_one_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked often, the calls of an ordinary run come into memory; more than a bound of them do not."""
+    read = History.load(stored(tmp_path, Story().steady(EDGE)))
+    kept, rows = read.at_hand(), read.calls.collect().height
+    monkeypatch.setattr(history, "KEPT_ROWS", rows - 1)
+    assert read.at_hand() is read
+    (tmp_path / "calls.parquet").unlink()
+    assert kept.calls.collect().height == rows
+
+
+def test_a_table_with_a_harmed_column_answers_what_it_can(tmp_path: Path) -> None:
+    """Bytes that were changed in the midst of the file are no end of all questions, and are named."""
+    table = stored(tmp_path, Story().steady(EDGE)) / "calls.parquet"
+    whole = table.read_bytes()
+    table.write_bytes(whole[:300] + bytes(200) + whole[500:])
+    read = History.load(tmp_path).at_hand()
+    with pytest.raises(pl.exceptions.PolarsError):
+        read.calls.collect()
+    assert read.calls.select("scheduled_ns").collect().height
 
 
 def test_writing_puts_calls_and_events_in_order(tmp_path: Path) -> None:
