@@ -76,7 +76,7 @@ class Lab:
 
     def wait(self, condition: Callable[[], bool], what: str, within_s: float = 8.0) -> None:
         """Wait for a condition; the failure names it."""
-        wait_until(condition, bool, what=what, within_s=within_s, every_s=0.02, next_step="Read the logs.")
+        wait_until(condition, bool, what=what, within_s=within_s, every_s=0.05, next_step="Read the logs.")
 
     def end(self, pod: str) -> None:
         """Ask one process to end, as the kubelet does, and wait for it."""
