@@ -27,6 +27,9 @@ MAX_LINE_CHARS = 240
 
 PASSING = frozenset({Answer.HELD, Answer.FAILED_OBSERVABLY})
 
+FAILING = frozenset({Answer.VIOLATED, Answer.FAILED_OBSERVABLY})
+"""What shows that a check can fail: whether a signal told of it is another matter."""
+
 
 def worst(answers: Iterable[Answer]) -> Answer:
     """Return the worst of the answers; NOT_PROMISED is none, and no answer at all is INCONCLUSIVE."""
@@ -122,7 +125,7 @@ def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, 
     return (
         not defects
         and bool(must_fail)
-        and all(finding.verdict in {Answer.VIOLATED, Answer.FAILED_OBSERVABLY} for finding in must_fail)
+        and all(finding.verdict in FAILING for finding in must_fail)
         and all(finding.verdict in PASSING or finding.verdict is Answer.NOT_PROMISED for finding in others)
     )
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from drills.judge.verdict import SEVERITY, Answer, Finding
+from drills.judge.verdict import FAILING, SEVERITY, Answer, Finding
 from drills.report.bundles import Run
 
 NO_EVIDENCE = "no evidence in these bundles"
@@ -121,7 +121,7 @@ class Cited:
         ]
         if of_question and not any(finding.fails_on_control for _, finding in of_question):
             return "not asked to"
-        blind = [run for run, it in of_question if it.fails_on_control and it.verdict is not Answer.VIOLATED]
+        blind = [run for run, it in of_question if it.fails_on_control and it.verdict not in FAILING]
         if blind:
             return f"**NO**: {self.refs(blind)}"
         seen = {run.verdict.drill for run, _ in of_question}

@@ -10,10 +10,12 @@ from markdown_it import MarkdownIt
 
 from clusters import meshes
 from drills import cli, cli_runs, exits
+from drills.judge import checks
+from drills.judge.claims import never
 from drills.report import adr, bundles, keys
 from drills.report.cited import Cited
 from drills.selftest.decided import section, write
-from drills.selftest.manyruns import broken, bundle, quiet
+from drills.selftest.manyruns import EDGE, broken, bundle, quiet
 
 SECTIONS = (
     "## Context",
@@ -132,6 +134,15 @@ def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> N
     text = write(reports, out)
     assert "**FAILED, believe no row** [" in text
     assert re.search(r"\| \*\*NO\*\*: \[\w{12}\] \|", section(text, "### All in-scope traffic is mTLS"))
+
+
+def test_a_failure_that_a_signal_told_of_is_one_without_a_mesh(tmp_path: Path, out: Path) -> None:
+    """The control shows that the question can be failed, whether or not somebody heard of it."""
+    told = never(checks.plaintext(EDGE), observable_by="control-plane-down", within_s=10, fails_on_control=True)
+    bundle(tmp_path / "reports", quiet(), claims=(told,))
+    bundle(tmp_path / "reports", quiet(is_control=True, signal_after_s=0.1), mesh="bare", claims=(told,))
+    part = section(write(tmp_path / "reports", out, "--title", "Which mesh"), "### All in-scope traffic is mTLS")
+    assert re.search(r"\| yes, control of 1 of 1 drill: \[\w{12}\] \|", part), part
 
 
 def test_staleness_is_a_date_of_the_oldest_run(reports: Path, out: Path) -> None:
