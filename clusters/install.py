@@ -14,6 +14,7 @@ from clusters.command import run
 from clusters.crds import define
 from clusters.errors import HarnessError
 from clusters.images.catalogue import chart as chart_named
+from clusters.issuance import Authority, IssuerSecret
 from clusters.mesh import ChartRelease, Component, Mesh
 from clusters.place import Place
 from clusters.progress import Steps
@@ -67,7 +68,9 @@ def install(
     define(place, mesh.crds, directories=charts.directories, published=not built, steps=steps)
     values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
     if mesh.issuance is not None:
-        values.append(mesh.issuance.values(authority(place.state, mesh.issuance.issuer_name, DEFAULT_LIVES)))
+        made = authority(place.state, mesh.issuance.issuer_name, DEFAULT_LIVES)
+        _lay_issuer(place, mesh.issuance.secret, made)
+        values.append(mesh.issuance.values(made))
     if leaf_s and mesh.leaf_values is not None:
         values.append(mesh.leaf_values(leaf_s))
     with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # for our eyes only: one may hold a key
@@ -92,6 +95,20 @@ def install(
     wait_components(place, mesh, steps)
     with steps.step("webhooks in force"):
         wait_webhooks(place, mesh)
+
+
+def _lay_issuer(place: Place, secret: IssuerSecret, made: Authority) -> None:
+    """Lay the issuer where the mesh looks for it as it starts, unless its own chart does."""
+    if not secret.anchors:
+        return
+    texts = {secret.certificate: made.issuer, secret.key: made.issuer_key, secret.anchors: made.anchors}
+    named = {"name": secret.name, "namespace": secret.namespace}
+    place.kube.apply_all(
+        [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": secret.namespace}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": named, "stringData": texts},
+        ]
+    )
 
 
 def section(values: Mapping[str, object], release: ChartRelease) -> Mapping[str, object]:

@@ -15,13 +15,18 @@ class Authority:
 
 @dataclass(frozen=True)
 class IssuerSecret:
-    """The Secret from which a mesh's issuer has its certificate and key, and where its process finds them as files."""
+    """The Secret from which a mesh's issuer has its certificate and key, and where its process finds them as files.
+
+    anchors: key for the trust anchor, where the mesh expects the whole Secret before it is installed; "" where its
+    chart makes the Secret.
+    """
 
     namespace: str
     name: str
     certificate: str  # key in the Secret's data, and so the name of the file
     key: str
     folder: str  # where the issuer's own process sees the files
+    anchors: str = ""
 
 
 @dataclass(frozen=True)

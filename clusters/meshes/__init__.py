@@ -1,4 +1,4 @@
-"""The meshes, one file each. A new mesh is a new file here that defines MESH.
+"""The meshes, one file each. A new mesh is a new file here that defines MESH; a file _NAME is what several share.
 
 VARIANTS beside it, if there are any, are the same product installed otherwise, for drills as a mesh of its own name.
 """
@@ -36,4 +36,5 @@ def _known() -> dict[str, Mesh]:
 
 
 def _files() -> list[ModuleType]:
-    return [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    found = (file.name for file in pkgutil.iter_modules(__path__) if not file.name.startswith("_"))
+    return [importlib.import_module(f"{__name__}.{name}") for name in found]

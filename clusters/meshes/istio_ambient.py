@@ -29,6 +29,7 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.meshes._istiod import with_plugged_in_ca
 from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import deployment_of, part, selects
 
@@ -51,12 +52,16 @@ def _source(title: str, url: str, kind: str) -> Source:
     return Source(title, url, _VERSION, kind)
 
 
-def _code(title: str, path: str) -> Source:
-    return _source(title, f"{_TREE}/{path}", "source")
+def _code(title: str, path: str, kind: str = "source") -> Source:
+    return _source(title, f"{_TREE}/{path}", kind)
 
 
-def _rust(title: str, path: str) -> Source:
-    return _source(title, f"{_ZTUNNEL}/{path}", "source")
+def _rust(title: str, path: str, kind: str = "source") -> Source:
+    return _source(title, f"{_ZTUNNEL}/{path}", kind)
+
+
+def _docs(title: str, page: str, kind: str = "documented") -> Source:
+    return _source(title, f"{_DOCS}/ambient/{page}", kind)
 
 
 _READINESS = {
@@ -67,19 +72,17 @@ _READINESS = {
         ("DaemonSet/istio-cni-node", "istio-cni/templates/daemonset.yaml"),
     )
 }
-_CNI_AWAY = _source(
+_CNI_AWAY = _docs(
     "Without its CNI agent a node starts no new pod; the pods that it has stay in the mesh",
-    f"{_DOCS}/ambient/upgrade/helm/#cni-node-agent",
-    "documented",
+    "upgrade/helm/#cni-node-agent",
 )
 _VALIDATION = _code(
     "validating webhook of the chart",
     "manifests/charts/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
 )
-_LIFECYCLE = _source(
-    "The CNI plugin holds a new pod back until its network is laid and ztunnel has it",
-    f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
-    "documented",
+_CNI_DESIGN = "architecture/ambient/ztunnel-cni-lifecycle.md"
+_LIFECYCLE = _code(
+    "The CNI plugin holds a new pod back until its network is laid and ztunnel has it", _CNI_DESIGN, "documented"
 )
 _PLUGIN = _code("the CNI plugin asks the node's agent, and fails with it", "cni/pkg/plugin/plugin.go")
 # Of a DENY, nothing is left by that: ztunnel skips a match that says nothing (src/rbac.rs). The words of the status in
@@ -93,28 +96,24 @@ _UNBOUND = _code(
     "pilot/pkg/serviceregistry/ambient/waypoints.go",
 )
 _THROUGH = _rust("Calls to a Service that is bound go through its waypoint or nowhere (fetch_waypoint)", "src/state.rs")
-_L4_POLICY = _source(
-    "Layer 4 authorization is enforced by the ztunnel that receives the connection",
-    f"{_DOCS}/ambient/usage/l4-policy/",
-    "documented",
-)
-_STRICT = _source(
+_L4_POLICY = _docs("Layer 4 authorization is enforced by the ztunnel that receives the connection", "usage/l4-policy/")
+_STRICT = _code(
     "PeerAuthentication STRICT becomes a rule of ztunnel's that denies every caller without an identity",
-    f"{_TREE}/architecture/ambient/peer-authentication.md",
+    "architecture/ambient/peer-authentication.md",
     "documented",
 )
-_IN_MEMORY = _source(
+_IN_MEMORY = _rust(
     "ztunnel keeps what istiod told it in memory, and asks again with back-off (inferred)",
-    f"{_ZTUNNEL}/src/xds/client.rs",
+    "src/xds/client.rs",
     "inferred",
 )
 _ACCESS_LOG = _rust(
     "ztunnel's access log names both ends and the policy of a refused connection", "src/proxy/metrics.rs"
 )
 _RENEWAL = _rust("ztunnel renews a certificate at half of its life", "src/tls/certificate.rs")
-_PER_NODE = _source(
+_PER_NODE = _docs(
     "A ztunnel that goes takes at least its whole node with it; no promise for that node's traffic meanwhile",
-    f"{_DOCS}/ambient/upgrade/helm/",
+    "upgrade/helm/",
     "not-promised",
 )
 _STANDING = "always during baseline: every policy change is accepted and enforced within 4 s on reused connections"
@@ -162,10 +161,9 @@ def _drop(line: str) -> Drop | None:
         return None
     source = _account(entry.get("src.identity")) or deployment_of(entry.get("src.workload"))
     target = str(entry.get("dst.service", "")).partition(".")[0] or deployment_of(entry.get("dst.workload"))
-    if not source or not target:
-        return None
     at = datetime.fromisoformat(str(entry["time"]))
-    return Drop(int(at.timestamp() * 1e6) * 1000, source, target, _REFUSED.sub("", error) or error)
+    drop = Drop(int(at.timestamp() * 1e6) * 1000, source, target, _REFUSED.sub("", error) or error)
+    return drop if source and target else None
 
 
 def _account(identity: object) -> str:
@@ -180,7 +178,7 @@ def _istiod(role: Role) -> Component:
 
 
 def _beyond_l4(title: str) -> Source:
-    return _source(title, f"{_DOCS}/ambient/architecture/data-plane/", "not-promised")
+    return _docs(title, "architecture/data-plane/", "not-promised")
 
 
 def _down(workload: str, *parts: Role) -> dict[str, Signal]:
@@ -206,7 +204,7 @@ MESH = Mesh(
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
         Capability.L7_AUTHZ: f"requests are {_WAYPOINT}",
         Capability.WEIGHTED_ROUTING: f"splitting by weight is {_WAYPOINT}",
-        Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
+        Capability.GIVEN_ISSUER: "istiod makes its own authority; in istio-ambient-ca it has one given",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },
     crds=("gateway-classes", "gateways"),  # a waypoint is one; istiod reads them, and without them it knows of none
@@ -256,18 +254,18 @@ MESH = Mesh(
         "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
         "config-refused": _VALIDATION,
         **dict.fromkeys(("node-agent-traffic-continues", "restart-traffic"), _PER_NODE),
-        "node-agent-policy-continues": _source(
+        "node-agent-policy-continues": _code(
             "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
-            f"{_TREE}/architecture/ambient/ztunnel-cni-lifecycle.md",
+            _CNI_DESIGN,
             "inferred",
         ),
         **dict.fromkeys(
             ("injection-fail-closed", "node-agent-new-pods", "node-agent-bypass", "reboot-bypass"), _LIFECYCLE
         ),
         **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
-        "cni-removal": _source(
+        "cni-removal": _code(
             "An agent whose DaemonSet is gone removes its plugin: from then on nobody enrols a pod that starts",
-            f"{_TREE}/cni/pkg/nodeagent/server.go",
+            "cni/pkg/nodeagent/server.go",
             "not-promised",
         ),
         "drops-witnessed": _ACCESS_LOG,
@@ -298,3 +296,5 @@ MESH = Mesh(
         ),
     ),
 )
+
+VARIANTS = (with_plugged_in_ca(MESH),)

@@ -22,39 +22,39 @@ from clusters.mesh import (
     Source,
     Webhook,
 )
+from clusters.meshes._istiod import with_plugged_in_ca
 from clusters.promises import KUBERNETES_SOURCES
 from clusters.selectors import has_container, part, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
 _ROOT = "istio-system"
+_ISTIOD = "istio-system/Deployment/istiod"
 _ROUTES = {"VirtualService", "DestinationRule"}
 _TREE = "https://github.com/istio/istio/blob/release-1.31"
-_CHART = f"{_TREE}/manifests/charts/istio-control/istio-discovery/templates"
-_READINESS = Source("readiness probe of the chart", f"{_CHART}/deployment.yaml", _VERSION, "source")
-_AGENT_METRICS = Source("pilot-agent metrics", f"{_TREE}/pkg/istio-agent/metrics/metrics.go", _VERSION, "source")
-_ADMISSION = Source("mutating webhook of the chart", f"{_CHART}/mutatingwebhook.yaml", _VERSION, "source")
-_VALIDATION = Source(
-    "validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml", _VERSION, "source"
+_NOT_CALLED = 'failed calling webhook "namespace.sidecar-injector.istio.io"'
+
+
+def _code(title: str, path: str, kind: str = "source") -> Source:
+    return Source(title, f"{_TREE}/{path}", _VERSION, kind)
+
+
+def _docs(title: str, page: str) -> Source:
+    return Source(title, f"https://istio.io/latest/docs/{page}", _VERSION, "documented")
+
+
+_CHART = "manifests/charts/istio-control/istio-discovery/templates"
+_READINESS = _code("readiness probe of the chart", f"{_CHART}/deployment.yaml")
+_AGENT_METRICS = _code("pilot-agent metrics", "pkg/istio-agent/metrics/metrics.go")
+_ADMISSION = _code("mutating webhook of the chart", f"{_CHART}/mutatingwebhook.yaml")
+_VALIDATION = _code("validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml")
+_IDENTITY = _docs("Istio identity", "concepts/security/")
+_FAIL_CLOSED = _docs("Injection is fail-close", "ops/common-problems/injection/")
+_ENFORCED_BY_ENVOY = _docs(
+    "Authorization policies are enforced by the Envoy of the called workload", "concepts/security/"
 )
-_IDENTITY = Source("Istio identity", "https://istio.io/latest/docs/concepts/security/", _VERSION, "documented")
-_FAIL_CLOSED = Source(
-    "Injection is fail-close",
-    "https://istio.io/latest/docs/ops/common-problems/injection/",
-    _VERSION,
-    "documented",
-)
-_ENFORCED_BY_ENVOY = Source(
-    "Authorization policies are enforced by the Envoy of the called workload",
-    "https://istio.io/latest/docs/concepts/security/",
-    _VERSION,
-    "documented",
-)
-_READY_ALONE = Source(
-    "istiod is ready when its own servers are, whoever may reach them but the kubelet",
-    f"{_TREE}/pilot/pkg/bootstrap/server.go",
-    _VERSION,
-    "source",
+_READY_ALONE = _code(
+    "istiod is ready when its own servers are, whoever may reach them but the kubelet", "pilot/pkg/bootstrap/server.go"
 )
 
 
@@ -131,7 +131,7 @@ MESH = Mesh(
     ),
     absent={
         Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another",
-        Capability.GIVEN_ISSUER: "istiod signs as an authority that it makes for itself",
+        Capability.GIVEN_ISSUER: "istiod makes its own authority; in istio-sidecar-ca it has one given",
         Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
     },
     charts=(
@@ -162,12 +162,7 @@ MESH = Mesh(
     image_values=_image_values,
     signals={
         # Readiness is what all three deaths (absent, killed, silent) clear; see the chart's readinessProbe.
-        "control-plane-down": Signal(
-            name="control-plane-down",
-            kind=SignalKind.CONDITION,
-            subject="istio-system/Deployment/istiod",
-            source=_READINESS,
-        ),
+        "control-plane-down": Signal("control-plane-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
         # What the proxies themselves say: their streams end when istiod does. A hung istiod keeps them open. The
         # sibling istiod_connection_failures was never seen to rise: an agent that cannot connect does not count it.
         "control-plane-unreachable": Signal(
@@ -179,20 +174,10 @@ MESH = Mesh(
             scrape_path="/stats/prometheus",
         ),
         # One process plays all roles: whoever loses one of them sees the same readiness go.
-        "identity-down": Signal("identity-down", SignalKind.CONDITION, "istio-system/Deployment/istiod", _READINESS),
-        "injector-down": Signal("injector-down", SignalKind.CONDITION, "istio-system/Deployment/istiod", _READINESS),
-        "injection-refused": Signal(
-            name="injection-refused",
-            kind=SignalKind.ADMISSION,
-            subject='failed calling webhook "namespace.sidecar-injector.istio.io"',
-            source=_ADMISSION,
-        ),
-        "policy-refused": Signal(
-            name="policy-refused",
-            kind=SignalKind.ADMISSION,
-            subject="validation.istio.io",
-            source=_VALIDATION,
-        ),
+        "identity-down": Signal("identity-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
+        "injector-down": Signal("injector-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
+        "injection-refused": Signal("injection-refused", SignalKind.ADMISSION, _NOT_CALLED, _ADMISSION),
+        "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(
         # istiod writes its CA bundle back at once where the label names its revision (pkg/webhooks/webhookpatch.go).
@@ -215,58 +200,43 @@ MESH = Mesh(
             "inferred",
         ),
         **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED_BY_ENVOY),
-        "restart-traffic": Source(
+        "restart-traffic": _code(
             "A proxy that starts is not ready until istiod configured it",
-            f"{_TREE}/pilot/cmd/pilot-agent/status/ready/probe.go",
-            _VERSION,
+            "pilot/cmd/pilot-agent/status/ready/probe.go",
             "not-promised",
         ),
         "reboot-bypass": _FAIL_CLOSED,
-        "no-plaintext": Source(
+        "no-plaintext": _docs(
             "PeerAuthentication STRICT: a workload accepts only mutual TLS",
-            "https://istio.io/latest/docs/reference/config/security/peer_authentication/",
-            _VERSION,
-            "documented",
+            "reference/config/security/peer_authentication/",
         ),
         **dict.fromkeys(("strict-refused", "change-on-connections", "request-rule"), _ENFORCED_BY_ENVOY),
         "identity": _IDENTITY,
         **dict.fromkeys(
             ("identity-lives", "certificates"),
-            Source(
+            _code(
                 "A workload's certificate lives a day; its agent renews it when half of that is over",
-                f"{_TREE}/pkg/security/security.go",
-                _VERSION,
-                "source",
+                "pkg/security/security.go",
             ),
         ),
         "identity-new-pods": _ADMISSION,
-        "identity-expires": Source(
+        "identity-expires": _code(
             "A certificate that expired is told as a metric (negative); that its peers refuse it is inferred from TLS",
-            f"{_TREE}/security/pkg/nodeagent/cache/monitoring.go",
-            _VERSION,
+            "security/pkg/nodeagent/cache/monitoring.go",
             "inferred",
         ),
-        "weighted-routing": Source(
+        "weighted-routing": _docs(
             "VirtualService weights, resolved by the caller's Envoy from its last configuration",
-            "https://istio.io/latest/docs/reference/config/networking/virtual-service/",
-            _VERSION,
-            "documented",
+            "reference/config/networking/virtual-service/",
         ),
         "injection-fail-closed": _FAIL_CLOSED,
-        "enrolled-at-creation": Source(
+        "enrolled-at-creation": _docs(
             "A pod gets its sidecar when it is created, and shows it in its spec; a label changed later changes no pod",
-            "https://istio.io/latest/docs/setup/additional-setup/sidecar-injection/",
-            _VERSION,
-            "documented",
+            "setup/additional-setup/sidecar-injection/",
         ),
         "config-refused": _VALIDATION,
         "loss-visible": _READINESS,
-        "recovers": Source(
-            "The agent reconnects to istiod with back-off",
-            f"{_TREE}/pkg/istio-agent/xds_proxy.go",
-            _VERSION,
-            "inferred",
-        ),
+        "recovers": _code("The agent reconnects to istiod with back-off", "pkg/istio-agent/xds_proxy.go", "inferred"),
     },
     deviates=(
         Deviates("control-plane-partition", "sometimes during fault: signal control-plane-down appears", _READY_ALONE),
@@ -290,3 +260,5 @@ MESH = Mesh(
         ),
     ),
 )
+
+VARIANTS = (with_plugged_in_ca(MESH),)

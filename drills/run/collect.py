@@ -91,7 +91,9 @@ class _Reading:
             case lines.End():
                 self.events.append(_of_end(line, self.nodes.get(line.pod, "")))
             case lines.ServedEnd() | lines.Late():
-                self.events.extend(_of_server(line) if line.pod in self.pods else ())
+                # One that came up during the run must account for what it served, if it was called at all.
+                has_served = isinstance(line, lines.ServedEnd) and line.served > 0
+                self.events.extend(_of_server(line) if line.pod in self.pods or has_served else ())
             case _:
                 self.events.extend(
                     self.certificates.events_of(line) if isinstance(line, lines.Certificate) else _of_observer(line)

@@ -149,6 +149,16 @@ def test_a_late_server_is_an_event(share: Path) -> None:
     assert [(event.kind, event.subject) for event in read(share).events] == [("late", "checkout-1")]
 
 
+def test_a_newcomer_that_was_called_accounts_for_what_it_served(share: Path) -> None:
+    """Its end says how many calls it served; one that nobody called has nothing to account for."""
+    for pod, served in (("newcomer-1", 3), ("newcomer-2", 0)):
+        end = {"type": "served_end", "pod": pod, "service": "latecomer", "served": served, "run_id": "r1", "at_ns": 5}
+        log(share, pod, end)
+    assert [(it.kind, it.subject, it.number("served")) for it in read(share).events] == [
+        ("server.end", "newcomer-1", 3)
+    ]
+
+
 def test_line_of_unknown_shape_is_a_defect(share: Path) -> None:
     """A line whose fields have other types was edited or written by another version: it is named, not guessed at."""
     log(share, "checkout-1", {**CALL, "seq": "zero"}, {"type": "surprise"})
