@@ -69,7 +69,7 @@ def install(
     values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
     if mesh.issuance is not None:
         made = authority(place.state, mesh.issuance.issuer_name, DEFAULT_LIVES)
-        _lay_issuer(place, mesh.issuance.secret, made)
+        lay_issuer(place, mesh.issuance.secret, made)
         values.append(mesh.issuance.values(made))
     if leaf_s and mesh.leaf_values is not None:
         values.append(mesh.leaf_values(leaf_s))
@@ -97,7 +97,7 @@ def install(
         wait_webhooks(place, mesh)
 
 
-def _lay_issuer(place: Place, secret: IssuerSecret, made: Authority) -> None:
+def lay_issuer(place: Place, secret: IssuerSecret, made: Authority) -> None:
     """Lay the issuer where the mesh looks for it as it starts, unless its own chart does."""
     if not secret.anchors:
         return
