@@ -75,7 +75,7 @@ class IssuedPlace(FilePlace):
 def encoded(made: Authority) -> Json:
     """Return the data of the Secret as a chart writes them: without the last line's end."""
     texts = {SECRET.certificate: made.issuer, SECRET.key: made.issuer_key}
-    return {name: base64.b64encode(text.strip().encode()).decode() for name, text in texts.items()}
+    return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
 
 
 def key_of(double: FilePlace) -> str:

@@ -75,6 +75,19 @@ def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedPlace,
     assert double.load().objects == whole
 
 
+@pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
+def test_what_is_stored_ends_its_last_line(double: IssuedPlace, fault: Fault) -> None:
+    """An issuer that puts certificate and anchor together gets two, then and after the undo, and not one that is broken."""
+    injury = ready(double, fault)
+    undo = injury.undo("r1")
+    injury.inject()
+    mine = double.stored
+    mending.act(as_place(double), undo)
+    for text in (mine, double.stored):
+        assert len(x509.load_pem_x509_certificates((text + installed(double.state).anchors).encode())) == 2
+        assert text.endswith("-----END CERTIFICATE-----\n")
+
+
 def test_secret_that_is_stored_only_has_no_receipt(double: IssuedPlace) -> None:
     """Until the kubelet brought it to the process nothing has landed, and nothing is undone either."""
     injury = ready(double, ROTATED)

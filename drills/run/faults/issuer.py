@@ -171,7 +171,8 @@ def _manifest(secret: IssuerSecret) -> Json:
 def _data(files: tuple[str, ...], authority: Authority) -> dict[str, str]:
     certificate, key = files
     texts = {certificate: authority.issuer, key: authority.issuer_key}
-    return {name: base64.b64encode(text.strip().encode()).decode() for name, text in texts.items()}
+    # With the line's end after the last one: an issuer may put files together, and PEM texts without it run into one.
+    return {name: base64.b64encode((text.strip() + "\n").encode()).decode() for name, text in texts.items()}
 
 
 def _decoded(text: str) -> bytes:
