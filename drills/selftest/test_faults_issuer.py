@@ -77,7 +77,7 @@ def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedPlace,
 
 @pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
 def test_what_is_stored_ends_its_last_line(double: IssuedPlace, fault: Fault) -> None:
-    """An issuer that puts certificate and anchor together gets two, then and after the undo, and not one that is broken."""
+    """An issuer that puts certificate and anchor together gets two, then and after the undo, not one that is broken."""
     injury = ready(double, fault)
     undo = injury.undo("r1")
     injury.inject()
