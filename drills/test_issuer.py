@@ -33,6 +33,8 @@ PROJECTED_S = 110  # kubelets bring a Secret to its pods within 90 s
 RENEWED_S = 220  # that, the longest until a renewal (70 % of a life and its allowance), and a look every 10 s
 UNTAKEN = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
 """What tells on-call, of the issuer itself or of what comes of it; no mesh has all of them."""
+READINESS = ("workload-unready",)
+"""What is recorded where nothing tells: to name no signal is to record them all, which minutes make too much to keep."""
 
 
 @install(leaf_s=LEAF_S)
@@ -97,7 +99,7 @@ def run(drill: Drill, fault: Fault, *told: str) -> History:
     """Load the lab lightly and record what is asked about alone: these drills last minutes. Try new pods all along."""
     return drill.run(
         workload=traffic(pace=3),
-        probes=[wire(), new_pods(every_s=20), signals(*heard(drill.mesh, *told))],
+        probes=[wire(), new_pods(every_s=20), signals(*(heard(drill.mesh, *told) or heard(drill.mesh, *READINESS)))],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )
