@@ -34,7 +34,7 @@ RENEWED_S = 220  # that, the longest until a renewal (70 % of a life and its all
 UNTAKEN = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
 """What tells on-call, of the issuer itself or of what comes of it; no mesh has all of them."""
 READINESS = ("workload-unready",)
-"""What is recorded where nothing tells: to name no signal is to record them all, which minutes make too much to keep."""
+"""What is recorded where nothing tells: to name no signal is to record all, which minutes make too much to keep."""
 
 
 @install(leaf_s=LEAF_S)
