@@ -34,7 +34,7 @@ RENEWED_S = 220  # that, the longest until a renewal (70 % of a life and its all
 UNTAKEN = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
 """What tells on-call, of the issuer itself or of what comes of it; no mesh has all of them."""
 READINESS = ("workload-unready",)
-"""What is recorded where nothing tells: to name no signal is to record all, which minutes make too much to keep."""
+"""Every mesh has it, so it is recorded where nothing tells: to name none is to record all, too much in minutes."""
 
 
 @install(leaf_s=LEAF_S)
@@ -99,7 +99,7 @@ def run(drill: Drill, fault: Fault, *told: str) -> History:
     """Load the lab lightly and record what is asked about alone: these drills last minutes. Try new pods all along."""
     return drill.run(
         workload=traffic(pace=3),
-        probes=[wire(), new_pods(every_s=20), signals(*(heard(drill.mesh, *told) or heard(drill.mesh, *READINESS)))],
+        probes=[wire(), new_pods(every_s=20), signals(*(heard(drill.mesh, *told) or READINESS))],
         method=fault,
         recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
     )

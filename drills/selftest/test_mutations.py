@@ -147,9 +147,9 @@ REFUSED = (
 )
 
 
-def mutated(story: Story, claims: tuple[Claim, ...]) -> Matrix:
-    """Return the matrix of a story and its claims."""
-    return matrix(story.history(), lambda history: judge(history, claims))
+def mutated(history: History, claims: tuple[Claim, ...]) -> Matrix:
+    """Return the matrix of a history and its claims."""
+    return matrix(history, lambda changed: judge(changed, claims))
 
 
 @cache
@@ -161,7 +161,7 @@ def rich_run() -> History:
 @pytest.mark.parametrize("claims", GOOD.values(), ids=GOOD)
 def test_good_claims_notice_every_mutation_that_they_cover(claims: tuple[Claim, ...]) -> None:
     """Each check, under each quantifier that suits it, passes of a good run and notices all that its table lists."""
-    good = mutated(rich(), claims)
+    good = mutated(rich_run(), claims)
     assert [good.claims[number - 1] for number in range(1, len(claims) + 1) if number not in good.passing] == []
     assert [(trial.mutation, [good.claims[n - 1] for n in trial.missed]) for trial in good.survivors] == []
     assert good.unguarded == ()
@@ -182,7 +182,7 @@ def test_every_check_has_mutations() -> None:
 
 def test_refusals_in_the_words_of_a_signal_depend_on_that_signal() -> None:
     """A failure that a signal excused is no longer excused when the signal is hidden."""
-    found = mutated(poor(), REFUSED)
+    found = mutated(poor().history(), REFUSED)
     assert found.survivors == ()
     assert [t.must for t in found.trials if t.mutation == "hide-signals"] == [(3, 4, 5)]
 
@@ -241,7 +241,7 @@ def test_raised_refusals_and_warnings_fire(name: str) -> None:
 def test_a_weak_claim_is_a_survivor() -> None:
     """A claim that never sees anything lets every mutation live; text and page name it."""
     blind = replace(checks.plaintext(EDGE), evaluate=lambda _history, _window: Measurement(Truth.FALSE))
-    found = mutated(rich(), (never(blind), never(checks.unauthenticated(EDGE))))
+    found = mutated(rich_run(), (never(blind), never(checks.unauthenticated(EDGE))))
     assert [trial.mutation for trial in found.survivors] == ["readable-call", "blind-observers", "drop-calls"]
     text, page = mutations.as_text(found), mutations.as_page([("a/b/c", found)])
     assert "SURVIVED  readable-call        fault, checkout->payment, noticed by none" in text
@@ -253,14 +253,14 @@ def test_a_weak_claim_is_a_survivor() -> None:
 def test_a_claim_without_mutations_is_told() -> None:
     """A passing claim that nothing tries is named, not passed over."""
     never_so = Occurrence("unheard", "nothing happens", lambda _history, _window: Measurement(Truth.FALSE))
-    found = mutated(Story().steady(EDGE), (never(never_so),))
+    found = mutated(Story().steady(EDGE).history(), (never(never_so),))
     assert found.unguarded == (1,)
     assert "No mutation is known for claims 1." in mutations.as_text(found)
 
 
 def test_a_run_that_did_not_pass_is_not_mutated() -> None:
     """Where no claim passed none can notice, and the summary says so."""
-    found = mutated(Story(), (always(checks.success_rate(EDGE, at_least=0.9)),))
+    found = mutated(Story().history(), (always(checks.success_rate(EDGE, at_least=0.9)),))
     assert (found.passing, found.trials) == ((), ())
     assert "no claim passed" in mutations.as_page([("a/b/c", found)])
 
@@ -272,7 +272,7 @@ def test_a_page_of_nothing_says_so() -> None:
 
 def test_the_matrix_is_the_same_each_time() -> None:
     """Two matrices of one history are equal, so the page changes only when something did."""
-    assert mutated(poor(), REFUSED) == mutated(poor(), REFUSED)
+    assert mutated(poor().history(), REFUSED) == mutated(poor().history(), REFUSED)
 
 
 def test_swapped_peers_show_an_identity_of_somebody_else() -> None:

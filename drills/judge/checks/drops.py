@@ -14,6 +14,7 @@ from drills.judge.checks.tally import all_true, deciding_reason, need_edges
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Row, Truth
 from drills.judge.records import NS_PER_S, PLACES, Event, Window
+from drills.judge.steps import steps
 
 
 def drops_witnessed(
@@ -164,5 +165,5 @@ def _unserved(history: History, window: Window, edge: Edge, seen_ns: list[int], 
         unseen_at_ns=pl.col("first_ns").filter(pl.col("length_ns") > max_gap_ns).min(),
     )
     instants_ns = pl.concat([pl.Series([window.start_ns]), calls["at_ns"], pl.Series([window.end_ns])])
-    numbers = {"calls": calls.height, "gap_ns": instants_ns.diff().max()}
+    numbers = {"calls": calls.height, "gap_ns": steps(instants_ns).max()}
     return msgspec.convert({**unseen.row(0, named=True), **numbers}, _Unserved)
