@@ -32,11 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unknown mesh or key before anything is collected or started."""
+    """Refuse an unknown mesh, a key or a name of a cluster that is none before anything is collected or started."""
     config.addinivalue_line("markers", f"{INSTALL}(leaf_s): how the drill wants the mesh installed")
     config.addinivalue_line("markers", f"{MARK}(*needs): roles and capabilities without which a drill cannot be asked")
     try:
         session.mesh_of(config)
+        session.cluster_name(config)
         signer_in(config.getoption("--key"))
     except UsageError as error:
         raise pytest.UsageError(str(error)) from error

@@ -1,6 +1,7 @@
 """kind clusters on pytest-kind's KindCluster: made with our own tools, in our own directory, with a deadline."""
 
 import contextlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,14 +25,28 @@ _DELETE_S = 120.0
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a name of our own in it, made by us, and only our programs' logs inside
 _SHARE_MODE = 0o1777  # programs of several users write there, each its own file
 
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_NAME_CHARS = 49  # a node is named NAME-control-plane, and a host name has at most 63 characters
+
 # Where the engine cannot grant CAP_SYS_RESOURCE, containerd must not lower a container's OOM score.
 _RESTRICT_OOM = '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
+
+
+def checked_name(name: str) -> str:
+    """Return the name of a cluster if it can be one, UsageError otherwise: it becomes a path that is deleted."""
+    if len(name) > _NAME_CHARS or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a cluster: expected at most {_NAME_CHARS} characters, small letters, "
+            "digits and, between them, hyphens. Give --cluster-name another name."
+        )
+    return name
 
 
 class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
     """pytest-kind's cluster with what it leaves open: a configuration, a deadline, and no file in the user's folder."""
 
     def __init__(self, name: str, *, image: str, tools: Tools, kubeconfig: Path | None = None) -> None:
+        checked_name(name)
         self.home = state_dir() / name
         self.home.mkdir(parents=True, exist_ok=True)
         with contextlib.chdir(self.home):  # the base class makes its folder where it stands
@@ -116,10 +131,11 @@ def standing(progress: Progress) -> Iterator[Place]:
 def find(name: str, progress: Progress) -> Iterator[Place]:
     """Give the cluster of ours of that name, locked meanwhile, and leave it standing.
 
-    Raises UsageError when none of that name stands, or when another run uses it.
+    Raises UsageError for what is no name of a cluster, when none of that name stands, or when another run uses it.
     """
-    # The name may come from a file that anybody wrote: it is compared before it is used as a path.
-    cluster = Cluster(name, image="", tools=ensure_tools(progress)) if name in _made_here() else None
+    # The name may come from a file that anybody wrote: it is looked at before it is used as a path.
+    is_ours = checked_name(name) in _made_here()
+    cluster = Cluster(name, image="", tools=ensure_tools(progress)) if is_ours else None
     with contextlib.nullcontext() if cluster is None else _alone(cluster):
         if cluster is None or not cluster.exists():
             raise UsageError(
@@ -132,9 +148,9 @@ def find(name: str, progress: Progress) -> Iterator[Place]:
 def remove(name: str, progress: Progress) -> bool:
     """Delete the cluster of ours of that name, whatever was left in it, and tell whether one stood.
 
-    Raises UsageError when another run uses it.
+    Raises UsageError for what is no name of a cluster, and when another run uses it.
     """
-    if name not in _made_here():
+    if checked_name(name) not in _made_here():
         return False
     cluster = Cluster(name, image="", tools=ensure_tools(progress))
     with _alone(cluster):
@@ -144,7 +160,8 @@ def remove(name: str, progress: Progress) -> bool:
 
 
 def _made_here() -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in state_dir().iterdir() if (path / "kind.yaml").exists()))
+    found = (path.name for path in state_dir().iterdir() if (path / "kind.yaml").exists())
+    return tuple(sorted(name for name in found if _NAME.fullmatch(name)))
 
 
 @contextlib.contextmanager

@@ -71,11 +71,12 @@ class Prepared(msgspec.Struct, frozen=True):
 def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepared]:
     """Make whatever is missing (engine, tools, images, cluster, mesh, lab), give the place, and tear it down.
 
-    Raises UsageError for an unknown mesh or a cluster in use, CannotRunHereError for what this machine lacks, and
-    HarnessError for what it could not do.
+    Raises UsageError for an unknown mesh, what is no name of a cluster or a cluster in use, CannotRunHereError for what
+    this machine lacks, and HarnessError for what it could not do.
     """
     steps = Steps(progress)
     mesh = with_leaves(load(mesh_name), options.leaf_s)
+    name = kind.checked_name(options.cluster_name or f"meshdrill-{mesh.name}")
     if lack := host.unable(mesh.kernel_features):
         raise CannotRunHereError(f"{mesh.title} cannot run here: {lack}. Use a stock distribution kernel.")
     report = host.ensure(bootstrap=options.bootstrap, progress=progress)
@@ -86,9 +87,7 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     node, lab_image, of_mesh = images.pop("node"), images.pop("lab"), images
     baked = node_image_for(mesh.name, tuple(of_mesh.values()), node, lab_image, progress)
     built = any(found.ref == image(name).built for name, found in of_mesh.items())
-    cluster = kind.Cluster(
-        options.cluster_name or f"meshdrill-{mesh.name}", image=baked.ref, tools=tools, kubeconfig=options.kubeconfig
-    )
+    cluster = kind.Cluster(name, image=baked.ref, tools=tools, kubeconfig=options.kubeconfig)
     provenance = Provenance(report, (node, lab_image, *of_mesh.values()), baked, tools.versions, built)
     limited = bool(report.missing_capabilities)
     with kind.running(

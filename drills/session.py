@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters import meshes
+from clusters import kind, meshes
 from clusters.errors import CannotRunHereError, UsageError
 from clusters.install import ChartSource
 from clusters.mesh import Mesh
@@ -146,10 +146,15 @@ def _terminal_progress(config: pytest.Config) -> Progress:
     return say
 
 
-def _options(config: pytest.Config, leaf_s: int) -> Options:
+def cluster_name(config: pytest.Config) -> str:
+    """Return the name that --cluster-name gives, "" without the option; UsageError when it cannot be one."""
     name: str = config.getoption("--cluster-name")
+    return "" if name == _PYTEST_KINDS_DEFAULT else kind.checked_name(name)
+
+
+def _options(config: pytest.Config, leaf_s: int) -> Options:
     return Options(
-        cluster_name="" if name == _PYTEST_KINDS_DEFAULT else name,
+        cluster_name=cluster_name(config),
         keep=config.getoption("--keep-cluster"),
         bootstrap=config.getoption("--bootstrap"),
         images=config.getoption("--images"),

@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters import kind, lab, up
+from clusters import host, kind, lab, up
 from clusters.errors import UsageError
 from clusters.mesh import Mesh
 from clusters.progress import silent
+from clusters.tools import Tools
 from drills.selftest.drill_double import MADE_OF
 from drills.selftest.place_double import FilePlace, as_place, mesh
 
@@ -55,13 +56,45 @@ def test_a_kept_cluster_tells_what_it_was_made_of(place: FilePlace) -> None:
 
 
 @pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("name", ["other", "", "..", "../state/kept"])
-def test_only_a_cluster_of_ours_is_found(name: str, tmp_path: Path) -> None:
-    """A name that is none of our clusters, or a way out of our state, is refused and leaves nothing behind."""
+def test_only_a_cluster_of_ours_is_found(tmp_path: Path) -> None:
+    """A name that is none of our clusters is refused and leaves nothing behind."""
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(UsageError, match="No cluster"), kind.find(name, silent):
+    with pytest.raises(UsageError, match="No cluster 'other' of ours"), kind.find("other", silent):
         pass
     assert sorted(tmp_path.rglob("*")) == before
+
+
+BAD_NAMES = ["", ".", "..", "../state/kept", "a/b", "a.b", "A", "-a", "a-", "a\n", "a\0", "é", "a" * 50]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_name_that_could_be_another_path_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gives it, for a new cluster, a kept one or one to delete: wrong usage, and nothing is made or deleted."""
+    monkeypatch.setenv("MESHDRILL_CACHE", str(tmp_path))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UsageError, match="cannot be the name of a cluster") as refused:
+        kind.Cluster(name, image="", tools=Tools(Path("kind"), Path("kubectl"), Path("helm"), {}))
+    assert refused.value.exit_code == 64
+    with pytest.raises(UsageError, match="cannot be the name of a cluster"), kind.find(name, silent):
+        pass
+    with pytest.raises(UsageError, match="cannot be the name of a cluster"):
+        kind.remove(name, silent)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a" * 49, "meshdrill-nightly-none"])
+def test_a_plain_name_is_taken(name: str) -> None:
+    """Small letters, digits and hyphens between them, as long as a node's host name allows."""
+    assert kind.checked_name(name) == name
+
+
+def test_a_bad_name_is_refused_before_the_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bringing up a cluster begins with its name: no engine is started and no image is fetched for a bad one."""
+    monkeypatch.setattr(host, "unable", lambda _features: pytest.fail("the machine was looked at"))
+    with pytest.raises(UsageError, match="cannot be the name"), up.up("none", up.Options(cluster_name=".."), silent):
+        pass
 
 
 @pytest.mark.usefixtures("place")
