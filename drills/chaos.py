@@ -19,7 +19,7 @@ from clusters.errors import HarnessError, UsageError
 from clusters.up import Prepared
 from drills import exits, unasked
 from drills.cli_judge import VERDICT_FILE, let_ask, replay
-from drills.judge import known
+from drills.judge import files, known
 from drills.judge.history import History
 from drills.judge.records import Deviates
 from drills.judge.verdict import Answer, Verdict
@@ -108,7 +108,7 @@ class _ChaosRun(StopAtFailure):
         if self._bundle is not None:
             history = History.load(self._bundle)
             self._verdict, listed = replay(history), history.facts.deviates
-            (self._bundle / VERDICT_FILE).write_bytes(self._verdict.encode())
+            files.write(self._bundle / VERDICT_FILE, self._verdict.encode())
             _log.info("%s\n%s", self._verdict.explain(), known.told(self._verdict, listed))
         _tell(journal, self._bundle, self._verdict, listed)
 

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
 import sys
+import traceback
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ import typer
 
 from clusters.errors import MeshdrillError, UsageError
 from drills import catalogue, cli_images, cli_runs, exits
+from drills.judge.files import FileError
 from drills.run.needs import unmet
 
 # How typer itself ends: after help, interrupted (older releases), on bad usage, interrupted.
@@ -208,18 +210,30 @@ def sweep() -> None:
 
 
 def status(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; every failure of ours is told in one message on stderr."""
+    """Run one command line and return its exit code; every failure is one message on stderr.
+
+    What no code of ours foresaw is a defect of the harness, and never ends as a verdict on a mesh does.
+    """
+    try:
+        return _ended(arguments)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BaseException:  # noqa: BLE001 - a panic inside polars is no Exception
+        traceback.print_exc()
+        typer.echo(f"meshdrill: {exits.DEFECT}", err=True)
+        return exits.HARNESS
+
+
+def _ended(arguments: Sequence[str]) -> int:
     try:
         typer.main.get_command(app).main(args=list(arguments), prog_name="meshdrill")
     except SystemExit as end:
         return _OF_TYPER[int(end.code or 0)]
     except exits.EndedError as end:
         return end.code
-    except MeshdrillError as error:
+    except (MeshdrillError, FileError) as error:
         typer.echo(f"meshdrill: {error}", err=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        return exits.INTERRUPTED
     return exits.PASSED
 
 

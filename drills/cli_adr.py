@@ -7,6 +7,7 @@ from pathlib import Path
 from clusters import meshes
 from clusters.errors import InconclusiveError, UsageError
 from drills import unasked
+from drills.judge import files
 from drills.keyring import public_key_in
 from drills.report import adr, blocks, bundles
 from drills.report.cited import Cited
@@ -17,17 +18,17 @@ def write(
 ) -> str:
     """Write the record, or make its generated parts anew when it exists, and return a text for a person.
 
-    Raises InconclusiveError for a bundle that cannot be cited, UsageError for a record that cannot be updated.
+    Raises InconclusiveError for a bundle that cannot be cited, UsageError for a record that cannot be updated, and
+    FileError for one that is no regular file.
     """
     try:
         runs = bundles.read_all(folders, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
     cited = Cited(runs, _titles(runs), out.resolve().parent, unasked.reasons())
-    text = _updated(out, cited, title, stale_after_days) if out.exists() else _new(out, cited, title, stale_after_days)
-    draft = out.with_name(f"{out.name}.draft")
-    draft.write_text(text, encoding="utf-8", newline="")
-    draft.replace(out)
+    is_new = not files.is_there(out)
+    text = _new(out, cited, title, stale_after_days) if is_new else _updated(out, cited, title, stale_after_days)
+    files.write(out, text.encode())
     return "\n".join((f"Written to {out}: {len(runs)} runs are cited.", *_to_do(text, runs, stale_after_days)))
 
 
@@ -41,11 +42,11 @@ def _new(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> s
 
 def _updated(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> str:
     try:
-        text = out.read_bytes().decode()
+        text = files.read(out).decode()
         if title and f"# {title}" not in (line.strip() for line in text.splitlines()):
             raise UsageError(f"{out} has another title than {title!r}, and titles are a person's to change: edit it.")
         return adr.update(text, cited, stale_after_days)
-    except (OSError, UnicodeDecodeError, blocks.BlockError) as error:
+    except (UnicodeDecodeError, blocks.BlockError) as error:
         raise UsageError(f"{out} cannot be updated, and is as it was. {error}") from error
 
 

@@ -9,8 +9,8 @@ from clusters import meshes
 from clusters.errors import InconclusiveError
 from clusters.mesh import Mesh
 from drills import catalogue, cli_verify, exits
-from drills.judge import claims, known
-from drills.judge.history import History, HistoryError
+from drills.judge import claims, files, known
+from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import verification
 from drills.report.names import DRAWN
@@ -42,13 +42,12 @@ def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, int]:
 
     What was known to be violated is what the run recorded of it.
 
-    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it.
+    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it, and
+    FileError for one with a file that cannot be read, or with a link or a special file in it.
     """
+    files.demand_plain(bundle)
     label = _label(bundle, unverified=unverified)
-    try:
-        history = History.load(bundle)
-    except HistoryError as error:
-        raise InconclusiveError(str(error)) from error
+    history = History.load(bundle)
     verdict = replay(history)
     listed = history.facts.deviates
     lines = (
@@ -97,9 +96,8 @@ def _label(bundle: Path, *, unverified: bool) -> str:
 
 def _drawn(bundle: Path, verdict: Verdict, *, unverified: bool) -> Iterator[str]:
     """Draw the pages anew where they tell of this verdict and the files can be believed; say what became of it."""
-    stored = bundle / VERDICT_FILE
-    has_pages = any((bundle / name).exists() for name in DRAWN)
-    if unverified or not has_pages or not stored.exists() or stored.read_bytes() != verdict.encode():
+    has_pages = any(files.is_there(bundle / name) for name in DRAWN)
+    if unverified or not has_pages or _stored(bundle) != verdict.encode():
         return
     try:
         changed = redraw(bundle)
@@ -111,9 +109,14 @@ def _drawn(bundle: Path, verdict: Verdict, *, unverified: bool) -> Iterator[str]
 
 
 def _compared(bundle: Path, verdict: Verdict) -> str:
-    stored = bundle / VERDICT_FILE
-    if not stored.exists():
-        return f"{stored} does not exist: nothing to compare with."
-    if stored.read_bytes() == verdict.encode():
+    stored = _stored(bundle)
+    if stored is None:
+        return f"{bundle / VERDICT_FILE} does not exist: nothing to compare with."
+    if stored == verdict.encode():
         return f"Byte for byte the stored {VERDICT_FILE}."
     return f"NOT the stored {VERDICT_FILE}: the history, the drill, the mesh's facts or the judge changed since."
+
+
+def _stored(bundle: Path) -> bytes | None:
+    """Return the bytes of the stored verdict, None when there is none."""
+    return files.read(bundle / VERDICT_FILE) if files.is_there(bundle / VERDICT_FILE) else None

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from clusters.errors import InconclusiveError
+from drills.judge import files
 from drills.report import bundles, openmetrics
 
 
 def write(folders: Sequence[Path], out: Path | None) -> str:
     """Return the text, and write it to the file if one is named: whole or not at all, as a collector may be reading it.
 
-    Raises InconclusiveError for a bundle that is not as stated: a metric would say more than is known.
+    Raises InconclusiveError for a bundle that is not as stated: a metric would say more than is known; FileError
+    when the file cannot be written.
     """
     try:
         text = openmetrics.render(bundles.read_all(folders))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
     if out is not None:
-        draft = out.with_name(f".{out.name}.draft")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(out)
+        files.write(out, text.encode())
     return text

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from clusters.errors import InconclusiveError
 from drills.cli_judge import VERDICT_FILE, replay
-from drills.judge.history import History, HistoryError
+from drills.judge import files
+from drills.judge.history import History
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.report import mutations
 
@@ -14,7 +15,8 @@ from drills.report import mutations
 def mutate(bundle: Path) -> tuple[str, bool]:
     """Return the matrix of one bundle in lines, and whether every mutation that its claims cover was noticed.
 
-    Raises InconclusiveError when the bundle cannot be read or no claim passed on it: then nothing can be learnt.
+    Raises FileError when the bundle cannot be read, and InconclusiveError when no claim passed on it: then nothing can
+    be learnt.
     """
     found = _matrix(bundle)
     if not found.passing:
@@ -34,14 +36,10 @@ def write_page(reports: Path) -> tuple[str, bool]:
         matrices = list(workers.map(_matrix, bundles))
     found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]
     page = reports / mutations.PAGE_FILE
-    page.write_text(mutations.as_page(found), encoding="utf-8")
+    files.write(page, mutations.as_page(found).encode())
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
     return "\n".join(lines), not any(one.survivors for _, one in found)
 
 
 def _matrix(bundle: Path) -> Matrix:
-    try:
-        history = History.load(bundle)
-    except HistoryError as error:
-        raise InconclusiveError(str(error)) from error
-    return matrix(history, replay)
+    return matrix(History.load(bundle), replay)

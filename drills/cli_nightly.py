@@ -10,6 +10,7 @@ from clusters.errors import InconclusiveError, MeshdrillError, UsageError
 from clusters.progress import Progress
 from drills import catalogue, cli_diff, exits, nightly, unasked
 from drills.console import ended_like_ctrl_c
+from drills.judge import files
 from drills.nightly import Attempt, Plan, Turn
 from drills.report import bundles, evidence, issues
 from drills.report.cited import cell, table
@@ -129,9 +130,7 @@ def _bundle(attempt: Attempt) -> str:
 
 def _write(reports: Path, lines: Sequence[str]) -> str:
     text = "\n".join(lines).rstrip("\n") + "\n"
-    draft = reports / f"{SUMMARY_FILE}.draft"
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(reports / SUMMARY_FILE)
+    files.write(reports / SUMMARY_FILE, text.encode())
     return text
 
 

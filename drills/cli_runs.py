@@ -97,10 +97,11 @@ def diff(
     Tells of answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
     """
     from drills import cli_diff
+    from drills.judge import files
 
     text, code = cli_diff.compare_folders([old], [new], mesh or ())
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        files.write(out, text.encode())
     typer.echo(text)
     raise exits.EndedError(code)
 

@@ -16,6 +16,7 @@ from clusters.errors import MeshdrillError
 from drills import exits, session
 from drills.catalogue import DRILLS_DIR, Entry
 from drills.judge import known
+from drills.judge.files import FileError
 from drills.judge.records import Deviates
 from drills.judge.verdict import Verdict
 
@@ -72,17 +73,22 @@ class Reporter:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note the verdict of a drill when its body is over, and the failure of any other step."""
+        """Note the verdict of a drill when its body is over, and any failure that is not how a verdict shows itself."""
         report = yield
         run = item.stash.get(session.RUN, None)
         verdict = run.verdict if run is not None else None
-        if call.when == "call" and run is not None and verdict is not None:
+        error = call.excinfo.value if call.excinfo is not None else None
+        if call.when == "call" and run is not None and verdict is not None and _is_by_verdict(error):
             self._note_verdict(verdict, run.deviates)
-        elif call.excinfo is not None:
-            self._note_failure(call.excinfo.value, item.name, report.longreprtext)
+        elif error is not None:
+            self._note_failure(error, item.name, report.longreprtext)
         if call.when == "teardown" and run is not None and run.bundle is not None:
             self._bundles.append(run.bundle)
         return report
+
+    def pytest_internalerror(self) -> None:
+        """Say what an error outside of any test is; pytest prints the trace."""
+        self._complain(exits.DEFECT)
 
     def summary(self) -> None:
         """Print where the evidence is."""
@@ -100,15 +106,20 @@ class Reporter:
     def _note_failure(self, error: BaseException, name: str, trace: str) -> None:
         if isinstance(error, KeyboardInterrupt):
             self._codes.append(exits.INTERRUPTED)
-        elif isinstance(error, MeshdrillError):
+        elif isinstance(error, MeshdrillError | FileError):
             self._codes.append(error.exit_code)
             self._complain(f"{name}: {error}")
         else:  # nobody foresaw it: whoever mends it needs the trace
             self._codes.append(exits.HARNESS)
-            self._complain(f"{name}: {type(error).__name__}: {error}\n{trace}")
+            self._complain(f"{name}: {type(error).__name__}: {error}\n{trace}\n{exits.DEFECT}")
 
     def _complain(self, text: str) -> None:
         self._console.print(text, style="red", markup=False, highlight=False)
+
+
+def _is_by_verdict(error: BaseException | None) -> bool:
+    """Return whether a drill's body ended as its verdict makes it end; all else is no answer of the mesh."""
+    return error is None or isinstance(error, AssertionError)
 
 
 def run(entry: Entry, mesh: str, options: list[str]) -> int:
@@ -120,6 +131,8 @@ def run(entry: Entry, mesh: str, options: list[str]) -> int:
     reporter.summary()
     if ended == pytest.ExitCode.INTERRUPTED:
         return exits.INTERRUPTED
+    if ended == pytest.ExitCode.INTERNAL_ERROR:  # whatever was noted before: its evidence may not be whole
+        return exits.HARNESS
     if ended == pytest.ExitCode.USAGE_ERROR and reporter.is_silent:
         return exits.USAGE
     return reporter.code

@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # the command line must know the numbers without loading a ju
 PASSED, VIOLATED, INCONCLUSIVE, HARNESS, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 130
 WORST_FIRST = (INTERRUPTED, VIOLATED, HARNESS, INCONCLUSIVE, USAGE, PASSED)
 
+DEFECT = "This is a defect of the harness and says nothing about the mesh: report it with the trace above."
+
 
 class EndedError(Exception):
     """A command is over and says with which exit code; typer's own endings are told apart from it."""

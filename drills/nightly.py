@@ -146,7 +146,7 @@ def _attempt(folder: Path, words: Sequence[str], limit_s: float, ask: Ask) -> At
     before, began_s = _bundles(folder), time.monotonic()
     code = ask(words, limit_s)
     made = tuple(sorted(_bundles(folder) - before))
-    has_proof = bool(made) or code != exits.PASSED  # a pass without evidence is none
+    has_proof = bool(made) or code not in {exits.PASSED, exits.VIOLATED}  # an answer without evidence is none
     return Attempt(code if has_proof else exits.HARNESS, time.monotonic() - began_s, made)
 
 

@@ -19,7 +19,6 @@ from drills.judge.records import (
     Defect,
     Detail,
     Event,
-    HistoryError,
     RunFacts,
     SignalFact,
     Source,
@@ -34,7 +33,6 @@ __all__ = [
     "Detail",
     "Event",
     "History",
-    "HistoryError",
     "RunFacts",
     "SignalFact",
     "Source",
@@ -65,7 +63,7 @@ class History:
     def load(cls, bundle: Path) -> Self:
         """Open the history in a bundle directory; calls stay on disk until a question needs them.
 
-        A file that cannot be read raises HistoryError. One that can, but is not the one that was written, is a defect.
+        A file that cannot be read raises FileError. One that can, but is not the one that was written, is a defect.
         """
         return cls(*storage.read(bundle))
 

@@ -50,12 +50,6 @@ A request that was served again has one more row for each further serving, witho
 """
 
 
-class HistoryError(Exception):
-    """A stored history cannot be read at all; the message names the file and what is wrong with it."""
-
-    exit_code = 2
-
-
 NOT_PROMISED = "not-promised"
 """Kind of a source in which the mesh's own documents do not promise what a claim asks."""
 

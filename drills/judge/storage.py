@@ -1,13 +1,13 @@
 """The three files of a history: calls.parquet, events.jsonl and the facts and seal inside run.json."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from drills.judge.records import CALLS_SCHEMA, Defect, Event, HistoryError, RunFacts
+from drills.judge import files
+from drills.judge.records import CALLS_SCHEMA, Defect, Event, RunFacts
 
 CALLS_FILE = "calls.parquet"
 EVENTS_FILE = "events.jsonl"
@@ -26,14 +26,14 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
     ordered.write_parquet(bundle / CALLS_FILE, compression="zstd", compression_level=12, statistics=True)
     lines = (msgspec.json.encode(event, order="sorted") + b"\n" for event in sorted(events, key=_by_clock))
     (bundle / EVENTS_FILE).write_bytes(b"".join(lines))
-    seal = {name: _digest(bundle / name) for name in (CALLS_FILE, EVENTS_FILE)}
+    seal = {name: files.digest(bundle / name) for name in (CALLS_FILE, EVENTS_FILE)}
     text = msgspec.json.encode(_RunFile(facts, seal), order="sorted")
     (bundle / RUN_FILE).write_bytes(msgspec.json.format(text, indent=2) + b"\n")
 
 
 def read(bundle: Path) -> tuple[pl.LazyFrame, tuple[Event, ...], RunFacts, tuple[Defect, ...]]:
     """Return calls (lazily), events, facts, and the defects that the files themselves show."""
-    run = _read_run(bundle / RUN_FILE)
+    run = files.decode(bundle / RUN_FILE, _RunFile)
     calls = _scan_calls(bundle / CALLS_FILE)
     events = tuple(_read_events(bundle / EVENTS_FILE))
     return calls, events, run.facts, tuple(_broken_seals(bundle, run.seal))
@@ -43,14 +43,8 @@ def _by_clock(event: Event) -> int:
     return event.at_ns
 
 
-def _read_run(path: Path) -> _RunFile:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_RunFile)
-    except (OSError, msgspec.DecodeError) as error:
-        raise _unreadable(path, error) from error
-
-
 def _scan_calls(path: Path) -> pl.LazyFrame:
+    files.demand_regular(path, limit_bytes=files.TABLE_BYTES)
     try:
         calls = pl.scan_parquet(path)
         found = calls.collect_schema()
@@ -64,18 +58,12 @@ def _scan_calls(path: Path) -> pl.LazyFrame:
 
 def _read_events(path: Path) -> Iterator[Event]:
     decoder = msgspec.json.Decoder(Event)
-    try:
-        for number, line in enumerate(path.read_bytes().splitlines(), start=1):
-            try:
-                yield decoder.decode(line)
-            except msgspec.DecodeError as error:
-                raise _unreadable(path, f"line {number}: {error}") from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
+    for number, line in enumerate(files.read(path).splitlines(), start=1):
+        yield files.parse(path, line, decoder.decode, part=f"line {number}: ")
 
 
-def _unreadable(path: Path, reason: object) -> HistoryError:
-    return HistoryError(
+def _unreadable(path: Path, reason: object) -> files.FileError:
+    return files.FileError(
         f"{path} cannot be read as part of a history: {reason}. "
         "It was truncated, edited or written by another version; judge an intact copy of the bundle."
     )
@@ -83,12 +71,7 @@ def _unreadable(path: Path, reason: object) -> HistoryError:
 
 def _broken_seals(bundle: Path, seal: dict[str, str]) -> Iterator[Defect]:
     for name in (CALLS_FILE, EVENTS_FILE):
-        if seal.get(name) != _digest(bundle / name):
+        if seal.get(name) != files.digest(bundle / name):
             yield Defect(
                 "edited", name, f"{name} is not the file that the run wrote: its SHA-256 differs from the seal"
             )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

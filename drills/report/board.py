@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from drills.judge import files
 from drills.judge.records import Source
 from drills.judge.verdict import SEVERITY, Answer, Verdict
 from drills.report import issues, markup
@@ -106,8 +107,8 @@ def _run(path: Path, reports: Path) -> Run:
     link = f"{bundle.relative_to(reports).as_posix()}/{page}"
     told = _told(bundle)
     try:
-        verdict = msgspec.json.decode(path.read_bytes(), type=Verdict)
-    except (OSError, msgspec.DecodeError):
+        verdict = files.decode(path, Verdict)
+    except files.FileError:
         return Run(drill, mesh, folder, link, UNREADABLE, passed=False, is_control=False, headline=_BLANK, told=told)
     return Run(
         drill=drill,
@@ -125,8 +126,8 @@ def _run(path: Path, reports: Path) -> Run:
 
 def _told(bundle: Path) -> _Told:
     try:
-        return msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_RunFile).surroundings
-    except (OSError, msgspec.DecodeError):
+        return files.decode(bundle / RUN_FILE, _RunFile).surroundings
+    except files.FileError:
         return _Told()
 
 

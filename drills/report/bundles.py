@@ -1,6 +1,5 @@
 """Bundles as others cite them: found in folders, checked against their statement, read once."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,8 +10,8 @@ from typing import Final
 import msgspec
 from securesystemslib.signer import Key
 
-from drills.judge import known
-from drills.judge.history import History, HistoryError
+from drills.judge import files, known
+from drills.judge.history import History
 from drills.judge.records import NS_PER_S, Source
 from drills.judge.verdict import Answer, Finding, Verdict, worst
 from drills.report import verification
@@ -129,14 +128,14 @@ def read(bundle: Path, key: Key | None = None) -> Run:
     if not found.is_intact:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot be cited: use an intact copy.")
     try:
-        verdict = msgspec.json.decode((bundle / VERDICT_FILE).read_bytes(), type=Verdict)
-        stood_on = msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_RunFile).surroundings
+        verdict = files.decode(bundle / VERDICT_FILE, Verdict)
+        stood_on = files.decode(bundle / RUN_FILE, _RunFile).surroundings
         history = History.load(bundle)
-    except (OSError, msgspec.DecodeError, HistoryError) as error:
-        raise BundleError(f"{bundle} was written by another version or cut short: {error}. Run it again.") from error
+        digest = files.digest(bundle / STATEMENT_FILE)
+    except files.FileError as error:
+        raise BundleError(f"{error} It cannot be cited.") from error
     if not history.events:
         raise BundleError(f"{bundle} records no event, so nobody can tell when it ran. Run it again.")
-    digest = hashlib.sha256((bundle / STATEMENT_FILE).read_bytes()).hexdigest()
     return Run(bundle, verdict, stood_on, history, digest, found.signature)
 
 

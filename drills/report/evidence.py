@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from securesystemslib.signer import Signer
 
+from drills.judge import files
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import board, index, junit, page, statement, webpage
@@ -27,8 +28,7 @@ def write(bundle: Path, verdict: Verdict, stood_on: Surroundings, signer: Signer
     The statement over all of them goes last, signed when there is a signer.
     """
     _complete_run_file(bundle / RUN_FILE, stood_on, History.load(bundle))
-    for name, content in drawn(bundle, verdict, stood_on).items():
-        (bundle / name).write_bytes(content)
+    files.write_all(bundle, drawn(bundle, verdict, stood_on))
     statement.write(bundle, verdict, signer)
 
 
@@ -50,10 +50,10 @@ def drawn(bundle: Path, verdict: Verdict, stood_on: Surroundings) -> dict[str, b
 def write_index(reports: Path, unasked: Mapping[tuple[str, str], str] = _NOTHING_UNASKED) -> None:
     """Write the tables drill x mesh over the bundles that lie there, for a repository and for a browser.
 
-    unasked: why a drill cannot be asked of a mesh, by (drill, mesh).
+    unasked: why a drill cannot be asked of a mesh, by (drill, mesh). Raises FileError where it cannot be written.
     """
-    (reports / INDEX_FILE).write_text(index.render(reports), encoding="utf-8")
-    (reports / board.PAGE_FILE).write_text(board.render(reports, unasked), encoding="utf-8")
+    pages = {INDEX_FILE: index.render(reports), board.PAGE_FILE: board.render(reports, unasked)}
+    files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 
 def size_bytes(bundle: Path) -> int:
@@ -63,8 +63,6 @@ def size_bytes(bundle: Path) -> int:
 
 def _complete_run_file(path: Path, stood_on: Surroundings, history: History) -> None:
     """Add to the file; the facts and the seal that the judge reads stay as they are."""
-    record: dict[str, object] = msgspec.json.decode(path.read_bytes())
+    record = files.decode(path, dict[str, object])
     record |= {"surroundings": msgspec.to_builtins(stood_on), "measured": msgspec.to_builtins(measured(history))}
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=2) + b"\n")
-    draft.replace(path)
+    files.write(path, msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=2) + b"\n")

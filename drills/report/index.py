@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from drills.judge import files
 from drills.judge.verdict import Answer, Verdict
 from drills.report import issues
 from drills.report.headline import headline
@@ -62,8 +63,8 @@ def _cell(verdict_file: Path | None, reports: Path) -> str:
 def _whole(verdict_file: Path) -> Verdict | None:
     """Return the verdict; None when it is not one as this version writes them."""
     try:
-        return msgspec.json.decode(verdict_file.read_bytes(), type=Verdict)
-    except (OSError, msgspec.DecodeError):
+        return files.decode(verdict_file, Verdict)
+    except files.FileError:
         return None
 
 
@@ -79,8 +80,8 @@ def _numbers(verdict: Verdict) -> Iterator[str]:
 
 def _words(verdict_file: Path) -> str:
     try:
-        judged = msgspec.json.decode(verdict_file.read_bytes(), type=_Judged)
-    except (OSError, msgspec.DecodeError):
+        judged = files.decode(verdict_file, _Judged)
+    except files.FileError:
         return "UNREADABLE"
     if judged.is_control:
         return f"control {'passed' if judged.passed else 'FAILED'} ({judged.verdict})"

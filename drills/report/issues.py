@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from drills.judge import known
+from drills.judge import files, known
 from drills.judge.records import Deviates, Source
 from drills.judge.verdict import Verdict
 from drills.report.names import RUN_FILE
@@ -27,7 +27,7 @@ def expected(verdict: Verdict, listed: Sequence[Deviates]) -> tuple[Source, ...]
 def expected_in(bundle: Path, verdict: Verdict) -> tuple[Source, ...]:
     """Return the same of a stored run; none when its run.json cannot be read."""
     try:
-        listed = msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_RunFile).facts.deviates
-    except (OSError, msgspec.DecodeError):
+        listed = files.decode(bundle / RUN_FILE, _RunFile).facts.deviates
+    except files.FileError:
         return ()
     return expected(verdict, listed)

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 from securesystemslib.signer import Signer
 
-from drills.judge.history import HistoryError
+from drills.judge import files
 from drills.judge.verdict import Verdict
 from drills.report import evidence, statement, verification
 from drills.report.names import DRAWN, RUN_FILE, VERDICT_FILE
@@ -28,23 +28,31 @@ def redraw(bundle: Path, signer: Signer | None = None) -> tuple[str, ...]:
     A bundle that has a statement gets a new one when a page changed. One that is not as stated is refused, and so is a
     signed one without a signer: a new statement would vouch for what nobody vouched for. Raises RedrawError.
     """
+    _demand_plain(bundle)
     has_statement = verification.has_statement(bundle)
     is_signed = has_statement and _is_signed(bundle)
     verdict, pages = _pages(bundle)
-    changed = tuple(name for name, content in pages.items() if _bytes_of(bundle / name) != content)
+    changed = tuple(name for name, content in pages.items() if _stored(bundle / name) != content)
     if changed and is_signed and signer is None:
         raise RedrawError(
             f"{bundle} is signed, and this version draws {', '.join(changed)} otherwise: kept as it is. "
             "With the private key it can be signed anew."
         )
     try:
-        for name in changed:
-            (bundle / name).write_bytes(pages[name])
+        files.write_all(bundle, {name: pages[name] for name in changed})
         if changed and has_statement:
             statement.write(bundle, verdict, signer)
-    except OSError as error:
-        raise RedrawError(f"{bundle} cannot be written: {error.strerror}. Draw a copy.") from error
+    except files.FileError as error:
+        raise RedrawError(f"{error} Draw a copy.") from error
     return changed
+
+
+def _demand_plain(bundle: Path) -> None:
+    """Refuse a bundle with a link or a special file in it before anything is written."""
+    try:
+        files.demand_plain(bundle)
+    except files.FileError as error:
+        raise RedrawError(str(error)) from error
 
 
 def _is_signed(bundle: Path) -> bool:
@@ -61,12 +69,18 @@ def _is_signed(bundle: Path) -> bool:
 
 def _pages(bundle: Path) -> tuple[Verdict, dict[str, bytes]]:
     try:
-        stored = msgspec.json.decode((bundle / RUN_FILE).read_bytes(), type=_Stored)
-        verdict = msgspec.json.decode((bundle / VERDICT_FILE).read_bytes(), type=Verdict)
+        stored = files.decode(bundle / RUN_FILE, _Stored)
+        verdict = files.decode(bundle / VERDICT_FILE, Verdict)
         return verdict, evidence.drawn(bundle, verdict, stored.surroundings)
-    except (OSError, msgspec.DecodeError, HistoryError) as error:
-        raise RedrawError(f"{bundle} cannot be drawn: {error}. Only a run that was judged has pages.") from error
+    except files.FileError as error:
+        raise RedrawError(f"{bundle} cannot be drawn: {error} Only a run that was judged has pages.") from error
 
 
-def _bytes_of(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
+def _stored(page: Path) -> bytes | None:
+    """Return the page as it is, None when there is none."""
+    try:
+        return files.read(page)
+    except files.NoFileError:
+        return None
+    except files.FileError as error:
+        raise RedrawError(str(error)) from error

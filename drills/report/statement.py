@@ -12,7 +12,6 @@ Our own words, all five of them, stand in the predicate's extension field `meshd
 Its subjects are the files of the bundle (evidence), where most producers name the sources that they tested.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,6 +20,7 @@ import rfc8785
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import Signer
 
+from drills.judge import files
 from drills.judge.verdict import Answer, Finding, Verdict
 
 STATEMENT_FILE: Final = "statement.dsse.json"
@@ -91,18 +91,17 @@ def write(bundle: Path, verdict: Verdict, signer: Signer | None) -> None:
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
     if signer is not None:
         envelope.sign(signer)
-    draft = bundle / f"{STATEMENT_FILE}.draft"
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(envelope.to_dict(), order="sorted"), indent=2) + b"\n")
-    draft.replace(bundle / STATEMENT_FILE)
+    text = msgspec.json.format(msgspec.json.encode(envelope.to_dict(), order="sorted"), indent=2) + b"\n"
+    files.write(bundle / STATEMENT_FILE, text)
 
 
 def digests(bundle: Path) -> dict[str, str]:
     """Return the SHA-256 of every file below the bundle but the statement, by name and in its order.
 
-    What is no plain file, a link for example, has the digest "", which no statement can match.
+    What is no plain file, a link for example, or is too large, has the digest "", which no statement can match.
     """
-    files = sorted(path for path in bundle.rglob("*") if not path.is_dir() or path.is_symlink())
-    names = {path.relative_to(bundle).as_posix(): path for path in files}
+    found = sorted(path for path in bundle.rglob("*") if not path.is_dir() or path.is_symlink())
+    names = {path.relative_to(bundle).as_posix(): path for path in found}
     return {name: _digest(path) for name, path in names.items() if name != STATEMENT_FILE}
 
 
@@ -154,7 +153,7 @@ def _resource(name: str, digest: str) -> Resource:
 
 
 def _digest(path: Path) -> str:
-    if path.is_symlink() or not path.is_file():
+    try:
+        return files.digest(path)
+    except files.FileError:
         return ""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key
 
+from drills.judge import files
 from drills.judge.verdict import Answer
 from drills.report.statement import (
     PAYLOAD_TYPE,
@@ -30,6 +31,19 @@ class _Judged(msgspec.Struct, frozen=True):
     verdict: Answer
     passed: bool
     is_control: bool
+
+
+class _Signature(msgspec.Struct, frozen=True):
+    keyid: str
+    sig: str
+
+
+class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
+    """A DSSE envelope as JSON: securesystemslib takes a value of any type for a text."""
+
+    payload: str
+    payload_type: str
+    signatures: tuple[_Signature, ...]
 
 
 class StatementError(Exception):
@@ -58,7 +72,7 @@ class Verification(msgspec.Struct, frozen=True):
 
 def has_statement(bundle: Path) -> bool:
     """Tell whether the bundle carries a statement at all."""
-    return (bundle / STATEMENT_FILE).exists()
+    return files.is_there(bundle / STATEMENT_FILE)
 
 
 def verify(bundle: Path, key: Key | None = None) -> Verification:
@@ -84,9 +98,9 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
         if name not in found:
             yield f"{name}: missing; the statement lists it"
         elif name not in stated:
-            yield f"{name}: extra; the statement does not list it"
+            yield f"{files.printable(name)}: extra; the statement does not list it"
         elif not found[name]:
-            yield f"{name}: changed; it is no plain file any more, and a copy of the bundle would not carry it"
+            yield f"{name}: changed; it is no plain file any more, or too large to be read"
         elif found[name] != stated[name]:
             yield f"{name}: changed; its SHA-256 is {found[name]}, the statement says {stated[name]}"
 
@@ -94,8 +108,8 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
 def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
     """Yield where the statement's own words differ from the verdict that it vouches for."""
     try:
-        judged = msgspec.json.decode((bundle / _VERDICT_FILE).read_bytes(), type=_Judged)
-    except (OSError, msgspec.DecodeError) as error:
+        judged = files.decode(bundle / _VERDICT_FILE, _Judged)
+    except files.FileError as error:
         yield f"{_VERDICT_FILE}: cannot be read as a verdict: {error}"
         return
     said, result = statement.predicate, result_of(judged.verdict, passed=judged.passed, is_control=judged.is_control)
@@ -124,12 +138,14 @@ def _signature(envelope: Envelope, key: Key | None) -> tuple[str, bool]:
 
 def _read(path: Path) -> Envelope:
     try:
-        if path.stat().st_size > _LIMIT_BYTES:
-            raise StatementError(f"{path} is larger than {_LIMIT_BYTES} bytes: it is no statement of ours.")
-        return Envelope.from_dict(msgspec.json.decode(path.read_bytes(), type=dict[str, object]))
-    except FileNotFoundError as error:
-        raise StatementError(f"{path} does not exist: nothing vouches for the files of this bundle.") from error
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        return Envelope.from_dict(msgspec.to_builtins(files.decode(path, _Envelope, limit_bytes=_LIMIT_BYTES)))
+    except files.NoFileError as error:
+        raise StatementError(
+            f"{files.printable(str(path))} does not exist: nothing vouches for the files of this bundle."
+        ) from error
+    except files.FileError as error:
+        raise StatementError(str(error)) from error
+    except ValueError as error:  # of a payload or signature that is no base64
         raise _unreadable(path, error) from error
 
 
@@ -139,7 +155,7 @@ def _decode(envelope: Envelope, path: Path) -> Statement:
     try:
         statement = msgspec.json.decode(envelope.payload, type=Statement)
         canonical = rfc8785.dumps(msgspec.json.decode(envelope.payload))
-    except (msgspec.DecodeError, rfc8785.CanonicalizationError) as error:
+    except (ValueError, RecursionError, rfc8785.CanonicalizationError) as error:
         raise _unreadable(path, error) from error
     if canonical != envelope.payload:
         raise _unreadable(path, "its payload is not canonical JSON (RFC 8785), so two readers might read two things")
@@ -149,4 +165,5 @@ def _decode(envelope: Envelope, path: Path) -> Statement:
 
 
 def _unreadable(path: Path, reason: object) -> StatementError:
-    return StatementError(f"{path} cannot be read as an in-toto statement: {reason}. Judge an intact copy.")
+    name = files.printable(str(path))
+    return StatementError(f"{name} cannot be read as an in-toto statement: {reason}. Judge an intact copy.")

@@ -11,6 +11,7 @@ from clusters.errors import HarnessError
 from clusters.mesh import Mesh
 from clusters.place import Place
 from clusters.progress import Progress, silent
+from drills.judge import files
 from drills.judge.claims import Claim, judge
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
@@ -101,7 +102,7 @@ class Drill:
         """Answer the claims from the history and put the verdict beside it."""
         self.verdict = judge(history, claims)
         if self.bundle is not None:
-            (self.bundle / VERDICT_FILE).write_bytes(self.verdict.encode())
+            files.write(self.bundle / VERDICT_FILE, self.verdict.encode())
         return self.verdict
 
 

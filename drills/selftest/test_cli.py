@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
 from clusters import host, kind
@@ -13,6 +14,7 @@ from clusters.errors import HarnessError, InconclusiveError
 from clusters.images.resolve import SOURCES
 from clusters.mesh import Role
 from drills import catalogue, cli, cli_images, cli_sweep, exits
+from drills.judge.files import FileError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +88,37 @@ def test_failures_of_ours_end_with_their_code(
     monkeypatch.setattr(cli_images, "_resolve", fail)
     assert cli.status(["images", "pull"]) == code
     assert capsys.readouterr().err == f"meshdrill: {error}\n"
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), SystemExit("a text"), SystemExit(77), pl.exceptions.PanicException("a panic")]
+)
+def test_what_nobody_foresaw_is_a_defect_of_the_harness(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A crash ends with 3 and its trace, and never with 1, which is a verdict; a panic of a library is one, too."""
+
+    def crash(*_words: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli_images, "_resolve", crash)
+    assert cli.status(["images", "pull"]) == exits.HARNESS
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert said.endswith(f"meshdrill: {exits.DEFECT}\n")
+
+
+def test_a_file_that_cannot_be_used_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong with a file of a bundle is told in its own words and ends with 2, whatever command reads it."""
+
+    def fail(*_words: object) -> None:
+        raise FileError("run.json is a pipe")
+
+    monkeypatch.setattr(cli_images, "_resolve", fail)
+    assert cli.status(["images", "pull"]) == exits.INCONCLUSIVE
+    assert capsys.readouterr().err == "meshdrill: run.json is a pipe\n"
 
 
 def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,28 +10,13 @@ import pytest
 from rich.console import Console
 
 from clusters.errors import HarnessError, MissingImagesError
-from drills import catalogue, console, exits, session
+from drills import cli, console, exits, session
 from drills.judge.records import Deviates, Source
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.verdict import Answer
 from drills.selftest.forked import Ended, run_pytest
+from drills.selftest.made_up import CONFTEST, Run, ended, verdict_of
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFTEST = """
-import pytest
-from rich.console import Console
-from drills import session
-from drills.selftest_stand_in import RUNS
-
-
-def pytest_addoption(parser):
-    parser.addoption("--mesh")
-
-
-@pytest.fixture
-def drill(request):
-    request.node.stash[session.RUN] = RUNS[0]
-    yield RUNS[0]
-"""
 
 
 def pytest_on_drills(notes: Path, *options: str) -> Ended:
@@ -56,6 +41,30 @@ def test_an_unknown_mesh_is_refused_before_collection(tmp_path: Path) -> None:
     assert "collected" not in done.out
 
 
+def test_a_bad_name_of_a_cluster_is_refused_before_collection(tmp_path: Path) -> None:
+    """`--cluster-name ..` is wrong usage to pytest as it is to `meshdrill run`, and nothing is collected."""
+    done = pytest_on_drills(tmp_path, "--mesh", "none", "--cluster-name", "..", "--collect-only")  # never makes it
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "'..' cannot be the name of a cluster" in done.err
+    assert "collected" not in done.out
+
+
+def test_run_refuses_a_bad_name_of_a_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`meshdrill run --cluster-name ..` ends with 64 and makes nothing."""
+
+    def never(*_given: object) -> None:
+        raise HarnessError("a cluster would have been made")
+
+    monkeypatch.setattr(session, "up", never)  # were it not refused, the cache that holds all clusters would be deleted
+    monkeypatch.setenv("MESHDRILL_CACHE", str(tmp_path / "cache"))
+    words = ["run", "control-plane-outage", "--mesh", "none", "--cluster-name", ".."]
+    assert cli.status(words) == exits.USAGE
+    assert "cannot be the name of a cluster" in capfd.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
 def test_with_a_mesh_only_drills_are_collected(tmp_path: Path) -> None:
     """With --mesh the drills run and the selftests beside them do not."""
     done = pytest_on_drills(tmp_path, "drills/selftest/test_house.py", "--mesh", "none", "--collect-only", "-q")
@@ -75,37 +84,6 @@ def test_our_options_stand_beside_pytest_kinds_own(tmp_path: Path) -> None:
     """The help shows our options and pytest-kind's: neither hides the other."""
     text = pytest_on_drills(tmp_path, "--help").out
     assert all(option in text for option in ("--mesh", "--images", "--reports", "--keep-cluster", "--cluster-name"))
-
-
-class Run:
-    """Stands where the live drill stands on a test item."""
-
-    def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
-        self.verdict = verdict
-        self.bundle = bundle
-        self.deviates: tuple[Deviates, ...] = ()
-
-
-def verdict_of(answer: Answer, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
-    """Return a verdict, with a finding of that answer for each claim."""
-    findings = tuple(
-        Finding(claim, "always", "made-up", {}, (), "fault", None, answer, "", False, False, None)  # noqa: FBT003
-        for claim in claims
-    )
-    return Verdict(
-        "made-up", "none", "0" * 12, is_control=False, verdict=answer, passed=passed, findings=findings, defects=()
-    )
-
-
-def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, body: str) -> int:
-    """Run a made-up drill of that body under the console and return its exit code."""
-    module = type(sys)("drills.selftest_stand_in")
-    monkeypatch.setattr(module, "RUNS", [run], raising=False)
-    monkeypatch.setitem(sys.modules, "drills.selftest_stand_in", module)
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    file = tmp_path / f"test_{tmp_path.name}.py"  # pytest imports each name once
-    file.write_text(f"from clusters.errors import *\n\ndef test_made_up(drill):\n    {body}\n")
-    return console.run(catalogue.Entry("made-up", file, "test_made_up", "It is made up.", ()), "none", [])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from drills.judge import history
 from drills.judge.checks import success_rate
 from drills.judge.claims import always, judge
-from drills.judge.history import CALLS_SCHEMA, Event, History, HistoryError, write_history
+from drills.judge.files import FileError
+from drills.judge.history import CALLS_SCHEMA, Event, History, write_history
 from drills.selftest.story import FAULT, START_NS, Story
 
 EDGE = ("checkout", "payment")
@@ -130,7 +131,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, name: str, harm: str) -> No
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(HistoryError, match=name) as caught:
+    with pytest.raises(FileError, match=name) as caught:
         History.load(tmp_path)
     assert caught.value.exit_code == 2
 
@@ -139,7 +140,7 @@ def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     """A calls.parquet without one of the columns is refused, not read as if that column were empty."""
     bundle = stored(tmp_path, Story().steady(EDGE))
     pl.read_parquet(bundle / "calls.parquet").drop("peer").write_parquet(bundle / "calls.parquet")
-    with pytest.raises(HistoryError, match="columns"):
+    with pytest.raises(FileError, match="columns"):
         History.load(bundle)
 
 

@@ -117,9 +117,10 @@ def test_a_steady_failure_is_not_flaky_and_not_asked_for_ever(plan: Plan) -> Non
     assert not any(turn.is_flaky for turn in turns)
 
 
-def test_a_pass_without_a_bundle_is_none(plan: Plan) -> None:
-    """A run that ends with 0 and left no evidence is a harness error."""
-    machine = Machine(lambda *_asked: (None, exits.PASSED))
+@pytest.mark.parametrize("code", [exits.PASSED, exits.VIOLATED])
+def test_an_answer_without_a_bundle_is_none(plan: Plan, code: int) -> None:
+    """A run that ends with 0 or 1 and left no evidence is a harness error: Python, too, ends a crash with 1."""
+    machine = Machine(lambda *_asked: (None, code))
     assert {turn.code for turn in nightly.spend(plan, machine.ask, machine.remove)} == {exits.HARNESS}
 
 

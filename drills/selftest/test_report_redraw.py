@@ -107,12 +107,14 @@ def test_a_place_that_cannot_be_written_is_told(bundle: Path, monkeypatch: pytes
     """A read-only bundle is refused with what to do."""
     older(bundle, told.verdict_of(told.outage()))
 
-    def refuse(*_given: object) -> int:
+    def refuse(*_given: object) -> Path:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
-    with pytest.raises(RedrawError, match=r"Read-only file system\. Draw a copy"):
+    before = stored(bundle)
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(RedrawError, match=r"report\.html cannot be written \(Read-only file system\).*Draw a copy"):
         redraw(bundle)
+    assert stored(bundle) == before
 
 
 def test_the_command_draws_one_bundle(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:

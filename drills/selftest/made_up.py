@@ -1,0 +1,59 @@
+"""A made-up drill, and `meshdrill run` on it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from drills import catalogue, console
+from drills.judge.records import Deviates
+from drills.judge.verdict import Answer, Finding, Verdict
+
+CONFTEST = """
+import pytest
+from rich.console import Console
+from drills import session
+from drills.selftest_stand_in import RUNS
+
+
+def pytest_addoption(parser):
+    parser.addoption("--mesh")
+
+
+@pytest.fixture
+def drill(request):
+    request.node.stash[session.RUN] = RUNS[0]
+    yield RUNS[0]
+"""
+
+
+class Run:
+    """Stands where the live drill stands on a test item."""
+
+    def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
+        self.verdict = verdict
+        self.bundle = bundle
+        self.deviates: tuple[Deviates, ...] = ()
+
+
+def verdict_of(answer: Answer, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
+    """Return a verdict, with a finding of that answer for each claim."""
+    findings = tuple(
+        Finding(claim, "always", "made-up", {}, (), "fault", None, answer, "", False, False, None)  # noqa: FBT003
+        for claim in claims
+    )
+    return Verdict(
+        "made-up", "none", "0" * 12, is_control=False, verdict=answer, passed=passed, findings=findings, defects=()
+    )
+
+
+def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, body: str, hooks: str = "") -> int:
+    """Run a made-up drill of that body under the console and return its exit code; hooks: more of its conftest."""
+    module = type(sys)("drills.selftest_stand_in")
+    monkeypatch.setattr(module, "RUNS", [run], raising=False)
+    monkeypatch.setitem(sys.modules, "drills.selftest_stand_in", module)
+    (tmp_path / "conftest.py").write_text(CONFTEST + hooks)
+    file = tmp_path / f"test_{tmp_path.name}.py"  # pytest imports each name once
+    imports = "from clusters.errors import *\nfrom drills.judge.files import FileError"
+    file.write_text(f"{imports}\n\ndef test_made_up(drill):\n    {body}\n")
+    return console.run(catalogue.Entry("made-up", file, "test_made_up", "It is made up.", ()), "none", [])
