@@ -1,4 +1,7 @@
-"""Helm charts: from a directory, from a chart repository, or out of the Go module that carries them."""
+"""What a mesh is installed from: Helm charts, and definitions of kinds of objects that no chart of its brings.
+
+Each comes from a directory, from where its project publishes it, or out of the Go module that carries it.
+"""
 
 import hashlib
 import shutil
@@ -10,12 +13,11 @@ import msgspec
 import requests
 import yaml
 
-from clusters.cache import cache_dir
-from clusters.errors import HarnessError
 from clusters.images import golang
-from clusters.images.catalogue import Chart
+from clusters.images.catalogue import Chart, Crd
 from clusters.images.catalogue import chart as chart_named
-from clusters.progress import Progress, Steps
+from clusters.images.catalogue import crd as crd_named
+from clusters.runtime import HarnessError, Progress, Steps, cache_dir
 
 _TIMEOUT_S = 30.0
 _MAX_BYTES = 64 * 1024 * 1024
@@ -76,6 +78,34 @@ def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Pat
         else:
             shutil.copyfile(source, place)
         saved.append(place)
+    return tuple(saved)
+
+
+def definition(name: str, *, directories: Iterable[Path], published: bool) -> bytes:
+    """Return one definition: from the first directory that has its file, else from where its project publishes it.
+
+    published: whether that is the project's own address; else it is the Go module that carries the same file. Raises
+    HarnessError when it cannot be had, or is not the file whose hash the catalogue has.
+    """
+    wanted = crd_named(name)
+    found = next((path for path in (folder / wanted.file for folder in directories) if path.exists()), None)
+    if found is None and published:
+        return _checked(wanted, read_url(wanted.url), wanted.url)
+    if found is None:
+        _, recipe, module, inside = wanted.module.split(":")
+        found = golang.module_path(recipe, module, inside)
+    return _checked(wanted, found.read_bytes(), str(found))
+
+
+def save_definitions(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
+    """Copy definitions into an archive directory, beside the charts, out of the Go module. HarnessError as above."""
+    saved = []
+    for name in names:
+        with Steps(progress).step(f"CRD {name}"):
+            text = definition(name, directories=(directory,), published=False)
+        directory.mkdir(parents=True, exist_ok=True)
+        saved.append(directory / crd_named(name).file)
+        saved[-1].write_bytes(text)
     return tuple(saved)
 
 
@@ -147,3 +177,13 @@ def read_url(url: str) -> bytes:
     if len(data) > _MAX_BYTES:
         raise HarnessError(f"{url} is larger than {_MAX_BYTES // 1024**2} MiB; nothing wanted from there is so large.")
     return bytes(data)
+
+
+def _checked(wanted: Crd, text: bytes, where: str) -> bytes:
+    actual = hashlib.sha256(text).hexdigest()
+    if actual != wanted.sha256:
+        raise HarnessError(
+            f"{where} has sha256 {actual}, CRD {wanted.name} of the catalogue {wanted.sha256}; it is not used. "
+            f"Put the file {wanted.file} of {wanted.url} into the archive directory's charts, or take that one away."
+        )
+    return text

@@ -12,10 +12,7 @@ import msgspec
 import requests
 
 from clusters import host_bootstrap, meshes
-from clusters.cache import cache_dir
-from clusters.command import answers
-from clusters.errors import HarnessError
-from clusters.progress import Progress
+from clusters.runtime import HarnessError, Progress, answers, cache_dir
 
 MIRROR_VARIABLE = "MESHDRILL_REGISTRY"
 MIN_DISK_GIB = 4.0  # three nodes at work; building images asks for more when it begins
@@ -205,7 +202,7 @@ def _size_gaps(report: HostReport) -> Iterable[Gap]:
 
 def _feature_gaps(report: HostReport) -> Iterable[Gap]:
     absent = [name for name, has in report.kernel_features.items() if not has]
-    unable_here = [name for name in meshes.names() if set(absent) & set(meshes.load(name).kernel_features)]
+    unable_here = [name for name in meshes.names() if set(absent) & set(meshes.load(name).install.kernel_features)]
     if absent:
         yield Gap(
             subject="Kernel",

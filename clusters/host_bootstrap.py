@@ -11,10 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.cache import state_dir
-from clusters.command import answers, run, tail
-from clusters.errors import HarnessError
-from clusters.progress import Progress, Steps
+from clusters.runtime import HarnessError, Progress, Steps, answers, run, state_dir, tail
 
 BOUNDED_RUNTIME = "meshdrill-bounded"
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")

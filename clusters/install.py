@@ -1,29 +1,29 @@
-"""Install a mesh from its official charts and wait until each of its parts is ready."""
+"""Install a mesh from its official charts, with what these expect to find, and wait until each part is ready."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 import yaml
 
-from clusters import volumes
-from clusters.authority import DEFAULT_LIVES, authority
-from clusters.charts import chart, is_in
-from clusters.command import run
-from clusters.crds import define
-from clusters.errors import HarnessError
+from clusters.ca import DEFAULT_LIVES, authority
+from clusters.charts import chart, definition, is_in
+from clusters.cluster import PLACED, Cluster
 from clusters.images.catalogue import chart as chart_named
-from clusters.issuance import Authority, IssuerSecret
-from clusters.mesh import ChartRelease, Component, Mesh
-from clusters.place import Place
-from clusters.progress import Steps
+from clusters.kube import Json
+from clusters.model import BYSTANDER, Authority, ChartRelease, Component, IssuerSecret, Mesh
+from clusters.runtime import HarnessError, Steps, run, wait_until
 from clusters.tools import Tools
-from clusters.waiting import wait_until
 
-MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
+STORAGE_CLASS = "meshdrill"
+"""The class that a mesh's values ask for; it has no provisioner, each volume of it is made here."""
 
 _HELM_S = 120.0
+_ESTABLISHED_S = 30.0
+_ON_NODE_S = 10.0
+_CRD_API = "apiextensions.k8s.io/v1"
+_VOLUMES = "/var/lib/meshdrill/volumes"  # on the node, in what survives its reboot
 
 
 class ChartSource(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class ChartSource(msgspec.Struct, frozen=True):
 
 
 def install(
-    place: Place,
+    cluster: Cluster,
     mesh: Mesh,
     *,
     images: Mapping[str, str],
@@ -64,18 +64,19 @@ def install(
     `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
     `leaf_s` is how long a workload's certificate shall live, 0 for as long as the mesh has it by default.
     """
-    volumes.lay(place, mesh)
-    define(place, mesh.crds, directories=charts.directories, published=not built, steps=steps)
-    values = [yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text()), mesh.image_values(images, built)]
-    if mesh.issuance is not None:
-        made = authority(place.state, mesh.issuance.issuer_name, DEFAULT_LIVES)
-        lay_issuer(place, mesh.issuance.secret, made)
-        values.append(mesh.issuance.values(made))
-    if leaf_s and mesh.leaf_values is not None:
-        values.append(mesh.leaf_values(leaf_s))
+    lay_volumes(cluster, mesh)
+    define(cluster, mesh.install.crds, directories=charts.directories, published=not built, steps=steps)
+    values = [yaml.safe_load((mesh.manifests / "values.yaml").read_text()), mesh.install.image_values(images, built)]
+    issuance = mesh.certificates.issuance
+    if issuance is not None:
+        made = authority(cluster.state, issuance.issuer_name, DEFAULT_LIVES)
+        lay_issuer(cluster, issuance.secret, made)
+        values.append(issuance.values(made))
+    if leaf_s and mesh.certificates.leaf_values is not None:
+        values.append(mesh.certificates.leaf_values(leaf_s))
     with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # for our eyes only: one may hold a key
         files = [Path(folder) / f"{number}.yaml" for number in range(len(values))]
-        for release in mesh.charts:
+        for release in mesh.install.charts:
             for file, whole in zip(files, values, strict=True):
                 file.write_text(yaml.safe_dump(section(whole, release)))
             with steps.step(f"chart {release.chart}"):
@@ -89,21 +90,46 @@ def install(
                 )
                 arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
                 arguments += ["--namespace", release.namespace, "--create-namespace"]
-                arguments += ["--kubeconfig", place.kubeconfig]
+                arguments += ["--kubeconfig", cluster.kubeconfig]
                 arguments += [word for file in files for word in ("--values", file)]
                 run(arguments, timeout_s=_HELM_S)
-    wait_components(place, mesh, steps)
+    wait_components(cluster, mesh, steps)
     with steps.step("webhooks in force"):
-        wait_webhooks(place, mesh)
+        wait_webhooks(cluster, mesh)
 
 
-def lay_issuer(place: Place, secret: IssuerSecret, made: Authority) -> None:
+def define(
+    cluster: Cluster, names: Iterable[str], *, directories: Iterable[Path], published: bool, steps: Steps
+) -> None:
+    """Apply the definitions of the catalogue by these names, and wait until the API server serves their kinds.
+
+    HarnessError as `definition`, when one is not accepted, or when it is not served in time.
+    """
+    looked = tuple(directories)
+    for name in names:
+        with steps.step(f"CRD {name}"):
+            text = definition(name, directories=looked, published=published)
+            wanted: Json = yaml.load(text, Loader=yaml.CSafeLoader)
+            cluster.kube.apply_all([wanted])
+            _wait_served(cluster, str(wanted["metadata"]["name"]))
+
+
+def lay_volumes(cluster: Cluster, mesh: Mesh) -> None:
+    """Make each volume that the mesh claims: a directory of a node that no drill takes away. HarnessError as `exec`."""
+    for name in mesh.install.volumes:
+        path = f"{_VOLUMES}/{name}"
+        for node in cluster.nodes:  # only one of them plays the bystander, and only the API knows which
+            cluster.exec(node, ["install", "--directory", "--mode=0777", path], timeout_s=_ON_NODE_S)
+        cluster.kube.apply_all([_volume(name, path)])
+
+
+def lay_issuer(cluster: Cluster, secret: IssuerSecret, made: Authority) -> None:
     """Lay the issuer where the mesh looks for it as it starts, unless its own chart does."""
     if not secret.anchors:
         return
     texts = {secret.certificate: made.issuer, secret.key: made.issuer_key, secret.anchors: made.anchors}
     named = {"name": secret.name, "namespace": secret.namespace}
-    place.kube.apply_all(
+    cluster.kube.apply_all(
         [
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": secret.namespace}},
             {"apiVersion": "v1", "kind": "Secret", "metadata": named, "stringData": texts},
@@ -124,17 +150,17 @@ def section(values: Mapping[str, object], release: ChartRelease) -> Mapping[str,
     return own
 
 
-def wait_components(place: Place, mesh: Mesh, steps: Steps) -> None:
+def wait_components(cluster: Cluster, mesh: Mesh, steps: Steps) -> None:
     """Wait for every distinct workload of the mesh; one that plays several roles is waited for once."""
     for component in {(part.namespace, part.name): part for part in mesh.components}.values():
         with steps.step(f"{component.namespace}/{component.name} ready"):
-            wait_ready(place, component)
+            wait_ready(cluster, component)
 
 
-def wait_ready(place: Place, component: Component, *, within_s: float = 120.0) -> None:
+def wait_ready(cluster: Cluster, component: Component, *, within_s: float = 120.0) -> None:
     """Wait until every desired replica of the component is ready."""
     wait_until(
-        lambda: place.kube.replicas(component),
+        lambda: cluster.kube.replicas(component),
         lambda seen: seen[0] > 0 and seen[0] == seen[1],
         what=f"{component.kind} {component.namespace}/{component.name} ready (desired, ready)",
         within_s=within_s,
@@ -142,13 +168,13 @@ def wait_ready(place: Place, component: Component, *, within_s: float = 120.0) -
     )
 
 
-def wait_webhooks(place: Place, mesh: Mesh) -> None:
+def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
     """Wait until each webhook has its CA bundle and its documented failure policy: before that it lets all pass."""
     for webhook in mesh.webhooks:
         kind = f"{webhook.kind.capitalize()}WebhookConfiguration"
 
         def look(kind: str = kind, name: str = webhook.configuration) -> list[tuple[str, bool]]:
-            found = place.kube.get("admissionregistration.k8s.io/v1", kind, name) or {}
+            found = cluster.kube.get("admissionregistration.k8s.io/v1", kind, name) or {}
             hooks = found.get("webhooks") or []
             return [(hook.get("failurePolicy", ""), bool(hook["clientConfig"].get("caBundle"))) for hook in hooks]
 
@@ -161,3 +187,35 @@ def wait_webhooks(place: Place, mesh: Mesh) -> None:
             what=f"{kind} {webhook.configuration} with failurePolicy {webhook.failure_policy} and a CA bundle",
             within_s=60.0,
         )
+
+
+def _wait_served(cluster: Cluster, name: str) -> None:
+    wait_until(
+        lambda: _conditions(cluster, name),
+        lambda seen: "Established=True" in seen,
+        what=f"CRD {name} served",
+        within_s=_ESTABLISHED_S,
+    )
+
+
+def _conditions(cluster: Cluster, name: str) -> list[str]:
+    found = cluster.kube.get(_CRD_API, "CustomResourceDefinition", name) or {}
+    stated = found.get("status", {}).get("conditions") or []
+    return [f"{it['type']}={it['status']}" for it in stated]
+
+
+def _volume(name: str, path: str) -> Json:
+    on_bystander = {"key": PLACED, "operator": "In", "values": [BYSTANDER]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"meshdrill-{name}"},
+        "spec": {
+            "storageClassName": STORAGE_CLASS,
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": path},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_bystander]}]}},
+        },
+    }

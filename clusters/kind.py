@@ -1,28 +1,37 @@
-"""kind clusters on pytest-kind's KindCluster: made with our own tools, in our own directory, with a deadline."""
+"""kind clusters on pytest-kind's KindCluster: made with our own tools, in our own directory, with a deadline.
+
+A node of kind is a container, so programs run on it by `docker exec`, which works while the API server is dead, and its
+power is `docker kill` and `docker start`.
+"""
 
 import contextlib
+import os
 import re
 import shutil
-from collections.abc import Iterator
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from pytest_kind import KindCluster
+from pytest_kind import KindCluster as PytestKind
 
 from clusters import network
-from clusters.cache import state_dir
-from clusters.command import run
-from clusters.errors import UsageError
-from clusters.kube import Kube
-from clusters.lock import hold
-from clusters.place import BYSTANDER, PLACED, SHARE_ON_NODE, VICTIM, Place, elsewhere
-from clusters.progress import Progress, Steps
+from clusters.cluster import PLACED, Cluster, elsewhere
+from clusters.kube import Kube, KubeApi
+from clusters.model import BYSTANDER, VICTIM, Capability
+from clusters.runtime import HarnessError, Progress, Steps, UsageError, hold, run, state_dir
 from clusters.tools import Tools, ensure_tools
 
 _CREATE_S = 300.0
 _LIST_S = 30.0
 _DELETE_S = 120.0
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a name of our own in it, made by us, and only our programs' logs inside
+_POWER_S = 60.0
+_SHARE_ON_NODE = "/var/lib/meshdrill"
+_SETTINGS = "kind.yaml"
+_MEMORY = Path("/dev/shm")  # noqa: S108 - only a directory in it that is ours alone
+_OURS_ALONE = 0o700
 _SHARE_MODE = 0o1777  # programs of several users write there, each its own file
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -42,8 +51,49 @@ def checked_name(name: str) -> str:
     return name
 
 
-class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
-    """pytest-kind's cluster with what it leaves open: a configuration, a deadline, and no file in the user's folder."""
+@dataclass(frozen=True)
+class KindCluster:
+    """A running kind cluster of ours, as drills use it (`cluster.Cluster`)."""
+
+    name: str
+    kubeconfig: Path
+    share: Path
+    state: Path
+    nodes: tuple[str, ...]
+    kube: Kube
+    uplink: str = "eth0"
+    absent: Mapping[Capability, str] = field(default_factory=dict)  # there is nothing that a kind cluster cannot do
+
+    def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+        """Run a program on a node and return what it printed; HarnessError as `Cluster.exec`."""
+        try:
+            done = subprocess.run(
+                ["docker", "exec", node, *argv], capture_output=True, text=True, timeout=timeout_s, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise HarnessError(
+                f"Node {node} did not finish {' '.join(argv)!r} in {timeout_s:g} s. Is the container engine overloaded?"
+            ) from error
+        if check and done.returncode != 0:
+            raise HarnessError(
+                f"Node {node}: {' '.join(argv)!r} ended with {done.returncode}: {done.stderr.strip() or 'no message'}"
+            )
+        return done.stdout
+
+    def power_off(self, node: str) -> None:
+        """End everything on a node at once, without warning; HarnessError when the engine could not."""
+        run(["docker", "kill", "--signal", "KILL", node], timeout_s=_POWER_S)
+
+    def power_on(self, node: str) -> None:
+        """Start a node that is off, and leave one that is on as it is; HarnessError when the engine could not."""
+        run(["docker", "start", node], timeout_s=_POWER_S)
+
+
+class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
+    """Makes, finds and deletes the kind cluster of one name.
+
+    It is pytest-kind's with what that leaves open: a configuration, a deadline, and no file in the user's folder.
+    """
 
     def __init__(self, name: str, *, image: str, tools: Tools, kubeconfig: Path | None = None) -> None:
         checked_name(name)
@@ -55,23 +105,33 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
     @property
     def share(self) -> Path:
         """The directory that every node mounts: in memory where there is such, as no caller may wait for a disk."""
-        return _MEMORY / f"meshdrill-{self.name}" if _MEMORY.is_dir() else self.home / "share"
+        if self._settings.exists():  # what the nodes of a cluster that stands were made with
+            return Path(yaml.safe_load(self._settings.read_text())["nodes"][0]["extraMounts"][0]["hostPath"])
+        return _shares() / self.name if _MEMORY.is_dir() else self.home / "share"
+
+    @property
+    def _settings(self) -> Path:
+        return self.home / _SETTINGS
 
     def exists(self) -> bool:
         """Tell whether the engine has a cluster of this name."""
-        return self.name in run([self.kind_path, "get", "clusters"], timeout_s=_LIST_S).splitlines()
+        return self.name in _existing(self.kind_path)
 
     def make(self, *, restrict_oom: bool) -> None:
         """Create the cluster; a half-made one is deleted. HarnessError carries kind's own words."""
+        self._settings.unlink(missing_ok=True)
+        if _MEMORY.is_dir():
+            _make_ours_alone(_shares())
+        shutil.rmtree(self.share, ignore_errors=True)  # left by a cluster of this name that was removed by hand
         for folder in (self.share, self.share / "logs"):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir()
             folder.chmod(_SHARE_MODE)
-        settings = self.home / "kind.yaml"
-        settings.write_text(yaml.safe_dump(configuration(self.share, restrict_oom=restrict_oom), sort_keys=False))
+        settings = yaml.safe_dump(configuration(self.share, restrict_oom=restrict_oom), sort_keys=False)
+        self._settings.write_text(settings)
         arguments = [self.kind_path, "create", "cluster", f"--name={self.name}", f"--image={self.image}"]
         try:
             run(
-                [*arguments, f"--kubeconfig={self.kubeconfig_path}", f"--config={settings}"],
+                [*arguments, f"--kubeconfig={self.kubeconfig_path}", f"--config={self._settings}"],
                 timeout_s=_CREATE_S,
                 log=self.home / "kind.log",
             )
@@ -88,17 +148,35 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind ships no types
         for folder in (self.share, self.home):
             shutil.rmtree(folder, ignore_errors=True)
 
-    def place(self) -> Place:
-        """Return the running cluster as a place for drills."""
+    def cluster(self) -> Cluster:
+        """Return the running cluster."""
         nodes = run([self.kind_path, "get", "nodes", f"--name={self.name}"], timeout_s=_LIST_S).split()
-        kube = Kube(self.kubeconfig_path, discovery_cache=self.home / "discovery.json")
-        return Place(self.name, self.kubeconfig_path, self.share, self.home, tuple(sorted(nodes)), kube)
+        kube = KubeApi(self.kubeconfig_path, discovery_cache=self.home / "discovery.json")
+        return KindCluster(self.name, self.kubeconfig_path, self.share, self.home, tuple(sorted(nodes)), kube)
+
+
+def _shares() -> Path:
+    """Return the directory of all that our clusters share with us in memory, one folder for each."""
+    return _MEMORY / f"meshdrill-{os.geteuid()}"
+
+
+def _make_ours_alone(directory: Path) -> None:
+    """Make a directory that no other user can enter; HarnessError when somebody else made it, or made it otherwise."""
+    with contextlib.suppress(FileExistsError):
+        directory.mkdir(mode=_OURS_ALONE)
+    found = directory.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    if not is_ours or stat.S_IMODE(found.st_mode) & ~_OURS_ALONE:
+        raise HarnessError(
+            f"{directory} is {stat.filemode(found.st_mode)} of user {found.st_uid}; expected a directory of user "
+            f"{os.geteuid()} that no other can enter. What clusters record would not be safe there: remove it."
+        )
 
 
 def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
     """Return kind's configuration: three nodes, the shared directory on each, and no CNI but the one we lay."""
     # A victim and a bystander of each service: "this node only" is measured, not assumed.
-    node = {"extraMounts": [{"hostPath": str(share), "containerPath": SHARE_ON_NODE}]}
+    node = {"extraMounts": [{"hostPath": str(share), "containerPath": _SHARE_ON_NODE}]}
     found: dict[str, object] = {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
@@ -114,35 +192,35 @@ def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
     return found
 
 
-def standing(progress: Progress) -> Iterator[Place]:
+def standing(progress: Progress) -> Iterator[Cluster]:
     """Give, one after the other, each cluster of ours that still stands, locked while it is looked at.
 
     Raises UsageError when another run uses one of them.
     """
     tools = ensure_tools(progress)
     for name in _made_here():
-        cluster = Cluster(name, image="", tools=tools)
-        with _alone(cluster):
-            if cluster.exists():
-                yield cluster.place()
+        maker = Maker(name, image="", tools=tools)
+        with _alone(maker):
+            if maker.exists():
+                yield maker.cluster()
 
 
 @contextlib.contextmanager
-def find(name: str, progress: Progress) -> Iterator[Place]:
+def find(name: str, progress: Progress) -> Iterator[Cluster]:
     """Give the cluster of ours of that name, locked meanwhile, and leave it standing.
 
     Raises UsageError for what is no name of a cluster, when none of that name stands, or when another run uses it.
     """
     # The name may come from a file that anybody wrote: it is looked at before it is used as a path.
     is_ours = checked_name(name) in _made_here()
-    cluster = Cluster(name, image="", tools=ensure_tools(progress)) if is_ours else None
-    with contextlib.nullcontext() if cluster is None else _alone(cluster):
-        if cluster is None or not cluster.exists():
+    maker = Maker(name, image="", tools=ensure_tools(progress)) if is_ours else None
+    with contextlib.nullcontext() if maker is None else _alone(maker):
+        if maker is None or not maker.exists():
             raise UsageError(
                 f"No cluster {name!r} of ours stands. Make it with `meshdrill run DRILL --mesh MESH --keep-cluster`; "
                 "--cluster-name of pytest names it."
             )
-        yield cluster.place()
+        yield maker.cluster()
 
 
 def remove(name: str, progress: Progress) -> bool:
@@ -152,53 +230,80 @@ def remove(name: str, progress: Progress) -> bool:
     """
     if checked_name(name) not in _made_here():
         return False
-    cluster = Cluster(name, image="", tools=ensure_tools(progress))
-    with _alone(cluster):
-        stood = cluster.exists()
-        _delete(cluster, Steps(progress))
+    maker = Maker(name, image="", tools=ensure_tools(progress))
+    with _alone(maker):
+        stood = maker.exists()
+        _delete(maker, Steps(progress))
     return stood
 
 
+def remove_orphans(progress: Progress) -> tuple[str, ...]:
+    """Remove what clusters left in memory that were deleted by hand, and return their names.
+
+    A name that another run uses is left alone: its cluster may be in the making.
+    """
+    shares = _shares()
+    if not shares.is_dir():
+        return ()
+    _make_ours_alone(shares)
+    tools, removed = ensure_tools(progress), []
+    for share in sorted(shares.iterdir()):
+        with contextlib.suppress(UsageError), hold(_lock(share.name), "in use"):
+            if share.name not in _existing(tools.kind):
+                shutil.rmtree(share, ignore_errors=True)
+                removed.append(share.name)
+    return tuple(removed)
+
+
+def _existing(program: Path | str) -> list[str]:
+    """Return the names of all clusters of kind that the engine has."""
+    return run([program, "get", "clusters"], timeout_s=_LIST_S).splitlines()
+
+
+def _lock(name: str) -> Path:
+    return state_dir() / f"{name}.lock"
+
+
 def _made_here() -> tuple[str, ...]:
-    found = (path.name for path in state_dir().iterdir() if (path / "kind.yaml").exists())
+    found = (path.name for path in state_dir().iterdir() if (path / _SETTINGS).exists())
     return tuple(sorted(name for name in found if _NAME.fullmatch(name)))
 
 
 @contextlib.contextmanager
-def running(cluster: Cluster, *, keep: bool, restrict_oom: bool, with_network: bool, steps: Steps) -> Iterator[Place]:
-    """Give a place on the cluster: the kept one when it is there, else a new one, deleted at the end unless kept.
+def running(maker: Maker, *, keep: bool, restrict_oom: bool, with_network: bool, steps: Steps) -> Iterator[Cluster]:
+    """Give the cluster: the kept one when it is there, else a new one, deleted at the end unless kept.
 
     with_network: lay our own plain pod network; without, what is installed next brings one.
     """
-    with _alone(cluster):
-        if cluster.exists():
-            steps.say(f"cluster {cluster.name} ... found, used as it is")
-            yield cluster.place()
+    with _alone(maker):
+        if maker.exists():
+            steps.say(f"cluster {maker.name} ... found, used as it is")
+            yield maker.cluster()
         else:
-            with steps.step(f"cluster {cluster.name}"):
-                cluster.make(restrict_oom=restrict_oom)
+            with steps.step(f"cluster {maker.name}"):
+                maker.make(restrict_oom=restrict_oom)
             try:
-                place = cluster.place()
+                cluster = maker.cluster()
                 if with_network:
                     with steps.step("pod network"):
-                        network.lay(place)
-                yield place
+                        network.lay(cluster)
+                yield cluster
             except BaseException:
                 if not keep:
-                    _delete(cluster, steps)
+                    _delete(maker, steps)
                 raise
         if not keep:
-            _delete(cluster, steps)
+            _delete(maker, steps)
 
 
-def _delete(cluster: Cluster, steps: Steps) -> None:
-    with steps.step(f"delete cluster {cluster.name}"):
-        cluster.delete()
+def _delete(maker: Maker, steps: Steps) -> None:
+    with steps.step(f"delete cluster {maker.name}"):
+        maker.delete()
 
 
-def _alone(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
+def _alone(maker: Maker) -> contextlib.AbstractContextManager[None]:
     """Hold the cluster's lock: a second run on the same cluster is refused at once."""
     return hold(
-        state_dir() / f"{cluster.name}.lock",
-        f"Cluster {cluster.name} is in use by another run. Wait for it, or give --cluster-name another name.",
+        _lock(maker.name),
+        f"Cluster {maker.name} is in use by another run. Wait for it, or give --cluster-name another name.",
     )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import urllib3
 from kubernetes import client, config
@@ -12,8 +12,8 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient, Resource
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-from clusters.errors import HarnessError
-from clusters.mesh import Component
+from clusters.model import Component
+from clusters.runtime import HarnessError
 
 Json = dict[str, Any]  # what the API speaks has no narrower type that holds for every kind
 
@@ -56,8 +56,55 @@ def _judge_refusal(error: ApiException) -> Admission:
     return Admission("refused" if refused else "failed", text)
 
 
-class Kube:
-    """The Kubernetes API of one cluster."""
+class Kube(Protocol):
+    """The Kubernetes API of one cluster. Each call has a deadline.
+
+    Errors: reads and changes raise HarnessError when the API does not answer or refuses; a write whose answer is an
+    `Admission` says so there.
+    """
+
+    def apply(self, manifest: Mapping[str, object]) -> Admission:
+        """Create or update one object by server-side apply, forcing our fields."""
+
+    def apply_all(self, manifests: Sequence[Mapping[str, object]]) -> None:
+        """Apply every object in order; HarnessError names the first that was not accepted."""
+
+    def create(self, manifest: Mapping[str, object]) -> Admission:
+        """Create one object; an object of that name that exists already is `failed`."""
+
+    def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
+        """Delete one object; gone already counts as accepted."""
+
+    def patch(self, changes: Mapping[str, object]) -> None:
+        """Merge the changes into the object that they name, None removing a field (RFC 7386)."""
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> Json | None:
+        """Return one object as JSON, or None when it does not exist."""
+
+    def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
+        """Return the objects of a kind, narrowed by namespace and label selector."""
+
+    def pods(self, namespace: str, selector: str = "") -> list[Json]:
+        """Return the pods of a namespace, narrowed by label selector."""
+
+    def create_pod(self, manifest: Mapping[str, object]) -> Admission:
+        """Create a pod; the object of the answer is the pod as admitted, after every webhook."""
+
+    def try_pod(self, manifest: Mapping[str, object]) -> Admission:
+        """Ask what would become of a pod: it passes every webhook as if created, and is not kept (a dry run)."""
+
+    def delete_pod(self, namespace: str, name: str, *, grace_s: int | None = None) -> Admission:
+        """Delete a pod; gone already counts as accepted."""
+
+    def replicas(self, component: Component) -> tuple[int, int]:
+        """Return (desired, ready) of the component's workload; HarnessError when it does not exist."""
+
+    def scale(self, component: Component, replicas: int) -> None:
+        """Set the number of replicas of a Deployment or StatefulSet."""
+
+
+class KubeApi:
+    """`Kube` by the API server that a kubeconfig names."""
 
     def __init__(self, kubeconfig: Path, *, discovery_cache: Path) -> None:
         settings = client.Configuration()

@@ -6,18 +6,17 @@ from string import Template
 
 import yaml
 
-from clusters.errors import HarnessError
-from clusters.install import MANIFESTS, wait_components
+from clusters.cluster import Cluster
+from clusters.install import wait_components
 from clusters.kube import Admission, Json, is_ready, wanted_and_ready
-from clusters.mesh import Enrolment, Mesh
-from clusters.place import Place
-from clusters.progress import Steps
-from clusters.waiting import wait_until
+from clusters.model import Enrolment, Mesh
+from clusters.runtime import MANIFESTS, HarnessError, Steps, wait_until
 
+FOLDER = MANIFESTS / "lab"
 LAB, OUTSIDE, OWN = "lab", "outside", "meshdrill"
 NAMESPACES = (LAB, OUTSIDE, OWN)
-ON_DEMAND = frozenset({"newcomer", "latecomer"})
-"""Apps, each with a manifest of its name, that a probe makes and removes: no part of what is deployed."""
+ON_DEMAND: Mapping[str, Path] = {"newcomer": FOLDER / "new-pod.yaml", "latecomer": FOLDER / "new-destination.yaml"}
+"""Apps that a probe makes and removes, with the manifest of each: no part of what is deployed."""
 
 # A webhook has decided before the pod exists; what starts with the pod may be shown a little after it.
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
@@ -27,23 +26,23 @@ _FIRST = "namespaces.yaml"
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 
-def deploy(place: Place, mesh: Mesh, *, image: str, steps: Steps) -> None:
+def deploy(cluster: Cluster, mesh: Mesh, *, image: str, steps: Steps) -> None:
     """Apply the whole lab in the order in which each part needs the one before."""
     names = {"LAB_IMAGE": image}
     with steps.step("lab namespaces and policies"):
-        place.kube.apply_all([_labelled(item, mesh) for item in load(MANIFESTS / "lab" / _FIRST, names)])
-        place.kube.apply_all([_programs(namespace) for namespace in NAMESPACES])
-        place.kube.apply_all([item for path in policies(mesh) for item in load(path, names)])
-    if mesh.enrolment is Enrolment.ADMISSION and not mesh.is_control:
+        cluster.kube.apply_all([_labelled(item, mesh) for item in load(FOLDER / _FIRST, names)])
+        cluster.kube.apply_all([_programs(namespace) for namespace in NAMESPACES])
+        cluster.kube.apply_all([item for path in policies(mesh) for item in load(path, names)])
+    if mesh.membership.enrolment is Enrolment.ADMISSION and not mesh.is_control:
         with steps.step("new pods enrolled"):
-            wait_enrolled(place, mesh)
+            wait_enrolled(cluster, mesh)
     with steps.step("lab workloads"):
-        place.kube.apply_all([item for path in _workloads(mesh) for item in load(path, names)])
+        cluster.kube.apply_all([item for path in _workloads(mesh) for item in load(path, names)])
 
 
-def try_pod(place: Place) -> Admission:
+def try_pod(cluster: Cluster) -> Admission:
     """Ask what the API server makes of a new pod of the lab, and keep none; HarnessError when it cannot be asked."""
-    answer = place.kube.try_pod(tried_pod())
+    answer = cluster.kube.try_pod(tried_pod())
     if answer.outcome == "failed":
         raise HarnessError(f"The API server could not be asked about a new pod: {answer.message}")
     return answer
@@ -51,74 +50,76 @@ def try_pod(place: Place) -> Admission:
 
 def tried_pod() -> Json:
     """Return the pod that try_pod asks about, as it is before any webhook."""
-    (pod,) = load(MANIFESTS / "lab" / "newcomer.yaml", {"NAME": _TRIED, "LAB_IMAGE": _TRIED})
+    (pod,) = load(ON_DEMAND["newcomer"], {"NAME": _TRIED, "LAB_IMAGE": _TRIED})
     return pod
 
 
-def wait_enrolled(place: Place, mesh: Mesh, *, within_s: float = 60.0) -> None:
+def wait_enrolled(cluster: Cluster, mesh: Mesh, *, within_s: float = 60.0) -> None:
     """Wait until the API server reaches the webhook: where it may do without, the lab would start outside the mesh."""
     wait_until(
-        lambda: try_pod(place),
-        lambda answer: answer.outcome == "accepted" and mesh.member(answer.object, None),
+        lambda: try_pod(cluster),
+        lambda answer: answer.outcome == "accepted" and mesh.membership.proves(answer.object, None),
         what=f"A new pod of {LAB} put into the mesh by its webhook",
         within_s=within_s,
         next_step="Does the API server reach the webhook's Service?",
     )
 
 
-def wait_ready(place: Place, mesh: Mesh, steps: Steps) -> None:
+def wait_ready(cluster: Cluster, mesh: Mesh, steps: Steps) -> None:
     """Wait until every pod of the lab and every part of the mesh is ready, and each meshed pod is provably a member."""
     with steps.step("lab ready"):
         wait_until(
-            lambda: list(_unready(place)),
+            lambda: list(_unready(cluster)),
             lambda waiting: not waiting,
-            what=f"Every pod of the lab on {place.name} ready",
+            what=f"Every pod of the lab on {cluster.name} ready",
             within_s=150.0,
-            next_step=f"Look at `kubectl --kubeconfig {place.kubeconfig} get events -A`.",
+            next_step=f"Look at `kubectl --kubeconfig {cluster.kubeconfig} get events -A`.",
         )
-    wait_components(place, mesh, steps)
+    wait_components(cluster, mesh, steps)
     if not mesh.is_control:
         wait_until(
-            lambda: [name for name, is_member in members(place, mesh, LAB).items() if not is_member],
+            lambda: [name for name, is_member in members(cluster, mesh, LAB).items() if not is_member],
             lambda strangers: not strangers,
             what=f"Every pod of {LAB} in the mesh",
-            within_s=_ENROLLED_S[mesh.enrolment],
+            within_s=_ENROLLED_S[mesh.membership.enrolment],
             next_step="Was the namespace labelled or annotated before they were created?",
         )
 
 
-def members(place: Place, mesh: Mesh, namespace: str) -> dict[str, bool | None]:
+def members(cluster: Cluster, mesh: Mesh, namespace: str) -> dict[str, bool | None]:
     """Return pod -> whether it is in the mesh, for each pod of the namespace; HarnessError as `Kube.find`.
 
     None where the object that would prove it is not there, and, where pods are enrolled as they start, of a pod that is
     not ready: it may only not have happened yet.
     """
-    pods = place.kube.pods(namespace)
+    pods = cluster.kube.pods(namespace)
     proofs = {}
-    if mesh.member_witness is not None:
-        proofs = {found["metadata"]["name"]: found for found in place.kube.find(*mesh.member_witness, namespace)}
+    if mesh.membership.witness is not None:
+        proofs = {found["metadata"]["name"]: found for found in cluster.kube.find(*mesh.membership.witness, namespace)}
     return {(name := pod["metadata"]["name"]): _is_member(mesh, pod, proofs.get(name)) for pod in pods}
 
 
-def is_member(place: Place, mesh: Mesh, pod: Mapping[str, object]) -> bool | None:
+def is_member(cluster: Cluster, mesh: Mesh, pod: Mapping[str, object]) -> bool | None:
     """Tell as `members` does whether one pod is in the mesh; HarnessError when the API does not answer."""
-    if mesh.member_witness is None:
+    if mesh.membership.witness is None:
         return _is_member(mesh, pod, None)
     metadata = pod["metadata"]
     named = metadata if isinstance(metadata, Mapping) else {}
-    return _is_member(mesh, pod, place.kube.get(*mesh.member_witness, str(named["name"]), str(named["namespace"])))
+    return _is_member(
+        mesh, pod, cluster.kube.get(*mesh.membership.witness, str(named["name"]), str(named["namespace"]))
+    )
 
 
 def _is_member(mesh: Mesh, pod: Mapping[str, object], proof: Mapping[str, object] | None) -> bool | None:
-    is_early = mesh.enrolment is Enrolment.START and not is_ready(pod)
-    if is_early or (mesh.member_witness is not None and proof is None):
+    is_early = mesh.membership.enrolment is Enrolment.START and not is_ready(pod)
+    if is_early or (mesh.membership.witness is not None and proof is None):
         return None
-    return mesh.member(pod, proof)
+    return mesh.membership.proves(pod, proof)
 
 
 def policies(mesh: Mesh) -> list[Path]:
     """Return the mesh's policy files, without those that probes and faults apply and remove."""
-    return [path for path in sorted((MANIFESTS / "policy" / mesh.policy).glob("*.yaml")) if path.name != "change.yaml"]
+    return [path for path in sorted((mesh.manifests / "policy").glob("*.yaml")) if path.name != "change.yaml"]
 
 
 def load(path: Path, names: Mapping[str, str]) -> list[Json]:
@@ -131,14 +132,14 @@ def load(path: Path, names: Mapping[str, str]) -> list[Json]:
 
 
 def _workloads(mesh: Mesh) -> list[Path]:
-    left_out = {_FIRST, *(f"{app}.yaml" for app in ON_DEMAND)}
+    left_out = {_FIRST, *(path.name for path in ON_DEMAND.values())}
     if not any(part.namespace == OWN for part in mesh.components):
         left_out.add(_PLACEBO)
-    return [path for path in sorted((MANIFESTS / "lab").glob("*.yaml")) if path.name not in left_out]
+    return [path for path in sorted((FOLDER).glob("*.yaml")) if path.name not in left_out]
 
 
 def _programs(namespace: str) -> Json:
-    data = {path.name: path.read_text() for path in sorted((MANIFESTS / "lab").glob("*.py"))}
+    data = {path.name: path.read_text() for path in sorted((FOLDER).glob("*.py"))}
     metadata = {"name": _PROGRAMS, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
@@ -146,19 +147,19 @@ def _programs(namespace: str) -> Json:
 def _labelled(item: Json, mesh: Mesh) -> Json:
     """Put the mesh's own enrolment labels and annotations on the namespace that belongs to it."""
     if item["kind"] == "Namespace" and item["metadata"]["name"] == LAB:
-        item["metadata"].setdefault("labels", {}).update(mesh.namespace_labels)
-        item["metadata"].setdefault("annotations", {}).update(mesh.namespace_annotations)
+        item["metadata"].setdefault("labels", {}).update(mesh.membership.namespace_labels)
+        item["metadata"].setdefault("annotations", {}).update(mesh.membership.namespace_annotations)
     return item
 
 
-def _unready(place: Place) -> Iterator[str]:
+def _unready(cluster: Cluster) -> Iterator[str]:
     """Name what is missing: a pod that is not ready, or a workload with fewer pods than it wants."""
     for namespace in (*NAMESPACES, "kube-system"):  # without its DNS the lab's first calls go nowhere
         for kind in ("Deployment", "DaemonSet"):
-            for item in place.kube.find("apps/v1", kind, namespace):
+            for item in cluster.kube.find("apps/v1", kind, namespace):
                 wanted, ready = wanted_and_ready(item)
                 if wanted == 0 or ready < wanted:
                     yield f"{kind} {namespace}/{item['metadata']['name']} {ready}/{wanted}"
-        for pod in place.kube.pods(namespace):
+        for pod in cluster.kube.pods(namespace):
             if "deletionTimestamp" in pod["metadata"] or not is_ready(pod):
                 yield f"Pod {namespace}/{pod['metadata']['name']}"

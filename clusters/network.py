@@ -6,40 +6,40 @@ It is the same on every node image, and it has no policy engine: whatever refuse
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from clusters.place import Place
-from clusters.waiting import wait_until
+from clusters.cluster import Cluster
+from clusters.runtime import wait_until
 
 _ON_NODE_S = 20.0
 _CONFLIST = "/etc/cni/net.d/10-meshdrill.conflist"
 
 
-def lay(place: Place) -> None:
+def lay(cluster: Cluster) -> None:
     """Configure the pod network on every node and wait until all nodes are Ready."""
-    ranges = _pod_ranges(place)
-    with ThreadPoolExecutor(len(place.nodes)) as pool:
-        list(pool.map(lambda node: _configure(place, node, ranges), place.nodes))
-    _wait_ready(place)
+    ranges = _pod_ranges(cluster)
+    with ThreadPoolExecutor(len(cluster.nodes)) as pool:
+        list(pool.map(lambda node: _configure(cluster, node, ranges), cluster.nodes))
+    _wait_ready(cluster)
 
 
-def relay(place: Place) -> None:
+def relay(cluster: Cluster) -> None:
     """Lay the routes again on each node that has the plain network: a node that starts anew has lost its own.
 
     Where a mesh brings the network nothing is done. The configuration is left as it is: on disk it survives, and a
     mesh may have put its own plugin into it.
     """
-    ranges = _pod_ranges(place)
-    for node in place.nodes:
+    ranges = _pod_ranges(cluster)
+    for node in cluster.nodes:
         routes = [f"ip route replace {route}" for route in _routes(node, ranges)]
         script = "\n".join(["set -e", f"test -e {_CONFLIST} || exit 0", *routes])
-        place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
+        cluster.exec(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
 
 
-def missing_routes(place: Place) -> str:
+def missing_routes(cluster: Cluster) -> str:
     """Say which routes of the plain network a node lacks, "" when it lacks none or a mesh brings the network."""
-    ranges = _pod_ranges(place)
-    for node in place.nodes:
+    ranges = _pod_ranges(cluster)
+    for node in cluster.nodes:
         script = f"test ! -e {_CONFLIST} || ip -o route show"
-        table = place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S).splitlines()
+        table = cluster.exec(node, ["sh", "-c", script], timeout_s=_ON_NODE_S).splitlines()
         lost = [route for route in _routes(node, ranges) if not any(line.startswith(f"{route} ") for line in table)]
         if table and lost:
             return f"node {node} has no route {', '.join(lost)}"
@@ -50,11 +50,11 @@ def _routes(node: str, ranges: dict[str, tuple[str, str]]) -> list[str]:
     return [f"{cidr} via {address}" for other, (cidr, address) in ranges.items() if other != node]
 
 
-def _configure(place: Place, node: str, ranges: dict[str, tuple[str, str]]) -> None:
+def _configure(cluster: Cluster, node: str, ranges: dict[str, tuple[str, str]]) -> None:
     text = json.dumps(_conflist(ranges[node][0]))
     routes = [f"ip route replace {route}" for route in _routes(node, ranges)]
     script = "\n".join(["set -e", "mkdir -p /etc/cni/net.d", f"printf %s '{text}' > {_CONFLIST}", *routes])
-    place.on_node(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
+    cluster.exec(node, ["sh", "-c", script], timeout_s=_ON_NODE_S)
 
 
 def _conflist(pod_range: str) -> dict[str, object]:
@@ -77,36 +77,36 @@ def _conflist(pod_range: str) -> dict[str, object]:
     }
 
 
-def _pod_ranges(place: Place) -> dict[str, tuple[str, str]]:
+def _pod_ranges(cluster: Cluster) -> dict[str, tuple[str, str]]:
     """Return node -> (pod CIDR, address); the controller manager gives out the CIDRs shortly after a node joins."""
 
     def look() -> dict[str, tuple[str, str]]:
         found = {}
-        for node in place.kube.find("v1", "Node"):
+        for node in cluster.kube.find("v1", "Node"):
             addresses = {item["type"]: item["address"] for item in node["status"]["addresses"]}
             found[node["metadata"]["name"]] = (node["spec"].get("podCIDR", ""), addresses["InternalIP"])
         return found
 
     return wait_until(
         look,
-        lambda found: set(found) == set(place.nodes) and all(cidr for cidr, _ in found.values()),
-        what=f"A pod CIDR for each node of {place.name}",
+        lambda found: set(found) == set(cluster.nodes) and all(cidr for cidr, _ in found.values()),
+        what=f"A pod CIDR for each node of {cluster.name}",
         within_s=90.0,
     )
 
 
-def _wait_ready(place: Place) -> None:
+def _wait_ready(cluster: Cluster) -> None:
     def unready() -> list[str]:
         return [
             node["metadata"]["name"]
-            for node in place.kube.find("v1", "Node")
+            for node in cluster.kube.find("v1", "Node")
             if not any(held["type"] == "Ready" and held["status"] == "True" for held in node["status"]["conditions"])
         ]
 
     wait_until(
         unready,
         lambda names: not names,
-        what=f"All nodes of {place.name} Ready",
+        what=f"All nodes of {cluster.name} Ready",
         within_s=90.0,
         next_step="Look at `docker exec NODE journalctl -u kubelet`.",
     )

@@ -9,13 +9,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from clusters.cache import archive_dir, tools_dir
-from clusters.command import answers
-from clusters.errors import HarnessError
 from clusters.images import build
 from clusters.images.artefacts import Artefacts
 from clusters.images.catalogue import versions
-from clusters.progress import Progress, Steps
+from clusters.runtime import HarnessError, Progress, Steps, answers, archive_dir, tools_dir
 
 Version = tuple[int, int, int]
 

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from clusters import meshes
-from clusters.errors import UsageError
-from clusters.mesh import Capability, Mesh, Role
+from clusters.model import Capability, Mesh, Role
+from clusters.runtime import UsageError
 
 DRILLS_DIR = Path(__file__).resolve().parent
 _PREFIX = "test_"
@@ -58,8 +58,11 @@ def find(name: str) -> Entry:
 
 
 def find_mesh(name: str) -> Mesh:
-    """Return the facts of the mesh called name; UsageError offers the nearest names when there is none."""
-    if name not in meshes.names():
+    """Return the facts of the mesh called name.
+
+    UsageError offers the nearest names when there is none, or says why a plug-in gives none.
+    """
+    if name not in (*meshes.names(), *meshes.broken()):
         raise UsageError(f"There is no mesh {name!r}. {_nearest(name, meshes.names())}")
     return meshes.load(name)
 
@@ -108,7 +111,7 @@ def _need(argument: ast.expr) -> Role | Capability:
         return Role[member]
     if family == Capability.__name__ and member in Capability.__members__:
         return Capability[member]
-    raise UsageError(f"A drill requires {text!r}; expected Role.NAME or Capability.NAME as clusters/mesh.py has them.")
+    raise UsageError(f"A drill requires {text!r}; expected Role.NAME or Capability.NAME as clusters/model.py has them.")
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

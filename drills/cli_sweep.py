@@ -3,16 +3,21 @@
 from collections.abc import Iterator
 
 from clusters import kind
-from clusters.progress import Progress
+from clusters.runtime import Progress
 from drills.run.undo import sweep
 
 
 def sweep_all(progress: Progress) -> Iterator[str]:
-    """Carry out every pending undo in every cluster of ours that stands, and yield a line for each cluster."""
+    """Carry out every pending undo in every cluster of ours that stands, and yield a line for each cluster.
+
+    What clusters shared with us that no longer exist is removed, with a line for each, too.
+    """
     found = False
-    for place in kind.standing(progress):
+    for cluster in kind.standing(progress):
         found = True
-        subjects = sweep(place, progress)
-        yield f"{place.name}: {', '.join(subjects) or 'nothing to undo'}"
+        subjects = sweep(cluster, progress)
+        yield f"{cluster.name}: {', '.join(subjects) or 'nothing to undo'}"
     if not found:
         yield "No cluster of ours stands: nothing to undo."
+    for name in kind.remove_orphans(progress):
+        yield f"{name}: the cluster no longer exists, what it shared with us is removed"

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from clusters.errors import MeshdrillError
+from clusters.model import KnownIssue
+from clusters.runtime import MeshdrillError
 from drills import exits, session
 from drills.catalogue import DRILLS_DIR, Entry
 from drills.judge import known
 from drills.judge.files import FileError
-from drills.judge.records import Deviates
 from drills.judge.verdict import Verdict
 
 
@@ -95,7 +95,7 @@ class Reporter:
         for bundle in self._bundles:
             self.say(f"evidence: {bundle}/report.md")
 
-    def _note_verdict(self, verdict: Verdict, listed: Sequence[Deviates] = ()) -> None:
+    def _note_verdict(self, verdict: Verdict, listed: Sequence[KnownIssue] = ()) -> None:
         self._codes.append(exits.of(verdict, listed))
         self._console.print()
         self._console.print(verdict.explain(), markup=False, highlight=False)
@@ -108,6 +108,9 @@ class Reporter:
             self._codes.append(exits.INTERRUPTED)
         elif isinstance(error, MeshdrillError | FileError):
             self._codes.append(error.exit_code)
+            self._complain(f"{name}: {error}")
+        elif isinstance(error, pytest.skip.Exception):  # the cluster does not have what the drill needs
+            self._codes.append(exits.USAGE)
             self._complain(f"{name}: {error}")
         else:  # nobody foresaw it: whoever mends it needs the trace
             self._codes.append(exits.HARNESS)

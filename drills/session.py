@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from clusters import kind, meshes
-from clusters.errors import CannotRunHereError, UsageError
+from clusters.cluster import lacking
 from clusters.install import ChartSource
-from clusters.mesh import Mesh
-from clusters.progress import Progress
-from clusters.up import Options, Prepared, up
+from clusters.model import Capability, Mesh, Role
+from clusters.provision import Options, Prepared, up
+from clusters.runtime import CannotRunHereError, Progress, UsageError
 from drills import catalogue, unasked
 from drills.judge import known
 from drills.keyring import signer_in
 from drills.report import evidence
-from drills.run.needs import INSTALL, MARK, unmet
+from drills.run.needs import EVERY_DRILL, INSTALL, MARK, unmet
 from drills.run.runner import Drill
 from drills.surroundings import surroundings
 
@@ -61,7 +61,7 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
 
 
 def choose_install(metafunc: pytest.Metafunc) -> None:
-    """Let the place of a drill that is marked so be one whose certificates live as long as the drill wants."""
+    """Let the cluster of a drill that is marked so be one whose certificates live as long as the drill wants."""
     mark = metafunc.definition.get_closest_marker(INSTALL)
     if mark is not None:
         leaf_s: int = mark.kwargs["leaf_s"]
@@ -86,12 +86,18 @@ def prepared(config: pytest.Config, leaf_s: int = 0) -> Iterator[Prepared]:
 
 @contextmanager
 def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]:
-    """Make the drill of one test; when the test is over and a verdict exists, write its evidence."""
+    """Make the drill of one test; when the test is over and a verdict exists, write its evidence.
+
+    A drill that needs what the cluster does not have is skipped, with the reason.
+    """
+    needs = (*EVERY_DRILL, *_needs_of(request.node))
+    if reason := lacking(prepared.cluster, needs):
+        pytest.skip(reason)
     reports: Path = request.config.getoption("--reports")
     signer = signer_in(request.config.getoption("--key"))
     hypothesis = inspect.cleandoc(request.function.__doc__ or "")
     ready = Drill(
-        place=prepared.place,
+        cluster=prepared.cluster,
         mesh=prepared.mesh,
         name=catalogue.drill_name(request.function.__name__),
         hypothesis=hypothesis,
@@ -181,8 +187,11 @@ def _is_drill(item: pytest.Item) -> bool:
 def _reason_to_skip(item: pytest.Item, mesh: Mesh | None) -> str:
     if mesh is None:
         return _no_mesh()
-    needs = tuple(need for mark in item.iter_markers(MARK) for need in mark.args)
-    return unmet(needs, mesh)
+    return unmet(_needs_of(item), mesh)
+
+
+def _needs_of(item: pytest.Item) -> tuple[Role | Capability, ...]:
+    return tuple(need for mark in item.iter_markers(MARK) for need in mark.args)
 
 
 def _no_mesh() -> str:

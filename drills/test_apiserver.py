@@ -6,6 +6,7 @@ from drills.kit import (
     NEW,
     ROUTES,
     SENTINEL,
+    Capability,
     Drill,
     always,
     checks,
@@ -15,6 +16,7 @@ from drills.kit import (
     new_pods,
     policy_change,
     reached,
+    requires,
     traffic,
     wire,
 )
@@ -23,6 +25,7 @@ AWAY_S = 60  # longer than the 50 s after which a node that nobody heard of coun
 BACK_S = 120  # whoever watches the API waits up to a minute between two tries; the scheduler must win its lease first
 
 
+@requires(Capability.API_SERVER)
 def test_apiserver_outage(drill: Drill) -> None:
     """Without the Kubernetes API known routes keep working and what was refused stays refused, then and at its return.
 

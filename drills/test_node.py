@@ -7,6 +7,7 @@ from drills.kit import (
     ROUTES,
     SENTINEL,
     VICTIM,
+    Capability,
     Claim,
     Drill,
     Mesh,
@@ -17,6 +18,7 @@ from drills.kit import (
     never,
     new_pods,
     reached,
+    requires,
     signals,
     traffic,
     wire,
@@ -27,6 +29,7 @@ BACK_S = 90
 TAKEN_OUT_S = 60  # 50 s until a node that nobody heard of counts as lost, and some for the taint
 
 
+@requires(Capability.NODE_POWER)
 def test_node_reboot(drill: Drill) -> None:
     """While a node reboots nobody is let in whom the mesh refused, on it or elsewhere, nor when it is back.
 
@@ -43,6 +46,7 @@ def test_node_reboot(drill: Drill) -> None:
     assert verdict.passed, verdict.explain()
 
 
+@requires(Capability.NODE_POWER, Capability.API_SERVER)
 def test_node_reboot_without_api(drill: Drill) -> None:
     """A node that reboots while the API is away, and starts all its pods at once when it is back, lets nobody in.
 

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.cache import state_dir
-from clusters.command import run
-from clusters.errors import HarnessError
-from clusters.progress import Progress, Steps
+from clusters.runtime import HarnessError, Progress, Steps, run, state_dir
 
 _SAVE_TIMEOUT_S = 600.0
 

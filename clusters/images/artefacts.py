@@ -10,11 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clusters.cache import build_dir
-from clusters.command import run
-from clusters.errors import HarnessError
 from clusters.images import debian, golang, recipe
-from clusters.progress import Steps
+from clusters.runtime import HarnessError, Steps, build_dir, run
 
 _GCC_TIMEOUT_S = 60.0
 _PIP_TIMEOUT_S = 900.0

@@ -6,12 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from clusters.cache import build_dir
-from clusters.errors import HarnessError
 from clusters.images import engine, golang, node, recipe
 from clusters.images.artefacts import Artefacts, clear_work, log_of
-from clusters.lock import hold
-from clusters.progress import Progress, Steps
+from clusters.runtime import HarnessError, Progress, Steps, build_dir, hold
 
 _DISK_GIB = 12.0  # compiler cache, modules, Debian roots and the images themselves
 _PROGRAM_DISK_GIB = 3.0

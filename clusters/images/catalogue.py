@@ -6,7 +6,10 @@ from importlib.resources import files
 
 import msgspec
 
-from clusters.errors import UsageError
+from clusters import meshes
+from clusters.runtime import UsageError
+
+_FILE = "versions.toml"
 
 
 class Image(msgspec.Struct, frozen=True):
@@ -71,11 +74,32 @@ class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     crds: dict[str, _CrdRow]
 
 
+class _PluggedIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The versions.toml of a plugged-in mesh: nothing but what is its own."""
+
+    images: dict[str, _ImageRow] = msgspec.field(default_factory=dict)
+    meshes: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    charts: dict[str, _ChartRow] = msgspec.field(default_factory=dict)
+    crds: dict[str, _CrdRow] = msgspec.field(default_factory=dict)
+
+
 @cache
 def versions() -> Versions:
-    """Return versions.toml."""
-    text = files("clusters").joinpath("versions.toml").read_text(encoding="utf-8")
-    return msgspec.convert(tomllib.loads(text), Versions)
+    """Return versions.toml, and beside its rows those of each plugged-in mesh, which cannot replace one of ours.
+
+    Raises UsageError when the versions.toml of a plug-in, among its manifests, cannot be read.
+    """
+    text = files("clusters").joinpath(_FILE).read_text(encoding="utf-8")
+    tables: dict[str, dict[str, object]] = tomllib.loads(text)
+    for mesh in meshes.plugged_in():
+        path = mesh.manifests / _FILE
+        try:
+            more = msgspec.toml.decode(path.read_bytes(), type=_PluggedIn) if path.exists() else _PluggedIn()
+        except (OSError, msgspec.DecodeError) as error:
+            raise UsageError(f"{path} of mesh {mesh.name} cannot be read: {error}.") from error
+        for table, rows in msgspec.to_builtins(more).items():
+            tables[table] = {**rows, **tables[table]}
+    return msgspec.convert(tables, Versions)
 
 
 def image(name: str) -> Image:

@@ -4,10 +4,8 @@ import os
 import platform
 from pathlib import Path
 
-from clusters.cache import build_dir
-from clusters.command import run
-from clusters.errors import HarnessError
 from clusters.images.recipe import Debian
+from clusters.runtime import HarnessError, build_dir, run
 
 _DEBOOTSTRAP_TIMEOUT_S = 1200.0
 _TAR_TIMEOUT_S = 300.0

@@ -10,8 +10,7 @@ from typing import IO
 
 import msgspec
 
-from clusters.command import answers, run, tail
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError, answers, run, tail
 
 KEY_LABEL = "meshdrill.recipe"
 

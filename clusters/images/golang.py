@@ -8,10 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.cache import build_dir
-from clusters.command import run
-from clusters.errors import HarnessError
 from clusters.images import recipe
+from clusters.runtime import HarnessError, build_dir, run
 
 MIN_GO = (1, 26)
 # What a host with an older Go fetches, as a module: go.sum's database vouches for it as for any other module.

@@ -6,10 +6,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from clusters.command import answers, run
-from clusters.errors import HarnessError
 from clusters.images import engine, recipe
-from clusters.waiting import wait_until
+from clusters.runtime import HarnessError, answers, run, wait_until
 
 _CTR = ("ctr", "--namespace", "k8s.io", "images")
 _QUICK_TIMEOUT_S = 60.0

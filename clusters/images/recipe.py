@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError
 
 RECIPE_FILE = "recipe.toml"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.cache import state_dir
+from clusters.runtime import state_dir
 
 _MAX_RECORDS = 1000
 

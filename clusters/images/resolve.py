@@ -7,12 +7,11 @@ from typing import Literal, get_args
 
 import msgspec
 
-from clusters.errors import HarnessError, MissingImagesError
 from clusters.host import missing_capabilities, registry_answers
 from clusters.images import archive, build, engine, node, recipe
 from clusters.images.catalogue import Image
 from clusters.images.records import Record, recall, remember
-from clusters.progress import Progress, Steps
+from clusters.runtime import HarnessError, MissingImagesError, Progress, Steps
 
 Source = Literal["engine", "archive", "registry", "build"]
 SOURCES: tuple[Source, ...] = get_args(Source)

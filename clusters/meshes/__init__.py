@@ -1,40 +1,83 @@
-"""The meshes, one file each. A new mesh is a new file here that defines MESH; a file _NAME is what several share.
+"""The meshes: one file each, which defines MESH; a file _NAME is what several share.
 
-VARIANTS beside it, if there are any, are the same product installed otherwise, for drills as a mesh of its own name.
+VARIANTS beside MESH, if there are any, are the same product installed otherwise, for drills as a mesh of its own name.
+An installed package adds meshes by entry points of the group `meshdrill.meshes`: the name of the mesh, and where its
+`Mesh` is (`kuma = "kuma_drills.mesh:MESH"`). Its manifests lie in the folder that the Mesh names, beside a
+versions.toml of its own images, charts and CRDs.
 """
 
 import importlib
 import pkgutil
 from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
-from clusters.errors import UsageError
-from clusters.mesh import Mesh
+from clusters.model import Mesh
+from clusters.runtime import UsageError
+
+GROUP = "meshdrill.meshes"
 
 
 def names() -> tuple[str, ...]:
-    """Return the name of every mesh and variant that has a file here."""
-    return tuple(sorted(_known()))
+    """Return the name of every mesh and variant: those of the files here, and those of plug-ins that load."""
+    return tuple(sorted((*_built_in(), *(mesh.name for mesh in plugged_in()))))
 
 
 def products() -> tuple[str, ...]:
-    """Return the name of every mesh that has a file here, without its variants."""
-    return tuple(sorted(file.MESH.name for file in _files()))
+    """Return the name of every mesh without its variants; one of a plug-in is a product."""
+    return tuple(sorted((*(file.MESH.name for file in _files()), *(mesh.name for mesh in plugged_in()))))
+
+
+def plugged_in() -> tuple[Mesh, ...]:
+    """Return the meshes of plug-ins that load."""
+    return tuple(found for found in _plug_ins().values() if isinstance(found, Mesh))
+
+
+def broken() -> dict[str, str]:
+    """Return name -> reason for each plug-in that gives no mesh."""
+    return {name: found for name, found in _plug_ins().items() if isinstance(found, str)}
 
 
 def load(name: str) -> Mesh:
-    """Return the facts of the mesh called name; UsageError names the known ones when there is none."""
-    known = _known()
-    if name not in known:
-        raise UsageError(f"There is no mesh {name!r}. Known meshes: {', '.join(sorted(known))}.")
-    return known[name]
+    """Return the facts of the mesh called name.
+
+    Raises UsageError: there is none of that name, or the plug-in that should give it does not load.
+    """
+    known = {**_built_in(), **{mesh.name: mesh for mesh in plugged_in()}}
+    if name in known:
+        return known[name]
+    if name in broken():
+        raise UsageError(broken()[name])
+    raise UsageError(f"There is no mesh {name!r}. Known meshes: {', '.join(sorted(known))}.")
 
 
 @cache
-def _known() -> dict[str, Mesh]:
+def _built_in() -> dict[str, Mesh]:
     return {mesh.name: mesh for file in _files() for mesh in (file.MESH, *getattr(file, "VARIANTS", ()))}
 
 
 def _files() -> list[ModuleType]:
     found = (file.name for file in pkgutil.iter_modules(__path__) if not file.name.startswith("_"))
     return [importlib.import_module(f"{__name__}.{name}") for name in found]
+
+
+@cache
+def _plug_ins() -> dict[str, Mesh | str]:
+    """Return the mesh of each entry point, or why there is none."""
+    return {point.name: _loaded(point) for point in entry_points(group=GROUP)}
+
+
+def _loaded(point: EntryPoint) -> Mesh | str:
+    package = f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown package"
+    where = f"Mesh {point.name!r} of {package} ({point.value})"
+    if point.name in _built_in():
+        return f"{where} has the name of a mesh of meshdrill. Ask its author for another name."
+    try:
+        found = point.load()
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises, the other meshes must work
+        return f"{where} does not load: {type(error).__name__}: {error}. Install another version of it, or remove it."
+    if not isinstance(found, Mesh):
+        return f"{where} is {type(found).__name__}; expected a Mesh of clusters.model. Ask its author."
+    if found.name != point.name:
+        return f"{where} calls itself {found.name!r}; expected the name of its entry point. Ask its author."
+    return found

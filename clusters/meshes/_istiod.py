@@ -1,16 +1,14 @@
 """What istiod does with an authority that it is given, in either of Istio's data planes. Facts are those of 1.31."""
 
-from clusters.issuance import IssuerSecret
-from clusters.mesh import Mesh, Source
-from clusters.variants import with_given_issuer
+from clusters.model import IssuerSecret, Mesh, Reference, with_given_issuer
 
 _VERSION = "1.31"
 _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _CACERTS = IssuerSecret("istio-system", "cacerts", "tls.crt", "tls.key", "/etc/cacerts", anchors="ca.crt")
 
 
-def _code(title: str, path: str) -> Source:
-    return Source(title, f"{_TREE}/{path}", _VERSION, "source")
+def _code(title: str, path: str) -> Reference:
+    return Reference(title, f"{_TREE}/{path}", _VERSION, "source")
 
 
 _PLUGGED = "pilot/pkg/bootstrap/istio_ca.go"

@@ -10,27 +10,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from clusters.mesh import (
+import msgspec
+
+from clusters.model import (
+    KUBERNETES_SOURCES,
     Called,
     Capability,
+    Certificates,
     ChartRelease,
     Component,
-    Deviation,
     Drop,
     DropLog,
     Enrolment,
+    Install,
+    Membership,
     Mesh,
+    Override,
     Point,
     PolicyKind,
+    PolicyModel,
+    Reference,
     Role,
-    Signal,
     SignalKind,
-    Source,
+    SignalSpec,
     by_name,
+    with_more,
 )
-from clusters.promises import KUBERNETES_SOURCES
-from clusters.selectors import network_policy_selects, part, rules_select
-from clusters.variants import with_more
+from clusters.objects import network_policy_selects, part, rules_select
+from clusters.runtime import MANIFESTS
 
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
@@ -40,11 +47,11 @@ _VALIDATOR = "operator/pkg/networkpolicy/validator.go"
 _NAMESPACE, _SPIRE = "kube-system", "cilium-spire"
 
 
-def _source(title: str, url: str, kind: str = "documented") -> Source:
-    return Source(title, url, _VERSION, kind)
+def _source(title: str, url: str, kind: str = "documented") -> Reference:
+    return Reference(title, url, _VERSION, kind)
 
 
-def _code(title: str, path: str) -> Source:
+def _code(title: str, path: str) -> Reference:
     return _source(title, f"{_TREE}/{path}", "source")
 
 
@@ -54,7 +61,7 @@ _CHAOS = _source(
     "https://github.com/cilium/cilium/blob/08bcfa8e/test/k8s/chaos.go",
     "source",
 )
-_EKS = Source(
+_EKS = Reference(
     "Amazon, of nodes cut off from the control plane: Cilium's routing inside the cluster stays in place",
     "https://docs.aws.amazon.com/eks/latest/best-practices/hybrid-nodes-app-network-traffic.html",
     "2025",
@@ -80,8 +87,8 @@ _AGENT = ("cilium", "k8s-app=cilium", "cilium-agent")
 _PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent: it is the backend of the CNI plugin, too
 
 
-def _not_promised(title: str, path: str) -> Source:
-    return Source(title, f"{_DOCS}/{path}", _VERSION, "not-promised")
+def _not_promised(title: str, path: str) -> Reference:
+    return Reference(title, f"{_DOCS}/{path}", _VERSION, "not-promised")
 
 
 def _selects(policy: Mapping[str, object], called: Called) -> bool:
@@ -130,20 +137,27 @@ def _app(end: object) -> str:
     return next((label.removeprefix(_APP) for label in known if label.startswith(_APP)), "")
 
 
-_CAN = "l4-authz policy-api mutual-authentication new-pods-alone"
-_NO_ENVOY = Deviation("envoy.enabled, l7Proxy", "false", "cilium-envoy is on no package registry; cilium-l7 has it")
+_NO_ENVOY = Override("envoy.enabled, l7Proxy", "false", "cilium-envoy is on no package registry; cilium-l7 has it")
 
 
 MESH = Mesh(
     name="cilium",
     title="Cilium",
+    manifests=MANIFESTS / "cilium",
     components=(
         Component(Role.CONTROL_PLANE, "Deployment", _NAMESPACE, *_OPERATOR, port=9963),
         *(Component(role, "DaemonSet", _NAMESPACE, *_AGENT, port=9962) for role in _PARTS),
         # Its pod's port answers plain HTTP: the server's health endpoint.
         Component(Role.IDENTITY, "StatefulSet", _SPIRE, "spire-server", "app=spire-server", "spire-server", port=8080),
     ),
-    capabilities=frozenset(map(Capability, _CAN.split())),
+    capabilities=frozenset(
+        {
+            Capability.L4_AUTHZ,
+            Capability.POLICY_API,
+            Capability.MUTUAL_AUTHENTICATION,
+            Capability.NEW_PODS_ALONE,
+        }
+    ),
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
         Capability.L7_AUTHZ: "needs cilium-envoy, which is off here: cilium-l7 has it",
@@ -159,39 +173,40 @@ MESH = Mesh(
         Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
-    charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
-    values="cilium.yaml",
-    policy="cilium",
-    namespace_labels={},
-    leaf_ttl_s=0,
-    trust_domain="",
-    identity_header="",
-    policy_kinds=(
-        *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
-        PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
+    install=Install(
+        charts=(ChartRelease("cilium", "cilium", _NAMESPACE),),
+        image_values=_image_values,
+        volumes=("spire-data",),
+        is_network=True,
     ),
-    points=(Point("CiliumNetworkPolicy", "the pod's labels", "eBPF at its interface", "the called node's kernel"),),
-    policy_selects=_selects,
-    # The agent manages the pod: its CiliumEndpoint has a security identity and is ready.
-    member=lambda _pod, it: bool(part(it, "status", "identity")) and part(it, "status", "state") == "ready",
-    member_witness=("cilium.io/v2", "CiliumEndpoint"),
-    volumes=("spire-data",),
-    enrolment=Enrolment.START,
-    enrols_all=True,
-    is_network=True,
-    identity=lambda _namespace, _account: "",  # the kernel knows the caller's identity, and no request shows it
-    image_values=_image_values,
+    membership=Membership(
+        # The agent manages the pod: its CiliumEndpoint has a security identity and is ready.
+        proves=lambda _pod, it: bool(part(it, "status", "identity")) and part(it, "status", "state") == "ready",
+        witness=("cilium.io/v2", "CiliumEndpoint"),
+        enrolment=Enrolment.START,
+        is_cluster_wide=True,
+    ),
+    # The kernel knows the caller's identity, and no request shows it.
+    certificates=Certificates(leaf_ttl_s=0),
+    policy=PolicyModel(
+        kinds=(
+            *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
+            PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
+        ),
+        points=(Point("CiliumNetworkPolicy", "the pod's labels", "eBPF at its interface", "the called node's kernel"),),
+        selects=_selects,
+    ),
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
     signals=by_name(
-        Signal("control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS),
-        Signal("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
-        *(Signal(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
-        Signal("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
+        SignalSpec("control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS),
+        SignalSpec("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
+        *(SignalSpec(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
+        SignalSpec("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
         # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that
         # had no number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead one cannot do it again.
-        Signal("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
+        SignalSpec("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
-        Signal("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
+        SignalSpec("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
     ),
     sources={
         **KUBERNETES_SOURCES,
@@ -240,21 +255,21 @@ MESH = Mesh(
         "loss-visible": _READINESS,
         "recovers": _OVERVIEW,
     },
-    deviations=(
-        Deviation("operator.replicas", "1", "one replica makes the outage total"),
+    overrides=(
+        Override("operator.replicas", "1", "one replica makes the outage total"),
         _NO_ENVOY,
-        Deviation("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
-        Deviation("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
-        Deviation("authentication.mutual.spire", "enabled", "the identity issuer to kill; deprecated in 1.20"),
-        Deviation("SPIRE server.dataStorage", "a directory of one node", "a cluster of kind provisions no volumes"),
-        Deviation(
+        Override("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
+        Override("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
+        Override("authentication.mutual.spire", "enabled", "the identity issuer to kill; deprecated in 1.20"),
+        Override("SPIRE server.dataStorage", "a directory of one node", "a cluster of kind provisions no volumes"),
+        Override(
             "SPIRE server, agent and busybox",
             "SPIRE 1.13.3 and a shell image of our own in place of 1.15.3 and busybox",
             "no container registry: one of 1.15.3's modules is on no package registry",
             only_when_built=True,
         ),
-        Deviation("hubble.export.static", "drops only", "the harness reads each node's record of what it refused"),
-        Deviation(
+        Override("hubble.export.static", "drops only", "the harness reads each node's record of what it refused"),
+        Override(
             "agent and operator images",
             "our own builds of the release's module",
             "no container registry: the release's source comes from a package registry",
@@ -272,28 +287,30 @@ _JUDGED = _source("The node's Envoy enforces a rule on HTTP, by a 403", f"{_DOCS
 _INVALID = _code("A rule that Cilium does not take is said to be so in the object's status (Valid)", _VALIDATOR)
 _ENVOY = ("cilium-envoy", "k8s-app=cilium-envoy", "cilium-envoy")
 _REQUESTS = ("CiliumNetworkPolicy on requests", "the pod's labels", "eBPF and TPROXY", "the called node's Envoy")
+_ENCRYPTING = with_more(MESH, Capability.ENCRYPTION, {"no-plaintext": _ENCRYPTED}, lambda _images: _WIREGUARD)
+_WITH_ENVOY = with_more(
+    MESH,
+    Capability.L7_AUTHZ,
+    {"request-rule": _JUDGED},
+    lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
+)
 
 VARIANTS = (
     replace(
-        with_more(MESH, Capability.ENCRYPTION, {"no-plaintext": _ENCRYPTED}, lambda _images: _WIREGUARD),
+        _ENCRYPTING,
         name="cilium-wireguard",
         title="Cilium with WireGuard",
-        kernel_features=("WireGuard",),
+        install=replace(_ENCRYPTING.install, kernel_features=("WireGuard",)),
         wire_scope="nodes",  # what stays on one node is not encrypted
     ),
     replace(
-        with_more(
-            MESH,
-            Capability.L7_AUTHZ,
-            {"request-rule": _JUDGED},
-            lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
-        ),
+        _WITH_ENVOY,
         name="cilium-l7",
         title="Cilium with its L7 proxy",
         components=(*MESH.components, Component(Role.L7_PROXY, "DaemonSet", _NAMESPACE, *_ENVOY)),
-        kernel_features=("TPROXY",),
-        points=(*MESH.points, Point(*_REQUESTS)),
-        signals={**MESH.signals, **by_name(replace(MESH.signals["rule-unenforced"], source=_INVALID))},
-        deviations=tuple(it for it in MESH.deviations if it is not _NO_ENVOY),
+        install=replace(_WITH_ENVOY.install, kernel_features=("TPROXY",)),
+        policy=replace(MESH.policy, points=(*MESH.policy.points, Point(*_REQUESTS))),
+        signals={**MESH.signals, **by_name(msgspec.structs.replace(MESH.signals["rule-unenforced"], source=_INVALID))},
+        overrides=tuple(it for it in MESH.overrides if it is not _NO_ENVOY),
     ),
 )

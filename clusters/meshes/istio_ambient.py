@@ -9,29 +9,35 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from clusters.mesh import (
+from clusters.meshes._istiod import with_plugged_in_ca
+from clusters.model import (
+    KUBERNETES_SOURCES,
     Called,
     Capability,
+    Certificates,
     ChartRelease,
     Component,
-    Deviates,
-    Deviation,
     Drop,
     DropLog,
     Enrolment,
     Handshake,
+    Identity,
+    Install,
+    KnownIssue,
+    Membership,
     Mesh,
+    Override,
     Point,
     PolicyKind,
+    PolicyModel,
+    Reference,
     Role,
-    Signal,
     SignalKind,
-    Source,
+    SignalSpec,
     Webhook,
 )
-from clusters.meshes._istiod import with_plugged_in_ca
-from clusters.promises import KUBERNETES_SOURCES
-from clusters.selectors import deployment_of, part, selects
+from clusters.objects import deployment_of, part, selects
+from clusters.runtime import MANIFESTS
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -48,19 +54,19 @@ _REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
 _ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
 
 
-def _source(title: str, url: str, kind: str) -> Source:
-    return Source(title, url, _VERSION, kind)
+def _source(title: str, url: str, kind: str) -> Reference:
+    return Reference(title, url, _VERSION, kind)
 
 
-def _code(title: str, path: str, kind: str = "source") -> Source:
+def _code(title: str, path: str, kind: str = "source") -> Reference:
     return _source(title, f"{_TREE}/{path}", kind)
 
 
-def _rust(title: str, path: str, kind: str = "source") -> Source:
+def _rust(title: str, path: str, kind: str = "source") -> Reference:
     return _source(title, f"{_ZTUNNEL}/{path}", kind)
 
 
-def _docs(title: str, page: str, kind: str = "documented") -> Source:
+def _docs(title: str, page: str, kind: str = "documented") -> Reference:
     return _source(title, f"{_DOCS}/ambient/{page}", kind)
 
 
@@ -119,7 +125,6 @@ _PER_NODE = _docs(
 _STANDING = "always during baseline: every policy change is accepted and enforced within 4 s on reused connections"
 _READABLE = "never during run: a call is readable on the wire, answered or not"
 _PASSED = _rust("Who was never told of is called as it is (build_request)", "src/proxy/outbound.rs")
-_CAN = "mtls l4-authz policy-api bound-l7-proxy control-plane-network short-leaves new-pods-alone"
 _UNTOLD = "sometimes during fault: signal control-plane-down appears"
 _SNAPSHOT = _rust(
     "A connection is weighed by the policies that selected its pod when it was made (assert_rbac)", "src/state.rs"
@@ -177,13 +182,13 @@ def _istiod(role: Role) -> Component:
     return Component(role, "Deployment", _NAMESPACE, "istiod", "app=istiod", "pilot-discovery", "istiod", 15014)
 
 
-def _beyond_l4(title: str) -> Source:
+def _beyond_l4(title: str) -> Reference:
     return _docs(title, "architecture/data-plane/", "not-promised")
 
 
-def _down(workload: str, *parts: Role) -> dict[str, Signal]:
+def _down(workload: str, *parts: Role) -> dict[str, SignalSpec]:
     names = [f"{part}-down" for part in parts]
-    return {it: Signal(it, SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]) for it in names}
+    return {it: SignalSpec(it, SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]) for it in names}
 
 
 _WAYPOINT = "a waypoint's matter, and a waypoint needs Istio's own proxy image, which is on no package registry"
@@ -191,6 +196,7 @@ _WAYPOINT = "a waypoint's matter, and a waypoint needs Istio's own proxy image, 
 MESH = Mesh(
     name="istio-ambient",
     title="Istio ambient",
+    manifests=MANIFESTS / "istio-ambient",
     components=(
         *(_istiod(role) for role in (Role.CONTROL_PLANE, Role.IDENTITY, Role.POLICY)),
         Component(Role.NODE_AGENT, "DaemonSet", _NAMESPACE, "ztunnel", "app=ztunnel", "ztunnel", port=15020),
@@ -198,7 +204,17 @@ MESH = Mesh(
             Role.CNI, "DaemonSet", _NAMESPACE, "istio-cni-node", "k8s-app=istio-cni-node", "install-cni", port=15014
         ),
     ),
-    capabilities=frozenset(map(Capability, _CAN.split())),
+    capabilities=frozenset(
+        {
+            Capability.MTLS,
+            Capability.L4_AUTHZ,
+            Capability.POLICY_API,
+            Capability.BOUND_L7_PROXY,
+            Capability.CONTROL_PLANE_NETWORK,
+            Capability.SHORT_LEAVES,
+            Capability.NEW_PODS_ALONE,
+        }
+    ),
     absent={
         Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod as it starts, or keeps it from starting",
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
@@ -207,39 +223,41 @@ MESH = Mesh(
         Capability.GIVEN_ISSUER: "istiod makes its own authority; in istio-ambient-ca it has one given",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },
-    crds=("gateway-classes", "gateways"),  # a waypoint is one; istiod reads them, and without them it knows of none
-    charts=tuple(ChartRelease(it, it, _NAMESPACE, it) for it in ("istio-base", "istiod", "istio-cni", "ztunnel")),
-    values="istio-ambient.yaml",
-    policy="istio-ambient",
-    namespace_labels={"istio.io/dataplane-mode": "ambient"},
-    leaf_ttl_s=24 * 3600,
-    leaf_values=lambda leaf_s: {"ztunnel": {"env": {"SECRET_TTL": f"{leaf_s}s"}}},
-    trust_domain=_TRUST_DOMAIN,
-    identity_header="",
-    handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
-    policy_kinds=tuple(PolicyKind(_POLICIES, it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
-    policy_root=_NAMESPACE,
-    points=(
-        Point("AuthorizationPolicy of connections", "certificate in ztunnel", "in the pod, by the CNI", "ztunnel"),
-        Point("AuthorizationPolicy of requests", "certificate in ztunnel", "the caller's ztunnel", "the waypoint"),
+    install=Install(
+        charts=tuple(ChartRelease(it, it, _NAMESPACE, it) for it in ("istio-base", "istiod", "istio-cni", "ztunnel")),
+        image_values=_image_values,
+        crds=("gateway-classes", "gateways"),  # a waypoint is one; istiod reads them, and without them it knows of none
     ),
-    policy_selects=_selects,
-    member=_member,
-    identity=lambda _namespace, _account: "",  # ztunnel proves it to ztunnel; the server sees a plain connection
-    image_values=_image_values,
-    enrolment=Enrolment.START,
+    membership=Membership(
+        proves=_member, enrolment=Enrolment.START, namespace_labels={"istio.io/dataplane-mode": "ambient"}
+    ),
+    certificates=Certificates(
+        leaf_ttl_s=24 * 3600,
+        leaf_values=lambda leaf_s: {"ztunnel": {"env": {"SECRET_TTL": f"{leaf_s}s"}}},
+        handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
+    ),
+    identity=Identity(trust_domain=_TRUST_DOMAIN),  # ztunnel proves it to ztunnel; the server sees a plain connection
+    policy=PolicyModel(
+        kinds=tuple(PolicyKind(_POLICIES, it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
+        points=(
+            Point("AuthorizationPolicy of connections", "certificate in ztunnel", "in the pod, by the CNI", "ztunnel"),
+            Point("AuthorizationPolicy of requests", "certificate in ztunnel", "the caller's ztunnel", "the waypoint"),
+        ),
+        root=_NAMESPACE,
+        selects=_selects,
+    ),
     drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),
     wire_scope="any",  # ztunnel's sockets are in each pod's own network namespace: what leaves it is encrypted
     signals={
         **_down("Deployment/istiod", Role.CONTROL_PLANE, Role.IDENTITY),  # its readiness clears however it dies
         **_down("DaemonSet/ztunnel", Role.NODE_AGENT),
         **_down("DaemonSet/istio-cni-node", Role.CNI),
-        "new-pod-blocked": Signal(
+        "new-pod-blocked": SignalSpec(
             "new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="istio-cni" name="istio-cni" failed (add)', _PLUGIN
         ),
-        "rule-unenforced": Signal("rule-unenforced", SignalKind.STATUS, _RULE_CUT, _L4_ONLY),
-        **{it: Signal(it, SignalKind.STATUS, f"{_BOUND}={is_so}", _UNBOUND) for it, is_so in _BINDINGS.items()},
-        "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
+        "rule-unenforced": SignalSpec("rule-unenforced", SignalKind.STATUS, _RULE_CUT, _L4_ONLY),
+        **{it: SignalSpec(it, SignalKind.STATUS, f"{_BOUND}={is_so}", _UNBOUND) for it, is_so in _BINDINGS.items()},
+        "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
     sources={
@@ -277,18 +295,18 @@ MESH = Mesh(
         "l7-proxy-unready": _THROUGH,
     },
     deviates=(
-        Deviates("new-destination", _READABLE, _PASSED),
-        *(Deviates(f"control-plane-{end}", _STANDING, _SNAPSHOT) for end in ("outage", "crash", "hang", "partition")),
-        Deviates("control-plane-partition", _UNTOLD, _READINESS["Deployment/istiod"]),  # the kubelet reaches it
+        KnownIssue(_READABLE, _PASSED, "new-destination"),
+        *(KnownIssue(_STANDING, _SNAPSHOT, f"control-plane-{end}") for end in ("outage", "crash", "hang", "partition")),
+        KnownIssue(_UNTOLD, _READINESS["Deployment/istiod"], "control-plane-partition"),  # the kubelet reaches it
     ),
-    deviations=(
-        Deviation("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
-        Deviation("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
+    overrides=(
+        Override("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
+        Override("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
         # By default up to 100 connections share one tunnel, and what is refused shares its log with all that is not.
-        Deviation("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "a new connection must need a handshake of its own"),
-        Deviation("ztunnel: logLevel, logAsJson", "info,access=warn; true", "refusals are read from its log"),
-        Deviation("Gateway API", "GatewayClass and Gateway alone", "a waypoint is a Gateway; no drill has routes"),
-        Deviation(
+        Override("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "a new connection must need a handshake of its own"),
+        Override("ztunnel: logLevel, logAsJson", "info,access=warn; true", "refusals are read from its log"),
+        Override("Gateway API", "GatewayClass and Gateway alone", "a waypoint is a Gateway; no drill has routes"),
+        Override(
             "istiod and CNI images",
             "our own builds of the release line's module",
             "no container registry: the source comes from a package registry",

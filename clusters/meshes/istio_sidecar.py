@@ -5,26 +5,32 @@ Facts are those of the 1.31 line; the source of each is in `sources`, `webhooks`
 
 from collections.abc import Mapping
 
-from clusters.mesh import (
+from clusters.meshes._istiod import with_plugged_in_ca
+from clusters.model import (
+    KUBERNETES_SOURCES,
     Called,
     Capability,
+    Certificates,
     ChartRelease,
     Component,
-    Deviates,
-    Deviation,
     Handshake,
+    Identity,
+    Install,
+    KnownIssue,
+    Membership,
     Mesh,
+    Override,
     Point,
     PolicyKind,
+    PolicyModel,
+    Reference,
     Role,
-    Signal,
     SignalKind,
-    Source,
+    SignalSpec,
     Webhook,
 )
-from clusters.meshes._istiod import with_plugged_in_ca
-from clusters.promises import KUBERNETES_SOURCES
-from clusters.selectors import has_container, part, selects
+from clusters.objects import has_container, part, selects
+from clusters.runtime import MANIFESTS
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -35,12 +41,12 @@ _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _NOT_CALLED = 'failed calling webhook "namespace.sidecar-injector.istio.io"'
 
 
-def _code(title: str, path: str, kind: str = "source") -> Source:
-    return Source(title, f"{_TREE}/{path}", _VERSION, kind)
+def _code(title: str, path: str, kind: str = "source") -> Reference:
+    return Reference(title, f"{_TREE}/{path}", _VERSION, kind)
 
 
-def _docs(title: str, page: str) -> Source:
-    return Source(title, f"https://istio.io/latest/docs/{page}", _VERSION, "documented")
+def _docs(title: str, page: str) -> Reference:
+    return Reference(title, f"https://istio.io/latest/docs/{page}", _VERSION, "documented")
 
 
 _CHART = "manifests/charts/istio-control/istio-discovery/templates"
@@ -116,6 +122,7 @@ def _istiod(role: Role) -> Component:
 MESH = Mesh(
     name="istio-sidecar",
     title="Istio sidecar",
+    manifests=MANIFESTS / "istio-sidecar",
     components=tuple(_istiod(role) for role in (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR, Role.POLICY)),
     capabilities=frozenset(
         {
@@ -134,38 +141,39 @@ MESH = Mesh(
         Capability.GIVEN_ISSUER: "istiod makes its own authority; in istio-sidecar-ca it has one given",
         Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
     },
-    charts=(
-        ChartRelease("istio-base", "istio-base", "istio-system"),
-        ChartRelease("istiod", "istiod", "istio-system"),
+    install=Install(
+        charts=tuple(ChartRelease(it, it, _ROOT) for it in ("istio-base", "istiod")), image_values=_image_values
     ),
-    values="istio-sidecar.yaml",
-    policy="istio-sidecar",
-    namespace_labels={"istio-injection": "enabled"},
-    leaf_ttl_s=24 * 3600,
-    # What every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days.
-    leaf_values=lambda leaf_s: {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}},
-    trust_domain=_TRUST_DOMAIN,
+    membership=Membership(
+        proves=lambda pod, _witness: has_container(pod, "istio-proxy"), namespace_labels={"istio-injection": "enabled"}
+    ),
+    certificates=Certificates(
+        leaf_ttl_s=24 * 3600,
+        # What every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days.
+        leaf_values=lambda leaf_s: {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}},
+        handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
+    ),
+    identity=Identity(of=_identity, header="x-forwarded-client-cert", trust_domain=_TRUST_DOMAIN),
+    policy=PolicyModel(
+        kinds=(
+            PolicyKind("security.istio.io/v1", "AuthorizationPolicy"),
+            PolicyKind("security.istio.io/v1", "PeerAuthentication"),
+            PolicyKind("networking.istio.io/v1", "VirtualService"),
+            PolicyKind("networking.istio.io/v1", "DestinationRule"),
+        ),
+        points=(
+            Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),
+        ),
+        root=_ROOT,
+        selects=_selects,
+    ),
     pod_proxy="pilot-agent",  # the first process of the proxy's container, and what asks istiod
-    identity_header="x-forwarded-client-cert",
-    handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
-    policy_kinds=(
-        PolicyKind("security.istio.io/v1", "AuthorizationPolicy"),
-        PolicyKind("security.istio.io/v1", "PeerAuthentication"),
-        PolicyKind("networking.istio.io/v1", "VirtualService"),
-        PolicyKind("networking.istio.io/v1", "DestinationRule"),
-    ),
-    policy_root=_ROOT,
-    points=(Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),),
-    policy_selects=_selects,
-    member=lambda pod, _witness: has_container(pod, "istio-proxy"),
-    identity=_identity,
-    image_values=_image_values,
     signals={
         # Readiness is what all three deaths (absent, killed, silent) clear; see the chart's readinessProbe.
-        "control-plane-down": Signal("control-plane-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
+        "control-plane-down": SignalSpec("control-plane-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
         # What the proxies themselves say: their streams end when istiod does. A hung istiod keeps them open. The
         # sibling istiod_connection_failures was never seen to rise: an agent that cannot connect does not count it.
-        "control-plane-unreachable": Signal(
+        "control-plane-unreachable": SignalSpec(
             name="control-plane-unreachable",
             kind=SignalKind.METRIC_INCREASES,
             subject="istio_agent_istiod_connection_terminations",
@@ -174,10 +182,10 @@ MESH = Mesh(
             scrape_path="/stats/prometheus",
         ),
         # One process plays all roles: whoever loses one of them sees the same readiness go.
-        "identity-down": Signal("identity-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
-        "injector-down": Signal("injector-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
-        "injection-refused": Signal("injection-refused", SignalKind.ADMISSION, _NOT_CALLED, _ADMISSION),
-        "policy-refused": Signal("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
+        "identity-down": SignalSpec("identity-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
+        "injector-down": SignalSpec("injector-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
+        "injection-refused": SignalSpec("injection-refused", SignalKind.ADMISSION, _NOT_CALLED, _ADMISSION),
+        "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(
         # istiod writes its CA bundle back at once where the label names its revision (pkg/webhooks/webhookpatch.go).
@@ -186,13 +194,13 @@ MESH = Mesh(
     ),
     sources={
         **KUBERNETES_SOURCES,
-        "traffic-continues": Source(
+        "traffic-continues": Reference(
             "Envoy keeps its last configuration in memory (written of Pilot in 2018; of istiod by inference)",
             "https://bani.com.br/2018/11/istio-what-happens-when-control-plane-is-down/",
             _VERSION,
             "inferred",
         ),
-        "apiserver-traffic": Source(
+        "apiserver-traffic": Reference(
             "Without an API server, pods and Services that exist go on unless they need it; that proxies do not, and "
             "that istiod answers them from what it knew, is inferred",
             "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
@@ -239,20 +247,22 @@ MESH = Mesh(
         "recovers": _code("The agent reconnects to istiod with back-off", "pkg/istio-agent/xds_proxy.go", "inferred"),
     },
     deviates=(
-        Deviates("control-plane-partition", "sometimes during fault: signal control-plane-down appears", _READY_ALONE),
+        KnownIssue(
+            "sometimes during fault: signal control-plane-down appears", _READY_ALONE, "control-plane-partition"
+        ),
     ),
-    deviations=(
-        Deviation("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
-        Deviation("pilot.autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
-        Deviation("global.proxy.resources.requests", "cpu 10m, memory 40Mi", "three nodes share two cores"),
-        Deviation("VirtualService retries", "0", "two default retries would hide failures from the callers"),
-        Deviation(
+    overrides=(
+        Override("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
+        Override("pilot.autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
+        Override("global.proxy.resources.requests", "cpu 10m, memory 40Mi", "three nodes share two cores"),
+        Override("VirtualService retries", "0", "two default retries would hide failures from the callers"),
+        Override(
             "proxy image",
             "upstream Envoy in place of Istio's build",
             "no container registry: upstream Envoy comes from a package registry",
             only_when_built=True,
         ),
-        Deviation(
+        Override(
             "PILOT_ENABLE_METADATA_EXCHANGE, PILOT_ENABLE_ALPN_FILTER, telemetry.enabled",
             "false",
             "upstream Envoy has none of Istio's own filters",

@@ -8,42 +8,53 @@ a lab that keeps the chart's default inbound policy, which lets all in where no 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from clusters.issuance import Authority, Issuance, IssuerSecret
-from clusters.mesh import (
+import msgspec
+
+from clusters.model import (
+    KUBERNETES_SOURCES,
+    Authority,
     Called,
     Capability,
+    Certificates,
     ChartRelease,
     Component,
-    Deviates,
-    Deviation,
     Handshake,
+    Identity,
+    Install,
+    Issuance,
+    IssuerSecret,
+    KnownIssue,
+    Membership,
     Mesh,
+    Override,
     Point,
     PolicyKind,
+    PolicyModel,
+    Reference,
     Role,
-    Signal,
     SignalKind,
-    Source,
+    SignalSpec,
     Webhook,
     by_name,
 )
-from clusters.promises import KUBERNETES_SOURCES
-from clusters.selectors import has_container, network_policy_selects, route_selects
+from clusters.objects import has_container, network_policy_selects, route_selects
+from clusters.runtime import MANIFESTS
 
 _VERSION = "edge-26.8.3"
 _NAMESPACE, _TRUST_DOMAIN = "linkerd", "cluster.local"
 _DOCS = "https://linkerd.io/2-edge"
+_DEFAULT_POLICY = "config.linkerd.io/default-inbound-policy"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
 _SERVICE = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/pkg/identity/service.go"
 _ISSUER = IssuerSecret(_NAMESPACE, "linkerd-identity-issuer", "crt.pem", "key.pem", "/var/run/linkerd/identity/issuer")
 
 
-def _source(title: str, url: str, kind: str = "source") -> Source:
-    return Source(title, url, _VERSION, kind)
+def _source(title: str, url: str, kind: str = "source") -> Reference:
+    return Reference(title, url, _VERSION, kind)
 
 
-def _docs(title: str, path: str) -> Source:
+def _docs(title: str, path: str) -> Reference:
     return _source(title, f"{_DOCS}/{path}", "documented")
 
 
@@ -64,13 +75,9 @@ _SEVEN = _source(
     f"{_CHART}/templates/destination.yaml",
 )
 _PARTS = {"control-plane": "destination", "identity": "identity", "injector": "proxy-injector"}
-_ALONE = Deviation("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
-_CLOSED = Deviation("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
-_CAN = (
-    "mtls control-plane-network given-issuer injection l4-authz l7-authz policy-api weighted-routing short-leaves "
-    "new-pods-alone"
-)
-_ALPHA = "AuthorizationPolicy MeshTLSAuthentication NetworkAuthentication"
+_ALONE = Override("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
+_CLOSED = Override("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
+_AUTHORIZATION = ("AuthorizationPolicy", "MeshTLSAuthentication", "NetworkAuthentication")
 _UNTOLD = "sometimes during fault: signal {}-down appears"
 _READABLE = "never during run: a call is readable on the wire, answered or not"
 _UNKNOWN = _docs(
@@ -120,6 +127,7 @@ def _part(role: Role, name: str, *, port: int, process: str = "controller") -> C
 MESH = Mesh(
     name="linkerd",
     title="Linkerd",
+    manifests=MANIFESTS / "linkerd",
     components=(
         # "controller" is in the name of each program of this pod: /controller twice, and /linkerd-policy-controller.
         _part(Role.CONTROL_PLANE, "destination", port=9996),
@@ -127,42 +135,66 @@ MESH = Mesh(
         _part(Role.IDENTITY, "identity", port=9990),
         _part(Role.INJECTOR, "proxy-injector", port=9995),
     ),
-    capabilities=frozenset(map(Capability, _CAN.split())),
-    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
-    charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
-    values="linkerd.yaml",
-    policy="linkerd",
-    namespace_labels={},
-    # The default policy is fixed when a proxy starts: until it hears from the policy controller it goes by this alone.
-    namespace_annotations={"linkerd.io/inject": "enabled", "config.linkerd.io/default-inbound-policy": "deny"},
-    issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values, _ISSUER),
-    leaf_ttl_s=24 * 3600,
-    leaf_values=lambda leaf_s: {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}},
-    trust_domain=_TRUST_DOMAIN,
-    identity_header="l5d-client-id",
-    pod_proxy="linkerd2-proxy",
-    nameless=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
-    # The lab's port. A proxy ends the TLS of whoever asks for its name, and passes on all other: tls/src/server.rs.
-    handshake=Handshake(8080, (), by_name=True),
-    member=lambda pod, _witness: has_container(pod, "linkerd-proxy"),
-    identity=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
-    image_values=_image_values,
-    policy_kinds=(
-        PolicyKind("policy.linkerd.io/v1beta3", "Server"),
-        *(PolicyKind("policy.linkerd.io/v1alpha1", it) for it in _ALPHA.split()),
-        PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
+    capabilities=frozenset(
+        {
+            Capability.MTLS,
+            Capability.CONTROL_PLANE_NETWORK,
+            Capability.GIVEN_ISSUER,
+            Capability.INJECTION,
+            Capability.L4_AUTHZ,
+            Capability.L7_AUTHZ,
+            Capability.POLICY_API,
+            Capability.WEIGHTED_ROUTING,
+            Capability.SHORT_LEAVES,
+            Capability.NEW_PODS_ALONE,
+        }
     ),
-    points=(Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),),
-    policy_selects=_selects,
+    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
+    install=Install(
+        charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
+        image_values=_image_values,
+    ),
+    membership=Membership(
+        proves=lambda pod, _witness: has_container(pod, "linkerd-proxy"),
+        # The default policy is fixed when a proxy starts: until the policy controller answers, it is all that counts.
+        namespace_annotations={"linkerd.io/inject": "enabled", _DEFAULT_POLICY: "deny"},
+    ),
+    certificates=Certificates(
+        leaf_ttl_s=24 * 3600,
+        leaf_values=lambda leaf_s: {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}},
+        issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values, _ISSUER),
+        # The lab's port. A proxy ends TLS that asks for its own name, and passes on all other: tls/src/server.rs.
+        handshake=Handshake(8080, (), by_name=True),
+    ),
+    identity=Identity(
+        of=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
+        header="l5d-client-id",
+        trust_domain=_TRUST_DOMAIN,
+        unshown_edges=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
+    ),
+    policy=PolicyModel(
+        kinds=(
+            PolicyKind("policy.linkerd.io/v1beta3", "Server"),
+            *(PolicyKind("policy.linkerd.io/v1alpha1", kind) for kind in _AUTHORIZATION),
+            PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
+        ),
+        points=(
+            Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),
+        ),
+        selects=_selects,
+    ),
+    pod_proxy="linkerd2-proxy",
     signals=by_name(
         *(
-            Signal(f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS)
+            SignalSpec(f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS)
             for part, name in _PARTS.items()
         ),
-        Signal("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
-        Signal("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
-        Signal("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
-        Signal("call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIED, scrape_port=4191),
+        SignalSpec("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
+        SignalSpec("issuer-refused", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdateSkipped", _SKIPPED),
+        SignalSpec("issuer-invalid", SignalKind.EVENT, f"{_NAMESPACE}/IssuerValidationFailed", _INVALID),
+        SignalSpec(
+            "call-denied", SignalKind.METRIC_INCREASES, "inbound_http_authz_deny_total", _DENIED, scrape_port=4191
+        ),
     ),
     webhooks=(
         Webhook("linkerd-proxy-injector-webhook-config", "mutating", "Ignore", ("CREATE",), _IGNORE),
@@ -234,18 +266,18 @@ MESH = Mesh(
         ),
     },
     deviates=(
-        *(Deviates(f"control-plane-{it}", _UNTOLD.format("control-plane"), _SEVEN) for it in ("hang", "partition")),
-        Deviates("injection-hang", _UNTOLD.format("injector"), _SEVEN),
-        Deviates("new-destination", _READABLE, _UNKNOWN),
-        *(Deviates("identity-outage-beyond-life", f"{_LATE}: {says}", _LOCKED_OUT) for says in (_FLOW, _VALID)),
+        *(KnownIssue(_UNTOLD.format("control-plane"), _SEVEN, f"control-plane-{it}") for it in ("hang", "partition")),
+        KnownIssue(_UNTOLD.format("injector"), _SEVEN, "injection-hang"),
+        KnownIssue(_READABLE, _UNKNOWN, "new-destination"),
+        *(KnownIssue(f"{_LATE}: {says}", _LOCKED_OUT, "identity-outage-beyond-life") for says in (_FLOW, _VALID)),
     ),
-    deviations=(
+    overrides=(
         _ALONE,
         _CLOSED,
-        Deviation("resources.requests", "10m to 20m CPU, 10Mi to 50Mi", "three nodes share two cores"),
-        Deviation("Service fraud", "opaque port", "each call there has a handshake of its own, and shows no identity"),
-        Deviation("trust anchor and issuer", "made by the harness", "the mesh wants them from whoever installs it"),
-        Deviation("disableHeartBeat", "true", "a drill cluster reports its version to nobody"),
+        Override("resources.requests", "10m to 20m CPU, 10Mi to 50Mi", "three nodes share two cores"),
+        Override("Service fraud", "opaque port", "each call there has a handshake of its own, and shows no identity"),
+        Override("trust anchor and issuer", "made by the harness", "the mesh wants them from whoever installs it"),
+        Override("disableHeartBeat", "true", "a drill cluster reports its version to nobody"),
     ),
 )
 
@@ -264,8 +296,8 @@ def _ha_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
     return {**_image_values(images, built), **ha, "highAvailability": True, "enablePodDisruptionBudget": True}
 
 
-def _without(one: Deviation) -> tuple[Deviation, ...]:
-    return tuple(it for it in MESH.deviations if it != one)
+def _without(one: Override) -> tuple[Override, ...]:
+    return tuple(it for it in MESH.overrides if it != one)
 
 
 VARIANTS = (
@@ -273,24 +305,24 @@ VARIANTS = (
         MESH,
         name="linkerd-ha",
         title="Linkerd, highly available",
-        image_values=_ha_values,
+        install=replace(MESH.install, image_values=_ha_values),
         webhooks=tuple(replace(hook, failure_policy="Fail", source=_HA) for hook in MESH.webhooks),
         signals={
             **MESH.signals,
             **{
-                name: Signal(name, SignalKind.ADMISSION, f"linkerd-{hook}.linkerd.io", _HA)
+                name: SignalSpec(name, SignalKind.ADMISSION, f"linkerd-{hook}.linkerd.io", _HA)
                 for name, hook in (("injection-refused", "proxy-injector"), ("policy-refused", "policy-validator"))
             },
         },
         sources={**MESH.sources, **dict.fromkeys(("injection-fail-closed", "config-refused", "reboot-bypass"), _HA)},
-        deviations=(replace(_ALONE, value="2", reason="two workers carry two"), *_without(_ALONE)),
+        overrides=(msgspec.structs.replace(_ALONE, value="2", reason="two workers carry two"), *_without(_ALONE)),
     ),
     replace(
         MESH,
         name="linkerd-open",
         title="Linkerd, open by default",
-        namespace_annotations={"linkerd.io/inject": "enabled"},
-        deviates=(*MESH.deviates, Deviates("enforcer-restart-without-policy", _LET_IN, _UNTIL_TOLD)),
-        deviations=_without(_CLOSED),
+        membership=replace(MESH.membership, namespace_annotations={"linkerd.io/inject": "enabled"}),
+        deviates=(*MESH.deviates, KnownIssue(_LET_IN, _UNTIL_TOLD, "enforcer-restart-without-policy")),
+        overrides=_without(_CLOSED),
     ),
 )

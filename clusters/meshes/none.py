@@ -7,40 +7,34 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 
 from collections.abc import Mapping
 
-from clusters.mesh import (
+from clusters.model import (
+    KUBERNETES_SOURCES,
+    OF_CLUSTER,
     Called,
     Capability,
+    Certificates,
     Component,
-    Deviates,
+    Install,
+    KnownIssue,
+    Membership,
     Mesh,
     PolicyKind,
+    PolicyModel,
+    Reference,
     Role,
-    Signal,
     SignalKind,
-    Source,
+    SignalSpec,
 )
-from clusters.promises import KUBERNETES_SOURCES
-from clusters.selectors import network_policy_selects
+from clusters.objects import network_policy_selects
+from clusters.runtime import MANIFESTS
 
 _KUBERNETES = "v1.34"
 _CENTRAL = (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)
 _ON_EACH_NODE = (Role.NODE_AGENT, Role.CNI)
 
 
-def _kubernetes(title: str, path: str) -> Source:
-    return Source(title, f"https://kubernetes.io/docs/{path}", _KUBERNETES, "documented")
-
-
-def _never_a_member(_pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
-    return False
-
-
-def _no_identity(_namespace: str, _service_account: str) -> str:
-    return ""
-
-
-def _no_values(_images: Mapping[str, str], _built: bool) -> dict[str, object]:
-    return {}
+def _kubernetes(title: str, path: str) -> Reference:
+    return Reference(title, f"https://kubernetes.io/docs/{path}", _KUBERNETES, "documented")
 
 
 def _selects(policy: Mapping[str, object], called: Called) -> bool:
@@ -61,9 +55,9 @@ def _placebo(role: Role, kind: str, name: str, service: str = "") -> Component:
     )
 
 
-def _down(signal: str, kind: str, name: str) -> Signal:
+def _down(signal: str, kind: str, name: str) -> SignalSpec:
     source = _kubernetes(f"{kind} status", f"concepts/workloads/controllers/{kind.lower()}/")
-    return Signal(signal, SignalKind.CONDITION, f"meshdrill/{kind}/{name}", source)
+    return SignalSpec(signal, SignalKind.CONDITION, f"meshdrill/{kind}/{name}", source)
 
 
 _GOES_ON = _kubernetes("Services do not depend on a placebo", "concepts/services-networking/service/")
@@ -79,28 +73,21 @@ _STATUS = _kubernetes("Deployment status", "concepts/workloads/controllers/deplo
 MESH = Mesh(
     name="none",
     title="no mesh (control)",
+    manifests=MANIFESTS / "none",
     components=(
         *(_placebo(role, "Deployment", "placebo", service="placebo") for role in (*_CENTRAL, Role.POLICY)),
         *(_placebo(role, "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE),
     ),
     # The control claims what it does not have: a drill must ask it the same questions and see them fail.
-    capabilities=frozenset(Capability) - {Capability.INJECTION, Capability.GIVEN_ISSUER},
+    capabilities=frozenset(Capability) - OF_CLUSTER - {Capability.INJECTION, Capability.GIVEN_ISSUER},
     absent={
         Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these",
         Capability.GIVEN_ISSUER: "nobody signs anything; identity-outage is the control of these",
     },
-    charts=(),
-    values="",
-    policy="none",
-    namespace_labels={},
-    leaf_ttl_s=0,
-    trust_domain="",
-    identity_header="",
-    policy_kinds=(PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),),
-    policy_selects=_selects,
-    member=_never_a_member,
-    identity=_no_identity,
-    image_values=_no_values,
+    install=Install(),
+    membership=Membership(proves=lambda _pod, _witness: False),
+    certificates=Certificates(leaf_ttl_s=0),
+    policy=PolicyModel(kinds=(PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),), selects=_selects),
     signals={
         **{f"{role}-down": _down(f"{role}-down", "Deployment", "placebo") for role in _CENTRAL},
         **{f"{role}-down": _down(f"{role}-down", "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE},
@@ -150,13 +137,13 @@ MESH = Mesh(
             _ADMITTED,
         ),
         **dict.fromkeys(("loss-visible", "recovers"), _STATUS),
-        "drops-witnessed": Source(
+        "drops-witnessed": Reference(
             "Nobody refuses anything, so nobody records it",
             "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
             _KUBERNETES,
             "not-promised",
         ),
-        "certificates": Source(
+        "certificates": Reference(
             "Nobody gives pods certificates, so none can run out",
             "https://kubernetes.io/docs/concepts/cluster-administration/networking/",
             _KUBERNETES,
@@ -174,13 +161,13 @@ MESH = Mesh(
         ),
     },
     deviates=(
-        Deviates(
-            "control-plane-partition",
+        KnownIssue(
             "sometimes during fault: signal control-plane-down appears",
             _kubernetes(
                 "Readiness is asked by the kubelet, which a partition spares",
                 "concepts/configuration/liveness-readiness-startup-probes/",
             ),
+            "control-plane-partition",
         ),
     ),
     is_control=True,

@@ -2,37 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import msgspec
 import polars as pl
 
+from clusters.model import Reference
 from drills.judge.checks.signals import Sighting, sighting
 from drills.judge.history import History
 from drills.judge.measure import Check, Invariant, Measurement, Occurrence, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
-from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, Source, Window
+from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, Window
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall
-
-
-class SourceLike(Protocol):
-    """Anything that says where a claim comes from."""
-
-    @property
-    def title(self) -> str:
-        """What it is called."""
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-
-    @property
-    def version(self) -> str:
-        """Which state of it was read."""
-
-    @property
-    def kind(self) -> str:
-        """Whether it is documented, source, an issue, inferred, or not-promised."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +32,7 @@ class Claim:
     observable_by: tuple[str, ...] = ()
     must_hold: bool = False
     fails_on_control: bool = False
-    source: SourceLike | None = None
+    source: Reference | None = None
 
     def sentence(self) -> str:
         """Return the claim in words, without its edges."""
@@ -68,7 +48,7 @@ def always(
     within_s: float = 0.0,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: SourceLike | None = None,
+    source: Reference | None = None,
 ) -> Claim:
     """Claim that the check is true over the whole window."""
     _require(check, Invariant, "always")
@@ -85,7 +65,7 @@ def never(
     within_s: float = 0.0,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: SourceLike | None = None,
+    source: Reference | None = None,
 ) -> Claim:
     """Claim that it did not happen once in the window, and that it would have been seen."""
     _require(check, Occurrence, "never")
@@ -103,7 +83,7 @@ def eventually(
     observable_by: str | Sequence[str] | None = None,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: SourceLike | None = None,
+    source: Reference | None = None,
 ) -> Claim:
     """Claim that the check is true from some instant within within_s of the window's start until its end.
 
@@ -121,7 +101,7 @@ def sometimes(
     *,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: SourceLike | None = None,
+    source: Reference | None = None,
 ) -> Claim:
     """Claim that it happened at least once in the window."""
     _require(check, Occurrence, "sometimes")
@@ -129,7 +109,7 @@ def sometimes(
     return Claim(Quantifier.SOMETIMES, check, during, must_hold=must_hold, fails_on_control=fails, source=source)
 
 
-def reached(check: Occurrence, during: str = "fault", *, source: SourceLike | None = None) -> Claim:
+def reached(check: Occurrence, during: str = "fault", *, source: Reference | None = None) -> Claim:
     """Claim that the situation under test occurred; when it did not, the drill proved nothing: INCONCLUSIVE."""
     _require(check, Occurrence, "reached")
     return Claim(Quantifier.REACHED, check, during, source=source)
@@ -244,7 +224,7 @@ def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Dec
         reason=decision.reason if is_promised else _unpromised(decision),
         must_hold=claim.must_hold,
         fails_on_control=claim.fails_on_control,
-        source=_copy(claim.source),
+        source=claim.source,
         rows=measured.rows,
         counter_examples=measured.examples,
         resolving=measured.resolution,
@@ -263,9 +243,3 @@ def _is_promised(claim: Claim) -> bool:
 def _unpromised(decision: _Decision) -> str:
     measured = ", ".join(filter(None, (decision.answer, decision.reason)))
     return f"not promised by the mesh; measured: {measured}"
-
-
-def _copy(source: SourceLike | None) -> Source | None:
-    if source is None:
-        return None
-    return Source(source.title, source.url, source.version, str(source.kind))

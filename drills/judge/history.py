@@ -20,8 +20,6 @@ from drills.judge.records import (
     Detail,
     Event,
     RunFacts,
-    SignalFact,
-    Source,
     Window,
 )
 from drills.judge.slices import slices
@@ -34,8 +32,6 @@ __all__ = [
     "Event",
     "History",
     "RunFacts",
-    "SignalFact",
-    "Source",
     "Window",
     "write_history",
 ]

@@ -3,6 +3,8 @@
 import msgspec
 import polars as pl
 
+from clusters.model import BYSTANDER, VICTIM, KnownIssue, Reference, SignalSpec
+
 Detail = str | int | float | bool | None | list[str]
 
 NS_PER_S = 1_000_000_000
@@ -13,10 +15,8 @@ REUSED = "reused"
 OK = "ok"
 IN_FLIGHT_BOUND = "in-flight-bound"
 
-VICTIM = "victim"
-BYSTANDER = "bystander"
 PLACES = (VICTIM, BYSTANDER)
-"""Names for a node that is hurt and for one that is not; the facts of a run say which nodes they were."""
+"""Names for the node that the fault breaks and for one that it must not; the facts of a run say which they were."""
 
 CALLS_SCHEMA = pl.Schema(
     {
@@ -54,25 +54,6 @@ NOT_PROMISED = "not-promised"
 """Kind of a source in which the mesh's own documents do not promise what a claim asks."""
 
 
-class Source(msgspec.Struct, frozen=True):
-    """Where a claim comes from, so that a reader can check it.
-
-    kind: documented, source, issue, inferred or not-promised; of the last the title says what is not promised.
-    """
-
-    title: str
-    url: str
-    version: str
-    kind: str
-
-
-class Deviates(msgspec.Struct, frozen=True):
-    """A silent failure of the mesh that was known before the run: the claim in its own words, and who tells of it."""
-
-    claim: str
-    issue: Source
-
-
 class Caller(msgspec.Struct, frozen=True, order=True):
     """One caller that the plan started: it must leave rows without a hole and an end."""
 
@@ -81,24 +62,6 @@ class Caller(msgspec.Struct, frozen=True, order=True):
     target: str
     connection: str
     every_ms: float
-
-
-class SignalFact(msgspec.Struct, frozen=True):
-    """What counts as this signal.
-
-    kind: metric-increases, metric-below, condition, admission, pod-event, node-taint, drop, event or status.
-
-    The subject is a metric name, "namespace/Deployment/name", a text within the refusal's message, a text within the
-    warning that Kubernetes gives of a new pod, the key of a node's taint, the reason of a drop on the mesh's record,
-    "namespace/reason" of an Event, or an object and one of its conditions, by its status or its reason: "version kind
-    namespace/name condition=word". A metric fires when it rises by more than the threshold, or falls below it; an Event
-    when it was told more often than at the look before.
-    """
-
-    name: str
-    kind: str
-    subject: str
-    threshold: float = 0.0
 
 
 class RunFacts(msgspec.Struct, frozen=True):
@@ -129,8 +92,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     wire_interfaces: tuple[str, ...] = ()
     unmeshed: tuple[str, ...] = ("outsider",)
     identities: dict[str, str] = msgspec.field(default_factory=dict)
-    signals: dict[str, SignalFact] = msgspec.field(default_factory=dict)
-    sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    signals: dict[str, SignalSpec] = msgspec.field(default_factory=dict)
+    sources: dict[str, Reference] = msgspec.field(default_factory=dict)
     hold_s: float = 0.0
     lag_bound_ms: float = 250.0
     fresh_edges: tuple[tuple[str, str], ...] = ()
@@ -138,7 +101,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
     casualties: tuple[str, ...] = ()
-    deviates: tuple[Deviates, ...] = ()
+    deviates: tuple[KnownIssue, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
     origin: str | None = None  # for an image found in the engine: where it first came from
 
 
-class DeviationRecord(msgspec.Struct, frozen=True):
+class OverrideRecord(msgspec.Struct, frozen=True):
     """One setting that differs from production, with the reason."""
 
     setting: str
@@ -41,7 +41,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     versions: dict[str, str]
     images: tuple[ImageRecord, ...]
     host: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | None]
-    deviations: tuple[DeviationRecord, ...]
+    deviations: tuple[OverrideRecord, ...]
     points: tuple[PointRecord, ...] = ()  # runs of before this was recorded have none
 
 

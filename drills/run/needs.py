@@ -1,10 +1,13 @@
-"""What a drill needs of a mesh before its question makes sense."""
+"""What a drill needs of a mesh and of a cluster before its question makes sense."""
 
 from collections.abc import Iterable
 
 import pytest
 
-from clusters.mesh import Capability, Mesh, Role
+from clusters.model import OF_CLUSTER, Capability, Mesh, Role
+
+EVERY_DRILL = (Capability.NODE_EXEC, Capability.WIRE)
+"""What each drill needs of its cluster: receipts are taken on the nodes, and each run watches the wire."""
 
 MARK = "requires"
 INSTALL = "install"
@@ -21,7 +24,10 @@ def install(*, leaf_s: int) -> pytest.MarkDecorator:
 
 
 def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
-    """Return why the mesh cannot be asked, as a sentence, or "" when it can."""
+    """Return why the mesh cannot be asked, as a sentence, or "" when it can.
+
+    What a drill needs of the cluster is not asked here: see `clusters.cluster.lacking`.
+    """
     missing = [need for need in needs if not _has(mesh, need)]
     if not missing:
         return ""
@@ -35,4 +41,6 @@ def _named(need: Role | Capability, mesh: Mesh) -> str:
 
 
 def _has(mesh: Mesh, need: Role | Capability) -> bool:
+    if need in OF_CLUSTER:
+        return True
     return need in mesh.capabilities if isinstance(need, Capability) else mesh.component(need) is not None

@@ -6,8 +6,8 @@ from pathlib import Path
 from clusters.kube import Json
 from drills.run import faults
 from drills.run.faults import Fault, FaultKind
+from drills.selftest.cluster_double import FileCluster
 from drills.selftest.node_double import merged
-from drills.selftest.place_double import FilePlace
 
 SERVICE = "Service/lab/frontend"
 FAULTS: dict[FaultKind, Fault] = {
@@ -16,7 +16,7 @@ FAULTS: dict[FaultKind, Fault] = {
 }
 
 
-class DeclaredPlace(FilePlace):
+class DeclaredCluster(FileCluster):
     """The double with the lab's front door."""
 
     def __init__(self, root: Path) -> None:

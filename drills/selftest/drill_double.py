@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from clusters import up
+from clusters import provision
 from clusters.host import HostReport
 from clusters.images.resolve import Resolved
-from clusters.mesh import Role
+from clusters.model import Role
 from drills.run import faults, gate, injured, live, waiting
 from drills.run.calls import calls
-from drills.selftest.place_double import FilePlace, lab_pod
-from drills.selftest.place_world import NODES
+from drills.selftest.cluster_double import FileCluster, lab_pod
+from drills.selftest.cluster_world import NODES
 from drills.selftest.programs_double import Programs
 
 ROUTE, FORBIDDEN = ("checkout", "payment"), ("frontend", "ledger")
@@ -22,7 +22,7 @@ WORKLOAD = (
     calls("payment", "ledger", every_ms=10, connections=("new",)),
     calls(*FORBIDDEN, every_ms=10, connections=("new",)),
 )
-MADE_OF = up.Provenance(
+MADE_OF = provision.Provenance(
     host=HostReport("an os", "1", 2, 8.0, 20.0, None, "runc", 2, ("CAP_X",), {"BTF": True}, {"docker.io": False}, 512),
     images=(Resolved("lab", "lab:1", "build", "sha256:2", None, "built"),),
     node_image=Resolved("node", "node:1", "engine", "sha256:1"),
@@ -43,20 +43,20 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_LOOK_S", 0.05)
 
 
-def healthy(root: Path, made: type[FilePlace] = FilePlace) -> FilePlace:
+def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:
     """Return a healthy component and a lab."""
-    place = made(root)
-    world = place.load()
+    cluster = made(root)
+    world = cluster.load()
     world.pods = [
         *(lab_pod(f"{service}-1", service) for service in SERVICES),
         lab_pod("outsider-1", "outsider", namespace="outside"),
         *(lab_pod(f"observer-{node}", "observer", namespace="meshdrill", node=node) for node in NODES),
     ]
-    place.save(world)
-    return place
+    cluster.save(world)
+    return cluster
 
 
-def played(double: FilePlace, **how: object) -> Programs:
+def played(double: FileCluster, **how: object) -> Programs:
     """Return the lab's programs, ready to play."""
     pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
     return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]

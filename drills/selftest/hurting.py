@@ -3,17 +3,17 @@
 from drills.run.faults import Fault
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
-from drills.selftest.node_double import AGENT, NodePlace
-from drills.selftest.place_double import as_place, mesh
-from drills.selftest.place_world import NODES
+from drills.selftest.cluster_double import mesh
+from drills.selftest.cluster_world import NODES
+from drills.selftest.node_double import AGENT, NodeCluster
 
 
-def ready(double: NodePlace, fault: Fault) -> Injury:
+def ready(double: NodeCluster, fault: Fault) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, AGENT if fault.role else None, mesh())
+    return prepare(double, fault, AGENT if fault.role else None, mesh())
 
 
-def change(double: NodePlace, **state: object) -> None:
+def change(double: NodeCluster, **state: object) -> None:
     """Change the state of the double."""
     world = double.load()
     for name, value in state.items():

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from clusters.kube import Admission, Json
 from clusters.lab import LAB
-from clusters.mesh import Mesh, Webhook
+from clusters.model import Membership, Mesh, Webhook
 from drills.run import faults
 from drills.run.faults import Fault, FaultKind
+from drills.selftest.cluster_double import SOURCE, FileCluster, mesh
 from drills.selftest.node_double import merged
-from drills.selftest.place_double import SOURCE, FilePlace, mesh
 
 CONFIGURATION, HOOK = "brain-injector", "injector.brain"
 LABEL, KEEPER = "brain-injection", "brain/owner"
@@ -26,7 +26,7 @@ _WEBHOOK = f"MutatingWebhookConfiguration/None/{CONFIGURATION}"
 _NAMESPACE = f"Namespace/None/{LAB}"
 
 
-class InjectedPlace(FilePlace):
+class InjectedCluster(FileCluster):
     """The double with a webhook, a namespace that it is asked about, and whoever repairs it."""
 
     def __init__(self, root: Path, policy: str = "Fail") -> None:
@@ -86,5 +86,5 @@ def _object(key: str, labels: dict[str, str]) -> Json:
 def injected_mesh(**changes: object) -> Mesh:
     """Return the double's mesh with a webhook that puts pods into it."""
     hook = Webhook(CONFIGURATION, "mutating", "Fail", ("CREATE",), SOURCE, keeper=KEEPER)
-    facts: dict[str, object] = {"webhooks": (hook,), "namespace_labels": {LABEL: "on"}}
-    return mesh(**{**facts, **changes})
+    membership = Membership(proves=lambda _pod, _witness: True, namespace_labels={LABEL: "on"})
+    return mesh(**{"webhooks": (hook,), "membership": membership, **changes})

@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from clusters.authority import DEFAULT_LIVES, authority, installed
-from clusters.issuance import Authority, Issuance, IssuerSecret
+from clusters.ca import DEFAULT_LIVES, authority, installed
 from clusters.kube import Json
-from clusters.mesh import Mesh
+from clusters.model import Authority, Certificates, Issuance, IssuerSecret, Mesh
 from drills.run import faults
 from drills.run.faults import Fault, FaultKind
+from drills.selftest.cluster_double import FileCluster, mesh
 from drills.selftest.node_double import merged
-from drills.selftest.place_double import FilePlace, mesh
 
 NAME = "identity.double.cluster.local"
 SECRET = IssuerSecret("system", "brain-issuer", "crt.pem", "key.pem", "/var/run/issuer")
@@ -25,7 +24,7 @@ STORED = f"Secret/{SECRET.namespace}/{SECRET.name}"
 _PROJECTED = f"projected/{STORED}"
 
 
-class IssuedPlace(FilePlace):
+class IssuedCluster(FileCluster):
     """The double with an authority of the harness, a Secret, and files before the component's processes."""
 
     def __init__(self, root: Path) -> None:
@@ -57,10 +56,10 @@ class IssuedPlace(FilePlace):
         world.objects[_PROJECTED] = world.objects[STORED]
         self.save(world)
 
-    def on_node(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+    def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
         """Show a process the file that was brought to it, and answer the programs of the double under it."""
         if argv[0] != "cat":
-            return super().on_node(node, argv, timeout_s=timeout_s, check=check)
+            return super().exec(node, argv, timeout_s=timeout_s, check=check)
         world = self.load()
         assert not check, shlex.join(argv)
         # As in images of mesh parts: /var/run is a link to /run, which only the process's own root would resolve.
@@ -78,11 +77,12 @@ def encoded(made: Authority) -> Json:
     return {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
 
 
-def key_of(double: FilePlace) -> str:
+def key_of(double: FileCluster) -> str:
     """Return the middle of the issuer's key, which nothing but two files may hold."""
     return installed(double.state).issuer_key.splitlines()[1]
 
 
 def issued_mesh(**changes: object) -> Mesh:
     """Return the double's mesh with an issuer from whoever installs it."""
-    return mesh(**{"issuance": Issuance(NAME, lambda _made: {}, SECRET), **changes})
+    certificates = Certificates(leaf_ttl_s=0, issuance=Issuance(NAME, lambda _made: {}, SECRET))
+    return mesh(**{"certificates": certificates, **changes})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clusters.waiting import wait_until
+from clusters.runtime import wait_until
 
 PROGRAMS = Path(__file__).parents[2] / "manifests" / "lab"
 RUN_ID = "0123456789ab"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from clusters.model import KnownIssue
 from drills import catalogue, console
-from drills.judge.records import Deviates
 from drills.judge.verdict import Answer, Finding, Verdict
 
 CONFTEST = """
@@ -33,7 +33,7 @@ class Run:
     def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
         self.verdict = verdict
         self.bundle = bundle
-        self.deviates: tuple[Deviates, ...] = ()
+        self.deviates: tuple[KnownIssue, ...] = ()
 
 
 def verdict_of(answer: Answer, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
@@ -54,6 +54,6 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, body: str, 
     monkeypatch.setitem(sys.modules, "drills.selftest_stand_in", module)
     (tmp_path / "conftest.py").write_text(CONFTEST + hooks)
     file = tmp_path / f"test_{tmp_path.name}.py"  # pytest imports each name once
-    imports = "from clusters.errors import *\nfrom drills.judge.files import FileError"
+    imports = "from clusters.runtime import *\nfrom drills.judge.files import FileError"
     file.write_text(f"{imports}\n\ndef test_made_up(drill):\n    {body}\n")
     return console.run(catalogue.Entry("made-up", file, "test_made_up", "It is made up.", ()), "none", [])

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import msgspec
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
-from drills.judge.history import History, SignalFact, write_history
+from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
-from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
+from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
 from drills.selftest import written
 from drills.selftest.story import Story
 
 EDGE = ("payment", "ledger")
 DENIED = ("intruder", "ledger")
-DOWN = SignalFact("control-plane-down", "condition", "mesh/Deployment/brain")
+DOWN = SignalSpec("control-plane-down", SignalKind.CONDITION, "mesh/Deployment/brain")
 HOST: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | None] = {
     "os": "a Linux",
     "cpus": 2,
@@ -141,7 +142,7 @@ def _write(
         versions={"kind": "0.33.0"},
         images=(ImageRecord("brain", f"example.org/brain:{version}", "registry", "sha256:1"),),
         host={**HOST, "cpus": cpus},
-        deviations=(DeviationRecord("replicas", "1", "two | cores"),),
+        deviations=(OverrideRecord("replicas", "1", "two | cores"),),
         points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
     )
     evidence.write(place, verdict, stood_on, keys.signer(key) if key else None)

@@ -10,15 +10,15 @@ from typing import cast
 
 import msgspec
 
-from clusters.errors import HarnessError
 from clusters.kube import Admission, Json
-from clusters.mesh import Component, Role
+from clusters.model import Component, Role
+from clusters.runtime import HarnessError
 from drills.run import faults
 from drills.run.faults import FaultKind
+from drills.selftest.cluster_double import FileCluster, status_of
+from drills.selftest.cluster_world import NODES, Process
 from drills.selftest.node_programs import PROGRAMS
 from drills.selftest.node_world import ADDRESSES, RANGES, NodeWorld
-from drills.selftest.place_double import FilePlace, status_of
-from drills.selftest.place_world import NODES, Process
 
 AGENT = Component(
     role=Role.NODE_AGENT,
@@ -41,7 +41,7 @@ FAULTS = {
 }
 
 
-class NodePlace(FilePlace):
+class NodeCluster(FileCluster):
     """The double with an agent on each node."""
 
     def __init__(self, root: Path) -> None:
@@ -96,7 +96,7 @@ class NodePlace(FilePlace):
             return super().pods(namespace, selector)
         return [_pod(agent) for agent in self._living().agents()]
 
-    def on_node(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+    def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
         """Answer the programs that faults of nodes run there, and those of the double under it."""
         if node in self.load().off:
             raise HarnessError(f"node {node} is not running")
@@ -108,7 +108,7 @@ class NodePlace(FilePlace):
                     said = program(world, node, line)
                     self.save(world)
                 return said
-        return super().on_node(node, argv, timeout_s=timeout_s, check=check)
+        return super().exec(node, argv, timeout_s=timeout_s, check=check)
 
     def power_off(self, node: str) -> None:
         """Let a node lose what it has in memory."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from drills.selftest.cluster_world import Process
 from drills.selftest.node_world import ADDRESSES, CONTROL_PLANE, NodeWorld
-from drills.selftest.place_world import Process
 
 
 def _stat(world: NodeWorld, node: str, _line: str) -> str:

@@ -5,10 +5,11 @@ from typing import cast
 
 import msgspec
 
+from clusters.cluster import PLACED, elsewhere
 from clusters.kube import Json
-from clusters.place import BYSTANDER, PLACED, VICTIM, elsewhere
+from clusters.model import BYSTANDER, VICTIM
 from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
-from drills.selftest.place_world import NODES, Process, World
+from drills.selftest.cluster_world import NODES, Process, World
 
 CONTROL_PLANE = NODES[0]
 PARTS = {BYSTANDER: NODES[0], VICTIM: NODES[1]}

@@ -11,8 +11,9 @@ from typing import Self
 
 import polars as pl
 
+from clusters.model import SignalSpec
 from drills.judge.claims import Claim, judge
-from drills.judge.history import CALLS_SCHEMA, Caller, Detail, Event, History, RunFacts, SignalFact
+from drills.judge.history import CALLS_SCHEMA, Caller, Detail, Event, History, RunFacts
 from drills.judge.verdict import Finding
 
 START_NS = 1_700_000_000_000_000_000
@@ -43,7 +44,7 @@ class Story:
     fault_s: float = 20.0
     recovery_s: float = 20.0
     is_control: bool = False
-    signals: tuple[SignalFact, ...] = ()
+    signals: tuple[SignalSpec, ...] = ()
     fresh_edges: tuple[tuple[str, str], ...] = ()
     placed: dict[str, str] = field(default_factory=dict)
     drop_nodes: tuple[str, ...] = ()

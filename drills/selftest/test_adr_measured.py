@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import never
-from drills.judge.records import Source
 from drills.report import adr, adr_review
 from drills.report.cited import NO_EVIDENCE
 from drills.selftest.decided import answers_to, meshes_in, section, write
@@ -95,7 +95,7 @@ def test_a_question_has_one_row_whatever_the_window(reports: Path, out: Path) ->
 
 def test_what_is_not_promised_is_told_with_what_was_measured(reports: Path, out: Path) -> None:
     """Where no encryption is promised it neither holds nor is left open: that bytes were seen stands there."""
-    silence = Source("Nothing is encrypted unasked", "https://example.org/silence", "1", "not-promised")
+    silence = Reference("Nothing is encrypted unasked", "https://example.org/silence", "1", "not-promised")
     secret = never(checks.plaintext(EDGE), must_hold=True, source=silence)
     bundle(reports, broken(), mesh="mesh-c", claims=(*(it for it in CLAIMS if it.check.name != "plaintext"), secret))
     text = write(reports, out, "--title", "Which mesh")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import InconclusiveError, UsageError
+from clusters.runtime import InconclusiveError, UsageError
 from drills import cli_audit, exits
 from drills.cli import status
 from drills.judge.history import write_history

@@ -1,9 +1,8 @@
 """The authority that the harness makes for a mesh: a chain that verifies, kept for the owner alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import pytest
@@ -17,27 +16,26 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from clusters.authority import DEFAULT_LIVES, Lives, authority, foreign, installed, key_id, successor
-from clusters.errors import HarnessError
+from clusters.ca import DEFAULT_LIVES, Lives, authority, foreign, installed, key_id, successor
 from clusters.install import lay_issuer
 from clusters.kube import Json
-from clusters.mesh import Capability
 from clusters.meshes import load
-from clusters.place import Place
+from clusters.model import Capability
+from clusters.runtime import HarnessError
+from drills.selftest.strict_double import StrictCluster, StrictKube
 
 NAME = "identity.mesh.cluster.local"
 
 
-class Laid:
+class Laid(StrictKube):
     """An API server that keeps what is applied, in order."""
 
     def __init__(self) -> None:
-        self.kube = self
         self.objects: list[Json] = []
 
-    def apply_all(self, manifests: Sequence[Json]) -> None:
+    def apply_all(self, manifests: Sequence[Mapping[str, object]]) -> None:
         """Keep them."""
-        self.objects += manifests
+        self.objects += map(dict, manifests)
 
 
 def test_the_issuer_is_signed_by_the_anchor_and_may_sign_leaves_only(tmp_path: Path) -> None:
@@ -98,7 +96,7 @@ def test_a_broken_file_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
     """Trust anchor, issuer and key land where the chart looks for them."""
-    issuance = load("linkerd").issuance
+    issuance = load("linkerd").certificates.issuance
     assert issuance is not None
     made = authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
     issuer = {"tls": {"crtPEM": made.issuer, "keyPEM": made.issuer_key}}
@@ -109,23 +107,23 @@ def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
 def test_a_mesh_that_looks_for_its_authority_finds_it(name: str, tmp_path: Path) -> None:
     """Issuer, key and anchor lie in the Secret before the charts come, in which there is nothing of them."""
     mesh, laid = load(name), Laid()
-    assert mesh.issuance is not None
+    assert mesh.certificates.issuance is not None
     assert Capability.GIVEN_ISSUER in mesh.capabilities - set(mesh.absent)
-    made = authority(tmp_path, mesh.issuance.issuer_name, DEFAULT_LIVES)
-    lay_issuer(cast("Place", laid), mesh.issuance.secret, made)
+    made = authority(tmp_path, mesh.certificates.issuance.issuer_name, DEFAULT_LIVES)
+    lay_issuer(StrictCluster(laid, tmp_path), mesh.certificates.issuance.secret, made)
     assert [(it["kind"], it["metadata"]["name"]) for it in laid.objects] == [
         ("Namespace", "istio-system"),
         ("Secret", "cacerts"),
     ]
     assert laid.objects[1]["stringData"] == {"tls.crt": made.issuer, "tls.key": made.issuer_key, "ca.crt": made.anchors}
-    assert mesh.issuance.values(made) == {}
+    assert mesh.certificates.issuance.values(made) == {}
 
 
 def test_a_chart_that_makes_the_secret_finds_none(tmp_path: Path) -> None:
     """What the chart owns is not laid before it: it would not be its own."""
-    issuance, laid = load("linkerd").issuance, Laid()
+    issuance, laid = load("linkerd").certificates.issuance, Laid()
     assert issuance is not None
-    lay_issuer(cast("Place", laid), issuance.secret, authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES))
+    lay_issuer(StrictCluster(laid, tmp_path), issuance.secret, authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES))
     assert laid.objects == []
 
 

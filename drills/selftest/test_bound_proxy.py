@@ -6,20 +6,21 @@ from typing import cast
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills import test_policy
 from drills.judge.claims import Claim, judge
-from drills.judge.history import History, SignalFact
+from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict
 from drills.kit import BYPASS, DENIED, ROUTES, SENTINEL, WELCOME, Drill
-from drills.selftest.place_double import SOURCE, mesh
+from drills.selftest.cluster_double import SOURCE, mesh
 from drills.selftest.story import Story
 
 OF = {"l7-proxy-unready": test_policy.test_l7_proxy_unready, "l7-proxy-deleted": test_policy.test_l7_proxy_deleted}
 BOUND = "v1 Service lab/frontend Bound"
 SIGNALS = (
-    SignalFact("l7-proxy-unbound", "status", f"{BOUND}=False"),
-    SignalFact("l7-proxy-bound", "status", f"{BOUND}=True"),
-    SignalFact("workload-unready", "condition", "lab/Deployment/*"),
+    SignalSpec("l7-proxy-unbound", SignalKind.STATUS, f"{BOUND}=False"),
+    SignalSpec("l7-proxy-bound", SignalKind.STATUS, f"{BOUND}=True"),
+    SignalSpec("workload-unready", SignalKind.CONDITION, "lab/Deployment/*"),
 )
 FAULT_S, SETTLED_S = 66.0, {"l7-proxy-unready": 6.0, "l7-proxy-deleted": 28.0}
 

@@ -14,10 +14,9 @@ from typing import cast
 import pytest
 from msgspec.structs import replace
 
-from clusters import meshes, up
-from clusters.errors import HarnessError, UsageError
-from clusters.mesh import KUBERNETES_SIGNALS, Role
-from clusters.progress import Progress
+from clusters import meshes, provision
+from clusters.model import KUBERNETES_SIGNALS, Role
+from clusters.runtime import HarnessError, Progress, UsageError
 from drills import catalogue
 from drills.judge import checks
 from drills.judge.claims import always, reached
@@ -28,8 +27,8 @@ from drills.run.probes import signals, wire
 from drills.run.request import Request, Wishes
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
+from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.drill_double import FORBIDDEN, MADE_OF, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
-from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
 
 REQUEST = Request(
     run_id="0" * 12,
@@ -58,24 +57,24 @@ def brain_outage(drill: Drill, denied: tuple[str, str] = FORBIDDEN) -> None:
 
 
 @pytest.fixture
-def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilePlace:
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
     """Return a healthy kept cluster, a mesh, and a drill of the catalogue that was run there."""
     shorten_waits(monkeypatch)
-    place = healthy(tmp_path / "place")
+    cluster = healthy(tmp_path / "place")
 
     @contextmanager
-    def kept(name: str, mesh_name: str, _progress: Progress) -> Iterator[up.Prepared]:
+    def kept(name: str, mesh_name: str, _progress: Progress) -> Iterator[provision.Prepared]:
         assert (name, mesh_name) == ("double", "double")
-        yield up.Prepared(as_place(place), mesh(), MADE_OF)
+        yield provision.Prepared(cluster, mesh(), MADE_OF)
 
-    monkeypatch.setattr(up, "kept", kept)
+    monkeypatch.setattr(provision, "kept", kept)
     monkeypatch.setattr(meshes, "load", lambda _name: mesh())
     entry = catalogue.Entry("brain-outage", Path("drills/brain.py"), "brain_outage", "", ())
     monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
     module = ModuleType("drills.brain")
     monkeypatch.setattr(module, "brain_outage", brain_outage, raising=False)
     monkeypatch.setitem(sys.modules, "drills.brain", module)
-    return place
+    return cluster
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +128,7 @@ def test_chaos_validate_accepts_the_experiment(capsys: pytest.CaptureFixture[str
     assert not [word for word in ("WARNING", "ERROR", "CRITICAL") if word in told]
 
 
-def test_chaos_run_runs_the_same_drill(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chaos_run_runs_the_same_drill(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """`chaos run` breaks, mends, judges and leaves a whole, signed bundle under an id of its own; it ends with 0."""
     key = Path("key")
     keys.generate(key)
@@ -154,7 +153,7 @@ def test_chaos_run_runs_the_same_drill(double: FilePlace, monkeypatch: pytest.Mo
     assert leftovers(double.state) == ()
 
 
-def test_a_violated_claim_deviates(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_violated_claim_deviates(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A drill whose claim is violated is a deviation in the journal, and `chaos` ends with 1."""
     broken = ModuleType("drills.brain")
     monkeypatch.setattr(broken, "brain_outage", lambda drill: brain_outage(drill, denied=ROUTE), raising=False)
@@ -168,7 +167,7 @@ def test_a_violated_claim_deviates(double: FilePlace, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("step", ["inject", "undo"])
 def test_a_failed_action_is_inconclusive_and_rolled_back(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch, step: str
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Chaos Toolkit goes on after a failed step; here it is the last, the rollback is completed, and nothing passes."""
 
@@ -187,7 +186,7 @@ def test_a_failed_action_is_inconclusive_and_rolled_back(
 
 @pytest.mark.parametrize("options", [(), ("--rollback-strategy", "never")])
 def test_an_interrupted_run_is_put_right(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     """Ctrl-C while the fault is in force: it is undone, even where Chaos Toolkit was told to leave rollbacks out."""
 
@@ -205,7 +204,7 @@ def test_an_interrupted_run_is_put_right(
 
 
 @pytest.mark.parametrize("strategy", ["after-method-only", "continuously"])
-def test_steps_out_of_order_hurt_nothing(double: FilePlace, strategy: str) -> None:
+def test_steps_out_of_order_hurt_nothing(double: FileCluster, strategy: str) -> None:
     """A hypothesis strategy that leaves the gate out, or asks it again, ends the run without a pass."""
     with played(double):
         assert chaos("run", "--hypothesis-strategy", strategy) == 1
@@ -223,13 +222,13 @@ def test_a_cluster_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     def gone(name: str, *_more: object) -> object:
         raise UsageError(f"No cluster {name!r} of ours stands.")
 
-    monkeypatch.setattr(up, "kept", gone)
+    monkeypatch.setattr(provision, "kept", gone)
     assert chaos("run") == 1
     assert "No cluster 'double' of ours stands" in json.dumps(journal())
     assert not Path("reports").exists()
 
 
-def test_an_edited_experiment_is_refused(double: FilePlace) -> None:
+def test_an_edited_experiment_is_refused(double: FileCluster) -> None:
     """A step that is not what the request asks for would be judged by the wrong facts: it is refused unharmed."""
     made = experiment.experiment_of(REQUEST)
     cast("list[experiment.Json]", made["method"])[2]["pauses"] = {"after": 1}
@@ -239,7 +238,7 @@ def test_an_edited_experiment_is_refused(double: FilePlace) -> None:
     assert not Path("reports").exists()
 
 
-def test_an_easier_question_is_refused(double: FilePlace) -> None:
+def test_an_easier_question_is_refused(double: FileCluster) -> None:
     """A request with a shorter fault than its drill's would earn the drill's verdict too cheaply: refused unharmed."""
     shorter = replace(REQUEST, fault=faults.stop(Role.CONTROL_PLANE, hold_s=0.1))
     assert chaos("run", made=experiment.experiment_of(shorter)) == 1
@@ -257,7 +256,7 @@ def test_an_experiment_of_another_version_is_told(capsys: pytest.CaptureFixture[
     assert "is under way in this process" in json.dumps(journal())
 
 
-def test_a_dry_run_touches_nothing(double: FilePlace) -> None:
+def test_a_dry_run_touches_nothing(double: FileCluster) -> None:
     """`chaos run --dry activities` neither finds a cluster nor leaves a bundle."""
     before = double.load()
     chaos("run", "--dry", "activities")
@@ -265,7 +264,7 @@ def test_a_dry_run_touches_nothing(double: FilePlace) -> None:
     assert not Path("reports").exists()
 
 
-def test_evidence_that_cannot_be_written_is_no_pass(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_that_cannot_be_written_is_no_pass(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chaos Toolkit swallows what its handlers raise; a run whose evidence failed still ends with 1."""
 
     def fail(*_arguments: object) -> None:

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from clusters.charts import chart
-from clusters.errors import HarnessError
 from clusters.images.catalogue import chart as chart_named
 from clusters.install import ChartSource
+from clusters.runtime import HarnessError
 
 WANTED = chart_named("istiod")
 CONTENT = b"a chart's archive: only its bytes matter to whoever fetches it"

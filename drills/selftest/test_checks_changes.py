@@ -2,16 +2,16 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
-from drills.judge.history import SignalFact
 from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("intruder", "frontend")
 OTHER = ("checkout", "payment")
-REFUSAL = SignalFact("refused", "admission", "failed calling webhook")
+REFUSAL = SignalSpec("refused", SignalKind.ADMISSION, "failed calling webhook")
 IGNORED = never(checks.change_ignored(within_s=2), must_hold=True)
 ENFORCED = always(checks.change_enforced(within_s=2), observable_by="refused", within_s=5)
 

@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always
-from drills.judge.history import SignalFact
-from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import SEVERITY, Answer
 from drills.selftest.story import NODES, Story, answer
 
@@ -17,7 +16,7 @@ NAME = "frontend->ledger"
 WITNESSED = always(checks.drops_witnessed(DENIED))
 ON_VICTIM = always(checks.drops_witnessed(DENIED, on=VICTIM))
 BY_POLICY = always(checks.drops_witnessed(DENIED, reasons=("POLICY_DENIED",)))
-DOWN = SignalFact("down", "condition", "system/DaemonSet/agent")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "system/DaemonSet/agent")
 
 
 def refused(**settings: object) -> Story:

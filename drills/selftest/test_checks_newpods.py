@@ -2,19 +2,18 @@
 
 import pytest
 
+from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
-from drills.judge.history import SignalFact
-from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
-REFUSAL = SignalFact("refused", "admission", "failed calling webhook")
+REFUSAL = SignalSpec("refused", SignalKind.ADMISSION, "failed calling webhook")
 MESSAGE = "Internal error: failed calling webhook: no endpoints"
 OUTSIDE = never(checks.outside_mesh(), must_hold=True)
 MESHED = always(checks.new_pod_meshed(), observable_by="refused", within_s=5)
-BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
+BLOCKED = SignalSpec("blocked", SignalKind.POD_EVENT, "FailedCreatePodSandBox")
 WARNING = "FailedCreatePodSandBox: the plugin does not answer"
 JOINS_THERE = always(checks.new_pod_meshed(on=VICTIM), observable_by="blocked", within_s=5)
 NEVER_OUTSIDE_THERE = never(checks.outside_mesh(on=VICTIM), must_hold=True)

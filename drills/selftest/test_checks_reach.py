@@ -5,17 +5,16 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
+from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, reached
-from drills.judge.history import SignalFact
 from drills.judge.measure import Check
-from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
 OTHER = ("payment", "ledger")
-DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 CONTAINED = always(checks.blast_radius(EDGE, OTHER, within=("n2", "checkout-2", "fraud")))
 NEW = reached(checks.handshake(EDGE))
 CLEAN = always(checks.errors(EDGE, kinds=("http-503", "timeout")))

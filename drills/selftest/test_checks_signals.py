@@ -2,21 +2,21 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, sometimes
-from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
-RISES = SignalFact("rises", "metric-increases", "connection_failures")
-BELOW = SignalFact("below", "metric-below", "cert_expiry_seconds", threshold=60)
-CONDITION = SignalFact("down", "condition", "istio-system/Deployment/istiod")
-REFUSED = SignalFact("refused", "admission", "failed calling webhook")
-BLOCKED = SignalFact("blocked", "pod-event", "FailedCreatePodSandBox")
-DROPPED = SignalFact("dropped", "drop", "AUTH_REQUIRED")
-UPDATED = SignalFact("updated", "event", "system/IssuerUpdated")
-TAINTED = SignalFact("tainted", "node-taint", "example.org/agent-not-ready")
+RISES = SignalSpec("rises", SignalKind.METRIC_INCREASES, "connection_failures")
+BELOW = SignalSpec("below", SignalKind.METRIC_BELOW, "cert_expiry_seconds", threshold=60)
+CONDITION = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
+REFUSED = SignalSpec("refused", SignalKind.ADMISSION, "failed calling webhook")
+BLOCKED = SignalSpec("blocked", SignalKind.POD_EVENT, "FailedCreatePodSandBox")
+DROPPED = SignalSpec("dropped", SignalKind.DROP, "AUTH_REQUIRED")
+UPDATED = SignalSpec("updated", SignalKind.EVENT, "system/IssuerUpdated")
+TAINTED = SignalSpec("tainted", SignalKind.NODE_TAINT, "example.org/agent-not-ready")
 
 
 def seen(story: Story, name: str, within_s: float | None = None) -> Answer:
@@ -25,14 +25,14 @@ def seen(story: Story, name: str, within_s: float | None = None) -> Answer:
 
 
 def scraped(
-    signal: SignalFact, before: list[float | None], after: list[float | None], *, error: str = "", pod: str = "p1"
+    signal: SignalSpec, before: list[float | None], after: list[float | None], *, error: str = "", pod: str = "p1"
 ) -> Story:
     """Tell of values of a metric, one a second from the start of the baseline and of the fault."""
     story = Story(signals=(signal,)).steady(EDGE)
     return more(more(story.baseline(), signal, before, "", pod).fault(), signal, after, error, pod)
 
 
-def more(story: Story, signal: SignalFact, values: list[float | None], error: str, pod: str) -> Story:
+def more(story: Story, signal: SignalSpec, values: list[float | None], error: str, pod: str) -> Story:
     """Tell of more values in the current phase."""
     for second, value in enumerate(values):
         why = error if value is None else ""
@@ -67,7 +67,7 @@ def test_a_counter_that_always_rises_is_no_signal() -> None:
 
 def test_a_counter_below_its_threshold_is_not_seen() -> None:
     """A rise by no more than the threshold is no signal."""
-    signal = SignalFact("rises", "metric-increases", "connection_failures", threshold=5)
+    signal = SignalSpec("rises", SignalKind.METRIC_INCREASES, "connection_failures", threshold=5)
     assert seen(scraped(signal, [0, 0], [5, 10]), "rises") is Answer.VIOLATED
     assert seen(scraped(signal, [0, 0], [5, 11]), "rises") is Answer.HELD
 

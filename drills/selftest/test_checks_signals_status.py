@@ -2,14 +2,14 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import sometimes
-from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
-STATED = SignalFact("stated", "status", "example.org/v1 Rule lab/door Enforced=False")
+STATED = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False")
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,14 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always
-from drills.judge.history import SignalFact
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
-DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 BACK = always(checks.recovery_time(EDGE, at_most_s=5), during="recovery")
 QUICK = always(checks.latency(EDGE))
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.checks.tally import error_rate_upper_95, wilson
 from drills.judge.claims import always, reached
-from drills.judge.history import SignalFact
 from drills.judge.measure import Truth
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
@@ -14,7 +14,7 @@ EDGE = ("checkout", "payment")
 OTHER = ("payment", "ledger")
 RATE = always(checks.success_rate(EDGE, at_least=0.99))
 OUTAGE = always(checks.availability(EDGE, max_outage_s=0.5))
-DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 
 
 def test_success_rate_holds_with_a_few_failures() -> None:

@@ -2,16 +2,16 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, never
-from drills.judge.history import SignalFact
 from drills.judge.measure import Invariant, Occurrence
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("payment", "ledger")
 DENIED = ("intruder", "ledger")
-DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 UNTOLD = never(checks.served_but_failed(EDGE))
 LIARS = never(checks.denied_but_served(DENIED), must_hold=True)
 ONCE = always(checks.attempts_per_request(EDGE))

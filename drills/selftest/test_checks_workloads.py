@@ -163,7 +163,7 @@ def test_what_a_drill_asks_of_certificates_counts_where_pods_show_them(name: str
     (claim,) = [claim for claim in alive(load(name)) if claim.check.name == "certificate_validity"]
     found = [answer(story, claim) for story in (through(HOUR_NS), through(-1), Story().steady(EDGE))]
     answers = [Answer.HELD, Answer.VIOLATED, Answer.INCONCLUSIVE]
-    is_promised = load(name).handshake is not None
+    is_promised = load(name).certificates.handshake is not None
     assert [it.verdict for it in found] == (answers if is_promised else [Answer.NOT_PROMISED] * 3)
     assert is_promised or [it.measured for it in found] == answers
     assert not any(it.fails_on_control for it in found)

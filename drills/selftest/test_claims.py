@@ -1,31 +1,22 @@
 """Quantifiers, excuses and defects: how a measured proposition becomes one of four answers."""
 
-from dataclasses import dataclass
-
 import polars as pl
 import pytest
 
+from clusters.model import Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, judge, never, reached, sometimes
-from drills.judge.history import History, SignalFact, Window
+from drills.judge.history import History, Window
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
-DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 TRUE, FALSE, UNKNOWN = Truth.TRUE, Truth.FALSE, Truth.UNKNOWN
 S = 1_000_000_000
 
-
-@dataclass(frozen=True)
-class Promise:
-    """A source as a mesh file would give it."""
-
-    title: str = "Security"
-    url: str = "https://example.org/security"
-    version: str = "1.0"
-    kind: str = "documented"
+PROMISE = Reference("Security", "https://example.org/security", "1.0", "documented")
 
 
 def invariant(truth: Truth, *, at_s: float = 0, is_proof: bool = False) -> Invariant:
@@ -241,7 +232,7 @@ def test_eventually_of_nothing_is_inconclusive() -> None:
 
 def test_a_finding_repeats_its_claim_and_its_source() -> None:
     """Whoever reads the finding alone knows what was claimed, by whom, with which bounds, over which window."""
-    claim = always(checks.success_rate(EDGE, at_least=0.9), source=Promise(), fails_on_control=True)
+    claim = always(checks.success_rate(EDGE, at_least=0.9), source=PROMISE, fails_on_control=True)
     finding = answer(whole(), claim)
     assert finding.source is not None
     assert (finding.source.title, finding.source.kind) == ("Security", "documented")

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from clusters import host, kind
-from clusters.errors import HarnessError, InconclusiveError
 from clusters.images.resolve import SOURCES
-from clusters.mesh import Role
+from clusters.model import Role
+from clusters.runtime import HarnessError, InconclusiveError
 from drills import catalogue, cli, cli_images, cli_sweep, exits
 from drills.judge.files import FileError
 
@@ -139,12 +139,15 @@ def test_sweep_tells_what_it_undid_in_each_cluster(
     standing: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`sweep` names every cluster that stands and what was undone there, and says so when there is none."""
-    places = [SimpleNamespace(name=name) for name in standing]
+    clusters = [SimpleNamespace(name=name) for name in standing]
     undone = {"a": (), "b": ("scale it back", "resume it")}
-    monkeypatch.setattr(kind, "standing", lambda _progress: iter(places))
-    monkeypatch.setattr(cli_sweep, "sweep", lambda place, _progress: undone[place.name])
+    monkeypatch.setattr(kind, "standing", lambda _progress: iter(clusters))
+    monkeypatch.setattr(kind, "remove_orphans", lambda _progress: ("gone",))
+    monkeypatch.setattr(cli_sweep, "sweep", lambda cluster, _progress: undone[cluster.name])
     assert cli.status(["sweep"]) == exits.PASSED
-    assert told in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert told in out
+    assert "gone: the cluster no longer exists" in out
 
 
 def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 from rich.console import Console
 
-from clusters.errors import HarnessError, MissingImagesError
+from clusters.model import KnownIssue, Reference
+from clusters.runtime import HarnessError, MissingImagesError
 from drills import cli, console, exits, session
-from drills.judge.records import Deviates, Source
 from drills.judge.verdict import Answer
 from drills.selftest.forked import Ended, run_pytest
 from drills.selftest.made_up import CONFTEST, Run, ended, verdict_of
@@ -225,7 +225,7 @@ class Outcomes:
         return report
 
 
-LISTED = Deviates("it holds", Source("It does not", "https://example.org/1", "1.0", "issue"))
+LISTED = KnownIssue("it holds", Reference("It does not", "https://example.org/1", "1.0", "issue"))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ LISTED = Deviates("it holds", Source("It does not", "https://example.org/1", "1.
 )
 def test_a_known_failure_is_expected_strictly(
     answer: Answer,
-    listed: tuple[Deviates, ...],
+    listed: tuple[KnownIssue, ...],
     body: str,
     outcome: str,
     words: str,

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clusters import crds, meshes
-from clusters.errors import HarnessError, UsageError
+from clusters import charts, install, meshes
 from clusters.images import golang, recipe
 from clusters.images.catalogue import Crd, crd, versions
 from clusters.install import ChartSource
-from clusters.progress import Steps
-from drills.selftest.place_double import FilePlace, as_place
+from clusters.runtime import HarnessError, Steps, UsageError
+from drills.selftest.cluster_double import FileCluster
 
 NAME = "gateways"
 FILE = crd(NAME).file
@@ -50,7 +49,7 @@ def pinned(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     inside.parent.mkdir()
     inside.write_bytes(TEXT)
     row = Crd(NAME, address, hashlib.sha256(TEXT).hexdigest(), crd(NAME).module)
-    monkeypatch.setattr(crds, "crd_named", lambda _name: row)
+    monkeypatch.setattr(charts, "crd_named", lambda _name: row)
     monkeypatch.setattr(golang, "module_path", lambda _recipe, _module, _inside: inside)
     return inside
 
@@ -58,15 +57,15 @@ def pinned(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_official_images_go_with_the_published_file_and_ours_with_the_module(pinned: Path, address: str) -> None:
     """Each is the pinned file; a directory that has it is asked first, and one that has not does no harm."""
     folder = pinned.parent
-    assert crds.definition(NAME, directories=(), published=True) == TEXT
-    assert crds.definition(NAME, directories=(), published=False) == TEXT
+    assert charts.definition(NAME, directories=(), published=True) == TEXT
+    assert charts.definition(NAME, directories=(), published=False) == TEXT
     pinned.rename(folder.parent / FILE)
     with pytest.raises(FileNotFoundError):
-        crds.definition(NAME, directories=(folder,), published=False)
-    assert crds.definition(NAME, directories=(folder, folder.parent), published=False) == TEXT
+        charts.definition(NAME, directories=(folder,), published=False)
+    assert charts.definition(NAME, directories=(folder, folder.parent), published=False) == TEXT
     (folder.parent / "site" / FILE).unlink()
     with pytest.raises(HarnessError, match=f"{address} could not be read"):
-        crds.definition(NAME, directories=(), published=True)
+        charts.definition(NAME, directories=(), published=True)
 
 
 def test_another_file_is_refused(pinned: Path) -> None:
@@ -74,7 +73,7 @@ def test_another_file_is_refused(pinned: Path) -> None:
     pinned.write_bytes(TEXT + b"\n")
     for published in (True, False):
         with pytest.raises(HarnessError, match=rf"(?s){FILE} has sha256 .*it is not used.*archive directory"):
-            crds.definition(NAME, directories=(pinned.parent,), published=published)
+            charts.definition(NAME, directories=(pinned.parent,), published=published)
 
 
 def test_a_kind_is_defined_once_the_api_server_serves_it(
@@ -82,16 +81,16 @@ def test_a_kind_is_defined_once_the_api_server_serves_it(
 ) -> None:
     """Accepted is not served: the condition is waited for, and its absence is an error that names the kind."""
     assert pinned.exists()
-    double = FilePlace(tmp_path)
+    double = FileCluster(tmp_path)
     stated: list[dict[str, str]] = [{"type": "Established", "status": "False"}]
     status = {**MADE, "status": {"conditions": stated}}
     seen: list[object] = []
     monkeypatch.setattr(double, "apply_all", seen.extend, raising=False)
     monkeypatch.setattr(double, "get", lambda *_named: status)
-    monkeypatch.setattr(crds, "_ESTABLISHED_S", 0.1)
+    monkeypatch.setattr(install, "_ESTABLISHED_S", 0.1)
 
     def define() -> None:
-        crds.define(as_place(double), (NAME,), directories=(), published=False, steps=Steps(print))
+        install.define(double, (NAME,), directories=(), published=False, steps=Steps(print))
 
     with pytest.raises(HarnessError, match=r"CRD gateways\.gateway\.networking\.k8s\.io served: not within"):
         define()
@@ -103,10 +102,10 @@ def test_a_kind_is_defined_once_the_api_server_serves_it(
 def test_what_is_saved_is_found_again(pinned: Path, tmp_path: Path) -> None:
     """A site that reaches neither the project nor a module has it among the charts."""
     archives = tmp_path / "archives" / "charts"
-    assert crds.save((NAME,), archives, print) == (archives / FILE,)
+    assert charts.save_definitions((NAME,), archives, print) == (archives / FILE,)
     pinned.unlink()
     source = ChartSource(carried=archives)
-    assert crds.definition(NAME, directories=source.directories, published=False) == TEXT
+    assert charts.definition(NAME, directories=source.directories, published=False) == TEXT
 
 
 def test_pins_are_those_of_the_recipe() -> None:
@@ -120,6 +119,6 @@ def test_pins_are_those_of_the_recipe() -> None:
         ]
         assert row.url.endswith(f"/{required}/{inside}")
         assert crd(name).file == Path(inside).name
-    assert all(crd(name) for mesh in meshes.names() for name in meshes.load(mesh).crds)
+    assert all(crd(name) for mesh in meshes.names() for name in meshes.load(mesh).install.crds)
     with pytest.raises(UsageError, match="no-such-crd"):
         crd("no-such-crd")

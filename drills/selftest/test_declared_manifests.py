@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from clusters import lab, meshes
-from clusters.install import MANIFESTS
 from clusters.kube import Json, describe
-from clusters.mesh import Capability, SignalKind
+from clusters.model import Capability, SignalKind
+from clusters.runtime import MANIFESTS
 from drills.run.edges import SENTINEL
 
 SOURCE, TARGET = SENTINEL
@@ -17,7 +17,7 @@ REQUEST = {"methods": ["POST"], "paths": ["/"]}
 
 def declared(mesh: str) -> list[Path]:
     """Return the files that a drill may declare on the mesh."""
-    return sorted((MANIFESTS / "policy" / meshes.load(mesh).policy / "declared").glob("*.yaml"))
+    return sorted((meshes.load(mesh).manifests / "policy" / "declared").glob("*.yaml"))
 
 
 def objects(mesh: str, name: str) -> list[Json]:
@@ -43,7 +43,7 @@ def names_source(mesh: str, rule: Json) -> bool:
         case "HTTPRoute":
             facts = meshes.load(mesh)
             (match,) = spec["rules"][0]["matches"]
-            header = {"name": facts.identity_header, "value": facts.identity("lab", SOURCE)}
+            header = {"name": facts.identity.header, "value": facts.identity.of("lab", SOURCE)}
             return bool(match == {"path": {"type": "Exact", "value": "/"}, "method": "POST", "headers": [header]})
         case "CiliumNetworkPolicy":
             others, narrowed = spec["ingress"]
@@ -108,7 +108,7 @@ def test_what_is_declared_is_not_deployed(mesh: str) -> None:
     assert not set(declared(mesh)) & set(deployed)
     known = {describe(it) for path in deployed for it in lab.load(path, {})}
     rules = {describe(it) for path in declared(mesh) for it in lab.load(path, {}) if it["kind"] != "Service"}
-    changed = {"CiliumNetworkPolicy lab/frontend"} if meshes.load(mesh).policy == "cilium" else set()
+    changed = {"CiliumNetworkPolicy lab/frontend"} if meshes.load(mesh).manifests.name == "cilium" else set()
     assert rules & known == changed
 
 

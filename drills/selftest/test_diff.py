@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from clusters.model import Reference
 from drills import cli, exits
 from drills.judge import checks
 from drills.judge.claims import never
-from drills.judge.records import Source
 from drills.judge.verdict import Answer
 from drills.report.compare import Asked, Change
 from drills.selftest import story
@@ -134,7 +134,7 @@ def test_an_answer_that_is_not_known_any_more_is_2(old: Path, new: Path, capsys:
 def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A claim that held, and that nothing can fail of any more, is seen; so is what was measured of it."""
     bundle(old, quiet())
-    silent = Source("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
+    silent = Reference("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
     secret = never(checks.plaintext(EDGE), must_hold=True, source=silent)
     others = tuple(it for it in CLAIMS if it.check.name != "plaintext")
     bundle(new, broken(), folder="20260102T000000Z", claims=(*others, secret))

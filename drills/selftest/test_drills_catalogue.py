@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from clusters import meshes
-from clusters.errors import UsageError
 from clusters.lab import LAB
-from clusters.mesh import KUBERNETES_SIGNALS, Capability, Mesh, Role
+from clusters.model import KUBERNETES_SIGNALS, Capability, Mesh, Role
+from clusters.runtime import UsageError
 from drills import catalogue
 from drills.judge.claims import Claim
 from drills.judge.quantifiers import Quantifier
@@ -120,8 +120,8 @@ def test_every_mesh_has_the_signals_of_kubernetes(mesh: str) -> None:
 def test_every_mesh_says_where_policy_is_enforced(name: str) -> None:
     """Who binds a name, where traffic is taken up and who enforces is told for each kind; the control has nobody."""
     mesh = catalogue.find_mesh(name)
-    assert bool(mesh.points) is not mesh.is_control
-    assert all(all((it.policy, it.identity, it.interception, it.enforcement)) for it in mesh.points)
+    assert bool(mesh.policy.points) is not mesh.is_control
+    assert all(all((it.policy, it.identity, it.interception, it.enforcement)) for it in mesh.policy.points)
 
 
 def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
@@ -135,11 +135,11 @@ def test_a_mesh_with_short_certificates_says_how(name: str) -> None:
     mesh = catalogue.find_mesh(name)
     if mesh.is_control:
         pytest.skip("the control claims what it does not have")
-    assert (mesh.leaf_values is not None) is (Capability.SHORT_LEAVES in mesh.capabilities)
-    if mesh.leaf_values is not None:
-        values = mesh.leaf_values(240)
+    assert (mesh.certificates.leaf_values is not None) is (Capability.SHORT_LEAVES in mesh.capabilities)
+    if mesh.certificates.leaf_values is not None:
+        values = mesh.certificates.leaf_values(240)
         assert "'240s'" in str(values)
-        assert {chart.section for chart in mesh.charts} & {"", *values}
+        assert {chart.section for chart in mesh.install.charts} & {"", *values}
 
 
 def test_a_drill_with_an_install_of_its_own_is_known() -> None:

@@ -1,19 +1,18 @@
 """The mesh's own record of what it refused: read past everything, from where the run began, and told when it is not."""
 
 import subprocess
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 import msgspec
 import pytest
 
-from clusters.errors import HarnessError
-from clusters.mesh import DropLog
 from clusters.meshes import cilium
-from clusters.place import Place
+from clusters.model import DropLog
+from clusters.runtime import HarnessError
 from drills.run.drops import DropReader
+from drills.selftest.strict_double import StrictCluster, StrictKube
 
 SECOND_NS = 1_000_000_000
 LOG = cast("DropLog", cilium.MESH.drop_log)
@@ -28,14 +27,15 @@ def line(at: str, source: str, target: str, verdict: str = "DROPPED", reason: st
     return msgspec.json.encode({"flow": {**flow, **rest}, "node_name": "n"}).decode() + "\n"
 
 
-@dataclass
-class Nodes:
+class Nodes(StrictCluster):
     """Folders of this machine that stand for nodes; what is run on a node is really run, on its folder."""
 
-    root: Path
-    dead: set[str] = field(default_factory=set)
+    def __init__(self, root: Path) -> None:
+        super().__init__(StrictKube(), root)
+        self.root = root
+        self.dead: set[str] = set()
 
-    def on_node(self, node: str, argv: list[str], *, timeout_s: float, check: bool = True) -> str:
+    def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
         """Run the program with the record's path moved into the node's folder."""
         if node in self.dead:
             raise HarnessError(f"{node} does not answer")
@@ -59,8 +59,8 @@ class Nodes:
 def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
     """Return a reader over the nodes, with its marks set."""
     names = tuple(sorted(path.name for path in nodes.root.iterdir()))
-    place = SimpleNamespace(nodes=names, on_node=nodes.on_node)
-    found = DropReader(cast("Place", place), log)
+    nodes.nodes = names
+    found = DropReader(nodes, log)
     found.mark()
     return found
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError, UsageError
-from clusters.mesh import Role
+from clusters.model import Role
+from clusters.runtime import HarnessError, UsageError
 from drills.run import faults
 from drills.run.context import Context
 from drills.run.faults import Fault, processes
@@ -19,29 +19,29 @@ from drills.run.recorder import Recorder
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
-from drills.selftest.place_world import NODES, Process
+from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
+from drills.selftest.cluster_world import NODES, Process
 
 ROLE = Role.CONTROL_PLANE
 KINDS = [faults.stop(ROLE), faults.kill(ROLE), faults.crash(ROLE), faults.hang(ROLE)]
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> FilePlace:
+def double(tmp_path: Path) -> FileCluster:
     """Return a healthy component."""
-    return FilePlace(tmp_path)
+    return FileCluster(tmp_path)
 
 
-def ready(double: FilePlace, fault: Fault) -> Injury:
+def ready(double: FileCluster, fault: Fault) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, COMPONENT, mesh())
+    return prepare(double, fault, COMPONENT, mesh())
 
 
-def context_of(double: FilePlace) -> Context:
+def context_of(double: FileCluster) -> Context:
     """Return the context of run r1."""
     return Context(
         "r1",
-        as_place(double),
+        double,
         mesh(),
         Recorder(),
         UndoLog(double.state),
@@ -50,7 +50,7 @@ def context_of(double: FilePlace) -> Context:
     )
 
 
-def change(double: FilePlace, **state: object) -> None:
+def change(double: FileCluster, **state: object) -> None:
     """Change the state of the double."""
     world = double.load()
     for name, value in state.items():
@@ -65,7 +65,7 @@ def glances(injury: Injury) -> set[bool]:
 
 
 @pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
-def test_receipt_comes_after_the_fault_and_never_before(double: FilePlace, fault: Fault) -> None:
+def test_receipt_comes_after_the_fault_and_never_before(double: FileCluster, fault: Fault) -> None:
     """Every kind of fault has a receipt that is false on the healthy component and true once it is hurt."""
     injury = ready(double, fault)
     assert not injury.observe().landed
@@ -74,7 +74,7 @@ def test_receipt_comes_after_the_fault_and_never_before(double: FilePlace, fault
 
 
 @pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
-def test_fault_without_effect_has_no_receipt(double: FilePlace, fault: Fault) -> None:
+def test_fault_without_effect_has_no_receipt(double: FileCluster, fault: Fault) -> None:
     """A component that outlives the fault gets no receipt, whatever the actor believes it did."""
     injury = ready(double, fault)
     change(double, survives=True)
@@ -83,7 +83,7 @@ def test_fault_without_effect_has_no_receipt(double: FilePlace, fault: Fault) ->
 
 
 @pytest.mark.parametrize("fault", KINDS, ids=lambda fault: fault.kind.value)
-def test_life_of_a_fault_is_in_the_events(double: FilePlace, fault: Fault) -> None:
+def test_life_of_a_fault_is_in_the_events(double: FileCluster, fault: Fault) -> None:
     """From the undo on disk to the undo verified each step is one event, in that order, and the log ends empty."""
     context = context_of(double)
     injured = Injured(context, fault, COMPONENT)
@@ -99,7 +99,7 @@ def test_life_of_a_fault_is_in_the_events(double: FilePlace, fault: Fault) -> No
     assert double.replicas(COMPONENT) == (1, 1)
 
 
-def test_receipts_are_taken_all_along_the_hold(double: FilePlace) -> None:
+def test_receipts_are_taken_all_along_the_hold(double: FileCluster) -> None:
     """A hold of 2.2 seconds leaves at least two receipts beyond the first."""
     context = context_of(double)
     injured = Injured(context, faults.stop(ROLE), COMPONENT)
@@ -110,7 +110,7 @@ def test_receipts_are_taken_all_along_the_hold(double: FilePlace) -> None:
     assert all(event.flag("landed") for event in receipts)
 
 
-def test_receipt_is_lost_when_the_kubelet_restarts_a_hanging_container(double: FilePlace) -> None:
+def test_receipt_is_lost_when_the_kubelet_restarts_a_hanging_container(double: FileCluster) -> None:
     """A new process in place of the stopped one is not the injury: the receipt says so from then on."""
     injury = ready(double, faults.hang(ROLE))
     injury.inject()
@@ -123,7 +123,7 @@ def test_receipt_is_lost_when_the_kubelet_restarts_a_hanging_container(double: F
     assert glances(injury) == {False}
 
 
-def test_return_of_a_stopped_component_is_seen_in_a_few_glances(double: FilePlace) -> None:
+def test_return_of_a_stopped_component_is_seen_in_a_few_glances(double: FileCluster) -> None:
     """One round of glances covers every node and the Service: a process that came back loses the receipt."""
     injury = ready(double, faults.stop(ROLE))
     injury.inject()
@@ -134,13 +134,13 @@ def test_return_of_a_stopped_component_is_seen_in_a_few_glances(double: FilePlac
     assert False in glances(injury)
 
 
-def test_momentary_fault_has_nothing_to_watch(double: FilePlace) -> None:
+def test_momentary_fault_has_nothing_to_watch(double: FileCluster) -> None:
     """A kill or a crash is over when it has landed: its hold takes no further receipts."""
     for fault in (faults.kill(ROLE), faults.crash(ROLE)):
         assert ready(double, fault).glance(0) is None
 
 
-def test_blind_observer_gives_no_receipt(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blind_observer_gives_no_receipt(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """An observer that cannot look (here: the API is dead) says neither yes nor no, and the fault did not land."""
     context = context_of(double)
     injured = Injured(context, faults.crash(ROLE), COMPONENT)
@@ -153,7 +153,7 @@ def test_blind_observer_gives_no_receipt(double: FilePlace, monkeypatch: pytest.
     assert "could not look" in last.text("evidence")
 
 
-def test_crash_of_another_container_is_no_receipt(double: FilePlace) -> None:
+def test_crash_of_another_container_is_no_receipt(double: FileCluster) -> None:
     """A container that ended otherwise than by SIGKILL (here: exit code 1) does not prove the crash."""
     injury = ready(double, faults.crash(ROLE))
     world = double.load()
@@ -162,35 +162,35 @@ def test_crash_of_another_container_is_no_receipt(double: FilePlace) -> None:
     assert not injury.observe().landed
 
 
-def test_injury_that_is_seen_beforehand_is_refused(double: FilePlace) -> None:
+def test_injury_that_is_seen_beforehand_is_refused(double: FileCluster) -> None:
     """An observer that reports the fault before it was done proves nothing: the fault is not even tried."""
     misnamed = replace(COMPONENT, process="brian", service="", port=0)
     with pytest.raises(HarnessError, match="already reports it as done"):
-        prepare(as_place(double), faults.stop(ROLE), misnamed, mesh())
+        prepare(double, faults.stop(ROLE), misnamed, mesh())
 
 
 @pytest.mark.parametrize("kind", [faults.kill, faults.hang])
-def test_component_without_a_process_is_refused(double: FilePlace, kind: Callable[[Role], Fault]) -> None:
+def test_component_without_a_process_is_refused(double: FileCluster, kind: Callable[[Role], Fault]) -> None:
     """A process name that no node knows is told before anything is done."""
     misnamed = replace(COMPONENT, process="brian")
     with pytest.raises(HarnessError, match="No node runs a process 'brian'"):
-        prepare(as_place(double), kind(ROLE), misnamed, mesh())
+        prepare(double, kind(ROLE), misnamed, mesh())
 
 
-def test_unhealthy_component_is_refused(double: FilePlace) -> None:
+def test_unhealthy_component_is_refused(double: FileCluster) -> None:
     """A component that is not fully ready is not hurt further."""
     change(double, desired=2)
     with pytest.raises(HarnessError, match="1 of 2 replicas ready"):
         ready(double, faults.stop(ROLE))
 
 
-def test_daemon_set_cannot_be_scaled(double: FilePlace) -> None:
+def test_daemon_set_cannot_be_scaled(double: FileCluster) -> None:
     """Stopping a DaemonSet is refused with the faults that can be used instead."""
     with pytest.raises(UsageError, match="Use keep_off, remove, crash or hang"):
-        prepare(as_place(double), faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"), mesh())
+        prepare(double, faults.stop(ROLE), replace(COMPONENT, kind="DaemonSet"), mesh())
 
 
-def test_only_the_component_s_own_processes_are_found(double: FilePlace) -> None:
+def test_only_the_component_s_own_processes_are_found(double: FileCluster) -> None:
     """A process of the same name in another pod, outside any pod, or dead already is not the component's."""
     world = double.load()
     own = world.processes[0]
@@ -201,11 +201,11 @@ def test_only_the_component_s_own_processes_are_found(double: FilePlace) -> None
         Process(10, NODES[1], "sidecar", own.pod, "system", own.uid, ""),
     ]
     double.save(world)
-    found = processes.find(as_place(double), COMPONENT)
+    found = processes.find(double, COMPONENT)
     assert [process.pid for process in found] == [own.pid]
 
 
-def test_stop_hits_every_node(double: FilePlace) -> None:
+def test_stop_hits_every_node(double: FileCluster) -> None:
     """The receipt of a stop needs every node free of the process."""
     world = double.load()
     world.start_brain(NODES[1])
@@ -230,16 +230,16 @@ def test_stop_hits_every_node(double: FilePlace) -> None:
     ],
 )
 def test_answers_of_a_port_are_told_apart(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch, report: str, accepted: bool, replied: bool
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, report: str, accepted: bool, replied: bool
 ) -> None:
     """A reply, silence after the handshake, and no handshake are three different answers."""
-    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: report)
-    answer = ask(as_place(double), NODES[0], "10.0.0.1", 80)
+    monkeypatch.setattr(double, "exec", lambda *_args, **_options: report)
+    answer = ask(double, NODES[0], "10.0.0.1", 80)
     assert (answer.accepted, answer.replied) == (accepted, replied)
 
 
-def test_node_without_curl_is_no_answer(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_without_curl_is_no_answer(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence of the tool is not silence of the port."""
-    monkeypatch.setattr(double, "on_node", lambda *_args, **_options: "")
+    monkeypatch.setattr(double, "exec", lambda *_args, **_options: "")
     with pytest.raises(HarnessError, match="Is curl there"):
-        ask(as_place(double), NODES[0], "10.0.0.1", 80)
+        ask(double, NODES[0], "10.0.0.1", 80)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError, UsageError
+from clusters.cluster import elsewhere
 from clusters.kube import Json
-from clusters.mesh import Role
-from clusters.place import elsewhere
+from clusters.model import Role
+from clusters.runtime import HarnessError, UsageError
 from drills.run import faults, mending, placement
 from drills.run.context import Context
 from drills.run.faults import Fault
@@ -19,11 +19,11 @@ from drills.run.recorder import Recorder
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
+from drills.selftest.cluster_double import COMPONENT, mesh
+from drills.selftest.cluster_world import NODES
 from drills.selftest.hurting import change, glances, ready
-from drills.selftest.node_double import AGENT, FAULTS, NodePlace, merged
+from drills.selftest.node_double import AGENT, FAULTS, NodeCluster, merged
 from drills.selftest.node_world import PARTS
-from drills.selftest.place_double import COMPONENT, as_place, mesh
-from drills.selftest.place_world import NODES
 
 VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
 KEEP_OFF = faults.keep_off(Role.NODE_AGENT)
@@ -37,18 +37,18 @@ RICH: Json = {
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> NodePlace:
+def double(tmp_path: Path) -> NodeCluster:
     """Return a healthy agent on each node."""
-    return NodePlace(tmp_path)
+    return NodeCluster(tmp_path)
 
 
-def pids(double: NodePlace) -> dict[str, int]:
+def pids(double: NodeCluster) -> dict[str, int]:
     """Return node -> process id of its agent."""
     return {agent.node: agent.pid for agent in double.load().agents()}
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_receipt_comes_after_the_fault_and_never_before(double: NodePlace, fault: Fault) -> None:
+def test_receipt_comes_after_the_fault_and_never_before(double: NodeCluster, fault: Fault) -> None:
     """Every fault has a receipt that is false while all is well and true once it is done."""
     injury = ready(double, fault)
     assert not injury.observe().landed
@@ -58,7 +58,9 @@ def test_receipt_comes_after_the_fault_and_never_before(double: NodePlace, fault
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_fault_without_effect_has_no_receipt(double: NodePlace, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_without_effect_has_no_receipt(
+    double: NodeCluster, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A victim that outlives the fault gives no receipt, whatever the actor believes it did."""
     monkeypatch.setattr("drills.run.faults.power._API_GONE_S", 0.1)
     injury = ready(double, fault)
@@ -69,10 +71,10 @@ def test_fault_without_effect_has_no_receipt(double: NodePlace, fault: Fault, mo
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_life_of_a_fault_leaves_all_as_it_was(double: NodePlace, fault: Fault) -> None:
+def test_life_of_a_fault_leaves_all_as_it_was(double: NodeCluster, fault: Fault) -> None:
     """After inject and undo the log is empty, and as many agents are ready as before."""
     log = UndoLog(double.state)
-    context = Context("r1", as_place(double), mesh(), Recorder(), log, Stage(), Tail(double.share, "r1"))
+    context = Context("r1", double, mesh(), Recorder(), log, Stage(), Tail(double.share, "r1"))
     injured = Injured(context, fault, AGENT if fault.role else None)
     injured.inject()
     assert len(log.pending()) == 1
@@ -83,20 +85,20 @@ def test_life_of_a_fault_leaves_all_as_it_was(double: NodePlace, fault: Fault) -
     assert kinds[-2:] == ["fault.undo_applied", "fault.undo_verified"]
 
 
-def test_keeping_off_touches_one_node_only(double: NodePlace) -> None:
+def test_keeping_off_touches_one_node_only(double: NodeCluster) -> None:
     """The agent leaves its node for the hold; on the other node one and the same process runs from first to last."""
     before = pids(double)
     injury = ready(double, KEEP_OFF)
     injury.inject()
     assert pids(double) == {BYSTANDER: before[BYSTANDER]}
     undo = injury.undo("r1")
-    mending.act(as_place(double), undo)
-    assert mending.missing(as_place(double), undo) == ""
+    mending.act(double, undo)
+    assert mending.missing(double, undo) == ""
     assert pids(double)[BYSTANDER] == before[BYSTANDER]
     assert set(pids(double)) == {VICTIM, BYSTANDER}
 
 
-def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_starts_anew(double: NodePlace) -> None:
+def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_starts_anew(double: NodeCluster) -> None:
     """A new process on the other node loses the receipt: what is measured then is not the loss of one agent."""
     injury = ready(double, KEEP_OFF)
     injury.inject()
@@ -107,7 +109,7 @@ def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_starts_anew(double: N
     assert sorted(set(glances(injury))) == [False, True]
 
 
-def test_return_of_the_agent_is_seen_in_one_round_of_glances(double: NodePlace) -> None:
+def test_return_of_the_agent_is_seen_in_one_round_of_glances(double: NodeCluster) -> None:
     """An agent that comes back before its time loses the receipt."""
     injury = ready(double, KEEP_OFF)
     injury.inject()
@@ -117,24 +119,24 @@ def test_return_of_the_agent_is_seen_in_one_round_of_glances(double: NodePlace) 
     assert False in glances(injury)
 
 
-def test_undo_of_keeping_off_waits_for_the_controller(double: NodePlace) -> None:
+def test_undo_of_keeping_off_waits_for_the_controller(double: NodeCluster) -> None:
     """Numbers that the controller has not brought up to date verify nothing."""
     injury = ready(double, KEEP_OFF)
     change(double, is_controller_late=True)
     injury.inject()
     assert double.replicas(AGENT)[1] == 2
     undo = injury.undo("r1")
-    mending.act(as_place(double), undo)
-    assert "has not taken up its last change" in mending.missing(as_place(double), undo)
+    mending.act(double, undo)
+    assert "has not taken up its last change" in mending.missing(double, undo)
 
 
-def test_undo_of_keeping_off_waits_for_the_pods(double: NodePlace) -> None:
+def test_undo_of_keeping_off_waits_for_the_pods(double: NodeCluster) -> None:
     """An agent that is back and not ready verifies nothing."""
     undo = ready(double, KEEP_OFF).undo("r1")
     world = double.load()
     world.agents()[0].state = "D"
     double.save(world)
-    assert "not ready" in mending.missing(as_place(double), undo)
+    assert "not ready" in mending.missing(double, undo)
 
 
 @pytest.mark.parametrize("spec", [RICH, {**RICH, "template": {"spec": {}}}, {**RICH, "updateStrategy": {}}])
@@ -149,14 +151,14 @@ def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
     assert away["template"]["spec"]["nodeSelector"] == {**selector, elsewhere(placement.VICTIM): ""}
 
 
-def test_keeping_off_needs_a_daemon_set(double: NodePlace) -> None:
+def test_keeping_off_needs_a_daemon_set(double: NodeCluster) -> None:
     """A Deployment has no pod that belongs to one node."""
     with pytest.raises(UsageError, match="no DaemonSet"):
-        prepare(as_place(double), KEEP_OFF, COMPONENT, mesh())
+        prepare(double, KEEP_OFF, COMPONENT, mesh())
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_keeping_off_needs_an_agent_to_compare_with(double: NodePlace, part: str) -> None:
+def test_keeping_off_needs_an_agent_to_compare_with(double: NodeCluster, part: str) -> None:
     """Without the agent on the node, or without another one elsewhere, nothing could be told."""
     world = double.load()
     world.daemon["spec"]["template"] = without(world.daemon["spec"], part)["template"]
@@ -167,7 +169,7 @@ def test_keeping_off_needs_an_agent_to_compare_with(double: NodePlace, part: str
 
 
 @pytest.mark.parametrize("label", [(), (elsewhere(placement.VICTIM),)], ids=["nowhere", "on the victim, too"])
-def test_keeping_off_needs_its_labels(double: NodePlace, label: tuple[str, ...]) -> None:
+def test_keeping_off_needs_its_labels(double: NodeCluster, label: tuple[str, ...]) -> None:
     """Nodes that were not labelled as the fault takes them to be would lose, or keep, agents that it does not name."""
     world = double.load()
     world.labels[VICTIM].extend(label)
@@ -179,7 +181,7 @@ def test_keeping_off_needs_its_labels(double: NodePlace, label: tuple[str, ...])
         ready(double, KEEP_OFF)
 
 
-def test_rolling_restart_is_over_when_the_last_old_process_is_gone(double: NodePlace) -> None:
+def test_rolling_restart_is_over_when_the_last_old_process_is_gone(double: NodeCluster) -> None:
     """It lands with the first process that goes; the hold may end, and its receipts do, with the last."""
     injury = ready(double, ROLLING)
     change(double, is_stuck=True)
@@ -196,27 +198,27 @@ def test_rolling_restart_is_over_when_the_last_old_process_is_gone(double: NodeP
     assert injury.is_over()
 
 
-def test_rolling_restart_that_stops_half_way_is_never_verified(double: NodePlace) -> None:
+def test_rolling_restart_that_stops_half_way_is_never_verified(double: NodeCluster) -> None:
     """Every agent is ready, and one of them is the one of before: the undo goes on waiting."""
     injury = ready(double, ROLLING)
     change(double, is_stuck=True)
     injury.inject()
     undo = injury.undo("r1")
     assert double.replicas(AGENT) == (2, 2)
-    assert "1 of 2 pods of system/agent are still those of before" in mending.missing(as_place(double), undo)
+    assert "1 of 2 pods of system/agent are still those of before" in mending.missing(double, undo)
     world = double.load()
     world.daemon["spec"]["template"]["metadata"] = {}  # someone takes the restart back
     double.save(world)
-    assert "still those of before" in mending.missing(as_place(double), undo)
+    assert "still those of before" in mending.missing(double, undo)
 
 
-def test_rolling_restart_that_was_never_asked_for_needs_no_undo(double: NodePlace) -> None:
+def test_rolling_restart_that_was_never_asked_for_needs_no_undo(double: NodeCluster) -> None:
     """A harness killed before it asked leaves an entry that a healthy agent satisfies."""
     undo = ready(double, ROLLING).undo("r1")
-    assert mending.missing(as_place(double), undo) == ""
+    assert mending.missing(double, undo) == ""
 
 
-def test_rolling_restart_needs_a_controller_that_replaces_pods(double: NodePlace) -> None:
+def test_rolling_restart_needs_a_controller_that_replaces_pods(double: NodeCluster) -> None:
     """Under OnDelete a changed template replaces nothing, which is told before anything is done."""
     world = double.load()
     world.daemon["spec"]["updateStrategy"] = {"type": "OnDelete"}
@@ -225,14 +227,14 @@ def test_rolling_restart_needs_a_controller_that_replaces_pods(double: NodePlace
         ready(double, ROLLING)
 
 
-def test_node_is_found_by_its_part(double: NodePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_is_found_by_its_part(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one node plays each part; none, two, or a stranger is told."""
-    place = as_place(double)
-    assert (placement.victim_node(place), placement.bystander_node(place)) == (VICTIM, BYSTANDER)
+    cluster = double
+    assert (placement.victim_node(cluster), placement.bystander_node(cluster)) == (VICTIM, BYSTANDER)
     for names in ((), NODES, ("stranger",)):
         monkeypatch.setattr(double, "find", lambda *_a, names=names, **_o: [{"metadata": {"name": n}} for n in names])
         with pytest.raises(HarnessError, match="expected exactly one"):
-            placement.victim_node(place)
+            placement.victim_node(cluster)
 
 
 @pytest.mark.parametrize(

@@ -6,31 +6,32 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from clusters.errors import HarnessError, UsageError
 from clusters.kube import Admission
+from clusters.model import Membership
+from clusters.runtime import HarnessError, UsageError
 from drills.run import mending
 from drills.run.faults import Fault
 from drills.run.faults.injury import Injury
 from drills.run.faults.prepare import prepare
 from drills.run.undo import UndoLog, leftovers, sweep
-from drills.selftest.injection_double import FAULTS, HOOK, LABEL, ROOT, InjectedPlace, injected_mesh
-from drills.selftest.place_double import COMPONENT, as_place
+from drills.selftest.cluster_double import COMPONENT
+from drills.selftest.injection_double import FAULTS, HOOK, LABEL, ROOT, InjectedCluster, injected_mesh
 
 BROKEN, IGNORED, UNLABELLED = FAULTS.values()
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> InjectedPlace:
+def double(tmp_path: Path) -> InjectedCluster:
     """Return an injector that is asked about every new pod."""
-    return InjectedPlace(tmp_path)
+    return InjectedCluster(tmp_path)
 
 
-def ready(double: InjectedPlace, fault: Fault, **facts: object) -> Injury:
+def ready(double: InjectedCluster, fault: Fault, **facts: object) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, COMPONENT if fault.role else None, injected_mesh(**facts))
+    return prepare(double, fault, COMPONENT if fault.role else None, injected_mesh(**facts))
 
 
-def change(double: InjectedPlace, **state: object) -> None:
+def change(double: InjectedCluster, **state: object) -> None:
     """Change the state of the double."""
     world = double.load()
     for name, value in state.items():
@@ -39,7 +40,7 @@ def change(double: InjectedPlace, **state: object) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_receipt_comes_after_the_fault_and_goes_with_the_undo(double: InjectedPlace, fault: Fault) -> None:
+def test_receipt_comes_after_the_fault_and_goes_with_the_undo(double: InjectedCluster, fault: Fault) -> None:
     """What a new pod gets is what tells: all of it before, nothing while the fault is in force, all of it after."""
     whole = double.load().objects
     injury = ready(double, fault)
@@ -50,15 +51,15 @@ def test_receipt_comes_after_the_fault_and_goes_with_the_undo(double: InjectedPl
     assert receipt is not None
     assert receipt.landed
     assert not receipt.momentary
-    assert "proxy" in mending.missing(as_place(double), undo) or "ready" in mending.missing(as_place(double), undo)
-    mending.act(as_place(double), undo)
-    assert mending.missing(as_place(double), undo) == ""
+    assert "proxy" in mending.missing(double, undo) or "ready" in mending.missing(double, undo)
+    mending.act(double, undo)
+    assert mending.missing(double, undo) == ""
     assert not injury.observe().landed
     assert double.load().objects == whole
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_change_that_is_not_in_force_has_no_receipt(double: InjectedPlace, fault: Fault) -> None:
+def test_change_that_is_not_in_force_has_no_receipt(double: InjectedCluster, fault: Fault) -> None:
     """An object that takes no change lets the mesh go on, whatever the actor believes it did."""
     injury = ready(double, fault)
     change(double, survives=True)
@@ -71,7 +72,7 @@ def test_change_that_is_not_in_force_has_no_receipt(double: InjectedPlace, fault
 )
 def test_broken_webhook_fails_as_its_policy_says(tmp_path: Path, policy: str, words: str) -> None:
     """Where a failing webhook refuses pods, a refusal in its name is the receipt; elsewhere a pod that came as is."""
-    double = InjectedPlace(tmp_path, policy)
+    double = InjectedCluster(tmp_path, policy)
     injury = ready(double, BROKEN)
     injury.inject()
     receipt = injury.observe()
@@ -80,17 +81,17 @@ def test_broken_webhook_fails_as_its_policy_says(tmp_path: Path, policy: str, wo
     assert bundle.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
-def test_webhook_that_its_mesh_repairs_loses_the_receipt(double: InjectedPlace) -> None:
+def test_webhook_that_its_mesh_repairs_loses_the_receipt(double: InjectedCluster) -> None:
     """Without the label that takes it from its keeper the webhook is whole at once, and nothing has landed."""
     injury = ready(double, BROKEN)
     injury.inject()
     assert injury.observe().landed
-    as_place(double).kube.patch(injury.undo("r1").manifest)
+    double.kube.patch(injury.undo("r1").manifest)
     assert double.hook["clientConfig"]["caBundle"] == ROOT
     assert not injury.observe().landed
 
 
-def test_refusal_by_another_is_no_receipt(double: InjectedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_by_another_is_no_receipt(double: InjectedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod that a quota or somebody else's webhook refuses says nothing of ours."""
     for fault in FAULTS.values():
         injury = ready(double, fault)
@@ -99,7 +100,7 @@ def test_refusal_by_another_is_no_receipt(double: InjectedPlace, monkeypatch: py
             assert not injury.observe().landed
 
 
-def test_api_that_cannot_be_asked_is_a_blind_observer(double: InjectedPlace) -> None:
+def test_api_that_cannot_be_asked_is_a_blind_observer(double: InjectedCluster) -> None:
     """Neither yes nor no."""
     injury = ready(double, BROKEN)
     change(double, is_api_dead=True)
@@ -107,7 +108,7 @@ def test_api_that_cannot_be_asked_is_a_blind_observer(double: InjectedPlace) -> 
         injury.observe()
 
 
-def test_half_done_fault_is_swept(double: InjectedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_done_fault_is_swept(double: InjectedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The webhook is passed over already and the injector not stopped yet: one sweep puts both right."""
     whole = double.load().objects
     injury = ready(double, IGNORED)
@@ -117,11 +118,11 @@ def test_half_done_fault_is_swept(double: InjectedPlace, monkeypatch: pytest.Mon
         with pytest.raises(pytest.fail.Exception):
             injury.inject()
     assert double.hook["failurePolicy"] == "Ignore"
-    assert len(sweep(as_place(double))) == 1
+    assert len(sweep(double)) == 1
     assert (double.load().objects, leftovers(double.state)) == (whole, ())
 
 
-def test_mesh_that_puts_nothing_into_pods_is_not_hurt(double: InjectedPlace) -> None:
+def test_mesh_that_puts_nothing_into_pods_is_not_hurt(double: InjectedCluster) -> None:
     """A receipt that was there before would prove nothing."""
     double.patch({"kind": "Namespace", "metadata": {"name": "lab", "labels": {LABEL: None}}})
     for fault in FAULTS.values():
@@ -129,7 +130,7 @@ def test_mesh_that_puts_nothing_into_pods_is_not_hurt(double: InjectedPlace) -> 
             ready(double, fault)
 
 
-def test_only_the_mesh_s_own_labels_go(double: InjectedPlace) -> None:
+def test_only_the_mesh_s_own_labels_go(double: InjectedCluster) -> None:
     """What else the namespace carries stays."""
     ready(double, UNLABELLED).inject()
     assert double.labels == {"other": "x"}
@@ -139,19 +140,19 @@ def test_only_the_mesh_s_own_labels_go(double: InjectedPlace) -> None:
     ("fault", "facts", "match"),
     [
         (BROKEN, {"webhooks": ()}, "has no mutating webhook"),
-        (UNLABELLED, {"namespace_labels": {}}, "enrols a namespace by no label"),
+        (UNLABELLED, {"membership": Membership(lambda *_: True)}, "enrols a namespace by no label"),
     ],
 )
 def test_mesh_without_what_is_broken_is_refused(
-    double: InjectedPlace, fault: Fault, facts: dict[str, object], match: str
+    double: InjectedCluster, fault: Fault, facts: dict[str, object], match: str
 ) -> None:
     """A mesh that has no webhook, or enrols by nothing that could go, cannot be asked."""
     with pytest.raises(UsageError, match=match):
         ready(double, fault, **facts)
 
 
-def test_webhook_that_is_not_there_is_told(double: InjectedPlace) -> None:
+def test_webhook_that_is_not_there_is_told(double: InjectedCluster) -> None:
     """A mesh that is not installed is not hurt."""
     change(double, objects={})
     with pytest.raises(HarnessError, match="does not exist"):
-        prepare(as_place(double), BROKEN, COMPONENT, injected_mesh())
+        prepare(double, BROKEN, COMPONENT, injected_mesh())

@@ -10,8 +10,9 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
-from clusters.authority import installed, key_id
-from clusters.errors import HarnessError, UsageError
+from clusters.ca import installed, key_id
+from clusters.model import Certificates
+from clusters.runtime import HarnessError, UsageError
 from drills.run import faults, mending
 from drills.run.context import Context
 from drills.run.faults import Fault
@@ -22,8 +23,8 @@ from drills.run.recorder import Recorder
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.issuer_double import NAME, SECRET, STORED, IssuedPlace, issued_mesh, key_of
-from drills.selftest.place_double import COMPONENT, as_place
+from drills.selftest.cluster_double import COMPONENT
+from drills.selftest.issuer_double import NAME, SECRET, STORED, IssuedCluster, issued_mesh, key_of
 
 ROTATED = faults.rotate_issuer(faults.ROTATED, hold_s=1.0)
 STRANGER = faults.rotate_issuer(faults.STRANGER, hold_s=1.0)
@@ -31,17 +32,17 @@ EXPIRED = faults.rotate_issuer(faults.EXPIRED, hold_s=1.0, life_s=60.0)
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> IssuedPlace:
+def double(tmp_path: Path) -> IssuedCluster:
     """Return an issuer that signs with what the cluster was installed with."""
-    return IssuedPlace(tmp_path)
+    return IssuedCluster(tmp_path)
 
 
-def ready(double: IssuedPlace, fault: Fault, **facts: object) -> Injury:
+def ready(double: IssuedCluster, fault: Fault, **facts: object) -> Injury:
     """Return the fault, prepared and not done."""
-    return prepare(as_place(double), fault, COMPONENT, issued_mesh(**facts))
+    return prepare(double, fault, COMPONENT, issued_mesh(**facts))
 
 
-def change(double: IssuedPlace, **state: object) -> None:
+def change(double: IssuedCluster, **state: object) -> None:
     """Change the state of the double."""
     world = double.load()
     for name, value in state.items():
@@ -56,7 +57,7 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
-def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedPlace, fault: Fault) -> None:
+def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedCluster, fault: Fault) -> None:
     """The issuer's process has the one of before, then the new one, then the one of before again."""
     whole = double.load().objects
     injury = ready(double, fault)
@@ -68,27 +69,27 @@ def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedPlace,
     assert receipt.landed
     assert not receipt.momentary
     assert "the new issuer" in receipt.evidence
-    assert "does not hold the issuer" in mending.missing(as_place(double), undo)
-    mending.act(as_place(double), undo)
-    assert mending.missing(as_place(double), undo) == ""
+    assert "does not hold the issuer" in mending.missing(double, undo)
+    mending.act(double, undo)
+    assert mending.missing(double, undo) == ""
     assert not injury.observe().landed
     assert double.load().objects == whole
 
 
 @pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
-def test_what_is_stored_ends_its_last_line(double: IssuedPlace, fault: Fault) -> None:
+def test_what_is_stored_ends_its_last_line(double: IssuedCluster, fault: Fault) -> None:
     """An issuer that puts certificate and anchor together gets two, then and after the undo, not one that is broken."""
     injury = ready(double, fault)
     undo = injury.undo("r1")
     injury.inject()
     mine = double.stored
-    mending.act(as_place(double), undo)
+    mending.act(double, undo)
     for text in (mine, double.stored):
         assert len(x509.load_pem_x509_certificates((text + installed(double.state).anchors).encode())) == 2
         assert text.endswith("-----END CERTIFICATE-----\n")
 
 
-def test_secret_that_is_stored_only_has_no_receipt(double: IssuedPlace) -> None:
+def test_secret_that_is_stored_only_has_no_receipt(double: IssuedCluster) -> None:
     """Until the kubelet brought it to the process nothing has landed, and nothing is undone either."""
     injury = ready(double, ROTATED)
     change(double, survives=True)
@@ -97,13 +98,13 @@ def test_secret_that_is_stored_only_has_no_receipt(double: IssuedPlace) -> None:
     double.project()
     assert injury.observe().landed
     undo = injury.undo("r1")
-    mending.act(as_place(double), undo)
-    assert "is not yet in /var/run/issuer of brain" in mending.missing(as_place(double), undo)
+    mending.act(double, undo)
+    assert "is not yet in /var/run/issuer of brain" in mending.missing(double, undo)
     double.project()
-    assert mending.missing(as_place(double), undo) == ""
+    assert mending.missing(double, undo) == ""
 
 
-def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is taken up while it is good; only when its life is over is the fault in force."""
     injury = ready(double, EXPIRED)
     assert injury.land_extra_s >= EXPIRED.life_s
@@ -116,7 +117,7 @@ def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedPlace, monke
 
 
 def test_issuer_that_was_over_before_it_came_there_has_no_receipt(
-    double: IssuedPlace, monkeypatch: pytest.MonkeyPatch
+    double: IssuedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kubelet slower than the issuer's life makes another fault of it, which is not claimed to have landed."""
     injury = ready(double, EXPIRED)
@@ -126,7 +127,7 @@ def test_issuer_that_was_over_before_it_came_there_has_no_receipt(
     assert (seen.landed, seen.evidence.endswith("over before it came there")) == (False, True)
 
 
-def test_each_kind_is_what_it_says(double: IssuedPlace) -> None:
+def test_each_kind_is_what_it_says(double: IssuedCluster) -> None:
     """Rotated and expired stand under the cluster's anchor, the stranger under another of the same name."""
     before = installed(double.state)
     anchor = x509.load_pem_x509_certificate(before.anchors.encode())
@@ -137,7 +138,7 @@ def test_each_kind_is_what_it_says(double: IssuedPlace) -> None:
         made[fault.issuer] = x509.load_pem_x509_certificate(double.stored.encode())
         assert injury.traits() == {"signer": key_id(double.stored)}
         assert f"issuer {key_id(before.issuer)} replaced" in injury.inject()
-        mending.act(as_place(double), injury.undo("r1"))
+        mending.act(double, injury.undo("r1"))
     for it in made.values():
         assert it.issuer == anchor.subject
         assert it.subject.rfc4514_string() == f"CN={NAME}"
@@ -149,10 +150,12 @@ def test_each_kind_is_what_it_says(double: IssuedPlace) -> None:
     assert timedelta(seconds=40) < left <= timedelta(seconds=60)
 
 
-def test_no_key_leaves_the_state_file(double: IssuedPlace) -> None:
+def test_no_key_leaves_the_state_file(double: IssuedCluster) -> None:
     """Undo log and events tell whose key it was, and hold none; checks are told whose signature to look for."""
-    place = as_place(double)
-    context = Context("r1", place, issued_mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    cluster = double
+    context = Context(
+        "r1", cluster, issued_mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+    )
     injured = Injured(context, ROTATED, COMPONENT)
     injured.inject()
     (entry,) = (double.state / "undo").glob("*.json")
@@ -165,7 +168,7 @@ def test_no_key_leaves_the_state_file(double: IssuedPlace) -> None:
     assert [event.kind for event in context.recorder.events()][-1] == "fault.undo_verified"
 
 
-def test_pod_that_was_replaced_is_found_again(double: IssuedPlace) -> None:
+def test_pod_that_was_replaced_is_found_again(double: IssuedCluster) -> None:
     """The issuer's next process has its own files."""
     injury = ready(double, ROTATED)
     injury.inject()
@@ -179,7 +182,7 @@ def test_pod_that_was_replaced_is_found_again(double: IssuedPlace) -> None:
     [({}, "does not hold the issuer"), ({"crt.pem": "eA==", "key.pem": "eA=="}, "does not hold"), (None, "not exist")],
 )
 def test_secret_that_could_not_be_put_back_is_not_touched(
-    double: IssuedPlace, stored: dict[str, str] | None, match: str
+    double: IssuedCluster, stored: dict[str, str] | None, match: str
 ) -> None:
     """What the cluster was not installed with is in no file of ours."""
     world = double.load()
@@ -191,7 +194,7 @@ def test_secret_that_could_not_be_put_back_is_not_touched(
         ready(double, ROTATED)
 
 
-def test_authority_of_an_older_version_is_told(double: IssuedPlace) -> None:
+def test_authority_of_an_older_version_is_told(double: IssuedCluster) -> None:
     """Without the anchor's key no other issuer can be made under it."""
     path = double.state / "authority.json"
     kept = msgspec.json.decode(path.read_bytes())
@@ -202,27 +205,27 @@ def test_authority_of_an_older_version_is_told(double: IssuedPlace) -> None:
         ready(double, ROTATED)
 
 
-def test_authority_that_is_gone_is_told(double: IssuedPlace) -> None:
+def test_authority_that_is_gone_is_told(double: IssuedCluster) -> None:
     """Nothing is done that could not be undone."""
     (double.state / "authority.json").unlink()
     with pytest.raises(HarnessError, match="cannot be read"):
         ready(double, STRANGER)
 
 
-def test_process_without_the_file_is_a_blind_observer(double: IssuedPlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_without_the_file_is_a_blind_observer(double: IssuedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither yes nor no; and nothing is undone that nobody sees."""
     injury = ready(double, ROTATED)
     undo = injury.undo("r1")
     monkeypatch.setattr("drills.selftest.issuer_double.SECRET", replace(SECRET, folder="/elsewhere"))
     with pytest.raises(HarnessError, match=r"No process of Deployment system/brain has crt\.pem"):
         injury.observe()
-    assert "of any process" in mending.missing(as_place(double), undo)
+    assert "of any process" in mending.missing(double, undo)
 
 
-def test_mesh_that_makes_its_own_issuer_is_refused(double: IssuedPlace) -> None:
+def test_mesh_that_makes_its_own_issuer_is_refused(double: IssuedCluster) -> None:
     """There is no Secret whose content is ours."""
     with pytest.raises(UsageError, match="GIVEN_ISSUER"):
-        ready(double, ROTATED, issuance=None)
+        ready(double, ROTATED, certificates=Certificates(leaf_ttl_s=0))
 
 
 def test_title_says_what_comes_in_its_place() -> None:

@@ -234,6 +234,6 @@ def test_only_meshes_with_certificates_are_looked_at() -> None:
     """Only a mesh that issues leaf certificates can say where a pod shows its own; of others none is promised."""
     for name in names():
         mesh = load(name)
-        assert mesh.handshake is None or mesh.leaf_ttl_s > 0, name
-        assert (mesh.handshake is None) is (mesh.sources["certificates"].kind == "not-promised"), name
-    assert load("istio-sidecar").handshake is not None
+        assert mesh.certificates.handshake is None or mesh.certificates.leaf_ttl_s > 0, name
+        assert (mesh.certificates.handshake is None) is (mesh.sources["certificates"].kind == "not-promised"), name
+    assert load("istio-sidecar").certificates.handshake is not None

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters import host, host_bootstrap, meshes, up
-from clusters.errors import CannotRunHereError, HarnessError
+from clusters import host, host_bootstrap, meshes, provision
 from clusters.images import recipe
+from clusters.runtime import CannotRunHereError, HarnessError
 from drills import exits
 
 ABLE = host.HostReport(
@@ -72,7 +72,7 @@ def test_doctor_names_the_meshes_that_cannot_run_here(lacking: tuple[str, ...], 
 
 def test_every_feature_that_a_mesh_needs_is_one_that_is_looked_for() -> None:
     """A name with a typing error would never be missing."""
-    needed = {name for mesh in map(meshes.load, meshes.names()) for name in mesh.kernel_features}
+    needed = {name for mesh in map(meshes.load, meshes.names()) for name in mesh.install.kernel_features}
     assert needed
     assert needed <= set(host.kernel_features())
 
@@ -85,7 +85,7 @@ def test_a_mesh_that_this_kernel_cannot_carry_is_inconclusive_before_anything_is
     monkeypatch.setattr(host, "ensure", lambda **_: pytest.fail("the host was touched"))
     with (
         pytest.raises(CannotRunHereError, match=r"cannot run here: .* has no WireGuard") as raised,
-        up.up("cilium-wireguard", up.Options(), print),
+        provision.up("cilium-wireguard", provision.Options(), print),
     ):
         pytest.fail("a place was given")
     assert raised.value.exit_code == exits.INCONCLUSIVE

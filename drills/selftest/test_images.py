@@ -10,10 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.command import run
-from clusters.errors import HarnessError, UsageError
 from clusters.images import archive, build, golang, recipe, records, resolve
 from clusters.images.catalogue import all_images, image, images_for, versions
+from clusters.runtime import HarnessError, UsageError, run
 
 RECIPES = recipe.names()
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError
 from clusters.images import debian
+from clusters.runtime import HarnessError
 
 
 def test_of_a_root_only_what_is_kept_is_taken(tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from clusters.command import answers, run
-from clusters.errors import HarnessError, MissingImagesError
 from clusters.images import archive, build, engine, resolve
 from clusters.images.catalogue import Image
+from clusters.runtime import HarnessError, MissingImagesError, answers, run
 
 DEADLINE_S = 20.0
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError, InconclusiveError, MissingImagesError
 from clusters.images import archive, build, engine, resolve
 from clusters.images.catalogue import Image, image
+from clusters.runtime import HarnessError, InconclusiveError, MissingImagesError
 
 
 @pytest.fixture(autouse=True)

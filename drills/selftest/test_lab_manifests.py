@@ -12,7 +12,7 @@ from drills.run.edges import FRESH
 from drills.selftest.labrun import PROGRAMS
 
 MANIFESTS = PROGRAMS.parent
-POLICIES = sorted(path for path in (MANIFESTS / "policy").iterdir() if path.is_dir())
+POLICIES = sorted(path for path in MANIFESTS.glob("*/policy") if path.is_dir())
 WORKLOADS = sorted(path for path in PROGRAMS.glob("*.yaml") if path.name != "namespaces.yaml")
 PLACEHOLDERS = {"LAB_IMAGE": "python:3", "NAME": "change-1", "SOURCE": "intruder", "TARGET": "frontend"}
 Item = dict[str, Any]
@@ -151,16 +151,16 @@ def test_survivors_where_a_drill_needs_them() -> None:
     assert service["spec"]["selector"] == {"app": "payment"}
 
 
-@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.parent.name)
 def test_every_mesh_is_given_the_same_intent(folder: Path) -> None:
     """The policies of each mesh allow exactly the lab's edges and, by a default, nothing else."""
     items = load(*(path for path in folder.glob("*.yaml") if path.name != "change.yaml"))
     assert allowed(items) == INTENT
-    by_namespace = load_mesh(folder.name).namespace_annotations.values()
+    by_namespace = load_mesh(folder.parent.name).membership.namespace_annotations.values()
     assert "allow-nothing" in {item["metadata"]["name"] for item in items} or "deny" in by_namespace
 
 
-@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.parent.name)
 def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
     """The change is one object of the given name that refuses the source to the target and touches nobody else."""
     [change] = load(folder / "change.yaml")
@@ -175,10 +175,10 @@ def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
         [denied] = spec["ingressDeny"]
         assert denied == {"fromEndpoints": [{"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "intruder"}}]}
     elif change["kind"] == "HTTPRoute":
-        mesh = load_mesh(folder.name)
+        mesh = load_mesh(folder.parent.name)
         assert [parent["name"] for parent in spec["parentRefs"]] == ["frontend"]
         [match] = spec["rules"][0]["matches"]
-        assert match["headers"] == [{"name": mesh.identity_header, "value": mesh.identity("lab", "intruder")}]
+        assert match["headers"] == [{"name": mesh.identity.header, "value": mesh.identity.of("lab", "intruder")}]
         assert "change-1" not in str(load(*folder.glob("*.yaml"))).replace(str(change), "")  # nobody is let in there
     else:
         assert spec["podSelector"] == {"matchLabels": {"app": "frontend"}}
@@ -190,7 +190,7 @@ def test_no_service_is_retried_by_the_mesh() -> None:
     """Each service has a route without retries: a retry would hide a failure from the caller that measures it."""
     routes = [
         item
-        for item in load(*(MANIFESTS / "policy" / "istio-sidecar").glob("t*.yaml"))
+        for item in load(*(MANIFESTS / "istio-sidecar" / "policy").glob("t*.yaml"))
         if item["kind"] == "VirtualService"
     ]
     assert {route["metadata"]["name"] for route in routes} == set(INTENT)
@@ -199,7 +199,7 @@ def test_no_service_is_retried_by_the_mesh() -> None:
 
 def test_a_tenth_goes_to_the_release_on_trial() -> None:
     """Payment's route splits 90 to 10 over the two versions that its pods carry."""
-    items = load(MANIFESTS / "policy" / "istio-sidecar" / "traffic.yaml")
+    items = load(MANIFESTS / "istio-sidecar" / "policy" / "traffic.yaml")
     [route] = [item for item in items if item["kind"] == "VirtualService" and item["metadata"]["name"] == "payment"]
     weights = {leg["destination"]["subset"]: leg["weight"] for leg in route["spec"]["http"][0]["route"]}
     assert weights == {"v1": 90, "v2": 10}
@@ -216,13 +216,13 @@ def fresh_targets(items: list[Item]) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.parent.name)
 def test_every_mesh_makes_a_connection_per_call_where_drills_ask_for_handshakes(folder: Path) -> None:
     """Each mesh is told to make one connection per call on the fresh edges and nowhere else, or says why it need not.
 
     A new mesh whose setting is not known here fails: `reached(handshake)` would believe what its policies do not say.
     """
-    wanted = set() if folder.name in FRESH_WITHOUT_POLICY else {target for _, target in FRESH}
+    wanted = set() if folder.parent.name in FRESH_WITHOUT_POLICY else {target for _, target in FRESH}
     assert fresh_targets(load(*(path for path in folder.glob("*.yaml") if path.name != "change.yaml"))) == wanted
 
 
@@ -235,7 +235,7 @@ def test_a_rule_that_reuses_connections_is_not_fresh() -> None:
 
 def test_observers_without_identity_reach_probes_and_metrics_only() -> None:
     """Where a policy asks for no identity, it opens the probed path of each routed Server, or the proxies' own port."""
-    items = load(*(MANIFESTS / "policy" / "linkerd").glob("[!c]*.yaml"))
+    items = load(*(MANIFESTS / "linkerd" / "policy").glob("[!c]*.yaml"))
     named = {(item["kind"], item["metadata"]["name"]): item["spec"] for item in items}
     opened = [
         (spec["targetRef"]["kind"], spec["targetRef"]["name"])
@@ -256,7 +256,7 @@ def test_observers_without_identity_reach_probes_and_metrics_only() -> None:
 
 def test_a_tenth_goes_to_the_trial_by_backends_too() -> None:
     """The HTTPRoute of Service payment splits 90 to 10 over two Services, each with the pods of one version."""
-    items = load(MANIFESTS / "policy" / "linkerd" / "traffic.yaml")
+    items = load(MANIFESTS / "linkerd" / "policy" / "traffic.yaml")
     [route] = [item["spec"] for item in items if item["kind"] == "HTTPRoute"]
     assert (route["parentRefs"][0]["kind"], route["parentRefs"][0]["name"]) == ("Service", "payment")
     selectors = {item["metadata"]["name"]: item["spec"]["selector"] for item in items if item["kind"] == "Service"}
@@ -273,8 +273,8 @@ def test_each_call_of_a_fresh_edge_has_a_connection_of_its_own() -> None:
     assert "appProtocol" not in port
     [server] = [
         item
-        for item in load(MANIFESTS / "policy" / "linkerd" / "authorization.yaml")
+        for item in load(MANIFESTS / "linkerd" / "policy" / "authorization.yaml")
         if (item["kind"], item["metadata"]["name"]) == ("Server", "fraud")
     ]
     assert "proxyProtocol" not in server["spec"]
-    assert load_mesh("linkerd").nameless == FRESH
+    assert load_mesh("linkerd").identity.unshown_edges == FRESH

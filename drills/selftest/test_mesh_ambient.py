@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from clusters.errors import HarnessError
 from clusters.images import recipe
 from clusters.images.catalogue import crd
-from clusters.install import MANIFESTS, section
+from clusters.install import section
 from clusters.lab import load
-from clusters.mesh import Called, Drop, Role
 from clusters.meshes.istio_ambient import MESH
+from clusters.model import Called, Drop, Role
+from clusters.runtime import HarnessError
 from drills.run.needs import unmet
 
 ENROLLED = "ambient.istio.io/redirection"
@@ -30,29 +30,29 @@ ENROLLED = "ambient.istio.io/redirection"
 )
 def test_a_pod_is_a_member_once_its_enrolment_is_complete(pod: dict[str, object], is_member: bool) -> None:
     """Only the agent's last word counts: neither a label that wishes for it nor an enrolment half done does."""
-    assert MESH.member(pod, None) is is_member
+    assert MESH.membership.proves(pod, None) is is_member
 
 
 def test_each_chart_is_given_its_own_values_and_image() -> None:
     """Charts that mean different things by `image` and `resources` get a section each, and none is left over."""
-    whole = yaml.safe_load((MANIFESTS / "values" / MESH.values).read_text())
+    whole = yaml.safe_load((MESH.manifests / "values.yaml").read_text())
     images = {name: f"example/{name}" for name in ("istio-pilot", "istio-install-cni", "istio-ztunnel")}
     built = True
-    named = MESH.image_values(images, built)
-    assert whole.keys() == named.keys() < {release.section for release in MESH.charts}
-    found = {release.chart: section(named, release).get("image", "") for release in MESH.charts}
+    named = MESH.install.image_values(images, built)
+    assert whole.keys() == named.keys() < {release.section for release in MESH.install.charts}
+    found = {release.chart: section(named, release).get("image", "") for release in MESH.install.charts}
     assert found == {
         "istio-base": "",
         "istiod": "example/istio-pilot",
         "istio-cni": "example/istio-install-cni",
         "ztunnel": "example/istio-ztunnel",
     }
-    assert all(section(whole, release).get("profile", "ambient") == "ambient" for release in MESH.charts)
+    assert all(section(whole, release).get("profile", "ambient") == "ambient" for release in MESH.install.charts)
 
 
 def test_a_chart_without_a_section_is_given_the_whole_and_a_wrong_section_is_named() -> None:
     """No section means all values of the mesh; a section that is no mapping is an error that says where it is."""
-    release = MESH.charts[-1]
+    release = MESH.install.charts[-1]
     assert section({"a": 1}, replace(release, section="")) == {"a": 1}
     with pytest.raises(HarnessError, match="under the key ztunnel"):
         section({"ztunnel": "x"}, release)
@@ -60,9 +60,9 @@ def test_a_chart_without_a_section_is_given_the_whole_and_a_wrong_section_is_nam
 
 def test_a_tunnel_carries_one_connection() -> None:
     """Its values tell ztunnel so: a call on a new connection never rides on an old handshake."""
-    whole = yaml.safe_load((MANIFESTS / "values" / MESH.values).read_text())
+    whole = yaml.safe_load((MESH.manifests / "values.yaml").read_text())
     assert whole["ztunnel"]["env"] == {"POOL_MAX_STREAMS_PER_CONNECTION": "1"}
-    assert any("POOL_MAX_STREAMS_PER_CONNECTION" in found.setting for found in MESH.deviations)
+    assert any("POOL_MAX_STREAMS_PER_CONNECTION" in found.setting for found in MESH.overrides)
 
 
 def test_node_programs_are_of_the_same_istio_as_the_control_plane() -> None:
@@ -78,9 +78,9 @@ def test_node_programs_are_of_the_same_istio_as_the_control_plane() -> None:
 
 def test_a_gateway_can_be_declared() -> None:
     """The kind of the waypoint that drills declare is among those that are defined before istiod is there."""
-    gateway, *_ = load(MANIFESTS / "policy" / MESH.policy / "declared" / "l7-proxy-unready.yaml", {})
+    gateway, *_ = load(MESH.manifests / "policy" / "declared" / "l7-proxy-unready.yaml", {})
     group = gateway["apiVersion"].partition("/")[0]
-    assert f"{group}_{gateway['kind'].lower()}s.yaml" in {crd(name).file for name in MESH.crds}
+    assert f"{group}_{gateway['kind'].lower()}s.yaml" in {crd(name).file for name in MESH.install.crds}
     assert gateway["spec"]["gatewayClassName"] == "istio-waypoint"
 
 
@@ -157,5 +157,5 @@ def test_a_torn_entry_is_an_error() -> None:
 def test_ztunnel_holds_a_pod_to_what_selects_it(namespace: str, spec: dict[str, object], is_about: bool) -> None:
     """By namespace and labels, and from the root for all; what is attached to a target is a waypoint's, not its."""
     ledger = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
-    assert MESH.policy_selects is not None
-    assert MESH.policy_selects({"metadata": {"namespace": namespace}, "spec": spec}, ledger) is is_about
+    assert MESH.policy.selects is not None
+    assert MESH.policy.selects({"metadata": {"namespace": namespace}, "spec": spec}, ledger) is is_about

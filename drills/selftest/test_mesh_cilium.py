@@ -7,9 +7,8 @@ import yaml
 
 from clusters import meshes
 from clusters.images.catalogue import image, images_for
-from clusters.install import MANIFESTS
-from clusters.mesh import Capability, Mesh, Role
 from clusters.meshes.cilium import MESH, VARIANTS
+from clusters.model import Capability, Mesh, Role
 
 WIREGUARD, WITH_L7 = VARIANTS
 EACH = pytest.mark.parametrize("mesh", [MESH, *VARIANTS], ids=lambda mesh: mesh.name)
@@ -18,9 +17,9 @@ OFFICIAL = False
 
 def chart_values(mesh: Mesh) -> dict[str, object]:
     """Return the values that the chart is given for official images: the mesh's file, then what its facts say."""
-    whole = yaml.safe_load((MANIFESTS / "values" / mesh.values).read_text())
+    whole = yaml.safe_load((mesh.manifests / "values.yaml").read_text())
     assert isinstance(whole, dict)
-    return merged(whole, mesh.image_values(refs(mesh), OFFICIAL))
+    return merged(whole, mesh.install.image_values(refs(mesh), OFFICIAL))
 
 
 def refs(mesh: Mesh) -> dict[str, str]:
@@ -40,7 +39,7 @@ def merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str,
 @EACH
 def test_every_image_of_the_catalogue_is_given_to_the_chart_exactly_once(mesh: Mesh) -> None:
     """One that is listed and not used would be asked for in vain; one that is used and not listed is not in a node."""
-    text = yaml.safe_dump(mesh.image_values(refs(mesh), OFFICIAL), width=1000)
+    text = yaml.safe_dump(mesh.install.image_values(refs(mesh), OFFICIAL), width=1000)
     assert {ref: text.count(f"override: {ref}\n") for ref in refs(mesh).values()} == dict.fromkeys(
         refs(mesh).values(), 1
     )
@@ -97,7 +96,7 @@ def test_wireguard_promises_what_travels_between_nodes_and_no_more() -> None:
     assert WIREGUARD.sources["no-plaintext"].kind == "documented"
     assert {mesh.sources["no-plaintext"].kind for mesh in (MESH, WITH_L7)} == {"not-promised"}
     assert (WIREGUARD.wire_scope, MESH.wire_scope, WITH_L7.wire_scope) == ("nodes", "any", "any")
-    assert WIREGUARD.kernel_features == ("WireGuard",)
+    assert WIREGUARD.install.kernel_features == ("WireGuard",)
 
 
 def test_the_l7_proxy_is_waited_for_and_named_as_the_one_who_judges_requests() -> None:
@@ -108,14 +107,16 @@ def test_the_l7_proxy_is_waited_for_and_named_as_the_one_who_judges_requests() -
     assert MESH.component(Role.L7_PROXY) is WIREGUARD.component(Role.L7_PROXY) is None
     assert WITH_L7.sources["request-rule"].kind == "documented"
     assert MESH.sources["request-rule"].kind == "source"  # it says no, and that it says so
-    assert [it.enforcement for it in WITH_L7.points] == ["the called node's kernel", "the called node's Envoy"]
-    assert WITH_L7.kernel_features == ("TPROXY",)
+    assert [it.enforcement for it in WITH_L7.policy.points] == ["the called node's kernel", "the called node's Envoy"]
+    assert WITH_L7.install.kernel_features == ("TPROXY",)
 
 
 def test_a_rule_that_is_not_taken_is_told_of_in_the_same_place_on_both() -> None:
     """The object's status says so, with the proxy and without; only why it would not be taken differs."""
     without, with_proxy = (mesh.signals["rule-unenforced"] for mesh in (MESH, WITH_L7))
     assert without.subject == with_proxy.subject
+    assert without.source is not None
+    assert with_proxy.source is not None
     assert "Without its L7 proxy" in without.source.title
     assert "Without" not in with_proxy.source.title
 
@@ -124,6 +125,6 @@ def test_what_no_variant_changes_is_the_same() -> None:
     """All but one promise are Cilium's own, and so are all deviations but that of the proxy which is on."""
     for variant, claim in ((WIREGUARD, "no-plaintext"), (WITH_L7, "request-rule")):
         assert {it for it in MESH.sources if MESH.sources[it] != variant.sources[it]} == {claim}
-    assert WIREGUARD.deviations == MESH.deviations
-    (off,) = set(MESH.deviations) - set(WITH_L7.deviations)
+    assert WIREGUARD.overrides == MESH.overrides
+    (off,) = set(MESH.overrides) - set(WITH_L7.overrides)
     assert off.setting == "envoy.enabled, l7Proxy"

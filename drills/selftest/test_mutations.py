@@ -7,15 +7,15 @@ import msgspec
 import polars as pl
 import pytest
 
+from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
-from drills.judge.history import History, SignalFact
+from drills.judge.history import History
 from drills.judge.measure import Measurement, Occurrence, Truth
 from drills.judge.mutations import catalogue
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.judge.mutations.target import Target
-from drills.judge.records import BYSTANDER, VICTIM
 from drills.judge.verdict import PASSING, Answer
 from drills.report import mutations
 from drills.selftest.story import NODES, Story, identity
@@ -24,15 +24,15 @@ EDGE, LEGIT = ("checkout", "payment"), ("payment", "ledger")
 DENIED, SENTINEL = ("intruder", "ledger"), ("intruder", "frontend")
 BRAIN = "system/Deployment/brain"
 SIGNALS = (
-    SignalFact("down", "condition", BRAIN),
-    SignalFact("rises", "metric-increases", "failures"),
-    SignalFact("falls", "metric-below", "days_left", threshold=10),
-    SignalFact("words", "admission", "no such webhook"),
-    SignalFact("warns", "pod-event", "FailedCreatePodSandBox"),
-    SignalFact("taints", "node-taint", "agent-not-ready"),
-    SignalFact("loses", "drop", "unauthenticated"),
-    SignalFact("states", "status", "example.org/v1 Rule lab/door Enforced=False"),
-    SignalFact("says", "event", "system/Skipped"),
+    SignalSpec("down", SignalKind.CONDITION, BRAIN),
+    SignalSpec("rises", SignalKind.METRIC_INCREASES, "failures"),
+    SignalSpec("falls", SignalKind.METRIC_BELOW, "days_left", threshold=10),
+    SignalSpec("words", SignalKind.ADMISSION, "no such webhook"),
+    SignalSpec("warns", SignalKind.POD_EVENT, "FailedCreatePodSandBox"),
+    SignalSpec("taints", SignalKind.NODE_TAINT, "agent-not-ready"),
+    SignalSpec("loses", SignalKind.DROP, "unauthenticated"),
+    SignalSpec("states", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False"),
+    SignalSpec("says", SignalKind.EVENT, "system/Skipped"),
 )
 PODS = ("payment-1", "ledger-1", "frontend-1")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import judge, sometimes
-from drills.judge.history import SignalFact
 from drills.judge.mutations.catalogue import WORLD
 from drills.judge.mutations.target import Target
 from drills.judge.verdict import Answer
@@ -13,9 +13,9 @@ from drills.selftest.story import Story
 EDGE = ("checkout", "payment")
 BRAIN, DOOR, GATE = "system/Deployment/brain", "example.org/v1 Rule lab/door", "example.org/v1 Rule lab/gate"
 SIGNALS = (
-    SignalFact("down", "condition", BRAIN),
-    SignalFact("taints", "node-taint", "agent-not-ready"),
-    SignalFact("states", "status", f"{DOOR} Enforced=False"),
+    SignalSpec("down", SignalKind.CONDITION, BRAIN),
+    SignalSpec("taints", SignalKind.NODE_TAINT, "agent-not-ready"),
+    SignalSpec("states", SignalKind.STATUS, f"{DOOR} Enforced=False"),
 )
 
 

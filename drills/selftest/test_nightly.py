@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from clusters import host, kind, meshes
-from clusters.errors import UsageError
-from clusters.mesh import Role
+from clusters.model import Role
+from clusters.runtime import UsageError
 from drills import catalogue, cli, exits, nightly
 from drills.nightly import Plan
 from drills.run.needs import unmet

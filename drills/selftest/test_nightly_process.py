@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.waiting import wait_until
+from clusters.runtime import wait_until
 from drills import exits, nightly
 
 

@@ -5,15 +5,15 @@ import time
 import pytest
 
 from clusters import lab
-from clusters.errors import HarnessError
-from clusters.install import MANIFESTS
-from clusters.kube import Json, Kube
-from clusters.mesh import PolicyKind
+from clusters.kube import Json
 from clusters.meshes import load, names
+from clusters.model import Mesh, PolicyKind, PolicyModel
+from clusters.runtime import HarnessError
 from drills.run import policies
 from drills.run.policies import PolicyLog, PolicyWatch
 from drills.run.recorder import Recorder
-from drills.selftest.place_double import mesh
+from drills.selftest.cluster_double import mesh
+from drills.selftest.strict_double import StrictKube
 
 KIND = PolicyKind("v1", "Rule")
 
@@ -36,15 +36,16 @@ def told(recorder: Recorder, kind: str = "policy") -> list[tuple[str, str]]:
     ]
 
 
-class Api:
-    """Quacks like Kube: answers with the lists that it was given, one after the other, and then with the last."""
+class Api(StrictKube):
+    """Answers with the lists that it was given, one after the other, and then with the last."""
 
     def __init__(self, *answers: list[Json] | str) -> None:
         self.answers = list(answers)
         self.asked = 0
 
-    def find(self, api_version: str, kind: str) -> list[Json]:
+    def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
         """Return the next list, or fail with the next text."""
+        assert (namespace, selector) == (None, "")
         assert (api_version, kind) in {("v1", "Rule"), ("v1", "Other")}
         self.asked += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -56,18 +57,13 @@ class Api:
 def watched(api: Api, *, looks: int, kinds: tuple[PolicyKind, ...] = (KIND,)) -> Recorder:
     """Watch until the API was asked so often, then end."""
     recorder = Recorder()
-    watch = PolicyWatch(as_kube(api), PolicyLog(recorder), mesh(policy_kinds=kinds, policy_root="root"))
+    watch = PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel(kinds, root="root")))
     watch.start()
     until_s = time.monotonic() + 5
     while api.asked < looks and time.monotonic() < until_s:
         time.sleep(0.005)
     watch.stop()
     return recorder
-
-
-def as_kube(api: object) -> Kube:
-    """Return the stand-in as the type that our code asks for."""
-    return api  # type: ignore[return-value]
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +120,7 @@ def test_an_api_that_is_away_is_not_asked_for_every_kind() -> None:
     """Each such question may take ten seconds: the look at all kinds ends at the first that nobody answers."""
     api = Api("dead")
     recorder = Recorder()
-    PolicyWatch(as_kube(api), PolicyLog(recorder), mesh(policy_kinds=(KIND, PolicyKind("v1", "Other"))))._look_at_all()
+    PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel((KIND, PolicyKind("v1", "Other")))))._look_at_all()
     assert told(recorder, "policy.look") == [("Rule", "dead")]
 
 
@@ -155,12 +151,12 @@ def test_every_policy_of_a_mesh_is_of_a_kind_that_is_recorded() -> None:
     """What the harness itself applies to a mesh must not be missing from the record."""
     for name in names():
         facts = load(name)
-        kinds = {(it.api_version, it.kind) for it in facts.policy_kinds}
-        applied = {(it["apiVersion"], it["kind"]) for it in _applied(facts.policy) if it["kind"] != "Service"}
+        kinds = {(it.api_version, it.kind) for it in facts.policy.kinds}
+        applied = {(it["apiVersion"], it["kind"]) for it in _applied(facts) if it["kind"] != "Service"}
         assert applied
         assert applied <= kinds, name
 
 
-def _applied(folder: str) -> list[Json]:
+def _applied(mesh: Mesh) -> list[Json]:
     words = {"NAME": "n", "SOURCE": "s", "TARGET": "t"}
-    return [item for path in (MANIFESTS / "policy" / folder).glob("*.yaml") for item in lab.load(path, words)]
+    return [item for path in (mesh.manifests / "policy").glob("*.yaml") for item in lab.load(path, words)]

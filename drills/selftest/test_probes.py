@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from clusters.mesh import Mesh, Signal, SignalKind
+from clusters.model import Mesh, SignalKind, SignalSpec
 from drills.judge.history import Event
 from drills.run.context import Context
 from drills.run.probes import base
@@ -16,13 +16,13 @@ from drills.run.recorder import Recorder
 from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, StoppedError
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.place_double import SOURCE, FilePlace, as_kube, as_place, mesh
+from drills.selftest.cluster_double import SOURCE, FileCluster, mesh
 
 
 @pytest.fixture
-def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
+def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
     """Return a healthy component."""
-    return FilePlace(tmp_path_factory.mktemp("place"))
+    return FileCluster(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +30,12 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "_NAP_S", 0.02)
 
 
-def context_of(double: FilePlace, facts: Mesh | None = None) -> Context:
+def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     """Return the context of run r1."""
-    place = as_place(double)
-    return Context("r1", place, facts or mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    cluster = double
+    return Context(
+        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+    )
 
 
 def of_kind(context: Context, kind: str) -> list[Event]:
@@ -66,7 +68,7 @@ class Counting(Probe):
 
 
 @pytest.fixture
-def counting(double: FilePlace) -> Iterator[Callable[..., tuple[Counting, Context]]]:
+def counting(double: FileCluster) -> Iterator[Callable[..., tuple[Counting, Context]]]:
     """Give a function that starts a counting probe, and end what it started."""
     started: list[tuple[Counting, Context]] = []
 
@@ -135,7 +137,7 @@ def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:
 
 
 @pytest.mark.parametrize("part", [IDLE, BASELINE])
-def test_waiting_probes_rest(double: FilePlace, part: str) -> None:
+def test_waiting_probes_rest(double: FileCluster, part: str) -> None:
     """Probes that wait for leave use next to no processor time: they must not become the load that they find."""
     context = context_of(double)
     context.stage.enter(part)
@@ -191,10 +193,10 @@ def test_pause_ends_with_the_run() -> None:
         assert part == IDLE
 
 
-def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FilePlace) -> None:
+def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FileCluster) -> None:
     """Ready and desired are noted; when the API does not answer, nothing is claimed about the workload."""
     recorder = Recorder()
-    conditions = Conditions(as_kube(double), recorder, (mesh().signals["brain-down"],))
+    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()
@@ -208,13 +210,13 @@ def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: Fi
     assert "dead" in second.text("error")
 
 
-def test_a_workload_that_is_gone_has_nobody_ready(double: FilePlace) -> None:
+def test_a_workload_that_is_gone_has_nobody_ready(double: FileCluster) -> None:
     """Somebody deleted it: that is a loss, and not a failure to ask."""
     world = double.load()
     world.is_removed = True
     double.save(world)
     recorder = Recorder()
-    conditions = Conditions(as_kube(double), recorder, (mesh().signals["brain-down"],))
+    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     conditions.stop()
@@ -222,11 +224,11 @@ def test_a_workload_that_is_gone_has_nobody_ready(double: FilePlace) -> None:
     assert (first.detail["ready"], first.detail["desired"], first.text("error")) == (0, 0, "")
 
 
-def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FilePlace) -> None:
+def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FileCluster) -> None:
     """An object that is not there states nothing; one that is states each condition; a dead API tells neither."""
     recorder = Recorder()
-    signal = Signal("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False", SOURCE)
-    conditions = Conditions(as_kube(double), recorder, (signal,))
+    signal = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False", SOURCE)
+    conditions = Conditions(double, recorder, (signal,))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
-from clusters.errors import HarnessError
 from clusters.kube import Admission, Json
-from clusters.mesh import Enrolment, Mesh
-from clusters.place import BYSTANDER, VICTIM
+from clusters.model import BYSTANDER, VICTIM, Enrolment, Membership, Mesh
+from clusters.runtime import HarnessError
 from drills.judge.history import Event
 from drills.run import inventory
 from drills.run.context import Context
@@ -20,7 +19,7 @@ from drills.run.recorder import Recorder
 from drills.run.stage import FAULT, RECOVERY, Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
-from drills.selftest.place_double import FilePlace, as_place, mesh
+from drills.selftest.cluster_double import FileCluster, mesh
 
 Answer = Callable[[Mapping[str, object]], Admission]
 OUTSIDER = inventory.LabPod("outsider-1", "outside", "outsider", "node-a", "10.0.0.9", "lab:1")
@@ -29,9 +28,9 @@ ONE = NewPodsWish(every_s=1, within_s=0.2)
 
 
 @pytest.fixture
-def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
+def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
     """Return a healthy component."""
-    return FilePlace(tmp_path_factory.mktemp("place"))
+    return FileCluster(tmp_path_factory.mktemp("place"))
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +38,12 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "_UNDO_S", 0.2)
 
 
-def context_of(double: FilePlace, facts: Mesh | None = None) -> Context:
+def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     """Return the context of run r1."""
-    place = as_place(double)
-    return Context("r1", place, facts or mesh(), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    cluster = double
+    return Context(
+        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+    )
 
 
 def answering(outcome: str, message: str = "") -> Answer:
@@ -55,16 +56,16 @@ def of_kind(context: Context, kind: str) -> list[Event]:
     return [event for event in context.recorder.events() if event.kind == kind]
 
 
-def new_pods(double: FilePlace, facts: Mesh | None = None, wish: NewPodsWish = ONE) -> tuple[NewPods, Context]:
+def new_pods(double: FileCluster, facts: Mesh | None = None, wish: NewPodsWish = ONE) -> tuple[NewPods, Context]:
     """Return a new-pod probe."""
     context = context_of(double, facts)
     return NewPods(context, wish, PODS), context
 
 
 @pytest.mark.parametrize("is_member", [True, False])
-def test_new_pod_is_admitted_watched_and_removed(double: FilePlace, is_member: bool) -> None:
+def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member: bool) -> None:
     """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
-    probe, context = new_pods(double, mesh(member=lambda _pod, _witness: is_member))
+    probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: is_member)))
     assert probe.attempt(RECOVERY) is is_member
     (event,) = of_kind(context, "newpod")
     assert (event.text("outcome"), event.flag("meshed"), event.flag("started")) == ("admitted", is_member, True)
@@ -73,7 +74,7 @@ def test_new_pod_is_admitted_watched_and_removed(double: FilePlace, is_member: b
     assert leftovers(double.state) == ()
 
 
-def test_latecomer_has_a_service_and_stays_to_be_called(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It serves behind a Service of its own for as long as it was wished, and both are gone afterwards."""
     probe, context = new_pods(double, wish=NewPodsWish(every_s=1, within_s=0.2, serves_s=3))
     seen: list[tuple[float, set[str]]] = []
@@ -86,7 +87,7 @@ def test_latecomer_has_a_service_and_stays_to_be_called(double: FilePlace, monke
 
 @pytest.mark.parametrize(("listed", "found"), [({}, False), ({"newcomer-r1-1": False}, True), (None, None)])
 def test_stray_is_looked_for_among_all_pods(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None
 ) -> None:
     """A pod outside the mesh is found by whoever lists the lab's pods, or it is not, or nobody could look."""
 
@@ -95,7 +96,7 @@ def test_stray_is_looked_for_among_all_pods(
             raise HarnessError("the API server is dead")
         return listed
 
-    probe, context = new_pods(double, mesh(member=lambda _pod, _witness: False))
+    probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: False)))
     monkeypatch.setattr(newpods, "members", look)
     assert not probe.attempt(FAULT)
     (event,) = of_kind(context, "newpod")
@@ -103,7 +104,7 @@ def test_stray_is_looked_for_among_all_pods(
 
 
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
-def test_new_pod_that_is_not_admitted(double: FilePlace, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
+def test_new_pod_that_is_not_admitted(double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
     """A refusal keeps the API server's words; a question that failed is kept apart from it."""
     probe, context = new_pods(double)
     monkeypatch.setattr(double, "create_pod", answering(outcome, "webhook said no"))
@@ -115,7 +116,7 @@ def test_new_pod_that_is_not_admitted(double: FilePlace, monkeypatch: pytest.Mon
     assert leftovers(double.state) == ()
 
 
-def test_new_pod_that_never_starts(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod that is not ready in time was admitted and did not start."""
     probe, context = new_pods(double)
     monkeypatch.setattr(double, "create_pod", answering("accepted"))
@@ -123,7 +124,7 @@ def test_new_pod_that_never_starts(double: FilePlace, monkeypatch: pytest.Monkey
     assert of_kind(context, "newpod")[0].flag("started") is False
 
 
-def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a pod that does not start, the warning that says why is kept: no other pod's, and none from after a start."""
     probe, context = new_pods(double)
     name = f"newcomer-{context.run_id[:6]}-1"
@@ -147,16 +148,16 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FilePlace, monkeypa
     assert event.number("blocked_ns") == 7_000_000_000
 
 
-def test_membership_whose_proof_is_missing_is_not_found_out(double: FilePlace) -> None:
+def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster) -> None:
     """A proof that is not written, or not yet, is no proof of the contrary: such a pod is not called an outsider."""
-    facts = mesh(enrolment=Enrolment.START, member_witness=("example.org/v1", "Endpoint"))
+    facts = mesh(membership=Membership(lambda *_: True, ("example.org/v1", "Endpoint"), Enrolment.START))
     probe, context = new_pods(double, facts)
     assert not probe.attempt(RECOVERY)
     (event,) = of_kind(context, "newpod")
     assert (event.flag("started"), event.flag("meshed")) == (True, None)
 
 
-def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
     probe, context = new_pods(double)
     unready: Json = {"spec": {}, "metadata": {}, "status": {"conditions": []}}
@@ -168,7 +169,7 @@ def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FilePlace, monk
     assert event.text("blocked") == "NotScheduled: nobody chose a node for it"
 
 
-def test_new_pods_are_made_on_each_placed_node(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pod per place is bound to its node past the scheduler, and an attempt is good only when all of them are."""
     asked: list[str] = []
 
@@ -184,21 +185,17 @@ def test_new_pods_are_made_on_each_placed_node(double: FilePlace, monkeypatch: p
     assert outcomes == {VICTIM: "refused", BYSTANDER: "admitted"}
 
 
-def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double: FilePlace) -> None:
+def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double: FileCluster) -> None:
     """Where the pod network enrols, the admitted pod proves nothing: the started one and its witness do."""
-    facts = mesh(
-        member=lambda _pod, witness: witness is not None,
-        enrolment=Enrolment.START,
-        member_witness=("v1", "Pod"),
-    )
-    probe, context = new_pods(double, facts)
+    membership = Membership(lambda _pod, witness: witness is not None, ("v1", "Pod"), Enrolment.START)
+    probe, context = new_pods(double, mesh(membership=membership))
     assert probe.attempt(RECOVERY)
     (event,) = of_kind(context, "newpod")
     assert event.flag("meshed") is True
 
 
 def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the probe could not remove is left for the rollback, and for the sweep."""
     probe, context = new_pods(double)
@@ -209,13 +206,13 @@ def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
     assert [undo.action for undo in leftovers(double.state)] == ["delete"]
 
 
-def change(double: FilePlace, facts: Mesh | None = None) -> tuple[PolicyChange, Context]:
+def change(double: FileCluster, facts: Mesh | None = None) -> tuple[PolicyChange, Context]:
     """Return a policy-change probe with a short hold."""
     context = context_of(double, facts)
     return PolicyChange(context, policy_change("intruder", "frontend", hold_s=0.05)), context
 
 
-def log_call(double: FilePlace, at_ns: int, outcome: str) -> None:
+def log_call(double: FileCluster, at_ns: int, outcome: str) -> None:
     """Let a caller have logged a call."""
     line = {
         "type": "call",
@@ -241,7 +238,7 @@ def log_call(double: FilePlace, at_ns: int, outcome: str) -> None:
         log.write(msgspec.json.encode(line) + b"\n")
 
 
-def test_change_is_applied_held_and_removed(double: FilePlace) -> None:
+def test_change_is_applied_held_and_removed(double: FileCluster) -> None:
     """Both steps are events of one subject, in order, with the edge; nothing is left behind."""
     probe, context = change(double)
     probe.attempt(FAULT)
@@ -258,7 +255,7 @@ def test_change_is_applied_held_and_removed(double: FilePlace) -> None:
     assert leftovers(double.state) == ()
 
 
-def test_change_is_good_when_calls_obey_it(double: FilePlace) -> None:
+def test_change_is_good_when_calls_obey_it(double: FileCluster) -> None:
     """Accepted is not enough: the second half of the hold must show calls, and none that got through."""
     probe, _ = change(double)
     assert not probe.attempt(RECOVERY), "no call was seen"
@@ -269,7 +266,7 @@ def test_change_is_good_when_calls_obey_it(double: FilePlace) -> None:
     assert not probe.attempt(RECOVERY), "one call of two got through"
 
 
-def test_change_is_good_when_every_call_is_refused(double: FilePlace) -> None:
+def test_change_is_good_when_every_call_is_refused(double: FileCluster) -> None:
     """Calls that were due in the second half of the hold and all failed show that the change is in force."""
     probe, _ = change(double)
     log_call(double, time.time_ns() + 1_000_000_000, "fail")
@@ -278,7 +275,7 @@ def test_change_is_good_when_every_call_is_refused(double: FilePlace) -> None:
 
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
 def test_change_that_is_not_accepted_is_removed_all_the_same(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch, outcome: str
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
     """An answer that was lost may have been a yes: the removal is sent whatever was said."""
     probe, context = change(double)

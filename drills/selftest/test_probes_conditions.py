@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError
 from clusters.kube import Json
-from clusters.mesh import Signal, SignalKind
+from clusters.model import SignalKind, SignalSpec
+from clusters.runtime import HarnessError
 from drills.judge.history import Event
 from drills.run.probes.conditions import Conditions
 from drills.run.recorder import Recorder
-from drills.selftest.place_double import SOURCE, FilePlace, as_kube
+from drills.selftest.cluster_double import SOURCE, FileCluster
 from drills.selftest.test_probes import eventually
 
-ALL = Signal("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", SOURCE)
-UPDATED = Signal("updated", SignalKind.EVENT, "system/Updated", SOURCE)
-SKIPPED = Signal("skipped", SignalKind.EVENT, "system/Skipped", SOURCE)
+ALL = SignalSpec("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", SOURCE)
+UPDATED = SignalSpec("updated", SignalKind.EVENT, "system/Updated", SOURCE)
+SKIPPED = SignalSpec("skipped", SignalKind.EVENT, "system/Skipped", SOURCE)
 
 
-class Listing(FilePlace):
+class Listing(FileCluster):
     """The double that lists what a test gives it."""
 
     listed: Sequence[Json] | None = ()
@@ -33,11 +33,11 @@ class Listing(FilePlace):
         return list(self.listed)
 
 
-def polled(root: Path, listed: Sequence[Json] | None, *signals: Signal) -> list[Event]:
+def polled(root: Path, listed: Sequence[Json] | None, *signals: SignalSpec) -> list[Event]:
     """Return what the first look noted, one event for each signal."""
     double, recorder = Listing(root), Recorder()
     double.listed = listed
-    conditions = Conditions(as_kube(double), recorder, signals)
+    conditions = Conditions(double, recorder, signals)
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= len(signals))
     conditions.stop()

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from clusters import meshes, up
-from clusters.errors import UsageError
+from clusters import meshes, provision
+from clusters.runtime import UsageError
 from drills import catalogue, chaos
 from drills.cli_judge import let_ask
 from drills.run.experiment import Json, experiment_of
@@ -15,9 +15,9 @@ from drills.run.faults import Fault
 from drills.run.needs import unmet
 from drills.run.rebuild import request_in, run_anew
 from drills.run.request import Request
+from drills.selftest.cluster_double import FileCluster
 from drills.selftest.drill_double import MADE_OF
 from drills.selftest.node_double import FAULTS
-from drills.selftest.place_double import FilePlace, as_place
 
 REPORTS = Path(__file__).resolve().parents[2] / "reports"
 ASKABLE = [
@@ -30,8 +30,8 @@ ASKABLE = [
 
 def asked(drill: str, mesh: str, tmp_path: Path) -> Request:
     """Return what the drill asks of the mesh."""
-    place = as_place(FilePlace(tmp_path))
-    asking = chaos._Asking(place=place, mesh=meshes.load(mesh), name=drill, hypothesis="x", reports_dir=tmp_path)
+    cluster = FileCluster(tmp_path)
+    asking = chaos._Asking(cluster=cluster, mesh=meshes.load(mesh), name=drill, hypothesis="x", reports_dir=tmp_path)
     with pytest.raises(chaos._AskedError) as told:
         let_ask(drill, asking)
     return told.value.request
@@ -51,7 +51,7 @@ def test_every_drill_can_be_run_again_from_its_experiment(name: str, mesh: str, 
     assert request_in(stored) == request
     anew = run_anew(stored)
     assert anew.run_id != request.run_id
-    prepared = up.Prepared(as_place(FilePlace(tmp_path)), meshes.load(mesh), MADE_OF)
+    prepared = provision.Prepared(FileCluster(tmp_path), meshes.load(mesh), MADE_OF)
     chaos._refuse_another_question(prepared, anew)
 
 

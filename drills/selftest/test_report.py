@@ -9,18 +9,19 @@ import msgspec
 import polars as pl
 import pytest
 
+from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import always, judge, reached
-from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, Source, write_history
+from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, write_history
 from drills.judge.verdict import Answer, Verdict, judge_passed
 from drills.report import evidence, index, junit, numbers
-from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
+from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
 
 SECOND = 1_000_000_000
 MS = 1_000_000
 T0 = 1_700_000_000 * SECOND
 INJECTED, UNDONE, END = T0 + 10 * SECOND, T0 + 20 * SECOND, T0 + 30 * SECOND
-PROMISE = Source("A promise | with a pipe", "https://example.org/promise", "1.0", "documented")
+PROMISE = Reference("A promise | with a pipe", "https://example.org/promise", "1.0", "documented")
 STOOD_ON = Surroundings(
     meshdrill_version="0.1.0",
     command="meshdrill run made-up --mesh none",
@@ -29,7 +30,7 @@ STOOD_ON = Surroundings(
     versions={"kind": "0.33.0"},
     images=(ImageRecord("lab", "example.org/lab:1", "engine", "sha256:1", None, "registry example.org/lab:1"),),
     host={"kernel": "6.1", "cpus": 2, "engine_runtime": None, "kernel_features": {"BTF": True}},
-    deviations=(DeviationRecord("replicas", "1", "two cores"),),
+    deviations=(OverrideRecord("replicas", "1", "two cores"),),
     points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
 )
 

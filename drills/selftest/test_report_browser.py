@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from drills.judge.records import Deviates, Source
+from clusters.model import KnownIssue, Reference
 from drills.judge.verdict import Answer
 from drills.report import evidence
 from drills.selftest import told
@@ -59,7 +59,7 @@ def full_index(reports: Path) -> Path:
     """Return the index over as many meshes as there are, with the longest answer, and a failure known at length."""
     said = "The kubelet must miss seven looks, ten seconds apart, and a partition spares it (charts/destination)"
     listed = tuple(
-        Deviates(it.claim, Source(f"{said} {number}", "https://example.org/known", "1.0", "source"))
+        KnownIssue(it.claim, Reference(f"{said} {number}", "https://example.org/known", "1.0", "source"))
         for number, it in enumerate(told.verdict_of(told.outage()).findings[:2])
     )
     for mesh in _MESHES:

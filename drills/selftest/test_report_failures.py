@@ -5,11 +5,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.mesh import SignalKind
+from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, judge, never
-from drills.judge.history import SignalFact, Source
-from drills.judge.records import Deviates
 from drills.judge.verdict import Answer
 from drills.report.failures import Failure, failures, sign
 from drills.report.names import PAGE_FILE, REPORT_FILE
@@ -17,7 +15,7 @@ from drills.selftest import told
 from drills.selftest.told import BY, EDGE
 
 FLOW = checks.success_rate(EDGE, at_least=0.999)
-SILENT = Source("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
+SILENT = Reference("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
 
 
 def of(*claims: Claim) -> tuple[Failure, ...]:
@@ -82,7 +80,7 @@ def test_a_control_has_no_failures() -> None:
 @pytest.mark.parametrize("kind", SignalKind)
 def test_every_kind_of_signal_says_where_it_is_seen(kind: SignalKind) -> None:
     """No kind is left without words, and the words name what to look for."""
-    assert "the-subject" in sign(SignalFact("s", kind.value, "the-subject", 2.0))
+    assert "the-subject" in sign(SignalSpec("s", kind, "the-subject", threshold=2.0))
 
 
 @pytest.mark.parametrize("page", [REPORT_FILE, PAGE_FILE])
@@ -101,8 +99,8 @@ def test_a_known_failure_is_marked_as_known(tmp_path: Path) -> None:
     """Where it was listed before the run, the first lines say so."""
     history = told.outage().history()
     verdict = judge(history, (always(FLOW),))
-    issue = Source("An issue", "https://example.org/issue", "1", "issue")
-    listed = (Deviates(verdict.findings[0].claim, issue),)
+    issue = Reference("An issue", "https://example.org/issue", "1", "issue")
+    listed = (KnownIssue(verdict.findings[0].claim, issue),)
     text = (told.bundle_of(told.outage(), tmp_path, verdict, listed) / PAGE_FILE).read_text(encoding="utf-8")
     part = text[text.index('id="failed"') : text.index('<dl class="facts">')]
     assert '<span class="chip">known</span>' in part

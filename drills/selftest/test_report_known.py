@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from clusters.model import KnownIssue
 from drills import cli, cli_nightly, exits
 from drills.judge.history import History, write_history
-from drills.judge.records import Deviates
 from drills.judge.verdict import Answer
 from drills.nightly import Attempt, Turn
 from drills.report import evidence, statement
@@ -26,7 +26,7 @@ def reports(tmp_path: Path) -> Path:
     return with_run(tmp_path, entry(BREAKS))
 
 
-def with_run(reports: Path, *listed: Deviates) -> Path:
+def with_run(reports: Path, *listed: KnownIssue) -> Path:
     """Write a run that breaks BREAKS, and knew of what is listed."""
     bundle, verdict = reports / FOLDER, verdict_of(HOLDS, BREAKS)
     story = told.outage()

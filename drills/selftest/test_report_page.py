@@ -7,9 +7,10 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from clusters.model import Reference
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
-from drills.judge.records import NS_PER_S, Source
+from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer
 from drills.report import evidence, formats, numbers, readings, verification
 from drills.report.headline import headline
@@ -63,7 +64,7 @@ def test_what_a_run_says_cannot_become_markup(tmp_path: Path) -> None:
     evil = told.reworded(
         told.verdict_of(told.outage()),
         reason="<script>alert(1)</script>",
-        source=Source("<img src=x>", "javascript:alert(1)", "1", "documented"),
+        source=Reference("<img src=x>", "javascript:alert(1)", "1", "documented"),
     )
     text = page_of(told.bundle_of(told.outage(), tmp_path / "b", evil))
     assert "&lt;script&gt;alert(1)" in text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError
 from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.history import History
@@ -15,8 +15,8 @@ from drills.run import experiment, injured, live, workload
 from drills.run.probes import signals, wire
 from drills.run.runner import Drill
 from drills.run.undo import Undo, UndoLog, leftovers, sweep
+from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
-from drills.selftest.place_double import COMPONENT, FilePlace, as_place, mesh
 from drills.selftest.programs_double import Programs
 
 
@@ -27,22 +27,22 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> FilePlace:
+def double(tmp_path: Path) -> FileCluster:
     """Return a healthy component and a lab."""
     return healthy(tmp_path / "place")
 
 
 @pytest.fixture
-def programs(double: FilePlace) -> Iterator[Programs]:
+def programs(double: FileCluster) -> Iterator[Programs]:
     """Let the lab play."""
     with played(double) as playing:
         yield playing
 
 
-def drill_on(double: FilePlace, tmp_path: Path, progress: Callable[[str], None] = lambda _line: None) -> Drill:
+def drill_on(double: FileCluster, tmp_path: Path, progress: Callable[[str], None] = lambda _line: None) -> Drill:
     """Return a drill on the double."""
     return Drill(
-        place=as_place(double),
+        cluster=double,
         mesh=mesh(),
         name="brain-outage",
         hypothesis="Nothing depends on the brain.",
@@ -67,7 +67,7 @@ def troubles(history: History) -> str:
 
 
 @pytest.mark.usefixtures("programs")
-def test_whole_life_of_a_drill_is_recorded(double: FilePlace, tmp_path: Path) -> None:
+def test_whole_life_of_a_drill_is_recorded(double: FileCluster, tmp_path: Path) -> None:
     """A drill that goes well leaves every file of the history, all three windows, no defect, and a clean cluster."""
     drill = drill_on(double, tmp_path)
     history = run(drill)
@@ -86,7 +86,7 @@ def test_whole_life_of_a_drill_is_recorded(double: FilePlace, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("programs")
-def test_membership_is_noted_at_both_ends_of_a_run(double: FilePlace, tmp_path: Path) -> None:
+def test_membership_is_noted_at_both_ends_of_a_run(double: FileCluster, tmp_path: Path) -> None:
     """Who is in the mesh is written down of every service as the run begins and as it ends, and can be claimed."""
     drill = drill_on(double, tmp_path)
     history = run(drill)
@@ -99,7 +99,7 @@ def test_membership_is_noted_at_both_ends_of_a_run(double: FilePlace, tmp_path: 
 
 
 @pytest.mark.usefixtures("programs")
-def test_verdict_is_written_beside_the_history(double: FilePlace, tmp_path: Path) -> None:
+def test_verdict_is_written_beside_the_history(double: FileCluster, tmp_path: Path) -> None:
     """Judging gives HELD on a quiet double, and the same bytes when the stored history is judged again."""
     drill = drill_on(double, tmp_path)
     history = run(drill)
@@ -116,7 +116,7 @@ def test_verdict_is_written_beside_the_history(double: FilePlace, tmp_path: Path
 
 
 def test_gate_that_does_not_hold_is_inconclusive(
-    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mesh that serves what it must refuse is never hurt: no fault, no pass, workload stopped."""
     monkeypatch.setattr(experiment, "_GATE_S", 1.0)
@@ -131,7 +131,7 @@ def test_gate_that_does_not_hold_is_inconclusive(
 
 
 @pytest.mark.usefixtures("programs")
-def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FilePlace, tmp_path: Path) -> None:
+def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FileCluster, tmp_path: Path) -> None:
     """A fault that no observer saw ends the method there, rollbacks run, and the verdict is INCONCLUSIVE."""
     world = double.load()
     world.survives = True
@@ -151,7 +151,7 @@ def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FilePlace
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("step", ["hold", "undo", "recover"])
 def test_failing_step_is_inconclusive_and_rolled_back(
-    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """An action that fails in the middle never completes the run: the cluster is put right and nothing passes."""
 
@@ -170,7 +170,7 @@ def test_failing_step_is_inconclusive_and_rolled_back(
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("step", ["start_workload", "baseline", "inject", "recover"])
 def test_ctrl_c_leaves_a_clean_cluster_and_the_history(
-    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Ctrl-C in any phase undoes, stops the workload, saves what there is, and is raised again."""
     really = getattr(live.LiveRun, step)
@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_a_clean_cluster_and_the_history(
 
 @pytest.mark.usefixtures("programs")
 def test_second_ctrl_c_does_not_leave_the_injury(
-    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chaos Toolkit drops its rollbacks at an interruption among them; ours are done all the same."""
     really, calls_so_far = live.LiveRun.put_back, []
@@ -211,7 +211,7 @@ def test_second_ctrl_c_does_not_leave_the_injury(
 
 
 def test_program_that_never_takes_up_the_plan_is_named(
-    double: FilePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pod that does not answer the plan ends the drill before the fault, by its name."""
     monkeypatch.setattr(workload, "_READY_S", 0.5)
@@ -222,7 +222,7 @@ def test_program_that_never_takes_up_the_plan_is_named(
     assert "fault.injected" not in kinds(history)
 
 
-def test_leftovers_are_refused_before_anything_starts(double: FilePlace, tmp_path: Path) -> None:
+def test_leftovers_are_refused_before_anything_starts(double: FileCluster, tmp_path: Path) -> None:
     """A cluster that carries an earlier injury is refused with the command that mends it; then the drill may run."""
     stale = Undo(id="fault", run_id="old", action="await-ready", subject="brain", component=COMPONENT, replicas=1)
     UndoLog(double.state).write(stale)
@@ -230,12 +230,12 @@ def test_leftovers_are_refused_before_anything_starts(double: FilePlace, tmp_pat
     with pytest.raises(HarnessError, match="meshdrill sweep"):
         run(drill)
     assert drill.bundle is None
-    sweep(as_place(double))
+    sweep(double)
     assert leftovers(double.state) == ()
 
 
 def test_cluster_that_cannot_be_put_right_is_a_harness_error(
-    double: FilePlace, tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the component does not come back the run ends in a harness error that names the sweep, with its evidence."""
     del programs

@@ -12,30 +12,30 @@ from drills.run.faults import Fault, FaultKind
 from drills.run.probes import Wish, base, change, new_pods, policy_change, wire
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
+from drills.selftest.cluster_double import FileCluster, mesh
 from drills.selftest.drill_double import WORKLOAD, healthy, played, shorten_waits
-from drills.selftest.node_double import AGENT, FAULTS, NodePlace
-from drills.selftest.place_double import FilePlace, as_place, mesh
+from drills.selftest.node_double import AGENT, FAULTS, NodeCluster
 from drills.selftest.programs_double import Programs
 
 
 @pytest.fixture
-def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FilePlace:
+def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
     """Return a healthy agent on each node, and a lab."""
     shorten_waits(monkeypatch)
-    return healthy(tmp_path / "place", NodePlace)
+    return healthy(tmp_path / "place", NodeCluster)
 
 
 @pytest.fixture
-def programs(double: FilePlace) -> Iterator[Programs]:
+def programs(double: FileCluster) -> Iterator[Programs]:
     """Let the lab play."""
     with played(double) as playing:
         yield playing
 
 
-def run(double: FilePlace, fault: Fault, *probes: Wish) -> History:
+def run(double: FileCluster, fault: Fault, *probes: Wish) -> History:
     """Run a drill with the fault."""
     drill = Drill(
-        place=as_place(double),
+        cluster=double,
         mesh=mesh(components=(AGENT,)),
         name="agent-outage",
         hypothesis="Nothing depends on the agent.",
@@ -46,7 +46,7 @@ def run(double: FilePlace, fault: Fault, *probes: Wish) -> History:
 
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
-def test_drill_with_the_fault_is_complete(double: FilePlace, fault: Fault) -> None:
+def test_drill_with_the_fault_is_complete(double: FileCluster, fault: Fault) -> None:
     """The judge finds no defect in how the drill was carried out, and nothing is left to undo."""
     history = run(double, replace(fault, hold_s=0.3))
     assert history.completeness() == ()
@@ -56,7 +56,7 @@ def test_drill_with_the_fault_is_complete(double: FilePlace, fault: Fault) -> No
 
 
 @pytest.mark.usefixtures("programs")
-def test_hold_of_a_rolling_restart_ends_with_it(double: FilePlace) -> None:
+def test_hold_of_a_rolling_restart_ends_with_it(double: FileCluster) -> None:
     """A restart that is complete is not watched for the rest of its hold, and the run is no worse for it."""
     begun_s = time.monotonic()
     history = run(double, replace(FAULTS[FaultKind.ROLLING_RESTART], hold_s=60.0))
@@ -66,7 +66,7 @@ def test_hold_of_a_rolling_restart_ends_with_it(double: FilePlace) -> None:
 
 @pytest.mark.usefixtures("programs")
 def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Attempts during the outage are recorded as failed, what they owe is paid once it is back, and none is left."""
     monkeypatch.setattr(base, "_API_AWAY_S", 0.1)

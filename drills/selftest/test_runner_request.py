@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from chaoslib.experiment import ensure_experiment_is_valid
 
-from clusters.errors import UsageError
-from clusters.mesh import Role
+from clusters.model import Role
+from clusters.runtime import UsageError
 from drills.judge import checks
 from drills.run import faults
 from drills.run.calls import calls
@@ -17,7 +17,7 @@ from drills.run.probes import Wish, new_pods, policy_change, signals, wire
 from drills.run.request import Request, Wishes
 from drills.run.runner import Drill
 from drills.run.traffic import traffic
-from drills.selftest.place_double import FilePlace, as_place, mesh
+from drills.selftest.cluster_double import FileCluster, mesh
 
 WORKLOAD = (calls("checkout", "payment", every_ms=10),)
 STOP = faults.stop(Role.CONTROL_PLANE, hold_s=0.3)
@@ -26,8 +26,8 @@ STOP = faults.stop(Role.CONTROL_PLANE, hold_s=0.3)
 @pytest.fixture
 def unasked(tmp_path: Path) -> Drill:
     """Return a drill on a healthy component with no lab."""
-    place = as_place(FilePlace(tmp_path))
-    return Drill(place=place, mesh=mesh(), name="d", hypothesis="", reports_dir=tmp_path / "reports")
+    cluster = FileCluster(tmp_path)
+    return Drill(cluster=cluster, mesh=mesh(), name="d", hypothesis="", reports_dir=tmp_path / "reports")
 
 
 def test_mesh_without_the_role_is_a_usage_error(unasked: Drill) -> None:

@@ -2,12 +2,11 @@
 
 import pytest
 
-from clusters.install import MANIFESTS
 from clusters.kube import Json
 from clusters.lab import load as objects
-from clusters.mesh import Called
 from clusters.meshes import load, names
-from clusters.selectors import has_container, selects
+from clusters.model import Called, Mesh
+from clusters.objects import has_container, selects
 from drills.report.audit_related import related
 
 LEDGER = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
@@ -46,7 +45,7 @@ def test_a_selector_fits_as_kubernetes_says(selector: object, fits: bool) -> Non
 
 def about(mesh: str, policy: dict[str, object], called: Called = LEDGER) -> bool:
     """Return what a mesh says of an object."""
-    tells = load(mesh).policy_selects
+    tells = load(mesh).policy.selects
     assert tells is not None
     return tells(policy, called)
 
@@ -56,9 +55,9 @@ def policy(kind: str, namespace: str = "lab", **spec: object) -> dict[str, objec
     return {"kind": kind, "metadata": {"name": "p", "namespace": namespace}, "spec": spec}
 
 
-def applied(folder: str) -> list[Json]:
+def applied(mesh: Mesh) -> list[Json]:
     """Return what the harness applies of a mesh's policies, for callers and for whoever watches."""
-    files = (MANIFESTS / "policy" / folder / name for name in ("authorization.yaml", "observers.yaml"))
+    files = (mesh.manifests / "policy" / name for name in ("authorization.yaml", "observers.yaml"))
     return [it for path in files if path.exists() for it in objects(path, {})]
 
 
@@ -117,10 +116,10 @@ def test_a_mesh_knows_which_of_its_objects_are_about_a_pod(mesh: str, found: dic
     assert about(mesh, found) is is_about
 
 
-@pytest.mark.parametrize("mesh", [name for name in names() if load(name).policy_selects is not None])
+@pytest.mark.parametrize("mesh", [name for name in names() if load(name).policy.selects is not None])
 def test_the_harness_own_policies_are_found_for_the_service_that_they_are_about(mesh: str) -> None:
     """Of what is applied to a mesh, the rules of ledger and those for everyone are about ledger, and no other's."""
-    found = applied(load(mesh).policy)
+    found = applied(load(mesh))
     everyone = {it["metadata"]["name"] for it in found} & {"allow-nothing", "proxy-admin"}
     named = {it["metadata"]["name"] for it in found if about(mesh, it)}
     assert {"ledger", *everyone} <= named
@@ -130,7 +129,7 @@ def test_the_harness_own_policies_are_found_for_the_service_that_they_are_about(
 
 def test_what_attaches_is_about_what_it_attaches_to() -> None:
     """A rule for the route of ledger's server, and whom the rule names; not the other servers of its routes."""
-    by_name = {f"{it['kind']} lab/{it['metadata']['name']}": it for it in applied("linkerd")}
+    by_name = {f"{it['kind']} lab/{it['metadata']['name']}": it for it in applied(load("linkerd"))}
     ours = related(by_name, lambda it: about("linkerd", dict(it)))
     assert {
         "Server lab/ledger",

@@ -7,12 +7,12 @@ from typing import cast
 
 import pytest
 
-from clusters import up
-from clusters.progress import silent
+from clusters import provision
+from clusters.runtime import silent
 from drills import cli, exits, session
 from drills.report import keys, statement, verification
+from drills.selftest.cluster_double import FileCluster, mesh
 from drills.selftest.drill_double import MADE_OF
-from drills.selftest.place_double import FilePlace, as_place, mesh
 from drills.selftest.stated import HELD, canonical, payload_of, restate, written
 
 
@@ -99,13 +99,19 @@ def test_keygen_makes_a_pair_and_never_overwrites(tmp_path: Path, capsys: pytest
     assert cli.status(["keygen", str(tmp_path / "no" / "folder")]) == exits.USAGE
 
 
+def drill_of() -> None:
+    """The hypothesis of a drill."""
+
+
 @pytest.mark.parametrize("is_given", [True, False])
 def test_a_run_signs_its_evidence_with_the_key_that_it_is_given(is_given: bool, key: Path, tmp_path: Path) -> None:
     """The fixture of a drill states its bundle, signed by --key; without one, unsigned."""
     options = {"--reports": tmp_path, "--key": str(key) if is_given else None}
     config = SimpleNamespace(getoption=options.get, stash={session.PROGRESS: silent})
-    request = SimpleNamespace(config=config, function=as_place, node=SimpleNamespace(stash={}))
-    prepared = up.Prepared(as_place(FilePlace(tmp_path / "place")), mesh(), MADE_OF)
+    request = SimpleNamespace(
+        config=config, function=drill_of, node=SimpleNamespace(stash={}, iter_markers=lambda _name: ())
+    )
+    prepared = provision.Prepared(FileCluster(tmp_path / "place"), mesh(), MADE_OF)
     with session.drill(cast("pytest.FixtureRequest", request), prepared) as drill:
         drill.bundle, drill.verdict = written(tmp_path / "a" / "b" / "run", HELD, None), HELD
     public = keys.public_key(Path(f"{key}.pub"))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from clusters import tools
-from clusters.cache import tools_dir
 from clusters.images.catalogue import versions
+from clusters.runtime import tools_dir
 
 
 @pytest.mark.parametrize(

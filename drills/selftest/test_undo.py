@@ -5,24 +5,24 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.errors import HarnessError, UsageError
+from clusters.runtime import HarnessError, UsageError
 from drills.run import undo
 from drills.run.faults import FaultKind
 from drills.run.faults.prepare import prepare
 from drills.run.plan import Plan, read_plan, write_plan
 from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
 from drills.selftest import undo_victim
+from drills.selftest.cluster_double import COMPONENT, FileCluster
 from drills.selftest.forked import FORKS
-from drills.selftest.place_double import COMPONENT, FilePlace, as_place
 from drills.selftest.victims import victim_of
 
 SCALE = Undo(id="fault", run_id="r1", action="scale", subject="brain back to 1", component=COMPONENT, replicas=1)
 
 
 @pytest.fixture
-def double(tmp_path: Path) -> FilePlace:
+def double(tmp_path: Path) -> FileCluster:
     """Return a healthy component."""
-    return FilePlace(tmp_path)
+    return FileCluster(tmp_path)
 
 
 # What happens by itself once it is done has nothing to undo but to wait, which ends too soon to be killed in.
@@ -46,25 +46,25 @@ def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, k
         assert told.poll(60)
         assert told.recv() == phase
         with pytest.raises(UsageError, match="in use by another"):
-            sweep(as_place(double))
+            sweep(double)
     finally:
         victim.kill()
         victim.join()
     assert [entry.run_id for entry in leftovers(double.state)] == ["r1"]
     with pytest.raises(HarnessError, match="meshdrill sweep"):
-        refuse_leftovers(as_place(double))
-    assert len(sweep(as_place(double))) == 1
+        refuse_leftovers(double)
+    assert len(sweep(double)) == 1
     assert (double.replicas(component), double.load().objects) == (before, objects)
     assert leftovers(double.state) == ()
 
 
-def test_sweep_of_a_clean_cluster_does_nothing(double: FilePlace) -> None:
+def test_sweep_of_a_clean_cluster_does_nothing(double: FileCluster) -> None:
     """Sweeping again, or where there is nothing, is harmless."""
-    assert sweep(as_place(double)) == ()
-    refuse_leftovers(as_place(double))
+    assert sweep(double) == ()
+    refuse_leftovers(double)
 
 
-def test_draft_of_an_entry_is_no_entry(double: FilePlace) -> None:
+def test_draft_of_an_entry_is_no_entry(double: FileCluster) -> None:
     """A process killed while it wrote the entry had injected nothing yet: what it wrote does not count."""
     log = UndoLog(double.state)
     log.write(SCALE)
@@ -73,7 +73,7 @@ def test_draft_of_an_entry_is_no_entry(double: FilePlace) -> None:
     assert leftovers(double.state) == ()
 
 
-def test_unreadable_entry_is_named(double: FilePlace) -> None:
+def test_unreadable_entry_is_named(double: FileCluster) -> None:
     """An entry that cannot be read is never skipped."""
     UndoLog(double.state).write(SCALE)
     entry = next((double.state / "undo").glob("*.json"))
@@ -82,7 +82,7 @@ def test_unreadable_entry_is_named(double: FilePlace) -> None:
         leftovers(double.state)
 
 
-def test_undo_that_fails_stays_on_the_log(double: FilePlace) -> None:
+def test_undo_that_fails_stays_on_the_log(double: FileCluster) -> None:
     """With the API dead the sweep names what it could not undo, tries the rest, and forgets only what it verified."""
     log = UndoLog(double.state)
     write_plan(double.share, Plan(run_id="r1", canary="c"))
@@ -92,33 +92,33 @@ def test_undo_that_fails_stays_on_the_log(double: FilePlace) -> None:
     world.is_api_dead = True
     double.save(world)
     with pytest.raises(HarnessError, match=r"brain back to 1.*the API server is dead"):
-        sweep(as_place(double), within_s=0.1)
+        sweep(double, within_s=0.1)
     assert [entry.id for entry in leftovers(double.state)] == ["fault"]
     plan = read_plan(double.share)
     assert plan is not None
     assert plan.stop
 
 
-def test_newest_is_undone_first(double: FilePlace) -> None:
+def test_newest_is_undone_first(double: FileCluster) -> None:
     """Undos run in the reverse of the order in which the injuries were done."""
     log = UndoLog(double.state)
     for name in ("first", "second", "third"):
         log.write(Undo(id=name, run_id="r1", action="stop-workload", subject=name))
-    assert sweep(as_place(double)) == ("third", "second", "first")
+    assert sweep(double) == ("third", "second", "first")
 
 
 def test_api_server_comes_back_before_anything_that_needs_it(tmp_path: Path) -> None:
     """A pod that a probe left while the API was away is removed in the same sweep that brings the API back."""
     double, fault, _, mesh = victim_of(tmp_path, "stop-apiserver")
-    injury = prepare(as_place(double), fault, None, mesh)
+    injury = prepare(double, fault, None, mesh)
     log = UndoLog(double.state)
     log.write(injury.undo("r1"))
     injury.inject()
     log.write(msgspec.structs.replace(SCALE, id="later"))
-    assert sweep(as_place(double), within_s=1.0) == ("the API server back on node-a", "brain back to 1")
+    assert sweep(double, within_s=1.0) == ("the API server back on node-a", "brain back to 1")
 
 
-def test_object_left_behind_is_removed(double: FilePlace) -> None:
+def test_object_left_behind_is_removed(double: FileCluster) -> None:
     """A policy or pod of a probe that was killed is gone after the sweep."""
     manifest: dict[str, object] = {
         "apiVersion": "v1",
@@ -127,24 +127,24 @@ def test_object_left_behind_is_removed(double: FilePlace) -> None:
     }
     double.apply(manifest)
     UndoLog(double.state).write(Undo(id="pod", run_id="r1", action="delete", subject="pod removed", manifest=manifest))
-    assert sweep(as_place(double)) == ("pod removed",)
+    assert sweep(double) == ("pod removed",)
     assert double.get("v1", "Pod", "newcomer", "lab") is None
 
 
-def test_undo_is_not_verified_while_a_process_is_stopped(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undo_is_not_verified_while_a_process_is_stopped(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ready replicas are not enough, for readiness lags: a process in state T keeps the undo pending."""
     monkeypatch.setattr(double, "replicas", lambda _component: (1, 1))
     world = double.load()
     world.processes[0].state = "T"
     double.save(world)
     with pytest.raises(HarnessError, match="still stopped"):
-        undo.verify(as_place(double), SCALE, within_s=0.1)
+        undo.verify(double, SCALE, within_s=0.1)
 
 
-def test_cluster_is_held_by_one_drill_at_a_time(double: FilePlace) -> None:
+def test_cluster_is_held_by_one_drill_at_a_time(double: FileCluster) -> None:
     """A second drill on the same cluster is a usage error at once, and the first one's end frees it."""
-    place = as_place(double)
-    with sole_use(place), pytest.raises(UsageError, match="in use"), sole_use(place):
+    cluster = double
+    with sole_use(cluster), pytest.raises(UsageError, match="in use"), sole_use(cluster):
         pytest.fail("two drills hold one cluster")
-    with sole_use(place):
+    with sole_use(cluster):
         assert (double.state / "drill.lock").exists()

@@ -5,9 +5,10 @@ from itertools import permutations
 import msgspec
 import pytest
 
+from clusters.model import Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, judge, never, reached
-from drills.judge.history import Defect, SignalFact, Source
+from drills.judge.history import Defect
 from drills.judge.measure import Example
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall, worst
 from drills.selftest.story import Story
@@ -15,8 +16,8 @@ from drills.selftest.story import Story
 EDGE = ("checkout", "payment")
 HELD, SHOWN = Answer.HELD, Answer.FAILED_OBSERVABLY
 OPEN, BAD, APART = Answer.INCONCLUSIVE, Answer.VIOLATED, Answer.NOT_PROMISED
-DOWN = SignalFact("down", "condition", "istio-system/Deployment/istiod")
-PROMISE = Source("Traffic", "https://example.org/traffic", "1.30", "documented")
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
+PROMISE = Reference("Traffic", "https://example.org/traffic", "1.30", "documented")
 
 
 def finding(answer: Answer, *, fails: bool = False, quantifier: str = "always") -> Finding:

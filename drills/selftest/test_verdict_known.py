@@ -2,16 +2,16 @@
 
 import pytest
 
+from clusters.model import KnownIssue, Reference
 from drills import exits
 from drills.judge import checks, known
 from drills.judge.claims import Claim, always, judge, sometimes
-from drills.judge.history import History, Source
-from drills.judge.records import Deviates
+from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict
 from drills.selftest.story import Story
 
 GOOD, BAD, WORSE, BLIND = ("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")
-ISSUE = Source("It lets them in", "https://example.org/issues/1", "1.0", "issue")
+ISSUE = Reference("It lets them in", "https://example.org/issues/1", "1.0", "issue")
 
 
 def flows(edge: tuple[str, str], at_least: float) -> Claim:
@@ -22,9 +22,9 @@ def flows(edge: tuple[str, str], at_least: float) -> Claim:
 HOLDS, BREAKS, BREAKS_TOO, UNKNOWN = flows(GOOD, 0.9), flows(BAD, 0.91), flows(WORSE, 0.92), flows(BLIND, 0.93)
 
 
-def entry(claim: Claim) -> Deviates:
+def entry(claim: Claim) -> KnownIssue:
     """Return the entry of a claim."""
-    return Deviates(claim.sentence(), ISSUE)
+    return KnownIssue(claim.sentence(), ISSUE)
 
 
 def verdict_of(*claims: Claim, is_control: bool = False) -> Verdict:

@@ -6,9 +6,10 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
+from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import Claim, always, judge, never, reached
-from drills.judge.history import Source, write_history
+from drills.judge.history import write_history
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer, Verdict
 from drills.report import evidence, index
@@ -16,8 +17,8 @@ from drills.selftest.stated import STOOD_ON
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
-PROMISED = Source("Traffic", "https://example.org/traffic", "1.30", "documented")
-NOT_PROMISED = Source("Nothing is encrypted unasked", "https://example.org/silence", "1.30", "not-promised")
+PROMISED = Reference("Traffic", "https://example.org/traffic", "1.30", "documented")
+NOT_PROMISED = Reference("Nothing is encrypted unasked", "https://example.org/silence", "1.30", "not-promised")
 FLOWS = always(checks.success_rate(EDGE, at_least=0.5), source=PROMISED)
 SECRET = never(checks.plaintext(EDGE), must_hold=True, source=NOT_PROMISED)
 CALLED = reached(checks.attempted(EDGE))

@@ -5,15 +5,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from clusters.errors import HarnessError
 from clusters.kube import Json
-from clusters.mesh import Handshake
+from clusters.model import VICTIM, Certificates, Handshake
+from clusters.runtime import HarnessError
 from drills.run import inventory, workload
 from drills.run.calls import calls
 from drills.run.context import Context
 from drills.run.facts import casualties_of
 from drills.run.faults import Fault, reboot, stop
-from drills.run.placement import VICTIM
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
 from drills.run.recorder import Recorder
 from drills.run.request import Request, Wishes
@@ -21,8 +20,8 @@ from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.run.workload import Workload
-from drills.selftest.place_double import COMPONENT, FilePlace, as_place, lab_pod, mesh
-from drills.selftest.place_world import NODES
+from drills.selftest.cluster_double import COMPONENT, FileCluster, lab_pod, mesh
+from drills.selftest.cluster_world import NODES
 
 LAB = [
     lab_pod("checkout-1", "checkout"),
@@ -34,24 +33,26 @@ LAB = [
 
 
 @pytest.fixture
-def double(tmp_path_factory: pytest.TempPathFactory) -> FilePlace:
+def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
     """Return a healthy component and a lab."""
-    place = FilePlace(tmp_path_factory.mktemp("place"))
-    fill(place, LAB)
-    return place
+    cluster = FileCluster(tmp_path_factory.mktemp("place"))
+    fill(cluster, LAB)
+    return cluster
 
 
-def fill(double: FilePlace, pods: list[Json]) -> None:
+def fill(double: FileCluster, pods: list[Json]) -> None:
     """Let these be the pods of the lab."""
     world = double.load()
     world.pods = pods
     double.save(world)
 
 
-def prepared(double: FilePlace, fault: Fault | None = None, **facts: object) -> Workload:
+def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -> Workload:
     """Return a workload that is not started."""
-    place = as_place(double)
-    context = Context("r1", place, mesh(**facts), Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    cluster = double
+    context = Context(
+        "r1", cluster, mesh(**facts), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+    )
     request = Request(
         run_id="r1",
         cluster="double",
@@ -64,10 +65,10 @@ def prepared(double: FilePlace, fault: Fault | None = None, **facts: object) -> 
         baseline_s=1,
         recovery_s=1,
     )
-    return Workload(context, request, replace(inventory.take(place), placed={VICTIM: NODES[1]}))
+    return Workload(context, request, replace(inventory.take(cluster), placed={VICTIM: NODES[1]}))
 
 
-def test_plan_is_what_the_drill_asked_for(double: FilePlace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_is_what_the_drill_asked_for(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """One caller per edge and connection, a canary of the agreed form, metrics of meshed pods only, undo first."""
     monkeypatch.setattr(workload, "_READY_S", 0.0)
     with pytest.raises(HarnessError, match="no plan taken up by checkout-1, checkout-2, payment-1, outsider-1"):
@@ -92,23 +93,23 @@ def test_plan_is_what_the_drill_asked_for(double: FilePlace, monkeypatch: pytest
     assert [undo.action for undo in leftovers(double.state)] == ["stop-workload"]
 
 
-def test_certificates_are_looked_at_where_the_mesh_shows_them(double: FilePlace) -> None:
+def test_certificates_are_looked_at_where_the_mesh_shows_them(double: FileCluster) -> None:
     """Every meshed pod, by the observer of its node, at the port and with the protocols of the mesh; else none."""
-    plan = prepared(double, handshake=Handshake(15, ("a", "b")))._plan
+    plan = prepared(double, certificates=Certificates(60, handshake=Handshake(15, ("a", "b"))))._plan
     assert [(it.pod, it.node, it.host, it.port, it.alpn) for it in plan.certificates] == [
         (name, node, "10.0.1.1", 15, ("a", "b"))
         for name, node in (("checkout-1", NODES[0]), ("checkout-2", NODES[1]), ("payment-1", NODES[0]))
     ]
     assert min(it.every_s for it in plan.certificates) >= 10
     assert {it.server_name for it in plan.certificates} == {""}
-    named = prepared(double, handshake=Handshake(15, (), by_name=True))._plan
+    named = prepared(double, certificates=Certificates(60, handshake=Handshake(15, (), by_name=True)))._plan
     assert {(it.pod, it.server_name) for it in named.certificates} == {
         (name, "lab/") for name in ("checkout-1", "checkout-2", "payment-1")
     }
     assert prepared(double)._plan.certificates == ()
 
 
-def test_every_pod_of_the_source_is_expected_to_call(double: FilePlace) -> None:
+def test_every_pod_of_the_source_is_expected_to_call(double: FileCluster) -> None:
     """Two replicas on two kinds of connection are four callers that must leave rows without a hole."""
     expected = prepared(double).expected
     assert [(caller.pod, caller.connection) for caller in expected if caller.source == "checkout"] == [
@@ -119,13 +120,13 @@ def test_every_pod_of_the_source_is_expected_to_call(double: FilePlace) -> None:
     ]
 
 
-def test_two_runs_have_two_canaries(double: FilePlace) -> None:
+def test_two_runs_have_two_canaries(double: FileCluster) -> None:
     """Bytes of an earlier run can never be taken for this one's."""
     first, second = prepared(double), prepared(double)
     assert first._plan.canary != second._plan.canary
 
 
-def test_plan_is_stopped_in_place(double: FilePlace) -> None:
+def test_plan_is_stopped_in_place(double: FileCluster) -> None:
     """Stopping keeps the run and its callers, so that programs know what to end; without a plan it is harmless."""
     stop_plan(double.share)
     assert read_plan(double.share) is None
@@ -136,41 +137,41 @@ def test_plan_is_stopped_in_place(double: FilePlace) -> None:
     assert (double.share / "plan.json").stat().st_mode & 0o444 == 0o444
 
 
-def test_edited_plan_is_named(double: FilePlace) -> None:
+def test_edited_plan_is_named(double: FileCluster) -> None:
     """A plan that is none is an error with its path, not an empty plan."""
     (double.share / "plan.json").write_text("{}")
     with pytest.raises(HarnessError, match=r"plan\.json is not a plan"):
         read_plan(double.share)
 
 
-def test_pod_that_is_not_ready_is_named(double: FilePlace) -> None:
+def test_pod_that_is_not_ready_is_named(double: FileCluster) -> None:
     """A run needs every pod of the lab: one that is not ready is named before anything starts."""
     sick = lab_pod("ledger-1", "ledger")
     fill(double, [*LAB, {**sick, "status": {"podIP": "", "conditions": []}}])
     with pytest.raises(HarnessError, match="Pod lab/ledger-1 is not ready"):
-        inventory.take(as_place(double))
+        inventory.take(double)
 
 
-def test_node_without_observer_is_named(double: FilePlace) -> None:
+def test_node_without_observer_is_named(double: FileCluster) -> None:
     """A node that nobody watches could carry plaintext unseen."""
     fill(double, LAB[:-1])
     with pytest.raises(HarnessError, match=f"No observer runs on {NODES[1]}"):
-        inventory.take(as_place(double))
+        inventory.take(double)
 
 
-def test_newcomer_of_an_earlier_attempt_is_no_part_of_the_lab(double: FilePlace) -> None:
+def test_newcomer_of_an_earlier_attempt_is_no_part_of_the_lab(double: FileCluster) -> None:
     """A pod that a probe made is expected neither to serve nor to end."""
     fill(double, [*LAB, lab_pod("newcomer-1", "newcomer")])
-    assert "newcomer-1" not in inventory.take(as_place(double)).names
+    assert "newcomer-1" not in inventory.take(double).names
 
 
-def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FilePlace) -> None:
+def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FileCluster) -> None:
     """The lab's image comes from the outsider's pod, whose first container is its own."""
-    assert inventory.take(as_place(double)).image == "lab:1"
+    assert inventory.take(double).image == "lab:1"
 
 
 def test_who_ended_with_its_node_owes_no_last_word_unless_it_took_the_run_up_again(
-    double: FilePlace, monkeypatch: pytest.MonkeyPatch
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pod that a reboot ended is not waited for; once it serves the run on, its count is. Others owe all of it."""
     monkeypatch.setattr(workload, "_END_S", 0.0)

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import msgspec
 
+from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, judge, sometimes
-from drills.judge.history import SignalFact, Source, write_history
-from drills.judge.records import Deviates
+from drills.judge.history import write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence
-from drills.report.record import DeviationRecord, ImageRecord, PointRecord, Surroundings
+from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
 from drills.selftest import written
 from drills.selftest.story import Story
 
 EDGE, FORBIDDEN, FREE = ("frontend", "checkout"), ("intruder", "ledger"), ("payment", "ledger")
-SOURCE = Source("A <promise>", "https://example.org/promise?a=1&b=2", "1.0", "documented")
+SOURCE = Reference("A <promise>", "https://example.org/promise?a=1&b=2", "1.0", "documented")
 BY = ("control-plane-down",)
 STOOD_ON = Surroundings(
     meshdrill_version="0.1.0",
@@ -25,15 +25,15 @@ STOOD_ON = Surroundings(
     versions={"kind": "0.33.0", "helm": "3.22.0"},
     images=(ImageRecord("lab", "example.org/lab:1", "engine", "sha256:1", None, "registry example.org/lab:1"),),
     host={"kernel": "6.1", "cpus": 2, "builder_lacks": ()},
-    deviations=(DeviationRecord("replicas", "1", "two <cores>"),),
+    deviations=(OverrideRecord("replicas", "1", "two <cores>"),),
     points=(PointRecord("A rule", "a <certificate>", "in the pod", "the called pod's proxy"),),
 )
 
 
 def outage() -> Story:
     """Tell of thirty failed and ten unknown calls while the control plane was away, and of a stranger refused."""
-    down = SignalFact("control-plane-down", "condition", "ns/Deployment/brain")
-    story = Story(signals=(down, SignalFact("never-told", "metric-increases", "lost_total")))
+    down = SignalSpec("control-plane-down", SignalKind.CONDITION, "ns/Deployment/brain")
+    story = Story(signals=(down, SignalSpec("never-told", SignalKind.METRIC_INCREASES, "lost_total")))
     story.refused(FORBIDDEN).steady(FREE)
     story.baseline().calls(*EDGE, ok=100).event("condition", down.subject, ready=1, desired=1)
     story.fault().calls(*EDGE, ok=160, fail=30, info=10).new_pod("refused", at_s=2.0, message="no webhook")
@@ -63,7 +63,7 @@ def _judged(story: Story) -> Verdict:
     return judge(story.history(), claims)
 
 
-def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, deviates: tuple[Deviates, ...] = ()) -> Path:
+def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, deviates: tuple[KnownIssue, ...] = ()) -> Path:
     """Write the bundle of a story, as a run does; deviates: what was known of the mesh then."""
     found = verdict or verdict_of(story)
 

@@ -11,8 +11,7 @@ from drills.run.recorder import Recorder
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.place_double import as_place
-from drills.selftest.place_world import World
+from drills.selftest.cluster_world import World
 from drills.selftest.victims import victim_of
 
 
@@ -30,8 +29,8 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     os.environ["PATH"] = ""  # the double needs no program of this machine
     injured._LAND_LOOK_S = 0.02  # on the double all that lands lands at once
     double, fault, component, mesh = victim_of(root, kind)
-    place = as_place(double)
-    context = Context("r1", place, mesh, Recorder(), UndoLog(place.state), Stage(), Tail(place.share, "r1"))
+    cluster = double
+    context = Context("r1", cluster, mesh, Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1"))
     note = context.recorder.note
     stops = {
         "written": "fault.undo_written",
@@ -60,7 +59,7 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
         return made
 
     context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
-    with undo.sole_use(place):
+    with undo.sole_use(cluster):
         victim = injured.Injured(context, fault, component)
         victim.inject()
         victim.undo()

@@ -3,16 +3,30 @@
 import shlex
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
-from clusters.errors import HarnessError
-from clusters.kube import Admission, Json, Kube
-from clusters.mesh import Component, Mesh, Role, Signal, SignalKind, Source
-from clusters.place import Place
-from drills.selftest.place_world import NODES, Process, World
+from clusters.kube import Admission, Json
+from clusters.model import (
+    Certificates,
+    Component,
+    Identity,
+    Install,
+    Membership,
+    Mesh,
+    PolicyModel,
+    Reference,
+    Role,
+    SignalKind,
+    SignalSpec,
+    by_name,
+)
+from clusters.runtime import MANIFESTS, HarnessError
+from drills.selftest.cluster_world import NODES, Process, World
+from drills.selftest.strict_double import StrictCluster, StrictKube
 
 COMPONENT = Component(
     role=Role.CONTROL_PLANE,
@@ -25,20 +39,18 @@ COMPONENT = Component(
     port=8080,
 )
 SERVICE_ADDRESS = "10.96.0.1"
-SOURCE = Source("test", "https://example.org", "v0", "inferred")
+SOURCE = Reference("test", "https://example.org", "v0", "inferred")
 
 
-class FilePlace:
-    """Quacks like clusters.place.Place, with `kube` quacking like clusters.kube.Kube."""
+class FileCluster(StrictKube, StrictCluster):
+    """A `Cluster` that is its own `Kube`, as far as its tests ask; to ask it for more is an error of the test."""
+
+    name = "double"
+    nodes = NODES
 
     def __init__(self, root: Path) -> None:
+        super().__init__(self, root)
         self.root = root
-        self.name = "double"
-        self.kubeconfig = root / "kubeconfig"
-        self.share = root / "share"
-        self.state = root / "state"
-        self.nodes = NODES
-        self.kube = self
         (self.share / "logs").mkdir(parents=True, exist_ok=True)
         self.state.mkdir(exist_ok=True)
         self._file = root / "world.json"
@@ -58,7 +70,7 @@ class FilePlace:
         draft.write_bytes(msgspec.json.encode(world))
         draft.replace(self._file)
 
-    def on_node(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
+    def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
         """Answer the few programs that are run on nodes."""
         del timeout_s, check
         world = self.load()
@@ -133,6 +145,11 @@ class FilePlace:
 
     create_pod = apply
 
+    def apply_all(self, manifests: Sequence[Mapping[str, object]]) -> None:
+        """Store every object."""
+        for manifest in manifests:
+            self.apply(manifest).demand("Applying it")
+
     def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
         """Forget an object."""
         del grace_s
@@ -180,42 +197,28 @@ class FilePlace:
         process.state = "Z" if world.stays_dead else "S"
 
 
-def as_place(double: FilePlace) -> Place:
-    """Return the double as the type that our code asks for."""
-    return cast("Place", double)
-
-
-def as_kube(double: FilePlace) -> Kube:
-    """Return the double as the API that our code asks for."""
-    return cast("Kube", double)
+_MESH = Mesh(
+    name="double",
+    title="the double",
+    manifests=MANIFESTS / "none",
+    components=(COMPONENT,),
+    capabilities=frozenset(),
+    install=Install(),
+    membership=Membership(proves=lambda _pod, _witness: True),
+    certificates=Certificates(leaf_ttl_s=0),
+    policy=PolicyModel(kinds=()),
+    identity=Identity(of=lambda namespace, account: f"{namespace}/{account}", header="x-peer"),
+    signals=by_name(
+        SignalSpec("brain-down", SignalKind.CONDITION, "system/Deployment/brain", SOURCE),
+        SignalSpec("brain-missed", SignalKind.METRIC_INCREASES, "misses", SOURCE, scrape_port=9, scrape_path="/m"),
+    ),
+    sources={"traffic-continues": SOURCE},
+)
 
 
 def mesh(**changes: object) -> Mesh:
     """Return a mesh of no product around the double's component."""
-    facts: dict[str, object] = {
-        "name": "double",
-        "title": "the double",
-        "components": (COMPONENT,),
-        "capabilities": frozenset(),
-        "charts": (),
-        "values": "",
-        "policy": "none",
-        "namespace_labels": {},
-        "leaf_ttl_s": 0,
-        "trust_domain": "",
-        "identity_header": "x-peer",
-        "member": lambda _pod, _witness: True,
-        "identity": lambda namespace, account: f"{namespace}/{account}",
-        "image_values": lambda _images, _built: {},
-        "signals": {
-            "brain-down": Signal("brain-down", SignalKind.CONDITION, "system/Deployment/brain", SOURCE),
-            "brain-missed": Signal(
-                "brain-missed", SignalKind.METRIC_INCREASES, "misses", SOURCE, scrape_port=9, scrape_path="/m"
-            ),
-        },
-        "sources": {"traffic-continues": SOURCE},
-    }
-    return Mesh(**{**facts, **changes})  # type: ignore[arg-type]  # each value is what its field asks for
+    return replace(_MESH, **changes)  # type: ignore[arg-type]  # each value is what its field asks for
 
 
 def lab_pod(name: str, service: str, *, namespace: str = "lab", node: str = NODES[0]) -> dict[str, object]:

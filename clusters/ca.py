@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from clusters.errors import HarnessError
-from clusters.issuance import Authority
+from clusters.model import Authority
+from clusters.runtime import HarnessError
 
 _FILE = "authority.json"
 _OWNER_ONLY = 0o600

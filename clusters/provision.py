@@ -1,4 +1,4 @@
-"""From nothing to a place with a mesh and the lab on it, and back: what the `place` fixture does."""
+"""From nothing to a cluster with a mesh and the lab on it, and back: what the `cluster` fixture does."""
 
 import contextlib
 import hashlib
@@ -9,14 +9,12 @@ from pathlib import Path
 import msgspec
 
 from clusters import host, install, kind, lab
-from clusters.cache import archive_dir
-from clusters.errors import CannotRunHereError, UsageError
+from clusters.cluster import Cluster
 from clusters.images.catalogue import Image, image, images_for
 from clusters.images.resolve import Resolved, Source, node_image_for, resolve_all
-from clusters.mesh import Deviation, Mesh
 from clusters.meshes import load
-from clusters.place import Place
-from clusters.progress import Progress, Steps
+from clusters.model import Mesh, Override
+from clusters.runtime import CannotRunHereError, Progress, Steps, UsageError, archive_dir
 from clusters.tools import ensure_tools
 
 CHARTS = "charts"  # inside an archive directory
@@ -25,7 +23,7 @@ _MADE_OF = "made-of.json"
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a user may choose about the place; the defaults are those of the command line."""
+    """What a user may choose about the cluster; the defaults are those of the command line."""
 
     cluster_name: str = ""  # "" is meshdrill-<mesh>
     keep: bool = False
@@ -42,7 +40,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """What the place was made of, for run.json."""
+    """What the cluster was made of, for run.json."""
 
     host: host.HostReport
     images: tuple[Resolved, ...]
@@ -60,16 +58,16 @@ class _MadeOf(msgspec.Struct, frozen=True):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A place with the mesh and the lab ready on it."""
+    """A cluster with the mesh and the lab ready on it."""
 
-    place: Place
+    cluster: Cluster
     mesh: Mesh
     provenance: Provenance
 
 
 @contextlib.contextmanager
 def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepared]:
-    """Make whatever is missing (engine, tools, images, cluster, mesh, lab), give the place, and tear it down.
+    """Make whatever is missing (engine, tools, images, cluster, mesh, lab), give the cluster, and tear it down.
 
     Raises UsageError for an unknown mesh, what is no name of a cluster or a cluster in use, CannotRunHereError for what
     this machine lacks, and HarnessError for what it could not do.
@@ -77,7 +75,7 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     steps = Steps(progress)
     mesh = with_leaves(load(mesh_name), options.leaf_s)
     name = kind.checked_name(options.cluster_name or f"meshdrill-{mesh.name}")
-    if lack := host.unable(mesh.kernel_features):
+    if lack := host.unable(mesh.install.kernel_features):
         raise CannotRunHereError(f"{mesh.title} cannot run here: {lack}. Use a stock distribution kernel.")
     report = host.ensure(bootstrap=options.bootstrap, progress=progress)
     images = _images(mesh, options, progress)
@@ -87,20 +85,20 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     node, lab_image, of_mesh = images.pop("node"), images.pop("lab"), images
     baked = node_image_for(mesh.name, tuple(of_mesh.values()), node, lab_image, progress)
     built = any(found.ref == image(name).built for name, found in of_mesh.items())
-    cluster = kind.Cluster(name, image=baked.ref, tools=tools, kubeconfig=options.kubeconfig)
+    maker = kind.Maker(name, image=baked.ref, tools=tools, kubeconfig=options.kubeconfig)
     provenance = Provenance(report, (node, lab_image, *of_mesh.values()), baked, tools.versions, built)
     limited = bool(report.missing_capabilities)
     with kind.running(
-        cluster, keep=options.keep, restrict_oom=limited, with_network=not mesh.is_network, steps=steps
-    ) as place:
-        _refuse_other_leaves(place, mesh, options.leaf_s)
+        maker, keep=options.keep, restrict_oom=limited, with_network=not mesh.install.is_network, steps=steps
+    ) as cluster:
+        _refuse_other_leaves(cluster, mesh, options.leaf_s)
         refs = {name: found.ref for name, found in of_mesh.items()}
-        installed = place.state / _INSTALLED
+        installed = cluster.state / _INSTALLED
         print_of_this = _fingerprint(mesh, baked)
         if not installed.exists() or installed.read_text() != print_of_this:
-            if mesh.charts:
+            if mesh.install.charts:
                 install.install(
-                    place,
+                    cluster,
                     mesh,
                     images=refs,
                     built=built,
@@ -109,11 +107,11 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
                     steps=steps,
                     leaf_s=options.leaf_s,
                 )
-            lab.deploy(place, mesh, image=lab_image.ref, steps=steps)
+            lab.deploy(cluster, mesh, image=lab_image.ref, steps=steps)
             installed.write_text(print_of_this)
-        (place.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance, options.leaf_s)))
-        lab.wait_ready(place, mesh, steps)
-        yield Prepared(place, mesh, provenance)
+        (cluster.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance, options.leaf_s)))
+        lab.wait_ready(cluster, mesh, steps)
+        yield Prepared(cluster, mesh, provenance)
 
 
 @contextlib.contextmanager
@@ -122,9 +120,9 @@ def kept(cluster_name: str, mesh_name: str, progress: Progress) -> Iterator[Prep
 
     Raises UsageError when there is none of that name, it is in use, or it carries another mesh.
     """
-    with kind.find(cluster_name, progress) as place:
+    with kind.find(cluster_name, progress) as cluster:
         try:
-            made_of = msgspec.json.decode((place.state / _MADE_OF).read_bytes(), type=_MadeOf)
+            made_of = msgspec.json.decode((cluster.state / _MADE_OF).read_bytes(), type=_MadeOf)
         except (OSError, msgspec.DecodeError) as error:
             raise UsageError(
                 f"Cluster {cluster_name} does not tell what it was made of ({error}). "
@@ -133,29 +131,30 @@ def kept(cluster_name: str, mesh_name: str, progress: Progress) -> Iterator[Prep
         if made_of.mesh != mesh_name:
             raise UsageError(f"Cluster {cluster_name} carries mesh {made_of.mesh}; the run asks for {mesh_name}.")
         mesh = with_leaves(load(mesh_name), made_of.leaf_s)
-        lab.wait_ready(place, mesh, Steps(progress))
-        yield Prepared(place, mesh, made_of.provenance)
+        lab.wait_ready(cluster, mesh, Steps(progress))
+        yield Prepared(cluster, mesh, made_of.provenance)
 
 
 def with_leaves(mesh: Mesh, leaf_s: int) -> Mesh:
     """Return the facts of the mesh as installed with certificates of that life; 0, or none at all, changes nothing."""
-    if not leaf_s or mesh.leaf_values is None:
+    if not leaf_s or mesh.certificates.leaf_values is None:
         return mesh
-    shorter = Deviation("life of a workload's certificate", f"{leaf_s} s", "the drill outlives it")
-    return replace(mesh, leaf_ttl_s=leaf_s, deviations=(*mesh.deviations, shorter))
+    shorter = Override("life of a workload's certificate", f"{leaf_s} s", "the drill outlives it")
+    certificates = replace(mesh.certificates, leaf_ttl_s=leaf_s)
+    return replace(mesh, certificates=certificates, overrides=(*mesh.overrides, shorter))
 
 
-def _refuse_other_leaves(place: Place, mesh: Mesh, leaf_s: int) -> None:
+def _refuse_other_leaves(cluster: Cluster, mesh: Mesh, leaf_s: int) -> None:
     """Raise UsageError when the cluster stands already and its certificates live otherwise than the drill asks."""
-    path = place.state / _MADE_OF
-    if mesh.leaf_values is None or not path.exists():
+    path = cluster.state / _MADE_OF
+    if mesh.certificates.leaf_values is None or not path.exists():
         return
     stands_s = msgspec.json.decode(path.read_bytes(), type=_MadeOf).leaf_s
     if stands_s != leaf_s:
         has, wants = (f"{life} s" if life else "the mesh's default" for life in (stands_s, leaf_s))
         raise UsageError(
-            f"Cluster {place.name} was installed with certificates of {has}; the drill asks for {wants}. "
-            f"Delete it (`kind delete cluster --name {place.name}`), or give --cluster-name another name."
+            f"Cluster {cluster.name} was installed with certificates of {has}; the drill asks for {wants}. "
+            f"Delete it (`kind delete cluster --name {cluster.name}`), or give --cluster-name another name."
         )
 
 
@@ -173,9 +172,13 @@ def _images(mesh: Mesh, options: Options, progress: Progress) -> dict[str, Resol
 
 
 def _fingerprint(mesh: Mesh, baked: Resolved) -> str:
-    """Name what a kept cluster must have been made of to be used again without a new install."""
+    """Name what a kept cluster must have been made of to be used again without a new install.
+
+    Of the manifests, only the lab's and the mesh's own count.
+    """
     digest = hashlib.sha256(f"{mesh.name} {baked.image_id}".encode())
-    for path in sorted(install.MANIFESTS.rglob("*")):
-        if path.is_file():
+    for folder in (lab.FOLDER, mesh.manifests):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(f"{path.relative_to(folder)}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
