@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from clusters.errors import UsageError
+from clusters.cluster import Cluster
 from clusters.images.resolve import SOURCES
-from clusters.mesh import Mesh
-from clusters.place import Place
-from clusters.up import Prepared
+from clusters.model import Mesh
+from clusters.provision import Prepared
+from clusters.runtime import UsageError
 from drills import session
 from drills.keyring import KEY_VARIABLE, signer_in
 from drills.run.needs import INSTALL, MARK
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a drill that wants the mesh installed its own way a place that is."""
+    """Give a drill that wants the mesh installed its own way a cluster that is."""
     session.choose_install(metafunc)
 
 
@@ -71,9 +71,9 @@ def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
 
 
 @pytest.fixture(scope="session")
-def place(prepared: Prepared) -> Place:
-    """Provide the place alone."""
-    return prepared.place
+def cluster(prepared: Prepared) -> Cluster:
+    """Provide the cluster alone."""
+    return prepared.cluster
 
 
 @pytest.fixture(scope="session")

@@ -14,14 +14,14 @@ from chaoslib.run import EventHandlerRegistry
 from msgspec.structs import replace
 from securesystemslib.signer import Signer
 
-from clusters import up
-from clusters.errors import HarnessError, UsageError
-from clusters.up import Prepared
+from clusters import provision
+from clusters.model import KnownIssue
+from clusters.provision import Prepared
+from clusters.runtime import HarnessError, UsageError
 from drills import exits, unasked
 from drills.cli_judge import VERDICT_FILE, let_ask, replay
 from drills.judge import files, known
 from drills.judge.history import History
-from drills.judge.records import Deviates
 from drills.judge.verdict import Answer, Verdict
 from drills.keyring import KEY_VARIABLE, signer_in
 from drills.report import evidence
@@ -86,10 +86,12 @@ class _ChaosRun(StopAtFailure):
         """Find the kept cluster and put the run under way there; UsageError or HarnessError say why it cannot be."""
         self._signer = signer_in(os.environ.get(KEY_VARIABLE))
         known_as, request = request_in(self._experiment).run_id, run_anew(self._experiment)
-        self._prepared = self._open.enter_context(up.kept(request.cluster, request.mesh, _log.info))
-        place, mesh = self._prepared.place, self._prepared.mesh
+        self._prepared = self._open.enter_context(provision.kept(request.cluster, request.mesh, _log.info))
+        cluster, mesh = self._prepared.cluster, self._prepared.mesh
         _refuse_another_question(self._prepared, request)
-        self._bundle = self._open.enter_context(recorded(place, mesh, request, _REPORTS, _log.info, known_as=known_as))
+        self._bundle = self._open.enter_context(
+            recorded(cluster, mesh, request, _REPORTS, _log.info, known_as=known_as)
+        )
         write_experiment(self._bundle, self._experiment)
 
     def finish(self, journal: Json) -> None:
@@ -104,7 +106,7 @@ class _ChaosRun(StopAtFailure):
     def _conclude(self, journal: Json) -> None:
         """Close the run, which stores its history, and judge it."""
         self._open.close()
-        listed: Sequence[Deviates] = ()
+        listed: Sequence[KnownIssue] = ()
         if self._bundle is not None:
             history = History.load(self._bundle)
             self._verdict, listed = replay(history), history.facts.deviates
@@ -124,7 +126,7 @@ class _ChaosRun(StopAtFailure):
         _log.info("evidence: %s", self._bundle)
 
 
-def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[Deviates]) -> None:
+def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[KnownIssue]) -> None:
     """Write the outcome into the journal; a run that did not pass is never `completed` without a deviation."""
     journal[EXTENSION] = {"bundle": str(bundle), "verdict": verdict.verdict.value if verdict else None}
     if verdict is not None and exits.of(verdict, listed) == exits.PASSED:
@@ -138,7 +140,7 @@ def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: S
 def _refuse_another_question(prepared: Prepared, request: Request) -> None:
     """Raise UsageError unless the request is what the drill asks for today: its claims are judged afterwards."""
     asking = _Asking(
-        place=prepared.place,
+        cluster=prepared.cluster,
         mesh=prepared.mesh,
         name=request.drill,
         hypothesis=request.hypothesis,

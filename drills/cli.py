@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from clusters.errors import MeshdrillError, UsageError
+from clusters.runtime import MeshdrillError, UsageError
 from drills import catalogue, cli_images, cli_runs, exits
 from drills.judge.files import FileError
 from drills.run.needs import unmet

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from clusters import meshes
-from clusters.errors import InconclusiveError, UsageError
+from clusters.runtime import InconclusiveError, UsageError
 from drills import unasked
 from drills.judge import files
 from drills.keyring import public_key_in

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from clusters import meshes
-from clusters.errors import InconclusiveError, UsageError
-from clusters.mesh import Called
+from clusters.model import Called
+from clusters.runtime import InconclusiveError, UsageError
 from drills.keyring import public_key_in
 from drills.report import audit, audit_text, bundles
 from drills.report.audit_objects import Pod, Select
@@ -50,7 +50,7 @@ def instant_ns(text: str, start_ns: int) -> int:
 
 def _select(mesh: str) -> Select:
     """Return what the mesh knows of its own objects; without such knowledge each counts, for a person to look at."""
-    selects = meshes.load(mesh).policy_selects if mesh in meshes.names() else None
+    selects = meshes.load(mesh).policy.selects if mesh in meshes.names() else None
 
     def is_about(policy: Mapping[str, object], pod: Pod) -> bool:
         called = Called(pod.namespace, pod.service, pod.service_account, pod.labels)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from clusters.errors import InconclusiveError
+from clusters.runtime import InconclusiveError
 from drills import exits
 from drills.report import bundles, compare, diff
 

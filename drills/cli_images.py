@@ -30,8 +30,8 @@ def say(line: str) -> None:
 @app.command("list")
 def list_images(mesh: OfMesh = None, images: Archive = None) -> None:
     """Show every image, and where it can be had from here: in the engine, in the archive directory, by building it."""
-    from clusters.cache import archive_dir
     from clusters.images import archive, engine
+    from clusters.runtime import archive_dir
 
     directory = images or archive_dir()
     for image in _catalogue(mesh):
@@ -60,10 +60,10 @@ def build(mesh: OfMesh = None) -> None:
 @app.command()
 def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = None) -> None:
     """Write images, tools and charts into an archive directory: all that a site without a network needs."""
-    from clusters import charts, crds, tools
-    from clusters.cache import archive_dir
+    from clusters import charts, tools
     from clusters.images import archive, catalogue
-    from clusters.up import CHARTS
+    from clusters.provision import CHARTS
+    from clusters.runtime import archive_dir
 
     directory = images or archive_dir()
     found = _resolve(mesh, None, directory, registry_mirror)
@@ -71,7 +71,7 @@ def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = 
         *archive.save([image.ref for image in found], directory, say),
         *tools.save(tools.ensure_tools(say), directory),
         *charts.save(catalogue.versions().charts, directory / CHARTS, say),
-        *crds.save(catalogue.versions().crds, directory / CHARTS, say),
+        *charts.save_definitions(catalogue.versions().crds, directory / CHARTS, say),
     ]
     for path in saved:
         typer.echo(path)
@@ -89,8 +89,8 @@ def _catalogue(mesh: str | None) -> "tuple[Image, ...]":
 def _resolve(
     mesh: str | None, source: "Source | None", directory: Path | None, registry_mirror: str | None
 ) -> "tuple[Resolved, ...]":
-    from clusters.cache import archive_dir
     from clusters.images.resolve import resolve_all
+    from clusters.runtime import archive_dir
 
     return resolve_all(
         _catalogue(mesh),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clusters import meshes
-from clusters.errors import InconclusiveError
-from clusters.mesh import Mesh
+from clusters.model import Mesh
+from clusters.runtime import InconclusiveError
 from drills import catalogue, cli_verify, exits
 from drills.judge import claims, files, known
 from drills.judge.history import History

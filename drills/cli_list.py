@@ -3,7 +3,7 @@
 import msgspec
 
 from clusters import host, meshes
-from clusters.mesh import Mesh
+from clusters.model import Mesh
 from drills.catalogue import Entry, entries
 from drills.run.needs import unmet
 
@@ -42,7 +42,7 @@ def _reason(entry: Entry, mesh: Mesh) -> str:
     """Return why the drill cannot be asked of the mesh, at all or on this machine; "" when it can."""
     if reason := unmet(entry.needs, mesh):
         return reason
-    lack = host.unable(mesh.kernel_features)
+    lack = host.unable(mesh.install.kernel_features)
     return f"{mesh.title} cannot run here: {lack}" if lack else ""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from clusters.errors import InconclusiveError
+from clusters.runtime import InconclusiveError
 from drills.judge import files
 from drills.report import bundles, openmetrics
 

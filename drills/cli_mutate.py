@@ -4,7 +4,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from clusters.errors import InconclusiveError
+from clusters.runtime import InconclusiveError
 from drills.cli_judge import VERDICT_FILE, replay
 from drills.judge import files
 from drills.judge.history import History

@@ -6,8 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from clusters import kind, meshes
-from clusters.errors import InconclusiveError, MeshdrillError, UsageError
-from clusters.progress import Progress
+from clusters.runtime import InconclusiveError, MeshdrillError, Progress, UsageError
 from drills import catalogue, cli_diff, exits, nightly, unasked
 from drills.console import ended_like_ctrl_c
 from drills.judge import files

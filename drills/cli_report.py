@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clusters.errors import InconclusiveError, UsageError
+from clusters.runtime import InconclusiveError, UsageError
 from drills import unasked
 from drills.judge import files
 from drills.keyring import signer_in

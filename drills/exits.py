@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line must know the numbers without loading a judge
-    from drills.judge.records import Deviates
+    from clusters.model import KnownIssue
     from drills.judge.verdict import Verdict
 
 PASSED, VIOLATED, INCONCLUSIVE, HARNESS, USAGE, INTERRUPTED = 0, 1, 2, 3, 64, 130
@@ -21,7 +21,7 @@ class EndedError(Exception):
         self.code = code
 
 
-def of(verdict: "Verdict", listed: "Sequence[Deviates]" = ()) -> int:
+def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = ()) -> int:
     """Return the exit code of a verdict. A control is violated by design: what failed it is the odd finding.
 
     listed: what is known to be violated. A run that shows exactly that has passed, one that shows it no more has not.

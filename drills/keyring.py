@@ -4,7 +4,7 @@ from pathlib import Path
 
 from securesystemslib.signer import Key, Signer
 
-from clusters.errors import UsageError
+from clusters.runtime import UsageError
 from drills.report import keys
 
 KEY_VARIABLE = "MESHDRILL_KEY"

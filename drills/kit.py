@@ -1,6 +1,6 @@
 """The public names a drill may use: how to load the lab, hurt the mesh, watch, and claim."""
 
-from clusters.mesh import Capability, Mesh, Role
+from clusters.model import BYSTANDER, VICTIM, Capability, Mesh, Role
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
 from drills.judge.history import History
@@ -11,7 +11,6 @@ from drills.run.calls import Calls, calls
 from drills.run.edges import BYPASS, DENIED, FRESH, ROUTES, SENTINEL, UNKNOWN, WELCOME
 from drills.run.faults import Fault
 from drills.run.needs import install, requires
-from drills.run.placement import BYSTANDER, VICTIM
 from drills.run.probes import new_pods, policy_change, signals, wire
 from drills.run.runner import Drill
 from drills.run.traffic import traffic

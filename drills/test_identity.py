@@ -69,7 +69,9 @@ def test_identity_outage_beyond_life(drill: Drill) -> None:
         history,
         reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
         reached(checks.handshake(*FRESH)),
-        *([reached(checks.leaf_ended())] if drill.mesh.leaf_values else []),  # where none is issued none can end
+        *(
+            [reached(checks.leaf_ended())] if drill.mesh.certificates.leaf_values else []
+        ),  # where none is issued none can end
         never(checks.plaintext(*ROUTES, SENTINEL), during="run", must_hold=True, source=promise["no-plaintext"]),
         always(checks.denied(*DENIED), during="run", must_hold=True, source=promise["strict-refused"]),
         never(checks.unauthenticated(*ROUTES), during="run", must_hold=True, source=promise["identity"]),

@@ -6,9 +6,10 @@ from enum import StrEnum
 
 import msgspec
 
+from clusters.model import Reference
 from drills.judge.measure import Example, Number, Resolution, Row
 from drills.judge.quantifiers import Quantifier
-from drills.judge.records import NS_PER_S, Defect, Source, Window
+from drills.judge.records import NS_PER_S, Defect, Window
 
 
 class Answer(StrEnum):
@@ -56,7 +57,7 @@ class Finding(msgspec.Struct, frozen=True):
     reason: str
     must_hold: bool
     fails_on_control: bool
-    source: Source | None
+    source: Reference | None
     rows: tuple[Row, ...] = ()
     counter_examples: tuple[Example, ...] = ()
     resolving: Resolution | None = None

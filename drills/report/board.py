@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from clusters.model import Reference
 from drills.judge import files
-from drills.judge.records import Source
 from drills.judge.verdict import SEVERITY, Answer, Verdict
 from drills.report import issues, markup
 from drills.report.headline import Headline, headline
@@ -46,7 +46,7 @@ class Run(msgspec.Struct, frozen=True):
     is_control: bool
     headline: Headline
     told: _Told
-    expected: tuple[Source, ...] = ()  # where it is told that the mesh fails so
+    expected: tuple[Reference, ...] = ()  # where it is told that the mesh fails so
 
 
 class Cell(msgspec.Struct, frozen=True):

@@ -10,9 +10,10 @@ from typing import Final
 import msgspec
 from securesystemslib.signer import Key
 
+from clusters.model import Reference
 from drills.judge import files, known
 from drills.judge.history import History
-from drills.judge.records import NS_PER_S, Source
+from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer, Finding, Verdict, worst
 from drills.report import verification
 from drills.report.record import Surroundings
@@ -77,7 +78,7 @@ class Run:
         return tuple(sorted({*images, *tools}))
 
     @property
-    def known_failures(self) -> tuple[tuple[str, Source], ...]:
+    def known_failures(self) -> tuple[tuple[str, Reference], ...]:
         """Return each claim that is violated and was listed before the run, with who tells of it."""
         listed = self.history.facts.deviates
         found = ((it.claim, known.issue_of(it, listed)) for it in self.verdict.findings)

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from clusters.model import Reference, SignalSpec
 from drills.judge import known
 from drills.judge.history import History
-from drills.judge.records import SignalFact, Source
 from drills.judge.verdict import SEVERITY, Answer, Finding, Verdict
 from drills.report.formats import duration
 
@@ -33,7 +33,7 @@ class Failure(msgspec.Struct, frozen=True):
     claim: str
     seen: str
     told: str
-    issue: Source | None  # where it is told that this is violated
+    issue: Reference | None  # where it is told that this is violated
 
 
 def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
@@ -48,7 +48,7 @@ def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
     return tuple(sorted(found, key=lambda it: -SEVERITY.index(it.answer)))
 
 
-def sign(signal: SignalFact) -> str:
+def sign(signal: SignalSpec) -> str:
     """Return what somebody sees who looks for the signal."""
     return _SIGNS[signal.kind].format(signal)
 

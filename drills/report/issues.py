@@ -5,26 +5,26 @@ from pathlib import Path
 
 import msgspec
 
+from clusters.model import KnownIssue, Reference
 from drills.judge import files, known
-from drills.judge.records import Deviates, Source
 from drills.judge.verdict import Verdict
 from drills.report.names import RUN_FILE
 
 
 class _Facts(msgspec.Struct, frozen=True):
-    deviates: tuple[Deviates, ...] = ()
+    deviates: tuple[KnownIssue, ...] = ()
 
 
 class _RunFile(msgspec.Struct, frozen=True):
     facts: _Facts = _Facts()
 
 
-def expected(verdict: Verdict, listed: Sequence[Deviates]) -> tuple[Source, ...]:
+def expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[Reference, ...]:
     """Return each issue once where the run shows exactly what is listed, none where it comes as a surprise."""
     return tuple(dict.fromkeys(it.issue for it in listed)) if known.is_expected(verdict, listed) else ()
 
 
-def expected_in(bundle: Path, verdict: Verdict) -> tuple[Source, ...]:
+def expected_in(bundle: Path, verdict: Verdict) -> tuple[Reference, ...]:
     """Return the same of a stored run; none when its run.json cannot be read."""
     try:
         listed = files.decode(bundle / RUN_FILE, _RunFile).facts.deviates

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from clusters.model import Reference
 from drills.judge import known
 from drills.judge.history import History
-from drills.judge.records import NS_PER_S, Source
+from drills.judge.records import NS_PER_S
 from drills.judge.verdict import SEVERITY, Finding, Verdict, count_not_promised
 from drills.report import issues, markup
 from drills.report.bins import musts
@@ -44,7 +45,7 @@ class Claimed(msgspec.Struct, frozen=True):
     finding: Finding
     table: NumberTable
     examples: tuple["Examples", ...]
-    issue: Source | None  # where it is told that this is violated
+    issue: Reference | None  # where it is told that this is violated
 
     @property
     def is_open(self) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError
 from drills.run.live import LiveRun
 
 # Each needs what the one before it did. Chaos Toolkit's options can leave them out, repeat and reorder them.

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from clusters.mesh import Mesh
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.model import Mesh
 from drills.run.policies import PolicyLog
 from drills.run.recorder import Recorder
 from drills.run.stage import Stage
@@ -14,10 +14,10 @@ from drills.run.undo import UndoLog
 
 @dataclass(frozen=True)
 class Context:
-    """Where the run takes place and where it writes things down."""
+    """On which cluster the run is and where it writes things down."""
 
     run_id: str
-    place: Place
+    cluster: Cluster
     mesh: Mesh
     recorder: Recorder
     undo_log: UndoLog

@@ -10,9 +10,9 @@ before the run among its own: the instant of each line decides. What goes with t
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from clusters.errors import HarnessError
-from clusters.mesh import Drop, DropLog
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.model import Drop, DropLog
+from clusters.runtime import HarnessError
 from drills.judge.history import Event
 
 _ASK_S = 10.0
@@ -27,15 +27,15 @@ Marks = dict[str, int]
 class DropReader:
     """Reads the records of one run from where they stood when it began; reads nothing of a mesh that keeps none."""
 
-    def __init__(self, place: Place, log: DropLog | None) -> None:
-        self._place = place
+    def __init__(self, cluster: Cluster, log: DropLog | None) -> None:
+        self._cluster = cluster
         self._log = log
         self._marks: dict[str, Marks] = {}
 
     def mark(self) -> None:
         """Remember how long each node's files are now; a node that has none yet begins at nothing."""
         if self._log is not None:
-            self._marks = {node: _sizes(self._place, node, self._log) for node in self._place.nodes}
+            self._marks = {node: _sizes(self._cluster, node, self._log) for node in self._cluster.nodes}
 
     def read(self, begin_ns: int, end_ns: int) -> tuple[Event, ...]:
         """Return events `drop`, one per node, edge, reason and span of 3 s, and `drops.source`, one per node."""
@@ -46,7 +46,7 @@ class DropReader:
         if log is None:
             return
         try:
-            text = _read(self._place, node, log, self._marks[node])
+            text = _read(self._cluster, node, log, self._marks[node])
             drops = [drop for drop in map(log.parse, text.splitlines()) if drop and begin_ns <= drop.at_ns < end_ns]
         except (HarnessError, ValueError, KeyError) as error:
             yield Event(end_ns, "drops.source", node, {"node": node, "error": f"{type(error).__name__}: {error}"})
@@ -66,16 +66,16 @@ def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[Event]:
         yield Event(first_ns, "drop", f"{source}->{target}", {**edge, **times})
 
 
-def _sizes(place: Place, node: str, log: DropLog) -> Marks:
+def _sizes(cluster: Cluster, node: str, log: DropLog) -> Marks:
     """Return how long each file of the record is; a record that does not exist yet holds nothing."""
     script = f"stat --format='%i.%W %s' {log.path} {log.older} 2>/dev/null; true"
-    said = place.on_node(node, ["sh", "-c", script], timeout_s=_ASK_S, check=False)
+    said = cluster.exec(node, ["sh", "-c", script], timeout_s=_ASK_S, check=False)
     return {
         words[0]: int(words[1]) for words in map(str.split, said.splitlines()) if len(words) == len(("file", "size"))
     }
 
 
-def _read(place: Place, node: str, log: DropLog, marks: Marks) -> str:
+def _read(cluster: Cluster, node: str, log: DropLog, marks: Marks) -> str:
     """Return what was appended to the record since the marks, the oldest file first."""
     known = "".join(f"{name}) from={size + 1};; " for name, size in marks.items())
     # One program on the node: between two, the mesh could move a file once more. A file that is being compressed (.tmp)
@@ -92,5 +92,5 @@ def _read(place: Place, node: str, log: DropLog, marks: Marks) -> str:
             printf '\\036'
         done
     """
-    files = place.on_node(node, ["sh", "-c", script], timeout_s=_READ_S).split(_BETWEEN_FILES)
+    files = cluster.exec(node, ["sh", "-c", script], timeout_s=_READ_S).split(_BETWEEN_FILES)
     return "".join(text[: text.rfind("\n") + 1] for text in files)  # a line in the making is left out

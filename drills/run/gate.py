@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from clusters.mesh import Mesh
+from clusters.model import Mesh
 from drills.judge import checks
 from drills.judge.history import History, RunFacts, Window
 from drills.judge.measure import Check, Truth
@@ -47,10 +47,10 @@ class Gate:
         now_ns = time.time_ns()
         end_ns = now_ns - int(_SETTLED_S * _NS_PER_S)
         window = Window("gate", end_ns - self._length_ns, end_ns)
-        self._marks.append((now_ns, marks(self._context.place.share)))
+        self._marks.append((now_ns, marks(self._context.cluster.share)))
         while self._marks[1][0] < window.start_ns:
             self._marks.popleft()  # whatever was due in the window was logged after the mark that is first now
-        recorded = collect(self._context.place.share, self._context.run_id, pods=self._pods, marks=self._marks[0][1])
+        recorded = collect(self._context.cluster.share, self._context.run_id, pods=self._pods, marks=self._marks[0][1])
         history = History(recorded.calls.lazy(), recorded.events, self._facts)
         found = ((check, check.evaluate(history, window)) for check in self._checks)
         return "; ".join(f"{check.says}: {seen.reason}" for check, seen in found if seen.truth is not Truth.TRUE)

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from clusters.progress import Progress
+from clusters.runtime import Progress
 from drills.run.edges import ROUTES
 from drills.run.tail import Pulse, Tail
 

@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from clusters.errors import HarnessError
-from clusters.mesh import Component
+from clusters.model import Component
+from clusters.runtime import HarnessError
 from drills.judge.history import Detail
 from drills.run.context import Context
 from drills.run.faults import Fault
@@ -24,7 +24,7 @@ class Injured:
     def __init__(self, context: Context, fault: Fault, component: Component | None) -> None:
         self._context = context
         self._fault = fault
-        self._injury = prepare(context.place, fault, component, context.mesh)
+        self._injury = prepare(context.cluster, fault, component, context.mesh)
         self._undo = self._injury.undo(context.run_id)
         self._is_pending = False
         self._turn = 0
@@ -74,8 +74,8 @@ class Injured:
         if not self._is_pending:
             return
         self._note("fault.undo_applied", action=self._undo.action)
-        apply(self._context.place, self._undo)
-        verify(self._context.place, self._undo)
+        apply(self._context.cluster, self._undo)
+        verify(self._context.cluster, self._undo)
         self._note("fault.undo_verified")
         self._context.undo_log.remove(self._undo)
         self._is_pending = False

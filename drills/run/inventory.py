@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clusters.errors import HarnessError
+from clusters.cluster import PLACED, Cluster
 from clusters.kube import Json, is_ready
 from clusters.lab import LAB, ON_DEMAND, OUTSIDE, OWN
-from clusters.place import PLACED, Place
+from clusters.runtime import HarnessError
 
 OBSERVER = "observer"
 
@@ -75,26 +75,26 @@ class Inventory:
         return frozenset(pod.name for pod in (*self.services, *self.observers))
 
 
-def take(place: Place) -> Inventory:
+def take(cluster: Cluster) -> Inventory:
     """Return the lab's pods; HarnessError when one of them is not ready or a node has no observer."""
-    services = (*_pods(place, LAB), *_pods(place, OUTSIDE))
-    observers = tuple(pod for pod in _pods(place, OWN) if pod.service == OBSERVER)
-    blind = set(place.nodes) - {pod.node for pod in observers}
+    services = (*_pods(cluster, LAB), *_pods(cluster, OUTSIDE))
+    observers = tuple(pod for pod in _pods(cluster, OWN) if pod.service == OBSERVER)
+    blind = set(cluster.nodes) - {pod.node for pod in observers}
     if blind:
         raise HarnessError(
-            f"No observer runs on {', '.join(sorted(blind))} of {place.name}; expected one on every node. "
-            f"Look at `kubectl --kubeconfig {place.kubeconfig} -n {OWN} get pods`."
+            f"No observer runs on {', '.join(sorted(blind))} of {cluster.name}; expected one on every node. "
+            f"Look at `kubectl --kubeconfig {cluster.kubeconfig} -n {OWN} get pods`."
         )
     if not any(pod.namespace == OUTSIDE for pod in services):
         raise HarnessError(
-            f"Namespace {OUTSIDE} of {place.name} has no pod; expected the outsider. Deploy the lab again."
+            f"Namespace {OUTSIDE} of {cluster.name} has no pod; expected the outsider. Deploy the lab again."
         )
-    placed = {node["metadata"]["labels"][PLACED]: node["metadata"]["name"] for node in _placed(place)}
+    placed = {node["metadata"]["labels"][PLACED]: node["metadata"]["name"] for node in _placed(cluster)}
     return Inventory(services, observers, placed)
 
 
-def _placed(place: Place) -> list[Json]:
-    return place.kube.find("v1", "Node", selector=PLACED)
+def _placed(cluster: Cluster) -> list[Json]:
+    return cluster.kube.find("v1", "Node", selector=PLACED)
 
 
 def name_of(pod: Mapping[str, object]) -> str:
@@ -102,9 +102,9 @@ def name_of(pod: Mapping[str, object]) -> str:
     return msgspec.convert(pod, _Pod).metadata.name
 
 
-def _pods(place: Place, namespace: str) -> tuple[LabPod, ...]:
+def _pods(cluster: Cluster, namespace: str) -> tuple[LabPod, ...]:
     found = []
-    for raw in place.kube.pods(namespace):
+    for raw in cluster.kube.pods(namespace):
         pod = msgspec.convert(raw, _Pod)
         service = pod.metadata.labels.get("app", "")
         if service in ON_DEMAND or not service:
@@ -112,7 +112,7 @@ def _pods(place: Place, namespace: str) -> tuple[LabPod, ...]:
         if not is_ready(raw):
             raise HarnessError(
                 f"Pod {namespace}/{pod.metadata.name} is not ready; a run needs every pod of the lab. "
-                f"Look at `kubectl --kubeconfig {place.kubeconfig} -n {namespace} get pods`."
+                f"Look at `kubectl --kubeconfig {cluster.kubeconfig} -n {namespace} get pods`."
             )
         found.append(
             LabPod(

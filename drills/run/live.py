@@ -4,10 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from clusters.errors import HarnessError
-from clusters.mesh import Mesh
-from clusters.place import Place
-from clusters.progress import Progress
+from clusters.cluster import Cluster
+from clusters.model import Mesh
+from clusters.runtime import HarnessError, Progress
 from drills.judge.history import RunFacts
 from drills.run import inventory
 from drills.run.calm import Calm
@@ -42,27 +41,27 @@ _START_S = 60.0  # pods that the fault ended start again; those that wait for th
 class LiveRun:
     """The parts of one run and the steps of its life; each step is called once, in order, by an activity."""
 
-    def __init__(self, place: Place, mesh: Mesh, request: Request, recorder: Recorder, progress: Progress) -> None:
+    def __init__(self, cluster: Cluster, mesh: Mesh, request: Request, recorder: Recorder, progress: Progress) -> None:
         self.request = request
         self.recorder = recorder
         self._progress = progress
         self._begun_ns = time.time_ns()
         self._stage = Stage()
-        self._tail = Tail(place.share, request.run_id)
+        self._tail = Tail(cluster.share, request.run_id)
         self._context = Context(
             request.run_id,
-            place,
+            cluster,
             mesh,
             recorder,
-            UndoLog(place.state),
+            UndoLog(cluster.state),
             self._stage,
             self._tail,
             takes_api=request.fault.takes_api,
         )
-        self._drops = DropReader(place, mesh.drop_log)
+        self._drops = DropReader(cluster, mesh.drop_log)
         self._heartbeat = Heartbeat(self._tail, progress)
-        self._conditions = Conditions(place.kube, recorder, signals_of(request, mesh))
-        self._policies = PolicyWatch(place.kube, self._context.policies, mesh)
+        self._conditions = Conditions(cluster.kube, recorder, signals_of(request, mesh))
+        self._policies = PolicyWatch(cluster.kube, self._context.policies, mesh)
         self._inventory: Inventory | None = None
         self._workload: Workload | None = None
         self._ending: Workload | None = None  # the workload whose last words are still to be waited for
@@ -72,7 +71,7 @@ class LiveRun:
     def start_workload(self) -> None:
         """Start calls and probes and wait until each program of the lab is at work."""
         context, request = self._context, self.request
-        self._inventory = inventory.take(context.place)
+        self._inventory = inventory.take(context.cluster)
         self._workload = self._ending = Workload(context, request, self._inventory)
         self._probes = tuple(self._wanted_probes(self._inventory))
         self._drops.mark()
@@ -155,7 +154,7 @@ class LiveRun:
             probe.join()
         if not self.recorder.has("phase", "end"):
             self.recorder.note("phase", "end")
-        undo_all(self._context.place)
+        undo_all(self._context.cluster)
 
     def await_last_words(self) -> None:
         """Wait until every program of the lab wrote its end; HarnessError names those that did not. Safe again."""
@@ -177,14 +176,14 @@ class LiveRun:
     def facts(self) -> RunFacts:
         """Return what the judge must know besides the tables."""
         callers = self._workload.expected if self._workload else ()
-        return facts_of(self.request, self._context.mesh, self._context.place, self._inventory, callers)
+        return facts_of(self.request, self._context.mesh, self._context.cluster, self._inventory, callers)
 
     def collect(self) -> Collected:
         """Read what the lab's programs recorded of this run."""
         context = self._context
         casualties = frozenset(self.facts().casualties)
         found = collect(
-            context.place.share, context.run_id, pods=self._pods(), marks=self._tail.marks, casualties=casualties
+            context.cluster.share, context.run_id, pods=self._pods(), marks=self._tail.marks, casualties=casualties
         )
         return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
 

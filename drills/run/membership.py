@@ -3,9 +3,8 @@
 import time
 from contextlib import suppress
 
-from clusters.errors import HarnessError
 from clusters.lab import LAB, OUTSIDE, members
-from clusters.waiting import wait_until
+from clusters.runtime import HarnessError, wait_until
 from drills.run.context import Context
 from drills.run.inventory import Inventory
 
@@ -43,14 +42,16 @@ def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0)
     at_ns = time.time_ns()
     shown = _shown(context)
     for pod in pods.services:
-        is_expected, is_meshed = pod.namespace == LAB or context.mesh.enrols_all, shown.get(pod.name)
+        is_expected, is_meshed = pod.namespace == LAB or context.mesh.membership.is_cluster_wide, shown.get(pod.name)
         context.recorder.note("membership", pod.name, at_ns=at_ns, expected=is_expected, meshed=is_meshed)
 
 
 def _shown(context: Context) -> dict[str, bool | None]:
     try:
         return {
-            pod: seen for place in (LAB, OUTSIDE) for pod, seen in members(context.place, context.mesh, place).items()
+            pod: seen
+            for namespace in (LAB, OUTSIDE)
+            for pod, seen in members(context.cluster, context.mesh, namespace).items()
         }
     except HarnessError:
         return {}

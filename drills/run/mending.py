@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from clusters.cluster import Cluster
 from clusters.kube import describe
-from clusters.place import Place
 from drills.run.faults import processes
 from drills.run.faults.admission import reinject, uninjected
 from drills.run.faults.apiserver import give_back, unanswering
@@ -33,127 +33,127 @@ SELDOM_S: Mapping[Action, float] = {"reissue": 3.0}
 """How often it is looked whether an undo took effect that takes long: each look takes processor time from the calls."""
 
 
-def act(place: Place, undo: Undo) -> None:
+def act(cluster: Cluster, undo: Undo) -> None:
     """Do it once; HarnessError when it could not be done now, which a later try may."""
-    _ACTS[undo.action](place, undo)
+    _ACTS[undo.action](cluster, undo)
 
 
-def missing(place: Place, undo: Undo) -> str:
+def missing(cluster: Cluster, undo: Undo) -> str:
     """Say what still differs from the undone state, "" when nothing does."""
-    return _LOOKS[undo.action](place, undo)
+    return _LOOKS[undo.action](cluster, undo)
 
 
-def _scale(place: Place, undo: Undo) -> None:
-    place.kube.scale(undo.target, undo.replicas)
+def _scale(cluster: Cluster, undo: Undo) -> None:
+    cluster.kube.scale(undo.target, undo.replicas)
 
 
-def _resume(place: Place, undo: Undo) -> None:
-    processes.resume(place, undo.target)
+def _resume(cluster: Cluster, undo: Undo) -> None:
+    processes.resume(cluster, undo.target)
 
 
-def _delete(place: Place, undo: Undo) -> None:
-    place.kube.delete(undo.manifest, grace_s=0).demand(f"Deleting {describe(undo.manifest)}")
+def _delete(cluster: Cluster, undo: Undo) -> None:
+    cluster.kube.delete(undo.manifest, grace_s=0).demand(f"Deleting {describe(undo.manifest)}")
 
 
-def _create(place: Place, undo: Undo) -> None:
+def _create(cluster: Cluster, undo: Undo) -> None:
     component = undo.target
-    if place.kube.get("apps/v1", component.kind, component.name, component.namespace) is None:
-        place.kube.create(undo.manifest).demand(f"Creating {describe(undo.manifest)}")
+    if cluster.kube.get("apps/v1", component.kind, component.name, component.namespace) is None:
+        cluster.kube.create(undo.manifest).demand(f"Creating {describe(undo.manifest)}")
 
 
-def _patch(place: Place, undo: Undo) -> None:
-    place.kube.patch(undo.manifest)
+def _patch(cluster: Cluster, undo: Undo) -> None:
+    cluster.kube.patch(undo.manifest)
 
 
-def _stop_workload(place: Place, _undo: Undo) -> None:
-    stop_plan(place.share)
+def _stop_workload(cluster: Cluster, _undo: Undo) -> None:
+    stop_plan(cluster.share)
 
 
-def _nothing(_place: Place, _undo: Undo) -> None:
+def _nothing(_cluster: Cluster, _undo: Undo) -> None:
     """Leave it to the component's own controller."""
 
 
-def _not_seen(_place: Place, _undo: Undo) -> str:
+def _not_seen(_cluster: Cluster, _undo: Undo) -> str:
     return ""
 
 
-def _not_gone(place: Place, undo: Undo) -> str:
+def _not_gone(cluster: Cluster, undo: Undo) -> str:
     named = msgspec.convert(undo.manifest["metadata"], _Named)
-    found = place.kube.get(str(undo.manifest["apiVersion"]), str(undo.manifest["kind"]), named.name, named.namespace)
+    found = cluster.kube.get(str(undo.manifest["apiVersion"]), str(undo.manifest["kind"]), named.name, named.namespace)
     return f"{describe(undo.manifest)} still exists" if found is not None else ""
 
 
-def _not_ready(place: Place, undo: Undo) -> str:
+def _not_ready(cluster: Cluster, undo: Undo) -> str:
     component = undo.target
-    desired, ready = place.kube.replicas(component)
+    desired, ready = cluster.kube.replicas(component)
     if not desired == ready == undo.replicas:
         return (
             f"{component.kind} {component.namespace}/{component.name} has {ready} of {desired} replicas ready; "
             f"expected {undo.replicas}"
         )
     # Asked last because it costs most: a program run on every node.
-    stopped = [process.pid for process in processes.find(place, component) if process.is_stopped]
+    stopped = [process.pid for process in processes.find(cluster, component) if process.is_stopped]
     return f"processes {stopped} of {component.name} are still stopped (state T)" if stopped else ""
 
 
-def _not_settled(place: Place, undo: Undo) -> str:
-    return unsettled(place, undo.target) or _not_ready(place, undo)
+def _not_settled(cluster: Cluster, undo: Undo) -> str:
+    return unsettled(cluster, undo.target) or _not_ready(cluster, undo)
 
 
-def _not_replaced(place: Place, undo: Undo) -> str:
-    return incomplete(place, undo) or _not_ready(place, undo)
+def _not_replaced(cluster: Cluster, undo: Undo) -> str:
+    return incomplete(cluster, undo) or _not_ready(cluster, undo)
 
 
-def _give_back(place: Place, undo: Undo) -> None:
-    give_back(place, undo.node)
+def _give_back(cluster: Cluster, undo: Undo) -> None:
+    give_back(cluster, undo.node)
 
 
-def _unanswering(place: Place, undo: Undo) -> str:
-    return unanswering(place, undo.node)
+def _unanswering(cluster: Cluster, undo: Undo) -> str:
+    return unanswering(cluster, undo.node)
 
 
-def _boot(place: Place, undo: Undo) -> None:
-    boot(place, undo.node)
+def _boot(cluster: Cluster, undo: Undo) -> None:
+    boot(cluster, undo.node)
 
 
-def _not_back(place: Place, undo: Undo) -> str:
-    return not_back(place, undo.node)
+def _not_back(cluster: Cluster, undo: Undo) -> str:
+    return not_back(cluster, undo.node)
 
 
-def _boot_after_api(place: Place, undo: Undo) -> None:
-    give_back(place, undo.api_node)
-    boot(place, undo.node)
+def _boot_after_api(cluster: Cluster, undo: Undo) -> None:
+    give_back(cluster, undo.api_node)
+    boot(cluster, undo.node)
 
 
-def _not_back_after_api(place: Place, undo: Undo) -> str:
-    return unanswering(place, undo.api_node) or not_back(place, undo.node)
+def _not_back_after_api(cluster: Cluster, undo: Undo) -> str:
+    return unanswering(cluster, undo.api_node) or not_back(cluster, undo.node)
 
 
-def _heal(place: Place, _undo: Undo) -> None:
-    heal(place)
+def _heal(cluster: Cluster, _undo: Undo) -> None:
+    heal(cluster)
 
 
-def _reach_api(place: Place, undo: Undo) -> None:
-    reach(place, undo.node)
+def _reach_api(cluster: Cluster, undo: Undo) -> None:
+    reach(cluster, undo.node)
 
 
-def _api_unreached(place: Place, undo: Undo) -> str:
-    return unreached(place, undo.node)
+def _api_unreached(cluster: Cluster, undo: Undo) -> str:
+    return unreached(cluster, undo.node)
 
 
-def _not_injected(place: Place, undo: Undo) -> str:
-    return (_not_ready(place, undo) if undo.component else "") or uninjected(place, undo)
+def _not_injected(cluster: Cluster, undo: Undo) -> str:
+    return (_not_ready(cluster, undo) if undo.component else "") or uninjected(cluster, undo)
 
 
-def _not_reissued(place: Place, undo: Undo) -> str:
-    return unissued(place, undo) or _not_ready(place, undo)
+def _not_reissued(cluster: Cluster, undo: Undo) -> str:
+    return unissued(cluster, undo) or _not_ready(cluster, undo)
 
 
-def _cut(place: Place, undo: Undo) -> str:
-    return cut(place) or _not_ready(place, undo)
+def _cut(cluster: Cluster, undo: Undo) -> str:
+    return cut(cluster) or _not_ready(cluster, undo)
 
 
-_ACTS: dict[Action, Callable[[Place, Undo], None]] = {
+_ACTS: dict[Action, Callable[[Cluster, Undo], None]] = {
     "scale": _scale,
     "await-ready": _nothing,
     "resume": _resume,
@@ -171,7 +171,7 @@ _ACTS: dict[Action, Callable[[Place, Undo], None]] = {
     "reissue": reissue,
     "retract": retract,
 }
-_LOOKS: dict[Action, Callable[[Place, Undo], str]] = {
+_LOOKS: dict[Action, Callable[[Cluster, Undo], str]] = {
     "scale": _not_ready,
     "await-ready": _not_ready,
     "resume": _not_ready,

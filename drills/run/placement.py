@@ -1,27 +1,30 @@
 """Which node plays which part: the fault's effect on one node is told apart from the state of another."""
 
-from clusters.errors import HarnessError
-from clusters.place import BYSTANDER, PLACED, VICTIM, Place
+from clusters.cluster import PLACED, Cluster
+from clusters.model import BYSTANDER, VICTIM
+from clusters.runtime import HarnessError
 
 __all__ = ["BYSTANDER", "PLACED", "VICTIM", "bystander_node", "find_node", "victim_node"]
 
 
-def victim_node(place: Place) -> str:
+def victim_node(cluster: Cluster) -> str:
     """Return the node that faults of one node hit; HarnessError unless exactly one carries the part."""
-    return find_node(place, VICTIM)
+    return find_node(cluster, VICTIM)
 
 
-def bystander_node(place: Place) -> str:
+def bystander_node(cluster: Cluster) -> str:
     """Return the node on which nothing may change meanwhile; HarnessError unless exactly one carries the part."""
-    return find_node(place, BYSTANDER)
+    return find_node(cluster, BYSTANDER)
 
 
-def find_node(place: Place, part: str) -> str:
-    """Return the one node that carries the part; HarnessError unless it is exactly one of the place's nodes."""
-    found: list[str] = [node["metadata"]["name"] for node in place.kube.find("v1", "Node", selector=f"{PLACED}={part}")]
-    if len(found) != 1 or found[0] not in place.nodes:
+def find_node(cluster: Cluster, part: str) -> str:
+    """Return the one node that carries the part; HarnessError unless it is exactly one of the cluster's nodes."""
+    found: list[str] = [
+        node["metadata"]["name"] for node in cluster.kube.find("v1", "Node", selector=f"{PLACED}={part}")
+    ]
+    if len(found) != 1 or found[0] not in cluster.nodes:
         raise HarnessError(
-            f"Label {PLACED}={part} is on {', '.join(found) or 'no node'} of {place.name}; expected exactly one of "
-            f"{', '.join(place.nodes)}. Deploy the lab again, or label the node."
+            f"Label {PLACED}={part} is on {', '.join(found) or 'no node'} of {cluster.name}; expected exactly one of "
+            f"{', '.join(cluster.nodes)}. Deploy the lab again, or label the node."
         )
     return found[0]

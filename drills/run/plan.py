@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError
 
 _NAME = "plan.json"
 _LOGS = "logs"

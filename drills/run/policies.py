@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from clusters.errors import HarnessError
 from clusters.kube import Json, Kube, describe
 from clusters.lab import LAB
-from clusters.mesh import Mesh, PolicyKind
+from clusters.model import Mesh, PolicyKind
+from clusters.runtime import HarnessError
 from drills.run.recorder import Recorder
 
 _EVERY_S = 5.0  # for one look at every kind; an object that a probe changes is noted at once besides
@@ -82,8 +82,8 @@ class PolicyWatch:
     def __init__(self, kube: Kube, log: PolicyLog, mesh: Mesh) -> None:
         self._kube = kube
         self._log = log
-        self._kinds = mesh.policy_kinds
-        self._namespaces = frozenset({LAB, mesh.policy_root, ""})  # "" has what belongs to the whole cluster
+        self._kinds = mesh.policy.kinds
+        self._namespaces = frozenset({LAB, mesh.policy.root, ""})  # "" has what belongs to the whole cluster
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="policies", daemon=True)
 

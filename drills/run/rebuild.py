@@ -3,7 +3,7 @@
 import msgspec
 from msgspec.structs import replace
 
-from clusters.errors import UsageError
+from clusters.runtime import UsageError
 from drills.run.experiment import EXTENSION, Json, experiment_of
 from drills.run.request import Request
 from drills.run.runner import new_run_id

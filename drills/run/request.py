@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from clusters.errors import UsageError
-from clusters.mesh import Component, Mesh, Signal
+from clusters.model import Component, Mesh, SignalSpec
+from clusters.runtime import UsageError
 from drills.run.calls import Calls
 from drills.run.faults import Fault
 from drills.run.probes import NewPodsWish, PolicyChangeWish, Signals, Wire, Wish
@@ -62,7 +62,7 @@ def sort_wishes(wishes: Sequence[Wish], mesh: Mesh) -> Wishes:
     return found
 
 
-def signals_of(request: Request, mesh: Mesh) -> tuple[Signal, ...]:
+def signals_of(request: Request, mesh: Mesh) -> tuple[SignalSpec, ...]:
     """Return the signals that the run records."""
     return tuple(mesh.signals[name] for name in request.probes.signals)
 

@@ -7,17 +7,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clusters.errors import HarnessError
-from clusters.mesh import Mesh
-from clusters.place import Place
-from clusters.progress import Progress, silent
+from clusters.cluster import Cluster
+from clusters.model import Mesh
+from clusters.runtime import HarnessError, Progress, silent
 from drills.judge import files
 from drills.judge.claims import Claim, judge
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.run import activities, experiment
 from drills.run.calls import Calls
-from drills.run.facts import deviates_of
+from drills.run.facts import known_issues_of
 from drills.run.faults import Fault
 from drills.run.live import LiveRun
 from drills.run.probes import Wish
@@ -34,12 +33,12 @@ _NICE = 10
 
 
 class Drill:
-    """One drill on one mesh in one place: what the `drill` fixture gives to a test."""
+    """One drill on one mesh in one cluster: what the `drill` fixture gives to a test."""
 
     def __init__(
         self,
         *,
-        place: Place,
+        cluster: Cluster,
         mesh: Mesh,
         name: str,
         hypothesis: str,
@@ -47,10 +46,10 @@ class Drill:
         progress: Progress = silent,
     ) -> None:
         self.mesh = mesh
-        self.deviates = deviates_of(mesh, name)  # what is known to be violated
+        self.deviates = known_issues_of(mesh, name)  # what is known to be violated
         self.bundle: Path | None = None  # where the evidence is, once `run` began
         self.verdict: Verdict | None = None  # the answer, once `judge` gave it
-        self._place = place
+        self._cluster = cluster
         self._name = name
         self._hypothesis = hypothesis
         self._reports_dir = reports_dir
@@ -76,7 +75,7 @@ class Drill:
         """
         request = Request(
             run_id=new_run_id(),
-            cluster=self._place.name,
+            cluster=self._cluster.name,
             drill=self._name,
             mesh=self.mesh.name,
             hypothesis=self._hypothesis,
@@ -86,13 +85,13 @@ class Drill:
             baseline_s=baseline_s,
             recovery_s=recovery_s,
             recovery_at_least_s=recovery_at_least_s,
-            leaf_ttl_s=self.mesh.leaf_ttl_s,
+            leaf_ttl_s=self.mesh.certificates.leaf_ttl_s,
         )
         return self.carry_out(request)
 
     def carry_out(self, request: Request) -> History:
         """Do what `run` says, for a request that is made already."""
-        with recorded(self._place, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
+        with recorded(self._cluster, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
             status = experiment.run(experiment.experiment_of(request), self.bundle)
         if status == experiment.INTERRUPTED:
             raise KeyboardInterrupt
@@ -113,7 +112,7 @@ def new_run_id() -> str:
 
 @contextmanager
 def recorded(
-    place: Place, mesh: Mesh, request: Request, reports_dir: Path, progress: Progress, *, known_as: str = ""
+    cluster: Cluster, mesh: Mesh, request: Request, reports_dir: Path, progress: Progress, *, known_as: str = ""
 ) -> Iterator[Path]:
     """Give the bundle of a run that activities find meanwhile, by its own id or by that of an older experiment.
 
@@ -121,11 +120,11 @@ def recorded(
     """
     component_of(request, mesh)
     os.nice(_NICE)  # the harness, and every program that it starts, yields to what it measures
-    with sole_use(place):
-        refuse_leftovers(place)
+    with sole_use(cluster):
+        refuse_leftovers(cluster)
         bundle = reports_dir / request.drill / mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         recorder = Recorder()
-        live = LiveRun(place, mesh, request, recorder, progress)
+        live = LiveRun(cluster, mesh, request, recorder, progress)
         try:
             with activities.under_way(live, known_as=known_as or request.run_id):
                 yield bundle
@@ -133,14 +132,14 @@ def recorded(
             live.close()
             found = live.collect()
             write_history(bundle, found.calls, (*recorder.events(), *found.events), live.facts())
-        _refuse_unmended(place, bundle)
+        _refuse_unmended(cluster, bundle)
 
 
-def _refuse_unmended(place: Place, bundle: Path) -> None:
-    left = leftovers(place.state)
+def _refuse_unmended(cluster: Cluster, bundle: Path) -> None:
+    left = leftovers(cluster.state)
     if left:
         raise HarnessError(
-            f"Cluster {place.name} could not be put right after the drill: {left[0].subject}"
+            f"Cluster {cluster.name} could not be put right after the drill: {left[0].subject}"
             f"{f' and {len(left) - 1} more' if len(left) > 1 else ''}. The evidence is kept in {bundle}. "
             "Run `meshdrill sweep`, or delete the cluster."
         )

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError
 
 IDLE, BASELINE, FAULT, RECOVERY = "idle", "baseline", "fault", "recovery"
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from clusters.errors import HarnessError
-from clusters.lock import hold
-from clusters.place import Place
-from clusters.progress import Progress, silent
+from clusters.cluster import Cluster
+from clusters.runtime import HarnessError, Progress, hold, silent
 from drills.run import mending
 from drills.run.undo_entry import Undo
 from drills.run.waiting import wait_for
@@ -79,44 +77,44 @@ def leftovers(state: Path) -> tuple[Undo, ...]:
     return UndoLog(state).pending()
 
 
-def refuse_leftovers(place: Place) -> None:
+def refuse_leftovers(cluster: Cluster) -> None:
     """Raise HarnessError when an earlier run left something to undo: a drill there would measure that run's injury."""
-    left = leftovers(place.state)
+    left = leftovers(cluster.state)
     if left:
         raise HarnessError(
-            f"Cluster {place.name} still carries {len(left)} injuries of an earlier run ({left[0].subject}"
+            f"Cluster {cluster.name} still carries {len(left)} injuries of an earlier run ({left[0].subject}"
             f"{', ...' if len(left) > 1 else ''}); expected none. Run `meshdrill sweep`, then try again."
         )
 
 
-def sole_use(place: Place) -> contextlib.AbstractContextManager[None]:
+def sole_use(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
     """Hold the cluster for one drill or sweep; UsageError when a living process holds it already."""
     return hold(
-        place.state / _LOCK,
-        f"Cluster {place.name} is in use by another drill or sweep. Wait for its end, or choose another.",
+        cluster.state / _LOCK,
+        f"Cluster {cluster.name} is in use by another drill or sweep. Wait for its end, or choose another.",
     )
 
 
-def sweep(place: Place, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
+def sweep(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
     """Carry out every pending undo, newest first but for what all others need, and return their subjects.
 
     Safe any number of times. Raises UsageError when a drill is running there, HarnessError as `undo_all` does.
     """
-    with sole_use(place):
-        return undo_all(place, progress, within_s=within_s)
+    with sole_use(cluster):
+        return undo_all(cluster, progress, within_s=within_s)
 
 
-def undo_all(place: Place, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
+def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
     """Carry out every pending undo for someone who has the cluster to himself.
 
     Every entry is tried; HarnessError names those that could not be verified.
     """
-    log = UndoLog(place.state)
+    log = UndoLog(cluster.state)
     done, failed = [], []
     newest_first = reversed(log.pending())
     for undo in sorted(newest_first, key=lambda undo: undo.action not in mending.FIRST):
         try:
-            carry_out(place, log, undo, within_s=within_s)
+            carry_out(cluster, log, undo, within_s=within_s)
         except HarnessError as error:
             failed.append(f"{undo.subject}: {error}")
             progress(f"undo failed: {failed[-1]}")
@@ -125,33 +123,35 @@ def undo_all(place: Place, progress: Progress = silent, *, within_s: float = _VE
             progress(f"undone: {undo.subject}")
     if failed:
         raise HarnessError(
-            f"Cluster {place.name}: {len(failed)} undos could not be verified: {'; '.join(failed)}. "
+            f"Cluster {cluster.name}: {len(failed)} undos could not be verified: {'; '.join(failed)}. "
             "Run `meshdrill sweep` again, or delete the cluster."
         )
     return tuple(done)
 
 
-def carry_out(place: Place, log: UndoLog, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
+def carry_out(cluster: Cluster, log: UndoLog, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
     """Undo, verify, and only then forget the entry; HarnessError when it could not be verified in time."""
-    apply(place, undo, within_s=within_s)
-    verify(place, undo, within_s=within_s)
+    apply(cluster, undo, within_s=within_s)
+    verify(cluster, undo, within_s=within_s)
     log.remove(undo)
 
 
-def apply(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
+def apply(cluster: Cluster, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
     """Carry out an undo, trying until the deadline because the API may be the thing that was broken."""
 
     def missing() -> str:
-        mending.act(place, undo)
+        mending.act(cluster, undo)
         return ""
 
     wait_for(f"Undo accepted: {undo.subject}", missing, within_s=within_s)
 
 
-def verify(place: Place, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
+def verify(cluster: Cluster, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
     """Wait until the cluster shows that the undo took effect; HarnessError says what it showed instead."""
     every_s = mending.SELDOM_S.get(undo.action, 0.0)
-    wait_for(f"Undo verified: {undo.subject}", lambda: mending.missing(place, undo), within_s=within_s, every_s=every_s)
+    wait_for(
+        f"Undo verified: {undo.subject}", lambda: mending.missing(cluster, undo), within_s=within_s, every_s=every_s
+    )
 
 
 def _read(path: Path) -> Undo:

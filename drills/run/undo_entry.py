@@ -4,8 +4,8 @@ from typing import Literal
 
 import msgspec
 
-from clusters.errors import HarnessError
-from clusters.mesh import Component
+from clusters.model import Component
+from clusters.runtime import HarnessError
 
 Action = Literal[
     "scale",

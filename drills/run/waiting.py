@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from clusters.errors import HarnessError
-from clusters.waiting import wait_until
+from clusters.runtime import HarnessError, wait_until
 
 _EVERY_S = 0.5
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 
 from clusters.lab import LAB, OUTSIDE
-from clusters.mesh import Mesh, Signal, SignalKind
+from clusters.model import Mesh, SignalKind, SignalSpec
 from drills.judge.history import Caller as ExpectedCaller
 from drills.run.calls import Calls
 from drills.run.context import Context
@@ -35,7 +35,7 @@ class Workload:
         self._plan = Plan(
             run_id=request.run_id,
             canary=f"mdc{secrets.token_hex(8)}",
-            identity_header=context.mesh.identity_header,
+            identity_header=context.mesh.identity.header,
             callers=tuple(caller for spec in request.workload for caller in _callers(spec)),
             scrapes=_scrapes(signals_of(request, context.mesh), pods),
             certificates=_certificates(context.mesh, pods),
@@ -46,7 +46,7 @@ class Workload:
         """Publish the plan and wait until every program took it up; HarnessError names those that did not."""
         undo = Undo(id="workload", run_id=self._plan.run_id, action="stop-workload", subject="calls of the lab stopped")
         self._context.undo_log.write(undo)
-        write_plan(self._context.place.share, self._plan)
+        write_plan(self._context.cluster.share, self._plan)
         wait_for("Every program of the lab at work", self._not_ready, within_s=_READY_S)
 
     def await_ends(self) -> None:
@@ -59,10 +59,10 @@ class Workload:
     def _not_ready(self) -> str:
         at_work, watching = (
             self._context.tail.ready(),
-            self._context.tail.watching() if self._watches else frozenset(self._context.place.nodes),
+            self._context.tail.watching() if self._watches else frozenset(self._context.cluster.nodes),
         )
         pods = [pod.name for pod in self._inventory.services if pod.name not in at_work]
-        nodes = [node for node in self._context.place.nodes if node not in watching]
+        nodes = [node for node in self._context.cluster.nodes if node not in watching]
         silent = [
             f"{source}->{target}" for source, target in sorted(self._edges() - set(self._context.tail.pulse().recent))
         ]
@@ -70,7 +70,7 @@ class Workload:
 
     def _not_ended(self) -> str:
         ended, served = self._context.tail.ended(), self._context.tail.servers_ended()
-        watched = self._context.tail.watched() if self._watches else frozenset(self._context.place.nodes)
+        watched = self._context.tail.watched() if self._watches else frozenset(self._context.cluster.nodes)
         callers = [
             f"{caller.pod}->{caller.target} ({caller.connection})"
             for caller in self.expected
@@ -78,7 +78,7 @@ class Workload:
         ]
         excused = self._casualties - self._context.tail.late()
         servers = [pod.name for pod in self._inventory.services if pod.name not in served | excused]
-        nodes = [node for node in self._context.place.nodes if node not in watched]
+        nodes = [node for node in self._context.cluster.nodes if node not in watched]
         return _words({"callers": callers, "servers": servers, "observers on": nodes})
 
     def _edges(self) -> set[tuple[str, str]]:
@@ -104,7 +104,7 @@ def _callers(spec: Calls) -> tuple[Caller, ...]:
     )
 
 
-def _scrapes(signals: Sequence[Signal], inventory: Inventory) -> tuple[ScrapeTarget, ...]:
+def _scrapes(signals: Sequence[SignalSpec], inventory: Inventory) -> tuple[ScrapeTarget, ...]:
     """Let the observer of each node read the metrics that meshed pods there serve."""
     metric_kinds = {SignalKind.METRIC_INCREASES, SignalKind.METRIC_BELOW}
     ports: dict[tuple[int, str], list[str]] = {}
@@ -121,7 +121,7 @@ def _scrapes(signals: Sequence[Signal], inventory: Inventory) -> tuple[ScrapeTar
 
 def _certificates(mesh: Mesh, inventory: Inventory) -> tuple[CertificateTarget, ...]:
     """Let the observer of each node look at the certificates of meshed pods there, of a mesh whose pods have some."""
-    shows = mesh.handshake
+    shows = mesh.certificates.handshake
     if shows is None:
         return ()
     return tuple(
@@ -131,7 +131,7 @@ def _certificates(mesh: Mesh, inventory: Inventory) -> tuple[CertificateTarget, 
             host=pod.address,
             port=shows.port,
             alpn=shows.alpn,
-            server_name=mesh.identity(pod.namespace, pod.service_account) if shows.by_name else "",
+            server_name=mesh.identity.of(pod.namespace, pod.service_account) if shows.by_name else "",
             every_s=_CERTIFICATE_EVERY_S,
         )
         for pod in inventory.services

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from clusters.model import SignalSpec
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Event, SignalFact, Window
+from drills.judge.records import NS_PER_S, Event, Window
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Si
 
 
 def _looks(
-    history: History, signal: SignalFact, start_ns: int, deadline_ns: int
+    history: History, signal: SignalSpec, start_ns: int, deadline_ns: int
 ) -> tuple[tuple[_Sample, ...], frozenset[str], tuple[_Sample, ...]]:
     """Return all looks, the sources that count, and their looks from start_ns to deadline_ns."""
     samples = tuple(_READERS[signal.kind](signal, history.events))
@@ -90,7 +91,7 @@ def _blindness(name: str, samples: tuple[_Sample, ...], quiet: frozenset[str], b
 
 
 def _quiet_sources(
-    signal: SignalFact, samples: tuple[_Sample, ...], baseline: Window | None, start_ns: int
+    signal: SignalSpec, samples: tuple[_Sample, ...], baseline: Window | None, start_ns: int
 ) -> frozenset[str]:
     before = tuple(s for s in samples if baseline and baseline.holds(s.at_ns) and s.at_ns < start_ns)
     noisy = {s.source for s in before if s.fired}
@@ -98,11 +99,11 @@ def _quiet_sources(
     return frozenset(silent - noisy)
 
 
-def _scrapes(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[Event]:
+def _scrapes(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[Event]:
     return (event for event in events if event.kind == "scrape" and event.text("metric") == signal.subject)
 
 
-def _increases(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """Compare each value with the one before; a counter that an answering pod does not show yet stands at 0."""
     known: dict[str, float] = {}
     for event in _scrapes(signal, events):
@@ -116,7 +117,7 @@ def _increases(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             known[pod] = value
 
 
-def _event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """Compare how often an Event was told with the look before: those of an earlier run may be kept, or forgotten."""
     before: float | None = None
     for event in events:
@@ -126,13 +127,13 @@ def _event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
             before = before if count is None else count
 
 
-def _below(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _below(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in _scrapes(signal, events):
         value = event.number("value")
         yield _Sample(event.text("pod"), event.at_ns, None if value is None else value < signal.threshold)
 
 
-def _condition(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _condition(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """Compare the ready pods with the most that were wanted so far: a fault may lower the number, to none or by one."""
     most = 1.0
     for event in events:
@@ -143,7 +144,7 @@ def _condition(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             yield _Sample(event.subject, event.at_ns, fired)
 
 
-def _admission(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _admission(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in events:
         if event.kind in {"newpod", "change"}:
             outcome = event.text("outcome")
@@ -151,7 +152,7 @@ def _admission(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             yield _Sample("the API server", event.answered_ns, None if outcome == "failed" else fired)
 
 
-def _pod_event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _pod_event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """A pod that was refused or that started has no warning to tell of: a silent look.
 
     Of one that did not start, no words may mean that nobody could ask for them.
@@ -165,21 +166,21 @@ def _pod_event(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sampl
             yield _Sample("the events of new pods", at_ns, signal.subject in warning if is_read else None)
 
 
-def _node_taint(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _node_taint(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in events:
         if event.kind == "node":
             taints = event.detail.get("taints")
             yield _Sample(event.subject, event.at_ns, signal.subject in taints if isinstance(taints, list) else None)
 
 
-def _drop(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _drop(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """A drop for another reason is a look that was silent: the node's record was being written then."""
     for event in events:
         if event.kind == "drop":
             yield _Sample(event.text("node"), event.at_ns, event.text("reason") == signal.subject)
 
 
-def _status(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
+def _status(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """An object that does not exist states nothing: a silent look."""
     stated_by, _, condition = signal.subject.rpartition(" ")
     for event in events:
@@ -188,7 +189,7 @@ def _status(signal: SignalFact, events: tuple[Event, ...]) -> Iterator[_Sample]:
             yield _Sample(event.subject, event.at_ns, condition in stated if isinstance(stated, list) else None)
 
 
-_READERS: dict[str, Callable[[SignalFact, tuple[Event, ...]], Iterator[_Sample]]] = {
+_READERS: dict[str, Callable[[SignalSpec, tuple[Event, ...]], Iterator[_Sample]]] = {
     "metric-increases": _increases,
     "metric-below": _below,
     "condition": _condition,

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import msgspec
 
+from clusters.model import SignalSpec
 from drills.judge.history import History
 from drills.judge.mutations.target import Target, each_event, told, with_events
-from drills.judge.records import NS_PER_S, Detail, Event, SignalFact, Window
+from drills.judge.records import NS_PER_S, Detail, Event, Window
 
 # Which kinds of signal an event is a look at, whatever its subject.
 _LOOKS = {"newpod": ("admission", "pod-event"), "change": ("admission",), "node": ("node-taint",), "drop": ("drop",)}
@@ -171,7 +172,7 @@ def _of_drops(history: History, target: Target, change: Callable[[Event], Event 
     return each_event(history, of_edge)
 
 
-def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -> History:
+def _each_look(history: History, change: Callable[[SignalSpec, Event], Event]) -> History:
     def look(event: Event) -> Event:
         for signal in history.facts.signals.values():
             event = change(signal, event) if _is_look(signal, event) else event
@@ -180,7 +181,7 @@ def _each_look(history: History, change: Callable[[SignalFact, Event], Event]) -
     return each_event(history, look)
 
 
-def _is_look(signal: SignalFact, event: Event) -> bool:
+def _is_look(signal: SignalSpec, event: Event) -> bool:
     if event.kind in _OF_SUBJECT:
         return signal.kind == _OF_SUBJECT[event.kind] and event.subject == signal.subject
     if event.kind == "scrape":
@@ -195,7 +196,7 @@ _ENOUGH = 1_000_000
 """More pods than any workload wants, at whatever instant."""
 
 
-def _quiet(signal: SignalFact, event: Event) -> Event:
+def _quiet(signal: SignalSpec, event: Event) -> Event:
     match event.kind:
         case "condition":
             return told(event, ready=None if event.number("desired") is None else _ENOUGH)
@@ -228,7 +229,7 @@ def _unanswered(event: Event) -> Event:
     return told(event, **_UNANSWERED.get(event.kind, {"outcome": "failed"}))
 
 
-def _fired(signal: SignalFact, event: Event) -> Event:
+def _fired(signal: SignalSpec, event: Event) -> Event:
     detail: dict[str, Detail]
     match event.kind:
         case "condition":
@@ -252,6 +253,6 @@ def _fired(signal: SignalFact, event: Event) -> Event:
     return told(event, **detail)
 
 
-def _word(signal: SignalFact) -> str:
+def _word(signal: SignalSpec) -> str:
     """Return the taint, or of an object and its condition the condition."""
     return signal.subject.rpartition(" ")[2]

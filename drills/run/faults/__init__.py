@@ -16,8 +16,7 @@ from enum import StrEnum
 
 import msgspec
 
-from clusters.mesh import Role
-from drills.run.placement import VICTIM
+from clusters.model import VICTIM, Role
 
 ROTATED, EXPIRED, STRANGER = "rotated", "expired", "stranger"
 """What comes in an issuer's place: a good one, one whose life ends in service, one that nobody trusts."""
@@ -168,7 +167,7 @@ def unlabel(*, hold_s: float = 30.0) -> Fault:
 
 
 def declare(name: str, *, hold_s: float = 30.0) -> Fault:
-    """Store the mesh's objects of this name (manifests/policy/<mesh>/declared/), and keep them until the undo."""
+    """Store the mesh's objects of this name (manifests/<mesh>/policy/declared/), and keep them until the undo."""
     return Fault(FaultKind.DECLARE, None, hold_s, declared=name)
 
 

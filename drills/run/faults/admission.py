@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
-from clusters.authority import stranger
-from clusters.errors import HarnessError, UsageError
+from clusters.ca import stranger
+from clusters.cluster import Cluster
 from clusters.kube import Json
 from clusters.lab import LAB, tried_pod, try_pod
-from clusters.mesh import Component, Mesh
-from clusters.place import Place
+from clusters.model import Component, Mesh
+from clusters.runtime import HarnessError, UsageError
 from drills.run.faults.injury import Injury, Receipt
 from drills.run.undo_entry import Undo
 
@@ -38,13 +38,13 @@ class Change:
 class Uninjected(Injury):
     """One object changed, and the injector stopped if one is given; seen by what becomes of a pod in a dry run."""
 
-    def __init__(self, place: Place, change: Change, injector: Component | None = None, replicas: int = 0) -> None:
-        self._place = place
+    def __init__(self, cluster: Cluster, change: Change, injector: Component | None = None, replicas: int = 0) -> None:
+        self._cluster = cluster
         self._change = change
         self._injector = injector
         self._replicas = replicas
         self._own = _containers(tried_pod())
-        answer = try_pod(place)
+        answer = try_pod(cluster)
         self._whole = _containers(answer.object)
         if answer.outcome != "accepted" or self._whole <= self._own:
             raise HarnessError(
@@ -67,15 +67,15 @@ class Uninjected(Injury):
 
     def inject(self) -> str:
         """Change the object, then stop the injector: in this order no pod is refused in between."""
-        self._place.kube.patch(self._change.there)
+        self._cluster.kube.patch(self._change.there)
         if self._injector is None:
             return f"{self._change.subject} changed"
-        self._place.kube.scale(self._injector, 0)
+        self._cluster.kube.scale(self._injector, 0)
         return f"{self._change.subject} changed, {self._injector.kind} {self._injector.name} scaled to 0"
 
     def observe(self) -> Receipt:
         """Landed: one of the webhooks is what refuses a pod, or, where none should, the pod is admitted as it came."""
-        answer = try_pod(self._place)
+        answer = try_pod(self._cluster)
         if answer.outcome == "refused":
             landed = any(f'"{name}"' in answer.message for name in self._change.refused_by)
             return Receipt(landed, _OBSERVER, f"refused: {answer.message}")
@@ -89,13 +89,13 @@ class Uninjected(Injury):
         return self.observe()
 
 
-def broken(place: Place, mesh: Mesh) -> Change:
+def broken(cluster: Cluster, mesh: Mesh) -> Change:
     """Give every hook of the injector the certificate of an authority that signed nothing.
 
     The configuration is taken from whoever repairs it, as a configuration of another owner would be: what is asked is
     how a webhook fails that stays broken, not how fast it is put right.
     """
-    name, found, keeper = _configuration(place, mesh)
+    name, found, keeper = _configuration(cluster, mesh)
     strange = base64.b64encode(stranger().encode()).decode()
     hooks = deepcopy(found["webhooks"])
     for hook in hooks:
@@ -111,9 +111,9 @@ def broken(place: Place, mesh: Mesh) -> Change:
     )
 
 
-def ignored(place: Place, mesh: Mesh) -> Change:
+def ignored(cluster: Cluster, mesh: Mesh) -> Change:
     """Let the API server do without every hook of the injector."""
-    name, found, _ = _configuration(place, mesh)
+    name, found, _ = _configuration(cluster, mesh)
     hooks = [{**hook, "failurePolicy": "Ignore"} for hook in found["webhooks"]]
     return Change(
         f"failure policy of {_KIND} {name}",
@@ -122,9 +122,9 @@ def ignored(place: Place, mesh: Mesh) -> Change:
     )
 
 
-def unlabelled(_place: Place, mesh: Mesh) -> Change:
+def unlabelled(_cluster: Cluster, mesh: Mesh) -> Change:
     """Take from the lab's namespace what enrols it."""
-    marks = {"labels": mesh.namespace_labels, "annotations": mesh.namespace_annotations}
+    marks = {"labels": mesh.membership.namespace_labels, "annotations": mesh.membership.namespace_annotations}
     if not any(marks.values()):
         raise UsageError(f"{mesh.title} enrols a namespace by no label or annotation that could be taken away.")
     gone = {where: dict.fromkeys(named) for where, named in marks.items() if named}
@@ -134,7 +134,7 @@ def unlabelled(_place: Place, mesh: Mesh) -> Change:
     )
 
 
-CHANGES: Mapping[str, Callable[[Place, Mesh], Change]] = {
+CHANGES: Mapping[str, Callable[[Cluster, Mesh], Change]] = {
     "break-webhook": broken,
     "ignore-webhook": ignored,
     "unlabel": unlabelled,
@@ -142,26 +142,26 @@ CHANGES: Mapping[str, Callable[[Place, Mesh], Change]] = {
 """Kind of fault -> what it changes."""
 
 
-def reinject(place: Place, undo: Undo) -> None:
+def reinject(cluster: Cluster, undo: Undo) -> None:
     """Put the fields back, and the injector's replicas where it was stopped."""
-    place.kube.patch(undo.manifest)
+    cluster.kube.patch(undo.manifest)
     if undo.component is not None:
-        place.kube.scale(undo.component, undo.replicas)
+        cluster.kube.scale(undo.component, undo.replicas)
 
 
-def uninjected(place: Place, undo: Undo) -> str:
+def uninjected(cluster: Cluster, undo: Undo) -> str:
     """Say what a new pod lacks of what it had before the fault, "" when nothing."""
-    answer = try_pod(place)
+    answer = try_pod(cluster)
     lacking = set(undo.containers) - _containers(answer.object)
     return f"a new pod lacks {', '.join(sorted(lacking))}: {answer.message or 'admitted without'}" if lacking else ""
 
 
-def _configuration(place: Place, mesh: Mesh) -> tuple[str, Json, str]:
+def _configuration(cluster: Cluster, mesh: Mesh) -> tuple[str, Json, str]:
     """Return name and object of the injector's webhook configuration, and the label by which its repairer knows it."""
     hook = next((hook for hook in mesh.webhooks if hook.kind == "mutating"), None)
     if hook is None:
         raise UsageError(f"{mesh.title} has no mutating webhook: the drill must say @requires(Capability.INJECTION).")
-    found = place.kube.get(_API, _KIND, hook.configuration)
+    found = cluster.kube.get(_API, _KIND, hook.configuration)
     if found is None:
         raise HarnessError(f"{_KIND} {hook.configuration} does not exist. Is the mesh installed?")
     return hook.configuration, found, hook.keeper

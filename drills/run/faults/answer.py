@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from clusters.errors import HarnessError
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.runtime import HarnessError
 
 _ASK_S = 1
 _NODE_S = 10.0
@@ -22,10 +22,10 @@ class Answer:
     refused: bool = False  # the node there answered that nobody listens: an absence, where silence may be a lost packet
 
 
-def ask(place: Place, node: str, address: str, port: int) -> Answer:
+def ask(cluster: Cluster, node: str, address: str, port: int) -> Answer:
     """Ask address:port from a node; HarnessError when the node itself could not be used."""
     url = f"http://{address}:{port}/"
-    said = place.on_node(
+    said = cluster.exec(
         node,
         [
             "curl",

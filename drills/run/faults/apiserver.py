@@ -5,8 +5,8 @@ learns nothing, the harness included, so injection, receipts and undo go through
 the scheduler lose their leases meanwhile and start anew; after a long outage they wait out the kubelet's back-off.
 """
 
-from clusters.errors import HarnessError
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.runtime import HarnessError
 from drills.run.faults.answer import Answer, ask
 from drills.run.faults.injury import TABLES, TCP, Injury, Receipt
 from drills.run.undo_entry import Undo
@@ -25,10 +25,10 @@ class StopApiserver(Injury):
 
     land_extra_s = 45.0  # the kubelet looks every 20 s at worst, and open requests have their grace period
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self.node, self._address = control_plane(place)
-        others = [node for node in place.nodes if node != self.node]
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.node, self._address = control_plane(cluster)
+        others = [node for node in cluster.nodes if node != self.node]
         if not others:
             raise HarnessError(f"stop-apiserver needs a node besides {self.node} to see from that the port refuses.")
         self._watcher = others[0]
@@ -45,12 +45,12 @@ class StopApiserver(Injury):
 
     def inject(self) -> str:
         """Move the manifest out of the folder that the kubelet reads."""
-        self._place.on_node(self.node, ["mv", _MANIFEST, _PARKED], timeout_s=_NODE_S)
+        self._cluster.exec(self.node, ["mv", _MANIFEST, _PARKED], timeout_s=_NODE_S)
         return f"{_MANIFEST} of {self.node} moved out of the kubelet's sight"
 
     def observe(self) -> Receipt:
         """Landed: the port refuses another node, and the process is gone."""
-        answer, pids = self._ask(), _pids(self._place, self.node)
+        answer, pids = self._ask(), _pids(self._cluster, self.node)
         return Receipt(answer.refused and not pids, f"{TCP}, {TABLES}", f"{answer.words}; {self._words(pids)}")
 
     def glance(self, turn: int) -> Receipt | None:
@@ -58,48 +58,48 @@ class StopApiserver(Injury):
         if turn % 2 == 0:
             answer = self._ask()
             return Receipt(answer.refused, TCP, answer.words)
-        pids = _pids(self._place, self.node)
+        pids = _pids(self._cluster, self.node)
         return Receipt(not pids, TABLES, self._words(pids))
 
     def _ask(self) -> Answer:
-        return ask(self._place, self._watcher, self._address, API_PORT)
+        return ask(self._cluster, self._watcher, self._address, API_PORT)
 
     def _words(self, pids: str) -> str:
         return f"process {_PROCESS!r} on {self.node}: {pids or 'none'}"
 
 
-def give_back(place: Place, node: str) -> None:
+def give_back(cluster: Cluster, node: str) -> None:
     """Put the manifest back where the kubelet reads it; nothing to do when it is there."""
-    place.on_node(node, ["sh", "-c", f"test ! -e {_PARKED} || mv -f {_PARKED} {_MANIFEST}"], timeout_s=_NODE_S)
+    cluster.exec(node, ["sh", "-c", f"test ! -e {_PARKED} || mv -f {_PARKED} {_MANIFEST}"], timeout_s=_NODE_S)
 
 
-def unanswering(place: Place, node: str) -> str:
+def unanswering(cluster: Cluster, node: str) -> str:
     """Say why the API server is not back, "" when it is ready by its own word and answers us."""
     url = f"https://127.0.0.1:{API_PORT}/readyz"
     # Its certificate is not the question: this runs on the very node, and what it says decides nothing but waiting.
     command = ["curl", "--silent", "--insecure", "--max-time", "2", url]
-    said = place.on_node(node, command, timeout_s=_NODE_S, check=False)
+    said = cluster.exec(node, command, timeout_s=_NODE_S, check=False)
     if said.strip() != "ok":
         return f"the API server on {node} does not say that it is ready: {said.strip() or 'nobody replies'}"
-    place.kube.find("v1", "Node")  # raises while our own way to it is not open
+    cluster.kube.find("v1", "Node")  # raises while our own way to it is not open
     return ""
 
 
-def _pids(place: Place, node: str) -> str:
+def _pids(cluster: Cluster, node: str) -> str:
     """Return the process ids, "" for none; ps fails when it finds none, and prints its header when it works."""
-    table = place.on_node(node, ["ps", "-C", _PROCESS, "-o", "pid"], timeout_s=_NODE_S, check=False)
+    table = cluster.exec(node, ["ps", "-C", _PROCESS, "-o", "pid"], timeout_s=_NODE_S, check=False)
     head, *rows = table.split() or [""]
     if head != "PID":
         raise HarnessError(f"ps on node {node} printed {table!r} instead of a table. Does the node run?")
     return ", ".join(rows)
 
 
-def control_plane(place: Place) -> tuple[str, str]:
+def control_plane(cluster: Cluster) -> tuple[str, str]:
     """Return name and address of the one control-plane node."""
-    found = place.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
+    found = cluster.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
     if len(found) != 1:
         raise HarnessError(
-            f"stop-apiserver needs exactly one control-plane node in {place.name}, so that the API is gone when one "
+            f"stop-apiserver needs exactly one control-plane node in {cluster.name}, so that the API is gone when one "
             f"server is; it has {len(found)}."
         )
     addresses = {item["type"]: item["address"] for item in found[0]["status"]["addresses"]}

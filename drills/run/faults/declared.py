@@ -1,6 +1,6 @@
 """Objects declared that the mesh may or may not put into force: what somebody meant is stored, and that is all.
 
-The objects stand in manifests/policy/<mesh>/declared/<name>.yaml. One that the cluster does not have is made; of one
+The objects stand in manifests/<mesh>/policy/declared/<name>.yaml. One that the cluster does not have is made; of one
 that it has, the fields given there are changed. The undo on disk removes what was made and puts back what was changed.
 
 What a mesh makes of an object, and Kubernetes keeps as that object's own (workloads, their pods, Services), goes with
@@ -14,12 +14,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
-from clusters.errors import HarnessError, UsageError
-from clusters.install import MANIFESTS
+from clusters.cluster import Cluster
 from clusters.kube import Json, describe
 from clusters.lab import load
-from clusters.mesh import Mesh
-from clusters.place import Place
+from clusters.model import Mesh
+from clusters.runtime import HarnessError, UsageError
 from drills.run.faults.injury import Injury, Receipt
 from drills.run.undo_entry import Undo
 
@@ -34,13 +33,13 @@ _Key = tuple[str, str, str]  # kind, namespace, name
 class Declared(Injury):
     """Objects applied through the API; seen by reading them again."""
 
-    def __init__(self, place: Place, mesh: Mesh, name: str) -> None:
-        self._place = place
-        path = MANIFESTS / "policy" / mesh.policy / _FOLDER / f"{name}.yaml"
+    def __init__(self, cluster: Cluster, mesh: Mesh, name: str) -> None:
+        self._cluster = cluster
+        path = mesh.manifests / "policy" / _FOLDER / f"{name}.yaml"
         if not path.is_file():
             raise UsageError(f"{mesh.title} has nothing to declare by the name {name}: there is no {path.name}.")
         self._wanted = tuple(load(path, {}))
-        known = {describe(wanted): _find(place, wanted) for wanted in self._wanted}
+        known = {describe(wanted): _find(cluster, wanted) for wanted in self._wanted}
         self._fresh = tuple(wanted for wanted in self._wanted if known[describe(wanted)] is None)
         self._changed = tuple(wanted for wanted in self._wanted if known[describe(wanted)] is not None)
         self._back = tuple(_inverse(wanted, known[describe(wanted)] or {}) for wanted in self._changed)
@@ -73,12 +72,12 @@ class Declared(Injury):
 
     def _declare(self, wanted: Json) -> None:
         if wanted in self._changed:
-            self._place.kube.patch(wanted)
+            self._cluster.kube.patch(wanted)
         else:
-            self._place.kube.apply(wanted).demand(f"Declaring {describe(wanted)}")
+            self._cluster.kube.apply(wanted).demand(f"Declaring {describe(wanted)}")
 
     def _see(self, declared: tuple[Json, ...]) -> Receipt:
-        seen = [(wanted, _find(self._place, wanted)) for wanted in declared]
+        seen = [(wanted, _find(self._cluster, wanted)) for wanted in declared]
         landed = all(found is not None and _covers(found, wanted) for wanted, found in seen)
         return Receipt(landed, _OBSERVER, "; ".join(_words(wanted, found) for wanted, found in seen))
 
@@ -90,8 +89,8 @@ class Withdrawn(Declared):
     refers to what is not there yet.
     """
 
-    def __init__(self, place: Place, mesh: Mesh, name: str, stands_s: float) -> None:
-        super().__init__(place, mesh, name)
+    def __init__(self, cluster: Cluster, mesh: Mesh, name: str, stands_s: float) -> None:
+        super().__init__(cluster, mesh, name)
         self._stands_s = stands_s
         self._first, self._others = self._wanted[0], self._wanted[1:]
         if self._first not in self._fresh:
@@ -104,7 +103,7 @@ class Withdrawn(Declared):
         for wanted in self._others:
             self._declare(wanted)
         time.sleep(self._stands_s)
-        self._place.kube.delete(self._first).demand(f"Deleting {describe(self._first)}")
+        self._cluster.kube.delete(self._first).demand(f"Deleting {describe(self._first)}")
         return (
             f"declared: {describe(self._first)}; {self._stands_s:g} s later {', '.join(map(describe, self._others))}; "
             f"{self._stands_s:g} s later {describe(self._first)} deleted"
@@ -113,32 +112,32 @@ class Withdrawn(Declared):
     def observe(self) -> Receipt:
         """Landed: the first object and all that was made of it is gone, and each of the others stands as declared."""
         rest = self._see(self._others)
-        left = "; ".join(_remains(self._place, (self._first,)))
+        left = "; ".join(_remains(self._cluster, (self._first,)))
         gone = left or f"{describe(self._first)} is not there"
         return Receipt(rest.landed and not left, _OBSERVER, f"{gone}; {rest.evidence}")
 
 
-def retract(place: Place, undo: Undo) -> None:
+def retract(cluster: Cluster, undo: Undo) -> None:
     """Put fields back and remove objects, each of which may be as before already."""
     for patch in undo.patches:
-        place.kube.patch(patch)
+        cluster.kube.patch(patch)
     for manifest in reversed(undo.manifests):
-        place.kube.delete(manifest, grace_s=0).demand(f"Deleting {describe(manifest)}")
+        cluster.kube.delete(manifest, grace_s=0).demand(f"Deleting {describe(manifest)}")
 
 
-def unretracted(place: Place, undo: Undo) -> str:
+def unretracted(cluster: Cluster, undo: Undo) -> str:
     """Say what is still declared, "" when nothing is."""
-    return "; ".join(_left(place, undo))
+    return "; ".join(_left(cluster, undo))
 
 
-def _left(place: Place, undo: Undo) -> Iterator[str]:
-    yield from _remains(place, undo.manifests)
+def _left(cluster: Cluster, undo: Undo) -> Iterator[str]:
+    yield from _remains(cluster, undo.manifests)
     for patch in undo.patches:
-        if not _covers(_find(place, patch), patch):
+        if not _covers(_find(cluster, patch), patch):
             yield f"{describe(patch)} is not what it was"
 
 
-def _remains(place: Place, manifests: Iterable[Mapping[str, object]]) -> Iterator[str]:
+def _remains(cluster: Cluster, manifests: Iterable[Mapping[str, object]]) -> Iterator[str]:
     """Say which of the objects exist, and what else does that belongs to one of them, or to something gone.
 
     Kubernetes removes what belongs to a removed object one generation after the other: what outlives its own owner, a
@@ -148,12 +147,12 @@ def _remains(place: Place, manifests: Iterable[Mapping[str, object]]) -> Iterato
     for manifest in manifests:
         metadata = _metadata(manifest)
         gone_or_going.add((str(manifest["kind"]), str(metadata.get("namespace", "")), str(metadata["name"])))
-        if _find(place, manifest) is not None:
+        if _find(cluster, manifest) is not None:
             yield f"{describe(manifest)} still exists"
     listed: set[_Key] = set()
     spaces = sorted({namespace for _, namespace, _ in gone_or_going if namespace})
     for (api_version, kind), namespace in product(_OWNED, spaces):
-        for found in place.kube.find(api_version, kind, namespace):
+        for found in cluster.kube.find(api_version, kind, namespace):
             key = (kind, namespace, str(found["metadata"]["name"]))
             listed.add(key)
             owners = {(it["kind"], namespace, it["name"]) for it in found["metadata"].get("ownerReferences") or ()}
@@ -163,9 +162,9 @@ def _remains(place: Place, manifests: Iterable[Mapping[str, object]]) -> Iterato
                 yield f"{kind} {namespace}/{key[2]} still exists"
 
 
-def _find(place: Place, manifest: Mapping[str, object]) -> Json | None:
+def _find(cluster: Cluster, manifest: Mapping[str, object]) -> Json | None:
     metadata = _metadata(manifest)
-    return place.kube.get(
+    return cluster.kube.get(
         str(manifest["apiVersion"]), str(manifest["kind"]), str(metadata["name"]), metadata.get("namespace")
     )
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from clusters.errors import HarnessError, UsageError
-from clusters.mesh import Component
-from clusters.place import Place
-from clusters.waiting import wait_until
+from clusters.cluster import Cluster
+from clusters.model import Component
+from clusters.runtime import HarnessError, UsageError, wait_until
 from drills.run.faults import processes
 from drills.run.faults.answer import Answer, ask
 from drills.run.faults.injury import TABLES, TCP, Hurt, Receipt, both
@@ -19,11 +18,11 @@ _GONE_S = 40.0  # longer than the grace period that a pod usually has
 class Stop(Hurt):
     """Scaled to zero through the API; seen in the process tables of the nodes and by TCP from a node."""
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        super().__init__(place, component, replicas)
-        self._address = service_address(place, component)
-        homes = {process.node for process in processes.find(place, component)}
-        self._nodes = sorted(place.nodes, key=lambda node: node not in homes)  # where it ran before, first
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        super().__init__(cluster, component, replicas)
+        self._address = service_address(cluster, component)
+        homes = {process.node for process in processes.find(cluster, component)}
+        self._nodes = sorted(cluster.nodes, key=lambda node: node not in homes)  # where it ran before, first
 
     def undo(self, run_id: str) -> Undo:
         """Put the number of replicas back."""
@@ -38,24 +37,24 @@ class Stop(Hurt):
 
     def inject(self) -> str:
         """Scale to zero."""
-        self._place.kube.scale(self._component, 0)
+        self._cluster.kube.scale(self._component, 0)
         return f"{self._title} scaled from {self._replicas} to 0"
 
     def observe(self) -> Receipt:
         """Landed: no node runs the process, and nobody replies behind its Service."""
         for node in self._nodes:
-            alive = processes.find_on(self._place, node, self._component)
+            alive = processes.find_on(self._cluster, node, self._component)
             if alive:
                 return self._receipt((node,), alive, ())
         return self._receipt(self._nodes, (), self._ask())
 
     def glance(self, turn: int) -> Receipt | None:
         """Look at one node's process table, or at the Service."""
-        parts = (*self._place.nodes, *((None,) if self._address else ()))
+        parts = (*self._cluster.nodes, *((None,) if self._address else ()))
         node = parts[turn % len(parts)]
         if node is None:
             return self._receipt((), (), self._ask())
-        return self._receipt((node,), processes.find_on(self._place, node, self._component), ())
+        return self._receipt((node,), processes.find_on(self._cluster, node, self._component), ())
 
     def _receipt(self, nodes: Sequence[str], alive: Sequence[processes.Process], answers: Sequence[Answer]) -> Receipt:
         landed = not alive and not any(answer.replied for answer in answers)
@@ -68,7 +67,7 @@ class Stop(Hurt):
     def _ask(self) -> tuple[Answer, ...]:
         if not self._address:
             return ()
-        return (ask(self._place, self._place.nodes[0], self._address, self._component.port),)
+        return (ask(self._cluster, self._cluster.nodes[0], self._address, self._component.port),)
 
 
 class Remove(Stop):
@@ -77,9 +76,9 @@ class Remove(Stop):
     An agent that finds its own DaemonSet gone may clean its node up, which it never does when only its pod goes.
     """
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        super().__init__(place, component, replicas)
-        found = workload(place, component)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        super().__init__(cluster, component, replicas)
+        found = workload(cluster, component)
         kept = {key: found["metadata"].get(key) for key in ("name", "namespace", "labels", "annotations")}
         self._manifest = {
             "apiVersion": "apps/v1",
@@ -102,15 +101,15 @@ class Remove(Stop):
 
     def inject(self) -> str:
         """Delete it, and with it its pods."""
-        self._place.kube.delete(self._manifest).demand(f"Deleting {self._title}")
+        self._cluster.kube.delete(self._manifest).demand(f"Deleting {self._title}")
         return f"{self._title} deleted"
 
 
 class RestartWithout(Stop):
     """A role stopped, then SIGKILL to who enforces its word; seen as the stop and as the crash are, both at once."""
 
-    def __init__(self, place: Place, component: Component, replicas: int, enforcer: "Crash") -> None:
-        super().__init__(place, component, replicas)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int, enforcer: "Crash") -> None:
+        super().__init__(cluster, component, replicas)
         self._enforcer = enforcer
 
     def inject(self) -> str:
@@ -127,21 +126,21 @@ class RestartWithout(Stop):
 class Kill(Hurt):
     """Pods deleted through the API; seen in the process tables: their processes are gone."""
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        super().__init__(place, component, replicas)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        super().__init__(cluster, component, replicas)
         self._victims = frozenset(process.pod_uid for process in self._found())
 
     def inject(self) -> str:
         """Delete every pod of the component, with its own grace period."""
         names = tuple(dict.fromkeys(process.pod for process in self._found()))
         for name in names:
-            answer = self._place.kube.delete_pod(self._component.namespace, name)
+            answer = self._cluster.kube.delete_pod(self._component.namespace, name)
             answer.demand(f"Deleting pod {name} of {self._title}")
         return f"pods deleted: {', '.join(names)}"
 
     def observe(self) -> Receipt:
         """Landed: no process of the deleted pods is left on any node."""
-        alive = processes.find(self._place, self._component)
+        alive = processes.find(self._cluster, self._component)
         left = [process.pod for process in alive if process.pod_uid in self._victims]
         evidence = f"old processes: {', '.join(left) or 'none'}; new: {len(alive) - len(left)}"
         return Receipt(not left, TABLES, evidence, momentary=True)
@@ -150,20 +149,20 @@ class Kill(Hurt):
 class Crash(Hurt):
     """SIGKILL on the node; seen through the API: the kubelet reports a container that ended with 137."""
 
-    def __init__(self, place: Place, component: Component, replicas: int, node: str = "") -> None:
-        super().__init__(place, component, replicas)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int, node: str = "") -> None:
+        super().__init__(cluster, component, replicas)
         self._node = node
-        self._before = {view.key: view for view in containers(place, component)}
+        self._before = {view.key: view for view in containers(cluster, component)}
 
     def inject(self) -> str:
         """Kill the processes, those of one node if one is named, as the kernel would when memory runs out."""
         victims = tuple(process for process in self._found() if self._node in ("", process.node))
-        processes.signal(self._place, victims, "KILL")
+        processes.signal(self._cluster, victims, "KILL")
         return f"SIGKILL to {_listed(victims)}"
 
     def observe(self) -> Receipt:
         """Landed: a container of the same pod was ended by SIGKILL since the look before."""
-        dead = [view for view in containers(self._place, self._component) if self._was_killed(view)]
+        dead = [view for view in containers(self._cluster, self._component) if self._was_killed(view)]
         evidence = "; ".join(f"{view.key}: exit {view.exit_code}, restarts {view.restarts}" for view in dead)
         return Receipt(bool(dead), "Kubernetes API", evidence or "no container was restarted", momentary=True)
 
@@ -175,12 +174,12 @@ class Crash(Hurt):
 class Hang(Hurt):
     """SIGSTOP on the node; seen by TCP: the kernel accepts the connection, the process says nothing."""
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        super().__init__(place, component, replicas)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        super().__init__(cluster, component, replicas)
         if not component.port:
             raise UsageError(f"hang needs a port of {self._title} that a healthy one answers on; the mesh names none.")
         self._victims: tuple[processes.Process, ...] = self._found()
-        self._addresses = pod_addresses(place, component)
+        self._addresses = pod_addresses(cluster, component)
 
     def undo(self, run_id: str) -> Undo:
         """SIGCONT whatever is stopped."""
@@ -196,13 +195,13 @@ class Hang(Hurt):
     def inject(self) -> str:
         """Stop the processes where they stand."""
         self._victims = self._found()
-        processes.signal(self._place, self._victims, "STOP")
+        processes.signal(self._cluster, self._victims, "STOP")
         return f"SIGSTOP to {_listed(self._victims)}"
 
     def observe(self) -> Receipt:
         """Landed: the component's processes are those of before, and no pod's port replies."""
         answers = [self._ask(process) for process in self._victims]
-        now = processes.find(self._place, self._component)
+        now = processes.find(self._cluster, self._component)
         same = {process.pid for process in now} == {process.pid for process in self._victims}
         states = ", ".join(f"{process.pid} {process.state}" for process in now)
         words = [*(answer.words for answer in answers), f"processes: {states or 'none'}"]
@@ -215,7 +214,7 @@ class Hang(Hurt):
         if turn % 2 == 0:
             answer = self._ask(victim)
             return Receipt(not answer.replied, TCP, answer.words)
-        state = processes.look_again(self._place, victim)
+        state = processes.look_again(self._cluster, victim)
         return Receipt(state == "T", TABLES, f"pid {victim.pid} on {victim.node}: {state or 'gone'}")
 
     def _ask(self, process: processes.Process) -> Answer:
@@ -224,7 +223,7 @@ class Hang(Hurt):
             raise HarnessError(
                 f"Pod {process.pod} of {self._title} has no address, so nobody can tell whether it replies."
             )
-        return ask(self._place, process.node, address, self._component.port)
+        return ask(self._cluster, process.node, address, self._component.port)
 
 
 def _listed(victims: tuple[processes.Process, ...]) -> str:

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clusters.errors import HarnessError
-from clusters.mesh import Component
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.model import Component
+from clusters.runtime import HarnessError
 from drills.judge.history import Detail
 from drills.run.faults import processes
 from drills.run.undo_entry import Undo
@@ -72,8 +72,8 @@ class Injury(ABC):
 class Hurt(Injury):
     """What all injuries of a component share: where, what, and how many replicas there were."""
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        self._place = place
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        self._cluster = cluster
         self._component = component
         self._replicas = replicas
 
@@ -82,7 +82,7 @@ class Hurt(Injury):
         return f"{self._component.kind} {self._component.namespace}/{self._component.name}"
 
     def _found(self) -> tuple[processes.Process, ...]:
-        found = processes.find(self._place, self._component)
+        found = processes.find(self._cluster, self._component)
         if not found:
             raise HarnessError(f"No node runs a process {self._component.process!r} of {self._title}.")
         return found

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from cryptography import x509
 
-from clusters.authority import DEFAULT_LIVES, foreign, installed, key_id, successor
-from clusters.errors import HarnessError
-from clusters.issuance import Authority, IssuerSecret
+from clusters.ca import DEFAULT_LIVES, foreign, installed, key_id, successor
+from clusters.cluster import Cluster
 from clusters.kube import Json
-from clusters.mesh import Component
-from clusters.place import Place
+from clusters.model import Authority, Component, IssuerSecret
+from clusters.runtime import HarnessError
 from drills.judge.history import Detail
 from drills.run.faults import EXPIRED, ROTATED, STRANGER, processes
 from drills.run.faults.injury import Hurt, Receipt
@@ -40,17 +39,17 @@ class ReplacedIssuer(Hurt):
     """Another issuer in the Secret; seen in the files of the issuer's processes, on every node that runs one."""
 
     def __init__(
-        self, place: Place, component: Component, replicas: int, secret: IssuerSecret, kind: str, life_s: float
+        self, cluster: Cluster, component: Component, replicas: int, secret: IssuerSecret, kind: str, life_s: float
     ) -> None:
-        super().__init__(place, component, replicas)
+        super().__init__(cluster, component, replicas)
         self._secret = secret
         self._kind = kind
-        self._before = installed(place.state)
-        differs = _not_stored(place, _manifest(secret), (secret.certificate, secret.key))
+        self._before = installed(cluster.state)
+        differs = _not_stored(cluster, _manifest(secret), (secret.certificate, secret.key))
         if differs:
             raise HarnessError(f"{differs}: it could not be put back. Reinstall the mesh, or delete the cluster.")
         self._processes = self._found()
-        self._new = _MADE[kind](place.state, life_s)
+        self._new = _MADE[kind](cluster.state, life_s)
         self._ends_s = x509.load_pem_x509_certificate(self._new.issuer.encode()).not_valid_after_utc.timestamp()
         self._is_taken_up_alive = False
         self.land_extra_s = max(_PROJECTED_S, life_s + 15.0 if kind == EXPIRED else 0.0)
@@ -72,7 +71,7 @@ class ReplacedIssuer(Hurt):
     def inject(self) -> str:
         """Replace certificate and key in one change."""
         files = (self._secret.certificate, self._secret.key)
-        self._place.kube.patch({**_manifest(self._secret), "data": _data(files, self._new)})
+        self._cluster.kube.patch({**_manifest(self._secret), "data": _data(files, self._new)})
         return (
             f"Secret {self._secret.namespace}/{self._secret.name}: issuer {key_id(self._before.issuer)} replaced by "
             f"{key_id(self._new.issuer)}, {self._kind}"
@@ -84,10 +83,10 @@ class ReplacedIssuer(Hurt):
 
     def observe(self) -> Receipt:
         """Landed: every process of the issuer has the new one before it, and it is over if its life was to end."""
-        shown = _shown(self._place, self._processes, self._secret.folder, self._secret.certificate)
+        shown = _shown(self._cluster, self._processes, self._secret.folder, self._secret.certificate)
         if not shown:
             self._processes = self._found()  # a pod that was replaced
-            shown = _shown(self._place, self._processes, self._secret.folder, self._secret.certificate)
+            shown = _shown(self._cluster, self._processes, self._secret.folder, self._secret.certificate)
         if not shown:
             raise HarnessError(f"No process of {self._title} has {self._secret.certificate} in {self._secret.folder}.")
         is_new = all(text == self._new.issuer.strip() for text in shown.values())
@@ -111,54 +110,54 @@ class ReplacedIssuer(Hurt):
         return known.get(text, "an issuer that nobody knows")
 
 
-def reissue(place: Place, undo: Undo) -> None:
+def reissue(cluster: Cluster, undo: Undo) -> None:
     """Put the issuer with which the cluster was installed back into its Secret."""
-    place.kube.patch({**undo.manifest, "data": _data(undo.files, installed(place.state))})
+    cluster.kube.patch({**undo.manifest, "data": _data(undo.files, installed(cluster.state))})
 
 
-def unissued(place: Place, undo: Undo) -> str:
+def unissued(cluster: Cluster, undo: Undo) -> str:
     """Say where the issuer of before is not back yet: in the Secret, or before a process; "" when it is."""
-    before = installed(place.state).issuer.strip()
-    differs = _not_stored(place, undo.manifest, undo.files)
+    before = installed(cluster.state).issuer.strip()
+    differs = _not_stored(cluster, undo.manifest, undo.files)
     if differs:
         return differs
-    shown = _shown(place, processes.find(place, undo.target), undo.folder, undo.files[0])
+    shown = _shown(cluster, processes.find(cluster, undo.target), undo.folder, undo.files[0])
     stale = [pod for pod, text in shown.items() if text != before]
     if stale or not shown:
         return f"the issuer of before is not yet in {undo.folder} of {', '.join(stale) or 'any process'}"
     return ""
 
 
-def _not_stored(place: Place, manifest: Mapping[str, object], files: tuple[str, ...]) -> str:
+def _not_stored(cluster: Cluster, manifest: Mapping[str, object], files: tuple[str, ...]) -> str:
     """Say how the Secret differs from what the cluster was installed with, "" when it does not."""
     named: Json = dict(manifest)
     where = named["metadata"]
-    found = place.kube.get("v1", "Secret", where["name"], where["namespace"])
+    found = cluster.kube.get("v1", "Secret", where["name"], where["namespace"])
     title = f"Secret {where['namespace']}/{where['name']}"
     if found is None:
         return f"{title} does not exist"
-    data, wanted = found.get("data") or {}, _data(files, installed(place.state))
+    data, wanted = found.get("data") or {}, _data(files, installed(cluster.state))
     is_same = all(_decoded(data.get(name, "")) == _decoded(text) for name, text in wanted.items())
     return "" if is_same else f"{title} does not hold the issuer with which the cluster was installed"
 
 
-def _shown(place: Place, found: tuple[processes.Process, ...], folder: str, name: str) -> dict[str, str]:
+def _shown(cluster: Cluster, found: tuple[processes.Process, ...], folder: str, name: str) -> dict[str, str]:
     """Return what each pod's process has before it; a process of the pod that has no such file is left out."""
     shown = {}
     for process in found:
-        path = f"/proc/{process.pid}/root{_mounted(place, process, folder)}/{name}"
-        text = place.on_node(process.node, ["cat", path], timeout_s=_NODE_S, check=False).strip()
+        path = f"/proc/{process.pid}/root{_mounted(cluster, process, folder)}/{name}"
+        text = cluster.exec(process.node, ["cat", path], timeout_s=_NODE_S, check=False).strip()
         if text:
             shown[process.pod] = text
     return shown
 
 
-def _mounted(place: Place, process: processes.Process, folder: str) -> str:
+def _mounted(cluster: Cluster, process: processes.Process, folder: str) -> str:
     """Return where a process really has the folder: in many images /var/run is a link, and it would lead to the node's.
 
     Its mounts are listed by their own place, whatever link leads there.
     """
-    table = place.on_node(process.node, ["cat", f"/proc/{process.pid}/mountinfo"], timeout_s=_NODE_S, check=False)
+    table = cluster.exec(process.node, ["cat", f"/proc/{process.pid}/mountinfo"], timeout_s=_NODE_S, check=False)
     points = [line.split()[_MOUNT_POINT] for line in table.splitlines()]
     return next((it for it in points if it.removeprefix("/var") == folder.removeprefix("/var")), folder)
 

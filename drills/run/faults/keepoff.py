@@ -16,10 +16,10 @@ on the other nodes count as up to date and stay. The receipts look for exactly t
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 
-from clusters.errors import HarnessError, UsageError
+from clusters.cluster import Cluster, elsewhere
 from clusters.kube import Json
-from clusters.mesh import Component
-from clusters.place import Place, elsewhere
+from clusters.model import Component
+from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import processes
 from drills.run.faults.injury import TABLES, Hurt, Receipt
 from drills.run.faults.views import workload
@@ -33,21 +33,21 @@ Leaders = dict[str, int]
 class KeepOff(Hurt):
     """Kept off one node by its own controller; seen in the process tables of that node and of all others."""
 
-    def __init__(self, place: Place, component: Component, replicas: int, part: str) -> None:
-        super().__init__(place, component, replicas)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int, part: str) -> None:
+        super().__init__(cluster, component, replicas)
         if component.kind != "DaemonSet":
             raise UsageError(f"keep-off needs one pod per node, and {self._title} is no DaemonSet. Use stop.")
-        self._node = node = find_node(place, part)
-        _demand_labels(place, part, node)
-        self._order = sorted(place.nodes, key=lambda other: other != node)  # the victim first
-        self._before = {other: self._leaders(other) for other in place.nodes}
+        self._node = node = find_node(cluster, part)
+        _demand_labels(cluster, part, node)
+        self._order = sorted(cluster.nodes, key=lambda other: other != node)  # the victim first
+        self._before = {other: self._leaders(other) for other in cluster.nodes}
         homes = {other for other, leaders in self._before.items() if leaders}
         if node not in homes or len(homes) == 1:
             raise HarnessError(
                 f"keep-off needs {self._title} on node {node} and on another one; its process {component.process!r} "
                 f"runs on {', '.join(sorted(homes)) or 'no node'}."
             )
-        spec: Json = workload(place, component)["spec"]
+        spec: Json = workload(cluster, component)["spec"]
         self._there = changes(spec, without(spec, part))
         self._back = changes(without(spec, part), spec)
 
@@ -65,7 +65,7 @@ class KeepOff(Hurt):
 
     def inject(self) -> str:
         """Change both fields at once."""
-        self._place.kube.patch(self._manifest(self._there))
+        self._cluster.kube.patch(self._manifest(self._there))
         return f"{self._title} kept off node {self._node}"
 
     def observe(self) -> Receipt:
@@ -91,7 +91,7 @@ class KeepOff(Hurt):
 
     def _leaders(self, node: str) -> Leaders:
         found: Leaders = {}
-        for process in processes.find_on(self._place, node, self._component):
+        for process in processes.find_on(self._cluster, node, self._component):
             found[process.pod_uid] = min(process.pid, found.get(process.pod_uid, process.pid))
         return found
 
@@ -109,13 +109,13 @@ def without(spec: Json, part: str) -> Json:
     return found
 
 
-def _demand_labels(place: Place, part: str, node: str) -> None:
+def _demand_labels(cluster: Cluster, part: str, node: str) -> None:
     label = elsewhere(part)
-    found = {str(other["metadata"]["name"]) for other in place.kube.find("v1", "Node", selector=label)}
-    if found != set(place.nodes) - {node}:
+    found = {str(other["metadata"]["name"]) for other in cluster.kube.find("v1", "Node", selector=label)}
+    if found != set(cluster.nodes) - {node}:
         raise HarnessError(
-            f"Label {label} is on {', '.join(sorted(found)) or 'no node'} of {place.name}; expected on every node but "
-            f"{node}. Make the cluster anew, or label its nodes."
+            f"Label {label} is on {', '.join(sorted(found)) or 'no node'} of {cluster.name}; expected on every node "
+            f"but {node}. Make the cluster anew, or label its nodes."
         )
 
 

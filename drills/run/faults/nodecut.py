@@ -7,8 +7,8 @@ pod, as a CNI plugin does, reaches nobody. Pods have networks of their own, whic
 
 import re
 
-from clusters.errors import HarnessError
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.runtime import HarnessError
 from drills.run.faults.answer import ask
 from drills.run.faults.apiserver import API_PORT, control_plane
 from drills.run.faults.injury import TCP, Injury, Receipt, both
@@ -25,13 +25,13 @@ _TABLE = "iptables -w -n -v -x -L OUTPUT; echo asked"
 class CutApi(Injury):
     """One rule on the node; seen by TCP from that node, and by the rule's own counter."""
 
-    def __init__(self, place: Place, node: str) -> None:
-        self._place = place
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        self._cluster = cluster
         self._node = node
-        api_node, self._address = control_plane(place)
+        api_node, self._address = control_plane(cluster)
         if node == api_node:
             raise HarnessError(f"cut-api: {node} carries the API server itself; name another node.")
-        answer = ask(place, node, self._address, API_PORT)
+        answer = ask(cluster, node, self._address, API_PORT)
         if not answer.accepted:
             raise HarnessError(f"cut-api: before the fault {answer.words} to {node}; expected a connection.")
 
@@ -42,7 +42,7 @@ class CutApi(Injury):
 
     def inject(self) -> str:
         """Put the rule first."""
-        self._place.on_node(self._node, ["sh", "-c", f"iptables -w -I {_RULE}"], timeout_s=_NODE_S)
+        self._cluster.exec(self._node, ["sh", "-c", f"iptables -w -I {_RULE}"], timeout_s=_NODE_S)
         return f"new connections of node {self._node} to port {API_PORT} refused"
 
     def observe(self) -> Receipt:
@@ -54,28 +54,28 @@ class CutApi(Injury):
         return self._unreached() if turn % 2 == 0 else self._counted()
 
     def _unreached(self) -> Receipt:
-        answer = ask(self._place, self._node, self._address, API_PORT)
+        answer = ask(self._cluster, self._node, self._address, API_PORT)
         return Receipt(answer.refused, TCP, f"{answer.words}, asked from {self._node}")
 
     def _counted(self) -> Receipt:
-        refused = _REFUSED.search(_table(self._place, self._node))
+        refused = _REFUSED.search(_table(self._cluster, self._node))
         words = f"{refused[1]} packets refused on {self._node}" if refused else f"no rule on {self._node}"
         return Receipt(refused is not None and int(refused[1]) > 0, _COUNTERS, words)
 
 
-def reach(place: Place, node: str) -> None:
+def reach(cluster: Cluster, node: str) -> None:
     """Remove the rule, however often it is there."""
     script = f"while iptables -w -D {_RULE} 2>/dev/null; do :; done"
-    place.on_node(node, ["sh", "-c", script], timeout_s=_NODE_S)
+    cluster.exec(node, ["sh", "-c", script], timeout_s=_NODE_S)
 
 
-def unreached(place: Place, node: str) -> str:
+def unreached(cluster: Cluster, node: str) -> str:
     """Say that the rule still stands on the node, "" when it does not."""
-    return f"node {node} still has the rule {_MARK}" if _MARK in _table(place, node) else ""
+    return f"node {node} still has the rule {_MARK}" if _MARK in _table(cluster, node) else ""
 
 
-def _table(place: Place, node: str) -> str:
-    table = place.on_node(node, ["sh", "-c", _TABLE], timeout_s=_NODE_S, check=False)
+def _table(cluster: Cluster, node: str) -> str:
+    table = cluster.exec(node, ["sh", "-c", _TABLE], timeout_s=_NODE_S, check=False)
     if "asked" not in table:
         raise HarnessError(f"The packet rules of node {node} could not be looked at: {table!r}.")
     return table

@@ -14,9 +14,9 @@ is refused. Only IPv4 is cut.
 import re
 from dataclasses import dataclass
 
-from clusters.errors import HarnessError, UsageError
-from clusters.mesh import Component
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.model import Component
+from clusters.runtime import HarnessError, UsageError
 from drills.run.faults.answer import Answer, ask
 from drills.run.faults.injury import TCP, Hurt, Receipt
 from drills.run.faults.views import pod_addresses
@@ -62,8 +62,8 @@ class _Pod:
 class Partition(Hurt):
     """Cut off by rules in the pods' networks; seen by TCP from another node, and by the rules' own counters."""
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        super().__init__(place, component, replicas)
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        super().__init__(cluster, component, replicas)
         if not component.port:
             raise UsageError(
                 f"partition needs a port of {self._title} that answers while it is reached; none is named."
@@ -103,9 +103,9 @@ class Partition(Hurt):
         return self._unreached(pod) if turn % 2 == 0 else self._counted(pod)
 
     def _take(self) -> tuple[_Pod, ...]:
-        addresses = pod_addresses(self._place, self._component)
+        addresses = pod_addresses(self._cluster, self._component)
         found = {process.pod: process for process in self._found()}
-        if len(self._place.nodes) == 1:
+        if len(self._cluster.nodes) == 1:
             raise HarnessError("partition needs a second node from which to see that nobody is reached.")
         return tuple(
             _Pod(
@@ -113,14 +113,14 @@ class Partition(Hurt):
                 name,
                 process.pid,
                 addresses.get(name, ""),
-                next(node for node in self._place.nodes if node != process.node),
+                next(node for node in self._cluster.nodes if node != process.node),
             )
             for name, process in sorted(found.items())
         )
 
     def _gateway(self, pod: _Pod) -> str:
         same = f"readlink /proc/1/ns/net; readlink /proc/{pod.pid}/ns/net"
-        nets = self._place.on_node(pod.node, ["sh", "-c", same], timeout_s=_NODE_S).split()
+        nets = self._cluster.exec(pod.node, ["sh", "-c", same], timeout_s=_NODE_S).split()
         if len(set(nets)) == 1:
             raise UsageError(
                 f"partition: pod {pod.name} is in the network of node {pod.node}; its packets cannot be told from the "
@@ -151,23 +151,23 @@ class Partition(Hurt):
         return Receipt(dropped is not None and int(dropped[1]) > 0, _COUNTERS, words)
 
     def _ask(self, pod: _Pod) -> Answer:
-        return ask(self._place, pod.watcher, pod.address, self._component.port)
+        return ask(self._cluster, pod.watcher, pod.address, self._component.port)
 
     def _within(self, pod: _Pod, script: str) -> str:
         command = ["nsenter", "--target", str(pod.pid), "--net", "sh", "-c", script]
-        return self._place.on_node(pod.node, command, timeout_s=_NODE_S)
+        return self._cluster.exec(pod.node, command, timeout_s=_NODE_S)
 
 
-def heal(place: Place) -> None:
+def heal(cluster: Cluster) -> None:
     """Remove every rule of ours from every network of every node; harmless where there is none."""
-    for node in place.nodes:
-        place.on_node(node, ["sh", "-c", _REMOVE], timeout_s=_NODE_S)
+    for node in cluster.nodes:
+        cluster.exec(node, ["sh", "-c", _REMOVE], timeout_s=_NODE_S)
 
 
-def cut(place: Place) -> str:
+def cut(cluster: Cluster) -> str:
     """Say which networks still have rules of ours, "" when none has."""
-    for node in place.nodes:
-        found = place.on_node(node, ["sh", "-c", _FIND], timeout_s=_NODE_S).split()
+    for node in cluster.nodes:
+        found = cluster.exec(node, ["sh", "-c", _FIND], timeout_s=_NODE_S).split()
         if found:
             return f"rules {_CHAIN} still drop packets on node {node} in {', '.join(found)}"
     return ""

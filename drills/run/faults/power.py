@@ -9,9 +9,8 @@ again. Volumes, the shared directory and the Node object with its labels survive
 from datetime import datetime
 
 from clusters import network
-from clusters.errors import HarnessError, UsageError
-from clusters.place import Place
-from clusters.waiting import wait_until
+from clusters.cluster import Cluster
+from clusters.runtime import HarnessError, UsageError, wait_until
 from drills.run.faults.apiserver import CONTROL_PLANE_LABEL, StopApiserver
 from drills.run.faults.injury import Injury, Receipt, both
 from drills.run.undo_entry import Undo
@@ -26,13 +25,13 @@ _REPORT_AFTER_S = 2
 class Reboot(Injury):
     """Killed and started by the container engine; seen in the node's own /proc: its first process is another one."""
 
-    def __init__(self, place: Place, node: str) -> None:
-        self._place = place
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        self._cluster = cluster
         self._node = node
-        of_control_plane = place.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
+        of_control_plane = cluster.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
         if node in {found["metadata"]["name"] for found in of_control_plane}:
             raise UsageError(f"reboot: {node} carries the control plane, and with it the API. Use stop_apiserver.")
-        lacks = unready(place, node)
+        lacks = unready(cluster, node)
         if lacks:
             raise HarnessError(f"reboot needs a healthy node: {lacks}. Wait for it, or delete the cluster.")
         self._before = self._started_ticks()
@@ -49,8 +48,8 @@ class Reboot(Injury):
 
     def inject(self) -> str:
         """Cut the power and give it back at once."""
-        self._place.power_off(self._node)
-        self._place.power_on(self._node)
+        self._cluster.power_off(self._node)
+        self._cluster.power_on(self._node)
         return f"node {self._node} killed and started again"
 
     def observe(self) -> Receipt:
@@ -60,7 +59,7 @@ class Reboot(Injury):
         return Receipt(now > self._before, "/proc of the node", words, momentary=True)
 
     def _started_ticks(self) -> int:
-        said = self._place.on_node(self._node, ["cat", "/proc/1/stat"], timeout_s=_NODE_S)
+        said = self._cluster.exec(self._node, ["cat", "/proc/1/stat"], timeout_s=_NODE_S)
         fields = said.rpartition(")")[2].split()
         if len(fields) <= _START_TICKS:
             raise HarnessError(f"/proc/1/stat of node {self._node} is {said!r}; expected the state of a process.")
@@ -72,8 +71,8 @@ class RebootWithoutApi(Injury):
 
     land_extra_s = StopApiserver.land_extra_s
 
-    def __init__(self, place: Place, node: str) -> None:
-        self._api, self._reboot = StopApiserver(place), Reboot(place, node)
+    def __init__(self, cluster: Cluster, node: str) -> None:
+        self._api, self._reboot = StopApiserver(cluster), Reboot(cluster, node)
         self._node = node
 
     def undo(self, run_id: str) -> Undo:
@@ -102,34 +101,34 @@ class RebootWithoutApi(Injury):
         return self._api.glance(turn)
 
 
-def boot(place: Place, node: str) -> None:
+def boot(cluster: Cluster, node: str) -> None:
     """Start the node if it is down, and restore what the harness laid; HarnessError while its kubelet is not back."""
-    place.power_on(node)
-    lacks = unready(place, node)
+    cluster.power_on(node)
+    lacks = unready(cluster, node)
     if lacks:
         raise HarnessError(lacks)
-    network.relay(place)  # only now does the API know the node's address, which may be another one than before
+    network.relay(cluster)  # only now does the API know the node's address, which may be another one than before
 
 
-def not_back(place: Place, node: str) -> str:
+def not_back(cluster: Cluster, node: str) -> str:
     """Say what the node still lacks, "" when it is Ready and every node's routes are whole.
 
     Whether its pods come back is what a drill asks of the mesh: no part of the undo.
     """
-    return unready(place, node) or network.missing_routes(place)
+    return unready(cluster, node) or network.missing_routes(cluster)
 
 
-def unready(place: Place, node: str) -> str:
+def unready(cluster: Cluster, node: str) -> str:
     """Say why the node is not Ready by the word of the kubelet that runs now, "" when it is.
 
     For most of a minute the API repeats what the kubelet of before the reboot said last.
     """
     clock = ["sh", "-c", "date +%s; ps -o etimes= -p 1"]
-    said = place.on_node(node, clock, timeout_s=_NODE_S).split()
+    said = cluster.exec(node, clock, timeout_s=_NODE_S).split()
     if len(said) != 2:  # noqa: PLR2004 - two programs, a number each
         raise HarnessError(f"Node {node} told {said!r}; expected its clock and the age of its first process.")
     booted_s = int(said[0]) - int(said[1])
-    found = place.kube.get("v1", "Node", node)
+    found = cluster.kube.get("v1", "Node", node)
     conditions = found["status"].get("conditions", []) if found else []
     ready = next((item for item in conditions if item["type"] == "Ready"), None)
     if ready is None or datetime.fromisoformat(ready["lastHeartbeatTime"]).timestamp() < booted_s + _REPORT_AFTER_S:

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from clusters.errors import HarnessError, UsageError
+from clusters.cluster import Cluster
 from clusters.lab import LAB
-from clusters.mesh import Component, Mesh, Role
-from clusters.place import Place
+from clusters.model import Component, Mesh, Role
+from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import Fault, FaultKind
 from drills.run.faults.admission import CHANGES, Uninjected
 from drills.run.faults.apiserver import StopApiserver
@@ -20,7 +20,7 @@ from drills.run.faults.power import Reboot, RebootWithoutApi
 from drills.run.faults.rollout import RollingRestart
 from drills.run.placement import find_node
 
-_OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
+_OF_COMPONENT: dict[FaultKind, Callable[[Cluster, Component, int], Injury]] = {
     FaultKind.STOP: Stop,
     FaultKind.KILL: Kill,
     FaultKind.HANG: Hang,
@@ -30,22 +30,22 @@ _OF_COMPONENT: dict[FaultKind, Callable[[Place, Component, int], Injury]] = {
 }
 
 
-_OF_NODE: dict[FaultKind, Callable[[Place, str], Injury]] = {
+_OF_NODE: dict[FaultKind, Callable[[Cluster, str], Injury]] = {
     FaultKind.CUT_API: CutApi,
     FaultKind.REBOOT: Reboot,
     FaultKind.REBOOT_WITHOUT_API: RebootWithoutApi,
-    FaultKind.STOP_APISERVER: lambda place, _node: StopApiserver(place),
+    FaultKind.STOP_APISERVER: lambda cluster, _node: StopApiserver(cluster),
 }
 
 
-def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
+def prepare(cluster: Cluster, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
     """Look at the healthy victim and return the fault, ready to be done; no component for a fault of no role.
 
     Raises HarnessError when the victim is not healthy, or when the observer sees the injury already: such a
     receipt would prove nothing.
     """
-    node = find_node(place, fault.node) if fault.node else ""
-    injury = _make(place, fault, component, mesh, node)
+    node = find_node(cluster, fault.node) if fault.node else ""
+    injury = _make(cluster, fault, component, mesh, node)
     seen = injury.observe()
     if seen.landed:
         raise HarnessError(
@@ -55,41 +55,43 @@ def prepare(place: Place, fault: Fault, component: Component | None, mesh: Mesh)
     return injury
 
 
-def _make(place: Place, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
+def _make(cluster: Cluster, fault: Fault, component: Component | None, mesh: Mesh, node: str) -> Injury:
     if fault.kind is FaultKind.DECLARE:
-        return Declared(place, mesh, fault.declared)
+        return Declared(cluster, mesh, fault.declared)
     if fault.kind is FaultKind.WITHDRAW:
-        return Withdrawn(place, mesh, fault.declared, fault.stands_s)
+        return Withdrawn(cluster, mesh, fault.declared, fault.stands_s)
     if fault.kind in _OF_NODE:
-        return _OF_NODE[fault.kind](place, node)
+        return _OF_NODE[fault.kind](cluster, node)
     if fault.kind in CHANGES:
-        return _uninjected(place, fault, component, mesh)
+        return _uninjected(cluster, fault, component, mesh)
     if component is None:
         raise UsageError(f"{fault.title} names no role of the mesh; it needs one.")
-    return _hurt(place, fault, component, mesh, node)
+    return _hurt(cluster, fault, component, mesh, node)
 
 
-def _hurt(place: Place, fault: Fault, component: Component, mesh: Mesh, node: str) -> Injury:
-    replicas = _healthy(place, fault, component)
+def _hurt(cluster: Cluster, fault: Fault, component: Component, mesh: Mesh, node: str) -> Injury:
+    replicas = _healthy(cluster, fault, component)
     if fault.kind is FaultKind.ROTATE_ISSUER:
-        if mesh.issuance is None:
+        if mesh.certificates.issuance is None:
             raise UsageError(
                 f"{mesh.title} makes its own issuer: the drill must say @requires(Capability.GIVEN_ISSUER)."
             )
-        return ReplacedIssuer(place, component, replicas, mesh.issuance.secret, fault.issuer, fault.life_s)
+        return ReplacedIssuer(
+            cluster, component, replicas, mesh.certificates.issuance.secret, fault.issuer, fault.life_s
+        )
     if fault.kind is FaultKind.KEEP_OFF:
-        return KeepOff(place, component, replicas, fault.node)
+        return KeepOff(cluster, component, replicas, fault.node)
     if fault.kind is FaultKind.CRASH:
-        return Crash(place, component, replicas, node)
+        return Crash(cluster, component, replicas, node)
     if fault.kind is FaultKind.RESTART_WITHOUT:
         enforcer = _enforcer(fault, mesh)
-        crash = Crash(place, enforcer, _healthy(place, fault, enforcer), node)
-        return RestartWithout(place, component, replicas, crash)
+        crash = Crash(cluster, enforcer, _healthy(cluster, fault, enforcer), node)
+        return RestartWithout(cluster, component, replicas, crash)
     if fault.kind is FaultKind.STOP and component.kind == "DaemonSet":
         raise UsageError(
             f"{fault.title}: a DaemonSet has no number of replicas to set to zero. Use keep_off, remove, crash or hang."
         )
-    return _OF_COMPONENT[fault.kind](place, component, replicas)
+    return _OF_COMPONENT[fault.kind](cluster, component, replicas)
 
 
 def _enforcer(fault: Fault, mesh: Mesh) -> Component:
@@ -102,16 +104,16 @@ def _enforcer(fault: Fault, mesh: Mesh) -> Component:
     return agent
 
 
-def _uninjected(place: Place, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
-    change = CHANGES[fault.kind](place, mesh)
+def _uninjected(cluster: Cluster, fault: Fault, component: Component | None, mesh: Mesh) -> Injury:
+    change = CHANGES[fault.kind](cluster, mesh)
     if fault.kind is not FaultKind.IGNORE_WEBHOOK or component is None:
-        return Uninjected(place, change)
-    return Uninjected(place, change, component, _healthy(place, fault, component))
+        return Uninjected(cluster, change)
+    return Uninjected(cluster, change, component, _healthy(cluster, fault, component))
 
 
-def _healthy(place: Place, fault: Fault, component: Component) -> int:
+def _healthy(cluster: Cluster, fault: Fault, component: Component) -> int:
     """Return how many replicas there are; HarnessError unless all that are wanted are ready."""
-    desired, ready = place.kube.replicas(component)
+    desired, ready = cluster.kube.replicas(component)
     if desired < 1 or ready != desired:
         raise HarnessError(
             f"{fault.title} needs a healthy {component.kind} {component.namespace}/{component.name}; it has "

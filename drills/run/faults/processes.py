@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clusters.mesh import Component
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.model import Component
 
 _LOOK_S = 10.0
 _BETWEEN = "----\n"
@@ -36,35 +36,35 @@ class Process:
         return self.state == "T"
 
 
-def find(place: Place, component: Component) -> tuple[Process, ...]:
+def find(cluster: Cluster, component: Component) -> tuple[Process, ...]:
     """Return the component's living processes on every node; HarnessError when a node cannot be asked."""
     # One node after the other: asked side by side they would take every core from the callers for a moment.
-    return tuple(process for node in place.nodes for process in find_on(place, node, component))
+    return tuple(process for node in cluster.nodes for process in find_on(cluster, node, component))
 
 
-def look_again(place: Place, process: Process) -> str:
+def look_again(cluster: Cluster, process: Process) -> str:
     """Return the state that the process is in now, "" when it is gone: one cheap question."""
-    row = place.on_node(process.node, ["ps", "-o", "stat=", "-p", str(process.pid)], timeout_s=_LOOK_S, check=False)
+    row = cluster.exec(process.node, ["ps", "-o", "stat=", "-p", str(process.pid)], timeout_s=_LOOK_S, check=False)
     return row.strip()[:1]
 
 
-def signal(place: Place, processes: Sequence[Process], name: str) -> None:
+def signal(cluster: Cluster, processes: Sequence[Process], name: str) -> None:
     """Send a signal (KILL, STOP, CONT) to each process; one that is gone already is no error."""
     for node in sorted({process.node for process in processes}):
         pids = [str(process.pid) for process in processes if process.node == node]
-        place.on_node(node, ["kill", f"-{name}", *pids], timeout_s=_LOOK_S, check=False)
+        cluster.exec(node, ["kill", f"-{name}", *pids], timeout_s=_LOOK_S, check=False)
 
 
-def resume(place: Place, component: Component) -> tuple[Process, ...]:
+def resume(cluster: Cluster, component: Component) -> tuple[Process, ...]:
     """Send SIGCONT to every stopped process of the component and return them."""
-    stopped = tuple(process for process in find(place, component) if process.is_stopped)
-    signal(place, stopped, "CONT")
+    stopped = tuple(process for process in find(cluster, component) if process.is_stopped)
+    signal(cluster, stopped, "CONT")
     return stopped
 
 
-def find_on(place: Place, node: str, component: Component) -> tuple[Process, ...]:
+def find_on(cluster: Cluster, node: str, component: Component) -> tuple[Process, ...]:
     """Return the component's living processes on one node; HarnessError when it cannot be asked."""
-    table, groups, folders = place.on_node(node, ["sh", "-c", _LOOK], timeout_s=_LOOK_S).split(_BETWEEN)
+    table, groups, folders = cluster.exec(node, ["sh", "-c", _LOOK], timeout_s=_LOOK_S).split(_BETWEEN)
     uids = {int(match[1]): match[2].replace("_", "-") for match in map(_POD_OF_PID.match, groups.splitlines()) if match}
     pods = _pods(folders, component)
     return tuple(

@@ -8,9 +8,9 @@ taken for one that went well.
 
 from datetime import UTC, datetime
 
-from clusters.errors import UsageError
-from clusters.mesh import Component
-from clusters.place import Place
+from clusters.cluster import Cluster
+from clusters.model import Component
+from clusters.runtime import UsageError
 from drills.run.faults import processes
 from drills.run.faults.injury import TABLES, Hurt, Receipt
 from drills.run.faults.views import unsettled, workload
@@ -24,12 +24,12 @@ class RollingRestart(Hurt):
 
     land_extra_s = 90.0  # a Deployment starts the successor first, and the first pod to go has its grace period
 
-    def __init__(self, place: Place, component: Component, replicas: int) -> None:
-        super().__init__(place, component, replicas)
-        if workload(place, component)["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
+    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
+        super().__init__(cluster, component, replicas)
+        if workload(cluster, component)["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
             raise UsageError(f"rolling-restart: {self._title} replaces no pod by itself (OnDelete). Use kill.")
         found = self._found()
-        self._old = {node: _pods(found, node) for node in place.nodes}  # pods whose process was last seen there
+        self._old = {node: _pods(found, node) for node in cluster.nodes}  # pods whose process was last seen there
         self._count = len({process.pod_uid for process in found})
         self._stamp = datetime.now(UTC).isoformat(timespec="microseconds")
 
@@ -48,7 +48,7 @@ class RollingRestart(Hurt):
 
     def inject(self) -> str:
         """Change the pod template."""
-        self._place.kube.patch(
+        self._cluster.kube.patch(
             {
                 "apiVersion": "apps/v1",
                 "kind": self._component.kind,
@@ -60,11 +60,11 @@ class RollingRestart(Hurt):
 
     def observe(self) -> Receipt:
         """Landed: at least one process of before is gone."""
-        return self._look(*self._place.nodes)
+        return self._look(*self._cluster.nodes)
 
     def glance(self, turn: int) -> Receipt | None:
         """Look at one node for pods of before; nothing to look for once all are gone."""
-        due = [node for node in self._place.nodes if self._old[node]]
+        due = [node for node in self._cluster.nodes if self._old[node]]
         return self._look(due[turn % len(due)]) if due else None
 
     def is_over(self) -> bool:
@@ -74,7 +74,7 @@ class RollingRestart(Hurt):
     def _look(self, *nodes: str) -> Receipt:
         fresh = 0
         for node in nodes:
-            now = _pods(processes.find_on(self._place, node, self._component), node)
+            now = _pods(processes.find_on(self._cluster, node, self._component), node)
             fresh += len(now - self._old[node])
             self._old[node] &= now  # a pod that went does not come back
         left = sum(map(len, self._old.values()))
@@ -82,20 +82,20 @@ class RollingRestart(Hurt):
         return Receipt(left < self._count, TABLES, words, momentary=True)
 
 
-def incomplete(place: Place, undo: Undo) -> str:
+def incomplete(cluster: Cluster, undo: Undo) -> str:
     """Say what a restart still lacks, "" when every pod is a new one and ready.
 
     An entry whose restart was never asked for lacks nothing: no pod of before is gone.
     """
     component = undo.target
-    annotations = workload(place, component)["spec"]["template"].get("metadata", {}).get("annotations") or {}
-    left = {process.pod_uid for process in processes.find(place, component)} & set(undo.pods)
+    annotations = workload(cluster, component)["spec"]["template"].get("metadata", {}).get("annotations") or {}
+    left = {process.pod_uid for process in processes.find(cluster, component)} & set(undo.pods)
     is_begun = annotations.get(_STAMP) == undo.stamp or len(left) < len(undo.pods)
     if is_begun and left:
         return (
             f"{len(left)} of {len(undo.pods)} pods of {component.namespace}/{component.name} are still those of before"
         )
-    return unsettled(place, component)
+    return unsettled(cluster, component)
 
 
 def _pods(found: tuple[processes.Process, ...], node: str) -> frozenset[str]:

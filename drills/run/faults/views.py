@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from clusters.errors import HarnessError
+from clusters.cluster import Cluster
 from clusters.kube import Json, is_ready
-from clusters.mesh import Component
-from clusters.place import Place
+from clusters.model import Component
+from clusters.runtime import HarnessError
 
 
 class _Terminated(msgspec.Struct, rename="camel"):
@@ -74,54 +74,56 @@ class ContainerView:
     exit_code: int
 
 
-def containers(place: Place, component: Component) -> tuple[ContainerView, ...]:
+def containers(cluster: Cluster, component: Component) -> tuple[ContainerView, ...]:
     """Return every container of the component's pods; HarnessError when the API does not answer."""
     return tuple(
         _view(pod, status)
-        for pod in _pods(place, component)
+        for pod in _pods(cluster, component)
         for status in (*pod.status.init_container_statuses, *pod.status.container_statuses)
     )
 
 
-def pod_addresses(place: Place, component: Component) -> dict[str, str]:
+def pod_addresses(cluster: Cluster, component: Component) -> dict[str, str]:
     """Return pod name -> IP address of the component's pods that have one."""
-    return {pod.metadata.name: pod.status.pod_ip for pod in _pods(place, component) if pod.status.pod_ip}
+    return {pod.metadata.name: pod.status.pod_ip for pod in _pods(cluster, component) if pod.status.pod_ip}
 
 
-def service_address(place: Place, component: Component) -> str:
+def service_address(cluster: Cluster, component: Component) -> str:
     """Return the cluster address of the component's Service, "" when it has none or no port to ask."""
     if not component.service or not component.port:
         return ""
-    found = place.kube.get("v1", "Service", component.service, component.namespace)
+    found = cluster.kube.get("v1", "Service", component.service, component.namespace)
     address = msgspec.convert(found, _Service).spec.cluster_ip if found else ""
     return "" if address == "None" else address  # a headless Service has no address of its own
 
 
-def workload(place: Place, component: Component) -> Json:
+def workload(cluster: Cluster, component: Component) -> Json:
     """Return the component's Deployment, StatefulSet or DaemonSet; HarnessError when it does not exist."""
-    found = place.kube.get("apps/v1", component.kind, component.name, component.namespace)
+    found = cluster.kube.get("apps/v1", component.kind, component.name, component.namespace)
     if found is None:
         raise HarnessError(f"{component.kind} {component.namespace}/{component.name} does not exist any more.")
     return found
 
 
-def unsettled(place: Place, component: Component) -> str:
+def unsettled(cluster: Cluster, component: Component) -> str:
     """Say why the component's controller is not done with the last change, "" when it is and every pod is ready.
 
     Numbers of replicas alone would not tell: right after a change they are those of before it.
     """
-    found = msgspec.convert(workload(place, component), _Workload)
+    found = msgspec.convert(workload(cluster, component), _Workload)
     title = f"{component.kind} {component.namespace}/{component.name}"
     if found.status.observed_generation < found.metadata.generation:
         return f"the controller of {title} has not taken up its last change yet"
     unready = [
-        pod["metadata"]["name"] for pod in place.kube.pods(component.namespace, component.selector) if not is_ready(pod)
+        pod["metadata"]["name"]
+        for pod in cluster.kube.pods(component.namespace, component.selector)
+        if not is_ready(pod)
     ]
     return f"pods of {title} that are not ready, or going: {', '.join(unready)}" if unready else ""
 
 
-def _pods(place: Place, component: Component) -> list[_Pod]:
-    return msgspec.convert(place.kube.pods(component.namespace, component.selector), list[_Pod])
+def _pods(cluster: Cluster, component: Component) -> list[_Pod]:
+    return msgspec.convert(cluster.kube.pods(component.namespace, component.selector), list[_Pod])
 
 
 def _view(pod: _Pod, status: _ContainerStatus) -> ContainerView:

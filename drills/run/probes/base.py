@@ -4,7 +4,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
-from clusters.errors import HarnessError
+from clusters.runtime import HarnessError
 from drills.run.context import Context
 from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
 from drills.run.undo import Undo, carry_out
@@ -56,7 +56,7 @@ class Probe(ABC):
         """
         is_away = self._is_api_away(part)
         try:
-            carry_out(self._context.place, self._context.undo_log, undo, within_s=_API_AWAY_S if is_away else _UNDO_S)
+            carry_out(self._context.cluster, self._context.undo_log, undo, within_s=_API_AWAY_S if is_away else _UNDO_S)
         except HarnessError:
             if not is_away:
                 raise

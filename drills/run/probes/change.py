@@ -2,7 +2,6 @@
 
 import time
 
-from clusters.install import MANIFESTS
 from clusters.kube import Json, describe
 from clusters.lab import load
 from drills.run.context import Context
@@ -28,7 +27,7 @@ class PolicyChange(Probe):
         self._count += 1
         name = f"change-{self._context.run_id[:6]}-{self._count}"
         words = {"NAME": name, "SOURCE": self._wish.source, "TARGET": self._wish.target}
-        (manifest,) = load(MANIFESTS / "policy" / self._context.mesh.policy / "change.yaml", words)
+        (manifest,) = load(self._context.mesh.manifests / "policy" / "change.yaml", words)
         undo = Undo(
             id=f"change-{name}",
             run_id=self._context.run_id,
@@ -43,7 +42,7 @@ class PolicyChange(Probe):
             self._remove(name, undo, part)
 
     def _hold(self, name: str, manifest: Json) -> bool:
-        answer = self._context.place.kube.apply(manifest)
+        answer = self._context.cluster.kube.apply(manifest)
         self._note(name, "apply", answer.outcome, answer.message)
         if answer.outcome != "accepted":
             return False
@@ -55,7 +54,7 @@ class PolicyChange(Probe):
     def _remove(self, name: str, undo: Undo, part: str) -> None:
         """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
         sent_ns = time.time_ns()
-        answer = self._context.place.kube.delete(undo.manifest)
+        answer = self._context.cluster.kube.delete(undo.manifest)
         self._note(name, "remove", answer.outcome, answer.message, at_ns=sent_ns)
         if answer.outcome == "accepted":
             self._context.policies.lost(undo.manifest)

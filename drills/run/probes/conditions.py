@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Sequence
 
-from clusters.errors import HarnessError
 from clusters.kube import Json, Kube, wanted_and_ready
-from clusters.mesh import Component, Role, Signal, SignalKind
+from clusters.model import Component, Role, SignalKind, SignalSpec
+from clusters.runtime import HarnessError
 from drills.run.recorder import Recorder
 
 EVERY = "*"
@@ -23,7 +23,7 @@ _SAID_LIMIT = 2000  # characters of a message
 class Conditions:
     """Polls what the signals name all along: workloads, objects, the nodes' taints, how often an Event was told."""
 
-    def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[Signal]) -> None:
+    def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[SignalSpec]) -> None:
         self._kube = kube
         self._recorder = recorder
         self._workloads = tuple(

@@ -8,12 +8,10 @@ from functools import partial
 
 import msgspec
 
-from clusters.errors import HarnessError
-from clusters.install import MANIFESTS
 from clusters.kube import Admission, Json, is_ready
-from clusters.lab import LAB, is_member, load, members
-from clusters.mesh import Enrolment
-from clusters.waiting import wait_until
+from clusters.lab import LAB, ON_DEMAND, is_member, load, members
+from clusters.model import Enrolment
+from clusters.runtime import HarnessError, wait_until
 from drills.judge.history import Detail
 from drills.run.context import Context
 from drills.run.inventory import Inventory
@@ -68,7 +66,7 @@ class NewPods(Probe):
         kind = "latecomer" if self._wish.serves_s else "newcomer"
         name = f"{kind}-{self._context.run_id[:6]}-{number}"
         words = {"NAME": name, "LAB_IMAGE": self._pods.image}
-        *fronts, manifest = load(MANIFESTS / "lab" / f"{kind}.yaml", words)
+        *fronts, manifest = load(ON_DEMAND[kind], words)
         if placed:
             # Bound at once, past the scheduler: the node itself is asked, not who keeps pods away from it.
             manifest["spec"]["nodeName"] = self._pods.placed[placed]
@@ -84,7 +82,7 @@ class NewPods(Probe):
             self._context.undo_log.write(entry)
         try:
             for front in fronts:
-                self._context.place.kube.apply(front)  # refused or not: that nobody then calls the pod is seen
+                self._context.cluster.kube.apply(front)  # refused or not: that nobody then calls the pod is seen
             return self._create(name, manifest, placed)
         finally:
             for entry in owed:
@@ -97,7 +95,7 @@ class NewPods(Probe):
 
     def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()
-        answer = self._context.place.kube.create_pod(manifest)
+        answer = self._context.cluster.kube.create_pod(manifest)
         answered_ns = time.time_ns()  # a webhook that times out answers long after the question
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
@@ -121,9 +119,9 @@ class NewPods(Probe):
         return bool(seen.is_started) and bool(seen.is_meshed)
 
     def _watch(self, name: str, answer: Admission) -> _Seen:
-        place, mesh = self._context.place, self._context.mesh
-        at_admission = mesh.enrolment is Enrolment.ADMISSION
-        is_meshed = is_member(place, mesh, answer.object) if at_admission else None
+        cluster, mesh = self._context.cluster, self._context.mesh
+        at_admission = mesh.membership.enrolment is Enrolment.ADMISSION
+        is_meshed = is_member(cluster, mesh, answer.object) if at_admission else None
         try:
             pod = wait_until(
                 lambda: self._ready_pod(name),
@@ -142,7 +140,7 @@ class NewPods(Probe):
     def _is_found(self, name: str) -> bool | None:
         """Tell whether whoever looks at all pods of the lab finds this one outside the mesh; None: nobody could."""
         try:
-            return members(self._context.place, self._context.mesh, LAB).get(name) is False
+            return members(self._context.cluster, self._context.mesh, LAB).get(name) is False
         except HarnessError:
             return None
 
@@ -150,7 +148,7 @@ class NewPods(Probe):
         """Tell whether a pod that started is in the mesh; None when its proof was not written in time."""
         try:
             return wait_until(
-                lambda: is_member(self._context.place, self._context.mesh, pod),
+                lambda: is_member(self._context.cluster, self._context.mesh, pod),
                 lambda found: found is not None,
                 what="The proof of a new pod's membership",
                 within_s=self._wish.within_s,
@@ -162,7 +160,7 @@ class NewPods(Probe):
         """Return the pod once it is ready; an API that cannot be asked just now counts as not yet."""
         self._context.stage.pause(0)
         try:
-            pod = self._context.place.kube.get("v1", "Pod", name, LAB)
+            pod = self._context.cluster.kube.get("v1", "Pod", name, LAB)
         except HarnessError:
             return None
         return pod if pod is not None and is_ready(pod) else None
@@ -170,8 +168,8 @@ class NewPods(Probe):
     def _complaint(self, name: str) -> tuple[str | None, int | None]:
         """Return what Kubernetes says keeps the pod from starting, and since when; "" for nothing, None: not known."""
         try:
-            pod = self._context.place.kube.get("v1", "Pod", name, LAB)
-            events = self._context.place.kube.find("v1", "Event", LAB)
+            pod = self._context.cluster.kube.get("v1", "Pod", name, LAB)
+            events = self._context.cluster.kube.find("v1", "Event", LAB)
         except HarnessError:
             return None, None
         if pod is not None and not msgspec.convert(pod, _Pod).spec.node_name:
