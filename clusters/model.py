@@ -67,7 +67,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class KnownIssue(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A claim that a mesh is known to break without an alert, in the words of the report, and where that is reported.
+    """A claim, by its id, that a mesh is known to break without an alert, and where that is reported.
 
     A run that breaks exactly what is listed ends as expected; one that no longer breaks it fails until the entry is
     removed. drill: the drill that makes the claim; "" in a run's own facts, where it is that run's drill.
@@ -359,33 +359,22 @@ KUBERNETES_SIGNALS: Mapping[str, SignalSpec] = by_name(
 )
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
 
-KUBERNETES_SOURCES: Mapping[str, Reference] = {
-    "apiserver-recovers": Reference(
-        "Whoever watches the API lists again once it is back, with at most a minute between two tries (reflector)",
-        "https://github.com/kubernetes/client-go/blob/v0.34.0/tools/cache/reflector.go",
-        "v0.34.0",
-        "source",
-    ),
-    "readiness-tells": Reference(
-        "Kubernetes knows of a pod what its probes say; that they know of a lost identity is nobody's promise",
-        f"{_DOCS}/concepts/workloads/pods/pod-lifecycle/#container-probes",
-        "v1.34",
-        "not-promised",
-    ),
-    "reboot-traffic": Reference(
-        "A Service leads to the pods of a lost node until Kubernetes marks it, after 50 s by default",
-        f"{_DOCS}/concepts/architecture/nodes/#node-status",
-        "v1.34",
-        "not-promised",
-    ),
-    "reboot-recovers": Reference(
-        "The kubelet restarts containers that failed",
-        f"{_DOCS}/concepts/architecture/self-healing/",
-        "v1.34",
-        "documented",
-    ),
-}
-"""What Kubernetes itself promises, whatever the mesh."""
+
+@dataclass(frozen=True)
+class Promises:
+    """What the mesh's documents say of claims: references by name, and which of them speaks of a claim, by its id.
+
+    drills: the same for one drill, where the same claim rests on another reference there.
+    """
+
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    claims: Mapping[str, str] = field(default_factory=dict)
+    drills: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def of(self, drill: str, claim: str) -> Reference | None:
+        """Return the reference that speaks of a claim in a drill, None where there is none."""
+        name = self.drills.get(drill, {}).get(claim) or self.claims.get(claim)
+        return self.references.get(name) if name else None
 
 
 @dataclass(frozen=True)
@@ -408,8 +397,8 @@ class Mesh:
     drop_log: DropLog | None = None
     pod_proxy: str = ""  # basename of the program that carries and refuses a pod's calls in the pod, "" where none does
     wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
-    sources: Mapping[str, Reference] = field(default_factory=dict)  # key of a claim -> what the mesh says of it
-    deviates: tuple[KnownIssue, ...] = ()
+    promises: Promises = Promises()  # read from manifests/<mesh>/promises.toml
+    known_issues: tuple[KnownIssue, ...] = ()  # read from manifests/<mesh>/known_issues.toml
     overrides: tuple[Override, ...] = ()
     is_control: bool = False  # a control must fail every security claim
 
@@ -425,13 +414,12 @@ class Mesh:
 def with_more(
     mesh: Mesh,
     what: Capability,
-    promises: Mapping[str, Reference],
     values: Callable[[Mapping[str, str]], Mapping[str, object]],
 ) -> Mesh:
     """Return the mesh with one capability more, which nothing calls absent any longer.
 
-    promises: by claim, what the mesh promises then. values: image name -> reference, to the chart values that turn the
-    capability on; each key replaces the whole of the mesh's own.
+    values: image name -> reference, to the chart values that turn the capability on; each key replaces the whole of the
+    mesh's own.
     """
 
     def chart_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
@@ -442,18 +430,14 @@ def with_more(
         capabilities=mesh.capabilities | {what},
         absent={need: why for need, why in mesh.absent.items() if need is not what},
         install=replace(mesh.install, image_values=chart_values),
-        sources={**mesh.sources, **promises},
     )
 
 
-def with_given_issuer(mesh: Mesh, issuer_name: str, secret: IssuerSecret, promises: Mapping[str, Reference]) -> Mesh:
-    """Return the mesh with an issuer that the harness supplies, where it would make one for itself.
-
-    promises: by claim, what the mesh promises of an issuer that is replaced.
-    """
+def with_given_issuer(mesh: Mesh, issuer_name: str, secret: IssuerSecret) -> Mesh:
+    """Return the mesh with an issuer that the harness supplies, where it would make one for itself."""
     supplied = Override(f"Secret {secret.namespace}/{secret.name}", "issuer made by the harness", "drills replace it")
     return replace(
-        with_more(mesh, Capability.GIVEN_ISSUER, promises, lambda _images: {}),
+        with_more(mesh, Capability.GIVEN_ISSUER, lambda _images: {}),
         name=f"{mesh.name}-ca",
         title=f"{mesh.title} with a plugged-in CA",
         certificates=replace(mesh.certificates, issuance=Issuance(issuer_name, lambda _made: {}, secret)),

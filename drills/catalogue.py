@@ -1,56 +1,38 @@
-"""Which drills there are: read from the drills' own files, without importing them or anything heavy."""
+"""Which drills there are: those of this package, and those of files that a person names."""
 
-import ast
 import difflib
-import inspect
-from collections.abc import Iterator
-from dataclasses import dataclass
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 from clusters import meshes
-from clusters.model import Capability, Mesh, Role
+from clusters.model import Mesh
 from clusters.runtime import UsageError
+from drills.run.declare import Declared, declared, unmet
 
 DRILLS_DIR = Path(__file__).resolve().parent
-_PREFIX = "test_"
+_PATTERN = "test_*.py"
+_SEPARATOR = "::"
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One drill, as its file declares it."""
-
-    name: str  # control-plane-outage
-    file: Path
-    function: str  # test_control_plane_outage
-    hypothesis: str  # its docstring
-    needs: tuple[Role | Capability, ...]  # what a mesh must have to be asked
-    has_own_install: bool = False  # no cluster that stands already will do
-
-    @property
-    def node_id(self) -> str:
-        """Return how pytest names it."""
-        return f"{self.file}::{self.function}"
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """Return the parts that a mesh must have."""
-        return tuple(need.value for need in self.needs if isinstance(need, Role))
-
-    @property
-    def capabilities(self) -> tuple[str, ...]:
-        """Return what a mesh must be able to do."""
-        return tuple(need.value for need in self.needs if isinstance(need, Capability))
+@cache
+def entries() -> tuple[Declared, ...]:
+    """Return every drill of this package, in the order of file and line."""
+    return tuple(_of_files(sorted(DRILLS_DIR.glob(_PATTERN))))
 
 
-def entries(directory: Path = DRILLS_DIR) -> tuple[Entry, ...]:
-    """Return every drill of the files `test_*.py` in the directory, in the order of file and line."""
-    files = sorted(directory.glob(f"{_PREFIX}*.py"))
-    return tuple(entry for file in files for entry in _entries_of(file, file.stat().st_mtime_ns))
+def entries_of(places: Iterable[Path]) -> tuple[Declared, ...]:
+    """Return every drill of files and folders outside of this package; UsageError for a file that cannot be loaded."""
+    return tuple(_of_files(file for place in places for file in _files(place)))
 
 
-def find(name: str) -> Entry:
-    """Return the drill called name; UsageError offers the nearest names when there is none."""
+def find(name: str) -> Declared:
+    """Return the drill called name, or the one of FILE.py::test_x; UsageError offers the nearest names."""
+    if _SEPARATOR in name:
+        return _find_in_file(name)
     known = {entry.name: entry for entry in entries()}
     if name not in known:
         raise UsageError(f"There is no drill {name!r}. {_nearest(name, tuple(known))}")
@@ -67,51 +49,53 @@ def find_mesh(name: str) -> Mesh:
     return meshes.load(name)
 
 
-def drill_name(function: str) -> str:
-    """Return the name of the drill that the test function asks: test_control_plane_outage -> control-plane-outage."""
-    return function.removeprefix(_PREFIX).replace("_", "-")
+def skipped() -> dict[tuple[str, str], str]:
+    """Return why a drill cannot be asked of a mesh, by (drill, mesh), of all drills and meshes there are."""
+    pairs = ((entry, meshes.load(name)) for entry in entries() for name in meshes.names())
+    found = {(entry.name, mesh.name): unmet(entry.requires, mesh) for entry, mesh in pairs}
+    return {pair: reason for pair, reason in found.items() if reason}
 
 
-@cache
-def _entries_of(file: Path, _changed_ns: int) -> tuple[Entry, ...]:
-    """Read a file once, as long as nobody changes it: a night asks for the entry of a drill again and again."""
-    return tuple(_read(file))
+def _find_in_file(name: str) -> Declared:
+    place, _, function = name.partition(_SEPARATOR)
+    known = {entry.function: entry for entry in entries_of([Path(place)])}
+    if function not in known:
+        raise UsageError(f"{place} has no drill {function!r}. {_nearest(function, tuple(known))}")
+    return known[function]
 
 
-def _read(file: Path) -> Iterator[Entry]:
-    for node in ast.parse(file.read_text(encoding="utf-8"), str(file)).body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith(_PREFIX):
-            yield Entry(
-                name=drill_name(node.name),
-                file=file,
-                function=node.name,
-                hypothesis=inspect.cleandoc(ast.get_docstring(node) or ""),
-                needs=tuple(_needs_of(node)),
-                has_own_install=any(_decorators(node, "install")),
-            )
+def _files(place: Path) -> Iterator[Path]:
+    if not place.exists():
+        raise UsageError(f"There is no {place}; expected a file {_PATTERN}, or a folder of such files.")
+    yield from sorted(place.rglob(_PATTERN)) if place.is_dir() else [place]
 
 
-def _needs_of(node: ast.FunctionDef) -> Iterator[Role | Capability]:
-    """Yield Role.X and Capability.Y of a decorator `@requires(Role.X, Capability.Y)`."""
-    for call in _decorators(node, "requires"):
-        for argument in call.args:
-            yield _need(argument)
+def _of_files(files: Iterable[Path]) -> Iterator[Declared]:
+    for file in files:
+        found = (declared(it) for it in vars(_module(file.resolve())).values())
+        yield from (it for it in found if it is not None and it.file.resolve() == file.resolve())
 
 
-def _decorators(node: ast.FunctionDef, name: str) -> Iterator[ast.Call]:
-    for call in node.decorator_list:
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == name:
-            yield call
+def _module(file: Path) -> ModuleType:
+    """Return the module of a file: the package's own by its name, any other under a name that no package has."""
+    if file.parent == DRILLS_DIR:
+        return importlib.import_module(f"{__package__}.{file.stem}")
+    name = f"meshdrill_outside_{file.stem}_{abs(hash(file)):x}"
+    if name not in sys.modules:
+        sys.modules[name] = _load(name, file)
+    return sys.modules[name]
 
 
-def _need(argument: ast.expr) -> Role | Capability:
-    text = ast.unparse(argument)
-    family, _, member = text.partition(".")
-    if family == Role.__name__ and member in Role.__members__:
-        return Role[member]
-    if family == Capability.__name__ and member in Capability.__members__:
-        return Capability[member]
-    raise UsageError(f"A drill requires {text!r}; expected Role.NAME or Capability.NAME as clusters/model.py has them.")
+def _load(name: str, file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{file} is no Python file; expected a file {_PATTERN} with a function under @drill(...).")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"{file} cannot be loaded: {type(error).__name__}: {error}.") from error
+    return module
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

@@ -11,25 +11,31 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from chaoslib.run import EventHandlerRegistry
-from msgspec.structs import replace
 from securesystemslib.signer import Signer
 
 from clusters import provision
 from clusters.model import KnownIssue
 from clusters.provision import Prepared
-from clusters.runtime import HarnessError, UsageError
-from drills import exits, unasked
-from drills.cli_judge import VERDICT_FILE, let_ask, replay
+from clusters.runtime import UsageError
+from drills import catalogue, exits
+from drills.cli_judge import VERDICT_FILE, replay
 from drills.judge import files, known
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict
-from drills.keyring import KEY_VARIABLE, signer_in
+from drills.keyring import signer_in
+from drills.options import KEY_VARIABLE
 from drills.report import evidence
 from drills.run import activities
-from drills.run.experiment import EXTENSION, Json, StopAtFailure, write_experiment, write_journal
-from drills.run.rebuild import request_in, run_anew
-from drills.run.request import Request
-from drills.run.runner import Drill, recorded
+from drills.run.chaos_toolkit import (
+    EXTENSION,
+    Json,
+    StopAtFailure,
+    request_in,
+    run_anew,
+    write_experiment,
+    write_journal,
+)
+from drills.run.runner import recorded
 from drills.surroundings import surroundings
 
 _REPORTS = Path("reports")
@@ -54,22 +60,6 @@ def configure_control(experiment: Json, event_registry: EventHandlerRegistry) ->
         event_registry.register(run)
 
 
-class _AskedError(Exception):
-    """Carries out of a drill what it asks for."""
-
-    def __init__(self, request: Request) -> None:
-        super().__init__(request.title)
-        self.request = request
-
-
-class _Asking(Drill):
-    """A drill that says what it asks for and does nothing."""
-
-    def carry_out(self, request: Request) -> History:
-        """Give the request to whoever called the drill."""
-        raise _AskedError(request)
-
-
 class _ChaosRun(StopAtFailure):
     """One run under `chaos run`, from its first activity to its evidence."""
 
@@ -88,7 +78,6 @@ class _ChaosRun(StopAtFailure):
         known_as, request = request_in(self._experiment).run_id, run_anew(self._experiment)
         self._prepared = self._open.enter_context(provision.kept(request.cluster, request.mesh, _log.info))
         cluster, mesh = self._prepared.cluster, self._prepared.mesh
-        _refuse_another_question(self._prepared, request)
         self._bundle = self._open.enter_context(
             recorded(cluster, mesh, request, _REPORTS, _log.info, known_as=known_as)
         )
@@ -109,9 +98,9 @@ class _ChaosRun(StopAtFailure):
         listed: Sequence[KnownIssue] = ()
         if self._bundle is not None:
             history = History.load(self._bundle)
-            self._verdict, listed = replay(history), history.facts.deviates
+            self._verdict, listed = replay(history), history.facts.known_issues
             files.write(self._bundle / VERDICT_FILE, self._verdict.encode())
-            _log.info("%s\n%s", self._verdict.explain(), known.told(self._verdict, listed))
+            _log.info("%s\n%s", self._verdict.explain(), known.describe(self._verdict, listed))
         _tell(journal, self._bundle, self._verdict, listed)
 
     def _keep(self, journal: Json) -> None:
@@ -122,7 +111,7 @@ class _ChaosRun(StopAtFailure):
         if self._verdict is not None and self._prepared is not None:
             stood_on = surroundings(self._prepared, request_in(self._experiment).hypothesis, _COMMAND)
             evidence.write(self._bundle, self._verdict, stood_on, self._signer)
-            evidence.write_index(_REPORTS, unasked.reasons())
+            evidence.write_index(_REPORTS, catalogue.skipped())
         _log.info("evidence: %s", self._bundle)
 
 
@@ -135,24 +124,3 @@ def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: S
         journal["deviated"] = True
     elif journal["status"] == "completed":
         journal["status"] = "failed"
-
-
-def _refuse_another_question(prepared: Prepared, request: Request) -> None:
-    """Raise UsageError unless the request is what the drill asks for today: its claims are judged afterwards."""
-    asking = _Asking(
-        cluster=prepared.cluster,
-        mesh=prepared.mesh,
-        name=request.drill,
-        hypothesis=request.hypothesis,
-        reports_dir=_REPORTS,
-    )
-    try:
-        let_ask(request.drill, asking)
-    except _AskedError as asked:
-        if replace(asked.request, run_id=request.run_id) != request:
-            raise UsageError(
-                f"The experiment asks for another load, fault or duration than {request.drill} does today: its "
-                "claims would be judged on a run that they were not made for. Make a new one with `meshdrill run`."
-            ) from None
-    else:
-        raise HarnessError(f"The drill {request.drill} ran nothing; expected one call of drill.run(...).")

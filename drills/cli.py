@@ -2,19 +2,18 @@
 
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
+import inspect
 import sys
 import traceback
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from clusters.runtime import MeshdrillError, UsageError
-from drills import catalogue, cli_images, cli_runs, exits
+from drills import cli_images, cli_runs, exits, options
 from drills.judge.files import FileError
-from drills.run.needs import unmet
 
 # How typer itself ends: after help, interrupted (older releases), on bad usage, interrupted.
 _OF_TYPER = {0: exits.PASSED, 1: exits.INTERRUPTED, 2: exits.USAGE, 130: exits.INTERRUPTED}
@@ -39,15 +38,6 @@ Bootstrap = Annotated[
 Bundle = Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)]
 
 
-class ImageSource(StrEnum):
-    """Where an image may be taken from, as clusters.images.resolve has it."""
-
-    ENGINE = "engine"
-    ARCHIVE = "archive"
-    REGISTRY = "registry"
-    BUILD = "build"
-
-
 @app.command()
 def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
     """Report what this machine can do, and for each gap the cure."""
@@ -61,67 +51,78 @@ def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
 
 
 @app.command("list")
-def list_drills(json: Json = False) -> None:
+def list_drills(
+    places: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders with drills of your own.", metavar="[FILE|DIR]...")
+    ] = None,
+    json: Json = False,
+) -> None:
     """List every drill with its hypothesis, what it requires of a mesh, and which meshes can be asked."""
     from drills import cli_list
 
-    typer.echo(cli_list.as_json() if json else cli_list.as_text())
+    listed = cli_list.listed(places or ())
+    typer.echo(cli_list.as_json(listed) if json else cli_list.as_text(listed))
+
+
+def _run(drill: str, mesh: str, **given: object) -> None:
+    """Run one drill on one mesh, on a kind cluster of its own, and leave an evidence bundle."""
+    from drills import catalogue, keyring
+    from drills.run.declare import unmet
+
+    entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
+    if reason := unmet(entry.requires, facts):
+        raise UsageError(f"{entry.name} cannot be asked of {mesh}: {reason}.")
+    key = given["key"]
+    keyring.signer_in(str(key) if key else None)
+    from drills import console
+
+    _end(console.run(entry, mesh, options.words(given)))
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a run, as typer reads them."""
+    drill, mesh, _ = inspect.signature(command).parameters.values()
+    drill = drill.replace(
+        annotation=Annotated[str, typer.Argument(help="A drill of `meshdrill list`, or FILE.py::test_x.")]
+    )
+    mesh = mesh.replace(annotation=Annotated[str, typer.Option("--mesh", help="Mesh to ask; see `meshdrill list`.")])
+    found = [drill, mesh, *(option.parameter() for option in options.OPTIONS)]
+    command.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+    command.__annotations__ = {it.name: it.annotation for it in found}
+    return command
+
+
+app.command("run")(_with_options(_run))
 
 
 @app.command()
-def run(  # noqa: PLR0913, PLR0917 - one parameter for each option of the command line
-    drill: Annotated[str, typer.Argument(help="Name of a drill; see `meshdrill list`.")],
-    mesh: Annotated[str, typer.Option("--mesh", help="Mesh to ask; see `meshdrill list`.")],
-    bootstrap: Bootstrap = False,
-    keep_cluster: Annotated[bool, typer.Option("--keep-cluster", help="Leave the cluster for the next run.")] = False,
-    cluster_name: Annotated[
-        str | None, typer.Option("--cluster-name", help="Name of the kind cluster; by default meshdrill-MESH.")
-    ] = None,
-    images: Annotated[
-        Path | None, typer.Option("--images", help="Directory of `docker save` archives.", file_okay=False)
-    ] = None,
-    image_source: Annotated[
-        ImageSource | None, typer.Option("--image-source", help="Take images only from this source.")
-    ] = None,
-    registry_mirror: Annotated[
-        str | None, typer.Option("--registry-mirror", help="HOST[:PORT] to ask in place of each official registry.")
-    ] = None,
-    chart_dir: Annotated[
-        Path | None, typer.Option("--chart-dir", help="Directory of Helm charts.", file_okay=False)
-    ] = None,
-    chart_repository: Annotated[
-        str | None, typer.Option("--chart-repository", help="URL of a Helm repository to take charts from.")
-    ] = None,
-    reports: Annotated[
-        Path, typer.Option("--reports", help="Where evidence bundles are written.", file_okay=False)
-    ] = Path("reports"),
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the drill in kebab-case, for example dns-outage.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write it.", file_okay=False)] = Path("drills"),
+) -> None:
+    """Write a drill that runs as it is, to be changed, and its selftest."""
+    from drills import cli_new
+
+    typer.echo(cli_new.write(name, folder))
+
+
+@app.command()
+def migrate(
+    place: Annotated[
+        Path,
+        typer.Argument(help="Directory of one run, or of many.", exists=True, file_okay=False, metavar="BUNDLE|DIR"),
+    ],
     key: Annotated[
-        Path | None,
-        typer.Option("--key", envvar="MESHDRILL_KEY", help="Private key that signs the evidence.", dir_okay=False),
+        Path | None, typer.Option("--key", help="Private key that signs what changed.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Run one drill on one mesh, on a kind cluster of its own, and leave an evidence bundle."""
-    entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
-    if reason := unmet(entry.needs, facts):
-        raise UsageError(f"{drill} cannot be asked of {mesh}: {reason}.")
-    options = {
-        "--cluster-name": cluster_name,
-        "--images": images,
-        "--image-source": image_source,
-        "--registry-mirror": registry_mirror,
-        "--chart-dir": chart_dir,
-        "--chart-repository": chart_repository,
-        "--reports": reports,
-        "--key": key,
-    }
-    flags = {"--bootstrap": bootstrap, "--keep-cluster": keep_cluster}
-    words = [word for name, value in options.items() if value is not None for word in (name, str(value))]
-    words += [name for name, given in flags.items() if given]
+    """Write bundles of an older format in this version's, with the claims that they were asked; judge and draw them.
 
-    from drills import console, keyring
+    Calls and events stay as they are. Every version reads older bundles without this.
+    """
+    from drills import cli_migrate
 
-    keyring.signer_in(key)
-    _end(console.run(entry, mesh, words))
+    typer.echo(cli_migrate.migrate(place, key))
 
 
 @app.command()
@@ -130,11 +131,17 @@ def judge(
     unverified: Annotated[
         bool, typer.Option("--unverified", help="Judge a bundle that is not what its statement says.")
     ] = False,
+    current: Annotated[
+        bool, typer.Option("--current", help="Ask the claims of today's drill in place of the stored ones.")
+    ] = False,
+    drill: Annotated[
+        str | None, typer.Option("--drill", help="With --current: FILE.py::test_x of a drill of your own.")
+    ] = None,
 ) -> None:
     """Judge a stored run again, with no cluster: same history, same claims, same bytes of verdict.json."""
     from drills import cli_judge
 
-    text, code = cli_judge.judge_again(bundle, unverified=unverified)
+    text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill)
     typer.echo(text)
     _end(code)
 

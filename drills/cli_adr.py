@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clusters import meshes
 from clusters.runtime import InconclusiveError, UsageError
-from drills import unasked
+from drills import catalogue
 from drills.judge import files
 from drills.keyring import public_key_in
 from drills.report import adr, blocks, bundles
@@ -25,7 +25,7 @@ def write(
         runs = bundles.read_all(folders, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    cited = Cited(runs, _titles(runs), out.resolve().parent, unasked.reasons())
+    cited = Cited(runs, _titles(runs), out.resolve().parent, catalogue.skipped())
     is_new = not files.is_there(out)
     text = _new(out, cited, title, stale_after_days) if is_new else _updated(out, cited, title, stale_after_days)
     files.write(out, text.encode())

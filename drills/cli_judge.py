@@ -1,85 +1,79 @@
-"""`meshdrill judge`: the drill's own code asks again, and a stored history answers in place of a cluster."""
+"""`meshdrill judge`: answer the claims that a bundle stores, or those of today's drill, from its history."""
 
-import importlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from clusters import meshes
-from clusters.model import Mesh
-from clusters.runtime import InconclusiveError
+from clusters.runtime import InconclusiveError, UsageError
 from drills import catalogue, cli_verify, exits
-from drills.judge import claims, files, known
+from drills.judge import files, known, migration, storage
+from drills.judge.claims import Claim, judge, restored
+from drills.judge.files import FileError
 from drills.judge.history import History
-from drills.judge.verdict import Verdict
+from drills.judge.verdict import Verdict, read_verdict
 from drills.report import verification
-from drills.report.names import DRAWN
-from drills.report.redraw import RedrawError, redraw
+from drills.run.experiment import promised
 
 VERDICT_FILE = "verdict.json"
 
 
-@dataclass
-class Replay:
-    """Stands where the `drill` fixture stands: the same mesh, a run that is over, the same judge."""
+def judge_again(
+    bundle: Path, *, unverified: bool = False, current: bool = False, drill: str | None = None
+) -> tuple[str, int]:
+    """Return a text for a person, and the exit code of the verdict.
 
-    mesh: Mesh
-    history: History
-    verdict: Verdict | None = None
+    The known issues are those that the run recorded. current: ask the claims of the drill of that name as it is today,
+    with the promises of today, in place of the stored claims. drill: FILE.py::test_x, where the drill is not one of
+    this package.
 
-    def run(self, **_asked: object) -> History:
-        """Return what was recorded, whatever load and fault the drill asks for."""
-        return self.history
-
-    def judge(self, history: History, *asked: claims.Claim) -> Verdict:
-        """Judge as the live drill does, and remember the verdict."""
-        self.verdict = claims.judge(history, asked)
-        return self.verdict
-
-
-def judge_again(bundle: Path, *, unverified: bool = False) -> tuple[str, int]:
-    """Return a text for a person, and the exit code of the verdict that the drill's claims of today get.
-
-    What was known to be violated is what the run recorded of it.
-
-    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it, and
-    FileError for one with a file that cannot be read, or with a link or a special file in it.
+    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it, and for
+    one that stores no claims; UsageError where today's drill cannot be found.
     """
+    if drill is not None and not current:
+        raise UsageError("--drill names the drill whose claims of today are asked: give --current, too.")
     files.demand_plain(bundle)
     label = _label(bundle, unverified=unverified)
-    history = History.load(bundle)
-    verdict = replay(history)
-    listed = history.facts.deviates
-    lines = (
-        verdict.explain(),
-        known.told(verdict, listed),
-        _compared(bundle, verdict),
-        label,
-        *_drawn(bundle, verdict, unverified=unverified),
+    history = load(bundle)
+    asked = claims_of_today(history, drill) if current else stored_claims(history)
+    verdict = judge(history.at_hand(), asked)
+    listed = history.facts.known_issues
+    compared = (
+        "Claims of today's drill: not compared with the stored verdict." if current else _compared(bundle, verdict)
     )
+    lines = (verdict.explain(), known.describe(verdict, listed), compared, label)
     return "\n".join(filter(None, lines)), exits.of(verdict, listed)
 
 
-def replay(history: History) -> Verdict:
-    """Let the drill that recorded the history ask its claims of it again."""
-    stand_in = Replay(meshes.load(history.facts.mesh), history.at_hand())
+def load(bundle: Path) -> History:
+    """Return the history of a bundle; InconclusiveError says why it cannot be read."""
     try:
-        let_ask(history.facts.drill, stand_in)
-    except AssertionError:
-        if stand_in.verdict is None:
-            raise
-    if stand_in.verdict is None:
+        return History.load(bundle)
+    except FileError as error:
+        raise InconclusiveError(str(error)) from error
+
+
+def replay(history: History) -> Verdict:
+    """Judge a history by the claims that its run stored."""
+    return judge(history.at_hand(), stored_claims(history))
+
+
+def stored_claims(history: History) -> dict[str, Claim]:
+    """Return the claims that the run stored; InconclusiveError when this version cannot ask them, or it stored none."""
+    try:
+        found = restored(history.facts.claims)
+    except FileError as error:
+        raise InconclusiveError(str(error)) from error
+    if not found:
         raise InconclusiveError(
-            f"The drill {history.facts.drill} judged nothing; expected one call of drill.judge(...)."
+            f"The run {history.facts.run_id} stored no claims. `--current` asks those of its drill."
         )
-    return stand_in.verdict
+    return found
 
 
-def let_ask(drill: str, stand_in: object) -> None:
-    """Call the drill of that name with something that stands where its `drill` fixture stands."""
-    entry = catalogue.find(drill)
-    ask: Callable[[object], None] = getattr(importlib.import_module(f"drills.{entry.file.stem}"), entry.function)
-    ask(stand_in)
+def claims_of_today(history: History, drill: str | None = None) -> Mapping[str, Claim]:
+    """Return what the drill that made the run claims of its mesh today."""
+    entry, mesh = catalogue.find(drill or history.facts.drill), meshes.load(history.facts.mesh)
+    return promised(entry.build(mesh).claims, mesh, entry.name)
 
 
 def _label(bundle: Path, *, unverified: bool) -> str:
@@ -94,27 +88,19 @@ def _label(bundle: Path, *, unverified: bool) -> str:
     raise InconclusiveError(f"{bundle} is {text}\nA verdict on it would prove nothing; --unverified judges it anyway.")
 
 
-def _drawn(bundle: Path, verdict: Verdict, *, unverified: bool) -> Iterator[str]:
-    """Draw the pages anew where they tell of this verdict and the files can be believed; say what became of it."""
-    has_pages = any(files.is_there(bundle / name) for name in DRAWN)
-    if unverified or not has_pages or _stored(bundle) != verdict.encode():
-        return
-    try:
-        changed = redraw(bundle)
-    except RedrawError as error:
-        yield f"Pages not drawn: {error}"
-        return
-    if changed:
-        yield f"Drawn anew, as this version draws them: {', '.join(changed)}."
-
-
 def _compared(bundle: Path, verdict: Verdict) -> str:
     stored = _stored(bundle)
     if stored is None:
         return f"{bundle / VERDICT_FILE} does not exist: nothing to compare with."
     if stored == verdict.encode():
         return f"Byte for byte the stored {VERDICT_FILE}."
-    return f"NOT the stored {VERDICT_FILE}: the history, the drill, the mesh's facts or the judge changed since."
+    if _is_of_first_format(bundle) and read_verdict(bundle).encode() == verdict.encode():
+        return f"Byte for byte the stored {VERDICT_FILE}, as this version reads the first format."
+    return f"NOT the stored {VERDICT_FILE}: the history or the judge changed since."
+
+
+def _is_of_first_format(bundle: Path) -> bool:
+    return migration.format_of(storage.read_json(bundle / storage.RUN_FILE)) == migration.FIRST
 
 
 def _stored(bundle: Path) -> bytes | None:

@@ -1,11 +1,14 @@
 """What `meshdrill list` prints: every drill, and which meshes can be asked on this machine."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import msgspec
 
 from clusters import host, meshes
 from clusters.model import Mesh
-from drills.catalogue import Entry, entries
-from drills.run.needs import unmet
+from drills.catalogue import entries, entries_of
+from drills.run.declare import Declared, unmet
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -18,17 +21,22 @@ class Listed(msgspec.Struct, frozen=True):
     meshes: dict[str, str]
 
 
-def as_json() -> str:
+def listed(places: Iterable[Path] = ()) -> tuple[Listed, ...]:
+    """Return every drill of the package, and of these files and folders."""
+    return tuple(_listed(entry) for entry in (*entries(), *entries_of(places)))
+
+
+def as_json(drills: Iterable[Listed]) -> str:
     """Return the list as JSON, one object per drill."""
-    return msgspec.json.format(msgspec.json.encode([_listed(entry) for entry in entries()])).decode()
+    return msgspec.json.format(msgspec.json.encode(tuple(drills))).decode()
 
 
-def as_text() -> str:
+def as_text(drills: Iterable[Listed]) -> str:
     """Return the list for a person."""
-    return "\n\n".join(_paragraph(_listed(entry)) for entry in entries())
+    return "\n\n".join(_paragraph(it) for it in drills)
 
 
-def _listed(entry: Entry) -> Listed:
+def _listed(entry: Declared) -> Listed:
     return Listed(
         drill=entry.name,
         hypothesis=entry.hypothesis,
@@ -38,9 +46,9 @@ def _listed(entry: Entry) -> Listed:
     )
 
 
-def _reason(entry: Entry, mesh: Mesh) -> str:
+def _reason(entry: Declared, mesh: Mesh) -> str:
     """Return why the drill cannot be asked of the mesh, at all or on this machine; "" when it can."""
-    if reason := unmet(entry.needs, mesh):
+    if reason := unmet(entry.requires, mesh):
         return reason
     lack = host.unable(mesh.install.kernel_features)
     return f"{mesh.title} cannot run here: {lack}" if lack else ""

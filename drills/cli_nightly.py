@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clusters import kind, meshes
 from clusters.runtime import InconclusiveError, MeshdrillError, Progress, UsageError
-from drills import catalogue, cli_diff, exits, nightly, unasked
+from drills import catalogue, cli_diff, exits, nightly
 from drills.console import ended_like_ctrl_c
 from drills.judge import files
 from drills.nightly import Attempt, Plan, Turn
@@ -64,7 +64,7 @@ def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
             _write(asked.reports, [*lines(rows), "", "The night is not over."])
             if turn.code == exits.USAGE:
                 raise UsageError(f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See above.")
-    evidence.write_index(asked.reports, unasked.reasons())
+    evidence.write_index(asked.reports, catalogue.skipped())
     compared, code = _since(baseline, asked, turns)
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
     text = _write(asked.reports, [*lines(rows), "", compared])

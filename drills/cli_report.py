@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clusters.runtime import InconclusiveError, UsageError
-from drills import unasked
+from drills import catalogue
 from drills.judge import files
 from drills.keyring import signer_in
 from drills.report import evidence
@@ -33,7 +33,7 @@ def draw(place: Path, key: Path | None = None) -> str:
             refused.append(str(error))
     if not is_bundle:
         try:
-            evidence.write_index(place, unasked.reasons())
+            evidence.write_index(place, catalogue.skipped())
             lines.append(f"Index written to {place}.")
         except files.FileError as error:
             refused.append(str(error))

@@ -14,11 +14,11 @@ from rich.status import Status
 
 from clusters.model import KnownIssue
 from clusters.runtime import MeshdrillError
-from drills import exits, session
-from drills.catalogue import DRILLS_DIR, Entry
+from drills import exits, plugin
 from drills.judge import known
 from drills.judge.files import FileError
 from drills.judge.verdict import Verdict
+from drills.run.declare import Declared
 
 
 class Reporter:
@@ -61,7 +61,7 @@ class Reporter:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Let the fixtures report their progress here."""
-        config.stash[session.PROGRESS] = self.say
+        config.stash[plugin.PROGRESS] = self.say
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Tell of a drill's file that cannot even be loaded."""
@@ -75,11 +75,11 @@ class Reporter:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Note the verdict of a drill when its body is over, and any failure that is not how a verdict shows itself."""
         report = yield
-        run = item.stash.get(session.RUN, None)
+        run = item.stash.get(plugin.RUN, None)
         verdict = run.verdict if run is not None else None
         error = call.excinfo.value if call.excinfo is not None else None
         if call.when == "call" and run is not None and verdict is not None and _is_by_verdict(error):
-            self._note_verdict(verdict, run.deviates)
+            self._note_verdict(verdict, run.known_issues)
         elif error is not None:
             self._note_failure(error, item.name, report.longreprtext)
         if call.when == "teardown" and run is not None and run.bundle is not None:
@@ -99,7 +99,7 @@ class Reporter:
         self._codes.append(exits.of(verdict, listed))
         self._console.print()
         self._console.print(verdict.explain(), markup=False, highlight=False)
-        if words := known.told(verdict, listed):
+        if words := known.describe(verdict, listed):
             self._console.print(words, markup=False, highlight=False)
         self._console.print()
 
@@ -125,12 +125,12 @@ def _is_by_verdict(error: BaseException | None) -> bool:
     return error is None or isinstance(error, AssertionError)
 
 
-def run(entry: Entry, mesh: str, options: list[str]) -> int:
+def run(entry: Declared, mesh: str, options: list[str]) -> int:
     """Run one drill under pytest and return meshdrill's exit code."""
     reporter = Reporter(Console(soft_wrap=True))
     reporter.say(f"{entry.name} on {mesh}: {entry.hypothesis.splitlines()[0]}")
     with ended_like_ctrl_c(), reporter.live():
-        ended = pytest.main([*_pytest_arguments(), entry.node_id, "--mesh", mesh, *options], plugins=[reporter])
+        ended = pytest.main([*_pytest_arguments(entry), entry.node_id, "--mesh", mesh, *options], plugins=[reporter])
     reporter.summary()
     if ended == pytest.ExitCode.INTERRUPTED:
         return exits.INTERRUPTED
@@ -141,14 +141,15 @@ def run(entry: Entry, mesh: str, options: list[str]) -> int:
     return reporter.code
 
 
-def _pytest_arguments() -> list[str]:
-    """Return what makes pytest read our conftest and no configuration of the directory that it is started in."""
-    beside = DRILLS_DIR / "conftest.py"  # as installed; in a checkout it stands one level up
-    root = DRILLS_DIR if beside.exists() else DRILLS_DIR.parent
+def _pytest_arguments(entry: Declared) -> list[str]:
+    """Return what makes pytest run this file alone, with our plugin and no configuration of any directory."""
+    root = entry.file.resolve().parent
     return [
         "--config-file=/dev/null",
         f"--rootdir={root}",
         f"--confcutdir={root}",
+        "-pdrills.plugin",  # loaded once, also where the entry point has loaded it
+        "--import-mode=importlib",
         "--capture=no",
         "-pno:terminal",  # the verdict is our last word, not a count of tests
         "-pno:cacheprovider",  # site-packages is not ours to write to

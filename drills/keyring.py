@@ -7,8 +7,6 @@ from securesystemslib.signer import Key, Signer
 from clusters.runtime import UsageError
 from drills.report import keys
 
-KEY_VARIABLE = "MESHDRILL_KEY"
-
 
 def signer_in(file: Path | str | None) -> Signer | None:
     """Return what signs with the private key in the file, None without a file; UsageError when it is no such key."""

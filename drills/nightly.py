@@ -11,7 +11,7 @@ from typing import Final
 from clusters import host, meshes
 from drills import catalogue, exits
 from drills.report.bundles import VERDICT_FILE
-from drills.run.needs import unmet
+from drills.run.declare import unmet
 
 RUN_S: Final = 2700.0
 """One run, images built from nothing included."""
@@ -86,7 +86,7 @@ def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Tu
         try:
             for drill in plan.drills:
                 entry = catalogue.find(drill)
-                if reason := unmet(entry.needs, facts) or lack:
+                if reason := unmet(entry.requires, facts) or lack:
                     yield Turn(drill, mesh, reason)
                     continue
                 if entry.has_own_install:

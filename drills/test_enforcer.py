@@ -1,55 +1,29 @@
-"""Who enforces policy starts anew while nobody hands policy out."""
+"""What enforces policy restarts while nothing hands policy out."""
 
-from drills.kit import (
-    DENIED,
-    FRESH,
-    ROUTES,
-    SENTINEL,
-    Drill,
-    Role,
-    always,
-    checks,
-    eventually,
-    faults,
-    never,
-    reached,
-    requires,
-    signals,
-    sometimes,
-    traffic,
-    wire,
-)
+from drills.kit import Experiment, Mesh, Role, checks, claim, drill, faults, lab, suites
 
-GUARDED = "ledger"  # only one of the lab may call it
+GUARDED = "ledger"  # only one service of the lab may call it
 BACK_S = 60
+DOWN = "control-plane-down"
 
 
-@requires(Role.POLICY)
-def test_enforcer_restart_without_policy(drill: Drill) -> None:
-    """Who enforces policy, restarted while nobody hands policy out, lets nobody in whom it refused before.
+@drill(requires=[Role.POLICY])
+def test_enforcer_restart_without_policy(mesh: Mesh) -> Experiment:
+    """A policy enforcer that restarts while the control plane is down never admits a caller that it denied before.
 
-    It may refuse everybody until the policy is back, as long as on-call is told.
+    It may refuse every caller until it has its policy again, provided that an alert fires.
     """
-    promise, routes, both = drill.mesh.sources, (*ROUTES, SENTINEL), ("fault", "recovery")
-    told, flow = "control-plane-down", checks.success_rate(*ROUTES, at_least=0.999)
-    history = drill.run(
-        workload=traffic(),
-        probes=[wire(), signals()],
+    return Experiment(
         method=faults.restart_without(Role.POLICY, GUARDED, hold_s=30),
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
-        recovery_at_least_s=BACK_S + 10,  # who must be refused again is let in until the proxy was told, if late
+        recovery_at_least_s=BACK_S + 10,  # a proxy that gets its policy late may admit denied callers until then
+        claims={
+            **suites.security(new_pods=False),
+            "calls-made-in-recovery": claim.reached(
+                checks.attempted(*lab.ROUTES, lab.FRONT_DOOR, *lab.DENIED), "recovery"
+            ),
+            **suites.keeps_working(alert=DOWN, within_s=20),
+            "control-plane-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
+            **suites.recovers(within_s=BACK_S),
+            "denied-again": claim.eventually(checks.denied(*lab.DENIED), BACK_S, fails_on_control=True),
+        },
     )
-    verdict = drill.judge(
-        history,
-        *(reached(checks.attempted(*routes, *DENIED), during) for during in both),
-        reached(checks.handshake(*FRESH)),
-        *(never(checks.plaintext(*routes), w, must_hold=True, source=promise["no-plaintext"]) for w in both),
-        always(checks.denied(*DENIED), during="run", must_hold=True, source=promise["restart-policy"]),
-        *(never(checks.unauthenticated(*ROUTES), w, must_hold=True, source=promise["identity"]) for w in both),
-        always(flow, observable_by=told, within_s=20, source=promise["restart-traffic"]),
-        always(checks.conservation(("payment", GUARDED)), source=promise["restart-traffic"]),
-        sometimes(checks.signal_seen(told), source=promise["loss-visible"]),
-        eventually(flow, within_s=BACK_S, source=promise["recovers"]),
-        eventually(checks.denied(*DENIED), within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
-    )
-    assert verdict.passed, verdict.explain()

@@ -1,106 +1,78 @@
-"""A node loses its power and comes back: who was on it, who called it, and what the mesh forgets on the way."""
+"""A node loses its power and comes back: its pods, their callers, and what the mesh forgets on the way."""
 
-from drills.kit import (
-    BYSTANDER,
-    DENIED,
-    FRESH,
-    ROUTES,
-    SENTINEL,
-    VICTIM,
-    Capability,
-    Claim,
-    Drill,
-    Mesh,
-    always,
-    checks,
-    eventually,
-    faults,
-    never,
-    new_pods,
-    reached,
-    requires,
-    signals,
-    traffic,
-    wire,
-)
+from drills.kit import Capability, Claim, Experiment, Mesh, NewPods, checks, claim, drill, faults, lab, suites
 
 START_S = 75  # a node that boots starts its own pods first
 BACK_S = 90
-TAKEN_OUT_S = 60  # 50 s until a node that nobody heard of counts as lost, and some for the taint
+TAKEN_OUT_S = 60  # 50 s until a node without a lease counts as lost, and some for the taint
+LOST = ("node-not-ready", "node-unreachable")
 
 
-@requires(Capability.NODE_POWER)
-def test_node_reboot(drill: Drill) -> None:
-    """While a node reboots nobody is let in whom the mesh refused, on it or elsewhere, nor when it is back.
+@drill(requires=[Capability.NODE_POWER])
+def test_node_reboot(mesh: Mesh) -> Experiment:
+    """While a node reboots and after its return, the mesh admits no caller that it denied, on any node.
 
-    Its own pods are lost for a while, and calls to them until Kubernetes takes them out; then all of it recovers.
+    The node's own pods are lost for a while, and calls to them until Kubernetes removes them from their Services; then
+    all of it recovers.
     """
-    history = drill.run(
-        workload=traffic(),
-        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
-        method=faults.reboot(VICTIM, hold_s=30),
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
-        recovery_at_least_s=60,  # what the node starts late can take calls away again late
+    # The control plane, or a part of it, may have been on that node: then an alert about that part fires.
+    refused = ("injection-refused", "control-plane-down", "identity-down", *LOST)
+    return Experiment(
+        method=faults.reboot(lab.VICTIM, hold_s=30),
+        new_pods=NewPods(every_s=120, within_s=START_S),
+        recovery_at_least_s=60,  # pods that the node starts late can lose calls late
+        claims={
+            **secure(),
+            "new-pods-tried-on-victim": claim.reached(checks.new_pod_tried(on=lab.VICTIM)),
+            "new-pods-tried-on-bystander": claim.reached(checks.new_pod_tried(on=lab.BYSTANDER)),
+            **loss_stays_on_node(alert=LOST),
+            "new-pods-join-on-bystander": claim.always(
+                checks.new_pod_meshed(on=lab.BYSTANDER), alert=refused, within_s=TAKEN_OUT_S, fails_on_control=True
+            ),
+            **suites.recovers(within_s=BACK_S, new_pods=lab.VICTIM),
+        },
     )
-    verdict = drill.judge(history, *safe(drill.mesh), *alive(drill.mesh))
-    assert verdict.passed, verdict.explain()
 
 
-@requires(Capability.NODE_POWER, Capability.API_SERVER)
-def test_node_reboot_without_api(drill: Drill) -> None:
-    """A node that reboots while the API is away, and starts all its pods at once when it is back, lets nobody in.
+@drill(requires=[Capability.NODE_POWER, Capability.API_SERVER])
+def test_node_reboot_without_api(mesh: Mesh) -> Experiment:
+    """A node that reboots while the API is away, and starts all its pods when it is back, lets nothing unauthorised in.
 
-    What its pods were told before is forgotten, and nobody can tell them until then; afterwards all of it recovers.
+    Its pods' configuration is lost, and nothing can send it again until then; afterwards all of it recovers.
     """
-    history = drill.run(
-        workload=traffic(pace=2),  # some minutes of it, and what it leaves must stay small enough to keep
-        # Nobody gives a new pod its node before the scheduler has won its lease again.
-        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S + 45), signals()],
-        method=faults.reboot_without_api(VICTIM, hold_s=30),
-        recovery_s=BACK_S + 70,  # beyond the bound as above
-        recovery_at_least_s=BACK_S + 40,  # few calls a lane at this pace: what came back late must be seen to last
+    return Experiment(
+        method=faults.reboot_without_api(lab.VICTIM, hold_s=30),
+        workload=lab.traffic(pace=2),  # some minutes of calls, and the evidence must stay small enough to keep
+        # No new pod gets its node before the scheduler has won its lease again.
+        new_pods=NewPods(every_s=120, within_s=START_S + 45),
+        recovery_at_least_s=BACK_S + 40,  # few calls at this pace: a late recovery must be seen to last
+        claims={
+            **secure(),
+            "new-pods-tried-on-victim-in-recovery": claim.reached(checks.new_pod_tried(on=lab.VICTIM), "recovery"),
+            **loss_stays_on_node(),
+            **suites.recovers(within_s=BACK_S + 50, new_pods=lab.VICTIM),
+        },
     )
-    reach, back = drill.mesh.sources["reboot-traffic"], drill.mesh.sources["reboot-recovers"]
-    pod_here, flow = checks.new_pod_meshed(on=VICTIM), checks.success_rate(*ROUTES, at_least=0.999)
-    verdict = drill.judge(
-        history,
-        *safe(drill.mesh, asked=("recovery",)),  # before that nobody answers for a new pod
-        reached(checks.new_pod_tried(on=VICTIM), "recovery"),
-        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), source=reach),
-        always(checks.conservation(("payment", "ledger")), source=back),
-        eventually(flow, within_s=BACK_S + 50, source=back),
-        eventually(pod_here, within_s=BACK_S + 50, fails_on_control=True, source=back),
-    )
-    assert verdict.passed, verdict.explain()
 
 
-def safe(mesh: Mesh, asked: tuple[str, ...] = ("fault", "recovery")) -> list[Claim]:
-    """Nobody is let in, nothing is readable, nothing runs outside the mesh: not while the node is away, nor after."""
-    promise, both = mesh.sources, ("fault", "recovery")
-    return [
-        *(reached(checks.attempted(*ROUTES, SENTINEL, *DENIED), during) for during in both),
-        reached(checks.handshake(*FRESH), "recovery"),
-        *(never(checks.plaintext(*ROUTES, SENTINEL), w, must_hold=True, source=promise["no-plaintext"]) for w in both),
-        *(never(checks.unauthenticated(*ROUTES), w, must_hold=True, source=promise["identity"]) for w in both),
-        *(always(checks.denied(*DENIED), w, must_hold=True, source=promise["reboot-policy"]) for w in both),
-        *(never(checks.outside_mesh(), w, must_hold=True, source=promise["reboot-bypass"]) for w in asked),
-        always(checks.mesh_membership(), "recovery", must_hold=True, source=promise["reboot-bypass"]),
-    ]
+def secure() -> dict[str, Claim]:
+    """Return what is asked of security; handshakes and membership can be seen only when the node is back."""
+    later = {
+        "handshakes-made": "callers on the node are away in the fault: asked in the recovery",
+        "membership-unchanged": "pods of the node are between two starts in the fault: asked in the recovery",
+    }
+    return {
+        **suites.security(without=later),
+        "calls-made-in-recovery": claim.reached(checks.attempted(*lab.ROUTES, lab.FRONT_DOOR, *lab.DENIED), "recovery"),
+        "handshakes-made-in-recovery": claim.reached(checks.handshake(*lab.EACH_CALL_CONNECTS), "recovery"),
+        "membership-unchanged-in-recovery": claim.always(checks.mesh_membership(), "recovery", must_hold=True),
+    }
 
 
-def alive(mesh: Mesh) -> list[Claim]:
-    """How far the loss reaches, whether anybody is told, and that the node takes its part again."""
-    reach, back = mesh.sources["reboot-traffic"], mesh.sources["reboot-recovers"]
-    pod_here, pod_there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
-    down = ("node-not-ready", "node-unreachable")
-    # The control plane, or a part of it, may have been on that node: then on-call is told of that.
-    refused = ("injection-refused", "control-plane-down", "identity-down", *down)
-    return [
-        reached(checks.new_pod_tried(on=VICTIM)),
-        reached(checks.new_pod_tried(on=BYSTANDER)),
-        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), observable_by=down, within_s=TAKEN_OUT_S, source=reach),
-        always(checks.conservation(("payment", "ledger")), source=back),
-        always(pod_there, observable_by=refused, within_s=TAKEN_OUT_S, fails_on_control=True, source=back),
-        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=back),
-        eventually(pod_here, within_s=BACK_S, fails_on_control=True, source=back),
-    ]
+def loss_stays_on_node(alert: tuple[str, ...] = ()) -> dict[str, Claim]:
+    """Return what is asked of calls: only those of the node's own pods are lost, and no posting twice."""
+    reach = checks.blast_radius(*lab.ROUTES, within=(lab.VICTIM,))
+    return {
+        "loss-stays-on-node": claim.always(reach, alert=alert, within_s=TAKEN_OUT_S if alert else 0.0),
+        "postings-served-once": claim.always(checks.conservation(("payment", "ledger"))),
+    }

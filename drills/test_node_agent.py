@@ -1,208 +1,125 @@
-"""The mesh's agent on one node dies: what that node still carries and refuses, and how far the loss reaches."""
+"""The mesh's agent on one node fails: what that node still carries and denies, and how far the loss reaches."""
 
-from drills.kit import (
-    BYSTANDER,
-    DENIED,
-    FRESH,
-    ROUTES,
-    SENTINEL,
-    VICTIM,
-    Claim,
-    Drill,
-    Fault,
-    Mesh,
-    Role,
-    Verdict,
-    always,
-    calls,
-    checks,
-    eventually,
-    faults,
-    never,
-    new_pods,
-    reached,
-    requires,
-    signals,
-    sometimes,
-    traffic,
-    wire,
-)
+from drills.kit import Claim, Experiment, Fault, Mesh, NewPods, Role, checks, claim, drill, faults, lab, suites
 
 PROBED = ("outsider", "ledger")
-START_S = 75  # a CNI plugin may wait a minute for its agent before anybody hears of it
+START_S = 75  # a CNI plugin may wait a minute for its agent before an Event reports it
 BACK_S = 60
+HERE, THERE = lab.VICTIM, lab.BYSTANDER
 
 
-@requires(Role.NODE_AGENT)
-def test_node_agent_outage(drill: Drill) -> None:
-    """Without its agent a node still carries what it carried and still refuses what it refused.
+@drill(requires=[Role.NODE_AGENT])
+def test_node_agent_outage(mesh: Mesh) -> Experiment:
+    """Without its agent a node still carries the calls that it carried and denies those that it denied.
 
-    Only its own new pods must wait, and say why; the other nodes notice nothing, and on-call is told.
+    Only its own new pods must wait, with an Event that says why; the other nodes see no change, and an alert fires.
     """
-    verdict = ask(drill, faults.keep_off(Role.NODE_AGENT, hold_s=80))
-    assert verdict.passed, verdict.explain()
+    return lost(Role.NODE_AGENT, faults.keep_off(Role.NODE_AGENT, hold_s=80))
 
 
-@requires(Role.NODE_AGENT)
-def test_node_agent_crash(drill: Drill) -> None:
-    """An agent that dies without goodbye and restarts at once drops no call, and lets none through that was refused."""
-    verdict = ask(drill, faults.crash(Role.NODE_AGENT, VICTIM, hold_s=30))
-    assert verdict.passed, verdict.explain()
+@drill(requires=[Role.NODE_AGENT])
+def test_node_agent_crash(mesh: Mesh) -> Experiment:
+    """An agent that is killed and restarts at once drops no call and admits no caller that was denied."""
+    return lost(Role.NODE_AGENT, faults.crash(Role.NODE_AGENT, HERE, hold_s=30))
 
 
-@requires(Role.CNI)
-def test_cni_outage(drill: Drill) -> None:
-    """Where the pod network's own part is gone, a new pod waits for it: none starts outside the mesh."""
-    verdict = ask(drill, faults.keep_off(Role.CNI, hold_s=80))
-    assert verdict.passed, verdict.explain()
+@drill(requires=[Role.CNI])
+def test_cni_outage(mesh: Mesh) -> Experiment:
+    """Where the mesh's part of the pod network is gone, a new pod waits for it: none starts outside the mesh."""
+    return lost(Role.CNI, faults.keep_off(Role.CNI, hold_s=80))
 
 
-@requires(Role.CNI)
-def test_cni_removal(drill: Drill) -> None:
-    """When the pod network's own part is uninstalled under a running mesh, no new pod starts outside of it.
+@drill(requires=[Role.CNI])
+def test_cni_removal(mesh: Mesh) -> Experiment:
+    """When the mesh's part of the pod network is uninstalled under a running mesh, no new pod starts outside of it.
 
-    Those that are in the mesh stay in it, and on-call is told of the loss.
+    Pods that are in the mesh stay in it, and an alert fires.
     """
-    promise, routes, both = drill.mesh.sources, (*ROUTES, SENTINEL), ("fault", "recovery")
-    goes_on, refused, inside = (promise[f"cni-{it}"] for it in ("traffic-continues", "policy-continues", "removal"))
-    history = drill.run(
-        workload=traffic(),
-        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+    return Experiment(
         method=faults.remove(Role.CNI, hold_s=40),
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+        new_pods=NewPods(every_s=120, within_s=START_S),
+        claims={
+            **suites.security(),
+            **pods_tried(),
+            **suites.keeps_working(),
+            "cni-down-alerts": claim.sometimes(checks.signal_seen("cni-down")),
+            **suites.recovers(within_s=BACK_S, new_pods="anywhere"),
+        },
     )
-    verdict = drill.judge(
-        history,
-        reached(checks.attempted(*routes, *DENIED)),
-        reached(checks.new_pod_tried(on=VICTIM)),
-        reached(checks.new_pod_tried(on=BYSTANDER)),
-        *(never(checks.plaintext(*routes), w, must_hold=True, source=promise["no-plaintext"]) for w in both),
-        *(always(checks.denied(*DENIED), w, must_hold=True, source=refused) for w in both),
-        *(never(checks.outside_mesh(), w, must_hold=True, source=inside) for w in both),
-        always(checks.mesh_membership(), during="run", must_hold=True, source=inside),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=goes_on),
-        always(checks.conservation(("payment", "ledger")), source=goes_on),
-        sometimes(checks.signal_seen("cni-down"), source=promise["loss-visible"]),
-        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
-        eventually(checks.new_pod_meshed(), within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
-    )
-    assert verdict.passed, verdict.explain()
 
 
-@requires(Role.CNI)
-def test_cni_without_api(drill: Drill) -> None:
-    """Where the CNI plugin cannot ask the API while a pod starts, that pod waits: none starts outside the mesh.
+@drill(requires=[Role.CNI])
+def test_cni_without_api(mesh: Mesh) -> Experiment:
+    """Where the CNI plugin cannot reach the API while a pod starts, that pod waits: none starts outside the mesh.
 
-    The plugin begins anew with each pod, so it needs a new connection; whatever has one goes on.
+    The plugin runs anew for each pod, so it needs a new connection; what has an open connection goes on.
     """
-    promise, routes, pods = drill.mesh.sources, (*ROUTES, SENTINEL), (VICTIM, BYSTANDER)
-    inside, starts, goes_on = (
-        promise[it] for it in ("node-agent-bypass", "node-agent-new-pods", "cni-traffic-continues")
+    return Experiment(
+        method=faults.cut_api(HERE, hold_s=40),
+        new_pods=NewPods(every_s=120, within_s=START_S),
+        claims={
+            **suites.security(),
+            **pods_tried(),
+            **suites.keeps_working(),
+            **new_pods_wait(),
+            **suites.recovers(within_s=BACK_S, new_pods=HERE),
+        },
     )
-    history = drill.run(
-        workload=traffic(),
-        probes=[wire(), new_pods(every_s=120, on=pods, within_s=START_S), signals()],
-        method=faults.cut_api(VICTIM, hold_s=40),
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
-    )
-    here, there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
-    verdict = drill.judge(
-        history,
-        reached(checks.attempted(*routes, *DENIED)),
-        *(reached(checks.new_pod_tried(on=part)) for part in pods),
-        never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
-        always(checks.denied(*DENIED), must_hold=True, source=promise["cni-policy-continues"]),
-        never(checks.outside_mesh(), must_hold=True, source=inside),
-        always(checks.mesh_membership(), during="run", must_hold=True, source=inside),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=goes_on),
-        always(here, observable_by="new-pod-blocked", within_s=START_S + 5, fails_on_control=True, source=starts),
-        always(there, fails_on_control=True, source=starts),
-        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
-        eventually(here, within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
-    )
-    assert verdict.passed, verdict.explain()
 
 
-@requires(Role.NODE_AGENT)
-def test_node_agent_rolling_restart(drill: Drill) -> None:
-    """While each agent is replaced, no packet of a refused flow is let through, tried every 10 ms (CVE-2023-27595)."""
-    routes, promise = (*ROUTES, SENTINEL), drill.mesh.sources
-    goes_on, refused = promise["node-agent-traffic-continues"], promise["node-agent-policy-continues"]
-    # Soon given up, so that a pause of the machine leaves room for more: who serves one all the same tells of it.
-    fast = calls(*PROBED, every_ms=10, connections=("new",), timeout_ms=150)
-    history = drill.run(
-        workload=[*traffic(PROBED), fast],
-        probes=[wire(), signals()],
+@drill(requires=[Role.NODE_AGENT])
+def test_node_agent_rolling_restart(mesh: Mesh) -> Experiment:
+    """While each agent is replaced, no packet of a denied flow gets through, tried every 10 ms (CVE-2023-27595)."""
+    # A short timeout, so that a pause of the machine leaves calls in flight to spare: a server that serves one
+    # nevertheless records it.
+    fast = lab.calls(*PROBED, every_ms=10, connections=(lab.NEW,), timeout_ms=150)
+    return Experiment(
         method=faults.rolling_restart(Role.NODE_AGENT, hold_s=60),
+        workload=(*lab.traffic(PROBED), fast),
+        claims={
+            **suites.security(new_pods=False),
+            "probe-calls-made": claim.reached(checks.attempted(PROBED, min_samples=2000)),
+            **suites.keeps_working(alert="authentication-lost", within_s=10),
+            **suites.recovers(within_s=20),
+        },
     )
-    verdict = drill.judge(
-        history,
-        reached(checks.attempted(*routes, *DENIED)),
-        reached(checks.attempted(PROBED, min_samples=2000)),
-        always(checks.denied(*DENIED), must_hold=True, source=refused),
-        always(checks.denied(*DENIED), during="recovery", must_hold=True, source=refused),
-        never(checks.plaintext(*routes), must_hold=True, source=promise["no-plaintext"]),
-        always(
-            checks.success_rate(*ROUTES, at_least=0.999),
-            observable_by="authentication-lost",
-            within_s=10,
-            source=goes_on,
-        ),
-        always(checks.conservation(("payment", "ledger")), source=goes_on),
-        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=20, source=promise["recovers"]),
-    )
-    assert verdict.passed, verdict.explain()
 
 
-def ask(drill: Drill, fault: Fault) -> Verdict:
-    """Ask the same questions of each kind of death, by what is promised for the loss of that part."""
-    history = drill.run(
-        workload=traffic(),
-        probes=[wire(), new_pods(every_s=120, on=(VICTIM, BYSTANDER), within_s=START_S), signals()],
+def lost(role: Role, fault: Fault) -> Experiment:
+    """Ask the same of each failure of a part on one node; an alert about the part excuses what the part has to do."""
+    down = f"{role}-down"
+    alerts = ("authentication-lost", down)  # a caller that has to be authenticated again must wait for the agent
+    here, there = (checks.drops_witnessed(*lab.DENIED, on=node) for node in (HERE, THERE))
+    reach = checks.blast_radius(*lab.ROUTES, within=(HERE,))
+    return Experiment(
         method=fault,
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+        new_pods=NewPods(every_s=120, within_s=START_S),
+        claims={
+            **suites.security(),
+            **pods_tried(),
+            **suites.keeps_working(alert=alerts, within_s=10),
+            "loss-stays-on-node": claim.always(reach, alert=alerts, within_s=10),
+            **new_pods_wait(),
+            "refusals-recorded-on-victim": claim.always(here, alert=down, within_s=15),
+            "refusals-recorded-on-bystander": claim.always(there),
+            f"{down}-alerts": claim.sometimes(checks.signal_seen(down)),
+            **suites.recovers(within_s=BACK_S, new_pods=HERE),
+            "refusals-recorded-again-on-victim": claim.eventually(here, BACK_S),
+        },
     )
-    return drill.judge(history, *safe(drill.mesh, f"{fault.role}"), *alive(drill.mesh, f"{fault.role}"))
 
 
-def safe(mesh: Mesh, lost: str) -> list[Claim]:
-    """Whatever dies on the node: nobody is let in, nothing is readable, nothing runs outside the mesh."""
-    promise = mesh.sources
-    refused, inside = promise[f"{lost}-policy-continues"], promise[f"{lost}-bypass"]
-    return [
-        reached(checks.attempted(*ROUTES, SENTINEL, *DENIED)),
-        reached(checks.handshake(*FRESH)),
-        never(checks.plaintext(*ROUTES, SENTINEL), must_hold=True, source=promise["no-plaintext"]),
-        never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
-        always(checks.denied(*DENIED), must_hold=True, source=refused),
-        never(checks.outside_mesh(), must_hold=True, source=inside),
-        always(checks.mesh_membership(), during="run", must_hold=True, source=inside),
-    ]
+def pods_tried() -> dict[str, Claim]:
+    """Return that a new pod was tried on each of the two nodes."""
+    return {f"new-pods-tried-on-{node}": claim.reached(checks.new_pod_tried(on=node)) for node in (HERE, THERE)}
 
 
-def alive(mesh: Mesh, lost: str) -> list[Claim]:
-    """What goes on without the part, what waits for it on its own node only, and what nobody can see meanwhile."""
-    promise, down = mesh.sources, f"{lost}-down"
-    told = ("authentication-lost", down)  # who needs the agent to be authenticated again has to wait for it
-    goes_on, starts, seen = (
-        promise[f"{lost}-traffic-continues"],
-        promise[f"{lost}-new-pods"],
-        promise["drops-witnessed"],
-    )
-    here, there = checks.drops_witnessed(*DENIED, on=VICTIM), checks.drops_witnessed(*DENIED, on=BYSTANDER)
-    pod_here, pod_there = checks.new_pod_meshed(on=VICTIM), checks.new_pod_meshed(on=BYSTANDER)
-    return [
-        reached(checks.new_pod_tried(on=VICTIM)),
-        reached(checks.new_pod_tried(on=BYSTANDER)),
-        always(checks.success_rate(*ROUTES, at_least=0.999), observable_by=told, within_s=10, source=goes_on),
-        always(checks.blast_radius(*ROUTES, within=(VICTIM,)), observable_by=told, within_s=10, source=goes_on),
-        always(checks.conservation(("payment", "ledger")), source=goes_on),
-        always(pod_here, observable_by="new-pod-blocked", within_s=START_S + 5, fails_on_control=True, source=starts),
-        always(pod_there, fails_on_control=True, source=starts),
-        always(here, observable_by=down, within_s=15, source=seen),
-        always(there, source=seen),
-        sometimes(checks.signal_seen(down), source=promise["loss-visible"]),
-        eventually(checks.success_rate(*ROUTES, at_least=0.999), within_s=BACK_S, source=promise["recovers"]),
-        eventually(pod_here, within_s=BACK_S, fails_on_control=True, source=promise["recovers"]),
-        eventually(here, within_s=BACK_S, source=seen),
-    ]
+def new_pods_wait() -> dict[str, Claim]:
+    """Return that new pods join, but on the victim, where an Event may say what they wait for."""
+    here, there = (checks.new_pod_meshed(on=node) for node in (HERE, THERE))
+    return {
+        "new-pods-join-on-victim": claim.always(
+            here, alert="new-pod-blocked", within_s=START_S + 5, fails_on_control=True
+        ),
+        "new-pods-join-on-bystander": claim.always(there, fails_on_control=True),
+    }

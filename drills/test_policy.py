@@ -1,134 +1,99 @@
-"""Policy that is declared and stored: whether it is enforced, and whether anything says so where it is not."""
+"""Policy that is declared and stored: whether it is enforced, and whether a status says so where it is not."""
 
-from drills.kit import (
-    BYPASS,
-    DENIED,
-    ROUTES,
-    SENTINEL,
-    WELCOME,
-    Capability,
-    Drill,
-    Fault,
-    Verdict,
-    always,
-    calls,
-    checks,
-    eventually,
-    faults,
-    never,
-    reached,
-    requires,
-    signals,
-    traffic,
-    wire,
-)
+from drills.kit import Capability, Experiment, Fault, Mesh, checks, claim, drill, faults, lab, suites
 
 ENFORCED_S, BACK_S = 10, 20
-STANDS_S = 12  # until whoever acts on the declaration of a proxy has done so: a pod is made, and found not to start
+STANDS_S = 12  # until the declaration of a proxy has been acted on: a pod is created, and found not to start
 SETTLED_S = 15
 UNBOUND = "l7-proxy-unbound"
+CALLERS = (lab.FRONT_DOOR, lab.FRONT_DOOR_ALLOWED)
+REACHED = {
+    "calls-made": claim.reached(checks.attempted(*lab.ROUTES, *CALLERS, *lab.DENIED)),
+    "front-door-open-in-baseline": claim.always(checks.success_rate(*CALLERS, at_least=0.999), "baseline"),
+}
+REOPENS = {"front-door-reopens": claim.eventually(checks.success_rate(*CALLERS, at_least=0.999), BACK_S)}
 
 
-@requires(Capability.POLICY_API)
-def test_request_rule(drill: Drill) -> None:
+@drill(requires=[Capability.POLICY_API])
+def test_request_rule(mesh: Mesh) -> Experiment:
     """A rule on requests that a mesh accepts is enforced, or its status says that it is not.
 
-    It forbids one caller one kind of request, and touches nobody else; withdrawn, it leaves no trace.
+    It denies one caller one kind of request, and affects no other; withdrawn, it leaves no trace.
     """
-    verdict = ask(drill, "request-rule", "rule-unenforced")
-    assert verdict.passed, verdict.explain()
+    return declared("request-rule", "rule-unenforced")
 
 
-@requires(Capability.POLICY_API, Capability.BOUND_L7_PROXY)
-def test_l7_proxy_missing(drill: Drill) -> None:
-    """A Service bound to an L7 proxy that does not exist is closed to whom its rules forbid, or says that it is not.
+@drill(requires=[Capability.POLICY_API, Capability.BOUND_L7_PROXY])
+def test_l7_proxy_missing(mesh: Mesh) -> Experiment:
+    """If a Service's L7 proxy is missing, callers that its rules deny are denied, or its status says otherwise.
 
-    Callers without an identity, who would pass such a proxy by, are refused as before.
+    Callers without an identity, which would bypass such a proxy, are denied as before.
     """
-    verdict = ask(drill, "l7-proxy-missing", "l7-proxy-unbound")
-    assert verdict.passed, verdict.explain()
+    return declared("l7-proxy-missing", UNBOUND)
 
 
-@requires(Capability.POLICY_API, Capability.BOUND_L7_PROXY)
-def test_l7_proxy_unready(drill: Drill) -> None:
-    """A Service bound to an L7 proxy that never gets ready is closed to whom its rules forbid, or says that it is not.
+@drill(requires=[Capability.POLICY_API, Capability.BOUND_L7_PROXY])
+def test_l7_proxy_unready(mesh: Mesh) -> Experiment:
+    """If a Service's L7 proxy never gets ready, callers that its rules deny are denied, or its status says otherwise.
 
-    Whom they allow is served, or on-call is told. A caller without an identity, who goes past such a proxy, is refused
-    at that Service, too. New connections are asked about: one that stands was never led through the proxy.
+    Callers that they allow are served, or an alert fires. A caller without an identity, which bypasses such a proxy, is
+    denied at that Service, too. New connections are asked about: an open one never passed the proxy.
     """
-    fault, settled_s = faults.declare("l7-proxy-unready", hold_s=40), STANDS_S + SETTLED_S
-    verdict = bind(drill, "l7-proxy-unready", fault, settled_s, told=(UNBOUND, "workload-unready"))
-    assert verdict.passed, verdict.explain()
+    fault = faults.declare("l7-proxy-unready", hold_s=40)
+    return bound(mesh, fault, STANDS_S + SETTLED_S, alerts=(UNBOUND, "workload-unready"))
 
 
-@requires(Capability.POLICY_API, Capability.BOUND_L7_PROXY)
-def test_l7_proxy_deleted(drill: Drill) -> None:
-    """A Service still bound to an L7 proxy that was deleted is closed to whom its rules forbid, or says that it is not.
+@drill(requires=[Capability.POLICY_API, Capability.BOUND_L7_PROXY])
+def test_l7_proxy_deleted(mesh: Mesh) -> Experiment:
+    """If a Service's L7 proxy was deleted, callers that its rules deny are denied, or its status says otherwise.
 
-    The same is asked as of a proxy that never gets ready, which this one is while it is there.
+    The same is asked as of a proxy that never gets ready, which this one is until it is deleted.
     """
-    fault, settled_s = faults.withdraw("l7-proxy-unready", stands_s=STANDS_S, hold_s=40), 2 * STANDS_S + SETTLED_S
-    verdict = bind(drill, "l7-proxy-deleted", fault, settled_s, told=(UNBOUND,), seen=("l7-proxy-bound",))
-    assert verdict.passed, verdict.explain()
+    fault = faults.withdraw("l7-proxy-unready", stands_s=STANDS_S, hold_s=40)
+    return bound(mesh, fault, 2 * STANDS_S + SETTLED_S, alerts=(UNBOUND,), seen="l7-proxy-bound")
 
 
-def bind(
-    drill: Drill, name: str, fault: Fault, settled_s: float, *, told: tuple[str, ...], seen: tuple[str, ...] = ()
-) -> Verdict:
-    """Bind the front door to a proxy that is no help, and ask who is served in the end, and who is told.
-
-    told: signals of a front door that is shut. seen: those by which a mesh shows that the situation was reached.
-    """
-    promise, served = drill.mesh.sources, checks.success_rate(WELCOME, at_least=0.999)
-    new = [calls(*edge, every_ms=every_ms, connections=("new",)) for edge, every_ms in ((SENTINEL, 140), (BYPASS, 500))]
-    history = drill.run(
-        # Who has a connection that stands shows that the front door's pods are up, where nobody gets a new one.
-        workload=[*traffic(SENTINEL), *new, calls(*WELCOME, every_ms=200)],
-        probes=[wire(), signals()],
-        method=fault,
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
-    )
-    rule, serves, refused = promise[name], promise["l7-proxy-serves"], promise["strict-refused"]
-    open_, shut = checks.success_rate(SENTINEL, WELCOME, at_least=0.999), checks.denied(SENTINEL)
-    return drill.judge(
-        history,
-        reached(checks.attempted(*ROUTES, SENTINEL, WELCOME, BYPASS, *DENIED)),
-        *(reached(checks.signal_seen(signal)) for signal in seen if signal in drill.mesh.signals),
-        always(open_, during="baseline", source=rule),
-        eventually(shut, settled_s, "hold", observable_by=UNBOUND, fails_on_control=True, source=rule),
-        *(always(checks.denied(BYPASS), w, must_hold=True, source=refused) for w in ("baseline", "fault", "recovery")),
-        always(checks.denied(*DENIED), must_hold=True, source=refused),
-        never(checks.plaintext(*ROUTES), must_hold=True, source=promise["no-plaintext"]),
-        never(checks.plaintext_tried(SENTINEL, WELCOME), must_hold=True, source=promise["no-plaintext"]),
-        never(checks.unauthenticated(*ROUTES), must_hold=True, source=promise["identity"]),
-        always(checks.success_rate(*ROUTES, at_least=0.999), source=rule),
-        eventually(served, settled_s, "hold", observable_by=told, source=serves),
-        eventually(open_, within_s=BACK_S, source=promise["recovers"]),
-    )
-
-
-def ask(drill: Drill, name: str, signal: str) -> Verdict:
-    """Declare a rule that closes the front door to one caller, and ask who is served, and who is told."""
-    promise = drill.mesh.sources
-    rule, open_ = promise[name], checks.success_rate(SENTINEL, WELCOME, at_least=0.999)
-    history = drill.run(
-        workload=[*traffic(), calls(*WELCOME, every_ms=200)],
-        probes=[wire(), signals()],
+def declared(name: str, alert: str) -> Experiment:
+    """Declare a rule that closes the front door to one caller, and ask which callers are served."""
+    closes = claim.eventually(checks.denied(lab.FRONT_DOOR), ENFORCED_S, "hold", alert=alert, fails_on_control=True)
+    return Experiment(
         method=faults.declare(name, hold_s=30),
-        recovery_s=BACK_S + 20,  # beyond the bound, so that a recovery after it is told from one that never came
+        workload=(*lab.traffic(), lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
+        claims={
+            **suites.security(new_pods=False),
+            **REACHED,
+            "closed-route-refused": closes,
+            "no-plaintext-attempts": claim.never(checks.plaintext_tried(lab.FRONT_DOOR), must_hold=True),
+            "routes-keep-working": claim.always(suites.routes_work(lab.FRONT_DOOR_ALLOWED)),
+            **REOPENS,
+        },
     )
-    closed = eventually(
-        checks.denied(SENTINEL), ENFORCED_S, "hold", observable_by=signal, fails_on_control=True, source=rule
+
+
+def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...], seen: str = "") -> Experiment:
+    """Bind the front door to a proxy that does not work, and ask which callers are served in the end.
+
+    alerts: those of a front door that is closed. seen: the signal that shows that the situation was reached, where the
+    mesh has it.
+    """
+    new = (
+        lab.calls(*edge, every_ms=every_ms, connections=(lab.NEW,))
+        for edge, every_ms in ((lab.FRONT_DOOR, 140), (lab.FRONT_DOOR_UNMESHED, 500))
     )
-    return drill.judge(
-        history,
-        reached(checks.attempted(*ROUTES, SENTINEL, WELCOME, *DENIED)),
-        always(open_, during="baseline", source=rule),
-        closed,
-        always(checks.denied(*DENIED), must_hold=True, source=promise["strict-refused"]),
-        never(checks.plaintext(*ROUTES, WELCOME), must_hold=True, source=promise["no-plaintext"]),
-        never(checks.plaintext_tried(SENTINEL), must_hold=True, source=promise["no-plaintext"]),
-        never(checks.unauthenticated(*ROUTES, WELCOME), must_hold=True, source=promise["identity"]),
-        always(checks.success_rate(*ROUTES, WELCOME, at_least=0.999), source=rule),
-        eventually(open_, within_s=BACK_S, source=promise["recovers"]),
+    denied, served = checks.denied(lab.FRONT_DOOR), checks.success_rate(lab.FRONT_DOOR_ALLOWED, at_least=0.999)
+    return Experiment(
+        method=fault,
+        # A caller with an open connection shows that the front door's pods are up, where no new connection succeeds.
+        workload=(*lab.traffic(lab.FRONT_DOOR), *new, lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
+        claims={
+            **suites.security(new_pods=False),
+            **REACHED,
+            **({f"{seen}-seen": claim.reached(checks.signal_seen(seen))} if seen in mesh.signals else {}),
+            "closed-route-refused": claim.eventually(denied, settled_s, "hold", alert=UNBOUND, fails_on_control=True),
+            "unmeshed-caller-denied": claim.always(checks.denied(lab.FRONT_DOOR_UNMESHED), "run", must_hold=True),
+            "no-plaintext-attempts": claim.never(checks.plaintext_tried(*CALLERS), must_hold=True),
+            "routes-keep-working": claim.always(suites.routes_work()),
+            "allowed-caller-served": claim.eventually(served, settled_s, "hold", alert=alerts),
+            **REOPENS,
+        },
     )

@@ -2,8 +2,8 @@
 
 VARIANTS beside MESH, if there are any, are the same product installed otherwise, for drills as a mesh of its own name.
 An installed package adds meshes by entry points of the group `meshdrill.meshes`: the name of the mesh, and where its
-`Mesh` is (`kuma = "kuma_drills.mesh:MESH"`). Its manifests lie in the folder that the Mesh names, beside a
-versions.toml of its own images, charts and CRDs.
+`Mesh` is (`kuma = "kuma_drills.mesh:MESH"`). Its manifests, promises and known issues lie in the folder that the
+Mesh names, beside a versions.toml of its own images, charts and CRDs.
 """
 
 import importlib
@@ -13,7 +13,8 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from clusters.model import Mesh
-from clusters.runtime import UsageError
+from clusters.promises import with_documents
+from clusters.runtime import HarnessError, UsageError
 
 GROUP = "meshdrill.meshes"
 
@@ -53,7 +54,8 @@ def load(name: str) -> Mesh:
 
 @cache
 def _built_in() -> dict[str, Mesh]:
-    return {mesh.name: mesh for file in _files() for mesh in (file.MESH, *getattr(file, "VARIANTS", ()))}
+    found = (mesh for file in _files() for mesh in (file.MESH, *getattr(file, "VARIANTS", ())))
+    return {mesh.name: with_documents(mesh) for mesh in found}
 
 
 def _files() -> list[ModuleType]:
@@ -80,4 +82,7 @@ def _loaded(point: EntryPoint) -> Mesh | str:
         return f"{where} is {type(found).__name__}; expected a Mesh of clusters.model. Ask its author."
     if found.name != point.name:
         return f"{where} calls itself {found.name!r}; expected the name of its entry point. Ask its author."
-    return found
+    try:
+        return with_documents(found)
+    except HarnessError as error:
+        return f"{where} has no usable promises: {error} Ask its author."

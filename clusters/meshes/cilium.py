@@ -2,7 +2,7 @@
 
 The agent of a node programs that kernel, the operator keeps books for the whole cluster, SPIRE issues the identities
 with which agents authenticate each other for their pods. Facts are those of 1.20; the
-source of each is in `sources` and `signals`. Hubble, each agent's own observer, exports every drop to a file.
+source of each stands beside it. Hubble, each agent's own observer, exports every drop to a file.
 """
 
 import json
@@ -13,7 +13,6 @@ from datetime import datetime
 import msgspec
 
 from clusters.model import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     Certificates,
@@ -55,20 +54,6 @@ def _code(title: str, path: str) -> Reference:
     return _source(title, f"{_TREE}/{path}", "source")
 
 
-_OVERVIEW = _source("Component overview", f"{_DOCS}/overview/component-overview/")
-_CHAOS = _source(
-    "Cilium's own chaos test: policies and connections outlive the agent",
-    "https://github.com/cilium/cilium/blob/08bcfa8e/test/k8s/chaos.go",
-    "source",
-)
-_EKS = Reference(
-    "Amazon, of nodes cut off from the control plane: Cilium's routing inside the cluster stays in place",
-    "https://docs.aws.amazon.com/eks/latest/best-practices/hybrid-nodes-app-network-traffic.html",
-    "2025",
-    "documented",
-)
-_LABELS = _source("Identity from labels", f"{_DOCS}/security/network/identity/")
-_POLICY = _source("Policy enforcement modes", f"{_DOCS}/security/policy/intro/")
 _EXPORTER = _source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/")
 _READINESS = _code("readiness of the chart's workloads", f"{_CHART}/templates/cilium-agent/daemonset.yaml")
 _TAINT = _code("the operator taints a node without its agent", "operator/watchers/node_taint.go")
@@ -85,10 +70,6 @@ _ORIGINS = ("k8s:", "any:")  # where a label comes from, said before it
 _OPERATOR = ("cilium-operator", "io.cilium/app=operator", "cilium-operator-generic")  # name, selector, process
 _AGENT = ("cilium", "k8s-app=cilium", "cilium-agent")
 _PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent: it is the backend of the CNI plugin, too
-
-
-def _not_promised(title: str, path: str) -> Reference:
-    return Reference(title, f"{_DOCS}/{path}", _VERSION, "not-promised")
 
 
 def _selects(policy: Mapping[str, object], called: Called) -> bool:
@@ -208,53 +189,6 @@ MESH = Mesh(
         # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
         SignalSpec("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
     ),
-    sources={
-        **KUBERNETES_SOURCES,
-        "traffic-continues": _source("The operator is not in the path of any packet or policy decision", _OVERVIEW.url),
-        **{f"{part}-{claim}": _CHAOS for part in _PARTS for claim in ("traffic-continues", "policy-continues")},
-        **{f"{part}-{claim}": _PLUGIN for part in _PARTS for claim in ("new-pods", "bypass")},
-        "cni-removal": _code(
-            "The agent leaves its plugin on the node when it ends (cni.uninstall is off by default)",
-            f"{_CHART}/values.yaml",
-        ),
-        "apiserver-traffic": _EKS,
-        "apiserver-policy": _source(
-            "Each node's kernel holds the policy in its own maps: no packet asks the API (inferred)",
-            f"{_DOCS}/network/ebpf/maps/",
-            "inferred",
-        ),
-        **dict.fromkeys(("reboot-policy", "injection-fail-closed"), _PLUGIN),
-        "reboot-bypass": _source(
-            "A pod that starts before the agent is ready may be left unmanaged where another network plugin is "
-            "configured; here there is none",
-            f"{_DOCS}/installation/taints/",
-            "inferred",
-        ),
-        "drops-witnessed": _EXPORTER,
-        "no-plaintext": _not_promised(
-            "Pod traffic is not encrypted unless encryption is configured", "security/network/encryption/"
-        ),
-        "strict-refused": _POLICY,
-        "change-on-connections": _code("Every packet but a reply is held against the policy in force", "bpf/bpf_lxc.c"),
-        "request-rule": _NO_REQUESTS,
-        **dict.fromkeys(
-            ("identity", "certificates"),
-            _not_promised(
-                "Mutual authentication is between agents: no identity is shown to a server",
-                "network/servicemesh/mutual-authentication/mutual-authentication/",
-            ),
-        ),
-        "identity-lives": _source(
-            "Pairs that authenticated stay so until the certificates of the handshake end",
-            "https://github.com/cilium/design-cfps/blob/main/cilium/CFP-22215-mutual-auth-for-service-mesh.md",
-        ),
-        "weighted-routing": _not_promised(
-            "Splitting by weight needs the Gateway API and Envoy", "network/servicemesh/gateway-api/splitting/"
-        ),
-        **dict.fromkeys(("identity-new-pods", "config-refused"), _LABELS),
-        "loss-visible": _READINESS,
-        "recovers": _OVERVIEW,
-    },
     overrides=(
         Override("operator.replicas", "1", "one replica makes the outage total"),
         _NO_ENVOY,
@@ -279,19 +213,13 @@ MESH = Mesh(
 )
 
 _WIREGUARD = {"encryption": {"enabled": True, "type": "wireguard"}}
-_ENCRYPTED = _source(
-    "WireGuard encrypts what pods of different nodes exchange, once the sender's node knows the other pod",
-    f"{_DOCS}/security/network/encryption-wireguard/",
-)
-_JUDGED = _source("The node's Envoy enforces a rule on HTTP, by a 403", f"{_DOCS}/security/policy/layer7/")
 _INVALID = _code("A rule that Cilium does not take is said to be so in the object's status (Valid)", _VALIDATOR)
 _ENVOY = ("cilium-envoy", "k8s-app=cilium-envoy", "cilium-envoy")
 _REQUESTS = ("CiliumNetworkPolicy on requests", "the pod's labels", "eBPF and TPROXY", "the called node's Envoy")
-_ENCRYPTING = with_more(MESH, Capability.ENCRYPTION, {"no-plaintext": _ENCRYPTED}, lambda _images: _WIREGUARD)
+_ENCRYPTING = with_more(MESH, Capability.ENCRYPTION, lambda _images: _WIREGUARD)
 _WITH_ENVOY = with_more(
     MESH,
     Capability.L7_AUTHZ,
-    {"request-rule": _JUDGED},
     lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
 )
 

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from clusters.meshes._istiod import with_plugged_in_ca
 from clusters.model import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     Certificates,
@@ -23,7 +22,6 @@ from clusters.model import (
     Handshake,
     Identity,
     Install,
-    KnownIssue,
     Membership,
     Mesh,
     Override,
@@ -42,7 +40,6 @@ from clusters.runtime import MANIFESTS
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
 _NAMESPACE = "istio-system"
-_DOCS = "https://istio.io/latest/docs"
 _TREE = "https://github.com/istio/istio/blob/release-1.31"
 _ZTUNNEL = "https://github.com/istio/ztunnel/blob/1.31.0-rc.0"
 _POLICIES = "security.istio.io/v1"
@@ -66,10 +63,6 @@ def _rust(title: str, path: str, kind: str = "source") -> Reference:
     return _source(title, f"{_ZTUNNEL}/{path}", kind)
 
 
-def _docs(title: str, page: str, kind: str = "documented") -> Reference:
-    return _source(title, f"{_DOCS}/ambient/{page}", kind)
-
-
 _READINESS = {
     workload: _code("readiness probe of the chart", f"manifests/charts/{path}")
     for workload, path in (
@@ -78,17 +71,9 @@ _READINESS = {
         ("DaemonSet/istio-cni-node", "istio-cni/templates/daemonset.yaml"),
     )
 }
-_CNI_AWAY = _docs(
-    "Without its CNI agent a node starts no new pod; the pods that it has stay in the mesh",
-    "upgrade/helm/#cni-node-agent",
-)
 _VALIDATION = _code(
     "validating webhook of the chart",
     "manifests/charts/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
-)
-_CNI_DESIGN = "architecture/ambient/ztunnel-cni-lifecycle.md"
-_LIFECYCLE = _code(
-    "The CNI plugin holds a new pod back until its network is laid and ztunnel has it", _CNI_DESIGN, "documented"
 )
 _PLUGIN = _code("the CNI plugin asks the node's agent, and fails with it", "cni/pkg/plugin/plugin.go")
 # Of a DENY, nothing is left by that: ztunnel skips a match that says nothing (src/rbac.rs). The words of the status in
@@ -101,33 +86,8 @@ _UNBOUND = _code(
     "A Service whose waypoint is not there goes without one, as its status says (WaypointBound)",
     "pilot/pkg/serviceregistry/ambient/waypoints.go",
 )
-_THROUGH = _rust("Calls to a Service that is bound go through its waypoint or nowhere (fetch_waypoint)", "src/state.rs")
-_L4_POLICY = _docs("Layer 4 authorization is enforced by the ztunnel that receives the connection", "usage/l4-policy/")
-_STRICT = _code(
-    "PeerAuthentication STRICT becomes a rule of ztunnel's that denies every caller without an identity",
-    "architecture/ambient/peer-authentication.md",
-    "documented",
-)
-_IN_MEMORY = _rust(
-    "ztunnel keeps what istiod told it in memory, and asks again with back-off (inferred)",
-    "src/xds/client.rs",
-    "inferred",
-)
 _ACCESS_LOG = _rust(
     "ztunnel's access log names both ends and the policy of a refused connection", "src/proxy/metrics.rs"
-)
-_RENEWAL = _rust("ztunnel renews a certificate at half of its life", "src/tls/certificate.rs")
-_PER_NODE = _docs(
-    "A ztunnel that goes takes at least its whole node with it; no promise for that node's traffic meanwhile",
-    "upgrade/helm/",
-    "not-promised",
-)
-_STANDING = "always during baseline: every policy change is accepted and enforced within 4 s on reused connections"
-_READABLE = "never during run: a call is readable on the wire, answered or not"
-_PASSED = _rust("Who was never told of is called as it is (build_request)", "src/proxy/outbound.rs")
-_UNTOLD = "sometimes during fault: signal control-plane-down appears"
-_SNAPSHOT = _rust(
-    "A connection is weighed by the policies that selected its pod when it was made (assert_rbac)", "src/state.rs"
 )
 
 
@@ -180,10 +140,6 @@ def _istiod(role: Role) -> Component:
     """Istiod plays several roles at once: whoever stops one of them stops them all."""
     # The port answers plain HTTP, and has the same number on the Service and on the pod.
     return Component(role, "Deployment", _NAMESPACE, "istiod", "app=istiod", "pilot-discovery", "istiod", 15014)
-
-
-def _beyond_l4(title: str) -> Reference:
-    return _docs(title, "architecture/data-plane/", "not-promised")
 
 
 def _down(workload: str, *parts: Role) -> dict[str, SignalSpec]:
@@ -260,45 +216,6 @@ MESH = Mesh(
         "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
-    sources={
-        **KUBERNETES_SOURCES,
-        **dict.fromkeys(("traffic-continues", "apiserver-traffic"), _IN_MEMORY),
-        "no-plaintext": _STRICT,
-        **dict.fromkeys(("strict-refused", "apiserver-policy", "reboot-policy", "restart-policy"), _L4_POLICY),
-        "identity": _beyond_l4("A server is shown no identity: ztunnel, where tunnels end, adds none to a connection"),
-        "change-on-connections": _source(
-            "Connections that a policy forbids are closed", "https://github.com/istio/ztunnel/pull/772", "documented"
-        ),
-        "weighted-routing": _beyond_l4("Splitting by weight needs a waypoint; ztunnel routes as Kubernetes does"),
-        "config-refused": _VALIDATION,
-        **dict.fromkeys(("node-agent-traffic-continues", "restart-traffic"), _PER_NODE),
-        "node-agent-policy-continues": _code(
-            "Redirection stays in each pod's own network namespace when ztunnel is away (inferred)",
-            _CNI_DESIGN,
-            "inferred",
-        ),
-        **dict.fromkeys(
-            ("injection-fail-closed", "node-agent-new-pods", "node-agent-bypass", "reboot-bypass"), _LIFECYCLE
-        ),
-        **dict.fromkeys(("cni-traffic-continues", "cni-policy-continues", "cni-new-pods", "cni-bypass"), _CNI_AWAY),
-        "cni-removal": _code(
-            "An agent whose DaemonSet is gone removes its plugin: from then on nobody enrols a pod that starts",
-            "cni/pkg/nodeagent/server.go",
-            "not-promised",
-        ),
-        "drops-witnessed": _ACCESS_LOG,
-        **dict.fromkeys(("identity-lives", "identity-new-pods", "identity-expires", "certificates"), _RENEWAL),
-        "loss-visible": _READINESS["Deployment/istiod"],
-        "recovers": _rust("ztunnel connects to istiod again with back-off", "src/xds/client.rs"),
-        "request-rule": _L4_ONLY,
-        **dict.fromkeys(("l7-proxy-missing", "l7-proxy-deleted", "l7-proxy-serves"), _UNBOUND),
-        "l7-proxy-unready": _THROUGH,
-    },
-    deviates=(
-        KnownIssue(_READABLE, _PASSED, "new-destination"),
-        *(KnownIssue(_STANDING, _SNAPSHOT, f"control-plane-{end}") for end in ("outage", "crash", "hang", "partition")),
-        KnownIssue(_UNTOLD, _READINESS["Deployment/istiod"], "control-plane-partition"),  # the kubelet reaches it
-    ),
     overrides=(
         Override("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
         Override("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),

@@ -1,13 +1,12 @@
 """Istio in sidecar mode: an Envoy in every pod, istiod as control plane, certificate issuer and both webhooks.
 
-Facts are those of the 1.31 line; the source of each is in `sources`, `webhooks` and `signals`.
+Facts are those of the 1.31 line; the source of each stands beside it.
 """
 
 from collections.abc import Mapping
 
 from clusters.meshes._istiod import with_plugged_in_ca
 from clusters.model import (
-    KUBERNETES_SOURCES,
     Called,
     Capability,
     Certificates,
@@ -16,7 +15,6 @@ from clusters.model import (
     Handshake,
     Identity,
     Install,
-    KnownIssue,
     Membership,
     Mesh,
     Override,
@@ -45,23 +43,11 @@ def _code(title: str, path: str, kind: str = "source") -> Reference:
     return Reference(title, f"{_TREE}/{path}", _VERSION, kind)
 
 
-def _docs(title: str, page: str) -> Reference:
-    return Reference(title, f"https://istio.io/latest/docs/{page}", _VERSION, "documented")
-
-
 _CHART = "manifests/charts/istio-control/istio-discovery/templates"
 _READINESS = _code("readiness probe of the chart", f"{_CHART}/deployment.yaml")
 _AGENT_METRICS = _code("pilot-agent metrics", "pkg/istio-agent/metrics/metrics.go")
 _ADMISSION = _code("mutating webhook of the chart", f"{_CHART}/mutatingwebhook.yaml")
 _VALIDATION = _code("validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml")
-_IDENTITY = _docs("Istio identity", "concepts/security/")
-_FAIL_CLOSED = _docs("Injection is fail-close", "ops/common-problems/injection/")
-_ENFORCED_BY_ENVOY = _docs(
-    "Authorization policies are enforced by the Envoy of the called workload", "concepts/security/"
-)
-_READY_ALONE = _code(
-    "istiod is ready when its own servers are, whoever may reach them but the kubelet", "pilot/pkg/bootstrap/server.go"
-)
 
 
 def _identity(namespace: str, service_account: str) -> str:
@@ -191,65 +177,6 @@ MESH = Mesh(
         # istiod writes its CA bundle back at once where the label names its revision (pkg/webhooks/webhookpatch.go).
         Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION, keeper="istio.io/rev"),
         Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
-    ),
-    sources={
-        **KUBERNETES_SOURCES,
-        "traffic-continues": Reference(
-            "Envoy keeps its last configuration in memory (written of Pilot in 2018; of istiod by inference)",
-            "https://bani.com.br/2018/11/istio-what-happens-when-control-plane-is-down/",
-            _VERSION,
-            "inferred",
-        ),
-        "apiserver-traffic": Reference(
-            "Without an API server, pods and Services that exist go on unless they need it; that proxies do not, and "
-            "that istiod answers them from what it knew, is inferred",
-            "https://kubernetes.io/docs/tasks/debug/debug-cluster/#specific-scenarios",
-            "v1.34",
-            "inferred",
-        ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy", "restart-policy"), _ENFORCED_BY_ENVOY),
-        "restart-traffic": _code(
-            "A proxy that starts is not ready until istiod configured it",
-            "pilot/cmd/pilot-agent/status/ready/probe.go",
-            "not-promised",
-        ),
-        "reboot-bypass": _FAIL_CLOSED,
-        "no-plaintext": _docs(
-            "PeerAuthentication STRICT: a workload accepts only mutual TLS",
-            "reference/config/security/peer_authentication/",
-        ),
-        **dict.fromkeys(("strict-refused", "change-on-connections", "request-rule"), _ENFORCED_BY_ENVOY),
-        "identity": _IDENTITY,
-        **dict.fromkeys(
-            ("identity-lives", "certificates"),
-            _code(
-                "A workload's certificate lives a day; its agent renews it when half of that is over",
-                "pkg/security/security.go",
-            ),
-        ),
-        "identity-new-pods": _ADMISSION,
-        "identity-expires": _code(
-            "A certificate that expired is told as a metric (negative); that its peers refuse it is inferred from TLS",
-            "security/pkg/nodeagent/cache/monitoring.go",
-            "inferred",
-        ),
-        "weighted-routing": _docs(
-            "VirtualService weights, resolved by the caller's Envoy from its last configuration",
-            "reference/config/networking/virtual-service/",
-        ),
-        "injection-fail-closed": _FAIL_CLOSED,
-        "enrolled-at-creation": _docs(
-            "A pod gets its sidecar when it is created, and shows it in its spec; a label changed later changes no pod",
-            "setup/additional-setup/sidecar-injection/",
-        ),
-        "config-refused": _VALIDATION,
-        "loss-visible": _READINESS,
-        "recovers": _code("The agent reconnects to istiod with back-off", "pkg/istio-agent/xds_proxy.go", "inferred"),
-    },
-    deviates=(
-        KnownIssue(
-            "sometimes during fault: signal control-plane-down appears", _READY_ALONE, "control-plane-partition"
-        ),
     ),
     overrides=(
         Override("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),

@@ -1,6 +1,6 @@
 """Linkerd: a micro-proxy in every pod; destination, identity and proxy-injector are deployments of their own.
 
-Facts are those of the edge channel at 26.8; the source of each is in `sources`, `webhooks` and `signals`. MESH is the
+Facts are those of the edge channel at 26.8; the source of each stands beside it. MESH is the
 chart's default: one replica of everything, and webhooks that the API server does without. VARIANTS are its HA mode, and
 a lab that keeps the chart's default inbound policy, which lets all in where no policy object names a port.
 """
@@ -11,7 +11,6 @@ from dataclasses import replace
 import msgspec
 
 from clusters.model import (
-    KUBERNETES_SOURCES,
     Authority,
     Called,
     Capability,
@@ -23,7 +22,6 @@ from clusters.model import (
     Install,
     Issuance,
     IssuerSecret,
-    KnownIssue,
     Membership,
     Mesh,
     Override,
@@ -69,26 +67,10 @@ _VALIDATOR = _source(
     f"{_CHART}/templates/destination-rbac.yaml",
     "not-promised",
 )
-_ENFORCED = _docs("The proxy of the called pod refuses what no policy authorizes", "features/server-policy/")
-_SEVEN = _source(
-    "The kubelet must miss seven looks, ten seconds apart, and a partition spares it",
-    f"{_CHART}/templates/destination.yaml",
-)
 _PARTS = {"control-plane": "destination", "identity": "identity", "injector": "proxy-injector"}
 _ALONE = Override("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
 _CLOSED = Override("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
 _AUTHORIZATION = ("AuthorizationPolicy", "MeshTLSAuthentication", "NetworkAuthentication")
-_UNTOLD = "sometimes during fault: signal {}-down appears"
-_READABLE = "never during run: a call is readable on the wire, answered or not"
-_UNKNOWN = _docs(
-    "Whom the control plane does not know as meshed yet is called in plain text", "features/automatic-mtls/"
-)
-_LATE = "eventually during recovery within 600 s"
-_FLOW = "at least 0.999 of the calls succeed and never 2 s pass without a success"
-_VALID = "every leaf certificate is valid for 0 s more"
-_LOCKED_OUT = _source(
-    "Who shows an identity that is over is refused, by its issuer, too", f"{_PROXY}/meshtls/src/creds/store.rs"
-)
 _RELOADED = _docs(
     "A replaced issuer is taken up and told by an Event", "tasks/automatically-rotating-control-plane-tls-credentials/"
 )
@@ -201,76 +183,6 @@ MESH = Mesh(
         Webhook("linkerd-policy-validator-webhook-config", "validating", "Ignore", ("CREATE", "UPDATE"), _VALIDATOR),
         Webhook("linkerd-sp-validator-webhook-config", "validating", "Ignore", ("CREATE", "UPDATE"), _VALIDATOR),
     ),
-    sources={
-        **KUBERNETES_SOURCES,
-        "traffic-continues": _docs(
-            "Cached discovery results outlive an outage of the control plane while they are used",
-            "tasks/configuring-proxy-discovery-cache/",
-        ),
-        "no-plaintext": _docs(
-            "TCP traffic between meshed pods is mutual TLS without further configuration", "features/automatic-mtls/"
-        ),
-        "strict-refused": _ENFORCED,
-        "change-on-connections": _source(
-            "Each request is weighed, and a connection that a new policy no longer allows is closed",
-            f"{_PROXY}/app/inbound/src/policy/tcp.rs",
-        ),
-        "identity": _source(
-            "The called proxy writes the caller's TLS identity into l5d-client-id, and strips what the caller wrote",
-            f"{_PROXY}/app/inbound/src/http/set_identity_header.rs",
-        ),
-        "weighted-routing": _docs(
-            "HTTPRoute backendRefs with weights, resolved by the caller's proxy", "reference/httproute/"
-        ),
-        **dict.fromkeys(("injection-fail-closed", "reboot-bypass"), _IGNORE),
-        "enrolled-at-creation": _docs(
-            "A pod gets its proxy as it is created and shows it in its spec; what is annotated later changes nothing",
-            "features/proxy-injection/",
-        ),
-        "config-refused": _VALIDATOR,
-        "apiserver-traffic": _source(
-            "Proxies are told by the destination controller, which answers from what it knew (inferred)",
-            f"{_DOCS}/tasks/configuring-proxy-discovery-cache/",
-            "inferred",
-        ),
-        **dict.fromkeys(("apiserver-policy", "reboot-policy", "request-rule", "restart-policy"), _ENFORCED),
-        "restart-traffic": _source(
-            "A proxy that starts goes by its default policy alone until the policy controller answers",
-            f"{_PROXY}/app/inbound/src/policy/store.rs",
-            "not-promised",
-        ),
-        **dict.fromkeys(
-            ("identity-lives", "identity-new-pods"),
-            _docs(
-                "A proxy's certificate lives a day and is renewed; without one a proxy does not become ready",
-                "features/automatic-mtls/",
-            ),
-        ),
-        "certificates": _source(
-            "A certificate lives a day, and its proxy renews it when 70 % of that is over",
-            f"{_PROXY}/proxy/identity-client/src/certify.rs",
-        ),
-        "identity-expires": _docs(
-            "A certificate that expired is accepted by no peer: mutual TLS fails until the proxy has a new one",
-            "tasks/replacing_expired_certificates/",
-        ),
-        "issuer-rotation": _RELOADED,
-        "issuer-refused": _SKIPPED,
-        "issuer-expires": _INVALID,
-        "readiness-tells": _source(
-            "A proxy that was ready once stays so", f"{_PROXY}/app/admin/src/server/readiness.rs", "not-promised"
-        ),
-        "loss-visible": _READINESS,
-        "recovers": _source(
-            "The proxy's watches reconnect with back-off", f"{_PROXY}/tonic-watch/src/lib.rs", "inferred"
-        ),
-    },
-    deviates=(
-        *(KnownIssue(_UNTOLD.format("control-plane"), _SEVEN, f"control-plane-{it}") for it in ("hang", "partition")),
-        KnownIssue(_UNTOLD.format("injector"), _SEVEN, "injection-hang"),
-        KnownIssue(_READABLE, _UNKNOWN, "new-destination"),
-        *(KnownIssue(f"{_LATE}: {says}", _LOCKED_OUT, "identity-outage-beyond-life") for says in (_FLOW, _VALID)),
-    ),
     overrides=(
         _ALONE,
         _CLOSED,
@@ -281,12 +193,6 @@ MESH = Mesh(
     ),
 )
 
-_LET_IN = "always during run: every call is refused and none is served"
-_UNTIL_TOLD = _source(
-    "A proxy goes by its default until its policy is there: to wait for it was tried, and taken back",
-    "https://github.com/linkerd/linkerd2-proxy/pull/2267",
-    "issue",
-)
 _HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/values-ha.yaml", "documented")
 
 
@@ -314,7 +220,6 @@ VARIANTS = (
                 for name, hook in (("injection-refused", "proxy-injector"), ("policy-refused", "policy-validator"))
             },
         },
-        sources={**MESH.sources, **dict.fromkeys(("injection-fail-closed", "config-refused", "reboot-bypass"), _HA)},
         overrides=(msgspec.structs.replace(_ALONE, value="2", reason="two workers carry two"), *_without(_ALONE)),
     ),
     replace(
@@ -322,7 +227,6 @@ VARIANTS = (
         name="linkerd-open",
         title="Linkerd, open by default",
         membership=replace(MESH.membership, namespace_annotations={"linkerd.io/inject": "enabled"}),
-        deviates=(*MESH.deviates, KnownIssue(_LET_IN, _UNTIL_TOLD, "enforcer-restart-without-policy")),
         overrides=_without(_CLOSED),
     ),
 )

@@ -8,14 +8,12 @@ server and enforced by nobody, because the plain CNI of our clusters has no poli
 from collections.abc import Mapping
 
 from clusters.model import (
-    KUBERNETES_SOURCES,
     OF_CLUSTER,
     Called,
     Capability,
     Certificates,
     Component,
     Install,
-    KnownIssue,
     Membership,
     Mesh,
     PolicyKind,
@@ -60,16 +58,6 @@ def _down(signal: str, kind: str, name: str) -> SignalSpec:
     return SignalSpec(signal, SignalKind.CONDITION, f"meshdrill/{kind}/{name}", source)
 
 
-_GOES_ON = _kubernetes("Services do not depend on a placebo", "concepts/services-networking/service/")
-_UNENFORCED = _kubernetes(
-    "A NetworkPolicy without a plugin that implements it has no effect",
-    "concepts/services-networking/network-policies/",
-)
-_ADMITTED = _kubernetes(
-    "No webhook: every pod is admitted as it is", "reference/access-authn-authz/extensible-admission-controllers/"
-)
-_STATUS = _kubernetes("Deployment status", "concepts/workloads/controllers/deployment/")
-
 MESH = Mesh(
     name="none",
     title="no mesh (control)",
@@ -92,83 +80,5 @@ MESH = Mesh(
         **{f"{role}-down": _down(f"{role}-down", "Deployment", "placebo") for role in _CENTRAL},
         **{f"{role}-down": _down(f"{role}-down", "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE},
     },
-    sources={
-        **KUBERNETES_SOURCES,
-        **dict.fromkeys(
-            (
-                "traffic-continues",
-                "l7-proxy-serves",
-                "node-agent-traffic-continues",
-                "cni-traffic-continues",
-                "identity-lives",
-                "identity-expires",
-                "restart-traffic",
-            ),
-            _GOES_ON,
-        ),
-        **dict.fromkeys(
-            (
-                "strict-refused",
-                "change-on-connections",
-                "request-rule",
-                "l7-proxy-missing",
-                "l7-proxy-unready",
-                "l7-proxy-deleted",
-                "config-refused",
-                "node-agent-policy-continues",
-                "cni-policy-continues",
-                "apiserver-policy",
-                "reboot-policy",
-                "restart-policy",
-            ),
-            _UNENFORCED,
-        ),
-        **dict.fromkeys(
-            (
-                "injection-fail-closed",
-                "node-agent-bypass",
-                "node-agent-new-pods",
-                "cni-bypass",
-                "cni-new-pods",
-                "cni-removal",
-                "identity-new-pods",
-                "reboot-bypass",
-            ),
-            _ADMITTED,
-        ),
-        **dict.fromkeys(("loss-visible", "recovers"), _STATUS),
-        "drops-witnessed": Reference(
-            "Nobody refuses anything, so nobody records it",
-            "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
-            _KUBERNETES,
-            "not-promised",
-        ),
-        "certificates": Reference(
-            "Nobody gives pods certificates, so none can run out",
-            "https://kubernetes.io/docs/concepts/cluster-administration/networking/",
-            _KUBERNETES,
-            "not-promised",
-        ),
-        "apiserver-traffic": _kubernetes(
-            "Without an API server, pods and Services that exist go on", "tasks/debug/debug-cluster/#specific-scenarios"
-        ),
-        "no-plaintext": _kubernetes(
-            "Kubernetes does not encrypt pod traffic", "concepts/cluster-administration/networking/"
-        ),
-        "identity": _kubernetes("Pod traffic carries no identity", "concepts/cluster-administration/networking/"),
-        "weighted-routing": _kubernetes(
-            "A Service spreads calls over its pods alike", "concepts/services-networking/service/"
-        ),
-    },
-    deviates=(
-        KnownIssue(
-            "sometimes during fault: signal control-plane-down appears",
-            _kubernetes(
-                "Readiness is asked by the kubelet, which a partition spares",
-                "concepts/configuration/liveness-readiness-startup-probes/",
-            ),
-            "control-plane-partition",
-        ),
-    ),
     is_control=True,
 )

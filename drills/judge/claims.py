@@ -1,27 +1,30 @@
-"""Claims: a check with a quantifier, a window, what may excuse it and its source; and the judge that answers them."""
+"""Claims: a check with a quantifier, a phase and the alerts that excuse it; and the judge that answers them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import msgspec
 import polars as pl
 
 from clusters.model import Reference
+from drills.judge import checks
 from drills.judge.checks.signals import Sighting, sighting
+from drills.judge.files import FileError
 from drills.judge.history import History
-from drills.judge.measure import Check, Invariant, Measurement, Occurrence, Truth
+from drills.judge.measure import Check, Invariant, Measurement, Number, Occurrence, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
-from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, Window
+from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, StoredCheck, StoredClaim, Window
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence about a window that a history can refute.
+    """A check with a quantifier and a phase, which a history can refute. Its id is its key in a drill's claims.
 
-    observable_by: signals that excuse a failure when one appears at most within_s after the later of the window's
-    start and the first harm; of `eventually`, after the start. must_hold: nothing excuses. fails_on_control: the
-    control must violate this claim.
+    alerts: signals of which one excuses a failure when it appears at most within_s after the later of the phase's
+    start and the first harm; of `eventually`, after the start. must_hold: no alert excuses a failure. fails_on_control:
+    the control must violate this claim. promise: what the mesh's documents say of it; a drill leaves it out, and the
+    mesh's promises.toml fills it in by the claim's id.
     """
 
     quantifier: Quantifier
@@ -29,10 +32,14 @@ class Claim:
     during: str
     within_s: float = 0.0
     hold_s: float = 0.0
-    observable_by: tuple[str, ...] = ()
+    alerts: tuple[str, ...] = ()
     must_hold: bool = False
     fails_on_control: bool = False
-    source: Reference | None = None
+    promise: Reference | None = None
+
+    def promised_by(self, reference: Reference | None) -> "Claim":
+        """Return the same claim with what the mesh's documents say of it."""
+        return replace(self, promise=reference)
 
     def sentence(self) -> str:
         """Return the claim in words, without its edges."""
@@ -44,34 +51,34 @@ def always(
     check: Invariant,
     during: str = "fault",
     *,
-    observable_by: str | Sequence[str] | None = None,
+    alert: str | Sequence[str] = (),
     within_s: float = 0.0,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: Reference | None = None,
+    promise: Reference | None = None,
 ) -> Claim:
     """Claim that the check is true over the whole window."""
     _require(check, Invariant, "always")
-    excuse = _names(observable_by, must_hold=must_hold)
+    alerts = _names(alert, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.ALWAYS, check, during, within_s, 0.0, excuse, must_hold, fails, source)
+    return Claim(Quantifier.ALWAYS, check, during, within_s, 0.0, alerts, must_hold, fails, promise)
 
 
 def never(
     check: Occurrence,
     during: str = "fault",
     *,
-    observable_by: str | Sequence[str] | None = None,
+    alert: str | Sequence[str] = (),
     within_s: float = 0.0,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: Reference | None = None,
+    promise: Reference | None = None,
 ) -> Claim:
     """Claim that it did not happen once in the window, and that it would have been seen."""
     _require(check, Occurrence, "never")
-    excuse = _names(observable_by, must_hold=must_hold)
+    alerts = _names(alert, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.NEVER, check, during, within_s, 0.0, excuse, must_hold, fails, source)
+    return Claim(Quantifier.NEVER, check, during, within_s, 0.0, alerts, must_hold, fails, promise)
 
 
 def eventually(
@@ -80,19 +87,19 @@ def eventually(
     during: str = "recovery",
     *,
     hold_s: float = 1.0,
-    observable_by: str | Sequence[str] | None = None,
+    alert: str | Sequence[str] = (),
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: Reference | None = None,
+    promise: Reference | None = None,
 ) -> Claim:
     """Claim that the check is true from some instant within within_s of the window's start until its end.
 
     hold_s: it must be seen true for at least this long. A signal excuses by the instant at which it had to be true.
     """
     _require(check, Invariant, "eventually")
-    excuse = _names(observable_by, must_hold=must_hold)
+    alerts = _names(alert, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, excuse, must_hold, fails, source)
+    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, alerts, must_hold, fails, promise)
 
 
 def sometimes(
@@ -101,24 +108,104 @@ def sometimes(
     *,
     must_hold: bool = False,
     fails_on_control: bool | None = None,
-    source: Reference | None = None,
+    promise: Reference | None = None,
 ) -> Claim:
     """Claim that it happened at least once in the window."""
     _require(check, Occurrence, "sometimes")
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.SOMETIMES, check, during, must_hold=must_hold, fails_on_control=fails, source=source)
+    return Claim(Quantifier.SOMETIMES, check, during, must_hold=must_hold, fails_on_control=fails, promise=promise)
 
 
-def reached(check: Occurrence, during: str = "fault", *, source: Reference | None = None) -> Claim:
+def reached(check: Occurrence, during: str = "fault", *, promise: Reference | None = None) -> Claim:
     """Claim that the situation under test occurred; when it did not, the drill proved nothing: INCONCLUSIVE."""
     _require(check, Occurrence, "reached")
-    return Claim(Quantifier.REACHED, check, during, source=source)
+    return Claim(Quantifier.REACHED, check, during, promise=promise)
 
 
-def judge(history: History, claims: Sequence[Claim]) -> Verdict:
-    """Answer every claim from the history alone. The same history and claims give the same verdict, byte for byte."""
+_OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
+
+_LISTS = frozenset({"within", "reasons", "kinds"})
+"""Parameters of checks that are lists of names; a finding shows each as one text."""
+
+
+def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
+    """Return the claims as data, in their order."""
+    return tuple(
+        StoredClaim(
+            id=name,
+            quantifier=claim.quantifier,
+            check=StoredCheck(claim.check.name, claim.check.edges, dict(claim.check.params)),
+            during=claim.during,
+            within_s=claim.within_s,
+            hold_s=claim.hold_s,
+            alerts=claim.alerts,
+            must_hold=claim.must_hold,
+            fails_on_control=claim.fails_on_control,
+            promise=claim.promise,
+        )
+        for name, claim in claims.items()
+    )
+
+
+def restored(claims: Iterable[StoredClaim]) -> dict[str, Claim]:
+    """Return the claims that were stored; FileError for one that this version cannot ask, or an id given twice."""
+    found: dict[str, Claim] = {}
+    for it in claims:
+        if it.id in found:
+            raise FileError(f"The run holds two claims {it.id!r}; expected one claim for each id.")
+        quantifier = _quantifier(it)
+        found[it.id] = Claim(
+            quantifier,
+            _check(it, quantifier),
+            it.during,
+            it.within_s,
+            it.hold_s,
+            it.alerts,
+            it.must_hold,
+            it.fails_on_control,
+            it.promise,
+        )
+    return found
+
+
+def _quantifier(claim: StoredClaim) -> Quantifier:
+    try:
+        return Quantifier(claim.quantifier)
+    except ValueError as error:
+        raise _unaskable(claim, f"{claim.quantifier!r} is no quantifier") from error
+
+
+def _check(claim: StoredClaim, quantifier: Quantifier) -> Check:
+    stored = claim.check
+    if stored.name not in checks.__all__:
+        raise _unaskable(claim, f"there is no check {stored.name!r}")
+    params = {name: _listed(value) if name in _LISTS else value for name, value in stored.params.items()}
+    try:
+        check: Check = getattr(checks, stored.name)(*stored.edges, **params)
+        _require(check, Invariant if quantifier in _OF_INVARIANTS else Occurrence, quantifier)
+    except (TypeError, ValueError) as error:
+        raise _unaskable(claim, str(error)) from error
+    return check
+
+
+def _listed(value: Number) -> tuple[str, ...]:
+    return tuple(str(value).split(", ")) if value else ()
+
+
+def _unaskable(claim: StoredClaim, reason: str) -> FileError:
+    return FileError(
+        f"Claim {claim.id!r} of the run cannot be asked: {reason}. It was stored by another version of meshdrill; "
+        "`meshdrill judge --current` asks the claims of today's drill."
+    )
+
+
+def judge(history: History, claims: Mapping[str, Claim]) -> Verdict:
+    """Answer every claim from the history alone, by its id.
+
+    The same history and claims give the same verdict, byte for byte.
+    """
     facts, defects = history.facts, history.completeness()
-    findings = tuple(_find(history, claim, defects) for claim in claims)
+    findings = tuple(_find(history, name, claim, defects) for name, claim in claims.items())
     return Verdict(
         drill=facts.drill,
         mesh=facts.mesh,
@@ -136,10 +223,10 @@ def _require(check: Check, kind: type[Check], quantifier: str) -> None:
         raise TypeError(f"{quantifier} takes an {kind.__name__}, {check.name} is an {type(check).__name__}")
 
 
-def _names(observable_by: str | Sequence[str] | None, *, must_hold: bool) -> tuple[str, ...]:
-    if observable_by and must_hold:
-        raise ValueError("a claim that must hold is never excused by a signal: give observable_by or must_hold")
-    return (observable_by,) if isinstance(observable_by, str) else tuple(observable_by or ())
+def _names(alert: str | Sequence[str], *, must_hold: bool) -> tuple[str, ...]:
+    if alert and must_hold:
+        raise ValueError("no alert excuses a claim that must hold: give alert or must_hold")
+    return (alert,) if isinstance(alert, str) else tuple(alert)
 
 
 @dataclass(frozen=True)
@@ -149,18 +236,18 @@ class _Decision:
     signal: Sighting | None = None
 
 
-def _find(history: History, claim: Claim, defects: tuple[Defect, ...]) -> Finding:
+def _find(history: History, name: str, claim: Claim, defects: tuple[Defect, ...]) -> Finding:
     window = history.window(claim.during)
     if window is None:
         ruling = _unknown(f"the record has no {claim.during} window")
-        return _finding(claim, None, ruling, _Decision(Answer.INCONCLUSIVE, ruling.reason))
+        return _finding(name, claim, None, ruling, _Decision(Answer.INCONCLUSIVE, ruling.reason))
     try:
         ruling = _rule(history, claim, window)
         decision = _decide(history, claim, window, ruling, defects)
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - a check that raises is an answer
         ruling = _unknown(f"check {claim.check.name} raised {type(error).__name__}: {error}")
         decision = _Decision(Answer.INCONCLUSIVE, ruling.reason)
-    return _finding(claim, window, ruling, decision)
+    return _finding(name, claim, window, ruling, decision)
 
 
 def _unknown(reason: str) -> Ruling:
@@ -197,7 +284,7 @@ def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excu
     first_ns = None if claim.quantifier is Quantifier.EVENTUALLY else ruling.measurement.at_ns
     harm_ns = max(window.start_ns, first_ns or window.start_ns)
     deadline_ns = harm_ns + round(claim.within_s * NS_PER_S)
-    sightings = tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.observable_by)
+    sightings = tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.alerts)
     seen = min((s for s in sightings if s.at_ns is not None), key=lambda s: (s.at_ns, s.name), default=None)
     if seen is not None:
         return _unless_defective(_Decision(Answer.FAILED_OBSERVABLY, ruling.reason, seen), excuses)
@@ -208,11 +295,12 @@ def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excu
     return _Decision(Answer.VIOLATED, f"{ruling.reason}{unseen}")
 
 
-def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:
+def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:
     measured, signal = ruling.measurement, decision.signal
     signal_ns = signal.at_ns if signal else None
     is_promised = _is_promised(claim)
     return Finding(
+        id=name,
         claim=claim.sentence(),
         quantifier=claim.quantifier,
         check=claim.check.name,
@@ -224,7 +312,9 @@ def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Dec
         reason=decision.reason if is_promised else _unpromised(decision),
         must_hold=claim.must_hold,
         fails_on_control=claim.fails_on_control,
-        source=claim.source,
+        alerts=claim.alerts,
+        within_s=float(claim.within_s),  # as it is once it was stored
+        source=claim.promise,
         rows=measured.rows,
         counter_examples=measured.examples,
         resolving=measured.resolution,
@@ -237,7 +327,7 @@ def _finding(claim: Claim, window: Window | None, ruling: Ruling, decision: _Dec
 
 def _is_promised(claim: Claim) -> bool:
     """Whether the answer counts. That the situation was reached is the drill's own business and no mesh's promise."""
-    return claim.quantifier is Quantifier.REACHED or claim.source is None or str(claim.source.kind) != NOT_PROMISED
+    return claim.quantifier is Quantifier.REACHED or claim.promise is None or claim.promise.kind != NOT_PROMISED
 
 
 def _unpromised(decision: _Decision) -> str:

@@ -1,6 +1,6 @@
-"""Silent failures that are known and real: a run that shows exactly those is expected, one that lacks one is told.
+"""Known issues: claims, by id, that a mesh is known to break. They excuse no answer; they say which ones were expected.
 
-They excuse no answer: the verdict stays VIOLATED. What they decide is whether the run comes as a surprise.
+A run that violates exactly the listed claims is expected. An entry whose claim passes is outdated, and must be removed.
 """
 
 from collections.abc import Sequence
@@ -10,21 +10,21 @@ from drills.judge.verdict import PASSING, Answer, Finding, Verdict, judge_passed
 
 
 def issue_of(finding: Finding, listed: Sequence[KnownIssue]) -> Reference | None:
-    """Return where it is told that this claim is violated, None when it is not, or when nobody told of it."""
-    issues = (known.issue for known in listed if known.claim == finding.claim)
+    """Return the known issue of a violated finding, or None."""
+    issues = (known.issue for known in listed if known.claim == finding.id)
     return next(issues, None) if finding.verdict is Answer.VIOLATED else None
 
 
 def outdated(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[KnownIssue, ...]:
-    """Return the entries whose claim passed, or is not asked at all: they must go, or they would hide a failure."""
-    still = {f.claim for f in verdict.findings if f.verdict in {Answer.VIOLATED, Answer.INCONCLUSIVE}}
+    """Return the entries whose claim passed or was not asked: they must go, or they would hide a failure."""
+    still = {f.id for f in verdict.findings if f.verdict in {Answer.VIOLATED, Answer.INCONCLUSIVE}}
     return tuple(known for known in listed if known.claim not in still)
 
 
 def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
-    """Tell whether what does not pass is violated and listed, all of it, and all that is listed is violated.
+    """Return whether every claim that fails is violated and listed, and every listed claim is violated.
 
-    INCONCLUSIVE is never expected. Of a control, all that must fail there has to fail besides.
+    INCONCLUSIVE is never expected. On a control, every claim that must fail there has to fail as well.
     """
     passing = {*PASSING, Answer.NOT_PROMISED}
     must_fail = tuple(it for it in verdict.findings if verdict.is_control and it.fails_on_control)
@@ -35,11 +35,11 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
     return is_proven and all(issue_of(finding, listed) for finding in failed)
 
 
-def told(verdict: Verdict, listed: Sequence[KnownIssue]) -> str:
-    """Return what there is to say of the entries, "" when nothing: as known, or which of them must go."""
+def describe(verdict: Verdict, listed: Sequence[KnownIssue]) -> str:
+    """Return one sentence on the known issues, "" when there is nothing to say: as known, or which are outdated."""
     if is_expected(verdict, listed):
         return f"{Answer.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
     return "\n".join(
-        f"no longer deviates, so remove the entry from the mesh's file: {known.claim} ({known.issue.url})"
+        f"known issue no longer seen, so remove it from the mesh's known_issues.toml: {known.claim} ({known.issue.url})"
         for known in outdated(verdict, listed)
     )

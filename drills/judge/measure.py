@@ -74,15 +74,30 @@ class Measurement(msgspec.Struct, frozen=True):
 Evaluate = Callable[[History, Window], Measurement]
 
 
+class Need(StrEnum):
+    """An observer that must have run beside the lab, or the check knows nothing."""
+
+    WIRE = "wire"
+    NEW_PODS = "new-pods"
+    POLICY_CHANGES = "policy-changes"
+    SIGNALS = "signals"
+
+
 @dataclass(frozen=True)
 class Check:
-    """A named pure function over a window of a history; says is the proposition in words."""
+    """A named pure function over a window of a history.
+
+    name: of its constructor in drills.judge.checks, which makes it again from edges and params. says: the proposition
+    in words. needs: observers that the run has to have. signals: names of the signals that it reads.
+    """
 
     name: str
     says: str
     evaluate: Evaluate
     params: Mapping[str, Number] = field(default_factory=dict)
     edges: tuple[Edge, ...] = ()
+    needs: frozenset[Need] = frozenset()
+    signals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

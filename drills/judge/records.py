@@ -54,6 +54,34 @@ NOT_PROMISED = "not-promised"
 """Kind of a source in which the mesh's own documents do not promise what a claim asks."""
 
 
+class StoredCheck(msgspec.Struct, frozen=True):
+    """A check as data: the name of its constructor in drills.judge.checks, its edges, and its parameters."""
+
+    name: str
+    edges: tuple[tuple[str, str], ...] = ()
+    params: dict[str, int | float | str | bool | None] = msgspec.field(default_factory=dict)
+
+
+class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim as data: what a run was asked, so that it can be answered again without the drill's code.
+
+    during: a phase (baseline, fault, recovery), run for all of them, or hold. within_s: the bound of `eventually`, else
+    the time in which one of the alerts must fire. hold_s: how long `eventually` must be seen true. promise: what the
+    mesh's documents said of it; None where they were not asked.
+    """
+
+    id: str
+    quantifier: str
+    check: StoredCheck
+    during: str
+    within_s: float = 0.0
+    hold_s: float = 0.0
+    alerts: tuple[str, ...] = ()
+    must_hold: bool = False
+    fails_on_control: bool = False
+    promise: Reference | None = None
+
+
 class Caller(msgspec.Struct, frozen=True, order=True):
     """One caller that the plan started: it must leave rows without a hole and an end."""
 
@@ -78,7 +106,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: nodes whose own record of dropped traffic must have been read.
     placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
     nameless_edges: (source, target) where the mesh, as configured, shows the server no identity to be judged by.
-    deviates: what is known to be violated; no verdict depends on it, only whether one comes as a surprise.
+    known_issues: claims that the mesh is known to break; no verdict depends on them, only whether one was expected.
+    claims: what the run is asked, in the order of its report.
     casualties: pods that the fault itself ends; their records break off, and may go on after a new start.
     """
 
@@ -93,7 +122,6 @@ class RunFacts(msgspec.Struct, frozen=True):
     unmeshed: tuple[str, ...] = ("outsider",)
     identities: dict[str, str] = msgspec.field(default_factory=dict)
     signals: dict[str, SignalSpec] = msgspec.field(default_factory=dict)
-    sources: dict[str, Reference] = msgspec.field(default_factory=dict)
     hold_s: float = 0.0
     lag_bound_ms: float = 250.0
     fresh_edges: tuple[tuple[str, str], ...] = ()
@@ -101,7 +129,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
     casualties: tuple[str, ...] = ()
-    deviates: tuple[KnownIssue, ...] = ()
+    known_issues: tuple[KnownIssue, ...] = ()
+    claims: tuple[StoredClaim, ...] = ()
 
 
 class Event(msgspec.Struct, frozen=True):

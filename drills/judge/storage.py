@@ -1,22 +1,28 @@
-"""The three files of a history: calls.parquet, events.jsonl and the facts and seal inside run.json."""
+"""The files of a bundle that the judge reads: calls.parquet, events.jsonl, facts and seal in run.json, verdict.json."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import polars as pl
 
-from drills.judge import files
+from drills.judge import files, migration
 from drills.judge.records import CALLS_SCHEMA, Defect, Event, RunFacts
 
 CALLS_FILE = "calls.parquet"
 EVENTS_FILE = "events.jsonl"
 RUN_FILE = "run.json"
+VERDICT_FILE = "verdict.json"
+
+
+_File = TypeVar("_File")
 
 
 class _RunFile(msgspec.Struct, frozen=True):
     facts: RunFacts
     seal: dict[str, str]
+    format: int
 
 
 def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: RunFacts) -> None:
@@ -27,20 +33,55 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
     lines = (msgspec.json.encode(event, order="sorted") + b"\n" for event in sorted(events, key=_by_clock))
     (bundle / EVENTS_FILE).write_bytes(b"".join(lines))
     seal = {name: files.digest(bundle / name) for name in (CALLS_FILE, EVENTS_FILE)}
-    text = msgspec.json.encode(_RunFile(facts, seal), order="sorted")
+    text = msgspec.json.encode(_RunFile(facts, seal, migration.FORMAT), order="sorted")
     (bundle / RUN_FILE).write_bytes(msgspec.json.format(text, indent=2) + b"\n")
 
 
 def read(bundle: Path) -> tuple[pl.LazyFrame, tuple[Event, ...], RunFacts, tuple[Defect, ...]]:
     """Return calls (lazily), events, facts, and the defects that the files themselves show."""
-    run = files.decode(bundle / RUN_FILE, _RunFile)
+    run = _read_run(bundle)
     calls = _scan_calls(bundle / CALLS_FILE)
     events = tuple(_read_events(bundle / EVENTS_FILE))
     return calls, events, run.facts, tuple(_broken_seals(bundle, run.seal))
 
 
+def read_facts(bundle: Path) -> RunFacts:
+    """Return the facts of a run alone. Raises HistoryError as `read` does."""
+    return _read_run(bundle).facts
+
+
 def _by_clock(event: Event) -> int:
     return event.at_ns
+
+
+def _read_run(bundle: Path) -> _RunFile:
+    path, judged = bundle / RUN_FILE, bundle / VERDICT_FILE
+    run = read_json(path)
+    if read_format(run, path) == migration.FORMAT:
+        return files.decode(path, _RunFile)
+    verdict = read_json(judged) if files.is_there(judged) else {}
+    return upgraded(lambda: migration.upgrade_run(run, verdict), _RunFile, path)
+
+
+def read_json(path: Path) -> migration.Json:
+    """Return the object in a JSON file of a bundle. Raises FileError as `read` does."""
+    return files.decode(path, dict[str, object])
+
+
+def read_format(run: migration.Json, path: Path) -> int:
+    """Return the format of a run.json; FileError for one that this version does not know."""
+    found = migration.format_of(run)
+    if found not in {migration.FIRST, migration.FORMAT}:
+        raise _unreadable(path, f"its format is {run.get('format')}, this version reads up to {migration.FORMAT}")
+    return found
+
+
+def upgraded(upgrade: Callable[[], migration.Json], kind: type[_File], path: Path) -> _File:
+    """Return what a migration makes of a file, as the type that it has to be; FileError where it cannot be made."""
+    try:
+        return msgspec.convert(upgrade(), kind)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(path, f"{type(error).__name__}: {error}") from error
 
 
 def _scan_calls(path: Path) -> pl.LazyFrame:

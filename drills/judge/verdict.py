@@ -3,13 +3,16 @@
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
 from clusters.model import Reference
+from drills.judge import files, migration, storage
 from drills.judge.measure import Example, Number, Resolution, Row
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import NS_PER_S, Defect, Window
+from drills.judge.storage import RUN_FILE, VERDICT_FILE
 
 
 class Answer(StrEnum):
@@ -41,11 +44,14 @@ def worst(answers: Iterable[Answer]) -> Answer:
 class Finding(msgspec.Struct, frozen=True):
     """What became of one claim, with everything a reader needs to argue with it.
 
-    fails_on_control: whether this claim must come out VIOLATED on the control.
+    id: the claim's key, by which runs are compared. claim: the same in words, for people. alerts, within_s: which
+    signals would have excused a failure, and within what time. fails_on_control: whether this claim must come out
+    VIOLATED on the control.
     time_to_signal_s: from the window's start to the signal. recovery_s: from the window's start to lasting truth.
     measured: what the answer would be if the mesh had promised it; there only when it did not.
     """
 
+    id: str
     claim: str
     quantifier: str
     check: str
@@ -58,6 +64,8 @@ class Finding(msgspec.Struct, frozen=True):
     must_hold: bool
     fails_on_control: bool
     source: Reference | None
+    alerts: tuple[str, ...] = ()
+    within_s: float = 0.0
     rows: tuple[Row, ...] = ()
     counter_examples: tuple[Example, ...] = ()
     resolving: Resolution | None = None
@@ -99,6 +107,15 @@ class Verdict(msgspec.Struct, frozen=True):
         yield from (f"  DEFECT  {_shorten(defect.message)}" for defect in self.defects[:MAX_DEFECT_LINES])
         if len(self.defects) > MAX_DEFECT_LINES:
             yield f"  and {len(self.defects) - MAX_DEFECT_LINES} more defects of the record"
+
+
+def read_verdict(bundle: Path) -> Verdict:
+    """Return the verdict that is stored in a bundle; FileError when there is none that this version can read."""
+    path = bundle / VERDICT_FILE
+    verdict, run = storage.read_json(path), storage.read_json(bundle / RUN_FILE)
+    if storage.read_format(run, bundle / RUN_FILE) == migration.FORMAT:
+        return files.decode(path, Verdict)
+    return storage.upgraded(lambda: migration.upgrade_verdict(verdict, run), Verdict, path)
 
 
 def overall(findings: Sequence[Finding]) -> Answer:

@@ -169,7 +169,7 @@ def _answer(cited: Cited, mesh: str, drill: str) -> str:
     if not answers:
         reason = cited.unasked.get((drill, mesh))
         return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
-    known = (issue.url for _, run in answers for issue in issues.expected(run.verdict, run.history.facts.deviates))
+    known = (issue.url for _, run in answers for issue in issues.expected(run.verdict, run.history.facts.known_issues))
     links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
     return f"**{worst(answer for answer, _ in answers)}**{links} {cited.answered(answers)}"
 

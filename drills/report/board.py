@@ -9,7 +9,7 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import files
-from drills.judge.verdict import SEVERITY, Answer, Verdict
+from drills.judge.verdict import SEVERITY, Answer, read_verdict
 from drills.report import issues, markup
 from drills.report.headline import Headline, headline
 from drills.report.names import PAGE_FILE as RUN_PAGE
@@ -107,7 +107,7 @@ def _run(path: Path, reports: Path) -> Run:
     link = f"{bundle.relative_to(reports).as_posix()}/{page}"
     told = _told(bundle)
     try:
-        verdict = files.decode(path, Verdict)
+        verdict = read_verdict(bundle)
     except files.FileError:
         return Run(drill, mesh, folder, link, UNREADABLE, passed=False, is_control=False, headline=_BLANK, told=told)
     return Run(

@@ -14,7 +14,7 @@ from clusters.model import Reference
 from drills.judge import files, known
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer, Finding, Verdict, worst
+from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
 from drills.report import verification
 from drills.report.record import Surroundings
 from drills.report.statement import STATEMENT_FILE
@@ -79,9 +79,9 @@ class Run:
 
     @property
     def known_failures(self) -> tuple[tuple[str, Reference], ...]:
-        """Return each claim that is violated and was listed before the run, with who tells of it."""
-        listed = self.history.facts.deviates
-        found = ((it.claim, known.issue_of(it, listed)) for it in self.verdict.findings)
+        """Return the id of each claim that is violated as a known issue says, with the issue."""
+        listed = self.history.facts.known_issues
+        found = ((it.id, known.issue_of(it, listed)) for it in self.verdict.findings)
         return tuple((claim, issue) for claim, issue in found if issue is not None)
 
     def standing_of(self, finding: Finding) -> Answer:
@@ -129,7 +129,7 @@ def read(bundle: Path, key: Key | None = None) -> Run:
     if not found.is_intact:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot be cited: use an intact copy.")
     try:
-        verdict = files.decode(bundle / VERDICT_FILE, Verdict)
+        verdict = read_verdict(bundle)
         stood_on = files.decode(bundle / RUN_FILE, _RunFile).surroundings
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)

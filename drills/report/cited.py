@@ -1,6 +1,7 @@
 """Runs as lines of a record: each answer with the runs that gave it, each run with its link and its hash."""
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +19,7 @@ MAX_REFS = 3
 NOT_ASKED = "-"
 _REPORT_FILE = "report.md"
 _REACHED = "reached"  # says that the question was really put, not how it was answered
+_PHASE = re.compile(r"-in-(baseline|fault|recovery)$")
 
 Select = Callable[[Run, Finding], bool]
 
@@ -85,8 +87,8 @@ class Cited:
         if not found:
             return [f"{absent}."]
         rows = (
-            (cell(question), *(self.summed(told.get(mesh, ())) for mesh in self.titles), self._seen_to_fail(told))
-            for question, told in found.items()
+            (cell(_words(told)), *(self.summed(told.get(mesh, ())) for mesh in self.titles), self._seen_to_fail(told))
+            for told in found.values()
         )
         return table(("question", *self.titles.values(), "seen to fail without a mesh"), rows)
 
@@ -132,7 +134,13 @@ class Cited:
 
 
 def _question(finding: Finding) -> str:
-    """Return what a claim asks, without window and bound: the same thing is asked in several."""
+    """Return the claim's id without its phase: the same question is asked in several."""
+    return _PHASE.sub("", finding.id)
+
+
+def _words(asked: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
+    """Return a question in words, without phase and bound."""
+    finding = next(finding for of_mesh in asked.values() for _, finding in of_mesh)
     return f"{finding.quantifier}: {finding.claim.partition(': ')[2]}"
 
 

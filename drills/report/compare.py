@@ -139,12 +139,11 @@ def _claims(pair: Pair, old: Sequence[Run], new: Sequence[Run]) -> Iterator[Aske
 
 
 def _answers(run: Run) -> dict[str, tuple[Answer, Answer]]:
-    """Return each claim's answer and what was measured; of a claim that is asked twice, of other edges, the worse."""
+    """Return each claim's answer and what was measured, by the claim's id."""
     found: dict[str, tuple[Answer, Answer]] = {}
     for finding in run.verdict.findings:
         answers = run.standing_of(finding), measured_of(run, finding)
-        before = found.get(finding.claim, answers)
-        found[finding.claim] = (max(answers[0], before[0], key=_rank), max(answers[1], before[1], key=_rank))
+        found[finding.id] = answers
     return found
 
 

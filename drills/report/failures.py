@@ -28,6 +28,7 @@ _SIGNS = {
 class Failure(msgspec.Struct, frozen=True):
     """One claim that is not true, or not known to be. number: its place in the verdict; told: what told of it."""
 
+    id: str
     number: int
     answer: Answer
     claim: str
@@ -41,7 +42,15 @@ def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
     if verdict.is_control:
         return ()
     found = [
-        Failure(number, it.verdict, it.claim, _seen(it), _told(it, history), known.issue_of(it, history.facts.deviates))
+        Failure(
+            it.id,
+            number,
+            it.verdict,
+            it.claim,
+            _seen(it),
+            _told(it, history),
+            known.issue_of(it, history.facts.known_issues),
+        )
         for number, it in enumerate(verdict.findings, 1)
         if Answer.HELD not in {it.verdict, it.measured}
     ]

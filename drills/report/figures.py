@@ -35,12 +35,12 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 def recoveries_s(verdict: Verdict, during: str = "") -> dict[str, float | None]:
-    """Return, for each claim about recovery, how long it took; None where it did not come in time or is not known.
+    """Return, by claim id, how long each recovery took; None where it did not come in time or is not known.
 
     What is not promised is measured all the same. during: only claims of that window.
     """
     claims = (it for it in verdict.findings if it.quantifier == _EVENTUALLY and during in {"", it.during})
-    return {it.claim: it.recovery_s if Answer.HELD in {it.verdict, it.measured} else None for it in claims}
+    return {it.id: it.recovery_s if Answer.HELD in {it.verdict, it.measured} else None for it in claims}
 
 
 def reopened_s(history: History) -> tuple[float, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from drills.judge import files
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.verdict import Answer, Verdict, read_verdict
 from drills.report import issues
 from drills.report.headline import headline
 
@@ -63,7 +63,7 @@ def _cell(verdict_file: Path | None, reports: Path) -> str:
 def _whole(verdict_file: Path) -> Verdict | None:
     """Return the verdict; None when it is not one as this version writes them."""
     try:
-        return files.decode(verdict_file, Verdict)
+        return read_verdict(verdict_file.parent)
     except files.FileError:
         return None
 

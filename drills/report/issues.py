@@ -3,20 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from clusters.model import KnownIssue, Reference
 from drills.judge import files, known
+from drills.judge.storage import read_facts
 from drills.judge.verdict import Verdict
-from drills.report.names import RUN_FILE
-
-
-class _Facts(msgspec.Struct, frozen=True):
-    deviates: tuple[KnownIssue, ...] = ()
-
-
-class _RunFile(msgspec.Struct, frozen=True):
-    facts: _Facts = _Facts()
 
 
 def expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[Reference, ...]:
@@ -27,7 +17,7 @@ def expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[Reference,
 def expected_in(bundle: Path, verdict: Verdict) -> tuple[Reference, ...]:
     """Return the same of a stored run; none when its run.json cannot be read."""
     try:
-        listed = files.decode(bundle / RUN_FILE, _RunFile).facts.deviates
+        listed = read_facts(bundle).known_issues
     except files.FileError:
         return ()
     return expected(verdict, listed)

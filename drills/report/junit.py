@@ -1,4 +1,4 @@
-"""junit.xml: what a CI server shows of a verdict, one test case per claim."""
+"""junit.xml: what a CI server shows of a verdict, one test case per claim, named by its id."""
 
 from xml.etree import ElementTree as ET
 
@@ -22,7 +22,7 @@ def render(history: History, verdict: Verdict) -> bytes:
     """
     run = history.windows().get("run")
     cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
-    is_known = known.is_expected(verdict, history.facts.deviates)
+    is_known = known.is_expected(verdict, history.facts.known_issues)
     if is_known:
         cases = [(finding, "skipped" if tag == "failure" else tag) for finding, tag in cases]
     is_unexplained = not (verdict.passed or is_known) and not any(tag in {"failure", "error"} for _, tag in cases)
@@ -43,7 +43,7 @@ def render(history: History, verdict: Verdict) -> bytes:
     if verdict.is_control:
         verdict_properties["control"] = _CONTROL_NOTE
     if is_known:
-        verdict_properties["known"] = known.told(verdict, history.facts.deviates)
+        verdict_properties["known"] = known.describe(verdict, history.facts.known_issues)
     _add_properties(suite, verdict_properties)
     for finding, tag in cases:
         _add_case(suite, verdict, finding, tag)
@@ -58,8 +58,12 @@ def render(history: History, verdict: Verdict) -> bytes:
 
 
 def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -> None:
-    case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name=_printable(finding.claim))
-    properties = {"verdict": finding.verdict.value, "must_hold": str(finding.must_hold).lower()}
+    case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name=_printable(finding.id))
+    properties = {
+        "claim": _printable(finding.claim),
+        "verdict": finding.verdict.value,
+        "must_hold": str(finding.must_hold).lower(),
+    }
     if finding.time_to_signal_s is not None:
         properties |= {"signal": finding.signal or "", "time_to_signal_s": f"{finding.time_to_signal_s:g}"}
     if finding.measured:

@@ -73,7 +73,7 @@ def _passed(run: Run) -> _Values:
 
 
 def _expected(run: Run) -> _Values:
-    yield (), float(known.is_expected(run.verdict, run.history.facts.deviates))
+    yield (), float(known.is_expected(run.verdict, run.history.facts.known_issues))
 
 
 def _known(run: Run) -> _Values:

@@ -6,9 +6,9 @@ import msgspec
 from securesystemslib.signer import Signer
 
 from drills.judge import files
-from drills.judge.verdict import Verdict
+from drills.judge.verdict import Verdict, read_verdict
 from drills.report import evidence, statement, verification
-from drills.report.names import DRAWN, RUN_FILE, VERDICT_FILE
+from drills.report.names import DRAWN, RUN_FILE
 from drills.report.record import Surroundings
 
 
@@ -70,7 +70,7 @@ def _is_signed(bundle: Path) -> bool:
 def _pages(bundle: Path) -> tuple[Verdict, dict[str, bytes]]:
     try:
         stored = files.decode(bundle / RUN_FILE, _Stored)
-        verdict = files.decode(bundle / VERDICT_FILE, Verdict)
+        verdict = read_verdict(bundle)
         return verdict, evidence.drawn(bundle, verdict, stored.surroundings)
     except files.FileError as error:
         raise RedrawError(f"{bundle} cannot be drawn: {error} Only a run that was judged has pages.") from error

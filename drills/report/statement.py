@@ -131,14 +131,14 @@ def _state(bundle: Path, verdict: Verdict) -> Statement:
                 is_control=verdict.is_control,
                 verdict=verdict.verdict,
                 passed=verdict.passed,
-                claims=tuple(Answered(finding.claim, finding.verdict) for finding in verdict.findings),
+                claims=tuple(Answered(finding.id, finding.verdict) for finding in verdict.findings),
             ),
         ),
     )
 
 
 def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
-    return tuple(it.claim for it in verdict.findings if _result(it, is_control=verdict.is_control) == result)
+    return tuple(it.id for it in verdict.findings if _result(it, is_control=verdict.is_control) == result)
 
 
 def _result(finding: Finding, *, is_control: bool) -> Result | None:

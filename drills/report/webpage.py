@@ -72,7 +72,7 @@ class FileOfBundle(msgspec.Struct, frozen=True):
 def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: Path) -> str:
     """Return the page of the bundle in that folder; the same files there give the same bytes."""
     claims = [
-        Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.deviates))
+        Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.known_issues))
         for number, it in enumerate(verdict.findings, 1)
     ]
     window_names, edge_rows = edge_windows(edges(history))
@@ -81,7 +81,7 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: P
         ("print.js",),
         bundle=bundle.name,
         verdict=verdict,
-        expected=issues.expected(verdict, history.facts.deviates),
+        expected=issues.expected(verdict, history.facts.known_issues),
         in_words=IN_WORDS[verdict.verdict],
         not_promised=count_not_promised(verdict.findings),
         stood_on=stood_on,

@@ -1,120 +1,211 @@
-"""A drill as a Chaos Toolkit experiment, and running it so that nothing it forgives is forgiven.
+"""An experiment: what one drill does and claims, as a value; and the request for one run that follows from it."""
 
-Chaos Toolkit goes on after a failed action and leaves rollbacks out after an interruption. Here a failed activity
-ends the method, and rollbacks always run. `chaos run` is held to the same by the experiment's own settings and control.
-"""
-
-import json
-import logging
-from pathlib import Path
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
-from chaoslib.experiment import ensure_experiment_is_valid, run_experiment
-from chaoslib.run import RunEventHandler
-from chaoslib.types import Strategy
 
-from drills.run.request import Request
+from clusters.model import Component, Mesh, Reference, SignalSpec
+from clusters.runtime import UsageError
+from drills.judge.claims import Claim, stored
+from drills.judge.measure import Need
+from drills.judge.quantifiers import Quantifier
+from drills.judge.records import StoredClaim
+from drills.run.faults import Fault
+from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, traffic
 
-EXPERIMENT_FILE = "experiment.json"
-JOURNAL_FILE = "journal.json"
-INTERRUPTED = "interrupted"
-EXTENSION = "meshdrill"
-_MODULE = "drills.run.activities"
-_CONTROL = "drills.chaos"  # a name for Chaos Toolkit to load, no import of ours: it stands above this package
-_GATE_S = 60.0
-_ROLLBACKS = "always"
-
-Json = dict[str, object]
-
-# Its progress is ours to tell; its warnings would otherwise go to the terminal beside the verdict.
-logging.getLogger("chaostoolkit").addHandler(logging.NullHandler())
+_BASELINE_S = 10.0
+_RECOVERY_S = 45.0
+_RECOVERY_AT_LEAST_S = 10.0
+_RUN_ID_BYTES = 6
+_BEYOND_BOUND_S = 20.0
+"""How long a recovery is watched after the longest bound of its claims: a late recovery is not one that never came."""
 
 
-def experiment_of(request: Request) -> Json:
-    """Return the experiment: gate, method, rollbacks. The order of its steps is the life of every drill."""
-    run_id = request.run_id
-    fault = request.fault
+class NewPods(msgspec.Struct, frozen=True):
+    """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good.
+
+    In the recovery a pod is tried at least every 10 s. on: VICTIM and BYSTANDER, to make one pod for each of these
+    nodes; empty: one pod, wherever it fits. within_s: how long a pod may take to start. serves_s: how long it then
+    stays to be called on the edge NEW_SERVICE; 0: it only starts.
+    """
+
+    every_s: float = 10.0
+    on: tuple[str, ...] = ()
+    within_s: float = 20.0
+    serves_s: float = 0.0
+
+
+class PolicyChanges(msgspec.Struct, frozen=True):
+    """Try to close source -> target by policy for hold_s: once in the baseline, then every so often until enforced."""
+
+    source: str = FRONT_DOOR[0]
+    target: str = FRONT_DOOR[1]
+    every_s: float = 10.0
+    hold_s: float = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """What a drill does and what it claims.
+
+    method: the fault. claims: by id, in the order of the report; an id is kebab-case and never reused for another
+    question. workload: the calls on the lab. new_pods, policy_changes: how the probes behave that claims about new pods
+    and policy changes need; without such a claim no probe runs. baseline_s: how long the healthy mesh is watched before
+    the fault. recovery_at_least_s: how long the mesh is watched after the fault, however early all is well.
+    recovery_s: how long it is watched at most; by default 20 s longer than the longest bound of a claim about the
+    recovery. only_named_signals: record no signals but those that claims name, to keep the evidence of a long drill
+    small; by default a run in which one claim needs a signal records every signal of the mesh.
+    """
+
+    method: Fault
+    claims: Mapping[str, Claim]
+    workload: tuple[Calls, ...] = field(default_factory=traffic)
+    new_pods: NewPods = field(default_factory=NewPods)
+    policy_changes: PolicyChanges = field(default_factory=PolicyChanges)
+    baseline_s: float = _BASELINE_S
+    recovery_at_least_s: float = _RECOVERY_AT_LEAST_S
+    recovery_s: float | None = None
+    only_named_signals: bool = False
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The observers that the claims need."""
+        by_alert = frozenset({Need.SIGNALS}) if any(claim.alerts for claim in self.claims.values()) else frozenset()
+        return by_alert.union(*(claim.check.needs for claim in self.claims.values()))
+
+
+class Probes(msgspec.Struct, frozen=True, kw_only=True):
+    """The probes of one run, one field for each kind, and the signals that it records."""
+
+    wire: bool = False
+    new_pods: NewPods | None = None
+    policy_change: PolicyChanges | None = None
+    signals: tuple[str, ...] = ()
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one drill on one mesh, as data: enough to run it again from experiment.json.
+
+    cluster: where it runs; a kept cluster can run it again. leaf_ttl_s: how long a workload's certificate lives there.
+    """
+
+    run_id: str
+    cluster: str
+    drill: str
+    mesh: str
+    hypothesis: str
+    workload: tuple[Calls, ...]
+    fault: Fault
+    probes: Probes
+    baseline_s: float
+    recovery_s: float
+    recovery_at_least_s: float = _RECOVERY_AT_LEAST_S
+    leaf_ttl_s: int = 0
+    claims: tuple[StoredClaim, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """One line for the experiment and for people."""
+        return f"{self.drill} on {self.mesh}"
+
+
+def request_of(
+    experiment: Experiment, mesh: Mesh, *, drill: str, hypothesis: str, cluster: str, run_id: str
+) -> Request:
+    """Return the request for one run on a mesh, with the mesh's promise beside each claim."""
+    return Request(
+        run_id=run_id,
+        cluster=cluster,
+        drill=drill,
+        mesh=mesh.name,
+        hypothesis=hypothesis,
+        workload=tuple(experiment.workload),
+        fault=experiment.method,
+        probes=_probes(experiment, mesh),
+        baseline_s=experiment.baseline_s,
+        recovery_s=_recovery_s(experiment),
+        recovery_at_least_s=experiment.recovery_at_least_s,
+        leaf_ttl_s=mesh.certificates.leaf_ttl_s,
+        claims=stored(promised(experiment.claims, mesh, drill)),
+    )
+
+
+def new_run_id() -> str:
+    """Return an id that no run had: the lab's logs of two runs must never mix."""
+    return secrets.token_hex(_RUN_ID_BYTES)
+
+
+def promised(claims: Mapping[str, Claim], mesh: Mesh, drill: str) -> dict[str, Claim]:
+    """Return the claims with what the mesh's documents say of each; a claim `reached` is never a mesh's promise."""
     return {
-        "version": "1.0.0",
-        "title": request.title,
-        "description": request.hypothesis or request.title,
-        "tags": ["meshdrill", request.drill, request.mesh],
-        "steady-state-hypothesis": {
-            "title": "Routes carry calls, and what policy forbids is refused",
-            "probes": [
-                {**_activity("probe", "workload-runs", "workload_runs", run_id=run_id), "tolerance": True},
-                {
-                    **_activity("probe", "steady-state-holds", "steady_state_holds", run_id=run_id, within_s=_GATE_S),
-                    "tolerance": True,
-                },
-            ],
-        },
-        "method": [
-            _activity("probe", "baseline", "baseline", run_id=run_id, baseline_s=request.baseline_s),
-            _activity("action", fault.title, "inject", run_id=run_id),
-            _activity("probe", "hold", "hold", run_id=run_id, hold_s=fault.hold_s),
-            _activity("action", f"undo {fault.title}", "undo", run_id=run_id),
-            _activity("probe", "recovery", "recovery", run_id=run_id, recovery_s=request.recovery_s),
-        ],
-        "rollbacks": [
-            _activity("action", "put everything back", "put_back", run_id=run_id),
-            _activity("action", "await last words", "await_last_words", run_id=run_id),
-        ],
-        "runtime": {
-            "hypothesis": {"strategy": Strategy.BEFORE_METHOD.value},
-            "rollbacks": {"strategy": _ROLLBACKS},
-        },
-        "controls": [{"name": EXTENSION, "provider": {"type": "python", "module": _CONTROL}}],
-        "extensions": [{"name": EXTENSION, "request": msgspec.to_builtins(request)}],
+        name: claim if claim.quantifier is Quantifier.REACHED else claim.promised_by(_promise(mesh, drill, name))
+        for name, claim in claims.items()
     }
 
 
-def run(experiment: Json, bundle: Path) -> str:
-    """Run the experiment, leave experiment.json and journal.json in the bundle, and return the journal's status.
+def _promise(mesh: Mesh, drill: str, claim: str) -> Reference | None:
+    found = mesh.promises.of(drill, claim)
+    return None if found is None else msgspec.convert(found, Reference, from_attributes=True)
 
-    An interruption (Ctrl-C, SIGTERM) does not pass through: the status says so.
+
+def signals_of(request: Request, mesh: Mesh) -> tuple[SignalSpec, ...]:
+    """Return the signals that the run records."""
+    return tuple(mesh.signals[name] for name in request.probes.signals)
+
+
+def component_of(request: Request, mesh: Mesh) -> Component | None:
+    """Return the part of the mesh that the fault breaks, None when it breaks none.
+
+    UsageError when the mesh has no part that plays the fault's role.
     """
-    write_experiment(bundle, experiment)
-    ensure_experiment_is_valid(experiment)
-    journal: Json = run_experiment(
-        experiment,
-        settings={"runtime": {"rollbacks": {"strategy": _ROLLBACKS}}},
-        strategy=Strategy.BEFORE_METHOD,
-        event_handlers=[StopAtFailure()],
+    role = request.fault.role
+    if role is None:
+        return None
+    component = mesh.component(role)
+    if component is None:
+        raise UsageError(f"{mesh.title} has no {role.value}: the drill must say @drill(requires=[{role!s}]).")
+    return component
+
+
+def _probes(experiment: Experiment, mesh: Mesh) -> Probes:
+    needs = experiment.needs
+    return Probes(
+        wire=Need.WIRE in needs,
+        new_pods=_new_pods(experiment) if Need.NEW_PODS in needs else None,
+        policy_change=experiment.policy_changes if Need.POLICY_CHANGES in needs else None,
+        signals=_signals(experiment, mesh) if Need.SIGNALS in needs else (),
     )
-    write_journal(bundle, journal)
-    return str(journal["status"])
 
 
-def write_experiment(bundle: Path, experiment: Json) -> None:
-    """Write experiment.json, for `chaos validate` and `chaos run`."""
-    bundle.mkdir(parents=True, exist_ok=True)
-    (bundle / EXPERIMENT_FILE).write_text(json.dumps(experiment, indent=2) + "\n")
+def _new_pods(experiment: Experiment) -> NewPods:
+    """Return the probe of new pods; claims about the pods of one node need one pod on each of the placed nodes."""
+    named = {claim.check.params.get("on") for claim in experiment.claims.values() if Need.NEW_PODS in claim.check.needs}
+    on = (VICTIM, BYSTANDER) if named & {VICTIM, BYSTANDER} else ()
+    return msgspec.structs.replace(experiment.new_pods, on=on)
 
 
-def write_journal(bundle: Path, journal: Json) -> None:
-    """Write journal.json, for `chaos report`."""
-    (bundle / JOURNAL_FILE).write_text(json.dumps(journal, indent=2, default=str) + "\n")
+def _signals(experiment: Experiment, mesh: Mesh) -> tuple[str, ...]:
+    """Return the signals to record; one that a claim names and the mesh lacks is found missing by the judge."""
+    if not experiment.only_named_signals:
+        return tuple(sorted(mesh.signals))
+    return tuple(name for name in dict.fromkeys(_named_signals(experiment)) if name in mesh.signals)
 
 
-class StopAtFailure(RunEventHandler):  # type: ignore[misc]  # chaoslib ships no types
-    """Ends the method at the first activity that failed: what follows would measure something else."""
-
-    def __init__(self) -> None:
-        self._journal: Json = {}
-
-    def running(self, experiment: Json, journal: Json, *_more: object) -> None:
-        """Remember the journal, whose status the method's loop reads after each activity."""
-        del experiment
-        self._journal = journal
-
-    def activity_completed(self, activity: Json, run: Json) -> None:
-        """Mark the run as aborted when the activity failed."""
-        del activity
-        if run.get("status") == "failed" and self._journal.get("status") != INTERRUPTED:
-            self._journal["status"] = "aborted"
+def _named_signals(experiment: Experiment) -> Iterator[str]:
+    for claim in experiment.claims.values():
+        yield from claim.check.signals
+        yield from claim.alerts
 
 
-def _activity(kind: str, name: str, function: str, **arguments: object) -> Json:
-    provider = {"type": "python", "module": _MODULE, "func": function, "arguments": arguments}
-    return {"type": kind, "name": name, "provider": provider}
+def _recovery_s(experiment: Experiment) -> float:
+    if experiment.recovery_s is not None:
+        return experiment.recovery_s
+    recovering = (
+        claim
+        for claim in experiment.claims.values()
+        if claim.quantifier is Quantifier.EVENTUALLY and claim.during == "recovery"
+    )
+    bound_s = max((claim.within_s for claim in recovering), default=_RECOVERY_S - _BEYOND_BOUND_S)
+    return max(bound_s + _BEYOND_BOUND_S, experiment.recovery_at_least_s)

@@ -6,10 +6,10 @@ from clusters.cluster import Cluster
 from clusters.lab import LAB
 from clusters.model import KnownIssue, Mesh, by_name
 from drills.judge.history import Caller, RunFacts
-from drills.run.edges import FRESH
+from drills.run.experiment import Request, signals_of
 from drills.run.faults import Fault
 from drills.run.inventory import Inventory
-from drills.run.request import Request, signals_of
+from drills.run.lab import EACH_CALL_CONNECTS
 
 
 def facts_of(
@@ -22,7 +22,7 @@ def facts_of(
         mesh=mesh.name,
         run_id=request.run_id,
         is_control=mesh.is_control,
-        fresh_edges=FRESH,
+        fresh_edges=EACH_CALL_CONNECTS,
         hold_s=request.fault.hold_s,
         callers=callers,
         servers=tuple(sorted(pod.name for pod in pods)),
@@ -37,14 +37,14 @@ def facts_of(
         },
         signals=by_name(*signals_of(request, mesh)),
         casualties=casualties_of(request.fault, inventory) if inventory else (),
-        sources=dict(mesh.sources),
-        deviates=known_issues_of(mesh, request.drill),
+        known_issues=known_issues_of(mesh, request.drill),
+        claims=request.claims,
     )
 
 
 def known_issues_of(mesh: Mesh, drill: str) -> tuple[KnownIssue, ...]:
     """Return the claims that the mesh is known to break in one drill, which the facts of its run need not name."""
-    return tuple(msgspec.structs.replace(known, drill="") for known in mesh.deviates if known.drill == drill)
+    return tuple(msgspec.structs.replace(known, drill="") for known in mesh.known_issues if known.drill == drill)
 
 
 def casualties_of(fault: Fault, pods: Inventory) -> tuple[str, ...]:

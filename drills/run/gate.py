@@ -8,10 +8,9 @@ from clusters.model import Mesh
 from drills.judge import checks
 from drills.judge.history import History, RunFacts, Window
 from drills.judge.measure import Check, Truth
-from drills.run.calls import TIMEOUT_MS, Calls
 from drills.run.collect import collect
 from drills.run.context import Context
-from drills.run.edges import DENIED, OPEN, ROUTES, SENTINEL
+from drills.run.lab import DENIED, FRONT_DOOR, ROUTES, TIMEOUT_MS, UNMESHED_PAIR, Calls
 from drills.run.tail import marks
 
 _LENGTH_S = 3.0
@@ -59,7 +58,7 @@ class Gate:
 def _steady_state(workload: Sequence[Calls], mesh: Mesh) -> list[Check]:
     """Return what must hold: routes carry calls; what policy forbids is refused, except where nothing enforces it."""
     called = {(spec.source, spec.target) for spec in workload}
-    routes = [edge for edge in (*ROUTES, SENTINEL, OPEN) if edge in called]
+    routes = [edge for edge in (*ROUTES, FRONT_DOOR, UNMESHED_PAIR) if edge in called]
     denied = [edge for edge in DENIED if edge in called and not mesh.is_control]
     found: list[Check] = []
     if routes:

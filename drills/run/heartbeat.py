@@ -4,7 +4,7 @@ import threading
 import time
 
 from clusters.runtime import Progress
-from drills.run.edges import ROUTES
+from drills.run.lab import ROUTES
 from drills.run.tail import Pulse, Tail
 
 _EVERY_S = 5.0

@@ -13,20 +13,20 @@ from drills.run.calm import Calm
 from drills.run.collect import Collected, collect
 from drills.run.context import Context
 from drills.run.drops import DropReader
-from drills.run.edges import ROUTES
+from drills.run.experiment import Request, component_of, signals_of
 from drills.run.facts import facts_of
 from drills.run.gate import Gate
 from drills.run.heartbeat import Heartbeat
 from drills.run.injured import Injured
 from drills.run.inventory import Inventory
+from drills.run.lab import ROUTES
 from drills.run.membership import note_membership, note_pods
 from drills.run.policies import PolicyWatch
 from drills.run.probes.base import Probe
-from drills.run.probes.change import PolicyChange
+from drills.run.probes.change import PolicyChangeProbe
 from drills.run.probes.conditions import Conditions
-from drills.run.probes.newpods import NewPods
+from drills.run.probes.newpods import NewPodsProbe
 from drills.run.recorder import Recorder
-from drills.run.request import Request, component_of, signals_of
 from drills.run.stage import BASELINE, FAULT, RECOVERY, Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, undo_all
@@ -189,9 +189,9 @@ class LiveRun:
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:
-            yield NewPods(self._context, self.request.probes.new_pods, pods)
+            yield NewPodsProbe(self._context, self.request.probes.new_pods, pods)
         if self.request.probes.policy_change:
-            yield PolicyChange(self._context, self.request.probes.policy_change)
+            yield PolicyChangeProbe(self._context, self.request.probes.policy_change)
 
     def _watch(self, is_enough: Callable[[], bool], *, at_least_s: float, at_most_s: float) -> bool:
         """Let time pass until it is enough, and return whether that came in time."""

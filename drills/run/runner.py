@@ -1,9 +1,8 @@
-"""Running a drill: from a drill's wishes to a stored history, and from there to a verdict."""
+"""Running a drill: from an experiment to a stored history, and from there to a verdict."""
 
 import os
-import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,24 +10,17 @@ from clusters.cluster import Cluster
 from clusters.model import Mesh
 from clusters.runtime import HarnessError, Progress, silent
 from drills.judge import files
-from drills.judge.claims import Claim, judge
+from drills.judge.claims import judge, restored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
-from drills.run import activities, experiment
-from drills.run.calls import Calls
+from drills.run import activities, chaos_toolkit
+from drills.run.experiment import Experiment, Request, component_of, new_run_id, request_of
 from drills.run.facts import known_issues_of
-from drills.run.faults import Fault
 from drills.run.live import LiveRun
-from drills.run.probes import Wish
 from drills.run.recorder import Recorder
-from drills.run.request import Request, component_of, sort_wishes
 from drills.run.undo import leftovers, refuse_leftovers, sole_use
 
 VERDICT_FILE = "verdict.json"
-_BASELINE_S = 10.0
-_RECOVERY_S = 45.0
-_RECOVERY_AT_LEAST_S = 10.0
-_RUN_ID_BYTES = 6
 _NICE = 10
 
 
@@ -46,68 +38,44 @@ class Drill:
         progress: Progress = silent,
     ) -> None:
         self.mesh = mesh
-        self.deviates = known_issues_of(mesh, name)  # what is known to be violated
-        self.bundle: Path | None = None  # where the evidence is, once `run` began
-        self.verdict: Verdict | None = None  # the answer, once `judge` gave it
+        self.known_issues = known_issues_of(mesh, name)
+        self.bundle: Path | None = None  # where the evidence is, once the run began
+        self.verdict: Verdict | None = None  # once the run is judged
         self._cluster = cluster
         self._name = name
         self._hypothesis = hypothesis
         self._reports_dir = reports_dir
         self._progress = progress
 
-    def run(
-        self,
-        *,
-        workload: Sequence[Calls],
-        probes: Sequence[Wish],
-        method: Fault,
-        baseline_s: float = _BASELINE_S,
-        recovery_s: float = _RECOVERY_S,
-        recovery_at_least_s: float = _RECOVERY_AT_LEAST_S,
-    ) -> History:
-        """Break the mesh under traffic, put it right, and return the history, which is on disk by then.
+    def conduct(self, experiment: Experiment) -> Verdict:
+        """Break the mesh under traffic, undo the fault, store the history, and judge the claims on it.
 
-        The recovery is watched until all is well, but at least recovery_at_least_s and at most recovery_s.
-
-        A gate that does not hold, a fault that does not land, a step that fails: all of it is in the history, which
-        then judges INCONCLUSIVE. Raises UsageError for a drill that cannot be asked, HarnessError when the cluster
-        carries an earlier injury or could not be put right, KeyboardInterrupt after everything was put right.
+        The recovery is watched until all is well, within the experiment's bounds. A steady state that does not hold, a
+        fault that does not land, a step that fails: all of it is in the history, which then judges INCONCLUSIVE.
+        Raises UsageError for a drill that cannot be asked, HarnessError when the cluster carries an earlier fault or
+        the fault could not be undone, KeyboardInterrupt after everything was undone.
         """
-        request = Request(
-            run_id=new_run_id(),
-            cluster=self._cluster.name,
+        request = request_of(
+            experiment,
+            self.mesh,
             drill=self._name,
-            mesh=self.mesh.name,
             hypothesis=self._hypothesis,
-            workload=tuple(workload),
-            fault=method,
-            probes=sort_wishes(probes, self.mesh),
-            baseline_s=baseline_s,
-            recovery_s=recovery_s,
-            recovery_at_least_s=recovery_at_least_s,
-            leaf_ttl_s=self.mesh.certificates.leaf_ttl_s,
+            cluster=self._cluster.name,
+            run_id=new_run_id(),
         )
-        return self.carry_out(request)
-
-    def carry_out(self, request: Request) -> History:
-        """Do what `run` says, for a request that is made already."""
-        with recorded(self._cluster, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
-            status = experiment.run(experiment.experiment_of(request), self.bundle)
-        if status == experiment.INTERRUPTED:
-            raise KeyboardInterrupt
-        return History.load(self.bundle)
-
-    def judge(self, history: History, *claims: Claim) -> Verdict:
-        """Answer the claims from the history and put the verdict beside it."""
-        self.verdict = judge(history, claims)
+        history = self.carry_out(request)
+        self.verdict = judge(history, restored(history.facts.claims))
         if self.bundle is not None:
             files.write(self.bundle / VERDICT_FILE, self.verdict.encode())
         return self.verdict
 
-
-def new_run_id() -> str:
-    """Return an id that no run had: the lab's logs of two runs must never mix."""
-    return secrets.token_hex(_RUN_ID_BYTES)
+    def carry_out(self, request: Request) -> History:
+        """Run what was requested and return the history, which is on disk by then. Raises as `conduct` does."""
+        with recorded(self._cluster, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
+            status = chaos_toolkit.run(chaos_toolkit.experiment_of(request), self.bundle)
+        if status == chaos_toolkit.INTERRUPTED:
+            raise KeyboardInterrupt
+        return History.load(self.bundle)
 
 
 @contextmanager
@@ -119,8 +87,7 @@ def recorded(
     Whatever happens, the cluster is put right and the history stored. Raises as `Drill.run` does.
     """
     component_of(request, mesh)
-    os.nice(_NICE)  # the harness, and every program that it starts, yields to what it measures
-    with sole_use(cluster):
+    with _low_priority(), sole_use(cluster):
         refuse_leftovers(cluster)
         bundle = reports_dir / request.drill / mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         recorder = Recorder()
@@ -133,6 +100,22 @@ def recorded(
             found = live.collect()
             write_history(bundle, found.calls, (*recorder.events(), *found.events), live.facts())
         _refuse_unmended(cluster, bundle)
+
+
+@contextmanager
+def _low_priority() -> Iterator[None]:
+    """Let the harness, and every program that it starts, yield to what it measures, for as long as this lasts.
+
+    The priority is set, not lowered by a step: a second run in the same process has the same one. An ordinary user may
+    not raise it back, and then keeps it.
+    """
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, max(before, _NICE))
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
 def _refuse_unmended(cluster: Cluster, bundle: Path) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from clusters.lab import LAB, OUTSIDE
 from clusters.model import Mesh, SignalKind, SignalSpec
 from drills.judge.history import Caller as ExpectedCaller
-from drills.run.calls import Calls
 from drills.run.context import Context
-from drills.run.edges import OPEN
+from drills.run.experiment import Request, signals_of
 from drills.run.facts import casualties_of
 from drills.run.inventory import Inventory
+from drills.run.lab import UNMESHED_PAIR, Calls
 from drills.run.plan import Caller, CertificateTarget, Plan, ScrapeTarget, write_plan
-from drills.run.request import Request, signals_of
 from drills.run.undo import Undo
 from drills.run.waiting import wait_for
 
@@ -96,7 +95,7 @@ def expected_callers(specs: Sequence[Calls], inventory: Inventory) -> tuple[Expe
 
 
 def _callers(spec: Calls) -> tuple[Caller, ...]:
-    namespace = OUTSIDE if spec.target in OPEN else LAB
+    namespace = OUTSIDE if spec.target in UNMESHED_PAIR else LAB
     host = f"{spec.target}.{namespace}.svc.cluster.local"
     return tuple(
         Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, spec.timeout_ms)

@@ -18,6 +18,7 @@ from clusters.model import (
     Membership,
     Mesh,
     PolicyModel,
+    Promises,
     Reference,
     Role,
     SignalKind,
@@ -40,6 +41,7 @@ COMPONENT = Component(
 )
 SERVICE_ADDRESS = "10.96.0.1"
 SOURCE = Reference("test", "https://example.org", "v0", "inferred")
+PROMISED = Reference("promise", "https://example.org/flow", "v0", "documented")
 
 
 class FileCluster(StrictKube, StrictCluster):
@@ -212,7 +214,7 @@ _MESH = Mesh(
         SignalSpec("brain-down", SignalKind.CONDITION, "system/Deployment/brain", SOURCE),
         SignalSpec("brain-missed", SignalKind.METRIC_INCREASES, "misses", SOURCE, scrape_port=9, scrape_path="/m"),
     ),
-    sources={"traffic-continues": SOURCE},
+    promises=Promises({"flow": PROMISED}, {"routes-keep-working": "flow"}),
 )
 
 

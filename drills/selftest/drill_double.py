@@ -9,7 +9,7 @@ from clusters.host import HostReport
 from clusters.images.resolve import Resolved
 from clusters.model import Role
 from drills.run import faults, gate, injured, live, waiting
-from drills.run.calls import calls
+from drills.run.lab import calls
 from drills.selftest.cluster_double import FileCluster, lab_pod
 from drills.selftest.cluster_world import NODES
 from drills.selftest.programs_double import Programs

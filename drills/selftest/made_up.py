@@ -5,24 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from clusters.model import KnownIssue
-from drills import catalogue, console
-from drills.judge.verdict import Answer, Finding, Verdict
+from clusters.model import KnownIssue, Mesh
+from drills import console
+from drills.judge.verdict import Answer, Verdict
+from drills.run.declare import Declared
+from drills.run.experiment import Experiment
+from drills.selftest import stated
 
 CONFTEST = """
 import pytest
 from rich.console import Console
-from drills import session
+from drills import plugin
 from drills.selftest_stand_in import RUNS
-
-
-def pytest_addoption(parser):
-    parser.addoption("--mesh")
 
 
 @pytest.fixture
 def drill(request):
-    request.node.stash[session.RUN] = RUNS[0]
+    request.node.stash[plugin.RUN] = RUNS[0]
     yield RUNS[0]
 """
 
@@ -33,18 +32,12 @@ class Run:
     def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
         self.verdict = verdict
         self.bundle = bundle
-        self.deviates: tuple[KnownIssue, ...] = ()
+        self.known_issues: tuple[KnownIssue, ...] = ()
 
 
 def verdict_of(answer: Answer, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
-    """Return a verdict, with a finding of that answer for each claim."""
-    findings = tuple(
-        Finding(claim, "always", "made-up", {}, (), "fault", None, answer, "", False, False, None)  # noqa: FBT003
-        for claim in claims
-    )
-    return Verdict(
-        "made-up", "none", "0" * 12, is_control=False, verdict=answer, passed=passed, findings=findings, defects=()
-    )
+    """Return a verdict, with a finding of that answer for each claim, by its id."""
+    return stated.verdict_of(*(stated.finding(claim, answer) for claim in claims), answer=answer, passed=passed)
 
 
 def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, body: str, hooks: str = "") -> int:
@@ -56,4 +49,13 @@ def ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Run, body: str, 
     file = tmp_path / f"test_{tmp_path.name}.py"  # pytest imports each name once
     imports = "from clusters.runtime import *\nfrom drills.judge.files import FileError"
     file.write_text(f"{imports}\n\ndef test_made_up(drill):\n    {body}\n")
-    return console.run(catalogue.Entry("made-up", file, "test_made_up", "It is made up.", ()), "none", [])
+    return console.run(
+        Declared("made-up", file, "test_made_up", "It is made up.", requires=(), leaf_s=0, build=never_built),
+        "none",
+        [],
+    )
+
+
+def never_built(_mesh: Mesh) -> Experiment:
+    """Stand for what the made-up drill does: its body is a text."""
+    raise AssertionError

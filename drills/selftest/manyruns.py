@@ -1,7 +1,7 @@
 """Whole bundles in numbers: runs of made-up drills on made-up meshes, each told as a story and judged for real."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import msgspec
 
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
+from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes, stored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
@@ -27,15 +27,15 @@ HOST: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | N
     "kernel": "6.1",
 }
 NAMES = ("drill", "mesh", "run_id")
-CLAIMS = (
-    reached(checks.attempted(EDGE)),
-    never(checks.plaintext(EDGE), must_hold=True),
-    always(checks.denied(DENIED), must_hold=True),
-    always(checks.success_rate(EDGE, at_least=0.999)),
-    always(checks.attempts_per_request(EDGE)),
-    sometimes(checks.signal_seen("control-plane-down")),
-    eventually(checks.success_rate(EDGE, at_least=0.999), within_s=15),
-)
+CLAIMS: Mapping[str, Claim] = {
+    "calls-made": reached(checks.attempted(EDGE)),
+    "no-plaintext": never(checks.plaintext(EDGE), must_hold=True),
+    "denied-stay-denied": always(checks.denied(DENIED), must_hold=True),
+    "routes-keep-working": always(checks.success_rate(EDGE, at_least=0.999)),
+    "no-request-served-twice": always(checks.attempts_per_request(EDGE)),
+    "control-plane-down-alerts": sometimes(checks.signal_seen("control-plane-down")),
+    "routes-recover": eventually(checks.success_rate(EDGE, at_least=0.999), within_s=15),
+}
 
 
 def quiet(
@@ -75,18 +75,17 @@ def broken() -> Story:
     return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2))
 
 
-_judged: dict[object, tuple[Sequence[Claim], Verdict]] = {}
+_judged: dict[bytes, Verdict] = {}
 
 
-def judged(place: Path, claims: Sequence[Claim]) -> Verdict:
+def judged(place: Path, claims: Mapping[str, Claim]) -> Verdict:
     """Judge the history that lies there, and one that differs from it in its names alone not again."""
     record = msgspec.json.decode((place / "run.json").read_bytes())
     names = {name: record["facts"].pop(name) for name in NAMES}
-    # The claims are kept beside the verdict, so that no others are ever known by the same ids.
-    same = (*map(id, claims), msgspec.json.encode(record))  # with the digests of calls and events
+    same = msgspec.json.encode(record)  # with the claims, and the digests of calls and events
     if same not in _judged:
-        _judged[same] = (claims, judge(History.load(place), claims))
-    return msgspec.structs.replace(_judged[same][1], **names)
+        _judged[same] = judge(History.load(place), claims)
+    return msgspec.structs.replace(_judged[same], **names)
 
 
 def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
@@ -97,7 +96,7 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     mesh: str = "mesh-a",
     folder: str = "20260101T000000Z",
     version: str = "1.0",
-    claims: Sequence[Claim] = CLAIMS,
+    claims: Mapping[str, Claim] = CLAIMS,
     cpus: int = 2,
     key: Path | None = None,
 ) -> Path:
@@ -110,12 +109,7 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     if key is not None:
         write(place)
         return place
-    _asked.append(claims)  # kept, so that no others are ever known by the same ids
-    same = written.key_of(story, drill, mesh, folder, version, cpus, [id(claim) for claim in claims])
-    return written.once(same, place, write)
-
-
-_asked: list[Sequence[Claim]] = []
+    return written.once(written.key_of(story, drill, mesh, folder, version, cpus, stored(claims)), place, write)
 
 
 def _write(
@@ -125,12 +119,13 @@ def _write(
     drill: str,
     mesh: str,
     version: str,
-    claims: Sequence[Claim],
+    claims: Mapping[str, Claim],
     cpus: int,
     key: Path | None,
 ) -> None:
     folder = place.name
-    facts = msgspec.structs.replace(story.facts(), drill=drill, mesh=mesh, run_id=f"{mesh}-{folder}")
+    names = {"drill": drill, "mesh": mesh, "run_id": f"{mesh}-{folder}"}
+    facts = msgspec.structs.replace(story.facts(), **names, claims=stored(claims))
     write_history(place, story.table(), story.all_events(), facts)
     verdict = judged(place, claims)
     (place / "verdict.json").write_bytes(verdict.encode())

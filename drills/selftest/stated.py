@@ -18,18 +18,19 @@ STOOD_ON = Surroundings("0.1.0", "meshdrill run made-up --mesh none", "It is mad
 FILES = ["calls.parquet", "events.jsonl", "junit.xml", "report.html", "report.md", "run.json", "verdict.json"]
 
 
-def finding(claim: str, answer: Answer, *, fails_on_control: bool = False) -> Finding:
-    """Return a finding that says only what it must."""
+def finding(name: str, answer: Answer, *, fails_on_control: bool = False) -> Finding:
+    """Return a finding of the claim with that id, which says only what it must."""
     return Finding(
-        claim,
-        "always",
-        "c",
-        {},
-        (),
-        "run",
-        None,
-        answer,
-        "",
+        id=name,
+        claim=f"always during run: {name.replace('-', ' ')}",
+        quantifier="always",
+        check="c",
+        params={},
+        edges=(),
+        during="run",
+        window=None,
+        verdict=answer,
+        reason="",
         must_hold=False,
         fails_on_control=fails_on_control,
         source=None,
@@ -41,7 +42,7 @@ def verdict_of(*findings: Finding, answer: Answer, passed: bool, is_control: boo
     return Verdict("made-up", "none", "0" * 12, is_control, answer, passed, findings, ())
 
 
-HELD = verdict_of(finding("it holds", Answer.HELD), answer=Answer.HELD, passed=True)
+HELD = verdict_of(finding("it-holds", Answer.HELD), answer=Answer.HELD, passed=True)
 
 
 def written(place: Path, verdict: Verdict, key: Path | None) -> Path:

@@ -12,9 +12,10 @@ from typing import Self
 import polars as pl
 
 from clusters.model import SignalSpec
-from drills.judge.claims import Claim, judge
+from drills.judge.claims import Claim
 from drills.judge.history import CALLS_SCHEMA, Caller, Detail, Event, History, RunFacts
 from drills.judge.verdict import Finding
+from drills.selftest.asking import judge
 
 START_NS = 1_700_000_000_000_000_000
 NS_PER_S = 1_000_000_000

@@ -138,9 +138,9 @@ def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> N
 
 def test_a_failure_that_a_signal_told_of_is_one_without_a_mesh(tmp_path: Path, out: Path) -> None:
     """The control shows that the question can be failed, whether or not somebody heard of it."""
-    told = never(checks.plaintext(EDGE), observable_by="control-plane-down", within_s=10, fails_on_control=True)
-    bundle(tmp_path / "reports", quiet(), claims=(told,))
-    bundle(tmp_path / "reports", quiet(is_control=True, signal_after_s=0.1), mesh="bare", claims=(told,))
+    told = never(checks.plaintext(EDGE), alert="control-plane-down", within_s=10, fails_on_control=True)
+    bundle(tmp_path / "reports", quiet(), claims={"no-plaintext": told})
+    bundle(tmp_path / "reports", quiet(is_control=True, signal_after_s=0.1), mesh="bare", claims={"no-plaintext": told})
     part = section(write(tmp_path / "reports", out, "--title", "Which mesh"), "### All in-scope traffic is mTLS")
     assert re.search(r"\| yes, control of 1 of 1 drill: \[\w{12}\] \|", part), part
 

@@ -96,8 +96,8 @@ def test_a_question_has_one_row_whatever_the_window(reports: Path, out: Path) ->
 def test_what_is_not_promised_is_told_with_what_was_measured(reports: Path, out: Path) -> None:
     """Where no encryption is promised it neither holds nor is left open: that bytes were seen stands there."""
     silence = Reference("Nothing is encrypted unasked", "https://example.org/silence", "1", "not-promised")
-    secret = never(checks.plaintext(EDGE), must_hold=True, source=silence)
-    bundle(reports, broken(), mesh="mesh-c", claims=(*(it for it in CLAIMS if it.check.name != "plaintext"), secret))
+    secret = never(checks.plaintext(EDGE), must_hold=True, promise=silence)
+    bundle(reports, broken(), mesh="mesh-c", claims={**CLAIMS, "no-plaintext": secret})
     text = write(reports, out, "--title", "Which mesh")
     answers = answers_to("never: a call is readable on the wire", section(text, "### All in-scope traffic is mTLS"))
     assert re.fullmatch(r"NOT_PROMISED, measured VIOLATED, 1 run: \[\w{12}\]", answers["The mesh-c"])

@@ -1,18 +1,15 @@
 """Each world that a Service bound to an L7 proxy may be found in has its own verdict."""
 
-from collections import defaultdict
-from collections.abc import Callable
-from typing import cast
-
 import pytest
 
 from clusters.model import SignalKind, SignalSpec
 from drills import test_policy
-from drills.judge.claims import Claim, judge
-from drills.judge.history import History
-from drills.judge.verdict import Answer, Verdict
-from drills.kit import BYPASS, DENIED, ROUTES, SENTINEL, WELCOME, Drill
-from drills.selftest.cluster_double import SOURCE, mesh
+from drills.judge.claims import judge
+from drills.judge.verdict import Answer
+from drills.run.declare import declared
+from drills.run.experiment import promised
+from drills.run.lab import DENIED, EACH_CALL_CONNECTS, FRONT_DOOR, FRONT_DOOR_ALLOWED, FRONT_DOOR_UNMESHED, ROUTES
+from drills.selftest.cluster_double import mesh
 from drills.selftest.story import Story
 
 OF = {"l7-proxy-unready": test_policy.test_l7_proxy_unready, "l7-proxy-deleted": test_policy.test_l7_proxy_deleted}
@@ -25,35 +22,12 @@ SIGNALS = (
 FAULT_S, SETTLED_S = 66.0, {"l7-proxy-unready": 6.0, "l7-proxy-deleted": 28.0}
 
 
-class Told:
-    """Quacks like a drill whose run is a story that is told already."""
-
-    def __init__(self, history: History) -> None:
-        self.mesh = mesh(sources=defaultdict(lambda: SOURCE), signals={it.name: it for it in SIGNALS})
-        self.verdict: Verdict | None = None
-        self._history = history
-
-    def run(self, **_wishes: object) -> History:
-        """Return the story."""
-        return self._history
-
-    def judge(self, history: History, *claims: Claim) -> Verdict:
-        """Answer the claims as a drill does."""
-        self.verdict = judge(history, claims)
-        return self.verdict
-
-
 def answer(name: str, story: Story) -> Answer:
-    """Return the verdict of that drill on the story; an assertion tells whether it passed."""
-    drill = Told(story.history())
-    ask = cast("Callable[[Drill], None]", OF[name])
-    try:
-        ask(cast("Drill", drill))
-    except AssertionError:
-        assert drill.verdict is not None
-        assert not drill.verdict.passed
-    assert drill.verdict is not None
-    return drill.verdict.verdict
+    """Return the verdict of that drill's claims on the story."""
+    entry = declared(OF[name])
+    assert entry is not None
+    facts = mesh(signals={it.name: it for it in SIGNALS})
+    return judge(story.history(), promised(entry.build(facts).claims, facts, name)).verdict
 
 
 def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: bool = True) -> Story:
@@ -61,16 +35,17 @@ def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: 
 
     told: the one status or condition says so that fits. passes_by: a caller without an identity is served once.
     """
-    story = Story(fault_s=FAULT_S, signals=SIGNALS).steady(*ROUTES, per_s=2).refused(*DENIED, per_s=1).watched()
+    story = Story(fault_s=FAULT_S, signals=SIGNALS, fresh_edges=EACH_CALL_CONNECTS)
+    story.steady(*ROUTES, per_s=2).refused(*DENIED, per_s=1).watched()
     status, deployment = BOUND.rpartition(" ")[0], SIGNALS[2].subject
     for tell in (story.baseline, story.fault, story.recovery):
-        tell().calls("outsider", "outsider", ok=50, served=False).calls(*BYPASS, fail=40)
-        story.calls(*WELCOME, ok=200, connection="reused")
+        tell().calls("outsider", "outsider", ok=50, served=False).calls(*FRONT_DOOR_UNMESHED, fail=40)
+        story.calls(*FRONT_DOOR_ALLOWED, ok=200, connection="reused")
         is_fault, from_s, end_s = tell == story.fault, SETTLED_S[name], story.length_s()
         if not is_fault:
             story.event("status", status, at_s=1, conditions=[], error="")
             story.event("condition", deployment, at_s=1, ready=9, desired=9, error="")
-        for edge in (SENTINEL, WELCOME):
+        for edge in (FRONT_DOOR, FRONT_DOOR_ALLOWED):
             if is_fault and shut:
                 story.calls(*edge, ok=40, over=(0.0, from_s)).calls(*edge, fail=200, over=(from_s, end_s))
             else:
@@ -84,7 +59,10 @@ def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: 
         story.event("status", status, at_s=at_s, conditions=says, error="")
         story.event("condition", deployment, at_s=at_s, ready=9, desired=10 if is_unready else 9, error="")
     if passes_by:
-        story.calls(*BYPASS, ok=1)
+        story.calls(*FRONT_DOOR_UNMESHED, ok=1)
+    story.baseline()
+    for pod in sorted(story.facts().servers):
+        story.event("membership", pod, at_s=0.5, expected=pod != "outsider-1", meshed=pod != "outsider-1")
     return story
 
 

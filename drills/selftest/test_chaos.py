@@ -3,62 +3,51 @@
 import importlib
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import cast
 
 import pytest
-from msgspec.structs import replace
 
-from clusters import meshes, provision
-from clusters.model import KUBERNETES_SIGNALS, Role
+from clusters import provision
 from clusters.runtime import HarnessError, Progress, UsageError
-from drills import catalogue
 from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.history import History
 from drills.report import keys, verification
-from drills.run import experiment, faults, live
-from drills.run.probes import signals, wire
-from drills.run.request import Request, Wishes
-from drills.run.runner import Drill
+from drills.run import chaos_toolkit, live
+from drills.run.experiment import Experiment, Request, request_of
 from drills.run.undo import leftovers
 from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.drill_double import FORBIDDEN, MADE_OF, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
 
-REQUEST = Request(
-    run_id="0" * 12,
-    cluster="double",
-    drill="brain-outage",
-    mesh="double",
-    hypothesis="Nothing depends on the brain.",
-    workload=WORKLOAD,
-    fault=STOP,
-    probes=Wishes(wire=True, signals=("brain-down", "brain-missed", *sorted(KUBERNETES_SIGNALS))),
-    baseline_s=0.3,
-    recovery_s=0.4,
-)
 
-
-def brain_outage(drill: Drill, denied: tuple[str, str] = FORBIDDEN) -> None:
-    """Nothing depends on the brain."""
-    history = drill.run(workload=WORKLOAD, probes=(wire(), signals()), method=STOP, baseline_s=0.3, recovery_s=0.4)
-    verdict = drill.judge(
-        history,
-        reached(checks.attempted(ROUTE)),
-        always(checks.success_rate(ROUTE, at_least=0.999)),
-        always(checks.denied(denied), must_hold=True),
+def asked(denied: tuple[str, str] = FORBIDDEN) -> Request:
+    """Return the request of a drill in which nothing depends on the brain."""
+    claims = {
+        "calls-made": reached(checks.attempted(ROUTE)),
+        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999)),
+        "denied-stay-denied": always(checks.denied(denied), must_hold=True),
+    }
+    experiment = Experiment(method=STOP, workload=WORKLOAD, claims=claims, baseline_s=0.3, recovery_s=0.4)
+    return request_of(
+        experiment,
+        mesh(),
+        drill="brain-outage",
+        hypothesis="Nothing depends on the brain.",
+        cluster="double",
+        run_id="0" * 12,
     )
-    assert verdict.passed, verdict.explain()
+
+
+REQUEST = asked()
 
 
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
-    """Return a healthy kept cluster, a mesh, and a drill of the catalogue that was run there."""
+    """Return a healthy kept cluster with its mesh."""
     shorten_waits(monkeypatch)
     cluster = healthy(tmp_path / "place")
 
@@ -68,12 +57,6 @@ def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
         yield provision.Prepared(cluster, mesh(), MADE_OF)
 
     monkeypatch.setattr(provision, "kept", kept)
-    monkeypatch.setattr(meshes, "load", lambda _name: mesh())
-    entry = catalogue.Entry("brain-outage", Path("drills/brain.py"), "brain_outage", "", ())
-    monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
-    module = ModuleType("drills.brain")
-    monkeypatch.setattr(module, "brain_outage", brain_outage, raising=False)
-    monkeypatch.setitem(sys.modules, "drills.brain", module)
     return cluster
 
 
@@ -87,9 +70,9 @@ def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     logger.handlers[:], logger.level, logger.propagate = before
 
 
-def chaos(*words: str, made: experiment.Json | None = None) -> int:
+def chaos(*words: str, made: chaos_toolkit.Json | None = None) -> int:
     """Run one command of Chaos Toolkit's own command line on the experiment and return its exit code."""
-    Path("experiment.json").write_text(json.dumps(made or experiment.experiment_of(REQUEST)))
+    Path("experiment.json").write_text(json.dumps(made or chaos_toolkit.experiment_of(REQUEST)))
     arguments = ["--no-version-check", "--no-log-file", "--settings", "none.yaml", *words, "experiment.json"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of Python and libraries, at Chaos Toolkit's own import
@@ -98,9 +81,9 @@ def chaos(*words: str, made: experiment.Json | None = None) -> int:
     return ended if isinstance(ended, int) else 0
 
 
-def journal() -> experiment.Json:
+def journal() -> chaos_toolkit.Json:
     """Return what Chaos Toolkit itself wrote down."""
-    return cast("experiment.Json", json.loads(Path("journal.json").read_bytes()))
+    return cast("chaos_toolkit.Json", json.loads(Path("journal.json").read_bytes()))
 
 
 def the_bundle() -> Path:
@@ -148,21 +131,19 @@ def test_chaos_run_runs_the_same_drill(double: FileCluster, monkeypatch: pytest.
     assert verification.verify(the_bundle(), keys.public_key(Path("key.pub"))).is_intact
     assert json.loads((the_bundle() / "journal.json").read_bytes())["status"] == "completed"
     assert [
-        step["status"] for part in ("run", "rollbacks") for step in cast("list[experiment.Json]", journal()[part])
+        step["status"] for part in ("run", "rollbacks") for step in cast("list[chaos_toolkit.Json]", journal()[part])
     ] == ["succeeded"] * 7
     assert leftovers(double.state) == ()
 
 
-def test_a_violated_claim_deviates(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A drill whose claim is violated is a deviation in the journal, and `chaos` ends with 1."""
-    broken = ModuleType("drills.brain")
-    monkeypatch.setattr(broken, "brain_outage", lambda drill: brain_outage(drill, denied=ROUTE), raising=False)
-    monkeypatch.setitem(sys.modules, "drills.brain", broken)
+def test_the_stored_claims_are_judged(double: FileCluster) -> None:
+    """The claims that the experiment carries are answered: a violated one deviates, and `chaos` ends with 1."""
+    assert not leftovers(double.state)
     with played(double):
-        assert chaos("run") == 1
+        assert chaos("run", made=chaos_toolkit.experiment_of(asked(denied=ROUTE))) == 1
     assert answer() == "VIOLATED"
     assert journal()["deviated"] is True
-    assert cast("experiment.Json", journal()["meshdrill"])["verdict"] == "VIOLATED"
+    assert cast("chaos_toolkit.Json", journal()["meshdrill"])["verdict"] == "VIOLATED"
 
 
 @pytest.mark.parametrize("step", ["inject", "undo"])
@@ -230,27 +211,18 @@ def test_a_cluster_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_edited_experiment_is_refused(double: FileCluster) -> None:
     """A step that is not what the request asks for would be judged by the wrong facts: it is refused unharmed."""
-    made = experiment.experiment_of(REQUEST)
-    cast("list[experiment.Json]", made["method"])[2]["pauses"] = {"after": 1}
+    made = chaos_toolkit.experiment_of(REQUEST)
+    cast("list[chaos_toolkit.Json]", made["method"])[2]["pauses"] = {"after": 1}
     assert chaos("run", made=made) == 1
     assert "method is not what its request asks for" in json.dumps(journal())
     assert double.replicas(COMPONENT) == (1, 1)
     assert not Path("reports").exists()
 
 
-def test_an_easier_question_is_refused(double: FileCluster) -> None:
-    """A request with a shorter fault than its drill's would earn the drill's verdict too cheaply: refused unharmed."""
-    shorter = replace(REQUEST, fault=faults.stop(Role.CONTROL_PLANE, hold_s=0.1))
-    assert chaos("run", made=experiment.experiment_of(shorter)) == 1
-    assert "asks for another load, fault or duration" in json.dumps(journal())
-    assert double.replicas(COMPONENT) == (1, 1)
-    assert not Path("reports").exists()
-
-
 def test_an_experiment_of_another_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """An experiment whose request cannot be read ends with 1 and says what it lacks."""
-    made = experiment.experiment_of(REQUEST)
-    del cast("dict[str, experiment.Json]", cast("list[object]", made["extensions"])[0])["request"]["cluster"]
+    made = chaos_toolkit.experiment_of(REQUEST)
+    del cast("dict[str, chaos_toolkit.Json]", cast("list[object]", made["extensions"])[0])["request"]["cluster"]
     assert chaos("run", made=made) == 1
     assert "missing required field `cluster`" in capsys.readouterr().err
     assert "is under way in this process" in json.dumps(journal())

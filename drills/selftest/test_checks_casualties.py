@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from drills.judge import checks
-from drills.judge.claims import Claim, always, eventually, judge, never
+from drills.judge.claims import Claim, always, eventually, never
 from drills.judge.history import History
 from drills.judge.measure import Occurrence
 from drills.judge.verdict import Answer, Finding
+from drills.selftest.asking import judge
 from drills.selftest.story import START_NS, Story
 
 S = 1_000_000_000

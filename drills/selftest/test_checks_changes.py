@@ -13,7 +13,7 @@ EDGE = ("intruder", "frontend")
 OTHER = ("checkout", "payment")
 REFUSAL = SignalSpec("refused", SignalKind.ADMISSION, "failed calling webhook")
 IGNORED = never(checks.change_ignored(within_s=2), must_hold=True)
-ENFORCED = always(checks.change_enforced(within_s=2), observable_by="refused", within_s=5)
+ENFORCED = always(checks.change_enforced(within_s=2), alert="refused", within_s=5)
 
 
 def changed(*, enforced_after_s: float = 1.0, held_s: float | None = 8.0, ok_before: int = 50) -> Story:

@@ -86,7 +86,7 @@ def test_silence_of_the_record_is_excused_by_its_signal() -> None:
     """The record of a node whose agent is down is silent; who is told of the agent is told of that."""
     story = read(refused(signals=(DOWN,))).event("condition", DOWN.subject, at_s=3, ready=0, desired=1)
     story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
-    claim = always(checks.drops_witnessed(DENIED), observable_by="down", within_s=10)
+    claim = always(checks.drops_witnessed(DENIED), alert="down", within_s=10)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
 

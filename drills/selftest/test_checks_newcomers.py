@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from drills.judge import checks
-from drills.judge.claims import Claim, always, judge, never, reached, sometimes
+from drills.judge.claims import Claim, always, never, reached, sometimes
 from drills.judge.history import History, write_history
 from drills.judge.measure import Truth
 from drills.judge.verdict import Answer
+from drills.selftest.asking import judge
 from drills.selftest.story import Story, answer, xfcc
 
 EDGE = ("checkout", "payment")

@@ -12,10 +12,10 @@ EDGE = ("checkout", "payment")
 REFUSAL = SignalSpec("refused", SignalKind.ADMISSION, "failed calling webhook")
 MESSAGE = "Internal error: failed calling webhook: no endpoints"
 OUTSIDE = never(checks.outside_mesh(), must_hold=True)
-MESHED = always(checks.new_pod_meshed(), observable_by="refused", within_s=5)
+MESHED = always(checks.new_pod_meshed(), alert="refused", within_s=5)
 BLOCKED = SignalSpec("blocked", SignalKind.POD_EVENT, "FailedCreatePodSandBox")
 WARNING = "FailedCreatePodSandBox: the plugin does not answer"
-JOINS_THERE = always(checks.new_pod_meshed(on=VICTIM), observable_by="blocked", within_s=5)
+JOINS_THERE = always(checks.new_pod_meshed(on=VICTIM), alert="blocked", within_s=5)
 NEVER_OUTSIDE_THERE = never(checks.outside_mesh(on=VICTIM), must_hold=True)
 TRIED_THERE = reached(checks.new_pod_tried(on=VICTIM))
 

@@ -71,7 +71,7 @@ def test_harm_beyond_the_radius_is_excused_by_its_signal() -> None:
     """The same harm passes, shown apart, when the named signal told of it."""
     story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1).steady(EDGE)
     story.fault().calls(*OTHER, ok=100, fail=9).event("condition", DOWN.subject, at_s=8, ready=0, desired=1)
-    claim = always(checks.blast_radius(OTHER, within=("n2",)), observable_by="down", within_s=10)
+    claim = always(checks.blast_radius(OTHER, within=("n2",)), alert="down", within_s=10)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
 
@@ -159,7 +159,7 @@ def test_errors_are_excused_by_their_signal() -> None:
     story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1)
     story.fault().calls(*EDGE, ok=100, fail=1, error="timeout")
     story.event("condition", DOWN.subject, at_s=12, ready=0, desired=1)
-    claim = always(checks.errors(EDGE, kinds=("timeout",)), observable_by="down", within_s=10)
+    claim = always(checks.errors(EDGE, kinds=("timeout",)), alert="down", within_s=10)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
 

@@ -45,7 +45,7 @@ def test_a_late_recovery_is_excused_by_its_signal() -> None:
     story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1)
     story.recovery().calls(*EDGE, fail=80, over=(0, 8)).calls(*EDGE, ok=120, over=(8, 20))
     story.event("condition", DOWN.subject, ready=0, desired=1)
-    claim = always(BACK.check, "recovery", observable_by="down", within_s=5)  # type: ignore[arg-type]
+    claim = always(BACK.check, "recovery", alert="down", within_s=5)  # type: ignore[arg-type]
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
 

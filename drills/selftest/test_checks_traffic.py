@@ -52,7 +52,7 @@ def test_success_rate_fails_observably_when_the_named_signal_appears() -> None:
     story = Story(signals=(DOWN,)).fault().calls(*EDGE, ok=190, fail=10)
     story.event("condition", DOWN.subject, at_s=2.5, ready=0, desired=1)
     story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
-    finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), observable_by="down", within_s=5))
+    finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), alert="down", within_s=5))
     assert (finding.verdict, finding.signal, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, "down", 2.5)
 
 
@@ -62,7 +62,7 @@ def test_the_deadline_of_a_signal_runs_from_the_harm_that_counts() -> None:
     story.calls(*EDGE, ok=999, fail=1, connection="reused").calls(*EDGE, ok=50, over=(0, 12))
     story.calls(*EDGE, fail=20, over=(12, 12.5)).calls(*EDGE, ok=50, over=(12.5, 20))
     story.event("condition", DOWN.subject, at_s=12.9, ready=0, desired=1)
-    finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), observable_by="down", within_s=1))
+    finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), alert="down", within_s=1))
     assert finding.verdict is Answer.FAILED_OBSERVABLY
 
 
@@ -246,3 +246,26 @@ def test_a_reason_names_a_few_rows_and_counts_the_rest() -> None:
     finding = answer(Story().steady(EDGE), always(checks.success_rate(*edges, at_least=0.9)))
     assert finding.reason.count("needs 20") == 3
     assert finding.reason.endswith("(and 2 more)")
+
+
+def test_success_may_be_asked_of_one_kind_of_connection() -> None:
+    """Lost calls on new connections do not break a claim about open ones, and lost ones on those do."""
+    story = Story().steady(EDGE).fault().calls(*EDGE, ok=100, fail=100).calls(*EDGE, ok=200, connection="reused")
+    reused, new = (always(checks.success_rate(EDGE, at_least=0.9, connection=it)) for it in ("reused", "new"))
+    assert answer(story, reused).verdict is Answer.HELD
+    assert answer(story, new).verdict is Answer.VIOLATED
+    assert {row.connection for row in answer(story, new).rows} == {"new"}
+
+
+def test_an_edge_without_such_connections_proves_nothing() -> None:
+    """A claim about open connections knows nothing of an edge on which each call opens one."""
+    story = Story().steady(EDGE).fault().calls(*EDGE, ok=200)
+    finding = answer(story, always(checks.success_rate(("ledger", "payment"), at_least=0.9, connection="reused")))
+    assert finding.verdict is Answer.INCONCLUSIVE
+    assert "no caller makes reused calls on ledger->payment" in finding.reason
+
+
+def test_an_unknown_kind_of_connection_is_refused() -> None:
+    """A misspelt kind would be an edge without calls for ever."""
+    with pytest.raises(ValueError, match="expected new or reused"):
+        checks.success_rate(EDGE, at_least=0.9, connection="old")

@@ -4,9 +4,10 @@ import msgspec
 import pytest
 
 from drills.judge import checks
-from drills.judge.claims import judge, never, reached
+from drills.judge.claims import never, reached
 from drills.judge.history import History
 from drills.judge.verdict import Answer
+from drills.selftest.asking import judge
 from drills.selftest.story import START_NS, Story, answer
 
 EDGE = ("checkout", "payment")

@@ -51,7 +51,7 @@ def test_a_lost_answer_is_excused_by_its_signal() -> None:
     story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1).steady(EDGE).fault()
     story.calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6))
     story.event("condition", DOWN.subject, at_s=6, ready=0, desired=1)
-    claim = never(checks.served_but_failed(EDGE), observable_by="down", within_s=5)
+    claim = never(checks.served_but_failed(EDGE), alert="down", within_s=5)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
 

@@ -6,12 +6,14 @@ import msgspec
 import pytest
 
 from clusters.meshes import load, names
+from drills import catalogue
 from drills.judge import checks
-from drills.judge.claims import always, judge, reached, sometimes
+from drills.judge.claims import always, reached, sometimes
 from drills.judge.history import Detail, Event
 from drills.judge.verdict import Answer
+from drills.run.experiment import promised
+from drills.selftest.asking import judge
 from drills.selftest.story import START_NS, Story, answer
-from drills.test_identity import alive
 
 EDGE = ("checkout", "payment")
 SUBJECT = "istio-system/Deployment/istiod"
@@ -160,10 +162,11 @@ def test_what_a_drill_asks_of_certificates_counts_where_pods_show_them(name: str
 
     An expired one is no hole in the defence, so that no control has to show one.
     """
-    (claim,) = [claim for claim in alive(load(name)) if claim.check.name == "certificate_validity"]
+    entry, mesh = catalogue.find("identity-outage"), load(name)
+    claim = promised(entry.build(mesh).claims, mesh, entry.name)["certificates-valid"]
     found = [answer(story, claim) for story in (through(HOUR_NS), through(-1), Story().steady(EDGE))]
     answers = [Answer.HELD, Answer.VIOLATED, Answer.INCONCLUSIVE]
-    is_promised = load(name).certificates.handshake is not None
+    is_promised = mesh.certificates.handshake is not None
     assert [it.verdict for it in found] == (answers if is_promised else [Answer.NOT_PROMISED] * 3)
     assert is_promised or [it.measured for it in found] == answers
     assert not any(it.fails_on_control for it in found)

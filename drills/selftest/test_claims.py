@@ -5,10 +5,11 @@ import pytest
 
 from clusters.model import Reference, SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import always, eventually, judge, never, reached, sometimes
+from drills.judge.claims import always, eventually, never, reached, sometimes
 from drills.judge.history import History, Window
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer
+from drills.selftest.asking import judge
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
@@ -94,7 +95,7 @@ def test_a_hole_explains_a_broken_claim_away_unless_it_is_proof() -> None:
 
 def test_a_hole_is_not_excused_by_a_signal() -> None:
     """A proven harm that a signal told of fails observably only when the record is whole."""
-    claim = always(invariant(FALSE, is_proof=True), observable_by="down", within_s=5)
+    claim = always(invariant(FALSE, is_proof=True), alert="down", within_s=5)
     assert answer(whole(), claim).verdict is Answer.FAILED_OBSERVABLY
     assert answer(holed(), claim).verdict is Answer.INCONCLUSIVE
 
@@ -118,39 +119,39 @@ def test_saturation_leaves_a_broken_claim_broken() -> None:
 )
 def test_a_signal_excuses_until_its_deadline(within_s: float, harm_s: float, expected: Answer) -> None:
     """The deadline runs from the first harm; a signal that came before the harm warned in time."""
-    finding = answer(whole(), always(invariant(FALSE, at_s=harm_s), observable_by="down", within_s=within_s))
+    finding = answer(whole(), always(invariant(FALSE, at_s=harm_s), alert="down", within_s=within_s))
     assert finding.verdict is expected
 
 
 @pytest.mark.parametrize(("within_s", "expected"), [(3.9, Answer.VIOLATED), (4, Answer.FAILED_OBSERVABLY)])
 def test_a_signal_excuses_what_never_comes_true_by_its_bound(within_s: float, expected: Answer) -> None:
     """Of `eventually`, the signal must come by the instant at which it had to be true, wherever harm was measured."""
-    claim = eventually(invariant(FALSE, at_s=10), within_s, "fault", observable_by="down", fails_on_control=True)
+    claim = eventually(invariant(FALSE, at_s=10), within_s, "fault", alert="down", fails_on_control=True)
     finding = answer(whole(), claim)
     assert (finding.verdict, finding.signal) == (expected, "down" if expected is Answer.FAILED_OBSERVABLY else None)
 
 
 def test_any_of_several_signals_excuses_and_the_first_is_named() -> None:
     """One signal in time is enough; the finding names it and the time it took."""
-    claim = always(invariant(FALSE), observable_by=("other", "down"), within_s=5)
+    claim = always(invariant(FALSE), alert=("other", "down"), within_s=5)
     finding = answer(whole(), claim)
     assert (finding.verdict, finding.signal, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, "down", 4.0)
 
 
 def test_a_signal_whose_source_was_down_is_inconclusive() -> None:
     """A broken claim is neither excused nor silent when nobody could read the signal."""
-    finding = answer(whole().without("condition"), always(invariant(FALSE), observable_by="down", within_s=5))
+    finding = answer(whole().without("condition"), always(invariant(FALSE), alert="down", within_s=5))
     assert (finding.verdict, "could not be read" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 def test_must_hold_is_never_excused() -> None:
     """A claim that must hold and names a signal contradicts itself and is refused."""
     with pytest.raises(ValueError, match="must_hold"):
-        always(invariant(TRUE), observable_by="down", must_hold=True)
+        always(invariant(TRUE), alert="down", must_hold=True)
     with pytest.raises(ValueError, match="must_hold"):
-        eventually(invariant(TRUE), 5, observable_by="down", must_hold=True)
+        eventually(invariant(TRUE), 5, alert="down", must_hold=True)
     with pytest.raises(ValueError, match="must_hold"):
-        never(occurrence(TRUE), observable_by="down", must_hold=True)
+        never(occurrence(TRUE), alert="down", must_hold=True)
 
 
 def test_quantifiers_refuse_the_wrong_kind_of_check() -> None:
@@ -232,7 +233,7 @@ def test_eventually_of_nothing_is_inconclusive() -> None:
 
 def test_a_finding_repeats_its_claim_and_its_source() -> None:
     """Whoever reads the finding alone knows what was claimed, by whom, with which bounds, over which window."""
-    claim = always(checks.success_rate(EDGE, at_least=0.9), source=PROMISE, fails_on_control=True)
+    claim = always(checks.success_rate(EDGE, at_least=0.9), promise=PROMISE, fails_on_control=True)
     finding = answer(whole(), claim)
     assert finding.source is not None
     assert (finding.source.title, finding.source.kind) == ("Security", "documented")

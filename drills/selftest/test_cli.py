@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from clusters import host, kind
-from clusters.images.resolve import SOURCES
-from clusters.model import Role
+from clusters.model import Mesh, Role
 from clusters.runtime import HarnessError, InconclusiveError
 from drills import catalogue, cli, cli_images, cli_sweep, exits
 from drills.judge.files import FileError
+from drills.run.declare import declared, drill
+from drills.run.experiment import Experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,11 +42,6 @@ def test_wrong_usage_is_64_and_names_the_word(words: list[str], told: str, capsy
     assert told in capsys.readouterr().err
 
 
-def test_the_command_line_knows_every_image_source() -> None:
-    """The sources that the command line offers are those that images are resolved from."""
-    assert tuple(cli.ImageSource) == SOURCES
-
-
 def test_a_usage_error_of_ours_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown drill is answered in one line."""
     cli.status(["run", "nothing-of-the-kind", "--mesh", "none"])
@@ -56,17 +52,29 @@ def test_a_drill_that_a_mesh_cannot_be_asked_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A drill that requires what the mesh lacks is refused with the reason, before anything is started."""
-    entry = catalogue.Entry("l7-proxy-outage", ROOT / "drills" / "test_x.py", "test_x", "x.", (Role.L7_PROXY,))
-    monkeypatch.setattr(catalogue, "entries", lambda: (entry,))
+
+    @drill(requires=[Role.L7_PROXY])
+    def l7_proxy_outage(_mesh: Mesh) -> Experiment:
+        """It is never built."""
+        raise AssertionError
+
+    monkeypatch.setattr(catalogue, "entries", lambda: (declared(l7_proxy_outage),))
     assert cli.status(["run", "l7-proxy-outage", "--mesh", "none"]) == exits.USAGE
     assert "no l7-proxy" in capsys.readouterr().err
 
 
-def test_refusal_comes_before_anything_heavy_is_loaded() -> None:
-    """An unknown drill is refused without loading polars, kubernetes or chaoslib."""
+@pytest.mark.parametrize(
+    ("words", "light"),
+    [
+        (["no-such-command"], {"polars", "kubernetes", "chaoslib", "rich.console"}),
+        (["run", "x", "--mesh", "none"], {"chaoslib", "rich.console"}),  # the drills are loaded, and what they ask
+    ],
+)
+def test_refusal_comes_before_anything_heavy_is_loaded(words: list[str], light: set[str]) -> None:
+    """A typing error is refused without loading what only a run needs."""
     script = (
-        "import sys; from drills import cli; code = cli.status(['run', 'x', '--mesh', 'none']);"
-        "print(code, sorted({'polars', 'kubernetes', 'chaoslib', 'rich.console', 'requests'} & set(sys.modules)))"
+        f"import sys; from drills import cli; code = cli.status({words});"
+        f"print(code, sorted({light} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
@@ -164,7 +172,7 @@ def test_list_as_json_is_the_catalogue(capsys: pytest.CaptureFixture[str]) -> No
     outage = listed["control-plane-outage"]
     assert outage["roles"] == ["control-plane"]
     assert outage["meshes"]["none"] == ""
-    assert outage["hypothesis"].startswith("With no control plane at all")
+    assert outage["hypothesis"].startswith("With no control plane, known routes keep working")
 
 
 def test_list_names_a_mesh_that_this_machine_cannot_carry(

@@ -7,10 +7,11 @@ import pytest
 
 from drills import cli, cli_mutate, exits
 from drills.judge import checks
-from drills.judge.claims import Claim, always, judge
+from drills.judge.claims import Claim, always
 from drills.judge.history import History, write_history
 from drills.judge.measure import Invariant, Measurement, Truth
 from drills.judge.verdict import Verdict
+from drills.selftest.asking import judge
 from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")

@@ -1,5 +1,7 @@
 """What a cluster cannot do: a drill that needs it is skipped with the reason, before anything of it begins."""
 
+import inspect
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -8,10 +10,11 @@ import pytest
 
 from clusters import provision
 from clusters.cluster import lacking
-from clusters.model import OF_CLUSTER, Capability, Role
+from clusters.model import OF_CLUSTER, Capability, Mesh, Role
 from clusters.runtime import silent
-from drills import catalogue, session
-from drills.run.needs import MARK, unmet
+from drills import catalogue, plugin
+from drills.run.declare import drill, unmet
+from drills.run.experiment import Experiment
 from drills.selftest.cluster_double import FileCluster, mesh
 from drills.selftest.drill_double import MADE_OF
 
@@ -19,15 +22,19 @@ REASON = "its nodes are machines of somebody else"
 
 
 def asked(tmp_path: Path, *needs: Role | Capability, absent: Capability | None = None) -> object:
-    """Let the fixture make a drill that needs this on a cluster that lacks that."""
+    """Let the fixture make a drill that requires this on a cluster that lacks that."""
     double = FileCluster(tmp_path)
     double.absent = {} if absent is None else {absent: REASON}
-    marks = {MARK: [pytest.mark.requires(*needs).mark]}
-    config = SimpleNamespace(getoption={"--reports": tmp_path, "--key": None}.get, stash={session.PROGRESS: silent})
-    node = SimpleNamespace(stash={}, iter_markers=lambda name: marks[name])
-    request = SimpleNamespace(config=config, function=asked, node=node)
-    with session.drill(cast("pytest.FixtureRequest", request), provision.Prepared(double, mesh(), MADE_OF)) as drill:
-        return drill
+    config = SimpleNamespace(getoption={"--reports": tmp_path, "--key": None}.get, stash={plugin.PROGRESS: silent})
+    request = SimpleNamespace(config=config, function=drill(requires=needs)(built), node=SimpleNamespace(stash={}))
+    fixture = contextmanager(inspect.unwrap(plugin.drill))
+    with fixture(cast("pytest.FixtureRequest", request), provision.Prepared(double, mesh(), MADE_OF)) as made:
+        return made
+
+
+def built(_mesh: Mesh) -> Experiment:
+    """Stand for a drill that is never run."""
+    raise AssertionError
 
 
 @pytest.mark.parametrize("need", [Capability.NODE_POWER, Capability.API_SERVER])
@@ -62,7 +69,7 @@ def test_what_a_cluster_gives_is_not_asked_of_a_mesh() -> None:
 
 def test_drills_say_what_they_need_of_a_cluster() -> None:
     """A drill that switches a node off, or the API server, is skipped where that cannot be done."""
-    needs = {entry.name: set(entry.needs) & OF_CLUSTER for entry in catalogue.entries()}
+    needs = {entry.name: set(entry.requires) & OF_CLUSTER for entry in catalogue.entries()}
     assert {name: found for name, found in needs.items() if found} == {
         "apiserver-outage": {Capability.API_SERVER},
         "node-reboot": {Capability.NODE_POWER},

@@ -1,7 +1,9 @@
 """The pytest side: what is listed, what is skipped and why, and how `meshdrill run` sees a drill end."""
 
+import inspect
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,7 +13,7 @@ from rich.console import Console
 
 from clusters.model import KnownIssue, Reference
 from clusters.runtime import HarnessError, MissingImagesError
-from drills import cli, console, exits, session
+from drills import cli, console, exits, plugin
 from drills.judge.verdict import Answer
 from drills.selftest.forked import Ended, run_pytest
 from drills.selftest.made_up import CONFTEST, Run, ended, verdict_of
@@ -57,7 +59,7 @@ def test_run_refuses_a_bad_name_of_a_cluster(
     def never(*_given: object) -> None:
         raise HarnessError("a cluster would have been made")
 
-    monkeypatch.setattr(session, "up", never)  # were it not refused, the cache that holds all clusters would be deleted
+    monkeypatch.setattr(plugin, "up", never)  # were it not refused, the cache that holds all clusters would be deleted
     monkeypatch.setenv("MESHDRILL_CACHE", str(tmp_path / "cache"))
     words = ["run", "control-plane-outage", "--mesh", "none", "--cluster-name", ".."]
     assert cli.status(words) == exits.USAGE
@@ -172,10 +174,10 @@ def test_without_a_console_progress_passes_pytests_capture(tmp_path: Path) -> No
     """Plain pytest shows a drill's progress while it runs, from any thread, though it captures all else."""
     (tmp_path / "test_it.py").write_text(
         "import threading\n"
-        "from drills import session\n"
+        "from drills import plugin\n"
         "def test_it(pytestconfig):\n"
         "    print('captured')\n"
-        "    say = session.progress_of(pytestconfig)\n"
+        "    say = plugin.progress_of(pytestconfig)\n"
         "    threads = [threading.Thread(target=say, args=(f'line {n}',)) for n in range(20)]\n"
         "    [thread.start() for thread in threads] and [thread.join() for thread in threads]\n"
     )
@@ -191,13 +193,15 @@ def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.Mo
 
     def nowhere(*_: object) -> Iterator[None]:
         raise MissingImagesError("Image proxy (registry.example/proxy:1) could not be had.")
+        yield  # it would be the place
 
-    monkeypatch.setattr(session, "up", nowhere)
-    monkeypatch.setattr(session, "_options", lambda _config, _leaf_s: None)
-    config = SimpleNamespace(getoption={"--mesh": "istio-sidecar"}.get, stash={session.PROGRESS: print})
+    monkeypatch.setattr(plugin, "up", contextmanager(nowhere))
+    monkeypatch.setattr(plugin, "_options", lambda _config, _leaf_s: None)
+    config = SimpleNamespace(getoption={"--mesh": "istio-sidecar"}.get, stash={plugin.PROGRESS: print})
+    prepared = contextmanager(inspect.unwrap(plugin.prepared))
     with (
         pytest.raises(MissingImagesError, match=r"registry\.example/proxy:1") as raised,
-        session.prepared(cast("pytest.Config", config)),
+        prepared(cast("pytest.FixtureRequest", SimpleNamespace(config=config))),
     ):
         pytest.fail("a place was given")
     drills = str(raised.value).splitlines()[-1]
@@ -208,24 +212,18 @@ def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.Mo
 
 
 class Outcomes:
-    """A pytest plugin that does with a report what our conftest does, and remembers the one of each drill's body."""
+    """A pytest plugin that remembers the report of each drill's body."""
 
     def __init__(self) -> None:
         self.reports: list[pytest.TestReport] = []
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """As conftest.py."""
-        report = yield
-        session.expect_known(item, call, report)
-        if call.when == "call":
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep what pytest would print."""
+        if report.when == "call":
             self.reports.append(report)
-        return report
 
 
-LISTED = KnownIssue("it holds", Reference("It does not", "https://example.org/1", "1.0", "issue"))
+LISTED = KnownIssue("it-holds", Reference("It does not", "https://example.org/1", "1.0", "issue"))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +231,7 @@ LISTED = KnownIssue("it holds", Reference("It does not", "https://example.org/1"
     [
         (Answer.VIOLATED, (LISTED,), "assert False", "skipped", "VIOLATED as known (https://example.org/1)"),
         (Answer.VIOLATED, (), "assert False", "failed", ""),
-        (Answer.HELD, (LISTED,), "pass", "failed", "no longer deviates"),
+        (Answer.HELD, (LISTED,), "pass", "failed", "known issue no longer seen"),
         (Answer.HELD, (), "pass", "passed", ""),
         (Answer.INCONCLUSIVE, (LISTED,), "assert False", "failed", ""),
         (Answer.VIOLATED, (LISTED,), "raise ValueError('a bug')", "failed", ""),
@@ -249,8 +247,8 @@ def test_a_known_failure_is_expected_strictly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pytest sees an expected failure where all that is violated is listed, and a failure where it is so no more."""
-    run = Run(verdict_of(answer, passed=answer is Answer.HELD, claims=("it holds",)))
-    run.deviates = listed
+    run = Run(verdict_of(answer, passed=answer is Answer.HELD, claims=("it-holds",)))
+    run.known_issues = listed
     module = type(sys)("drills.selftest_stand_in")
     monkeypatch.setattr(module, "RUNS", [run], raising=False)
     monkeypatch.setitem(sys.modules, "drills.selftest_stand_in", module)
@@ -258,13 +256,9 @@ def test_a_known_failure_is_expected_strictly(
     file = tmp_path / f"test_{tmp_path.name}.py"
     file.write_text(f"def test_made_up(drill):\n    {body}\n")
     outcomes = Outcomes()
-    options = ["--config-file=/dev/null", f"--rootdir={tmp_path}", "-pno:terminal", "-pno:cacheprovider"]
+    options = ["--config-file=/dev/null", f"--rootdir={tmp_path}", "-pdrills.plugin", "--mesh=none"]
+    options += ["-pno:terminal", "-pno:cacheprovider"]
     ended = pytest.main([*options, str(file)], plugins=[outcomes])
     (report,) = outcomes.reports
     assert (report.outcome, ended) == (outcome, pytest.ExitCode(int(outcome == "failed")))
     assert words in f"{getattr(report, 'wasxfail', '')}{report.longreprtext}"
-
-
-def test_conftest_expects_known_failures() -> None:
-    """Our own conftest asks for it, so that plain pytest and `meshdrill run` agree."""
-    assert "session.expect_known(item, call, report)" in (ROOT / "conftest.py").read_text()

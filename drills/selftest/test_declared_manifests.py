@@ -9,9 +9,9 @@ from clusters import lab, meshes
 from clusters.kube import Json, describe
 from clusters.model import Capability, SignalKind
 from clusters.runtime import MANIFESTS
-from drills.run.edges import SENTINEL
+from drills.run.lab import FRONT_DOOR
 
-SOURCE, TARGET = SENTINEL
+SOURCE, TARGET = FRONT_DOOR
 REQUEST = {"methods": ["POST"], "paths": ["/"]}
 
 

@@ -1,62 +1,119 @@
-"""The catalogue says of the drills what their files say."""
+"""The catalogue says of the drills what their files declare, in this package and outside of it."""
 
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from clusters import meshes
 from clusters.lab import LAB
-from clusters.model import KUBERNETES_SIGNALS, Capability, Mesh, Role
+from clusters.model import KUBERNETES_SIGNALS, Capability, Role
 from clusters.runtime import UsageError
-from drills import catalogue
-from drills.judge.claims import Claim
-from drills.judge.quantifiers import Quantifier
-from drills.run.needs import unmet
+from drills import catalogue, prove
+from drills.run.declare import Declared, declared, unmet
 
-SOURCE = '''
-import helper
+SOURCE = '''"""Two drills, a test, and what is neither."""
+from drills.kit import Capability, Experiment, Mesh, Role, checks, claim, drill, faults, suites
+from drills.test_policy import test_request_rule
 
-@requires(Role.IDENTITY, Capability.MTLS)
-def test_identity_outage(drill):
-    """Nobody is downgraded.
+HELPER = suites.security()
+
+
+@drill(requires=[Role.IDENTITY, Capability.MTLS], leaf_s=90)
+def test_identity_outage(mesh: Mesh) -> Experiment:
+    """No caller is downgraded.
 
     Not even slowly.
     """
+    return Experiment(method=faults.stop(Role.IDENTITY, hold_s=30), claims=HELPER)
 
-def test_free(drill):
+
+@drill()
+def test_free(mesh: Mesh) -> Experiment:
     """Needs nothing."""
+    asked = {"Not-Kebab_case": HELPER["calls-made"]}
+    return Experiment(method=faults.stop(Role.CONTROL_PLANE, hold_s=30), claims=asked)
 
-def ask(drill):
-    """Is no drill."""
+
+def test_no_drill():
+    assert True
 '''
 
 
-def test_entries_are_read_without_import(tmp_path: Path) -> None:
-    """A drill is read from its text, so that a file whose imports do not exist is read all the same."""
-    (tmp_path / "test_identity.py").write_text(SOURCE)
-    first, second = catalogue.entries(tmp_path)
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """Return a file of drills outside of the package."""
+    file = tmp_path / "test_identity.py"  # as one of the package is called
+    file.write_text(SOURCE)
+    return file
+
+
+def test_a_drill_is_what_its_file_declares(outside: Path) -> None:
+    """Name, hypothesis and needs of drills outside of the package; a test, or a drill of elsewhere, is not one."""
+    first, second = catalogue.entries_of([outside])
     assert (first.name, first.function) == ("identity-outage", "test_identity_outage")
-    assert first.hypothesis == "Nobody is downgraded.\n\nNot even slowly."
-    assert first.needs == (Role.IDENTITY, Capability.MTLS)
+    assert first.hypothesis == "No caller is downgraded.\n\nNot even slowly."
+    assert first.requires == (Role.IDENTITY, Capability.MTLS)
     assert (first.roles, first.capabilities) == (("identity",), ("mtls",))
-    assert (second.name, second.needs) == ("free", ())
-    assert first.node_id == f"{tmp_path}/test_identity.py::test_identity_outage"
+    assert (first.leaf_s, first.has_own_install, second.has_own_install) == (90, True, False)
+    assert (second.name, second.requires) == ("free", ())
+    assert first.node_id == f"{outside}::test_identity_outage"
 
 
-def test_unknown_need_is_refused(tmp_path: Path) -> None:
-    """A need that no mesh file could meet is an error that quotes it, not a drill that is silently never asked."""
-    (tmp_path / "test_bad.py").write_text("@requires(Role.KITCHEN)\ndef test_bad(drill):\n    'x'\n")
-    with pytest.raises(UsageError, match=r"Role\.KITCHEN"):
-        catalogue.entries(tmp_path)
+def test_a_folder_is_all_its_files(outside: Path) -> None:
+    """Files of one name in two folders are two files; what is called otherwise is not read."""
+    (outside.parent / "deeper").mkdir()
+    (outside.parent / "deeper" / outside.name).write_text(SOURCE.replace("test_free", "test_other"))
+    (outside.parent / "helper.py").write_text("raise AssertionError")
+    found = [it.name for it in catalogue.entries_of([outside.parent])]
+    assert found == ["identity-outage", "other", "identity-outage", "free"]
+
+
+def test_a_drill_is_found_by_its_file_and_function(outside: Path) -> None:
+    """FILE.py::test_x is the drill of that file, whatever the package calls so; a wrong function offers the nearest."""
+    assert catalogue.find(f"{outside}::test_free").name == "free"
+    own, there = catalogue.find("identity-outage"), catalogue.find(f"{outside}::test_identity_outage")
+    assert (own.file.parent, there.file) == (catalogue.DRILLS_DIR, outside)
+    with pytest.raises(UsageError, match="Did you mean test_free"):
+        catalogue.find(f"{outside}::test_fre")
+    with pytest.raises(UsageError, match="has no drill 'test_no_drill'"):
+        catalogue.find(f"{outside}::test_no_drill")
+
+
+def test_a_drill_of_the_package_is_found_by_its_file_too() -> None:
+    """It is the same drill, loaded once."""
+    entry = catalogue.find("request-rule")
+    assert catalogue.find(entry.node_id) is entry
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("test_bad.py", "from drills.kit import Role\nRole.KITCHEN", "KITCHEN"),
+        ("test_bad.py", "def test_bad(:", "SyntaxError"),
+        ("test_bad.txt", "", "no Python file"),
+        ("test_gone.py", None, "There is no"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_wrong_usage(name: str, text: str | None, reason: str, tmp_path: Path) -> None:
+    """What is wrong with it is said, with its name: no drill is silently left out."""
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=reason) as raised:
+        catalogue.find(f"{tmp_path / name}::test_bad")
+    assert name in str(raised.value)
 
 
 def test_the_three_deaths_of_a_control_plane_are_drills() -> None:
     """Outage, crash and hang of the control plane are in the catalogue, and each needs a control plane only."""
-    found = {entry.name: entry.needs for entry in catalogue.entries()}
+    found = {entry.name: entry.requires for entry in catalogue.entries()}
     wanted = ("control-plane-outage", "control-plane-crash", "control-plane-hang")
     assert {name: found[name] for name in wanted} == dict.fromkeys(wanted, (Role.CONTROL_PLANE,))
+
+
+def test_each_drill_has_a_name_of_its_own() -> None:
+    """A name that two files use would hide one of them."""
+    names = [entry.name for entry in catalogue.entries()]
+    assert len(set(names)) == len(names) > 20
 
 
 def test_every_drill_states_a_hypothesis() -> None:
@@ -78,33 +135,29 @@ def test_unknown_mesh_offers_the_nearest() -> None:
         catalogue.find_mesh(f"{name}x")
 
 
-@dataclass
-class Asked:
-    """Stands for a drill that is only asked: it keeps the claims, and takes no history for an answer."""
-
-    mesh: Mesh
-    claims: tuple[Claim, ...] = ()
-    passed: bool = True
-
-    def run(self, **_wishes: object) -> None:
-        """Run nothing."""
-
-    def judge(self, _history: None, *claims: Claim) -> "Asked":
-        """Keep the claims."""
-        self.claims = claims
-        return self
-
-
-@pytest.mark.parametrize("mesh", meshes.names())
 @pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
-def test_every_drill_can_be_asked_of_every_mesh_that_it_fits(entry: catalogue.Entry, mesh: str) -> None:
-    """A drill makes claims, some of which must hold, and each finds its promise in the file of the mesh."""
-    asked = Asked(catalogue.find_mesh(mesh))
-    if unmet(entry.needs, asked.mesh):
-        pytest.skip(unmet(entry.needs, asked.mesh))
-    getattr(import_module(f"drills.{entry.file.stem}"), entry.function)(asked)
-    assert any(claim.must_hold for claim in asked.claims)
-    assert all(claim.source for claim in asked.claims if claim.quantifier is not Quantifier.REACHED)
+def test_every_drill_is_sound(entry: Declared) -> None:
+    """On every mesh that it fits: ids in kebab-case, claims that can be stored, and none decided by nothing."""
+    assert prove.defects(entry) == ()
+
+
+@pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
+def test_every_drill_has_claims_that_must_hold(entry: Declared) -> None:
+    """On every mesh that it fits, some claim knows no excuse."""
+    asked = [mesh for mesh in map(meshes.load, meshes.names()) if not unmet(entry.requires, mesh)]
+    assert asked
+    assert all(any(it.must_hold for it in entry.build(mesh).claims.values()) for mesh in asked)
+
+
+def test_what_is_wrong_with_a_drill_is_named(outside: Path) -> None:
+    """An id that is no kebab-case and claims that cannot fail, for each mesh; a function that declares nothing."""
+    found = prove.defects(catalogue.find(f"{outside}::test_free"))
+    assert len(found) == 2 * len(meshes.names())
+    assert "the id 'Not-Kebab_case' is not kebab-case." in found[1]
+    assert "no claim can fail" in found[0]
+    assert prove.defects(catalogue.find(f"{outside}::test_identity_outage")) == ()
+    assert "is no drill" in prove.defects(test_each_drill_has_a_name_of_its_own)[0]
+    assert declared(test_each_drill_has_a_name_of_its_own) is None
 
 
 @pytest.mark.parametrize("mesh", meshes.names())
@@ -124,7 +177,7 @@ def test_every_mesh_says_where_policy_is_enforced(name: str) -> None:
     assert all(all((it.policy, it.identity, it.interception, it.enforcement)) for it in mesh.policy.points)
 
 
-def test_every_mesh_with_sources_for_a_drill_can_be_found() -> None:
+def test_every_mesh_can_be_found() -> None:
     """Every mesh's name leads to its own facts."""
     assert {name: catalogue.find_mesh(name).name for name in meshes.names()} == {name: name for name in meshes.names()}
 

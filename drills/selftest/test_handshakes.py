@@ -235,5 +235,7 @@ def test_only_meshes_with_certificates_are_looked_at() -> None:
     for name in names():
         mesh = load(name)
         assert mesh.certificates.handshake is None or mesh.certificates.leaf_ttl_s > 0, name
-        assert (mesh.certificates.handshake is None) is (mesh.sources["certificates"].kind == "not-promised"), name
+        promise = mesh.promises.of("any-drill", "certificates-valid")
+        assert promise is not None, name
+        assert (mesh.certificates.handshake is None) is (promise.kind == "not-promised"), name
     assert load("istio-sidecar").certificates.handshake is not None

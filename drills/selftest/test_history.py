@@ -7,9 +7,10 @@ import pytest
 
 from drills.judge import history
 from drills.judge.checks import success_rate
-from drills.judge.claims import always, judge
+from drills.judge.claims import always
 from drills.judge.files import FileError
 from drills.judge.history import CALLS_SCHEMA, Event, History, write_history
+from drills.selftest.asking import judge
 from drills.selftest.story import FAULT, START_NS, Story
 
 EDGE = ("checkout", "payment")

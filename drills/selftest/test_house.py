@@ -50,8 +50,10 @@ def test_modules_are_short() -> None:
 
 def test_drills_are_short() -> None:
     """No function of a drill's file is longer than 40 lines."""
-    lengths = {it.name: (it.end_lineno or 0) - it.lineno + 1 for file in drill_files() for it in functions(file)}
-    assert lengths
+    found = [(name(file), it) for file in drill_files() for it in functions(file)]
+    lengths = {(file, it.name): (it.end_lineno or 0) - it.lineno + 1 for file, it in found}
+    assert {file for file, _ in lengths} == {name(file) for file in drill_files()}
+    assert len(lengths) == len(found), "two functions of one name in a file: the first is never run"
     assert not {drill: lines for drill, lines in lengths.items() if lines > MAX_DRILL_LINES}
 
 

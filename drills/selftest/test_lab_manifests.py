@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from clusters.meshes import load as load_mesh
-from drills.run.edges import FRESH
+from drills.run.lab import EACH_CALL_CONNECTS
 from drills.selftest.labrun import PROGRAMS
 
 MANIFESTS = PROGRAMS.parent
@@ -222,7 +222,7 @@ def test_every_mesh_makes_a_connection_per_call_where_drills_ask_for_handshakes(
 
     A new mesh whose setting is not known here fails: `reached(handshake)` would believe what its policies do not say.
     """
-    wanted = set() if folder.parent.name in FRESH_WITHOUT_POLICY else {target for _, target in FRESH}
+    wanted = set() if folder.parent.name in FRESH_WITHOUT_POLICY else {target for _, target in EACH_CALL_CONNECTS}
     assert fresh_targets(load(*(path for path in folder.glob("*.yaml") if path.name != "change.yaml"))) == wanted
 
 
@@ -277,4 +277,4 @@ def test_each_call_of_a_fresh_edge_has_a_connection_of_its_own() -> None:
         if (item["kind"], item["metadata"]["name"]) == ("Server", "fraud")
     ]
     assert "proxyProtocol" not in server["spec"]
-    assert load_mesh("linkerd").identity.unshown_edges == FRESH
+    assert load_mesh("linkerd").identity.unshown_edges == EACH_CALL_CONNECTS

@@ -13,7 +13,7 @@ from clusters.lab import load
 from clusters.meshes.istio_ambient import MESH
 from clusters.model import Called, Drop, Role
 from clusters.runtime import HarnessError
-from drills.run.needs import unmet
+from drills.run.declare import unmet
 
 ENROLLED = "ambient.istio.io/redirection"
 

@@ -7,9 +7,11 @@ import yaml
 
 from clusters import meshes
 from clusters.images.catalogue import image, images_for
-from clusters.meshes.cilium import MESH, VARIANTS
+from clusters.meshes import cilium
 from clusters.model import Capability, Mesh, Role
 
+MESH = meshes.load(cilium.MESH.name)
+VARIANTS = tuple(meshes.load(mesh.name) for mesh in cilium.VARIANTS)
 WIREGUARD, WITH_L7 = VARIANTS
 EACH = pytest.mark.parametrize("mesh", [MESH, *VARIANTS], ids=lambda mesh: mesh.name)
 OFFICIAL = False
@@ -88,13 +90,12 @@ def test_what_is_off_names_the_variant_that_has_it(lacks: Capability, variant: M
     """Whoever misses it reads where it is."""
     assert f"{variant.name} has it" in MESH.absent[lacks]
     assert lacks in variant.capabilities
-    assert meshes.load(variant.name) is variant
 
 
 def test_wireguard_promises_what_travels_between_nodes_and_no_more() -> None:
     """The claim is a documented promise there alone, about the wire between nodes, and wants a kernel that has it."""
-    assert WIREGUARD.sources["no-plaintext"].kind == "documented"
-    assert {mesh.sources["no-plaintext"].kind for mesh in (MESH, WITH_L7)} == {"not-promised"}
+    kinds = {mesh.name: mesh.promises.references["no-plaintext"].kind for mesh in (MESH, WITH_L7, WIREGUARD)}
+    assert kinds == {"cilium": "not-promised", "cilium-l7": "not-promised", "cilium-wireguard": "documented"}
     assert (WIREGUARD.wire_scope, MESH.wire_scope, WITH_L7.wire_scope) == ("nodes", "any", "any")
     assert WIREGUARD.install.kernel_features == ("WireGuard",)
 
@@ -105,8 +106,8 @@ def test_the_l7_proxy_is_waited_for_and_named_as_the_one_who_judges_requests() -
     assert proxy is not None
     assert (proxy.kind, proxy.name) == ("DaemonSet", "cilium-envoy")
     assert MESH.component(Role.L7_PROXY) is WIREGUARD.component(Role.L7_PROXY) is None
-    assert WITH_L7.sources["request-rule"].kind == "documented"
-    assert MESH.sources["request-rule"].kind == "source"  # it says no, and that it says so
+    assert WITH_L7.promises.references["request-rule"].kind == "documented"
+    assert MESH.promises.references["request-rule"].kind == "source"  # it says no, and that it says so
     assert [it.enforcement for it in WITH_L7.policy.points] == ["the called node's kernel", "the called node's Envoy"]
     assert WITH_L7.install.kernel_features == ("TPROXY",)
 
@@ -123,8 +124,10 @@ def test_a_rule_that_is_not_taken_is_told_of_in_the_same_place_on_both() -> None
 
 def test_what_no_variant_changes_is_the_same() -> None:
     """All but one promise are Cilium's own, and so are all deviations but that of the proxy which is on."""
-    for variant, claim in ((WIREGUARD, "no-plaintext"), (WITH_L7, "request-rule")):
-        assert {it for it in MESH.sources if MESH.sources[it] != variant.sources[it]} == {claim}
+    own = MESH.promises.references
+    for variant, name in ((WIREGUARD, "no-plaintext"), (WITH_L7, "request-rule")):
+        assert {it for it in own if own[it] != variant.promises.references[it]} == {name}
+        assert (variant.promises.claims, variant.promises.drills) == (MESH.promises.claims, MESH.promises.drills)
     assert WIREGUARD.overrides == MESH.overrides
     (off,) = set(MESH.overrides) - set(WITH_L7.overrides)
     assert off.setting == "envoy.enabled, l7Proxy"

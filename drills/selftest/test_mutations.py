@@ -9,7 +9,7 @@ import pytest
 
 from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes
+from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
 from drills.judge.history import History
 from drills.judge.measure import Measurement, Occurrence, Truth
 from drills.judge.mutations import catalogue
@@ -18,6 +18,7 @@ from drills.judge.mutations.matrix import Matrix, matrix
 from drills.judge.mutations.target import Target
 from drills.judge.verdict import PASSING, Answer
 from drills.report import mutations
+from drills.selftest.asking import judge
 from drills.selftest.story import NODES, Story, identity
 
 EDGE, LEGIT = ("checkout", "payment"), ("payment", "ledger")
@@ -141,9 +142,9 @@ GOOD = {
 REFUSED = (
     sometimes(checks.change_refused()),
     sometimes(checks.new_pod_refused()),
-    always(checks.new_pod_meshed(), observable_by="words", within_s=5),
-    always(checks.new_pod_meshed(on=VICTIM), observable_by="warns", within_s=5),
-    always(checks.change_enforced(within_s=4), observable_by="words", within_s=5),
+    always(checks.new_pod_meshed(), alert="words", within_s=5),
+    always(checks.new_pod_meshed(on=VICTIM), alert="warns", within_s=5),
+    always(checks.change_enforced(within_s=4), alert="words", within_s=5),
 )
 
 

@@ -4,10 +4,11 @@ import pytest
 
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import judge, sometimes
+from drills.judge.claims import sometimes
 from drills.judge.mutations.catalogue import WORLD
 from drills.judge.mutations.target import Target
 from drills.judge.verdict import Answer
+from drills.selftest.asking import judge
 from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")

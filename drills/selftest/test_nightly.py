@@ -15,7 +15,7 @@ from clusters.model import Role
 from clusters.runtime import UsageError
 from drills import catalogue, cli, exits, nightly
 from drills.nightly import Plan
-from drills.run.needs import unmet
+from drills.run.declare import unmet
 from drills.selftest.manyruns import Runs, broken, bundle, quiet
 from drills.selftest.story import Story
 
@@ -143,7 +143,7 @@ def test_what_is_not_begun_in_time_is_no_pass(plan: Plan) -> None:
 
 def test_what_a_mesh_cannot_be_asked_is_skipped_with_the_reason(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     """A drill whose needs a mesh does not meet is no failure, and it says why."""
-    entry = catalogue.Entry(OUTAGE, Path("x.py"), "x", "x.", (Role.L7_PROXY,))
+    entry = replace(catalogue.find(OUTAGE), requires=(Role.L7_PROXY,))
     monkeypatch.setattr(catalogue, "find", lambda _name: entry)
     machine = Machine(passes)
     turns = list(nightly.spend(plan, machine.ask, machine.remove))
@@ -201,7 +201,7 @@ def test_a_night_writes_summary_and_index(night: Night, tmp_path: Path, monkeypa
     code, text = night(passes)
     assert code == exits.PASSED
     for entry, mesh in itertools.product(catalogue.entries(), meshes.names()):
-        what = "skipped" if unmet(entry.needs, meshes.load(mesh)) else "passed"
+        what = "skipped" if unmet(entry.requires, meshes.load(mesh)) else "passed"
         row = rf"\| {entry.name} \| {mesh} \| {what}"
         assert re.search(row, text)
     assert re.search(rf"\| {OUTAGE} \| none \| passed \| passed in \d+ s \| HELD 20260101T000000Z \|", text)

@@ -12,9 +12,10 @@ from clusters.runtime import HarnessError
 from drills.judge.history import Event
 from drills.run import inventory
 from drills.run.context import Context
-from drills.run.probes import NewPodsWish, base, newpods, policy_change
-from drills.run.probes.change import PolicyChange
-from drills.run.probes.newpods import NewPods
+from drills.run.experiment import NewPods, PolicyChanges
+from drills.run.probes import base, newpods
+from drills.run.probes.change import PolicyChangeProbe
+from drills.run.probes.newpods import NewPodsProbe
 from drills.run.recorder import Recorder
 from drills.run.stage import FAULT, RECOVERY, Stage
 from drills.run.tail import Tail
@@ -24,7 +25,7 @@ from drills.selftest.cluster_double import FileCluster, mesh
 Answer = Callable[[Mapping[str, object]], Admission]
 OUTSIDER = inventory.LabPod("outsider-1", "outside", "outsider", "node-a", "10.0.0.9", "lab:1")
 PODS = inventory.Inventory((OUTSIDER,), (), {VICTIM: "node-b", BYSTANDER: "node-a"})
-ONE = NewPodsWish(every_s=1, within_s=0.2)
+ONE = NewPods(every_s=1, within_s=0.2)
 
 
 @pytest.fixture
@@ -56,10 +57,10 @@ def of_kind(context: Context, kind: str) -> list[Event]:
     return [event for event in context.recorder.events() if event.kind == kind]
 
 
-def new_pods(double: FileCluster, facts: Mesh | None = None, wish: NewPodsWish = ONE) -> tuple[NewPods, Context]:
+def new_pods(double: FileCluster, facts: Mesh | None = None, spec: NewPods = ONE) -> tuple[NewPodsProbe, Context]:
     """Return a new-pod probe."""
     context = context_of(double, facts)
-    return NewPods(context, wish, PODS), context
+    return NewPodsProbe(context, spec, PODS), context
 
 
 @pytest.mark.parametrize("is_member", [True, False])
@@ -76,7 +77,7 @@ def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member:
 
 def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It serves behind a Service of its own for as long as it was wished, and both are gone afterwards."""
-    probe, context = new_pods(double, wish=NewPodsWish(every_s=1, within_s=0.2, serves_s=3))
+    probe, context = new_pods(double, spec=NewPods(every_s=1, within_s=0.2, serves_s=3))
     seen: list[tuple[float, set[str]]] = []
     monkeypatch.setattr(context.stage, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
     assert probe.attempt(RECOVERY)
@@ -177,7 +178,7 @@ def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch:
         asked.append(manifest["spec"]["nodeName"])
         return Admission("refused" if manifest["spec"]["nodeName"] == "node-b" else "accepted", object=manifest)
 
-    probe, context = new_pods(double, wish=NewPodsWish(1, (VICTIM, BYSTANDER), within_s=0.1))
+    probe, context = new_pods(double, spec=NewPods(1, (VICTIM, BYSTANDER), within_s=0.1))
     monkeypatch.setattr(double, "create_pod", create)
     assert not probe.attempt(FAULT)
     assert sorted(asked) == ["node-a", "node-b"]
@@ -206,10 +207,10 @@ def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
     assert [undo.action for undo in leftovers(double.state)] == ["delete"]
 
 
-def change(double: FileCluster, facts: Mesh | None = None) -> tuple[PolicyChange, Context]:
+def change(double: FileCluster, facts: Mesh | None = None) -> tuple[PolicyChangeProbe, Context]:
     """Return a policy-change probe with a short hold."""
     context = context_of(double, facts)
-    return PolicyChange(context, policy_change("intruder", "frontend", hold_s=0.05)), context
+    return PolicyChangeProbe(context, PolicyChanges("intruder", "frontend", hold_s=0.05)), context
 
 
 def log_call(double: FileCluster, at_ns: int, outcome: str) -> None:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from drills.judge import checks, slices
-from drills.judge.claims import Claim, always, eventually, judge, never, reached
+from drills.judge import checks, claims, slices
+from drills.judge.claims import Claim, always, eventually, never, reached
 from drills.judge.history import History
 from drills.judge.verdict import SEVERITY, Answer
+from drills.selftest.asking import judge, named
 from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")
@@ -60,9 +61,9 @@ ONE_TOO_FEW = told(((0, 0, 0), (18, 0, 1), (0, 0, 0)), 0, 0)
 """One call more, whatever becomes of it, makes the twenty that most claims need."""
 
 
-def answers(history: History, claims: Sequence[Claim] = CLAIMS) -> list[Answer]:
+def answers(history: History, asked: Sequence[Claim] = CLAIMS) -> list[Answer]:
     """Return the answers in the order of the claims."""
-    return [finding.verdict for finding in judge(history, claims).findings]
+    return [finding.verdict for finding in judge(history, asked).findings]
 
 
 def is_no_better(after: Answer, before: Answer) -> bool:
@@ -118,11 +119,12 @@ def test_a_leak_is_violated_whatever_else_the_record_lacks(story: Story) -> None
 @given(stories, st.permutations(range(len(CLAIMS))), st.integers(2, 5))
 def test_how_it_is_judged_changes_nothing(story: Story, order: list[int], parts: int) -> None:
     """Again it gives the same bytes; in slices of any size, claims in any order get the same answers."""
-    straight = judge(story.history(), CLAIMS)
-    assert judge(story.history(), CLAIMS).encode() == straight.encode()
+    asked = tuple(named(CLAIMS).items())
+    straight = claims.judge(story.history(), dict(asked))
+    assert claims.judge(story.history(), dict(asked)).encode() == straight.encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "ROWS_PER_SLICE", len(story.rows) // parts + 1)  # of few rows: some hold one or none
-        mixed = judge(story.history(), [CLAIMS[index] for index in order])
+        mixed = claims.judge(story.history(), dict(asked[index] for index in order))
     findings = dict(zip(order, mixed.findings, strict=True))
     again = msgspec.structs.replace(mixed, findings=tuple(findings[index] for index in range(len(CLAIMS))))
     assert again.encode() == straight.encode()

@@ -5,8 +5,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drills.judge import checks
-from drills.judge.claims import always, eventually, judge
+from drills.judge.claims import always, eventually
 from drills.judge.verdict import SEVERITY, Answer
+from drills.selftest.asking import judge
 from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")

@@ -11,11 +11,12 @@ import pytest
 
 from clusters.model import Reference
 from drills.judge import checks
-from drills.judge.claims import always, judge, reached
+from drills.judge.claims import always, reached
 from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, write_history
 from drills.judge.verdict import Answer, Verdict, judge_passed
 from drills.report import evidence, index, junit, numbers
 from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
+from drills.selftest.asking import judge
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -88,7 +89,7 @@ def verdict(bundle: Path) -> Verdict:
     found = judge(
         History.load(bundle),
         [
-            always(checks.success_rate(("a", "b"), at_least=0.999), source=PROMISE),
+            always(checks.success_rate(("a", "b"), at_least=0.999), promise=PROMISE),
             reached(checks.attempted(("a", "b"))),
         ],
     )
@@ -143,7 +144,7 @@ def test_completing_the_run_file_leaves_the_verdict_as_it_was(bundle: Path, verd
     """Versions, images and measurements are added to run.json; judging the bundle again gives the same bytes."""
     evidence.write(bundle, verdict, STOOD_ON)
     claims = [
-        always(checks.success_rate(("a", "b"), at_least=0.999), source=PROMISE),
+        always(checks.success_rate(("a", "b"), at_least=0.999), promise=PROMISE),
         reached(checks.attempted(("a", "b"))),
     ]
     assert judge(History.load(bundle), claims).encode() == verdict.encode()

@@ -7,11 +7,12 @@ import pytest
 
 from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import Claim, always, judge, never
+from drills.judge.claims import Claim, always, never
 from drills.judge.verdict import Answer
 from drills.report.failures import Failure, failures, sign
 from drills.report.names import PAGE_FILE, REPORT_FILE
 from drills.selftest import told
+from drills.selftest.asking import judge
 from drills.selftest.told import BY, EDGE
 
 FLOW = checks.success_rate(EDGE, at_least=0.999)
@@ -26,7 +27,7 @@ def of(*claims: Claim) -> tuple[Failure, ...]:
 
 def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
     """The edge that lost calls, the signal, when it told, and what on-call sees; what held is not among them."""
-    (found,) = of(always(FLOW, observable_by=BY, within_s=20), always(checks.denied(told.FORBIDDEN), must_hold=True))
+    (found,) = of(always(FLOW, alert=BY, within_s=20), always(checks.denied(told.FORBIDDEN), must_hold=True))
     assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
     assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
     assert found.told == (
@@ -38,7 +39,7 @@ def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
 def test_what_nothing_told_of_comes_first_and_says_so() -> None:
     """A silent failure stands above one that was told; one that must hold knows no excuse."""
     strict = always(FLOW, must_hold=True)
-    silent, held, observable = of(always(FLOW, observable_by=BY, within_s=20), always(FLOW, within_s=20), strict)
+    silent, held, observable = of(always(FLOW, alert=BY, within_s=20), always(FLOW, within_s=20), strict)
     assert [it.answer for it in (silent, held, observable)] == [Answer.VIOLATED] * 2 + [Answer.FAILED_OBSERVABLY]
     assert silent.told == "No signal that the claim names told of it in time."
     assert held.told == "No signal could excuse this."
@@ -46,8 +47,8 @@ def test_what_nothing_told_of_comes_first_and_says_so() -> None:
 
 def test_what_is_not_promised_is_told_when_it_was_measured_as_false() -> None:
     """It neither passes nor fails, and says what was seen, without the words that stand beside it already."""
-    holds = always(checks.denied(told.FORBIDDEN), must_hold=True, source=SILENT)
-    breaks, told_of = of(holds, always(FLOW, source=SILENT), always(FLOW, source=SILENT, observable_by=BY, within_s=20))
+    holds = always(checks.denied(told.FORBIDDEN), must_hold=True, promise=SILENT)
+    breaks, told_of = of(holds, always(FLOW, promise=SILENT), always(FLOW, promise=SILENT, alert=BY, within_s=20))
     assert breaks.answer is Answer.NOT_PROMISED
     assert breaks.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
     assert breaks.told == (
@@ -100,7 +101,7 @@ def test_a_known_failure_is_marked_as_known(tmp_path: Path) -> None:
     history = told.outage().history()
     verdict = judge(history, (always(FLOW),))
     issue = Reference("An issue", "https://example.org/issue", "1", "issue")
-    listed = (KnownIssue(verdict.findings[0].claim, issue),)
+    listed = (KnownIssue(verdict.findings[0].id, issue),)
     text = (told.bundle_of(told.outage(), tmp_path, verdict, listed) / PAGE_FILE).read_text(encoding="utf-8")
     part = text[text.index('id="failed"') : text.index('<dl class="facts">')]
     assert '<span class="chip">known</span>' in part

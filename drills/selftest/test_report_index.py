@@ -25,6 +25,7 @@ def reports(tmp_path: Path) -> Path:
     (newest.with_name("20260101T000000Z") / "verdict.json").write_bytes(worse.encode())
     control = reports / "test-drill" / "bare" / "20260103T000000Z"
     control.mkdir(parents=True)
+    shutil.copy(newest / "run.json", control)
     as_control = msgspec.structs.replace(worse, is_control=True, passed=True)
     (control / "verdict.json").write_bytes(as_control.encode())
     broken = reports / "other-drill" / "story" / "20260104T000000Z"

@@ -15,7 +15,7 @@ from drills.nightly import Attempt, Turn
 from drills.report import evidence, statement
 from drills.report.names import JUNIT_FILE, PAGE_FILE, REPORT_FILE
 from drills.selftest import told
-from drills.selftest.test_verdict_known import BREAKS, HOLDS, ISSUE, entry, verdict_of
+from drills.selftest.test_verdict_known import BREAKS, HOLDS, ISSUE, entry, id_of, verdict_of
 
 FOLDER = "test-drill/story/20260101T000000Z"
 
@@ -30,7 +30,7 @@ def with_run(reports: Path, *listed: KnownIssue) -> Path:
     """Write a run that breaks BREAKS, and knew of what is listed."""
     bundle, verdict = reports / FOLDER, verdict_of(HOLDS, BREAKS)
     story = told.outage()
-    facts = msgspec.structs.replace(story.facts(), deviates=listed)
+    facts = msgspec.structs.replace(story.facts(), known_issues=listed)
     write_history(bundle, story.table(), story.all_events(), facts)
     (bundle / "verdict.json").write_bytes(verdict.encode())
     evidence.write(bundle, verdict, told.STOOD_ON)
@@ -69,7 +69,7 @@ def test_junit_skips_what_is_known(reports: Path) -> None:
 def test_what_is_known_is_on_record(reports: Path) -> None:
     """The run's own facts carry it: drawn again, whatever the mesh's file says by then, the pages are the same."""
     bundle = reports / FOLDER
-    assert History.load(bundle).facts.deviates == (entry(BREAKS),)
+    assert History.load(bundle).facts.known_issues == (entry(BREAKS),)
     assert (
         evidence.drawn(bundle, verdict_of(HOLDS, BREAKS), told.STOOD_ON)[REPORT_FILE]
         == (bundle / REPORT_FILE).read_bytes()
@@ -105,7 +105,7 @@ def test_metrics_tell_a_known_failure_from_a_new_one(reports: Path, capsys: pyte
 
     assert values() == {
         "meshdrill_run_known": {("", ""): 1},
-        "meshdrill_known_failure": {(BREAKS.sentence(), ISSUE.url): 1},
+        "meshdrill_known_failure": {(id_of(BREAKS), ISSUE.url): 1},
     }
     with_run(reports)
     assert values() == {"meshdrill_run_known": {("", ""): 0}, "meshdrill_known_failure": {}}
@@ -114,7 +114,7 @@ def test_metrics_tell_a_known_failure_from_a_new_one(reports: Path, capsys: pyte
 def test_a_comparison_links_what_is_known(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The claim that is violated as before stands there with its issue; an unlisted one has none."""
     assert cli.status(["diff", str(reports), str(reports)]) == exits.PASSED
-    row = f"| test-drill | story | {BREAKS.sentence()} | [{ISSUE.title}]({ISSUE.url}) |"
+    row = f"| test-drill | story | {id_of(BREAKS)} | [{ISSUE.title}]({ISSUE.url}) |"
     assert row in capsys.readouterr().out
     with_run(reports)
     assert cli.status(["diff", str(reports), str(reports)]) == exits.PASSED

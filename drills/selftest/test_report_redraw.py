@@ -1,13 +1,11 @@
-"""`meshdrill report`, and the pages that `judge` draws anew: never at the cost of what vouches for a bundle."""
+"""`meshdrill report`: pages drawn again, never at the cost of what vouches for a bundle."""
 
 import errno
 from pathlib import Path
 
 import pytest
 
-from drills import cli, exits, unasked
-from drills.cli_judge import replay
-from drills.judge.history import History
+from drills import catalogue, cli, exits
 from drills.judge.verdict import Verdict
 from drills.report import board, evidence, keys, statement, verification
 from drills.report.names import DRAWN, PAGE_FILE, REPORT_FILE
@@ -148,51 +146,12 @@ def test_a_folder_without_runs_is_wrong_usage(tmp_path: Path, capsys: pytest.Cap
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def judged(tmp_path: Path) -> Path:
-    """Return a bundle of a drill that there is, with the verdict of today and an older page."""
-    place = tmp_path / "control-plane-outage" / "none" / "20260101T000000Z"
-    story = told.outage()
-    told.bundle_of(story, place)
-    text = (place / "run.json").read_text(encoding="utf-8")
-    text = text.replace('"test-drill"', '"control-plane-outage"').replace('"mesh": "story"', '"mesh": "none"')
-    (place / "run.json").write_text(text, encoding="utf-8")
-    verdict = replay(History.load(place))
-    (place / "verdict.json").write_bytes(verdict.encode())
-    return older(place, verdict)
-
-
-def test_judging_again_draws_the_pages_anew(judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The pages of a bundle whose verdict is confirmed are those of this version afterwards, and it is still intact."""
-    cli.status(["judge", str(judged)])
-    said = capsys.readouterr().out
-    assert "Byte for byte" in said
-    assert "Drawn anew" in said
-    assert "<!doctype html>" in (judged / PAGE_FILE).read_text(encoding="utf-8")
-    assert verification.verify(judged).is_intact
-    cli.status(["judge", str(judged)])
-    assert "Drawn anew" not in capsys.readouterr().out
-
-
-def test_judging_a_signed_bundle_keeps_it(judged: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is judged, its pages stay, and the reader is told why."""
-    keys.generate(tmp_path / "key")
-    before = stored(older(judged, replay(History.load(judged)), tmp_path / "key"))
-    cli.status(["judge", str(judged)])
-    assert "Pages not drawn" in capsys.readouterr().out
-    assert stored(judged) == before
-
-
-def test_judging_writes_nothing_where_the_verdict_is_another_or_unverified(judged: Path) -> None:
-    """Pages tell of the stored verdict: where that is not confirmed, or not vouched for, they are left alone."""
-    before = stored(judged)
-    cli.status(["judge", str(judged), "--unverified"])
-    assert stored(judged) == before
-    changed = told.reworded(replay(History.load(judged)), reason="another")
-    (judged / "verdict.json").write_bytes(changed.encode())
-    before = stored(older(judged, changed))
-    cli.status(["judge", str(judged)])
-    assert stored(judged) == before
+def test_judging_again_writes_nothing(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pages are what `report` draws: `judge` only reads, whatever version drew them."""
+    before = stored(older(bundle, told.verdict_of(told.outage())))
+    cli.status(["judge", str(bundle)])
+    assert "Byte for byte" in capsys.readouterr().out
+    assert stored(bundle) == before
 
 
 def test_pages_are_all_that_is_drawn() -> None:
@@ -203,8 +162,8 @@ def test_pages_are_all_that_is_drawn() -> None:
 def test_reasons_name_the_drill_the_mesh_and_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A drill that a mesh cannot be asked has a reason, one that it can has none."""
     monkeypatch.setattr(
-        "drills.unasked.unmet", lambda _needs, mesh: "it has no such part" if mesh.name == "none" else ""
+        "drills.catalogue.unmet", lambda _needs, mesh: "it has no such part" if mesh.name == "none" else ""
     )
-    found = unasked.reasons()
+    found = catalogue.skipped()
     assert {mesh for _, mesh in found} == {"none"}
     assert found["control-plane-outage", "none"] == "it has no such part"

@@ -1,23 +1,30 @@
 """The runner: a drill runs as a Chaos Toolkit experiment, and nothing that goes wrong in it can end in a pass."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from clusters.runtime import HarnessError
 from drills.judge import checks
-from drills.judge.claims import always, reached
+from drills.judge.claims import Claim, always, judge, never, reached, restored, sometimes
 from drills.judge.history import History
 from drills.judge.verdict import Answer
-from drills.run import experiment, injured, live, workload
-from drills.run.probes import signals, wire
+from drills.run import chaos_toolkit, injured, live, workload
+from drills.run.experiment import Experiment
 from drills.run.runner import Drill
 from drills.run.undo import Undo, UndoLog, leftovers, sweep
-from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
+from drills.selftest.cluster_double import COMPONENT, PROMISED, FileCluster, mesh
 from drills.selftest.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
 from drills.selftest.programs_double import Programs
+
+WATCHED = {
+    "no-plaintext": never(checks.plaintext(ROUTE)),
+    "brain-down-alerts": sometimes(checks.signal_seen("brain-down")),
+}
+"""Claims for which a run watches the wire and records signals."""
+FLOWS = {"routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.9))}
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +58,22 @@ def drill_on(double: FileCluster, tmp_path: Path, progress: Callable[[str], None
     )
 
 
-def run(drill: Drill, *, probes: Sequence[object] = (wire(), signals())) -> History:
-    """Run the drill of these tests."""
-    return drill.run(workload=WORKLOAD, probes=probes, method=STOP, baseline_s=0.3, recovery_s=0.4)  # type: ignore[arg-type]
+def run(drill: Drill, claims: Mapping[str, Claim] = WATCHED) -> History:
+    """Run the drill of these tests and return the history that it stored."""
+    drill.conduct(experiment(claims))
+    assert drill.bundle is not None
+    return History.load(drill.bundle)
+
+
+def experiment(claims: Mapping[str, Claim]) -> Experiment:
+    """Return what the drill of these tests does."""
+    return Experiment(method=STOP, workload=WORKLOAD, claims=claims, baseline_s=0.3, recovery_s=0.4)
+
+
+def answer(drill: Drill) -> Answer:
+    """Return the verdict of the run."""
+    assert drill.verdict is not None
+    return drill.verdict.verdict
 
 
 def kinds(history: History) -> list[str]:
@@ -89,44 +109,54 @@ def test_whole_life_of_a_drill_is_recorded(double: FileCluster, tmp_path: Path) 
 def test_membership_is_noted_at_both_ends_of_a_run(double: FileCluster, tmp_path: Path) -> None:
     """Who is in the mesh is written down of every service as the run begins and as it ends, and can be claimed."""
     drill = drill_on(double, tmp_path)
-    history = run(drill)
+    history = run(drill, {"membership-unchanged": always(checks.mesh_membership(), during="run")})
     windows = history.windows()
     services = {"frontend-1", "checkout-1", "payment-1", "ledger-1", "outsider-1"}
     for window in (windows["baseline"], windows["recovery"]):
         assert {event.subject for event in history.events_in(window, "membership")} == services
-    verdict = drill.judge(history, always(checks.mesh_membership(), during="run"))
+    verdict = drill.verdict
+    assert verdict is not None
     assert verdict.findings[0].rows[0].numbers["looks"] == 2 * len(services)
 
 
 @pytest.mark.usefixtures("programs")
 def test_verdict_is_written_beside_the_history(double: FileCluster, tmp_path: Path) -> None:
-    """Judging gives HELD on a quiet double, and the same bytes when the stored history is judged again."""
+    """Judging gives HELD on a quiet double, and the same bytes when the claims that were stored are judged again."""
     drill = drill_on(double, tmp_path)
-    history = run(drill)
-    claims = [
-        reached(checks.attempted(ROUTE)),
-        always(checks.success_rate(ROUTE, at_least=0.999)),
-        always(checks.denied(FORBIDDEN), must_hold=True),
-    ]
-    verdict = drill.judge(history, *claims)
+    claims = {
+        "calls-made": reached(checks.attempted(ROUTE)),
+        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999)),
+        "denied-stay-denied": always(checks.denied(FORBIDDEN), must_hold=True),
+    }
+    history = run(drill, claims)
+    verdict = drill.verdict
+    assert verdict is not None
     assert verdict.verdict is Answer.HELD, verdict.explain()
     assert drill.bundle is not None
-    again = drill.judge(History.load(drill.bundle), *claims)
+    again = judge(history, restored(history.facts.claims))
     assert (drill.bundle / "verdict.json").read_bytes() == verdict.encode() == again.encode()
+
+
+@pytest.mark.usefixtures("programs")
+def test_each_claim_is_stored_with_its_promise(double: FileCluster, tmp_path: Path) -> None:
+    """The mesh's promise is found by the claim's id; that a situation was reached is no mesh's promise."""
+    drill = drill_on(double, tmp_path)
+    history = run(drill, {"calls-made": reached(checks.attempted(ROUTE)), **FLOWS})
+    asked = {claim.id: claim.promise for claim in history.facts.claims}
+    assert asked == {"calls-made": None, "routes-keep-working": PROMISED}
 
 
 def test_gate_that_does_not_hold_is_inconclusive(
     double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mesh that serves what it must refuse is never hurt: no fault, no pass, workload stopped."""
-    monkeypatch.setattr(experiment, "_GATE_S", 1.0)
+    monkeypatch.setattr(chaos_toolkit, "_GATE_S", 1.0)
     drill = drill_on(double, tmp_path)
     with played(double, denied=frozenset()):
-        history = run(drill)
+        history = run(drill, FLOWS)
     assert "gate" in troubles(history)
     assert "fault.injected" not in kinds(history)
-    verdict = drill.judge(history, always(checks.success_rate(ROUTE, at_least=0.9)))
-    assert verdict.verdict is Answer.INCONCLUSIVE
+    assert answer(drill) is Answer.INCONCLUSIVE
     assert leftovers(double.state) == ()
 
 
@@ -137,7 +167,7 @@ def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FileClust
     world.survives = True
     double.save(world)
     drill = drill_on(double, tmp_path)
-    history = run(drill)
+    history = run(drill, FLOWS)
     assert "no independent observer saw it land" in troubles(history)
     assert drill.bundle is not None
     journal = json.loads((drill.bundle / "journal.json").read_text())
@@ -145,7 +175,7 @@ def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FileClust
     assert [step["activity"]["name"] for step in journal["run"]] == ["baseline", "stop control-plane"]
     assert [step["status"] for step in journal["rollbacks"]] == ["succeeded"] * 2
     assert leftovers(double.state) == ()
-    assert drill.judge(history, always(checks.success_rate(ROUTE, at_least=0.9))).verdict is Answer.INCONCLUSIVE
+    assert answer(drill) is Answer.INCONCLUSIVE
 
 
 @pytest.mark.usefixtures("programs")
@@ -160,11 +190,11 @@ def test_failing_step_is_inconclusive_and_rolled_back(
 
     monkeypatch.setattr(live.LiveRun, step, fail)
     drill = drill_on(double, tmp_path)
-    history = run(drill)
+    history = run(drill, FLOWS)
     assert "made to fail" in troubles(history)
     assert double.replicas(COMPONENT) == (1, 1)
     assert leftovers(double.state) == ()
-    assert drill.judge(history, always(checks.success_rate(ROUTE, at_least=0.9))).verdict is Answer.INCONCLUSIVE
+    assert answer(drill) is Answer.INCONCLUSIVE
 
 
 @pytest.mark.usefixtures("programs")

@@ -1,21 +1,26 @@
 """Whole drills with each fault of nodes and node agents: the history is complete, and the cluster is as it was."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
+from drills.judge import checks
+from drills.judge.claims import Claim, never, reached
 from drills.judge.history import History
+from drills.run.experiment import Experiment, NewPods, PolicyChanges
 from drills.run.faults import Fault, FaultKind
-from drills.run.probes import Wish, base, change, new_pods, policy_change, wire
+from drills.run.probes import base, change
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
 from drills.selftest.cluster_double import FileCluster, mesh
 from drills.selftest.drill_double import WORKLOAD, healthy, played, shorten_waits
 from drills.selftest.node_double import AGENT, FAULTS, NodeCluster
 from drills.selftest.programs_double import Programs
+
+WATCHED = {"no-plaintext": never(checks.plaintext(("checkout", "payment")))}
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def programs(double: FileCluster) -> Iterator[Programs]:
         yield playing
 
 
-def run(double: FileCluster, fault: Fault, *probes: Wish) -> History:
+def run(double: FileCluster, fault: Fault, claims: Mapping[str, Claim] = WATCHED) -> History:
     """Run a drill with the fault."""
     drill = Drill(
         cluster=double,
@@ -41,7 +46,19 @@ def run(double: FileCluster, fault: Fault, *probes: Wish) -> History:
         hypothesis="Nothing depends on the agent.",
         reports_dir=double.root / "reports",
     )
-    return drill.run(workload=WORKLOAD, probes=(wire(), *probes), method=fault, baseline_s=0.3, recovery_s=0.4)
+    drill.conduct(
+        Experiment(
+            method=fault,
+            workload=WORKLOAD,
+            claims=claims,
+            new_pods=NewPods(every_s=0.2),
+            policy_changes=PolicyChanges("checkout", "payment", every_s=0.2, hold_s=0.1),
+            baseline_s=0.3,
+            recovery_s=0.4,
+        )
+    )
+    assert drill.bundle is not None
+    return History.load(drill.bundle)
 
 
 @pytest.mark.usefixtures("programs")
@@ -72,11 +89,15 @@ def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
     monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
     monkeypatch.setattr(change, "_OBEYED", 0.0)
     fault = replace(FAULTS[FaultKind.STOP_APISERVER], hold_s=1.0)
-    history = run(double, fault, new_pods(every_s=0.2), policy_change("checkout", "payment", every_s=0.2, hold_s=0.1))
+    tried = {
+        "new-pods-tried": reached(checks.new_pod_tried()),
+        "policy-changes-tried": reached(checks.change_tried()),
+    }
+    history = run(double, fault, {**WATCHED, **tried})
     window = history.windows()["fault"]
-    tried = [event for kind in ("newpod", "change") for event in history.of_kind(kind) if window.holds(event.at_ns)]
-    assert {event.text("outcome") for event in tried} == {"failed"}
-    assert {event.kind for event in tried} == {"newpod", "change"}
+    attempts = [event for kind in ("newpod", "change") for event in history.of_kind(kind) if window.holds(event.at_ns)]
+    assert {event.text("outcome") for event in attempts} == {"failed"}
+    assert {event.kind for event in attempts} == {"newpod", "change"}
     assert [event.text("message") for event in history.of_kind("harness")] == []
     assert leftovers(double.state) == ()
     assert double.load().objects == {}

@@ -1,6 +1,9 @@
 """Signatures: whose it is, what happens without one, and keys that are none."""
 
+import inspect
 import stat
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -9,7 +12,7 @@ import pytest
 
 from clusters import provision
 from clusters.runtime import silent
-from drills import cli, exits, session
+from drills import catalogue, cli, exits, plugin
 from drills.report import keys, statement, verification
 from drills.selftest.cluster_double import FileCluster, mesh
 from drills.selftest.drill_double import MADE_OF
@@ -107,12 +110,13 @@ def drill_of() -> None:
 def test_a_run_signs_its_evidence_with_the_key_that_it_is_given(is_given: bool, key: Path, tmp_path: Path) -> None:
     """The fixture of a drill states its bundle, signed by --key; without one, unsigned."""
     options = {"--reports": tmp_path, "--key": str(key) if is_given else None}
-    config = SimpleNamespace(getoption=options.get, stash={session.PROGRESS: silent})
-    request = SimpleNamespace(
-        config=config, function=drill_of, node=SimpleNamespace(stash={}, iter_markers=lambda _name: ())
-    )
+    config = SimpleNamespace(getoption=options.get, stash={plugin.PROGRESS: silent})
+    entry = catalogue.find("control-plane-outage")
+    function = getattr(import_module(f"drills.{entry.file.stem}"), entry.function)
+    request = SimpleNamespace(config=config, function=function, node=SimpleNamespace(stash={}))
     prepared = provision.Prepared(FileCluster(tmp_path / "place"), mesh(), MADE_OF)
-    with session.drill(cast("pytest.FixtureRequest", request), prepared) as drill:
+    fixture = contextmanager(inspect.unwrap(plugin.drill))
+    with fixture(cast("pytest.FixtureRequest", request), prepared) as drill:
         drill.bundle, drill.verdict = written(tmp_path / "a" / "b" / "run", HELD, None), HELD
     public = keys.public_key(Path(f"{key}.pub"))
     assert verification.verify(drill.bundle).is_intact

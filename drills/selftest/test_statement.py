@@ -56,7 +56,7 @@ def test_four_answers_become_three_results(
     answer: Answer, passed: bool, is_control: bool, result: str, tmp_path: Path
 ) -> None:
     """Nothing but HELD is PASSED, and a control never is; the answer itself stands beside in our own words."""
-    verdict = verdict_of(finding("it holds", answer), answer=answer, passed=passed, is_control=is_control)
+    verdict = verdict_of(finding("it-holds", answer), answer=answer, passed=passed, is_control=is_control)
     predicate = payload_of(written(tmp_path / "b", verdict, None))["predicate"]
     assert isinstance(predicate, dict)
     assert predicate["result"] == result

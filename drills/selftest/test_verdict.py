@@ -7,10 +7,11 @@ import pytest
 
 from clusters.model import Reference, SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import always, judge, never, reached
+from drills.judge.claims import always, never, reached
 from drills.judge.history import Defect
 from drills.judge.measure import Example
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall, worst
+from drills.selftest.asking import judge
 from drills.selftest.story import Story
 
 EDGE = ("checkout", "payment")
@@ -22,7 +23,21 @@ PROMISE = Reference("Traffic", "https://example.org/traffic", "1.30", "documente
 
 def finding(answer: Answer, *, fails: bool = False, quantifier: str = "always") -> Finding:
     """Return a finding of which only the answer matters."""
-    return Finding("claim", quantifier, "check", {}, (), "fault", None, answer, "reason", fails, fails, None)
+    return Finding(
+        id="claim",
+        claim="a claim",
+        quantifier=quantifier,
+        check="check",
+        params={},
+        edges=(),
+        during="fault",
+        window=None,
+        verdict=answer,
+        reason="reason",
+        must_hold=fails,
+        fails_on_control=fails,
+        source=None,
+    )
 
 
 def passed(*findings: Finding, control: bool = False, defects: tuple[Defect, ...] = ()) -> bool:
@@ -127,7 +142,7 @@ def test_judging_twice_gives_the_same_bytes() -> None:
 def test_explain_tells_the_worst_first_with_what_a_person_needs() -> None:
     """The first lines name drill, mesh and worst claim, its reason, one call with its place in time, the promise."""
     story = unmeshed().calls(*EDGE, fail=30, connection="new", over=(8, 9))
-    verdict = judge(story.history(), [SECURITY[1], always(checks.success_rate(EDGE, at_least=0.99), source=PROMISE)])
+    verdict = judge(story.history(), [SECURITY[1], always(checks.success_rate(EDGE, at_least=0.99), promise=PROMISE)])
     lines = verdict.explain().splitlines()
     assert lines[0] == "VIOLATED: test-drill on story did not pass (run 0123456789ab)"
     assert lines[1].startswith("  VIOLATED  never during fault: a call is served")
@@ -140,7 +155,7 @@ def test_explain_names_signals_and_defects() -> None:
     """A failure that was told of says by which signal and how fast; a defect of the record is a line of its own."""
     story = Story(signals=(DOWN,)).steady(EDGE).event("condition", DOWN.subject, ready=1, desired=1).fault()
     story.event("condition", DOWN.subject, at_s=2, ready=0, desired=1).new_pod("refused")
-    claim = always(checks.new_pod_meshed(), observable_by="down", within_s=5)
+    claim = always(checks.new_pod_meshed(), alert="down", within_s=5)
     assert "    signal down after 2.0 s" in judge(story.history(), [claim]).explain().splitlines()
     holed = judge(story.without("server.end").history(), [reached(checks.new_pod_tried())])
     assert "  DEFECT  server payment-1 never reported its end" in holed.explain()

@@ -8,19 +8,20 @@ import pytest
 
 from clusters.model import Reference
 from drills.judge import checks
-from drills.judge.claims import Claim, always, judge, never, reached
+from drills.judge.claims import Claim, always, never, reached
 from drills.judge.history import write_history
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer, Verdict
 from drills.report import evidence, index
+from drills.selftest.asking import judge
 from drills.selftest.stated import STOOD_ON
 from drills.selftest.story import Story, answer
 
 EDGE = ("checkout", "payment")
 PROMISED = Reference("Traffic", "https://example.org/traffic", "1.30", "documented")
 NOT_PROMISED = Reference("Nothing is encrypted unasked", "https://example.org/silence", "1.30", "not-promised")
-FLOWS = always(checks.success_rate(EDGE, at_least=0.5), source=PROMISED)
-SECRET = never(checks.plaintext(EDGE), must_hold=True, source=NOT_PROMISED)
+FLOWS = always(checks.success_rate(EDGE, at_least=0.5), promise=PROMISED)
+SECRET = never(checks.plaintext(EDGE), must_hold=True, promise=NOT_PROMISED)
 CALLED = reached(checks.attempted(EDGE))
 
 
@@ -47,28 +48,28 @@ def readable() -> Story:
 )
 def test_what_is_not_promised_is_measured_and_stands_apart(truth: Truth, measured: Answer, reason: str) -> None:
     """Whatever was measured, the answer is that the mesh does not promise it; what was measured stands beside it."""
-    finding = answer(readable(), always(invariant(truth), must_hold=True, source=NOT_PROMISED))
+    finding = answer(readable(), always(invariant(truth), must_hold=True, promise=NOT_PROMISED))
     assert (finding.verdict, finding.measured, finding.reason) == (Answer.NOT_PROMISED, measured, reason)
 
 
 def test_what_is_not_promised_stands_apart_in_a_poor_record_too() -> None:
     """Neither a missing window nor a check that measures without words makes it count."""
-    cut = answer(readable().without("fault.undo_verified"), never(SILENT, source=NOT_PROMISED))
+    cut = answer(readable().without("fault.undo_verified"), never(SILENT, promise=NOT_PROMISED))
     assert (cut.verdict, cut.measured) == (Answer.NOT_PROMISED, Answer.INCONCLUSIVE)
-    finding = answer(readable(), never(SILENT, source=NOT_PROMISED))
+    finding = answer(readable(), never(SILENT, promise=NOT_PROMISED))
     assert finding.reason == "not promised by the mesh; measured: HELD"
 
 
 def test_what_was_reached_needs_no_promise() -> None:
     """That the situation occurred is the drill's own proof: a source cannot set it apart."""
-    finding = answer(readable(), reached(SILENT, source=NOT_PROMISED))
+    finding = answer(readable(), reached(SILENT, promise=NOT_PROMISED))
     assert (finding.verdict, finding.measured) == (Answer.INCONCLUSIVE, msgspec.UNSET)
 
 
 def test_what_is_promised_leaves_no_trace_of_the_difference() -> None:
     """A verdict without such claims has the bytes that it had before there were any."""
-    told = judge(readable().history(), [always(invariant(Truth.TRUE), source=PROMISED)]).encode()
-    apart = judge(readable().history(), [always(invariant(Truth.TRUE), source=NOT_PROMISED)]).encode()
+    told = judge(readable().history(), [always(invariant(Truth.TRUE), promise=PROMISED)]).encode()
+    apart = judge(readable().history(), [always(invariant(Truth.TRUE), promise=NOT_PROMISED)]).encode()
     assert (b"measured" in told, b'"measured": "HELD"' in apart) == (False, True)
 
 
@@ -100,7 +101,7 @@ def test_no_page_shows_as_held_what_is_not_promised(tmp_path: Path) -> None:
     text = (bundle / "report.md").read_text(encoding="utf-8")
     assert "1 of 2 claims is not promised by this mesh" in text
     told = "not promised by the mesh; measured: VIOLATED, checkout->payment : 1 records of calls readable on the wire"
-    assert f"| NOT_PROMISED | never during fault: a call is readable on the wire | yes | {told} |" in text
+    assert f"| NOT_PROMISED | claim-2 | never during fault: a call is readable on the wire | yes | {told} |" in text
     assert "[HELD, 1 claims not promised]" in index.render(tmp_path)
 
 

@@ -9,13 +9,13 @@ from clusters.kube import Json
 from clusters.model import VICTIM, Certificates, Handshake
 from clusters.runtime import HarnessError
 from drills.run import inventory, workload
-from drills.run.calls import calls
 from drills.run.context import Context
+from drills.run.experiment import Probes, Request
 from drills.run.facts import casualties_of
 from drills.run.faults import Fault, reboot, stop
+from drills.run.lab import calls
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
 from drills.run.recorder import Recorder
-from drills.run.request import Request, Wishes
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
@@ -61,7 +61,7 @@ def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -
         hypothesis="",
         workload=(calls("checkout", "payment", every_ms=20), calls("outsider", "payment", every_ms=100)),
         fault=fault or stop(COMPONENT.role),
-        probes=Wishes(wire=True, signals=("brain-down", "brain-missed")),
+        probes=Probes(wire=True, signals=("brain-down", "brain-missed")),
         baseline_s=1,
         recovery_s=1,
     )

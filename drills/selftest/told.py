@@ -6,7 +6,7 @@ import msgspec
 
 from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import always, eventually, judge, sometimes
+from drills.judge.claims import always, eventually, judge, sometimes, stored
 from drills.judge.history import write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence
@@ -17,6 +17,13 @@ from drills.selftest.story import Story
 EDGE, FORBIDDEN, FREE = ("frontend", "checkout"), ("intruder", "ledger"), ("payment", "ledger")
 SOURCE = Reference("A <promise>", "https://example.org/promise?a=1&b=2", "1.0", "documented")
 BY = ("control-plane-down",)
+FLOW = checks.success_rate(EDGE, at_least=0.999)
+CLAIMS = {
+    "routes-keep-working": always(FLOW, alert=BY, within_s=20, promise=SOURCE),
+    "denied-stay-denied": always(checks.denied(FORBIDDEN), must_hold=True),
+    "control-plane-down-alerts": sometimes(checks.signal_seen("control-plane-down")),
+    "routes-recover": eventually(FLOW, within_s=10),
+}
 STOOD_ON = Surroundings(
     meshdrill_version="0.1.0",
     command="meshdrill run test-drill --mesh story",
@@ -53,27 +60,20 @@ def verdict_of(story: Story) -> Verdict:
 
 
 def _judged(story: Story) -> Verdict:
-    flow = checks.success_rate(EDGE, at_least=0.999)
-    claims = (
-        always(flow, observable_by=BY, within_s=20, source=SOURCE),
-        always(checks.denied(FORBIDDEN), must_hold=True),
-        sometimes(checks.signal_seen("control-plane-down")),
-        eventually(flow, within_s=10),
-    )
-    return judge(story.history(), claims)
+    return judge(story.history(), CLAIMS)
 
 
-def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, deviates: tuple[KnownIssue, ...] = ()) -> Path:
-    """Write the bundle of a story, as a run does; deviates: what was known of the mesh then."""
+def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, listed: tuple[KnownIssue, ...] = ()) -> Path:
+    """Write the bundle of a story, as a run does; listed: the known issues of the mesh then."""
     found = verdict or verdict_of(story)
 
     def write(to: Path) -> None:
-        facts = msgspec.structs.replace(story.facts(), deviates=deviates)
+        facts = msgspec.structs.replace(story.facts(), known_issues=listed, claims=stored(CLAIMS))
         write_history(to, story.table(), story.all_events(), facts)
         (to / "verdict.json").write_bytes(found.encode())
         evidence.write(to, found, STOOD_ON)
 
-    return written.once(written.key_of(story, found, deviates, place.name), place, write)
+    return written.once(written.key_of(story, found, listed, place.name), place, write)
 
 
 def reworded(verdict: Verdict, **changes: object) -> Verdict:

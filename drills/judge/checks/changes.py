@@ -15,7 +15,7 @@ from drills.judge.checks.lanes import WAS_MADE, on_edges
 from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import examples_of
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
 
 OPEN_BEFORE_S = 5.0
@@ -28,6 +28,8 @@ IGNORED = "accepted and ignored"
 UNKNOWN = "accepted, effect not found out"
 FAILED = "could not be asked"
 
+_NEEDS = frozenset({Need.POLICY_CHANGES})
+
 
 def change_ignored(within_s: float, connection: str = "", min_samples: int = 5) -> Occurrence:
     """A change was accepted, and a call it forbids was served more than within_s later, before its removal.
@@ -37,7 +39,7 @@ def change_ignored(within_s: float, connection: str = "", min_samples: int = 5) 
     """
     says = f"a policy change is accepted and not enforced after {within_s:g} s{_on(connection)}"
     rule = _Rule(within_s, connection, min_samples)
-    return Occurrence("change_ignored", says, partial(_ignored, rule), rule.params)
+    return Occurrence("change_ignored", says, partial(_ignored, rule), rule.params, needs=_NEEDS)
 
 
 def change_enforced(within_s: float, connection: str = "", min_samples: int = 5) -> Invariant:
@@ -47,17 +49,17 @@ def change_enforced(within_s: float, connection: str = "", min_samples: int = 5)
     """
     says = f"every policy change is accepted and enforced within {within_s:g} s{_on(connection)}"
     rule = _Rule(within_s, connection, min_samples)
-    return Invariant("change_enforced", says, partial(_enforced, rule), rule.params)
+    return Invariant("change_enforced", says, partial(_enforced, rule), rule.params, needs=_NEEDS)
 
 
 def change_refused() -> Occurrence:
     """The API refused at least one change; its message is kept as an example."""
-    return Occurrence("change_refused", "a policy change is refused", _refused)
+    return Occurrence("change_refused", "a policy change is refused", _refused, needs=_NEEDS)
 
 
 def change_tried() -> Occurrence:
     """The API answered, one way or the other, to at least one change."""
-    return Occurrence("change_tried", "a policy change is tried", _tried)
+    return Occurrence("change_tried", "a policy change is tried", _tried, needs=_NEEDS)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from functools import partial
 
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
 from drills.judge.records import PLACES, Event, Window
 
 MESHED = "meshed"
@@ -14,6 +14,8 @@ STUCK = "never started"
 UNKNOWN = "admitted, membership not found out"
 FAILED = "could not be asked"
 
+_NEEDS = frozenset({Need.NEW_PODS})
+
 
 def outside_mesh(on: str | None = None) -> Occurrence:
     """A new pod was admitted without the mesh. An API that could not be asked is no evidence.
@@ -22,17 +24,19 @@ def outside_mesh(on: str | None = None) -> Occurrence:
     nothing, but only when it is known to be in the mesh or Kubernetes said what kept it.
     """
     says = f"a new pod{_there(on)} is admitted outside the mesh"
-    return Occurrence("outside_mesh", says, partial(_happened, UNMESHED, on), _params(on))
+    return Occurrence("outside_mesh", says, partial(_happened, UNMESHED, on), _params(on), needs=_NEEDS)
 
 
 def new_pod_refused() -> Occurrence:
     """A new pod was refused by the API; the message is kept as an example."""
-    return Occurrence("new_pod_refused", "a new pod is refused", partial(_happened, REFUSED, None))
+    return Occurrence("new_pod_refused", "a new pod is refused", partial(_happened, REFUSED, None), needs=_NEEDS)
 
 
 def new_pod_tried(on: str | None = None) -> Occurrence:
     """The API answered, one way or the other, to at least one new pod (on: as for outside_mesh)."""
-    return Occurrence("new_pod_tried", f"a new pod{_there(on)} is tried", partial(_tried, on), _params(on))
+    return Occurrence(
+        "new_pod_tried", f"a new pod{_there(on)} is tried", partial(_tried, on), _params(on), needs=_NEEDS
+    )
 
 
 def new_pod_meshed(on: str | None = None) -> Invariant:
@@ -41,12 +45,12 @@ def new_pod_meshed(on: str | None = None) -> Invariant:
     on: as for outside_mesh.
     """
     says = f"every new pod{_there(on)} joins the mesh"
-    return Invariant("new_pod_meshed", says, partial(_all_meshed, on), _params(on))
+    return Invariant("new_pod_meshed", says, partial(_all_meshed, on), _params(on), needs=_NEEDS)
 
 
 def drift_found() -> Invariant:
     """Every new pod that was admitted outside the mesh is found there by name, by a look at all pods as they are."""
-    return Invariant("drift_found", "every new pod outside the mesh is found by name", _drift_found)
+    return Invariant("drift_found", "every new pod outside the mesh is found by name", _drift_found, needs=_NEEDS)
 
 
 def _there(on: str | None) -> str:

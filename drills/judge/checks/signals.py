@@ -6,8 +6,10 @@ from functools import partial
 
 from clusters.model import SignalSpec
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
+
+_NEEDS = frozenset({Need.SIGNALS})
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,14 @@ def signal_seen(name: str, within_s: float | None = None) -> Occurrence:
     """The named signal appears in the window, at most within_s after its start."""
     bound = "" if within_s is None else f" within {within_s:g} s"
     says = f"signal {name} appears{bound}"
-    return Occurrence("signal_seen", says, partial(_signal_seen, name, within_s), {"name": name, "within_s": within_s})
+    return Occurrence(
+        "signal_seen",
+        says,
+        partial(_signal_seen, name, within_s),
+        {"name": name, "within_s": within_s},
+        needs=_NEEDS,
+        signals=(name,),
+    )
 
 
 def signal_absent(name: str) -> Invariant:
@@ -42,7 +51,14 @@ def signal_absent(name: str) -> Invariant:
 
     At least half of the looks at its sources must have succeeded. A signal that the mesh does not have is unknown.
     """
-    return Invariant("signal_absent", f"signal {name} does not appear", partial(_absent, name), {"name": name})
+    return Invariant(
+        "signal_absent",
+        f"signal {name} does not appear",
+        partial(_absent, name),
+        {"name": name},
+        needs=_NEEDS,
+        signals=(name,),
+    )
 
 
 def time_to_signal(name: str, at_most_s: float) -> Invariant:
@@ -53,7 +69,9 @@ def time_to_signal(name: str, at_most_s: float) -> Invariant:
     """
     says = f"signal {name} appears within {at_most_s:g} s"
     params: dict[str, Number] = {"name": name, "at_most_s": at_most_s}
-    return Invariant("time_to_signal", says, partial(_time_to_signal, name, at_most_s), params)
+    return Invariant(
+        "time_to_signal", says, partial(_time_to_signal, name, at_most_s), params, needs=_NEEDS, signals=(name,)
+    )
 
 
 def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Sighting:

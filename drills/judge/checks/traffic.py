@@ -21,27 +21,34 @@ from drills.judge.checks.tally import (
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.newcomers import subject_of
-from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_S, REUSED, Window
+from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 
 
-def success_rate(*edges: Edge, at_least: float, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
+def success_rate(
+    *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
+) -> Invariant:
     """At least this share of calls succeeds per edge and kind of connection, none waits max_gap_s for the next.
 
     A share alone would hide an outage in a long window. A call whose outcome cannot be known did not succeed.
-    A reused lane needs min_samples successes that really travelled on a reused connection.
+    connection: NEW or REUSED, to ask only of calls on such connections; None for both. A reused lane needs min_samples
+    successes that really travelled on a reused connection.
     """
     need_edges(edges)
     if not 0 < at_least <= 1:
         raise ValueError(f"at_least is {at_least}, expected a share above 0 and at most 1")
+    if connection not in (None, NEW, REUSED):
+        raise ValueError(f"connection is {connection!r}, expected {NEW} or {REUSED}, or None for both")
 
     def rule(lane: Lane) -> Ruled:
         if lane.calls >= min_samples and lane.ok / lane.calls < at_least:
             return Ruled(lane, Truth.FALSE, f"{lane.ok} of {lane.calls} calls succeeded, needs {at_least:.4g}")
         return _rule_outage(lane, max_gap_s, min_samples)
 
-    params = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
-    says = f"at least {at_least:.4g} of the calls succeed and never {max_gap_s:g} s pass without a success"
-    return Invariant("success_rate", says, partial(_flow, edges, rule), params, edges)
+    params: dict[str, Number] = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
+    params |= {} if connection is None else {"connection": connection}
+    on = "" if connection is None else f" on {connection} connections"
+    says = f"at least {at_least:.4g} of the calls{on} succeed and never {max_gap_s:g} s pass without a success"
+    return Invariant("success_rate", says, partial(_flow, edges, rule, connection=connection), params, edges)
 
 
 def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> Invariant:
@@ -132,11 +139,24 @@ def _rule_outage(lane: Lane, max_outage_s: float, min_samples: int) -> Ruled:
     return Ruled(lane, Truth.TRUE)
 
 
-def _flow(edges: tuple[Edge, ...], rule: Callable[[Lane], Ruled], history: History, window: Window) -> Measurement:
-    ruled = tuple(rule(lane) for lane in lanes(history, window, edges))
+def _flow(
+    edges: tuple[Edge, ...],
+    rule: Callable[[Lane], Ruled],
+    history: History,
+    window: Window,
+    *,
+    connection: str | None = None,
+) -> Measurement:
+    found = [lane for lane in lanes(history, window, edges) if connection in (None, lane.connection)]
+    missing = [edge for edge in edges if edge not in {lane.edge for lane in found}]
+    if missing:
+        named = ", ".join(f"{source}->{target}" for source, target in missing)
+        return Measurement(Truth.UNKNOWN, f"no caller makes {connection} calls on {named}")
+    ruled = tuple(rule(lane) for lane in found)
     truth = all_true([r.truth for r in ruled])
     is_harmed = any(r.lane.ok < r.lane.calls for r in ruled)
-    examples = examples_due(history.due_in(window).filter(on_edges(edges), ~SUCCEEDED)) if is_harmed else ()
+    asked = on_edges(edges) if connection is None else on_edges(edges) & (pl.col("connection") == connection)
+    examples = examples_due(history.due_in(window).filter(asked, ~SUCCEEDED)) if is_harmed else ()
     return lanes_measured(ruled, truth, window, examples)
 
 

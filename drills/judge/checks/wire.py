@@ -11,7 +11,7 @@ from drills.judge.checks.lane import Lane
 from drills.judge.checks.lanes import lanes
 from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Need, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Event, Window
 
 UNTOLD_NS = 15 * NS_PER_S
@@ -22,6 +22,8 @@ NO_ADDRESS = "dns"
 
 CUT = "?"
 """What an observer writes for a name that the end of a segment cut off."""
+
+_NEEDS = frozenset({Need.WIRE})
 
 
 def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
@@ -36,7 +38,7 @@ def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
     need_edges(edges)
     params = {"min_samples": min_samples}
     evaluate = partial(_plaintext, edges, min_samples, _SERVED)
-    return Occurrence("plaintext", "a call is readable on the wire", evaluate, params, edges)
+    return Occurrence("plaintext", "a call is readable on the wire", evaluate, params, edges, needs=_NEEDS)
 
 
 def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
@@ -48,14 +50,23 @@ def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
     need_edges(edges)
     params = {"min_samples": min_samples}
     evaluate = partial(_plaintext, edges, min_samples, _TRIED)
-    return Occurrence("plaintext_tried", "a call is readable on the wire, answered or not", evaluate, params, edges)
+    return Occurrence(
+        "plaintext_tried", "a call is readable on the wire, answered or not", evaluate, params, edges, needs=_NEEDS
+    )
 
 
 def addressed(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """Calls on each edge found an address and reached for it, whatever became of them."""
     need_edges(edges)
     says = f"{min_samples} calls find an address"
-    return Occurrence("addressed", says, partial(_addressed, edges, min_samples), {"min_samples": min_samples}, edges)
+    return Occurrence(
+        "addressed",
+        says,
+        partial(_addressed, edges, min_samples),
+        {"min_samples": min_samples},
+        edges,
+        needs=frozenset({Need.NEW_PODS}),
+    )
 
 
 def _addressed(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:

@@ -5,28 +5,28 @@ import time
 from clusters.kube import Json, describe
 from clusters.lab import load
 from drills.run.context import Context
-from drills.run.probes import PolicyChangeWish
+from drills.run.experiment import PolicyChanges
 from drills.run.probes.base import Probe
 from drills.run.undo import Undo
 
 _OBEYED = 0.5  # for this part of the hold, at its end, no call may have got through
 
 
-class PolicyChange(Probe):
+class PolicyChangeProbe(Probe):
     """Applies a policy that closes one edge, holds it, removes it, and notes what the API server said to each step."""
 
     name = "policy-change"
 
-    def __init__(self, context: Context, wish: PolicyChangeWish) -> None:
-        super().__init__(context, every_s=wish.every_s)
-        self._wish = wish
+    def __init__(self, context: Context, spec: PolicyChanges) -> None:
+        super().__init__(context, every_s=spec.every_s)
+        self._spec = spec
         self._count = 0
 
     def attempt(self, part: str) -> bool:
         """Close the edge and open it again; good when it was closed to the calls of the workload, too."""
         self._count += 1
         name = f"change-{self._context.run_id[:6]}-{self._count}"
-        words = {"NAME": name, "SOURCE": self._wish.source, "TARGET": self._wish.target}
+        words = {"NAME": name, "SOURCE": self._spec.source, "TARGET": self._spec.target}
         (manifest,) = load(self._context.mesh.manifests / "policy" / "change.yaml", words)
         undo = Undo(
             id=f"change-{name}",
@@ -47,9 +47,9 @@ class PolicyChange(Probe):
         if answer.outcome != "accepted":
             return False
         self._context.policies.saw(answer.object)
-        self._context.stage.pause(self._wish.hold_s)
-        since_ns = time.time_ns() - int(_OBEYED * self._wish.hold_s * 1e9)
-        return self._context.tail.is_closed((self._wish.source, self._wish.target), since_ns=since_ns)
+        self._context.stage.pause(self._spec.hold_s)
+        since_ns = time.time_ns() - int(_OBEYED * self._spec.hold_s * 1e9)
+        return self._context.tail.is_closed((self._spec.source, self._spec.target), since_ns=since_ns)
 
     def _remove(self, name: str, undo: Undo, part: str) -> None:
         """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
@@ -61,5 +61,5 @@ class PolicyChange(Probe):
         self._put_right(undo, part)
 
     def _note(self, name: str, step: str, outcome: str, message: str, *, at_ns: int | None = None) -> None:
-        edge = {"source": self._wish.source, "target": self._wish.target}
+        edge = {"source": self._spec.source, "target": self._spec.target}
         self._context.recorder.note("change", name, at_ns=at_ns, step=step, outcome=outcome, message=message, **edge)

@@ -14,8 +14,8 @@ from clusters.model import Enrolment
 from clusters.runtime import HarnessError, wait_until
 from drills.judge.history import Detail
 from drills.run.context import Context
+from drills.run.experiment import NewPods
 from drills.run.inventory import Inventory
-from drills.run.probes import NewPodsWish
 from drills.run.probes.base import Probe
 from drills.run.stage import StoppedError
 from drills.run.undo import Undo
@@ -43,27 +43,27 @@ class _Seen:
     blocked_ns: int | None = None  # when it first did
 
 
-class NewPods(Probe):
+class NewPodsProbe(Probe):
     """Creates pods every so often and notes: refused or admitted, in the mesh or not, started or not."""
 
     name = "new-pods"
 
-    def __init__(self, context: Context, wish: NewPodsWish, pods: Inventory) -> None:
-        super().__init__(context, every_s=wish.every_s)
-        self._wish = wish
+    def __init__(self, context: Context, spec: NewPods, pods: Inventory) -> None:
+        super().__init__(context, every_s=spec.every_s)
+        self._spec = spec
         self._pods = pods
         self._count = 0
 
     def attempt(self, part: str) -> bool:
         """Create one pod per place and remove it; good when each was admitted, is in the mesh, and started."""
-        places = self._wish.on or ("",)
+        places = self._spec.on or ("",)
         first = self._count + 1
         self._count += len(places)
         with ThreadPoolExecutor(len(places)) as pool:
             return all([*pool.map(partial(self._one, part), range(first, first + len(places)), places)])
 
     def _one(self, part: str, number: int, placed: str) -> bool:
-        kind = "latecomer" if self._wish.serves_s else "newcomer"
+        kind = "latecomer" if self._spec.serves_s else "newcomer"
         name = f"{kind}-{self._context.run_id[:6]}-{number}"
         words = {"NAME": name, "LAB_IMAGE": self._pods.image}
         *fronts, manifest = load(ON_DEMAND[kind], words)
@@ -100,7 +100,7 @@ class NewPods(Probe):
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
         if admitted:
-            self._context.stage.pause(self._wish.serves_s)
+            self._context.stage.pause(self._spec.serves_s)
         detail: dict[str, Detail] = {
             "outcome": "admitted" if admitted else answer.outcome,
             "meshed": seen.is_meshed,
@@ -127,7 +127,7 @@ class NewPods(Probe):
                 lambda: self._ready_pod(name),
                 lambda pod: pod is not None,
                 what=f"Pod {name} ready",
-                within_s=self._wish.within_s,
+                within_s=self._spec.within_s,
             )
         except StoppedError:
             return _Seen(is_meshed)
@@ -151,7 +151,7 @@ class NewPods(Probe):
                 lambda: is_member(self._context.cluster, self._context.mesh, pod),
                 lambda found: found is not None,
                 what="The proof of a new pod's membership",
-                within_s=self._wish.within_s,
+                within_s=self._spec.within_s,
             )
         except HarnessError:
             return None

@@ -1,25 +1,24 @@
-"""What the fixtures of conftest.py do: which drills can be asked, of which mesh, where, and with what evidence."""
+"""The pytest plugin of meshdrill: its options, which drills can be asked, and the fixtures that run them."""
 
-import inspect
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from clusters import kind, meshes
-from clusters.cluster import lacking
+from clusters.cluster import Cluster, lacking
 from clusters.install import ChartSource
-from clusters.model import Capability, Mesh, Role
+from clusters.model import Mesh
 from clusters.provision import Options, Prepared, up
 from clusters.runtime import CannotRunHereError, Progress, UsageError
-from drills import catalogue, unasked
+from drills import catalogue, options
 from drills.judge import known
 from drills.keyring import signer_in
 from drills.report import evidence
-from drills.run.needs import EVERY_DRILL, INSTALL, MARK, unmet
+from drills.run.declare import EVERY_DRILL, declared, unmet
 from drills.run.runner import Drill
 from drills.surroundings import surroundings
 
@@ -38,7 +37,7 @@ def mesh_of(config: pytest.Config) -> Mesh | None:
     return None if name is None else catalogue.find_mesh(name)
 
 
-def named_mesh(config: pytest.Config) -> Mesh:
+def _named_mesh(config: pytest.Config) -> Mesh:
     """Return the mesh that --mesh names; UsageError when the option is absent."""
     mesh = mesh_of(config)
     if mesh is None:
@@ -46,8 +45,26 @@ def named_mesh(config: pytest.Config) -> Mesh:
     return mesh
 
 
-def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip, with the reason, each drill that cannot be asked; with --mesh, deselect everything that is no drill."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our options beside pytest-kind's own, all of which hold for our cluster too."""
+    group = parser.getgroup("meshdrill")
+    group.addoption("--mesh", help="mesh to ask; without it drills are listed as skipped")
+    for option in options.OPTIONS:
+        option.add_to(group)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse an unknown mesh or key before anything is collected or started."""
+    try:
+        mesh_of(config)
+        cluster_name(config)
+        signer_in(config.getoption("--key"))
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Skip, with the reason, each drill that cannot be asked; with --mesh, run the drills and nothing else."""
     mesh = mesh_of(config)
     drills = [item for item in items if _is_drill(item)]
     for item in drills:
@@ -60,61 +77,80 @@ def select(config: pytest.Config, items: list[pytest.Item]) -> None:
         items[:] = drills
 
 
-def choose_install(metafunc: pytest.Metafunc) -> None:
-    """Let the cluster of a drill that is marked so be one whose certificates live as long as the drill wants."""
-    mark = metafunc.definition.get_closest_marker(INSTALL)
-    if mark is not None:
-        leaf_s: int = mark.kwargs["leaf_s"]
-        metafunc.parametrize("prepared", [leaf_s], indirect=True, ids=[f"leaf_s={leaf_s}"], scope="session")
+@pytest.fixture(scope="session")
+def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
+    """Provide a cluster with the mesh and the lab, removed at the end unless --keep-cluster is given.
 
-
-@contextmanager
-def prepared(config: pytest.Config, leaf_s: int = 0) -> Iterator[Prepared]:
-    """Bring up a cluster with the mesh and the lab; remove it at the end unless it is to be kept.
-
-    leaf_s: how long a workload's certificate lives there, 0 for the mesh's default.
+    Its parameter says how long a workload's certificate lives there, in seconds, 0 for the mesh's default.
     """
-    mesh = named_mesh(config)
+    config = request.config
+    mesh = _named_mesh(config)
     try:
-        with up(mesh.name, _options(config, leaf_s), progress_of(config)) as ready:
+        with up(mesh.name, _options(config, getattr(request, "param", 0)), progress_of(config)) as ready:
             yield ready
     except CannotRunHereError as lack:
-        asked = [entry.name for entry in catalogue.entries() if not unmet(entry.needs, mesh)]
+        asked = [entry.name for entry in catalogue.entries() if not unmet(entry.requires, mesh)]
         drills = f"Drills of {mesh.name} that therefore cannot run: {', '.join(asked)}."
         raise type(lack)(f"{lack}\n{drills}") from lack
 
 
-@contextmanager
-def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]:
-    """Make the drill of one test; when the test is over and a verdict exists, write its evidence.
+@pytest.fixture(scope="session")
+def cluster(prepared: Prepared) -> Cluster:
+    """Provide the cluster alone."""
+    return prepared.cluster
 
-    A drill that needs what the cluster does not have is skipped, with the reason.
+
+@pytest.fixture(scope="session")
+def mesh(prepared: Prepared) -> Mesh:
+    """Provide the facts of the mesh that is asked."""
+    return prepared.mesh
+
+
+@pytest.fixture
+def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]:
+    """Provide the means to run one experiment and to judge it; its evidence is written when the test is over.
+
+    A drill that requires what the cluster does not have is skipped, with the reason.
     """
-    needs = (*EVERY_DRILL, *_needs_of(request.node))
-    if reason := lacking(prepared.cluster, needs):
+    config = request.config
+    reports: Path = config.getoption("--reports")
+    entry = declared(request.function)
+    if entry is None:
+        raise UsageError(
+            f"{request.node.nodeid} uses the fixture `drill` and declares no drill: put @drill(...) on it."
+        )
+    if reason := lacking(prepared.cluster, (*EVERY_DRILL, *entry.requires)):
         pytest.skip(reason)
-    reports: Path = request.config.getoption("--reports")
-    signer = signer_in(request.config.getoption("--key"))
-    hypothesis = inspect.cleandoc(request.function.__doc__ or "")
     ready = Drill(
         cluster=prepared.cluster,
         mesh=prepared.mesh,
-        name=catalogue.drill_name(request.function.__name__),
-        hypothesis=hypothesis,
+        name=entry.name,
+        hypothesis=entry.hypothesis,
         reports_dir=reports,
-        progress=progress_of(request.config),
+        progress=progress_of(config),
     )
     request.node.stash[RUN] = ready
     yield ready
     if ready.bundle is not None and ready.verdict is not None:
         command = f"meshdrill run {ready.verdict.drill} --mesh {prepared.mesh.name}"
-        evidence.write(ready.bundle, ready.verdict, surroundings(prepared, hypothesis, command), signer)
-        evidence.write_index(reports, unasked.reasons())
-        progress_of(request.config)(_told(ready.bundle))
+        signer = signer_in(config.getoption("--key"))
+        evidence.write(ready.bundle, ready.verdict, surroundings(prepared, entry.hypothesis, command), signer)
+        evidence.write_index(reports, catalogue.skipped())
+        progress_of(config)(_kept(ready.bundle))
 
 
-def expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Make of a drill's report an expected failure where all that it violates is known; fail it where no more is.
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report a drill that violates exactly its known issues as an expected failure, strictly."""
+    report = yield
+    _expect_known(item, call, report)
+    return report
+
+
+def _expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+    """Expect the failure of a drill that violates exactly what is known; fail it where a known issue is gone.
 
     A drill that ended otherwise than by its verdict stays what it is.
     """
@@ -122,14 +158,14 @@ def expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.
     by_verdict = call.excinfo is None or isinstance(call.excinfo.value, AssertionError)
     if call.when != "call" or run is None or run.verdict is None or not by_verdict:
         return
-    words = known.told(run.verdict, run.deviates)
-    if known.is_expected(run.verdict, run.deviates):
+    words = known.describe(run.verdict, run.known_issues)
+    if known.is_expected(run.verdict, run.known_issues):
         report.outcome, report.wasxfail = "skipped", words
     elif words:
         report.outcome, report.longrepr = "failed", f"{words}\n{report.longreprtext}"
 
 
-def _told(bundle: Path) -> str:
+def _kept(bundle: Path) -> str:
     size_bytes = evidence.size_bytes(bundle)
     note = "" if size_bytes <= evidence.MAX_BUNDLE_BYTES else ", too large to keep in a repository"
     return f"evidence ... {bundle}, {size_bytes / 1e6:.1f} MB{note}"
@@ -187,11 +223,8 @@ def _is_drill(item: pytest.Item) -> bool:
 def _reason_to_skip(item: pytest.Item, mesh: Mesh | None) -> str:
     if mesh is None:
         return _no_mesh()
-    return unmet(_needs_of(item), mesh)
-
-
-def _needs_of(item: pytest.Item) -> tuple[Role | Capability, ...]:
-    return tuple(need for mark in item.iter_markers(MARK) for need in mark.args)
+    entry = declared(getattr(item, "function", None))
+    return "" if entry is None else unmet(entry.requires, mesh)
 
 
 def _no_mesh() -> str:

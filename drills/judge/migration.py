@@ -1,0 +1,211 @@
+"""Bundles of the first edition, as this one reads them: claims get their ids, and the run gets the claims it was asked.
+
+The first edition kept no claims: a finding had a sentence, and the drill's code was asked again. Its events and calls
+are those of today. What is added here follows from each finding; only which alerts excused a claim, and within what
+time, was in the drills of that edition alone: a table below holds it.
+"""
+
+from collections.abc import Mapping
+from typing import Final, cast
+
+FIRST: Final = 1
+"""The first edition, whose run.json has no number."""
+FORMAT: Final = 2
+"""What this version writes."""
+
+Json = dict[str, object]
+
+_EVENTUALLY, _REACHED = "eventually", "reached"
+_CLOSED = "intruder->frontend"
+
+_IDS: Final[Mapping[str, tuple[str, str]]] = {
+    "attempted": ("calls-made", "calls-made"),
+    "handshake": ("handshakes-made", "handshakes-made"),
+    "new_pod_tried": ("new-pods-tried", "new-pods-tried"),
+    "change_tried": ("policy-changes-tried", "policy-changes-tried"),
+    "addressed": ("new-service-resolved", "new-service-resolved"),
+    "outside_mesh": ("no-new-pod-outside-mesh", "no-new-pod-outside-mesh"),
+    "leaf_ended": ("certificates-expired", "certificates-expired"),
+    "plaintext": ("no-plaintext", "no-plaintext"),
+    "plaintext_tried": ("no-plaintext-attempts", "no-plaintext-attempts"),
+    "denied": ("denied-stay-denied", "denied-again"),
+    "unauthenticated": ("peers-authenticated", "peers-authenticated"),
+    "mesh_membership": ("membership-unchanged", "membership-restored"),
+    "change_ignored": ("no-policy-change-ignored", "no-policy-change-ignored"),
+    "success_rate": ("routes-keep-working", "routes-recover"),
+    "new_pod_meshed": ("new-pods-join", "new-pods-join-again"),
+    "change_enforced": ("policy-changes-enforced", "policy-changes-enforced-again"),
+    "attempts_per_request": ("no-request-served-twice", "no-request-served-twice"),
+    "conservation": ("postings-served-once", "postings-served-once"),
+    "split_ratio": ("canary-weight-kept", "canary-weight-kept"),
+    "certificate_validity": ("certificates-valid", "certificates-renewed"),
+    "issuer_taken_up": ("new-issuer-used", "new-issuer-used"),
+    "drops_witnessed": ("refusals-recorded", "refusals-recorded-again"),
+    "blast_radius": ("loss-stays-on-node", "loss-stays-on-node"),
+    "drift_found": ("pods-outside-mesh-found", "pods-outside-mesh-found"),
+}
+"""Check -> the id of a claim about it, and that of a claim `eventually`."""
+
+_ONE_EDGE: Final[Mapping[tuple[str, str], str]] = {
+    ("attempted", "outsider->ledger"): "probe-calls-made",
+    ("denied", _CLOSED): "closed-route-refused",
+    ("denied", "outsider->frontend"): "unmeshed-caller-denied",
+}
+"""(check, its only edge) -> the id of a claim about that edge alone."""
+
+_REJECTED = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
+_NODE_AGENT = ("authentication-lost", "node-agent-down")
+_CNI = ("authentication-lost", "cni-down")
+_UNBOUND = "l7-proxy-unbound"
+_LOST = ("node-not-ready", "node-unreachable")
+_CONTROL_PLANE = ("control-plane-outage", "control-plane-hang", "control-plane-partition")
+_INJECTION = ("injection-outage", "injection-hang", "injection-wrong-ca")
+
+_ALERTS: Final[Mapping[tuple[str, str], tuple[tuple[str, ...], float]]] = {
+    **{(drill, "new-pods-join"): (("injection-refused",), 5) for drill in _CONTROL_PLANE},
+    **{(drill, "policy-changes-enforced"): (("policy-refused",), 5) for drill in _CONTROL_PLANE},
+    **{(drill, "new-pods-join"): (("injection-refused",), 12) for drill in _INJECTION},
+    ("identity-outage", "new-pods-join"): (("identity-down", "injection-refused"), 20),
+    ("identity-outage-beyond-life", "routes-keep-working"): (("identity-down",), 20),
+    ("enforcer-restart-without-policy", "routes-keep-working"): (("control-plane-down",), 20),
+    ("node-agent-rolling-restart", "routes-keep-working"): (("authentication-lost",), 10),
+    ("node-reboot", "loss-stays-on-node"): (_LOST, 60),
+    ("node-reboot", "new-pods-join-on-bystander"): (
+        ("injection-refused", "control-plane-down", "identity-down", *_LOST),
+        60,
+    ),
+    **{
+        (drill, claim): (alerts, 10)
+        for drill, alerts in (
+            ("node-agent-outage", _NODE_AGENT),
+            ("node-agent-crash", _NODE_AGENT),
+            ("cni-outage", _CNI),
+        )
+        for claim in ("routes-keep-working", "loss-stays-on-node")
+    },
+    **{
+        (drill, "refusals-recorded-on-victim"): (alerts[1:], 15)
+        for drill, alerts in (
+            ("node-agent-outage", _NODE_AGENT),
+            ("node-agent-crash", _NODE_AGENT),
+            ("cni-outage", _CNI),
+        )
+    },
+    **{
+        (drill, "new-pods-join-on-victim"): (("new-pod-blocked",), 80)
+        for drill in ("node-agent-outage", "node-agent-crash", "cni-outage", "cni-without-api")
+    },
+    **{(drill, "new-pods-join"): (_REJECTED, 30) for drill in ("issuer-wrong-anchor", "issuer-expired")},
+    ("request-rule", "closed-route-refused"): (("rule-unenforced",), 0),
+    **{(f"l7-proxy-{how}", "closed-route-refused"): ((_UNBOUND,), 0) for how in ("missing", "unready", "deleted")},
+    ("l7-proxy-unready", "allowed-caller-served"): ((_UNBOUND, "workload-unready"), 0),
+    ("l7-proxy-deleted", "allowed-caller-served"): ((_UNBOUND,), 0),
+}
+"""(drill, claim) -> the alerts that excused it, and within how many seconds; of `eventually` its bound counts."""
+
+_ONLY_RECORDED = frozenset({"issuer-wrong-anchor", "issuer-expired"})
+"""Drills whose alerts were those of the table that the mesh has: it recorded each of them."""
+
+
+def format_of(run: Json) -> int:
+    """Return the format of a run.json, FIRST where it has none, 0 where it is no number."""
+    found = run.get("format", FIRST)
+    return found if isinstance(found, int) else 0
+
+
+def upgrade_run(run: Json, verdict: Json) -> Json:
+    """Return run.json of the first edition with the claims that the run was asked, and known issues by claim id."""
+    facts = _object(run["facts"])
+    drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
+    findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
+    claims = [_claim(it, drill, recorded) for it in findings]
+    by_sentence = {str(it["claim"]): claim_id(it) for it in findings}
+    known = [
+        {"claim": by_sentence[str(it["claim"])], "issue": it["issue"]}
+        for it in map(_object, cast("list[object]", facts.get("deviates", [])))
+        if str(it["claim"]) in by_sentence
+    ]
+    kept = {name: value for name, value in facts.items() if name not in {"sources", "deviates"}}
+    return {**run, "format": FORMAT, "facts": {**kept, "claims": claims, "known_issues": known}}
+
+
+def upgrade_verdict(verdict: Json, run: Json) -> Json:
+    """Return verdict.json of the first edition with ids, and with the alerts that would have excused each claim."""
+    facts = _object(run["facts"])
+    drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
+    findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
+    return {**verdict, "findings": [{**it, **_identity(it, drill, recorded)} for it in findings]}
+
+
+def claim_id(finding: Json) -> str:
+    """Return the id of the claim that a finding of the first edition answers."""
+    phase, is_eventual = finding["during"], finding["quantifier"] == _EVENTUALLY
+    base = _special(finding) or _IDS[str(finding["check"])][is_eventual] + _place(finding)
+    if is_eventual:
+        return f"{base}-in-fault" if phase == "fault" else base
+    return f"{base}-in-{phase}" if phase in {"baseline", "recovery"} else base
+
+
+def _special(finding: Json) -> str:
+    """Return the id of a claim that its check and quantifier alone do not tell, "" for any other."""
+    check, edges = finding["check"], tuple(cast("list[str]", finding["edges"]))
+    params, is_reached = _object(finding["params"]), finding["quantifier"] == _REACHED
+    match check, edges:
+        case "attempted" | "denied", (edge,) if (check, edge) in _ONE_EDGE:
+            name = _ONE_EDGE[str(check), edge]
+        case "success_rate", (_,):
+            name = "allowed-caller-served"
+        case "success_rate", (first, _) if first == _CLOSED:
+            name = "front-door-reopens" if finding["quantifier"] == _EVENTUALLY else "front-door-open"
+        case "outside_mesh", _ if is_reached:
+            name = "new-pods-outside-mesh-seen"
+        case "change_enforced", _ if params["connection"] == "reused":
+            name = "policy-changes-end-connections"
+        case "signal_seen", _:
+            name = f"{params['name']}-{'seen' if is_reached else 'alerts'}"
+        case _:
+            name = ""
+    return name
+
+
+def _place(finding: Json) -> str:
+    on = _object(finding["params"]).get("on")
+    return f"-on-{on}" if on else ""
+
+
+def _claim(finding: Json, drill: str, recorded: frozenset[str]) -> Json:
+    """Return the claim that a finding answers, as RunFacts stores it."""
+    identity = _identity(finding, drill, recorded)
+    is_eventual = finding["quantifier"] == _EVENTUALLY
+    seen_s = 0.0 if identity["id"] == "membership-restored" else 1.0
+    return {
+        **identity,
+        "quantifier": finding["quantifier"],
+        "check": {
+            "name": finding["check"],
+            "edges": [str(edge).split("->") for edge in cast("list[str]", finding["edges"])],
+            "params": finding["params"],
+        },
+        "during": finding["during"],
+        "hold_s": seen_s if is_eventual else 0.0,
+        "must_hold": finding["must_hold"],
+        "fails_on_control": finding["fails_on_control"],
+        "promise": finding["source"],
+    }
+
+
+def _identity(finding: Json, drill: str, recorded: frozenset[str]) -> Json:
+    name = claim_id(finding)
+    alerts, within_s = _ALERTS.get((drill, name), ((), 0.0))
+    kept = [it for it in alerts if it in recorded] if drill in _ONLY_RECORDED else list(alerts)
+    bound_s = _bound_s(finding) if finding["quantifier"] == _EVENTUALLY else float(within_s)
+    return {"id": name, "alerts": kept, "within_s": bound_s}
+
+
+def _bound_s(finding: Json) -> float:
+    """Return the bound of `eventually`, which stands in the sentence alone: "... within 40 s: ..."."""
+    return float(str(finding["claim"]).partition(" within ")[2].partition(" s:")[0])
+
+
+def _object(value: object) -> Json:
+    return cast("Json", value)

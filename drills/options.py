@@ -1,0 +1,92 @@
+"""The options of a run, each defined once: for `meshdrill run`, for pytest, and for what they mean to a cluster."""
+
+import inspect
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import pytest
+import typer
+
+from clusters.images.resolve import SOURCES
+
+KEY_VARIABLE: Final = "MESHDRILL_KEY"
+ImageSource = StrEnum("ImageSource", {name.upper(): name for name in SOURCES})  # type: ignore[misc]
+"""Where an image may be taken from, in the words of clusters.images.resolve."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a run.
+
+    kind: bool for a switch, str, Path, or an enum of choices. is_pytest_kinds: pytest-kind defines it for pytest. env:
+    the variable that gives it where the option is absent.
+    """
+
+    flag: str
+    help: str
+    kind: type = str
+    default: object = None
+    is_folder: bool = False
+    is_pytest_kinds: bool = False
+    env: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the option as a Python name: --chart-dir -> chart_dir."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+    def add_to(self, group: pytest.OptionGroup) -> None:
+        """Add the option to pytest's."""
+        if self.is_pytest_kinds:
+            return
+        if self.kind is bool:
+            group.addoption(self.flag, action="store_true", help=self.help)
+            return
+        default = os.environ.get(self.env, self.default) if self.env else self.default
+        choices = [str(it) for it in self.kind] if issubclass(self.kind, StrEnum) else None
+        kind = str if choices else self.kind
+        group.addoption(self.flag, type=kind, choices=choices, default=default, help=self.help)
+
+    def parameter(self) -> inspect.Parameter:
+        """Return the option as a parameter of a typer command."""
+        wanted = typer.Option(
+            self.flag,
+            help=self.help,
+            envvar=self.env or None,
+            file_okay=not self.is_folder,
+            dir_okay=self.is_folder or self.kind is not Path,
+        )
+        kind = self.kind if self.kind is bool or self.default is not None else self.kind | None
+        default = False if self.kind is bool else self.default
+        return inspect.Parameter(
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, wanted]
+        )
+
+    def words(self, value: object) -> tuple[str, ...]:
+        """Return the option with a value as words of a command line, none when it was not given."""
+        if value is None or value is False:
+            return ()
+        return (self.flag,) if value is True else (self.flag, str(value))
+
+
+OPTIONS: Final = (
+    Option("--bootstrap", "Make a Debian or Ubuntu host able first, as root: install and start Docker.", bool),
+    Option("--keep-cluster", "Leave the cluster for the next run.", bool, is_pytest_kinds=True),
+    Option("--cluster-name", "Name of the kind cluster; by default meshdrill-MESH.", is_pytest_kinds=True),
+    Option("--images", "Directory of `docker save` archives.", Path, is_folder=True),
+    Option("--image-source", "Take images only from this source.", ImageSource),
+    Option("--registry-mirror", "HOST[:PORT] to ask in place of each official registry."),
+    Option("--chart-dir", "Directory of Helm charts.", Path, is_folder=True),
+    Option("--chart-repository", "URL of a Helm repository to take charts from."),
+    Option("--reports", "Where evidence bundles are written.", Path, Path("reports"), is_folder=True),
+    Option("--key", "Private key that signs the evidence.", Path, env=KEY_VARIABLE),
+)
+
+
+def words(given: Mapping[str, object]) -> list[str]:
+    """Return the options that a command was given as words for pytest's command line."""
+    return [word for option in OPTIONS for word in option.words(given[option.name])]

@@ -1,0 +1,138 @@
+"""Declaring a drill: a function from a mesh to an experiment becomes the ordinary pytest test that runs it."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from clusters.model import OF_CLUSTER, Capability, Mesh, Role
+
+if TYPE_CHECKING:  # they load the judge and the API of Kubernetes: the command line needs neither to be there
+    from drills.run.experiment import Experiment
+    from drills.run.runner import Drill
+
+EVERY_DRILL = (Capability.NODE_EXEC, Capability.WIRE)
+"""What each drill requires of its cluster: receipts are taken on the nodes, and each run watches the wire."""
+
+Build = Callable[[Mesh], "Experiment"]
+Test = Callable[["Drill"], None]
+
+_PREFIX = "test_"
+_DECLARED = "__meshdrill__"
+_INSTALLED_FOR = "prepared"
+"""The fixture whose parameter says how long a workload's certificate lives."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One drill, as its function declares it.
+
+    name: control-plane-outage, of the function test_control_plane_outage. hypothesis: its docstring. requires: what a
+    mesh must have to be asked. leaf_s: how long a workload's certificate must live, in seconds, 0 for the mesh's
+    default; another life needs a cluster of its own. build: what it does and claims on a mesh.
+    """
+
+    name: str
+    file: Path
+    function: str
+    hypothesis: str
+    requires: tuple[Role | Capability, ...]
+    leaf_s: int
+    build: Build
+
+    @property
+    def node_id(self) -> str:
+        """Return how pytest names it."""
+        return f"{self.file}::{self.function}"
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Return the parts that a mesh must have."""
+        return tuple(need.value for need in self.requires if isinstance(need, Role))
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """Return what a mesh must be able to do."""
+        return tuple(need.value for need in self.requires if isinstance(need, Capability))
+
+    @property
+    def has_own_install(self) -> bool:
+        """Return whether no cluster that stands already will do."""
+        return self.leaf_s > 0
+
+
+def drill(*, requires: Iterable[Role | Capability] = (), leaf_s: int = 0) -> Callable[[Build], Test]:
+    """Make of a function from a mesh to an experiment the pytest test that runs it, with the fixture `drill`.
+
+    requires: roles and capabilities without which the drill is skipped, with the reason. leaf_s: how long a workload's
+    certificate must live, in seconds. The function's docstring is the drill's hypothesis.
+    """
+
+    def declare(build: Build) -> Test:
+        @functools.wraps(build)
+        def test(drill: "Drill") -> None:
+            verdict = drill.conduct(build(drill.mesh))
+            assert verdict.passed, verdict.explain()
+
+        # Pytest reads the fixtures that the test wants from its signature, and its place from what it wraps.
+        parameter = inspect.Parameter("drill", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        test.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+        setattr(
+            test,
+            _DECLARED,
+            Declared(
+                name=drill_name(build.__name__),
+                file=Path(inspect.getfile(build)),
+                function=build.__name__,
+                hypothesis=inspect.cleandoc(build.__doc__ or ""),
+                requires=tuple(requires),
+                leaf_s=leaf_s,
+                build=build,
+            ),
+        )
+        if leaf_s:
+            installed = pytest.mark.parametrize(
+                _INSTALLED_FOR, [leaf_s], indirect=True, ids=[f"leaf_s={leaf_s}"], scope="session"
+            )
+            test = installed(test)
+        return test
+
+    return declare
+
+
+def declared(test: object) -> Declared | None:
+    """Return what a test declares, None when it is no drill."""
+    found = getattr(test, _DECLARED, None)
+    return found if isinstance(found, Declared) else None
+
+
+def drill_name(function: str) -> str:
+    """Return the name of the drill that a function declares: test_control_plane_outage -> control-plane-outage."""
+    return function.removeprefix(_PREFIX).replace("_", "-")
+
+
+def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
+    """Return why the mesh cannot be asked, as a sentence, or "" when it can.
+
+    What a drill requires of the cluster is not asked here: see `clusters.cluster.lacking`.
+    """
+    missing = [need for need in needs if not _has(mesh, need)]
+    if not missing:
+        return ""
+    return f"{mesh.title} has no {' and no '.join(_named(need, mesh) for need in missing)}"
+
+
+def _named(need: Role | Capability, mesh: Mesh) -> str:
+    """Return the need, with the reason why the mesh does not meet it here where its facts give one."""
+    reason = mesh.absent.get(need, "")
+    return f"{need.value} ({reason})" if reason else need.value
+
+
+def _has(mesh: Mesh, need: Role | Capability) -> bool:
+    if need in OF_CLUSTER:
+        return True
+    return need in mesh.capabilities if isinstance(need, Capability) else mesh.component(need) is not None

@@ -1,0 +1,115 @@
+"""The lab as a drill sees it: which of its services may call which, and the load on them."""
+
+import msgspec
+
+from clusters.model import BYSTANDER, VICTIM
+from drills.judge.records import NEW, REUSED
+
+__all__ = [
+    "BYSTANDER",
+    "DENIED",
+    "EACH_CALL_CONNECTS",
+    "FRONT_DOOR",
+    "FRONT_DOOR_ALLOWED",
+    "FRONT_DOOR_UNMESHED",
+    "NEW",
+    "NEW_SERVICE",
+    "REUSED",
+    "ROUTES",
+    "UNMESHED_PAIR",
+    "VICTIM",
+    "Calls",
+    "Edge",
+    "calls",
+    "traffic",
+]
+
+Edge = tuple[str, str]
+"""(source, target): the service that calls, and the service that is called."""
+
+ROUTES: tuple[Edge, ...] = (
+    ("frontend", "checkout"),
+    ("checkout", "payment"),
+    ("checkout", "fraud"),
+    ("payment", "ledger"),
+    ("payment", "bank-adapter"),
+)
+"""Calls that the lab's policies allow: they must succeed."""
+
+FRONT_DOOR: Edge = ("intruder", "frontend")
+"""Any meshed identity may call `frontend`. A policy change may close this one edge, to see whether it is enforced."""
+
+FRONT_DOOR_ALLOWED: Edge = ("checkout", "frontend")
+"""A second allowed caller of `frontend`: its success proves that the service is up while another caller is denied."""
+
+FRONT_DOOR_UNMESHED: Edge = ("outsider", "frontend")
+"""An unmeshed caller of `frontend`. It bypasses any L7 proxy, so policy must also be enforced at the pod."""
+
+DENIED: tuple[Edge, ...] = (
+    ("frontend", "ledger"),
+    ("intruder", "ledger"),
+    ("intruder", "payment"),
+    ("outsider", "ledger"),
+    ("outsider", "payment"),
+)
+"""Calls that the lab's policies deny: a wrong route, a wrong identity, no identity at all."""
+
+EACH_CALL_CONNECTS: tuple[Edge, ...] = (("checkout", "fraud"),)
+"""Each call opens a connection, and so makes a handshake, of its own: every mesh's traffic policy must say so."""
+
+NEW_SERVICE: Edge = ("checkout", "latecomer")
+"""Calls to a service whose pods are created during the run, while a probe of new pods lets one serve."""
+
+UNMESHED_PAIR: Edge = ("outsider", "outsider")
+"""Outside the mesh at both ends, and never denied. Where a mesh denies by silence, only this edge shows that the
+outsider can call at all; and its plaintext proves that the observers of the wire see plaintext."""
+
+TIMEOUT_MS = 2000
+_ROUTE_MS, _CONNECTING_MS, _DENIED_MS, _UNMESHED_MS = 140, 200, 500, 500
+_LONGEST_MS = 1500
+
+
+class Calls(msgspec.Struct, frozen=True):
+    """An open loop on one edge, in every pod of the source: one call each `every_ms` on each kind of connection."""
+
+    source: str
+    target: str
+    every_ms: float
+    connections: tuple[str, ...] = (NEW, REUSED)
+    timeout_ms: int = TIMEOUT_MS
+
+
+def calls(
+    source: str,
+    target: str,
+    *,
+    every_ms: float,
+    connections: tuple[str, ...] = (NEW, REUSED),
+    timeout_ms: int = TIMEOUT_MS,
+) -> Calls:
+    """Let every pod of the source call the target at a fixed rate, on connections of its own: new, reused or both.
+
+    A caller has at most 64 calls in flight: where calls are dropped silently, timeout_ms must be below 64 * every_ms.
+    """
+    return Calls(source, target, every_ms, connections, timeout_ms)
+
+
+def traffic(*left_out: Edge, pace: float = 1.0) -> tuple[Calls, ...]:
+    """Load every edge but those left out, about 250 calls a second in all.
+
+    Both pods of a service call each of their targets every 140 ms on new and on reused connections: fine enough to see
+    a gap of that length on one node, or of half of it on a route. Twice the rate kept two cores 95 % busy with a proxy
+    in every pod, and every second such run was short of processor time.
+
+    pace: multiplies every interval between two calls; use it to keep the evidence of a long drill small. No interval
+    grows beyond 1.5 s: above 2 s every check takes the caller for silent (max_gap_s).
+    """
+    plain = [edge for edge in (*ROUTES, FRONT_DOOR) if edge not in EACH_CALL_CONNECTS]
+    rates = {
+        **dict.fromkeys(plain, _ROUTE_MS),
+        **dict.fromkeys(EACH_CALL_CONNECTS, _CONNECTING_MS),
+        **dict.fromkeys(DENIED, _DENIED_MS),
+        UNMESHED_PAIR: _UNMESHED_MS,
+    }
+    paced = {edge: min(every_ms * pace, _LONGEST_MS) for edge, every_ms in rates.items()}
+    return tuple(calls(*edge, every_ms=every_ms) for edge, every_ms in paced.items() if edge not in left_out)
