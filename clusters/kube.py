@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import urllib3
 from kubernetes import client, config
@@ -29,7 +29,7 @@ _BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE = 400, 403, 422
 class Admission:
     """What the API server said to a write: accepted, refused (it answered no), or failed (it could not be asked)."""
 
-    outcome: str
+    outcome: Literal["accepted", "refused", "failed"]
     message: str = ""
     object: Mapping[str, object] = field(default_factory=dict)
 

@@ -9,11 +9,10 @@ import msgspec
 from clusters import meshes
 from clusters.model import Called
 from clusters.runtime import InconclusiveError, UsageError
+from drills.judge.records import NS_PER_S
 from drills.keyring import public_key_in
 from drills.report import audit, audit_text, bundles
 from drills.report.audit_objects import Pod, Select
-
-_NS_PER_S = 1_000_000_000
 
 
 def ask(
@@ -37,7 +36,7 @@ def instant_ns(text: str, start_ns: int) -> int:
     """Return the instant that a person names: RFC 3339, or seconds after the run's start with a sign before them."""
     try:
         if text.startswith(("+", "-")):
-            return start_ns + round(float(text) * _NS_PER_S)
+            return start_ns + round(float(text) * NS_PER_S)
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError) as error:
         raise UsageError(
@@ -45,7 +44,7 @@ def instant_ns(text: str, start_ns: int) -> int:
         ) from error
     if moment.tzinfo is None:
         raise UsageError(f"{text!r} says no time zone: add Z for UTC, or an offset such as +01:00.")
-    return int(moment.replace(microsecond=0).timestamp()) * _NS_PER_S + moment.microsecond * 1000
+    return int(moment.replace(microsecond=0).timestamp()) * NS_PER_S + moment.microsecond * 1000
 
 
 def _select(mesh: str) -> Select:

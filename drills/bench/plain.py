@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-NS_PER_S = 1_000_000_000
-
 Row = dict[str, object]
 Lane = tuple[object, object, object]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from drills.judge.history import CALLS_SCHEMA, Caller, Event, History, RunFacts, Window
+from drills.judge.events import FaultInjected, Phase
+from drills.judge.history import CALLS_SCHEMA, Caller, History, RunFacts, Window
 
 EDGES = (("frontend", "checkout"), ("checkout", "payment"), ("checkout", "fraud"), ("payment", "ledger"))
 LANES = [(*edge, connection) for edge in EDGES for connection in ("new", "reused")]
@@ -32,9 +33,9 @@ def write(folder: Path, calls: int, *, as_lines: bool = False) -> None:
 def load(folder: Path, calls: int) -> History:
     """Return all of these calls as a history that judges can read; its first tenth is the baseline."""
     events = (
-        Event(START_NS, "phase", "baseline"),
-        Event(_end_ns(calls // 10), "fault.injected", "nothing"),
-        Event(_end_ns(calls), "phase", "end"),
+        Phase(START_NS, "baseline"),
+        FaultInjected(_end_ns(calls // 10), "nothing", FaultInjected.Detail(fault="", role="", node="")),
+        Phase(_end_ns(calls), "end"),
     )
     callers = tuple(Caller(f"{source}-1", source, target, name, 8.0) for source, target, name in LANES)
     facts = RunFacts("bench", "generated", "0" * 12, callers=callers, identities=IDENTITIES)

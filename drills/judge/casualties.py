@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from drills.judge.records import NS_PER_S, Defect, Event, RunFacts
+from drills.judge.events import Event, FaultInjected, ProgramStarted, ServerEnd, ServerRejoined
+from drills.judge.records import NS_PER_S, Defect, RunFacts
 
 LONGEST_CALL_S = 2.0
 """No call lasts longer; those under way when their caller ended have no line, and leave holes among the last ones."""
@@ -37,9 +38,9 @@ class Casualties:
         """Calls that were due before this have ended and were written down when their caller ended."""
         return self.injected_ns - round(LONGEST_CALL_S * NS_PER_S)
 
-    def explains(self, boot: Event) -> bool:
+    def explains(self, boot: ProgramStarted) -> bool:
         """Whether the start of a program is one that follows from the fault."""
-        return boot.text("pod") in self.pods and boot.at_ns >= self.injected_ns
+        return boot.detail.pod in self.pods and boot.at_ns >= self.injected_ns
 
     def undisturbed(self, calls: pl.LazyFrame) -> pl.LazyFrame:
         """Return the calls without those of the casualties that their end may have left incomplete."""
@@ -49,19 +50,20 @@ class Casualties:
 
 def casualties_of(events: tuple[Event, ...], facts: RunFacts) -> Casualties | None:
     """Return the casualties of a run; None when its fault ends no pod, or was never injected."""
-    injected_ns = min((event.at_ns for event in events if event.kind == "fault.injected"), default=None)
+    injected_ns = min((event.at_ns for event in events if isinstance(event, FaultInjected)), default=None)
     if not facts.casualties or injected_ns is None:
         return None
     pods = frozenset(facts.casualties)
     boots = sorted(
-        (e for e in events if e.kind == "boot" and e.text("pod") in pods and e.at_ns >= injected_ns), key=_by_clock
+        (e for e in events if isinstance(e, ProgramStarted) and e.detail.pod in pods and e.at_ns >= injected_ns),
+        key=_by_clock,
     )
     return Casualties(
         pods=pods,
         injected_ns=injected_ns,
-        boots={pod: tuple(e.at_ns for e in boots if e.text("pod") == pod) for pod in pods},
-        late=frozenset(e.text("pod") for e in events if e.kind == "late" and e.text("pod") in pods),
-        first_boots={event.text("node"): event.at_ns for event in reversed(boots)},
+        boots={pod: tuple(e.at_ns for e in boots if e.detail.pod == pod) for pod in pods},
+        late=frozenset(e.detail.pod for e in events if isinstance(e, ServerRejoined) and e.detail.pod in pods),
+        first_boots={event.detail.node: event.at_ns for event in reversed(boots)},
     )
 
 
@@ -77,12 +79,12 @@ def find_casualty_defects(calls: pl.LazyFrame, events: tuple[Event, ...], gone: 
         if gone.boots[pod] and last_ns >= gone.boots[pod][0]:
             message = f"{pod} started again and made calls under the same run: two of them may share an id"
             yield Defect("restarted", pod, message)
-    ends = {event.text("pod"): event.number("served") for event in events if event.kind == "server.end"}
+    ends = {event.detail.pod: event.detail.served for event in events if isinstance(event, ServerEnd)}
     for pod in sorted(gone.late):
         yield from _served_since(calls, pod, max(gone.boots[pod], default=gone.injected_ns), ends.get(pod))
 
 
-def _served_since(calls: pl.LazyFrame, pod: str, boot_ns: int, counted: float | None) -> Iterator[Defect]:
+def _served_since(calls: pl.LazyFrame, pod: str, boot_ns: int, counted: int | None) -> Iterator[Defect]:
     served = calls.filter(pl.col("served_pod") == pod, pl.col("served_ns") >= boot_ns)
     rows = int(served.select(pl.len()).collect().item())
     if counted is None:

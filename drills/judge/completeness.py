@@ -8,8 +8,9 @@ import polars as pl
 
 from drills.judge.callers import call_roll
 from drills.judge.casualties import Casualties, casualties_of, find_casualty_defects
+from drills.judge.events import CallerEnd, Event, ServerEnd
 from drills.judge.receipts import find_drill_defects
-from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, Event, RunFacts, Window
+from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, RunFacts, Window
 from drills.judge.slices import slices, stretches
 from drills.judge.steps import steps
 
@@ -179,9 +180,9 @@ def _caller_defects(
     seen: dict[CallerKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
 ) -> Iterator[Defect]:
     ends = {
-        (event.text("pod"), event.text("target"), event.text("connection")): event
+        (event.detail.pod, event.detail.target, event.detail.connection): event.detail
         for event in events
-        if event.kind == "caller.end"
+        if isinstance(event, CallerEnd)
     }
     expected = {(caller.pod, caller.target, caller.connection) for caller in facts.callers}
     # One that no plan names and of whose calls no row is left has still told how many there were.
@@ -195,14 +196,15 @@ def _caller_defects(
             yield from _health_of_caller(name, seen[key], facts.lag_bound_ms)
 
 
-def _end_of_caller(name: str, end: Event | None, seen: _CallerFacts | None) -> Iterator[Defect]:
+def _end_of_caller(name: str, end: CallerEnd.Detail | None, seen: _CallerFacts | None) -> Iterator[Defect]:
     rows = seen.rows if seen else 0
     if end is None:
         yield Defect("missing-end", name, f"{name} never reported its end: calls after its {rows} rows may be lost")
         return
-    scheduled, written = end.number("scheduled"), end.number("written")
-    if not scheduled == written == rows:
-        message = f"{name} scheduled {scheduled} calls and wrote {written}, the table has {rows}: calls were lost"
+    if not end.scheduled == end.written == rows:
+        message = (
+            f"{name} scheduled {end.scheduled} calls and wrote {end.written}, the table has {rows}: calls were lost"
+        )
         yield Defect("hole", name, message)
 
 
@@ -236,13 +238,13 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
 def _server_defects(
     seen: dict[str, int], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
 ) -> Iterator[Defect]:
-    ends = {event.text("pod"): event for event in events if event.kind == "server.end"}
+    ends = {event.detail.pod: event.detail for event in events if isinstance(event, ServerEnd)}
     broken_off = gone.pods if gone else frozenset()
     for pod in sorted((set(facts.servers) | set(seen) | set(ends)) - broken_off):
         rows, end = seen.get(pod, 0), ends.get(pod)
         if end is None:
             message = f"server {pod} never reported its end: calls it served after its {rows} rows may be lost"
             yield Defect("missing-server-end", pod, message)
-        elif end.number("served") != rows:
-            message = f"server {pod} served {end.number('served')} calls, the table has {rows}: its record has a hole"
+        elif end.served != rows:
+            message = f"server {pod} served {end.served} calls, the table has {rows}: its record has a hole"
             yield Defect("server-hole", pod, message)

@@ -12,13 +12,12 @@ from drills.judge import storage
 from drills.judge.callers import Roll, call_roll
 from drills.judge.casualties import Casualties, casualties_of
 from drills.judge.completeness import find_defects
+from drills.judge.events import E, Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
 from drills.judge.newcomers import Newcomers, newcomers_of
 from drills.judge.records import (
     CALLS_SCHEMA,
     Caller,
     Defect,
-    Detail,
-    Event,
     RunFacts,
     Window,
 )
@@ -28,8 +27,6 @@ __all__ = [
     "CALLS_SCHEMA",
     "Caller",
     "Defect",
-    "Detail",
-    "Event",
     "History",
     "RunFacts",
     "Window",
@@ -73,11 +70,11 @@ class History:
         except pl.exceptions.PolarsError:
             return self
 
-    def of_kind(self, *kinds: str) -> tuple[Event, ...]:
+    def of_kind(self, *kinds: type[E]) -> tuple[E, ...]:
         """Return the events of these kinds in the order of the record."""
-        return tuple(event for event in self.events if event.kind in kinds)
+        return tuple(event for event in self.events if isinstance(event, kinds))
 
-    def events_in(self, window: Window, *kinds: str) -> tuple[Event, ...]:
+    def events_in(self, window: Window, *kinds: type[E]) -> tuple[E, ...]:
         """Return the events of these kinds inside a window."""
         return tuple(event for event in self.of_kind(*kinds) if window.holds(event.at_ns))
 
@@ -131,8 +128,8 @@ class History:
         fault = self._windows.get("fault")
         if name != "hold" or fault is None:
             return self._windows.get(name)
-        undone_ns = min(self._instants("fault.undo_applied"), default=fault.end_ns)
-        looks = (it for it in self.events_in(fault, "fault.receipt") if it.at_ns <= undone_ns and it.flag("landed"))
+        undone_ns = min(self._instants(UndoApplied), default=fault.end_ns)
+        looks = (it for it in self.events_in(fault, FaultReceipt) if it.at_ns <= undone_ns and it.detail.landed)
         seen_ns = max((it.at_ns for it in looks), default=fault.start_ns)
         return Window(name, fault.start_ns, seen_ns) if seen_ns > fault.start_ns else None
 
@@ -156,10 +153,10 @@ class History:
 
     @cached_property
     def _windows(self) -> dict[str, Window]:
-        start_ns = min(self._instants("phase", "baseline"), default=None)
-        injected_ns = min(self._instants("fault.injected"), default=None)
-        verified_ns = max(self._instants("fault.undo_verified"), default=None)
-        end_ns = max(self._instants("phase", "end"), default=None)
+        start_ns = min(self._instants(Phase, "baseline"), default=None)
+        injected_ns = min(self._instants(FaultInjected), default=None)
+        verified_ns = max(self._instants(UndoVerified), default=None)
+        end_ns = max(self._instants(Phase, "end"), default=None)
         edges = {
             "baseline": (start_ns, injected_ns),
             "fault": (injected_ns, verified_ns),
@@ -176,7 +173,7 @@ class History:
     def _defects(self) -> tuple[Defect, ...]:
         return self.defects_on_reading + find_defects(self.calls, self.events, self.facts, self._windows)
 
-    def _instants(self, kind: str, subject: str | None = None) -> Iterator[int]:
+    def _instants(self, kind: type[E], subject: str | None = None) -> Iterator[int]:
         return (event.at_ns for event in self.of_kind(kind) if subject in (None, event.subject))
 
 

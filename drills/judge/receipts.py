@@ -1,10 +1,19 @@
 """Was the drill itself carried out: windows, fault receipts, undo, and trouble of the harness."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from drills.judge.casualties import Casualties
-from drills.judge.records import NS_PER_S, Defect, Event, RunFacts, Window
+from drills.judge.events import (
+    Event,
+    FaultInjected,
+    FaultReceipt,
+    HarnessTrouble,
+    ProgramStarted,
+    UndoApplied,
+    UndoVerified,
+)
+from drills.judge.records import NS_PER_S, Defect, RunFacts, Window
 
 MAX_UNWATCHED_S = 10.0
 """Longest stretch of a held fault that no receipt watched; the runner samples each second."""
@@ -21,9 +30,10 @@ def find_drill_defects(
     """Yield what went wrong with the drill, as its events tell."""
     yield from _missing_windows(windows)
     yield from _disorder(events)
-    for subject in dict.fromkeys(event.subject for event in events if event.kind == "fault.injected"):
+    for subject in dict.fromkeys(event.subject for event in events if isinstance(event, FaultInjected)):
         yield from _fault(subject, tuple(event for event in events if event.subject == subject), facts.hold_s)
-    yield from _restarts(tuple(e for e in events if not (gone and gone.explains(e))), facts, windows)
+    boots = (event for event in events if isinstance(event, ProgramStarted))
+    yield from _restarts((boot for boot in boots if not (gone and gone.explains(boot))), facts, windows)
     yield from _harness(events)
 
 
@@ -42,35 +52,33 @@ def _disorder(events: tuple[Event, ...]) -> Iterator[Defect]:
 
 
 def _fault(subject: str, events: tuple[Event, ...], hold_s: float) -> Iterator[Defect]:
-    injected_ns = next(event.at_ns for event in events if event.kind == "fault.injected")
-    undone_ns = next((event.at_ns for event in events if event.kind == "fault.undo_applied"), events[-1].at_ns)
+    injected_ns = next(event.at_ns for event in events if isinstance(event, FaultInjected))
+    undone_ns = next((event.at_ns for event in events if isinstance(event, UndoApplied)), events[-1].at_ns)
     # A receipt that says neither yes nor no comes from an observer that could not look: as good as none.
     receipts = tuple(
         event
         for event in events
-        if event.kind == "fault.receipt"
+        if isinstance(event, FaultReceipt)
         and injected_ns <= event.at_ns <= undone_ns
-        and event.flag("landed") is not None
+        and event.detail.landed is not None
     )
-    landed_ns = next((event.at_ns for event in receipts if event.flag("landed")), None)
+    landed_ns = next((event.at_ns for event in receipts if event.detail.landed), None)
     if landed_ns is None:
         yield Defect(
             "no-receipt", subject, f"no observer saw that '{subject}' landed between its injection and its undo"
         )
-    elif not any(event.flag("momentary") for event in receipts):
+    elif not any(event.detail.momentary for event in receipts):
         yield from _hold(subject, tuple(e for e in receipts if e.at_ns >= landed_ns), undone_ns, hold_s)
-    if not any(event.kind == "fault.undo_verified" for event in events):
+    if not any(isinstance(event, UndoVerified) for event in events):
         yield Defect("undo-unverified", subject, f"nothing verified that '{subject}' was undone")
 
 
-def _hold(subject: str, receipts: tuple[Event, ...], undone_ns: int, hold_s: float) -> Iterator[Defect]:
+def _hold(subject: str, receipts: tuple[FaultReceipt, ...], undone_ns: int, hold_s: float) -> Iterator[Defect]:
     start_ns = receipts[0].at_ns
-    lost = next((event for event in receipts if not event.flag("landed")), None)
+    lost = next((event for event in receipts if not event.detail.landed), None)
     if lost is not None:
         after_s = (lost.at_ns - start_ns) / NS_PER_S
-        message = (
-            f"'{subject}' did not stay: {after_s:.1f} s after it landed the observer saw {lost.text('evidence')!r}"
-        )
+        message = f"'{subject}' did not stay: {after_s:.1f} s after it landed the observer saw {lost.detail.evidence!r}"
         yield Defect("receipt-lost", subject, message)
     instants = (*(event.at_ns for event in receipts), undone_ns)
     widest_s = max(after - before for before, after in pairwise(instants)) / NS_PER_S
@@ -85,19 +93,20 @@ def _hold(subject: str, receipts: tuple[Event, ...], undone_ns: int, hold_s: flo
         yield Defect("short-hold", subject, message)
 
 
-def _restarts(events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window]) -> Iterator[Defect]:
+def _restarts(boots: Iterable[ProgramStarted], facts: RunFacts, windows: dict[str, Window]) -> Iterator[Defect]:
     witnesses = {caller.pod for caller in facts.callers} | set(facts.servers)
     run = windows.get("run")
-    for event in events:
-        if run and event.kind == "boot" and event.text("pod") in witnesses and run.holds(event.at_ns):
-            message = f"the lab program of pod {event.text('pod')} started anew during the run: its record has a break"
-            yield Defect("restarted", event.text("pod"), message)
+    for boot in boots:
+        pod = boot.detail.pod
+        if run and pod in witnesses and run.holds(boot.at_ns):
+            message = f"the lab program of pod {pod} started anew during the run: its record has a break"
+            yield Defect("restarted", pod, message)
 
 
 def _harness(events: tuple[Event, ...]) -> Iterator[Defect]:
-    troubles = tuple(event for event in events if event.kind == "harness")
+    troubles = tuple(event for event in events if isinstance(event, HarnessTrouble))
     for event in troubles[:MAX_HARNESS_DEFECTS]:
-        yield Defect("harness", event.subject, f"the harness had trouble: {event.text('message') or event.subject}")
+        yield Defect("harness", event.subject, f"the harness had trouble: {event.detail.message or event.subject}")
     if len(troubles) > MAX_HARNESS_DEFECTS:
         more = len(troubles) - MAX_HARNESS_DEFECTS
         yield Defect("harness", "more", f"the harness had {more} more troubles, see events.jsonl")

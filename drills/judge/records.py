@@ -1,11 +1,9 @@
-"""The rows that a run leaves: the table of calls, events, the facts of the run, windows, and defects."""
+"""What a run leaves besides its events: the table of calls, the facts of the run, windows, and defects."""
 
 import msgspec
 import polars as pl
 
 from clusters.model import BYSTANDER, VICTIM, KnownIssue, Reference, SignalSpec
-
-Detail = str | int | float | bool | None | list[str]
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
@@ -131,36 +129,6 @@ class RunFacts(msgspec.Struct, frozen=True):
     casualties: tuple[str, ...] = ()
     known_issues: tuple[KnownIssue, ...] = ()
     claims: tuple[StoredClaim, ...] = ()
-
-
-class Event(msgspec.Struct, frozen=True):
-    """One thing that happened, on the clock that all nodes share."""
-
-    at_ns: int
-    kind: str
-    subject: str = ""
-    detail: dict[str, Detail] = msgspec.field(default_factory=dict)
-
-    def text(self, key: str) -> str:
-        """Return a text of the detail, "" when it is absent."""
-        value = self.detail.get(key)
-        return value if isinstance(value, str) else ""
-
-    def number(self, key: str) -> float | None:
-        """Return a number of the detail, None when it is absent or no number."""
-        value = self.detail.get(key)
-        return value if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-    @property
-    def answered_ns(self) -> int:
-        """When the question was answered, where the record tells it apart from when it was asked."""
-        value = self.detail.get("answered_ns")
-        return value if isinstance(value, int) else self.at_ns
-
-    def flag(self, key: str) -> bool | None:
-        """Return a yes or no of the detail, None when it was not found out."""
-        value = self.detail.get(key)
-        return value if isinstance(value, bool) else None
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -8,13 +8,13 @@ import msgspec
 import polars as pl
 
 from drills.judge import files, migration
-from drills.judge.records import CALLS_SCHEMA, Defect, Event, RunFacts
+from drills.judge.events import Event, decode, encode
+from drills.judge.records import CALLS_SCHEMA, Defect, RunFacts
 
 CALLS_FILE = "calls.parquet"
 EVENTS_FILE = "events.jsonl"
 RUN_FILE = "run.json"
 VERDICT_FILE = "verdict.json"
-
 
 _File = TypeVar("_File")
 
@@ -30,7 +30,7 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
     bundle.mkdir(parents=True, exist_ok=True)
     ordered = calls.select(pl.col(name).cast(kind) for name, kind in CALLS_SCHEMA.items()).sort("scheduled_ns", "id")
     ordered.write_parquet(bundle / CALLS_FILE, compression="zstd", compression_level=12, statistics=True)
-    lines = (msgspec.json.encode(event, order="sorted") + b"\n" for event in sorted(events, key=_by_clock))
+    lines = (encode(event) + b"\n" for event in sorted(events, key=_by_clock))
     (bundle / EVENTS_FILE).write_bytes(b"".join(lines))
     seal = {name: files.digest(bundle / name) for name in (CALLS_FILE, EVENTS_FILE)}
     text = msgspec.json.encode(_RunFile(facts, seal, migration.FORMAT), order="sorted")
@@ -71,8 +71,12 @@ def read_json(path: Path) -> migration.Json:
 def read_format(run: migration.Json, path: Path) -> int:
     """Return the format of a run.json; FileError for one that this version does not know."""
     found = migration.format_of(run)
-    if found not in {migration.FIRST, migration.FORMAT}:
-        raise _unreadable(path, f"its format is {run.get('format')}, this version reads up to {migration.FORMAT}")
+    if found > migration.FORMAT:
+        raise files.FileError(
+            f"{path} has format {found}, and this meshdrill reads formats 1 to {migration.FORMAT}: take a newer one."
+        )
+    if found < migration.FIRST:
+        raise _unreadable(path, f"its format is {run['format']!r}, expected a number from {migration.FIRST} on")
     return found
 
 
@@ -98,9 +102,8 @@ def _scan_calls(path: Path) -> pl.LazyFrame:
 
 
 def _read_events(path: Path) -> Iterator[Event]:
-    decoder = msgspec.json.Decoder(Event)
     for number, line in enumerate(files.read(path).splitlines(), start=1):
-        yield files.parse(path, line, decoder.decode, part=f"line {number}: ")
+        yield files.parse(path, line, decode, part=f"line {number}: ")
 
 
 def _unreadable(path: Path, reason: object) -> files.FileError:

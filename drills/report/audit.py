@@ -13,6 +13,7 @@ import polars as pl
 
 from drills.judge import checks
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
+from drills.judge.events import CertificateShown, DropCount, DropLogRead
 from drills.judge.measure import Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
 from drills.report.audit_objects import (
@@ -165,14 +166,14 @@ def _allowed(run: Run, question: Question, around: Window, calls: pl.DataFrame) 
 
 def _decided(run: Run, edge: tuple[str, str], around: Window) -> Answered:
     """Return what the mesh itself wrote down of calls that it refused: its words, and no rule that we weighed."""
-    written = run.history.of_kind("drop")
-    if not written and not run.history.of_kind("drops.source"):
+    written = run.history.of_kind(DropCount)
+    if not written and not run.history.of_kind(DropLogRead):
         return Answered(NOT_RECORDED, "the run read no record of the mesh that names both ends of a refused call")
     said: Counter[tuple[str, str]] = Counter()
     for event in written:
-        first_ns, last_ns = (int(event.number(key) or event.at_ns) for key in ("first_ns", "last_ns"))
+        first_ns, last_ns = event.instants
         if event.subject == "->".join(edge) and first_ns < around.end_ns and last_ns >= around.start_ns:
-            said[event.text("node"), event.text("reason")] += int(event.number("count") or 1)
+            said[event.detail.node, event.detail.reason] += event.detail.count
     if not said:
         return Answered(NOT_RECORDED, f"within {HALF_S:g} s no refusal of it is on the mesh's own record")
     words = (f"{node} refused {count} with {reason!r}" for (node, reason), count in sorted(said.items()))
@@ -216,9 +217,9 @@ def _peers(run: Run, source: str, headers: list[str]) -> tuple[Peer, ...]:
     """Return each header that servers saw; one that names the SHA-256 of a certificate is traced to its pods."""
     pods = pods_of(run.history, source)
     owners: dict[str, set[str]] = {}
-    for event in run.history.of_kind("certificate"):
-        if event.subject in pods and event.text("fingerprint"):
-            owners.setdefault(event.text("fingerprint"), set()).add(event.subject)
+    for event in run.history.of_kind(CertificateShown):
+        if event.subject in pods and event.detail.fingerprint:
+            owners.setdefault(event.detail.fingerprint, set()).add(event.subject)
     return tuple(
         Peer(header, count, _owners(header, owners)) for header, count in sorted(Counter(headers).items()) if header
     )

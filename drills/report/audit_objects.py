@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from drills.judge.history import Event, History
+from drills.judge.events import CertificateShown, CertificateText, PodListed, PolicyListing, PolicyVersion
+from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.report.audit_chain import Issuer, above, sha256_of
 from drills.report.audit_related import related
@@ -83,25 +84,25 @@ def pods_of(history: History, service: str) -> dict[str, Pod]:
     return {
         event.subject: Pod(
             name=event.subject,
-            namespace=event.text("namespace"),
+            namespace=event.detail.namespace,
             service=service,
-            service_account=event.text("service_account"),
-            labels=dict(label.split("=", 1) for label in _texts(event, "labels")),
+            service_account=event.detail.service_account,
+            labels=dict(label.split("=", 1) for label in event.detail.labels),
         )
-        for event in history.of_kind("pod")
-        if event.text("service") == service
+        for event in history.of_kind(PodListed)
+        if event.detail.service == service
     }
 
 
 def policies_of(history: History, target: str, at_ns: int, select: Select) -> Policies:
     """Return the objects that are about a pod of the target, as they stood at the instant."""
-    looks, pods = history.of_kind("policy.look"), tuple(pods_of(history, target).values())
+    looks, pods = history.of_kind(PolicyListing), tuple(pods_of(history, target).values())
     if not looks:
         return Policies(NOT_RECORDED, "the run looked at no policy object")
     if not pods:
         return Policies(NOT_RECORDED, f"the run did not record what policies know {target} by")
     kinds = sorted({event.subject for event in looks})
-    good = [event for event in looks if not event.text("error")]
+    good = [event for event in looks if not event.detail.error]
     before = {kind: [it for it in good if it.subject == kind and it.answered_ns <= at_ns] for kind in kinds}
     after = {kind: [it for it in good if it.subject == kind and it.at_ns >= at_ns] for kind in kinds}
     blind = [kind for kind in kinds if not before[kind]]
@@ -114,7 +115,7 @@ def policies_of(history: History, target: str, at_ns: int, select: Select) -> Po
     def is_ours(manifest: Mapping[str, object]) -> bool:
         return any(select(manifest, pod) for pod in pods)
 
-    def is_about(event: Event) -> bool:
+    def is_about(event: PolicyVersion) -> bool:
         return event.subject in related({**manifests, event.subject: _manifest(event)}, is_ours)
 
     ours = related(manifests, is_ours)
@@ -132,10 +133,10 @@ def policies_of(history: History, target: str, at_ns: int, select: Select) -> Po
 
 def certificates_of(history: History, pods: Iterable[str], at_ns: int) -> Certificates:
     """Return what each of the pods showed, last before the instant and first after it."""
-    looks = history.of_kind("certificate")
+    looks = history.of_kind(CertificateShown)
     if not looks:
         return Certificates(NOT_RECORDED, "the run looked at no certificate")
-    texts = {event.subject: event for event in history.of_kind("certificate.text")}
+    texts = {event.subject: event.detail for event in history.of_kind(CertificateText)}
     shown: list[Shown] = []
     doubts: list[str] = []
     for pod in pods:
@@ -143,9 +144,9 @@ def certificates_of(history: History, pods: Iterable[str], at_ns: int) -> Certif
         around = _around(ours, at_ns)
         shown += _grouped(around, texts, at_ns)
         if not around:
-            failed = next((event.text("error") for event in ours if event.text("error")), "nobody looked")
+            failed = next((event.detail.error for event in ours if event.detail.error), "nobody looked")
             doubts.append(f"{pod}: {failed}")
-        elif len({event.text("fingerprint") for event in around}) > 1:
+        elif len({event.detail.fingerprint for event in around}) > 1:
             doubts.append(f"{pod}: renewed between the two looks; which one it showed at that instant is not recorded")
     if not shown:
         return Certificates(NOT_RECORDED, "; ".join(doubts) or "no called pod is known", (), tuple(doubts))
@@ -154,44 +155,45 @@ def certificates_of(history: History, pods: Iterable[str], at_ns: int) -> Certif
     )
 
 
-def _around(looks: list[Event], at_ns: int) -> list[Event]:
+def _around(looks: list[CertificateShown], at_ns: int) -> list[CertificateShown]:
     """Return the last good look before the instant and the first after it."""
-    good = [event for event in looks if event.number("not_after_ns") is not None]
+    good = [event for event in looks if event.detail.not_after_ns is not None]
     before = [event for event in good if event.at_ns <= at_ns]
     after = [event for event in good if event.at_ns > at_ns]
     return before[-1:] + after[:1]
 
 
-def _grouped(around: list[Event], texts: Mapping[str, Event], at_ns: int) -> Iterator[Shown]:
-    for fingerprint in dict.fromkeys(event.text("fingerprint") for event in around):
-        seen = [event for event in around if event.text("fingerprint") == fingerprint]
-        text = texts.get(fingerprint, Event(at_ns, "certificate.text"))
-        chain = _texts(text, "chain")
-        begins_ns, ends_ns = (int(seen[0].number(key) or 0) for key in ("not_before_ns", "not_after_ns"))
+def _grouped(
+    around: list[CertificateShown], texts: Mapping[str, CertificateText.Detail], at_ns: int
+) -> Iterator[Shown]:
+    for fingerprint in dict.fromkeys(event.detail.fingerprint for event in around):
+        seen = [event for event in around if event.detail.fingerprint == fingerprint]
+        text = texts.get(fingerprint, CertificateText.Detail(chain=(), is_whole=False))
+        begins_ns, ends_ns = seen[0].detail.not_before_ns or 0, seen[0].detail.not_after_ns or 0
         yield Shown(
             pod=seen[0].subject,
             seen_s=tuple(round((event.at_ns - at_ns) / NS_PER_S, 3) for event in seen),
             fingerprint=fingerprint,
-            subject=text.text("subject"),
-            issuer=text.text("issuer"),
-            serial=text.text("serial"),
-            san=tuple(_texts(text, "san")),
+            subject=text.subject,
+            issuer=text.issuer,
+            serial=text.serial,
+            san=text.san,
             not_before_ns=begins_ns,
             not_after_ns=ends_ns,
             is_valid=begins_ns <= at_ns <= ends_ns,
-            chain_sha256=tuple(map(sha256_of, chain)),
-            is_whole_chain=text.flag("is_whole") is True,
-            above=above(chain, at_ns),
+            chain_sha256=tuple(map(sha256_of, text.chain)),
+            is_whole_chain=text.is_whole,
+            above=above(text.chain, at_ns),
         )
 
 
-def _standing(history: History, at_ns: int) -> dict[str, Event]:
+def _standing(history: History, at_ns: int) -> dict[str, PolicyVersion]:
     """Return the objects that were there at the instant, each with the event that tells its version."""
-    standing: dict[str, Event] = {}
-    for event in history.of_kind("policy"):
+    standing: dict[str, PolicyVersion] = {}
+    for event in history.of_kind(PolicyVersion):
         if event.at_ns > at_ns:
             continue
-        if event.text("verb") == GONE:
+        if event.detail.verb == GONE:
             standing.pop(event.subject, None)
         else:
             standing[event.subject] = event
@@ -202,41 +204,36 @@ def _changed_later(
     history: History,
     at_ns: int,
     next_ns: Mapping[str, int | None],
-    standing: Mapping[str, Event],
-    is_about: Callable[[Event], bool],
+    standing: Mapping[str, PolicyVersion],
+    is_about: Callable[[PolicyVersion], bool],
 ) -> Iterator[str]:
     """Yield each change that was seen after the instant but may have happened before: by the next look at the kind."""
-    for event in history.of_kind("policy"):
+    for event in history.of_kind(PolicyVersion):
         by_ns = next_ns.get(event.subject.split(" ", 1)[0])
         if event.at_ns <= at_ns or (by_ns is not None and event.at_ns > by_ns):
             continue
-        known = standing.get(event.subject) if event.text("verb") == GONE else event
+        known = standing.get(event.subject) if event.detail.verb == GONE else event
         if known is not None and is_about(known):
             late_s = _ago_s(at_ns, event.at_ns)
-            yield f"{event.subject} was seen {event.text('verb')} {late_s:.1f} s later, and may have been so already"
+            yield f"{event.subject} was seen {event.detail.verb} {late_s:.1f} s later, and may have been so already"
 
 
-def _object(event: Event, at_ns: int) -> PolicyObject:
+def _object(event: PolicyVersion, at_ns: int) -> PolicyObject:
     return PolicyObject(
         name=event.subject,
-        api_version=event.text("api_version"),
-        resource_version=event.text("resource_version"),
-        sha256=hashlib.sha256(event.text("manifest").encode()).hexdigest(),
+        api_version=event.detail.api_version,
+        resource_version=event.detail.resource_version,
+        sha256=hashlib.sha256(event.detail.manifest.encode()).hexdigest(),
         since_s=round((event.at_ns - at_ns) / NS_PER_S, 3),
         manifest=dict(_manifest(event)),
     )
 
 
-def _manifest(event: Event) -> Mapping[str, object]:
+def _manifest(event: PolicyVersion) -> Mapping[str, object]:
     try:
-        return msgspec.json.decode(event.text("manifest"), type=dict[str, object])
+        return msgspec.json.decode(event.detail.manifest, type=dict[str, object])
     except msgspec.DecodeError:
         return {}
-
-
-def _texts(event: Event, key: str) -> list[str]:
-    value = event.detail.get(key)
-    return value if isinstance(value, list) else []
 
 
 def _ago_s(before_ns: int, after_ns: int) -> float:

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
+from drills.judge.events import FaultInjected
 from drills.judge.history import History
 from drills.judge.records import NS_PER_MS, NS_PER_S
 from drills.judge.verdict import Finding
@@ -87,7 +88,7 @@ def span(history: History) -> Span | None:
     if start_ns is None or end_ns is None or start_ns >= end_ns:
         return None
     bin_ns = next((width for width in map(_ns, _WIDTHS_S) if (end_ns - start_ns) <= MAX_BINS * width), None)
-    injected = history.of_kind("fault.injected")
+    injected = history.of_kind(FaultInjected)
     zero_ns = injected[0].at_ns if injected else start_ns
     return Span(start_ns, end_ns, bin_ns or -(-(end_ns - start_ns) // MAX_BINS), zero_ns)
 

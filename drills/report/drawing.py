@@ -5,6 +5,7 @@ from itertools import groupby, takewhile
 
 import msgspec
 
+from drills.judge.events import FaultInjected
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Verdict
@@ -164,7 +165,7 @@ def _groups(lanes: Sequence[Lane], scale: tuple[int, int]) -> tuple[Group, ...]:
 
 def _parts(history: History) -> dict[str, str]:
     """Return the part that each node played, by its name; none when the drill hurt no node more than another."""
-    words = {word for event in history.of_kind("fault.injected") for word in event.subject.split()}
+    words = {word for event in history.of_kind(FaultInjected) for word in event.subject.split()}
     placed = history.facts.placed
     return {node: f"the {part}, " for part, node in placed.items()} if words & placed.keys() else {}
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from drills.judge.checks.lane import AgedKey, Lane
 from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
+from drills.judge.events import PolicyChangeStep, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.records import NEW, NS_PER_MS, NS_PER_S, Window
 from drills.judge.verdict import Answer, Finding, Verdict
@@ -50,13 +51,13 @@ def reopened_s(history: History) -> tuple[float, ...]:
     it did not get through; a removal after which none did before the next change, or the fault, is not counted.
     """
     baseline = history.windows().get("baseline")
-    changes = [it for it in history.of_kind("change") if baseline and it.at_ns < baseline.end_ns]
+    changes = [it for it in history.of_kind(PolicyChangeStep) if baseline and it.at_ns < baseline.end_ns]
     found: list[float] = []
     for number, it in enumerate(changes):
-        if it.text("step") != "remove" or it.text("outcome") != "accepted" or not number or baseline is None:
+        if it.detail.step != "remove" or it.detail.outcome != "accepted" or not number or baseline is None:
             continue
         until_ns = changes[number + 1].at_ns if number + 1 < len(changes) else baseline.end_ns
-        lane = on_edges(((it.text("source"), it.text("target")),)) & (pl.col("connection") == NEW)
+        lane = on_edges((it.edge,)) & (pl.col("connection") == NEW)
         calls = history.calls.filter(lane).select("ended_ns", SUCCEEDED.alias("ok"))
         ended = calls.filter(pl.col("ended_ns").is_between(changes[number - 1].at_ns, until_ns)).sort("ended_ns")
         around = ended.collect()
@@ -78,8 +79,8 @@ def times_to_signal_s(verdict: Verdict) -> dict[str, float]:
 
 def undo_s(history: History) -> float | None:
     """Return the time from the first undo applied to the last verified; None when there is no such pair."""
-    applied = min((event.at_ns for event in history.of_kind("fault.undo_applied")), default=None)
-    verified = max((event.at_ns for event in history.of_kind("fault.undo_verified")), default=None)
+    applied = min((event.at_ns for event in history.of_kind(UndoApplied)), default=None)
+    verified = max((event.at_ns for event in history.of_kind(UndoVerified)), default=None)
     if applied is None or verified is None or verified < applied:
         return None
     return round((verified - applied) / NS_PER_S, 3)
@@ -112,7 +113,7 @@ def outage(history: History) -> Outage | None:
     windows = history.windows()
     if not {"baseline", "fault", "run"} <= windows.keys():
         return None
-    forbidden = {(event.text("source"), event.text("target")) for event in history.of_kind("change")}  # on purpose
+    forbidden = {change.edge for change in history.of_kind(PolicyChangeStep)}  # on purpose
     edges = tuple(sorted({(it.source, it.target) for it in history.facts.callers} - forbidden))
     before = {_key(lane): lane for lane in lanes(history, windows["baseline"], edges) if lane.ok} if edges else {}
     since = Window("since the fault", windows["fault"].start_ns, windows["run"].end_ns)

@@ -8,20 +8,29 @@ import msgspec
 
 from drills.judge.checks.newpods import MESHED, STUCK, UNMESHED, fate_of
 from drills.judge.checks.signals import sighting
+from drills.judge.events import (
+    Event,
+    FaultInjected,
+    FaultReceipt,
+    NewPod,
+    PolicyChangeStep,
+    UndoApplied,
+    UndoVerified,
+)
 from drills.judge.history import History
 from drills.judge.measure import Truth
-from drills.judge.records import NS_PER_S, Event
+from drills.judge.records import NS_PER_S
 from drills.report.bins import Span
 from drills.report.chart import spread
-from drills.report.readings import told
+from drills.report.readings import acts
 
 MAX_MARKS: Final = 24  # more cannot be told apart on paper; the event log has all of them
 _APART_PERCENT: Final = 7.0  # the width of a number on a phone
-_KINDS = {
-    "fault.injected": ("fault", "fault injected"),
-    "fault.receipt": ("receipt", "receipt"),
-    "fault.undo_applied": ("undo", "undo applied"),
-    "fault.undo_verified": ("undo", "undo verified"),
+_KINDS: dict[type[Event], tuple[str, str]] = {
+    FaultInjected: ("fault", "fault injected"),
+    FaultReceipt: ("receipt", "receipt"),
+    UndoApplied: ("undo", "undo applied"),
+    UndoVerified: ("undo", "undo verified"),
 }
 _FATES = {
     MESHED: "admitted into the mesh",
@@ -103,9 +112,9 @@ class Attempts(msgspec.Struct, frozen=True):
 def marks(history: History, drawn: Span) -> tuple[Mark, ...]:
     """Return the marks in the order of time, at most MAX_MARKS."""
     found = [
-        (at_ns, *_KINDS[kind], words.removeprefix(kind).removeprefix("receipt of").strip())
-        for at_ns, kind, words in told(history)
-        if kind in _KINDS
+        (event.at_ns, *_KINDS[type(event)], words.removeprefix(event.kind).removeprefix("receipt of").strip())
+        for event, words in acts(history)
+        if type(event) in _KINDS
     ]
     found += [(at_ns, "signal", f"signal {name}", f"first seen on {source}") for at_ns, name, source in _seen(history)]
     shown = sorted(found, key=lambda it: it[0])[:MAX_MARKS]
@@ -147,19 +156,17 @@ def bands(history: History, drawn: Span) -> tuple[Band, ...]:
 
 def attempts(history: History, drawn: Span) -> tuple[Attempts, ...]:
     """Return the new pods and the policy changes that were tried, where any were."""
-    changes = tuple(event for event in history.of_kind("change") if event.text("step") == "apply")
-    kinds = (("new pods", history.of_kind("newpod")), ("policy changes", changes))
-    return tuple(
-        Attempts(title, tuple(Attempt(drawn.percent(event.at_ns), _outcome(event)) for event in events))
-        for title, events in kinds
-        if events
+    pods = tuple(Attempt(drawn.percent(pod.at_ns), _outcome(pod)) for pod in history.of_kind(NewPod))
+    changes = tuple(
+        Attempt(drawn.percent(change.at_ns), change.detail.outcome)
+        for change in history.of_kind(PolicyChangeStep)
+        if change.detail.step == "apply"
     )
+    return tuple(Attempts(title, tries) for title, tries in (("new pods", pods), ("policy changes", changes)) if tries)
 
 
-def _outcome(event: Event) -> str:
-    if event.kind == "newpod" and event.text("outcome") == "admitted":
-        return _FATES.get(fate_of(event), fate_of(event))
-    return event.text("outcome")
+def _outcome(pod: NewPod) -> str:
+    return _FATES.get(fate_of(pod), fate_of(pod)) if pod.detail.outcome == "admitted" else pod.detail.outcome
 
 
 def _seen(history: History) -> Iterator[tuple[int, str, str]]:

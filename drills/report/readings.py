@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from drills.judge.events import Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified, UndoWritten
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer, Finding
@@ -12,42 +13,39 @@ IN_WORDS = {
     Answer.INCONCLUSIVE: "the run could not find out",
     Answer.VIOLATED: "a claim is false, and no named signal told of it in time",
 }
-_TRANSITIONS = {"fault.injected": "fault injected", "fault.undo_applied": "fault undone"}
-_TIMELINE = (
-    "phase",
-    "fault.undo_written",
-    "fault.injected",
-    "fault.receipt",
-    "fault.undo_applied",
-    "fault.undo_verified",
-)
+_TIMELINE = Phase | UndoWritten | FaultInjected | FaultReceipt | UndoApplied | UndoVerified
 
 
 def instants(history: History) -> list[tuple[str, int]]:
     """Return (name, at_ns) of every instant at which the world was changed: each injection and each undo."""
-    events = history.of_kind(*_TRANSITIONS)
-    return [(f"{_TRANSITIONS[event.kind]}: {event.subject}", event.at_ns) for event in events]
+    changed: tuple[FaultInjected | UndoApplied, ...] = history.of_kind(FaultInjected, UndoApplied)
+    return [
+        (f"fault {'injected' if isinstance(event, FaultInjected) else 'undone'}: {event.subject}", event.at_ns)
+        for event in changed
+    ]
 
 
-def told(history: History) -> list[tuple[int, str, str]]:
-    """Return (at_ns, kind, words) of the drill's own events; of a receipt that repeats itself only each change."""
-    lines: list[tuple[int, str, str]] = []
+def acts(history: History) -> list[tuple[Event, str]]:
+    """Return the drill's own events with their words; of receipts that repeat each other only each change."""
+    found: list[tuple[Event, str]] = []
     last = ""
-    for event in history.of_kind(*_TIMELINE):
+    for event in history.events:
+        if not isinstance(event, _TIMELINE):
+            continue
         words = f"{event.kind} {event.subject}"
-        if event.kind == "fault.receipt":
-            landed = "landed" if event.flag("landed") else "not landed"
-            words = f"receipt of {event.subject}: {landed}, by {event.text('observer')} ({event.text('evidence')})"
+        if isinstance(event, FaultReceipt):
+            landed = "landed" if event.detail.landed else "not landed"
+            words = f"receipt of {event.subject}: {landed}, by {event.detail.observer} ({event.detail.evidence})"
             if landed == last:
                 continue
             last = landed
-        lines.append((event.at_ns, event.kind, words))
-    return lines
+        found.append((event, words))
+    return found
 
 
 def timeline(history: History) -> list[tuple[float, str]]:
     """Return (seconds since the first event, words) of the drill's own events."""
-    return [((at_ns - history.events[0].at_ns) / NS_PER_S, words) for at_ns, _, words in told(history)]
+    return [((event.at_ns - history.events[0].at_ns) / NS_PER_S, words) for event, words in acts(history)]
 
 
 def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:

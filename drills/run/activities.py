@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from clusters.runtime import HarnessError
+from drills.judge.events import StepEnd
 from drills.run.live import LiveRun
 
 # Each needs what the one before it did. Chaos Toolkit's options can leave them out, repeat and reorder them.
@@ -119,7 +120,8 @@ def _step(run_id: str, name: str) -> Iterator[LiveRun]:
         run.recorder.trouble(name, f"{type(error).__name__}: {error}")
         raise
     finally:
-        run.recorder.note("step", name, took_s=round(time.monotonic() - begun_s, 3))
+        took = StepEnd.Detail(took_s=round(time.monotonic() - begun_s, 3))
+        run.recorder.note(StepEnd(time.time_ns(), name, took))
 
 
 def _demand_order(found: _UnderWay, name: str) -> None:

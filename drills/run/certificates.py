@@ -9,10 +9,10 @@ from datetime import datetime
 
 from cryptography import x509
 
-from drills.judge.history import Detail, Event
+from drills.judge.events import CertificateShown, CertificateText
+from drills.judge.records import NS_PER_S
 from drills.run import lines
 
-_NS_PER_S = 1_000_000_000
 _FOREIGN = "somebody outside of the cluster answered at the pod's address: none of the names is a workload's"
 _OF_WORKLOADS = re.compile(r"spiffe://|.*\.cluster\.local$")  # an X509-SVID, or a name under the cluster's domain
 
@@ -36,11 +36,11 @@ class CertificateReader:
     def __init__(self) -> None:
         self._read: dict[str, _Text | str] = {}  # fingerprint -> what it says, or why it cannot be read
 
-    def events_of(self, line: lines.Certificate) -> Iterator[Event]:
-        """Yield `certificate` for the look, and before it `certificate.text` the first time that a leaf is seen."""
-        where: dict[str, Detail] = {"node": line.node}
+    def events_of(self, line: lines.Certificate) -> Iterator[CertificateShown | CertificateText]:
+        """Yield a CertificateShown for the look, and before it a CertificateText when the leaf is seen first."""
         if line.error or not line.fingerprint:
-            yield Event(line.at_ns, "certificate", line.pod, {**where, "error": line.error or "none was shown"})
+            nothing = CertificateShown.Detail(node=line.node, error=line.error or "none was shown")
+            yield CertificateShown(line.at_ns, line.pod, nothing)
             return
         if line.fingerprint not in self._read and line.chain:
             self._read[line.fingerprint] = _parsed(line.chain[0])
@@ -49,24 +49,32 @@ class CertificateReader:
                 yield self._text_event(line)
         text = self._read.get(line.fingerprint, "the line that held it is lost")
         if isinstance(text, str):
-            detail: dict[str, Detail] = {"fingerprint": line.fingerprint, "error": text}
+            shown = CertificateShown.Detail(node=line.node, error=text, fingerprint=line.fingerprint)
         else:
-            validity = {"not_before_ns": text.not_before_ns, "not_after_ns": text.not_after_ns}
-            detail = {"fingerprint": line.fingerprint, **validity, "error": ""}
-        yield Event(line.at_ns, "certificate", line.pod, {**where, **detail})
+            shown = CertificateShown.Detail(
+                node=line.node,
+                error="",
+                fingerprint=line.fingerprint,
+                not_before_ns=text.not_before_ns,
+                not_after_ns=text.not_after_ns,
+            )
+        yield CertificateShown(line.at_ns, line.pod, shown)
 
-    def _text_event(self, line: lines.Certificate) -> Event:
+    def _text_event(self, line: lines.Certificate) -> CertificateText:
         text = self._read[line.fingerprint]
-        chain: dict[str, Detail] = {"chain": list(line.chain), "is_whole": line.is_whole}
         if isinstance(text, str):
-            return Event(line.at_ns, "certificate.text", line.fingerprint, {**chain, "error": text})
-        names: dict[str, Detail] = {
-            "subject": text.subject,
-            "issuer": text.issuer,
-            "signer": text.signer,
-            "serial": text.serial,
-        }
-        return Event(line.at_ns, "certificate.text", line.fingerprint, {**names, "san": list(text.san), **chain})
+            said = CertificateText.Detail(chain=line.chain, is_whole=line.is_whole, error=text)
+        else:
+            said = CertificateText.Detail(
+                chain=line.chain,
+                is_whole=line.is_whole,
+                subject=text.subject,
+                issuer=text.issuer,
+                signer=text.signer,
+                serial=text.serial,
+                san=text.san,
+            )
+        return CertificateText(line.at_ns, line.fingerprint, said)
 
 
 def _parsed(text: str) -> _Text | str:
@@ -106,4 +114,4 @@ def _signer(leaf: x509.Certificate) -> str:
 
 
 def _ns(moment: datetime) -> int:
-    return round(moment.timestamp()) * _NS_PER_S  # certificates know whole seconds
+    return round(moment.timestamp()) * NS_PER_S  # certificates know whole seconds

@@ -8,7 +8,22 @@ from pathlib import Path
 
 import polars as pl
 
-from drills.judge.history import CALLS_SCHEMA, Detail, Event
+from drills.judge.events import (
+    CallerEnd,
+    CallerReady,
+    Event,
+    HarnessTrouble,
+    MetricSample,
+    ProgramStarted,
+    ServerEnd,
+    ServerRejoined,
+    WireEnd,
+    WireGap,
+    WireHit,
+    WirePair,
+    WireReady,
+)
+from drills.judge.history import CALLS_SCHEMA
 from drills.run import lines
 from drills.run.certificates import CertificateReader
 from drills.run.plan import logs_dir
@@ -76,9 +91,11 @@ class _Reading:
         match line:
             case lines.Boot():
                 if line.pod in self.pods:
-                    self.events.append(Event(line.at_ns, "boot", line.pod, {"pod": line.pod, "node": line.node}))
+                    started = ProgramStarted.Detail(pod=line.pod, node=line.node)
+                    self.events.append(ProgramStarted(line.at_ns, line.pod, started))
             case lines.Truncated():
-                self.events.append(Event(line.at_ns, "harness", "log", {"message": "a log reached its bound"}))
+                full = HarnessTrouble.Detail(message="a log reached its bound")
+                self.events.append(HarnessTrouble(line.at_ns, "log", full))
             case _ if line.run_id != self.run_id:
                 return
             case lines.Call():
@@ -93,7 +110,7 @@ class _Reading:
             case lines.ServedEnd() | lines.Late():
                 # One that came up during the run must account for what it served, if it was called at all.
                 has_served = isinstance(line, lines.ServedEnd) and line.served > 0
-                self.events.extend(_of_server(line) if line.pod in self.pods or has_served else ())
+                self.events += [_of_server(line)] if line.pod in self.pods or has_served else []
             case _:
                 self.events.extend(
                     self.certificates.events_of(line) if isinstance(line, lines.Certificate) else _of_observer(line)
@@ -110,7 +127,7 @@ def collect(
 ) -> Collected:
     """Read what was added to the logs since `marks` and belongs to the run.
 
-    `pods` are those that must keep a whole log; a torn line of one of them becomes a `harness` event. Of `casualties`,
+    `pods` are those that must keep a whole log; a torn line of one of them becomes a HarnessTrouble. Of `casualties`,
     which the fault itself ends, the last line before a new start, or of all, may be torn.
     """
     reading = _Reading(run_id, pods)
@@ -119,7 +136,8 @@ def collect(
         for line, then in pairwise(chain(found, [None])):
             if isinstance(line, lines.TornLine):
                 is_cut = path.stem in casualties and (then is None or isinstance(then, lines.Boot))
-                reading.events.extend(_of_torn(line) if path.stem in pods and not is_cut else ())
+                if path.stem in pods and not is_cut:
+                    reading.events.append(_of_torn(line))
             elif line is not None:
                 reading.take(line)
     return Collected(
@@ -153,49 +171,67 @@ def _joined(callers: pl.DataFrame, servers: pl.DataFrame) -> pl.DataFrame:
 
 def _of_ready(line: lines.Ready) -> Iterable[Event]:
     for target, connection in line.callers:
-        where = {"pod": line.pod, "node": line.node, "target": target, "connection": connection}
-        yield Event(line.at_ns, "caller.ready", line.pod, {**where})
+        ready = CallerReady.Detail(pod=line.pod, node=line.node, target=target, connection=connection)
+        yield CallerReady(line.at_ns, line.pod, ready)
 
 
 def _of_end(line: lines.End, node: str) -> Event:
-    where = {"pod": line.pod, "node": node, "target": line.target, "connection": line.connection}
-    counts = {"scheduled": line.scheduled, "written": line.written, "skipped": line.skipped}
-    return Event(line.at_ns, "caller.end", line.pod, {**where, **counts})
+    end = CallerEnd.Detail(
+        pod=line.pod,
+        node=node,
+        target=line.target,
+        connection=line.connection,
+        scheduled=line.scheduled,
+        written=line.written,
+        skipped=line.skipped,
+    )
+    return CallerEnd(line.at_ns, line.pod, end)
 
 
-def _of_server(line: lines.ServedEnd | lines.Late) -> Iterable[Event]:
+def _of_server(line: lines.ServedEnd | lines.Late) -> Event:
     if isinstance(line, lines.Late):
-        yield Event(line.at_ns, "late", line.pod, {"pod": line.pod, "node": line.node})
-        return
-    yield Event(line.at_ns, "server.end", line.pod, {"pod": line.pod, "service": line.service, "served": line.served})
+        return ServerRejoined(line.at_ns, line.pod, ServerRejoined.Detail(pod=line.pod, node=line.node))
+    end = ServerEnd.Detail(pod=line.pod, service=line.service, served=line.served)
+    return ServerEnd(line.at_ns, line.pod, end)
 
 
 def _of_observer(line: lines.AnyLine) -> Iterable[Event]:
     match line:
         case lines.WireReady():
-            detail: dict[str, Detail] = {"node": line.node, "interfaces": list(line.interfaces)}
-            yield Event(line.at_ns, "wire.ready", line.node, detail)
+            ready = WireReady.Detail(node=line.node, interfaces=line.interfaces)
+            yield WireReady(line.at_ns, line.node, ready)
         case lines.Wire():
-            where = {"node": line.node, "interface": line.interface, "id": line.id}
-            yield Event(line.at_ns, "wire.hit", line.node, {**where, "source": line.source, "target": line.target})
+            hit = WireHit.Detail(
+                node=line.node, interface=line.interface, id=line.id, source=line.source, target=line.target
+            )
+            yield WireHit(line.at_ns, line.node, hit)
         case lines.WireEnd():
             yield from _of_wire_end(line)
         case lines.Scrape():
-            source = {"pod": line.pod, "node": line.node, "metric": line.metric}
-            yield Event(line.at_ns, "scrape", line.pod, {**source, "value": line.value, "error": line.error})
+            sample = MetricSample.Detail(
+                pod=line.pod, node=line.node, metric=line.metric, value=line.value, error=line.error
+            )
+            yield MetricSample(line.at_ns, line.pod, sample)
         case lines.Gap():
-            yield Event(line.at_ns, "wire.gap", line.node, {"node": line.node, "reason": line.reason})
+            yield WireGap(line.at_ns, line.node, WireGap.Detail(node=line.node, reason=line.reason))
 
 
 def _of_wire_end(line: lines.WireEnd) -> Iterable[Event]:
-    counts = {"packets": line.packets, "dropped": line.dropped}
-    yield Event(line.at_ns, "wire.end", line.node, {"node": line.node, **counts})
-    for pair in line.hits:
-        edge = {"source": pair.source, "target": pair.target, "interface": pair.interface, "node": line.node}
-        seen = {"count": pair.count, "first_ns": pair.first_ns, "last_ns": pair.last_ns}
-        yield Event(line.at_ns, "wire.pair", line.node, {**edge, **seen})
+    end = WireEnd.Detail(node=line.node, packets=line.packets, dropped=line.dropped)
+    yield WireEnd(line.at_ns, line.node, end)
+    for found in line.hits:
+        pair = WirePair.Detail(
+            node=line.node,
+            interface=found.interface,
+            source=found.source,
+            target=found.target,
+            count=found.count,
+            first_ns=found.first_ns,
+            last_ns=found.last_ns,
+        )
+        yield WirePair(line.at_ns, line.node, pair)
 
 
-def _of_torn(line: lines.TornLine) -> Iterable[Event]:
+def _of_torn(line: lines.TornLine) -> Event:
     message = f"line {line.number} of {line.file} (counted from this run's start) is torn: {line.reason}"
-    yield Event(time.time_ns(), "harness", "log", {"message": message})
+    return HarnessTrouble(time.time_ns(), "log", HarnessTrouble.Detail(message=message))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from clusters.cluster import Cluster
 from clusters.model import Drop, DropLog
 from clusters.runtime import HarnessError
-from drills.judge.history import Event
+from drills.judge.events import DropCount, DropLogRead
 
 _ASK_S = 10.0
 _READ_S = 60.0
@@ -37,11 +37,11 @@ class DropReader:
         if self._log is not None:
             self._marks = {node: _sizes(self._cluster, node, self._log) for node in self._cluster.nodes}
 
-    def read(self, begin_ns: int, end_ns: int) -> tuple[Event, ...]:
-        """Return events `drop`, one per node, edge, reason and span of 3 s, and `drops.source`, one per node."""
+    def read(self, begin_ns: int, end_ns: int) -> tuple[DropLogRead | DropCount, ...]:
+        """Return a DropCount per node, edge, reason and span of 3 s, and a DropLogRead per node."""
         return tuple(event for node in self._marks for event in self._of_node(node, begin_ns, end_ns))
 
-    def _of_node(self, node: str, begin_ns: int, end_ns: int) -> Iterator[Event]:
+    def _of_node(self, node: str, begin_ns: int, end_ns: int) -> Iterator[DropLogRead | DropCount]:
         log = self._log
         if log is None:
             return
@@ -49,21 +49,28 @@ class DropReader:
             text = _read(self._cluster, node, log, self._marks[node])
             drops = [drop for drop in map(log.parse, text.splitlines()) if drop and begin_ns <= drop.at_ns < end_ns]
         except (HarnessError, ValueError, KeyError) as error:
-            yield Event(end_ns, "drops.source", node, {"node": node, "error": f"{type(error).__name__}: {error}"})
+            failed = DropLogRead.Detail(node=node, error=f"{type(error).__name__}: {error}")
+            yield DropLogRead(end_ns, node, failed)
             return
-        yield Event(end_ns, "drops.source", node, {"node": node, "error": ""})
+        yield DropLogRead(end_ns, node, DropLogRead.Detail(node=node, error=""))
         yield from _by_span(node, drops)
 
 
-def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[Event]:
+def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[DropCount]:
     spans: defaultdict[tuple[int, str, str, str], list[int]] = defaultdict(list)
     for drop in drops:
         spans[drop.at_ns // _SPAN_NS, drop.source, drop.target, drop.reason].append(drop.at_ns)
     for (_, source, target, reason), at_ns in sorted(spans.items()):
-        first_ns, last_ns = min(at_ns), max(at_ns)
-        edge = {"node": node, "source": source, "target": target, "reason": reason}
-        times = {"count": len(at_ns), "first_ns": first_ns, "last_ns": last_ns}
-        yield Event(first_ns, "drop", f"{source}->{target}", {**edge, **times})
+        counted = DropCount.Detail(
+            node=node,
+            source=source,
+            target=target,
+            reason=reason,
+            count=len(at_ns),
+            first_ns=min(at_ns),
+            last_ns=max(at_ns),
+        )
+        yield DropCount(counted.first_ns, f"{source}->{target}", counted)
 
 
 def _sizes(cluster: Cluster, node: str, log: DropLog) -> Marks:

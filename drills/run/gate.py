@@ -8,6 +8,7 @@ from clusters.model import Mesh
 from drills.judge import checks
 from drills.judge.history import History, RunFacts, Window
 from drills.judge.measure import Check, Truth
+from drills.judge.records import NS_PER_S
 from drills.run.collect import collect
 from drills.run.context import Context
 from drills.run.lab import DENIED, FRONT_DOOR, ROUTES, TIMEOUT_MS, UNMESHED_PAIR, Calls
@@ -18,7 +19,6 @@ _SETTLED_S = TIMEOUT_MS / 1000 + 0.5  # a call due earlier than this has its out
 _LOOK_S = 2.0  # the gate must not become the load that it finds
 _SUCCESS = 0.99
 _SAMPLES = 20
-_NS_PER_S = 1_000_000_000
 
 
 class Gate:
@@ -30,7 +30,7 @@ class Gate:
         self._pods = pods
         self._checks = _steady_state(workload, context.mesh)
         slowest_s = max((spec.every_ms for spec in workload), default=0.0) / 1000
-        self._length_ns = int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * _NS_PER_S)
+        self._length_ns = int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * NS_PER_S)
         self._marks = deque([(0, context.tail.marks)])  # (instant, where each log stood), the oldest first
         self._next_s = 0.0
         self._last = "not looked yet"
@@ -44,7 +44,7 @@ class Gate:
 
     def _look(self) -> str:
         now_ns = time.time_ns()
-        end_ns = now_ns - int(_SETTLED_S * _NS_PER_S)
+        end_ns = now_ns - int(_SETTLED_S * NS_PER_S)
         window = Window("gate", end_ns - self._length_ns, end_ns)
         self._marks.append((now_ns, marks(self._context.cluster.share)))
         while self._marks[1][0] < window.start_ns:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from clusters.model import Component
 from clusters.runtime import HarnessError
-from drills.judge.history import Detail
+from drills.judge.events import FaultAccount, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified, UndoWritten
 from drills.run.context import Context
 from drills.run.faults import Fault
 from drills.run.faults.injury import Receipt
@@ -36,12 +36,16 @@ class Injured:
         """
         self._context.undo_log.write(self._undo)
         self._is_pending = True
-        self._note("fault.undo_written", action=self._undo.action, what=self._undo.subject)
-        self._context.recorder.note("phase", "fault")
+        title, note = self._fault.title, self._context.recorder.note
+        written = UndoWritten.Detail(action=self._undo.action, what=self._undo.subject)
+        note(UndoWritten(time.time_ns(), title, written))
+        note(Phase(time.time_ns(), "fault"))
         # Noted before the act: whatever the act causes belongs to the fault's window.
         role = self._fault.role.value if self._fault.role else ""
-        self._note("fault.injected", fault=self._fault.kind.value, role=role, node=self._fault.node)
-        self._note("fault.account", actor=self._injury.inject(), **self._injury.traits())
+        injected = FaultInjected.Detail(fault=self._fault.kind.value, role=role, node=self._fault.node)
+        note(FaultInjected(time.time_ns(), title, injected))
+        account = FaultAccount.Detail(actor=self._injury.inject(), signer=self._injury.signer)
+        note(FaultAccount(time.time_ns(), title, account))
         within_s = _LAND_S + self._injury.land_extra_s
         deadline_s = time.monotonic() + within_s
         self._context.stage.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most
@@ -73,10 +77,11 @@ class Injured:
         """Undo and verify; nothing to do when it was done before. HarnessError when it could not be verified."""
         if not self._is_pending:
             return
-        self._note("fault.undo_applied", action=self._undo.action)
+        title, note = self._fault.title, self._context.recorder.note
+        note(UndoApplied(time.time_ns(), title, UndoApplied.Detail(action=self._undo.action)))
         apply(self._context.cluster, self._undo)
         verify(self._context.cluster, self._undo)
-        self._note("fault.undo_verified")
+        note(UndoVerified(time.time_ns(), title))
         self._context.undo_log.remove(self._undo)
         self._is_pending = False
 
@@ -85,17 +90,15 @@ class Injured:
         try:
             seen = look()
         except HarnessError as error:
-            self._note("fault.receipt", landed=None, observer="", evidence=f"could not look: {error}")
+            self._note(FaultReceipt.Detail(landed=None, observer="", evidence=f"could not look: {error}"))
             return False
         if seen is not None:
             self._note(
-                "fault.receipt",
-                landed=seen.landed,
-                observer=seen.observer,
-                evidence=seen.evidence,
-                momentary=seen.momentary,
+                FaultReceipt.Detail(
+                    landed=seen.landed, observer=seen.observer, evidence=seen.evidence, momentary=seen.momentary
+                )
             )
         return seen is not None and seen.landed
 
-    def _note(self, kind: str, **detail: Detail) -> None:
-        self._context.recorder.note(kind, self._fault.title, at_ns=None, **detail)
+    def _note(self, receipt: FaultReceipt.Detail) -> None:
+        self._context.recorder.note(FaultReceipt(time.time_ns(), self._fault.title, receipt))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from clusters.cluster import Cluster
 from clusters.model import Mesh
 from clusters.runtime import HarnessError, Progress
+from drills.judge.events import Phase
 from drills.judge.history import RunFacts
 from drills.run import inventory
 from drills.run.calm import Calm
@@ -95,7 +96,7 @@ class LiveRun:
         # Before the window: looking at the component on every node costs the callers a little of their time.
         self._injured = Injured(self._context, self.request.fault, component_of(self.request, self._context.mesh))
         self._say(f"baseline, {baseline_s:g} s")
-        self.recorder.note("phase", "baseline")
+        self.recorder.note(Phase(time.time_ns(), "baseline"))
         self._note_membership()
         self._stage.enter(BASELINE)
         self._watch(lambda: self._are_content(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
@@ -127,7 +128,7 @@ class LiveRun:
         """Undo the fault and verify it; the recovery begins there."""
         self._say(f"undo: {self.request.fault.title}")
         self._hurt().undo()
-        self.recorder.note("phase", "recovery")
+        self.recorder.note(Phase(time.time_ns(), "recovery"))
         self._stage.enter(RECOVERY)
 
     def recover(self, recovery_s: float) -> None:
@@ -152,8 +153,8 @@ class LiveRun:
             self.recorder.trouble("undo", str(error))
         for probe in self._probes:
             probe.join()
-        if not self.recorder.has("phase", "end"):
-            self.recorder.note("phase", "end")
+        if not self.recorder.has(Phase, "end"):
+            self.recorder.note(Phase(time.time_ns(), "end"))
         undo_all(self._context.cluster)
 
     def await_last_words(self) -> None:

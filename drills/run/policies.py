@@ -10,6 +10,7 @@ from clusters.kube import Json, Kube, describe
 from clusters.lab import LAB
 from clusters.model import Mesh, PolicyKind
 from clusters.runtime import HarnessError
+from drills.judge.events import PolicyListing, PolicyVersion
 from drills.run.recorder import Recorder
 
 _EVERY_S = 5.0  # for one look at every kind; an object that a probe changes is noted at once besides
@@ -19,7 +20,7 @@ _UNSAID = ("managedFields",)  # who wrote which field: as long as all the rest, 
 
 
 class PolicyLog:
-    """What was last seen of each object; a change becomes an event `policy`. Several threads tell it what they saw.
+    """What was last seen of each object, by several threads; a change becomes an event PolicyVersion.
 
     A look at the whole kind takes a while, and a probe may change an object meanwhile: what was told of an object
     after the look was asked for is newer than the look.
@@ -53,11 +54,14 @@ class PolicyLog:
             for key in missing:
                 if self._told_ns.get(key, 0) < asked_ns:
                     self._gone(key, at_ns)
-            self._recorder.note("policy.look", asked.kind, at_ns=asked_ns, answered_ns=at_ns, error="")
+            self._listed(asked, asked_ns, PolicyListing.Detail(answered_ns=at_ns, error=""))
 
     def failed(self, asked: PolicyKind, error: str, asked_ns: int) -> None:
         """Note that a look was answered by nobody, or not in full."""
-        self._recorder.note("policy.look", asked.kind, at_ns=asked_ns, answered_ns=time.time_ns(), error=error)
+        self._listed(asked, asked_ns, PolicyListing.Detail(answered_ns=time.time_ns(), error=error))
+
+    def _listed(self, asked: PolicyKind, asked_ns: int, listing: PolicyListing.Detail) -> None:
+        self._recorder.note(PolicyListing(asked_ns, asked.kind, listing))
 
     def _present(self, found: Mapping[str, object], at_ns: int) -> None:
         key, version = (str(found["apiVersion"]), describe(found)), _metadata(found).get("resourceVersion", "")
@@ -66,14 +70,18 @@ class PolicyLog:
         if before == version:
             return
         self._versions[key] = str(version)
-        verb = "present" if before is None else "changed"
-        detail = {"api_version": key[0], "resource_version": str(version), "manifest": _canonical(found)}
-        self._recorder.note("policy", key[1], at_ns=at_ns, verb=verb, **detail)
+        seen = PolicyVersion.Detail(
+            verb="present" if before is None else "changed",
+            api_version=key[0],
+            resource_version=str(version),
+            manifest=_canonical(found),
+        )
+        self._recorder.note(PolicyVersion(at_ns, key[1], seen))
 
     def _gone(self, key: tuple[str, str], at_ns: int) -> None:
         self._told_ns[key] = at_ns
         if self._versions.pop(key, None) is not None:
-            self._recorder.note("policy", key[1], at_ns=at_ns, verb="gone", api_version=key[0])
+            self._recorder.note(PolicyVersion(at_ns, key[1], PolicyVersion.Detail(verb="gone", api_version=key[0])))
 
 
 class PolicyWatch:

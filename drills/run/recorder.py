@@ -3,7 +3,7 @@
 import threading
 import time
 
-from drills.judge.history import Detail, Event
+from drills.judge.events import E, Event, HarnessTrouble
 
 _LIMIT = 200_000  # a run makes a few thousand; a loop gone wild must not take the machine
 
@@ -16,31 +16,31 @@ class Recorder:
         self._events: list[Event] = []
         self._lost = 0
 
-    def note(self, kind: str, subject: str = "", *, at_ns: int | None = None, **detail: Detail) -> Event:
-        """Write down one event, now or at the instant given."""
-        event = Event(time.time_ns() if at_ns is None else at_ns, kind, subject, detail)
+    def note(self, event: Event) -> None:
+        """Write down one event."""
         with self._lock:
             if len(self._events) < _LIMIT:
                 self._events.append(event)
             else:
                 self._lost += 1
-        return event
 
     def trouble(self, cause: str, message: str) -> None:
         """Write down that something went wrong on our side: it makes the run inconclusive, never passed."""
-        self.note("harness", cause, message=message)
+        self.note(_trouble(cause, message))
 
-    def has(self, kind: str, subject: str | None = None) -> bool:
-        """Tell whether such an event was written down."""
+    def has(self, kind: type[E], subject: str) -> bool:
+        """Whether such an event was written down."""
         with self._lock:
-            return any(event.kind == kind and subject in (None, event.subject) for event in self._events)
+            return any(isinstance(event, kind) and event.subject == subject for event in self._events)
 
     def events(self) -> tuple[Event, ...]:
         """Return what was written down so far, by the clock."""
         with self._lock:
             events = [*self._events]
             if self._lost:
-                events.append(
-                    Event(time.time_ns(), "harness", "events", {"message": f"{self._lost} events beyond {_LIMIT} lost"})
-                )
+                events.append(_trouble("events", f"{self._lost} events beyond {_LIMIT} lost"))
         return tuple(sorted(events, key=lambda event: event.at_ns))
+
+
+def _trouble(cause: str, message: str) -> HarnessTrouble:
+    return HarnessTrouble(time.time_ns(), cause, HarnessTrouble.Detail(message=message))

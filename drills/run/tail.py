@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from drills.judge.records import NS_PER_S
 from drills.run.lines import AnyLine, Call, End, Late, Ready, ServedEnd, WireEnd, WireReady, parse
 from drills.run.plan import logs_dir
 
 _RECENT_S = 5.0
 _RECENT_LIMIT = 20_000
-_NS_PER_S = 1_000_000_000
 
 Edge = tuple[str, str]
 
@@ -87,7 +87,7 @@ class Tail:
         """Return how the last seconds went."""
         with self._lock:
             self._catch_up()
-            since_ns = time.time_ns() - int(_RECENT_S * _NS_PER_S)
+            since_ns = time.time_ns() - int(_RECENT_S * NS_PER_S)
             recent: dict[Edge, int] = {}
             failing: dict[Edge, int] = {}
             for at_ns, edge, is_ok in self._recent:

@@ -5,13 +5,15 @@ import hashlib
 import json
 from pathlib import Path
 
+from drills.judge.events import CertificateShown, PodListed, PolicyListing, PolicyVersion
 from drills.judge.history import History
+from drills.judge.records import NS_PER_S
 from drills.report import audit
 from drills.report.audit import Audit, Question
 from drills.report.audit_objects import Pod
 from drills.report.bundles import Run
 from drills.selftest.stated import HELD, STOOD_ON
-from drills.selftest.story import NS_PER_S, START_NS, Story
+from drills.selftest.story import START_NS, Story
 
 EDGE = ("payment", "ledger")
 T_S = 20.0
@@ -25,7 +27,9 @@ CHAIN = [base64.b64encode(part).decode() for part in (b"leaf", b"root")]
 def story() -> Story:
     """Tell of calls that are served, of one that never is, and of observers that see."""
     told = Story().watched().steady(EDGE).refused(("intruder", "ledger"))
-    return told.event("pod", "ledger-1", at_s=0, service="ledger", namespace="lab", service_account="l", labels=LABELS)
+    return told.event(
+        PodListed, "ledger-1", at_s=0, service="ledger", namespace="lab", service_account="l", labels=LABELS
+    )
 
 
 def rule(app: str) -> str:
@@ -36,21 +40,21 @@ def rule(app: str) -> str:
 def present(told: Story, name: str, app: str, *, at_s: float, verb: str = "present", version: str = "7") -> Story:
     """Tell of one version of a policy object."""
     more = {} if verb == "gone" else {"resource_version": version, "manifest": rule(app)}
-    return told.event("policy", f"Rule lab/{name}", at_s=at_s, verb=verb, api_version="v1", **more)
+    return told.event(PolicyVersion, f"Rule lab/{name}", at_s=at_s, verb=verb, api_version="v1", **more)
 
 
 def looked(told: Story, *offsets_s: float, error: str = "") -> Story:
     """Tell of looks at the policy objects, each answered a tenth of a second later."""
     for offset_s in offsets_s:
         answered_ns = START_NS + round((offset_s + 0.1) * NS_PER_S)
-        told.event("policy.look", "Rule", at_s=offset_s, answered_ns=answered_ns, error=error)
+        told.event(PolicyListing, "Rule", at_s=offset_s, answered_ns=answered_ns, error=error)
     return told
 
 
 def shown(told: Story, at_s: float, fingerprint: str = FINGERPRINT, *, pod: str = "ledger-1") -> Story:
     """Tell that a pod showed a certificate, valid for an hour around the start."""
     validity = {"not_before_ns": START_NS - HOUR_NS, "not_after_ns": START_NS + HOUR_NS}
-    return told.event("certificate", pod, at_s=at_s, fingerprint=fingerprint, error="", **validity)
+    return told.event(CertificateShown, pod, at_s=at_s, fingerprint=fingerprint, error="", **validity)
 
 
 def is_about(policy: object, pod: Pod) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, judge, never, reached, sometimes, stored
+from drills.judge.events import ReplicaCount
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
@@ -64,8 +65,8 @@ def quiet(
             over=(back_after_s, story.length_s()),
             lag_ms=lag_ms,
         )
-    story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
-    story.fault().event("condition", DOWN.subject, at_s=signal_after_s, ready=0, desired=1).watched()
+    story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
+    story.fault().event(ReplicaCount, DOWN.subject, at_s=signal_after_s, ready=0, desired=1).watched()
     return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2)) if is_control else story
 
 

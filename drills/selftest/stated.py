@@ -8,7 +8,8 @@ import msgspec
 import polars as pl
 import rfc8785
 
-from drills.judge.history import CALLS_SCHEMA, Event, RunFacts, write_history
+from drills.judge.events import Phase
+from drills.judge.history import CALLS_SCHEMA, RunFacts, write_history
 from drills.judge.verdict import Answer, Finding, Verdict
 from drills.report import evidence, keys
 from drills.report.record import Surroundings
@@ -47,7 +48,7 @@ HELD = verdict_of(finding("it-holds", Answer.HELD), answer=Answer.HELD, passed=T
 
 def written(place: Path, verdict: Verdict, key: Path | None) -> Path:
     """Write a bundle of that verdict."""
-    events = (Event(0, "phase", "baseline"), Event(10 * SECOND, "phase", "end"))
+    events = (Phase(0, "baseline"), Phase(10 * SECOND, "end"))
     write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, RunFacts("made-up", "none", "0" * 12))
     (place / "verdict.json").write_bytes(verdict.encode())
     evidence.write(place, verdict, STOOD_ON, keys.signer(key) if key else None)

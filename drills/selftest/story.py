@@ -9,22 +9,54 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
+import msgspec
 import polars as pl
 
 from clusters.model import SignalSpec
 from drills.judge.claims import Claim
-from drills.judge.history import CALLS_SCHEMA, Caller, Detail, Event, History, RunFacts
+from drills.judge.events import (
+    CallerEnd,
+    E,
+    Event,
+    FaultInjected,
+    FaultReceipt,
+    NewPod,
+    Phase,
+    PolicyChangeStep,
+    ServerEnd,
+    UndoApplied,
+    UndoVerified,
+    WireEnd,
+    WireHit,
+    WirePair,
+    WireReady,
+)
+from drills.judge.history import CALLS_SCHEMA, Caller, History, RunFacts
+from drills.judge.records import NS_PER_MS, NS_PER_S
 from drills.judge.verdict import Finding
 from drills.selftest.asking import judge
 
 START_NS = 1_700_000_000_000_000_000
-NS_PER_S = 1_000_000_000
-NS_PER_MS = 1_000_000
 NODES = ("n1", "n2", "n3")
 FAULT = "stop control-plane"
 SERVICES = ("frontend", "checkout", "payment", "ledger", "fraud", "bank-adapter", "intruder")
 
 Cell = str | int | bool | None
+
+_NOTHING_SAID: dict[str, object] = {
+    **dict.fromkeys(("action", "address", "error", "evidence", "fault", "message", "namespace"), ""),
+    **dict.fromkeys(("role", "service", "service_account", "what"), ""),
+    "actor": "the harness",
+    "chain": (),
+    "count": 1,
+    "interfaces": (),
+    "is_whole": False,
+    "labels": (),
+    "node": "n1",
+    "observer": "nodes",
+    "skipped": 0,
+}
+"""What events say in fields on which no answer depends."""
 
 
 def identity(service: str) -> str:
@@ -53,7 +85,7 @@ class Story:
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
     _spoken: set[tuple[str, str, str]] = field(default_factory=set)
-    _forgotten: set[str] = field(default_factory=set)
+    _forgotten: set[type[Event]] = field(default_factory=set)
     _unplanned: set[str] = field(default_factory=set)
 
     def baseline(self) -> Self:
@@ -160,33 +192,28 @@ class Story:
         self.rows[-1] |= {"id": f"mdc.{source}.{target}.{source}-1.n0", "connection": "new"}
         return self
 
-    def event(self, kind: str, subject: str = "", *, at_s: float = 1.0, **detail: Detail) -> Self:
-        """Tell of any event."""
-        return self._tell(kind, subject, at_s, detail)
-
-    def _tell(self, kind: str, subject: str, at_s: float, detail: dict[str, Detail]) -> Self:
-        self.events.append(Event(self.at(at_s), kind, subject, detail))
+    def event(self, kind: type[E], subject: str, *, at_s: float = 1.0, **detail: object) -> Self:
+        """Tell of any event; what its detail must say besides is made up."""
+        self.events.append(event_of(kind, self.at(at_s), subject, **detail))
         return self
 
     def watched(self, *, dropped: int = 0, packets: int = 1000, proven: bool = True) -> Self:
         """Tell that every node watched the wire through the run, and by default saw the outsider's plaintext."""
         end_ns = self._end_ns() + NS_PER_S
         for node in NODES:
-            self.events.append(Event(START_NS - 1, "wire.ready", node, {"node": node}))
-            detail: dict[str, Detail] = {"node": node, "packets": packets, "dropped": dropped}
-            self.events.append(Event(end_ns, "wire.end", node, detail))
+            self.events.append(event_of(WireReady, START_NS - 1, node, node=node))
+            self.events.append(event_of(WireEnd, end_ns, node, node=node, packets=packets, dropped=dropped))
         return self.pair("outsider", "ledger", first_ns=START_NS, last_ns=end_ns) if proven else self
 
     def hit(self, source: str, target: str, *, at_s: float = 1.0, interface: str = "eth0") -> Self:
         """Tell that a canary was readable on a node."""
-        where: dict[str, Detail] = {"node": "n1", "interface": interface, "source": source, "target": target}
-        return self._tell("wire.hit", "n1", at_s, {**where, "id": f"mdc.{source}.{target}.x.n0"})
+        edge = {"source": source, "target": target, "id": f"mdc.{source}.{target}.x.n0"}
+        return self.event(WireHit, "n1", at_s=at_s, interface=interface, **edge)
 
-    def pair(self, source: str, target: str, *, first_ns: int | None, last_ns: int | None, count: int = 50) -> Self:
+    def pair(self, source: str, target: str, *, first_ns: int, last_ns: int, count: int = 50) -> Self:
         """Tell how often, and from when to when, an edge was readable on a node."""
-        where: dict[str, Detail] = {"node": "n1", "interface": "eth0", "source": source, "target": target}
-        seen: dict[str, Detail] = {"count": count, "first_ns": first_ns, "last_ns": last_ns}
-        return self._tell("wire.pair", "n1", 1.0, where | seen)
+        found: dict[str, object] = {"count": count, "first_ns": first_ns, "last_ns": last_ns}
+        return self.event(WirePair, "n1", at_s=1.0, interface="eth0", source=source, target=target, **found)
 
     def new_pod(
         self,
@@ -195,11 +222,11 @@ class Story:
         meshed: bool | None = None,
         started: bool | None = None,
         at_s: float = 1.0,
-        **more: Detail,
+        **more: object,
     ) -> Self:
         """Tell what became of a new pod; more: where it was placed, the message, and what blocked it."""
-        fate: dict[str, Detail] = {"outcome": outcome, "meshed": meshed, "started": started}
-        return self._tell("newpod", f"newcomer-{len(self.events)}", at_s, fate | more)
+        fate = {"outcome": outcome, "meshed": meshed, "started": started, "node": "", **more}
+        return self.event(NewPod, f"new-pod-{len(self.events)}", at_s=at_s, **fate)
 
     def change(
         self,
@@ -213,13 +240,13 @@ class Story:
     ) -> Self:
         """Tell of a policy change that forbids an edge, and of its removal when it was held."""
         name = f"forbid-{len(self.events)}"
-        edge: dict[str, Detail] = {"source": source, "target": target, "message": message}
-        self._tell("change", name, at_s, {**edge, "step": "apply", "outcome": outcome})
+        edge = {"source": source, "target": target, "message": message}
+        self.event(PolicyChangeStep, name, at_s=at_s, **edge, step="apply", outcome=outcome)
         if held_s is not None:
-            self._tell("change", name, at_s + held_s, {**edge, "step": "remove", "outcome": "accepted"})
+            self.event(PolicyChangeStep, name, at_s=at_s + held_s, **edge, step="remove", outcome="accepted")
         return self
 
-    def without(self, *kinds: str) -> Self:
+    def without(self, *kinds: type[Event]) -> Self:
         """Tell that events of these kinds were never recorded, not even the untold ones."""
         self._forgotten |= set(kinds)
         return self
@@ -259,29 +286,29 @@ class Story:
     def all_events(self) -> tuple[Event, ...]:
         """Return the told and the untold events in the order of their clock."""
         every = (*self.events, *self._drill(), *self._ends())
-        kept = (event for event in every if event.kind not in self._forgotten)
+        kept = (event for event in every if type(event) not in self._forgotten)
         return tuple(sorted(kept, key=lambda event: event.at_ns))
 
     def _drill(self) -> Iterator[Event]:
         fault_ns = START_NS + round(self.baseline_s * NS_PER_S)
         undo_ns = fault_ns + round(self.fault_s * NS_PER_S)
-        yield Event(START_NS, "phase", "baseline")
-        yield Event(fault_ns, "phase", "fault")
-        yield Event(fault_ns, "fault.injected", FAULT)
+        yield Phase(START_NS, "baseline")
+        yield Phase(fault_ns, "fault")
+        yield event_of(FaultInjected, fault_ns, FAULT)
         for at_ns in range(fault_ns + NS_PER_S // 2, undo_ns - NS_PER_S, NS_PER_S):
-            yield Event(at_ns, "fault.receipt", FAULT, {"observer": "nodes", "landed": True})
-        yield Event(undo_ns - NS_PER_S, "fault.undo_applied", FAULT)
-        yield Event(undo_ns, "fault.undo_verified", FAULT)
-        yield Event(undo_ns, "phase", "recovery")
-        yield Event(self._end_ns(), "phase", "end")
+            yield event_of(FaultReceipt, at_ns, FAULT, landed=True)
+        yield event_of(UndoApplied, undo_ns - NS_PER_S, FAULT)
+        yield UndoVerified(undo_ns, FAULT)
+        yield Phase(undo_ns, "recovery")
+        yield Phase(self._end_ns(), "end")
 
     def _ends(self) -> Iterator[Event]:
         lanes = Counter((str(r["pod"]), str(r["target"]), str(r["connection"])) for r in self.rows if r["pod"])
         for (pod, target, connection), count in lanes.items():
-            who: dict[str, Detail] = {"pod": pod, "target": target, "connection": connection}
-            yield Event(self._end_ns() + NS_PER_S, "caller.end", pod, {**who, "scheduled": count, "written": count})
+            said = {"target": target, "connection": connection, "scheduled": count, "written": count}
+            yield event_of(CallerEnd, self._end_ns() + NS_PER_S, pod, **said)
         for pod in sorted(self._servers()):
-            yield Event(self._end_ns() + NS_PER_S, "server.end", pod, {"pod": pod, "served": self._servers()[pod]})
+            yield event_of(ServerEnd, self._end_ns() + NS_PER_S, pod, served=self._servers()[pod])
 
     def _servers(self) -> Counter[str]:
         return Counter(str(row["served_pod"]) for row in self.rows if row["served_pod"])
@@ -295,6 +322,26 @@ class Story:
 
     def _service(self, server: str, at_ns: int, version: str) -> dict[str, Cell]:
         return {"served_ns": at_ns, "served_pod": server, "served_version": version, "served_status": 200}
+
+
+def event_of(kind: type[E], at_ns: int, subject: str, **detail: object) -> E:
+    """Return an event of a kind; what its detail must say and is not given here is made up.
+
+    Only what no answer depends on is made up: who looked, never what was seen. ValidationError for what is ill-typed.
+    """
+    source, _, target = subject.partition("->")
+    made_up = _NOTHING_SAID | {
+        **dict.fromkeys(("first_ns", "last_ns", "answered_ns"), at_ns),
+        "pod": subject,
+        "source": source,
+        "target": target,
+    }
+    (detailed,) = (field.type for field in msgspec.structs.fields(kind) if field.name == "detail")
+    due = {field.name for field in msgspec.structs.fields(detailed) if field.required}
+    said = {name: made_up[name] for name in due & made_up.keys()} | detail
+    return msgspec.convert(
+        {"kind": kind.__struct_config__.tag, "at_ns": at_ns, "subject": subject, "detail": said}, kind
+    )
 
 
 def answer(story: Story, claim: Claim) -> Finding:

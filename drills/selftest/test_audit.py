@@ -8,13 +8,15 @@ import pytest
 from clusters.runtime import InconclusiveError, UsageError
 from drills import cli_audit, exits
 from drills.cli import status
+from drills.judge.events import DropCount, PodListed, WireReady
 from drills.judge.history import write_history
+from drills.judge.records import NS_PER_S
 from drills.report import evidence
 from drills.report.audit_objects import NOT_RECORDED
 from drills.report.audit_text import moment, render
 from drills.selftest.audited import CALLER, EDGE, T_S, asked, looked, present, shown, story
 from drills.selftest.stated import HELD, STOOD_ON
-from drills.selftest.story import NS_PER_S, START_NS, Story, identity, xfcc
+from drills.selftest.story import START_NS, Story, identity, xfcc
 
 
 def test_a_call_that_both_ends_saw_was_allowed() -> None:
@@ -73,7 +75,7 @@ def test_the_route_of_the_lab_is_the_one_that_its_callers_ask_for() -> None:
     [
         (story(), "not readable on the wire"),
         (story().fault().hit(*EDGE, at_s=10), "readable on the wire"),
-        (story().without("wire.ready"), NOT_RECORDED),
+        (story().without(WireReady), NOT_RECORDED),
         (story().hit(*EDGE, at_s=1), "not readable on the wire"),
     ],
     ids=["unseen", "seen", "blind", "seen long before"],
@@ -86,7 +88,7 @@ def test_encrypted_is_what_observers_that_see_did_not_see(told: Story, answer: s
 def test_identity_is_what_the_server_saw() -> None:
     """Each served call showed the source's identity, and the certificate that the header names is that of its pod."""
     named = f"{xfcc('payment')};Hash={CALLER}"
-    told = Story().fault().calls(*EDGE, ok=200, peer=named).event("pod", "payment-1", service="payment", labels=[])
+    told = Story().fault().calls(*EDGE, ok=200, peer=named).event(PodListed, "payment-1", service="payment", labels=[])
     found = asked(shown(told, 1, CALLER, pod="payment-1")).identity
     assert (found.answer, found.expected) == ("shown", identity("payment"))
     assert [(peer.header, peer.certificate_of) for peer in found.peers] == [(named, ("payment-1",))]
@@ -145,7 +147,7 @@ def test_what_decided_is_in_the_words_of_the_mesh() -> None:
     def refused(told: Story, edge: str, at_s: float, node: str = "n1") -> Story:
         first_ns = START_NS + round(at_s * NS_PER_S)
         span = {"first_ns": first_ns, "last_ns": first_ns + NS_PER_S}
-        return told.event("drop", edge, at_s=at_s, node=node, reason="denied by: lab/rule", count=6, **span)
+        return told.event(DropCount, edge, at_s=at_s, node=node, reason="denied by: lab/rule", count=6, **span)
 
     told = refused(refused(story(), "intruder->ledger", T_S - 3), "intruder->ledger", T_S, "n2")
     for edge, at_s in (("intruder->ledger", 5.0), ("payment->ledger", 5.0), ("intruder->frontend", T_S)):

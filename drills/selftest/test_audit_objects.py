@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from drills.judge.events import CertificateShown, CertificateText, PolicyListing
+from drills.judge.records import NS_PER_S
 from drills.report.audit import Audit
 from drills.report.audit_objects import NOT_RECORDED, RECORDED
 from drills.report.audit_text import render
@@ -23,7 +25,7 @@ from drills.selftest.audited import (
     story,
 )
 from drills.selftest.certified import IDENTITY, SINCE, der, issued, leaf
-from drills.selftest.story import NS_PER_S, START_NS, Story
+from drills.selftest.story import START_NS, Story
 
 
 def test_policy_objects_are_those_that_stood_then() -> None:
@@ -68,7 +70,7 @@ def test_policies_without_a_look_afterwards_are_doubted() -> None:
 def test_a_kind_that_was_not_looked_at_yet_is_named() -> None:
     """Other kinds are told all the same."""
     told = looked(present(story(), "rule", "ledger", at_s=1), 1, 23)
-    told.event("policy.look", "Other", at_s=2, answered_ns=START_NS + 30 * NS_PER_S, error="")
+    told.event(PolicyListing, "Other", at_s=2, answered_ns=START_NS + 30 * NS_PER_S, error="")
     found = asked(told).policies
     assert (found.answer, found.doubts[0]) == (RECORDED, "Other: nobody had looked by then")
 
@@ -92,9 +94,7 @@ def test_policies_that_nobody_looked_at_are_not_recorded(told: Story) -> None:
 def test_the_certificate_is_the_one_that_was_shown_before_and_after() -> None:
     """Fingerprint, names, validity at the instant and chain, with the looks around it and none further away."""
     told = story()
-    told.event(
-        "certificate.text", FINGERPRINT, san=["spiffe://x"], issuer="O=i", serial="ff", chain=CHAIN, is_whole=True
-    )
+    told.event(CertificateText, FINGERPRINT, san=["spiffe://x"], issuer="O=i", serial="ff", chain=CHAIN, is_whole=True)
     for at_s in (5, 15, 25, 35):
         shown(told, at_s)
     found = asked(told).certificates
@@ -110,7 +110,7 @@ def chained(*chain: bytes, is_whole: bool = True) -> Audit:
     """Return the audit of a run in which ledger presented a chain, leaf first."""
     told = shown(story(), 15)
     text = [base64.b64encode(part).decode() for part in chain]
-    return asked(told.event("certificate.text", FINGERPRINT, chain=text, is_whole=is_whole))
+    return asked(told.event(CertificateText, FINGERPRINT, chain=text, is_whole=is_whole))
 
 
 def test_a_chain_says_who_issued_whom() -> None:
@@ -160,7 +160,7 @@ def test_a_certificate_that_was_renewed_meanwhile_is_two() -> None:
 def test_a_certificate_that_had_run_out_is_told() -> None:
     """Shown is not valid."""
     past = {"not_before_ns": START_NS - HOUR_NS, "not_after_ns": START_NS + 18 * NS_PER_S}
-    told = story().event("certificate", "ledger-1", at_s=15, fingerprint=FINGERPRINT, error="", **past)
+    told = story().event(CertificateShown, "ledger-1", at_s=15, fingerprint=FINGERPRINT, error="", **past)
     (one,) = asked(told).certificates.shown
     assert not one.is_valid
     assert "NOT VALID at the instant" in render(asked(told))
@@ -170,7 +170,7 @@ def test_a_certificate_that_had_run_out_is_told() -> None:
     ("told", "says"),
     [
         (story(), "the run looked at no certificate"),
-        (story().event("certificate", "ledger-1", at_s=15, error="no handshake"), "ledger-1: no handshake"),
+        (story().event(CertificateShown, "ledger-1", at_s=15, error="no handshake"), "ledger-1: no handshake"),
         (shown(story(), 15, pod="other-1"), "ledger-1: nobody looked"),
     ],
 )

@@ -5,6 +5,7 @@ import pytest
 from clusters.model import SignalKind, SignalSpec
 from drills import test_policy
 from drills.judge.claims import judge
+from drills.judge.events import MembershipSeen, ObjectStatus, ReplicaCount
 from drills.judge.verdict import Answer
 from drills.run.declare import declared
 from drills.run.experiment import promised
@@ -43,8 +44,8 @@ def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: 
         story.calls(*FRONT_DOOR_ALLOWED, ok=200, connection="reused")
         is_fault, from_s, end_s = tell == story.fault, SETTLED_S[name], story.length_s()
         if not is_fault:
-            story.event("status", status, at_s=1, conditions=[], error="")
-            story.event("condition", deployment, at_s=1, ready=9, desired=9, error="")
+            story.event(ObjectStatus, status, at_s=1, conditions=[], error="")
+            story.event(ReplicaCount, deployment, at_s=1, ready=9, desired=9, error="")
         for edge in (FRONT_DOOR, FRONT_DOOR_ALLOWED):
             if is_fault and shut:
                 story.calls(*edge, ok=40, over=(0.0, from_s)).calls(*edge, fail=200, over=(from_s, end_s))
@@ -52,17 +53,17 @@ def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: 
                 story.calls(*edge, ok=300)
     story.fault()
     if name == "l7-proxy-deleted" and bound:
-        story.event("status", status, at_s=14, conditions=["Bound=True"], error="")
+        story.event(ObjectStatus, status, at_s=14, conditions=["Bound=True"], error="")
     is_unready = shut and told and name == "l7-proxy-unready"
     for at_s in range(int(SETTLED_S[name]), int(FAULT_S)):
         says = ["Bound=False"] if told and not is_unready else []
-        story.event("status", status, at_s=at_s, conditions=says, error="")
-        story.event("condition", deployment, at_s=at_s, ready=9, desired=10 if is_unready else 9, error="")
+        story.event(ObjectStatus, status, at_s=at_s, conditions=says, error="")
+        story.event(ReplicaCount, deployment, at_s=at_s, ready=9, desired=10 if is_unready else 9, error="")
     if passes_by:
         story.calls(*FRONT_DOOR_UNMESHED, ok=1)
     story.baseline()
     for pod in sorted(story.facts().servers):
-        story.event("membership", pod, at_s=0.5, expected=pod != "outsider-1", meshed=pod != "outsider-1")
+        story.event(MembershipSeen, pod, at_s=0.5, expected=pod != "outsider-1", meshed=pod != "outsider-1")
     return story
 
 

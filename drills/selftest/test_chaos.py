@@ -15,6 +15,7 @@ from clusters import provision
 from clusters.runtime import HarnessError, Progress, UsageError
 from drills.judge import checks
 from drills.judge.claims import always, reached
+from drills.judge.events import HarnessTrouble
 from drills.judge.history import History
 from drills.report import keys, verification
 from drills.run import chaos_toolkit, live
@@ -95,7 +96,7 @@ def the_bundle() -> Path:
 def troubles() -> str:
     """Return what the history says went wrong on our side."""
     history = History.load(the_bundle())
-    return " | ".join(f"{event.subject}: {event.text('message')}" for event in history.of_kind("harness"))
+    return " | ".join(f"{event.subject}: {event.detail.message}" for event in history.of_kind(HarnessTrouble))
 
 
 def answer() -> str:

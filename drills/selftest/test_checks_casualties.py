@@ -7,6 +7,17 @@ import pytest
 
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, never
+from drills.judge.events import (
+    CallerEnd,
+    FaultInjected,
+    ProgramStarted,
+    ServerEnd,
+    ServerRejoined,
+    WireEnd,
+    WireGap,
+    WireReady,
+    revised,
+)
 from drills.judge.history import History
 from drills.judge.measure import Occurrence
 from drills.judge.verdict import Answer, Finding
@@ -34,10 +45,10 @@ def rebooted(*, back: bool = True, watching: bool = True) -> Story:
             row |= {"node": "n2", "server_pod": "ledger-2", "served_pod": "ledger-2"}
     if back:
         for pod in GONE:
-            story.event("boot", pod, at_s=BACK_S, pod=pod, node="n2")
-        story.event("late", "ledger-2", at_s=BACK_S + 0.1, pod="ledger-2", node="n2")
+            story.event(ProgramStarted, pod, at_s=BACK_S, pod=pod, node="n2")
+        story.event(ServerRejoined, "ledger-2", at_s=BACK_S + 0.1, pod="ledger-2", node="n2")
     if watching:
-        story.event("wire.ready", "n2", at_s=BACK_S + 0.2, node="n2")
+        story.event(WireReady, "n2", at_s=BACK_S + 0.2, node="n2")
     return story
 
 
@@ -58,11 +69,9 @@ def history(story: Story) -> History:
         for row in story.fault().rows
     )
     events = [
-        msgspec.structs.replace(event, detail={**event.detail, "served": served})
-        if event.kind == "server.end" and event.subject == "ledger-2"
-        else event
+        revised(event, served=served) if isinstance(event, ServerEnd) and event.subject == "ledger-2" else event
         for event in told.events
-        if not (event.kind == "caller.end" and event.subject == "payment-2")
+        if not (isinstance(event, CallerEnd) and event.subject == "payment-2")
     ]
     facts = msgspec.structs.replace(told.facts, casualties=GONE, servers=("ledger-1", "ledger-2", "payment-2"))
     return History(told.calls, tuple(e for e in events), facts)
@@ -93,12 +102,12 @@ def test_the_same_breaks_are_defects_where_the_fault_ends_nobody() -> None:
 
 def test_a_fault_that_was_never_injected_explains_nothing() -> None:
     """Without an injection a break has no cause in the record."""
-    assert ("missing-end", "payment-2 -> ledger (new)") in kinds(history(rebooted().without("fault.injected")))
+    assert ("missing-end", "payment-2 -> ledger (new)") in kinds(history(rebooted().without(FaultInjected)))
 
 
 def test_a_start_from_before_the_fault_is_a_defect() -> None:
     """A casualty that had started anew in the baseline already was no whole witness."""
-    story = rebooted().baseline().event("boot", "ledger-2", at_s=3, pod="ledger-2", node="n2")
+    story = rebooted().baseline().event(ProgramStarted, "ledger-2", at_s=3, pod="ledger-2", node="n2")
     assert kinds(history(story)) == {("restarted", "ledger-2")}
 
 
@@ -128,9 +137,9 @@ def test_a_server_that_came_back_owes_what_it_served_since() -> None:
     """Its count must fit the rows since its new start, and must be there."""
     whole = history(by_ledger_2(rebooted(), BACK_S + 2, written=True))
     assert kinds(whole) == set()
-    last = [e for e in whole.events if (e.kind, e.subject) == ("server.end", "ledger-2")]
-    others = tuple(e for e in whole.events if e not in last)
-    less = (*others, *(msgspec.structs.replace(e, detail={**e.detail, "served": 7}) for e in last))
+    last = [event for event in whole.of_kind(ServerEnd) if event.subject == "ledger-2"]
+    others = tuple(event for event in whole.events if event not in last)
+    less = (*others, *(revised(event, served=7) for event in last))
     assert kinds(History(whole.calls, others, whole.facts)) == {("missing-server-end", "ledger-2")}
     assert kinds(History(whole.calls, less, whole.facts)) == {("server-hole", "ledger-2")}
 
@@ -262,8 +271,11 @@ def unwatched(story: Story) -> Story:
     [
         (lambda: rebooted(watching=False), "did not watch again"),
         (lambda: unwatched(rebooted()), "1 calls were made from node n2 before its observer watched again"),
-        (lambda: rebooted().event("boot", "observer-2", at_s=9, pod="observer-2", node="n2"), "started 2 times"),
-        (lambda: rebooted().event("wire.gap", "n2", at_s=9, node="n2", reason="dropped"), "was blind: dropped"),
+        (
+            lambda: rebooted().event(ProgramStarted, "observer-2", at_s=9, pod="observer-2", node="n2"),
+            "started 2 times",
+        ),
+        (lambda: rebooted().event(WireGap, "n2", at_s=9, node="n2", reason="dropped"), "was blind: dropped"),
     ],
 )
 def test_an_observer_that_may_have_missed_something_is_blind(edit: Callable[[], Story], words: str) -> None:
@@ -276,7 +288,7 @@ def test_an_observer_that_may_have_missed_something_is_blind(edit: Callable[[], 
 def test_nobody_came_back_is_a_blind_node() -> None:
     """An observer that is gone for good owes its end like any other."""
     story = rebooted(back=False, watching=False)
-    story.events = [e for e in story.events if (e.kind, e.subject) != ("wire.end", "n2")]
+    story.events = [e for e in story.events if (type(e), e.subject) != (WireEnd, "n2")]
     assert ruled(history(story), NO_PLAINTEXT).verdict is Answer.INCONCLUSIVE
 
 
@@ -286,7 +298,7 @@ def test_readable_calls_may_have_gone_on_until_the_observer_ended(before_s: floa
     story = rebooted()
     story.baseline().hit(*EDGE, at_s=10 - before_s)
     last = story.events[-1]
-    story.events[-1] = msgspec.structs.replace(last, subject="n2", detail={**last.detail, "node": "n2"})
+    story.events[-1] = revised(msgspec.structs.replace(last, subject="n2"), node="n2")
     assert ruled(history(story), NO_PLAINTEXT).verdict is answer
 
 

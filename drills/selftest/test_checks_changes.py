@@ -5,6 +5,7 @@ import pytest
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
+from drills.judge.events import ServerEnd
 from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
@@ -70,7 +71,7 @@ def test_a_change_is_asked_of_one_kind_of_connection(connection: str, expected: 
 
 def test_a_change_that_does_not_stay_enforced_is_violated_in_spite_of_holes() -> None:
     """One call served under a change that was enforced before is proof, even in a record with holes."""
-    story = changed().calls(*EDGE, ok=1, over=(10, 11)).without("server.end")
+    story = changed().calls(*EDGE, ok=1, over=(10, 11)).without(ServerEnd)
     assert answer(story, IGNORED).verdict is Answer.VIOLATED
 
 

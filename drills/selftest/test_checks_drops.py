@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always
+from drills.judge.events import DropCount, DropLogRead, ReplicaCount
 from drills.judge.verdict import SEVERITY, Answer
 from drills.selftest.story import NODES, Story, answer
 
@@ -28,7 +29,7 @@ def refused(**settings: object) -> Story:
 def read(story: Story, **errors: str) -> Story:
     """Tell that the record of every node was read, but for those with an error."""
     for node in story.drop_nodes:
-        story.event("drops.source", node, node=node, error=errors.get(node, ""))
+        story.event(DropLogRead, node, node=node, error=errors.get(node, ""))
     return story
 
 
@@ -36,7 +37,7 @@ def dropped(story: Story, *seconds: float, node: str = "n1", reason: str = "POLI
     """Tell of drops that a node wrote down in these seconds of the phase."""
     for second in seconds:
         instants = {"first_ns": story.at(second + 0.1), "last_ns": story.at(second + 0.9)}
-        story.event("drop", edge, at_s=second + 0.1, node=node, reason=reason, count=10, **instants)
+        story.event(DropCount, edge, at_s=second + 0.1, node=node, reason=reason, count=10, **instants)
     return story
 
 
@@ -56,7 +57,7 @@ def test_a_drop_with_one_instant_counts_there() -> None:
     """A record that does not count from when to when proves a drop at its own instant."""
     story = read(refused())
     for second in range(20):
-        story.event("drop", NAME, at_s=second, node="n2", reason="x")
+        story.event(DropCount, NAME, at_s=second, node="n2", reason="x")
     finding = answer(story, WITNESSED)
     assert (finding.verdict, finding.rows[0].numbers["drops"]) == (Answer.HELD, 20)
 
@@ -84,8 +85,8 @@ def test_a_stretch_within_the_bound_holds() -> None:
 
 def test_silence_of_the_record_is_excused_by_its_signal() -> None:
     """The record of a node whose agent is down is silent; who is told of the agent is told of that."""
-    story = read(refused(signals=(DOWN,))).event("condition", DOWN.subject, at_s=3, ready=0, desired=1)
-    story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
+    story = read(refused(signals=(DOWN,))).event(ReplicaCount, DOWN.subject, at_s=3, ready=0, desired=1)
+    story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     claim = always(checks.drops_witnessed(DENIED), alert="down", within_s=10)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 

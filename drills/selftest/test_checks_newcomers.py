@@ -7,6 +7,7 @@ import pytest
 
 from drills.judge import checks
 from drills.judge.claims import Claim, always, never, reached, sometimes
+from drills.judge.events import Phase
 from drills.judge.history import History, write_history
 from drills.judge.measure import Truth
 from drills.judge.verdict import Answer
@@ -113,7 +114,7 @@ def test_an_unplanned_caller_that_called_before_is_not_new() -> None:
 
 def test_without_a_baseline_nobody_is_new() -> None:
     """What was before nobody knows then: each caller is asked for the whole window."""
-    finding = answer(with_new_pod().without("phase"), RATE)
+    finding = answer(with_new_pod().without(Phase), RATE)
     assert [row.subject for row in finding.rows] == [OLD, OLD]
     assert "no call was made for 10.0" in finding.reason
 

@@ -5,6 +5,7 @@ import pytest
 from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
+from drills.judge.events import ServerEnd
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -34,7 +35,7 @@ def test_outside_mesh_never_happens_when_pods_are_refused_or_meshed() -> None:
 
 def test_outside_mesh_is_violated_by_one_pod_in_spite_of_holes() -> None:
     """One pod that was let in without the mesh is proof, and named."""
-    story = during_fault().new_pod("refused").new_pod("admitted", meshed=False).without("server.end")
+    story = during_fault().new_pod("refused").new_pod("admitted", meshed=False).without(ServerEnd)
     finding = answer(story, OUTSIDE)
     assert (finding.verdict, finding.counter_examples[0].outcome) == (Answer.VIOLATED, "outside the mesh")
 
@@ -70,7 +71,7 @@ def test_new_pod_meshed_fails_observably_when_refused_in_words() -> None:
 def test_a_late_refusal_dates_from_its_answer() -> None:
     """A webhook that times out refuses ten seconds after the question: harm and signal count from the answer."""
     story = during_fault()
-    story.event("newpod", "newcomer", at_s=3, outcome="refused", message=MESSAGE, answered_ns=story.at(13))
+    story.new_pod("refused", at_s=3, message=MESSAGE, answered_ns=story.at(13))
     finding = answer(story, MESHED)
     assert (finding.verdict, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, 13.0)
 

@@ -8,6 +8,7 @@ import pytest
 from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, reached
+from drills.judge.events import ReplicaCount
 from drills.judge.measure import Check
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
@@ -69,8 +70,8 @@ def test_the_victim_is_the_node_that_the_facts_name(placed: dict[str, str], expe
 
 def test_harm_beyond_the_radius_is_excused_by_its_signal() -> None:
     """The same harm passes, shown apart, when the named signal told of it."""
-    story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1).steady(EDGE)
-    story.fault().calls(*OTHER, ok=100, fail=9).event("condition", DOWN.subject, at_s=8, ready=0, desired=1)
+    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).steady(EDGE)
+    story.fault().calls(*OTHER, ok=100, fail=9).event(ReplicaCount, DOWN.subject, at_s=8, ready=0, desired=1)
     claim = always(checks.blast_radius(OTHER, within=("n2",)), alert="down", within_s=10)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
@@ -156,9 +157,9 @@ def test_an_error_is_no_sample_of_calls_without_one() -> None:
 
 def test_errors_are_excused_by_their_signal() -> None:
     """Errors of a named class pass, shown apart, when the named signal appeared in time."""
-    story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1)
+    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     story.fault().calls(*EDGE, ok=100, fail=1, error="timeout")
-    story.event("condition", DOWN.subject, at_s=12, ready=0, desired=1)
+    story.event(ReplicaCount, DOWN.subject, at_s=12, ready=0, desired=1)
     claim = always(checks.errors(EDGE, kinds=("timeout",)), alert="down", within_s=10)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 

@@ -7,6 +7,7 @@ import pytest
 
 from drills.judge import checks
 from drills.judge.claims import always, never
+from drills.judge.events import CallerEnd, ServerEnd
 from drills.judge.history import RunFacts
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer, identity, xfcc
@@ -46,12 +47,12 @@ def test_denied_is_violated_by_a_call_that_only_a_server_saw() -> None:
 
 def test_a_served_intruder_is_proof_in_spite_of_holes() -> None:
     """A record with holes cannot explain a served intruder away."""
-    assert answer(guarded(ok=1, fail=200).without("caller.end", "server.end"), DENIED).verdict is Answer.VIOLATED
+    assert answer(guarded(ok=1, fail=200).without(CallerEnd, ServerEnd), DENIED).verdict is Answer.VIOLATED
 
 
 def test_denied_with_holes_is_inconclusive() -> None:
     """Refusals in a record with holes prove nothing: the served call may be the lost one."""
-    assert answer(guarded(fail=200).without("server.end"), DENIED).verdict is Answer.INCONCLUSIVE
+    assert answer(guarded(fail=200).without(ServerEnd), DENIED).verdict is Answer.INCONCLUSIVE
 
 
 def test_denied_of_nothing_is_inconclusive() -> None:

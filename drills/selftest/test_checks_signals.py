@@ -5,6 +5,7 @@ import pytest
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, sometimes
+from drills.judge.events import DropCount, EventCount, MetricSample, NodeTaints, ReplicaCount
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -36,7 +37,7 @@ def more(story: Story, signal: SignalSpec, values: list[float | None], error: st
     """Tell of more values in the current phase."""
     for second, value in enumerate(values):
         why = error if value is None else ""
-        story.event("scrape", pod, at_s=second, pod=pod, metric=signal.subject, value=value, error=why)
+        story.event(MetricSample, pod, at_s=second, pod=pod, metric=signal.subject, value=value, error=why)
     return story
 
 
@@ -99,24 +100,24 @@ def test_a_metric_below_its_threshold_is_seen() -> None:
 )
 def test_a_condition_fires_when_too_few_are_ready(ready: int | None, desired: int, expected: Answer) -> None:
     """A workload with fewer ready than were wanted is visible to on-call, even when the fault lowers what is wanted."""
-    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=2, desired=2)
-    story.fault().event("condition", CONDITION.subject, at_s=4, ready=ready, desired=desired)
+    story = Story(signals=(CONDITION,)).steady(EDGE).event(ReplicaCount, CONDITION.subject, ready=2, desired=2)
+    story.fault().event(ReplicaCount, CONDITION.subject, at_s=4, ready=ready, desired=desired)
     assert seen(story, "down") is expected
 
 
 def test_a_condition_that_fired_before_the_fault_is_inconclusive() -> None:
     """A workload that was never ready says nothing about the fault."""
-    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=0, desired=1)
-    story.fault().event("condition", CONDITION.subject, ready=0, desired=1)
+    story = Story(signals=(CONDITION,)).steady(EDGE).event(ReplicaCount, CONDITION.subject, ready=0, desired=1)
+    story.fault().event(ReplicaCount, CONDITION.subject, ready=0, desired=1)
     finding = answer(story, sometimes(checks.signal_seen("down")))
     assert (finding.verdict, "before the fault" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 def test_a_signal_after_its_deadline_is_not_seen() -> None:
     """A signal 4 s into the fault is within 5 s and not within 3 s."""
-    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=1, desired=1)
-    story.fault().event("condition", CONDITION.subject, ready=1, desired=1)
-    story.event("condition", CONDITION.subject, at_s=4, ready=0, desired=1)
+    story = Story(signals=(CONDITION,)).steady(EDGE).event(ReplicaCount, CONDITION.subject, ready=1, desired=1)
+    story.fault().event(ReplicaCount, CONDITION.subject, ready=1, desired=1)
+    story.event(ReplicaCount, CONDITION.subject, at_s=4, ready=0, desired=1)
     assert (seen(story, "down", 5), seen(story, "down", 3)) == (Answer.HELD, Answer.VIOLATED)
 
 
@@ -186,8 +187,8 @@ def test_a_warning_that_came_before_the_fault_tells_nothing_of_it() -> None:
 )
 def test_a_taint_on_a_node_is_a_signal(before: list[str], after: list[str] | None, expected: Answer) -> None:
     """The named taint that comes with the fault is seen; one from before, and nodes nobody could list, tell nothing."""
-    story = Story(signals=(TAINTED,)).steady(EDGE).baseline().event("node", "n1", at_s=1, taints=before, error="")
-    assert seen(story.fault().event("node", "n1", at_s=2, taints=after, error=""), "tainted") is expected
+    story = Story(signals=(TAINTED,)).steady(EDGE).baseline().event(NodeTaints, "n1", at_s=1, taints=before, error="")
+    assert seen(story.fault().event(NodeTaints, "n1", at_s=2, taints=after, error=""), "tainted") is expected
 
 
 @pytest.mark.parametrize(
@@ -201,10 +202,10 @@ def test_a_taint_on_a_node_is_a_signal(before: list[str], after: list[str] | Non
 )
 def test_a_reason_on_the_mesh_s_record_is_a_signal(before: str, after: str | None, expected: Answer) -> None:
     """The named reason is seen; another is a silent look; one from before, and a record that stops, tell nothing."""
-    story = Story(signals=(DROPPED,)).steady(EDGE).baseline().event("drop", "a->b", at_s=1, node="n1", reason=before)
+    story = Story(signals=(DROPPED,)).steady(EDGE).baseline().event(DropCount, "a->b", at_s=1, node="n1", reason=before)
     story.fault()
     if after is not None:
-        story.event("drop", "a->b", at_s=2, node="n1", reason=after)
+        story.event(DropCount, "a->b", at_s=2, node="n1", reason=after)
     assert seen(story, "dropped") is expected
 
 
@@ -227,9 +228,9 @@ def test_an_event_of_kubernetes_is_a_signal_when_it_is_told_again(
     """What earlier runs left is no news, nor is that Kubernetes forgot some of it; another reason is another signal."""
     story = Story(signals=(UPDATED,)).steady(EDGE)
     for go_on, counts in ((story.baseline, before), (story.fault, after)):
-        go_on().event("told", "system/Other", at_s=9, count=len(counts) + 9)
+        go_on().event(EventCount, "system/Other", at_s=9, count=len(counts) + 9)
         for second, count in enumerate(counts):
-            story.event("told", UPDATED.subject, at_s=second, count=count)
+            story.event(EventCount, UPDATED.subject, at_s=second, count=count)
     assert seen(story, "updated") is expected
 
 
@@ -246,11 +247,11 @@ def absent(story: Story, name: str = "down", during: str = "fault") -> Answer:
 
 def conditions(*ready: int | None, during_fault: bool = True) -> Story:
     """Tell how many of one replica were ready, second by second, after a well baseline."""
-    story = Story(signals=(CONDITION,)).steady(EDGE).event("condition", CONDITION.subject, ready=1, desired=1)
+    story = Story(signals=(CONDITION,)).steady(EDGE).event(ReplicaCount, CONDITION.subject, ready=1, desired=1)
     if during_fault:
         story.fault()
     for second, count in enumerate(ready):
-        story.event("condition", CONDITION.subject, at_s=second, ready=count, desired=1)
+        story.event(ReplicaCount, CONDITION.subject, at_s=second, ready=count, desired=1)
     return story
 
 

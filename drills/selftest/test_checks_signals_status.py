@@ -5,6 +5,7 @@ import pytest
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import sometimes
+from drills.judge.events import ObjectStatus
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -28,7 +29,7 @@ def test_a_condition_in_an_object_s_status_is_a_signal(
 ) -> None:
     """The named condition that comes with the fault is seen; one from before, or that nobody could read, is not."""
     rule, other = "example.org/v1 Rule lab/door", "example.org/v1 Rule lab/gate"
-    story = Story(signals=(STATED,)).steady(EDGE).baseline().event("status", rule, at_s=1, conditions=before)
-    story.fault().event("status", other, at_s=1, conditions=["Enforced=False"])
-    story.event("status", rule, at_s=2, conditions=after)
+    story = Story(signals=(STATED,)).steady(EDGE).baseline().event(ObjectStatus, rule, at_s=1, conditions=before)
+    story.fault().event(ObjectStatus, other, at_s=1, conditions=["Enforced=False"])
+    story.event(ObjectStatus, rule, at_s=2, conditions=after)
     assert answer(story, sometimes(checks.signal_seen("stated"))).verdict is expected

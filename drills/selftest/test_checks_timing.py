@@ -5,6 +5,7 @@ import pytest
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always
+from drills.judge.events import Phase, ReplicaCount
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
 
@@ -42,9 +43,9 @@ def test_one_late_failure_violates_a_recovery_time() -> None:
 
 def test_a_late_recovery_is_excused_by_its_signal() -> None:
     """A bound that was missed passes, shown apart, when the named signal told on-call."""
-    story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1)
+    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     story.recovery().calls(*EDGE, fail=80, over=(0, 8)).calls(*EDGE, ok=120, over=(8, 20))
-    story.event("condition", DOWN.subject, ready=0, desired=1)
+    story.event(ReplicaCount, DOWN.subject, ready=0, desired=1)
     claim = always(BACK.check, "recovery", alert="down", within_s=5)  # type: ignore[arg-type]
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
@@ -110,7 +111,7 @@ def test_latency_that_is_not_decided_is_inconclusive(story: Story) -> None:
 
 def test_latency_without_a_baseline_window_is_inconclusive() -> None:
     """A record that never began its baseline has nothing to compare with."""
-    story = Story().steady(EDGE, per_s=50).without("phase")
+    story = Story().steady(EDGE, per_s=50).without(Phase)
     assert answer(story, QUICK).verdict is Answer.INCONCLUSIVE
 
 

@@ -6,6 +6,7 @@ from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.checks.tally import error_rate_upper_95, wilson
 from drills.judge.claims import always, reached
+from drills.judge.events import ReplicaCount
 from drills.judge.measure import Truth
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
@@ -50,18 +51,18 @@ def test_success_rate_counts_what_cannot_be_known_as_no_success() -> None:
 def test_success_rate_fails_observably_when_the_named_signal_appears() -> None:
     """The same failures pass, shown apart, when the condition told on-call in time."""
     story = Story(signals=(DOWN,)).fault().calls(*EDGE, ok=190, fail=10)
-    story.event("condition", DOWN.subject, at_s=2.5, ready=0, desired=1)
-    story.baseline().event("condition", DOWN.subject, ready=1, desired=1)
+    story.event(ReplicaCount, DOWN.subject, at_s=2.5, ready=0, desired=1)
+    story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), alert="down", within_s=5))
     assert (finding.verdict, finding.signal, finding.time_to_signal_s) == (Answer.FAILED_OBSERVABLY, "down", 2.5)
 
 
 def test_the_deadline_of_a_signal_runs_from_the_harm_that_counts() -> None:
     """A tolerated failure early on is no harm: the signal's time runs from the failures that broke the rate."""
-    story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1).fault()
+    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).fault()
     story.calls(*EDGE, ok=999, fail=1, connection="reused").calls(*EDGE, ok=50, over=(0, 12))
     story.calls(*EDGE, fail=20, over=(12, 12.5)).calls(*EDGE, ok=50, over=(12.5, 20))
-    story.event("condition", DOWN.subject, at_s=12.9, ready=0, desired=1)
+    story.event(ReplicaCount, DOWN.subject, at_s=12.9, ready=0, desired=1)
     finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), alert="down", within_s=1))
     assert finding.verdict is Answer.FAILED_OBSERVABLY
 

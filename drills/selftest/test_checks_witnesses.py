@@ -5,6 +5,7 @@ import pytest
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, never
+from drills.judge.events import CallerEnd, ReplicaCount, ServerEnd
 from drills.judge.measure import Invariant, Occurrence
 from drills.judge.verdict import Answer
 from drills.selftest.story import Story, answer
@@ -40,7 +41,7 @@ def test_no_witness_is_inconclusive(claim: Claim) -> None:
 
 def test_an_answer_that_got_lost_is_served_but_failed() -> None:
     """The server did the work and the caller timed out: the call is the example, and a hole cannot explain it away."""
-    story = steady().calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6)).without("caller.end")
+    story = steady().calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6)).without(CallerEnd)
     finding = answer(story, UNTOLD)
     assert (finding.verdict, len(finding.counter_examples)) == (Answer.VIOLATED, 1)
     assert finding.reason == "payment->ledger new: 1 of 201 calls were served and not answered well"
@@ -48,9 +49,9 @@ def test_an_answer_that_got_lost_is_served_but_failed() -> None:
 
 def test_a_lost_answer_is_excused_by_its_signal() -> None:
     """The same loss passes, shown apart, when the named signal appeared."""
-    story = Story(signals=(DOWN,)).event("condition", DOWN.subject, ready=1, desired=1).steady(EDGE).fault()
+    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).steady(EDGE).fault()
     story.calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6))
-    story.event("condition", DOWN.subject, at_s=6, ready=0, desired=1)
+    story.event(ReplicaCount, DOWN.subject, at_s=6, ready=0, desired=1)
     claim = never(checks.served_but_failed(EDGE), alert="down", within_s=5)
     assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
 
@@ -90,7 +91,7 @@ def test_retries_of_an_earlier_windows_request_count_where_they_happen() -> None
 
 def test_a_doubled_posting_is_proof_in_spite_of_holes() -> None:
     """A posting that the ledger wrote down twice is doubled, whatever else was lost."""
-    story = Story().fault().calls(*EDGE, ok=200).served_again(*EDGE).without("caller.end")
+    story = Story().fault().calls(*EDGE, ok=200).served_again(*EDGE).without(CallerEnd)
     finding = answer(story, KEPT)
     assert (finding.verdict, finding.reason) == (Answer.VIOLATED, "payment->ledger new: 1 doubled")
 
@@ -119,7 +120,7 @@ def test_an_outcome_that_cannot_be_known_contradicts_nothing() -> None:
 
 def test_a_lost_posting_in_a_record_with_a_hole_is_inconclusive() -> None:
     """A posting that the ledger did not write down may be a line that the record lost."""
-    story = steady().calls(*EDGE, ok=1, served=False, over=(5, 6)).without("server.end")
+    story = steady().calls(*EDGE, ok=1, served=False, over=(5, 6)).without(ServerEnd)
     assert answer(story, KEPT).verdict is Answer.INCONCLUSIVE
 
 

@@ -6,6 +6,7 @@ import pytest
 from clusters.model import Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, never, reached, sometimes
+from drills.judge.events import ReplicaCount, ServerEnd, UndoVerified
 from drills.judge.history import History, Window
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer
@@ -36,14 +37,14 @@ def occurrence(truth: Truth, *, is_proof: bool = False) -> Occurrence:
 
 def whole() -> Story:
     """Tell of a run with a complete record and a signal that appears 4 s into the fault."""
-    story = Story(signals=(DOWN,)).steady(EDGE).event("condition", DOWN.subject, ready=1, desired=1).fault()
-    story.event("condition", DOWN.subject, at_s=0.5, ready=1, desired=1)
-    return story.event("condition", DOWN.subject, at_s=4, ready=0, desired=1)
+    story = Story(signals=(DOWN,)).steady(EDGE).event(ReplicaCount, DOWN.subject, ready=1, desired=1).fault()
+    story.event(ReplicaCount, DOWN.subject, at_s=0.5, ready=1, desired=1)
+    return story.event(ReplicaCount, DOWN.subject, at_s=4, ready=0, desired=1)
 
 
 def holed() -> Story:
     """Tell of the same run with a hole in its record."""
-    return whole().without("server.end")
+    return whole().without(ServerEnd)
 
 
 def saturated(history: History) -> History:
@@ -140,7 +141,7 @@ def test_any_of_several_signals_excuses_and_the_first_is_named() -> None:
 
 def test_a_signal_whose_source_was_down_is_inconclusive() -> None:
     """A broken claim is neither excused nor silent when nobody could read the signal."""
-    finding = answer(whole().without("condition"), always(invariant(FALSE), alert="down", within_s=5))
+    finding = answer(whole().without(ReplicaCount), always(invariant(FALSE), alert="down", within_s=5))
     assert (finding.verdict, "could not be read" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
@@ -177,7 +178,7 @@ def test_a_check_that_raises_is_inconclusive() -> None:
 
 def test_a_missing_window_is_inconclusive() -> None:
     """A claim about a window that the record does not have is not vacuously true."""
-    finding = answer(whole().without("fault.undo_verified"), never(occurrence(FALSE)))
+    finding = answer(whole().without(UndoVerified), never(occurrence(FALSE)))
     assert (finding.verdict, finding.reason) == (Answer.INCONCLUSIVE, "the record has no fault window")
 
 

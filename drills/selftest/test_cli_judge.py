@@ -10,10 +10,12 @@ from clusters import meshes
 from drills import catalogue, cli, exits
 from drills.cli_judge import replay
 from drills.judge.claims import stored
-from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, write_history
+from drills.judge.events import FaultInjected, Phase, UndoVerified
+from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
 from drills.judge.records import StoredClaim
 from drills.report import statement
 from drills.run.experiment import promised
+from drills.selftest.story import event_of
 
 SECOND = 1_000_000_000
 OWN_DRILL = '''"""A drill of one's own."""
@@ -36,10 +38,10 @@ def claims_of_today() -> tuple[StoredClaim, ...]:
 def write(place: Path, claims: tuple[StoredClaim, ...]) -> Path:
     """Write the record of a real drill in which nothing at all was called."""
     events = (
-        Event(0, "phase", "baseline"),
-        Event(10 * SECOND, "fault.injected", "stop control-plane"),
-        Event(40 * SECOND, "fault.undo_verified", "stop control-plane"),
-        Event(80 * SECOND, "phase", "end"),
+        Phase(0, "baseline"),
+        event_of(FaultInjected, 10 * SECOND, "stop control-plane"),
+        UndoVerified(40 * SECOND, "stop control-plane"),
+        Phase(80 * SECOND, "end"),
     )
     facts = RunFacts("control-plane-outage", "none", "0" * 12, is_control=True, claims=claims)
     write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, facts)

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from drills.judge.events import CallerEnd, HarnessTrouble, MetricSample, ServerEnd, WireEnd, WirePair
 from drills.judge.history import CALLS_SCHEMA
 from drills.run.collect import Collected, collect
 from drills.run.tail import Tail, marks
@@ -116,8 +117,8 @@ def test_torn_line_is_a_defect_and_no_crash(share: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     found = read(share)
     assert found.calls.height == 1
-    (event,) = [event for event in found.events if event.kind == "harness"]
-    assert "line 2 of checkout-1.jsonl" in event.text("message")
+    (event,) = [event for event in found.events if isinstance(event, HarnessTrouble)]
+    assert "line 2 of checkout-1.jsonl" in event.detail.message
 
 
 @pytest.mark.parametrize(
@@ -154,9 +155,8 @@ def test_a_newcomer_that_was_called_accounts_for_what_it_served(share: Path) -> 
     for pod, served in (("newcomer-1", 3), ("newcomer-2", 0)):
         end = {"type": "served_end", "pod": pod, "service": "latecomer", "served": served, "run_id": "r1", "at_ns": 5}
         log(share, pod, end)
-    assert [(it.kind, it.subject, it.number("served")) for it in read(share).events] == [
-        ("server.end", "newcomer-1", 3)
-    ]
+    account = ServerEnd.Detail(pod="newcomer-1", service="latecomer", served=3)
+    assert read(share).events == (ServerEnd(5, "newcomer-1", account),)
 
 
 def test_line_of_unknown_shape_is_a_defect(share: Path) -> None:
@@ -218,18 +218,14 @@ def test_logs_become_events(share: Path) -> None:
         *("boot", "caller.ready", "caller.end", "server.end", "wire.ready", "wire.hit", "scrape", "wire.gap"),
         *("wire.end", "wire.pair", "harness"),
     ]
-    assert events["caller.end"].detail == {
-        "pod": "checkout-1",
-        "node": "node-a",
-        "target": "payment",
-        "connection": "new",
-        "scheduled": 7,
-        "written": 7,
-        "skipped": 0,
-    }
-    assert events["wire.pair"].detail == {**pair, "node": "node-a"}
-    assert events["wire.end"].detail == {"node": "node-a", "packets": 9, "dropped": 1}
-    assert events["scrape"].detail["value"] is None
+    assert events["caller.end"].detail == CallerEnd.Detail(
+        pod="checkout-1", node="node-a", target="payment", connection="new", scheduled=7, written=7, skipped=0
+    )
+    assert events["wire.pair"].detail == msgspec.convert({**pair, "node": "node-a"}, WirePair.Detail)
+    assert events["wire.end"].detail == WireEnd.Detail(node="node-a", packets=9, dropped=1)
+    assert events["scrape"].detail == MetricSample.Detail(
+        pod="p", node="node-a", metric="m", value=None, error="refused"
+    )
 
 
 def test_no_log_at_all_is_an_empty_table(share: Path) -> None:

@@ -9,6 +9,8 @@ from clusters.model import Reference
 from drills import cli, exits
 from drills.judge import checks
 from drills.judge.claims import never
+from drills.judge.events import CallerEnd
+from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer
 from drills.report.compare import Asked, Change
 from drills.selftest import story
@@ -124,7 +126,7 @@ def test_a_better_answer_is_0(old: Path, new: Path, capsys: pytest.CaptureFixtur
 def test_an_answer_that_is_not_known_any_more_is_2(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """HELD before and INCONCLUSIVE now is neither worse nor a pass."""
     runs(old, [quiet()])
-    runs(new, [quiet().without("caller.end")])
+    runs(new, [quiet().without(CallerEnd)])
     code, text = diff(old, new, capsys)
     assert code == exits.INCONCLUSIVE
     assert "not known any more | HELD | INCONCLUSIVE |" in text
@@ -251,7 +253,7 @@ def test_an_older_version_excuses_nothing(
 ) -> None:
     """That a version before the baseline's newest was violated does not make a violation of today the usual thing."""
     bundle(old, broken(), version="0.9", folder="20250101T000000Z")
-    monkeypatch.setattr(story, "START_NS", story.START_NS + 365 * 86_400 * story.NS_PER_S)
+    monkeypatch.setattr(story, "START_NS", story.START_NS + 365 * 86_400 * NS_PER_S)
     bundle(old, quiet(), version="1.0", folder="20260101T000000Z")
     runs(new, [broken()], version="1.1")
     code, text = diff(old, new, capsys)

@@ -11,6 +11,7 @@ import pytest
 from clusters.meshes import cilium
 from clusters.model import DropLog
 from clusters.runtime import HarnessError
+from drills.judge.events import DropCount, DropLogRead
 from drills.run.drops import DropReader
 from drills.selftest.strict_double import StrictCluster, StrictKube
 
@@ -65,6 +66,11 @@ def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
     return found
 
 
+def counts(*found: DropLogRead | DropCount) -> list[tuple[int, int]]:
+    """Return when each span of drops began, and how many it counts."""
+    return [(it.detail.first_ns, it.detail.count) for it in found if isinstance(it, DropCount)]
+
+
 def test_drops_of_the_run_are_counted_by_span(tmp_path: Path) -> None:
     """What stood there before, what passed, and a line in the making are left out; the rest is counted by spans."""
     nodes = Nodes(tmp_path)
@@ -75,14 +81,14 @@ def test_drops_of_the_run_are_counted_by_span(tmp_path: Path) -> None:
     nodes.append("a", line("1970-01-01T00:00:06.0Z", "intruder", "ledger", reason="STALE_OR_UNROUTABLE_IP"))
     nodes.append("a", line("1970-01-01T00:00:06.0Z", "payment", "ledger", verdict="FORWARDED"))
     nodes.append("a", line("1970-01-01T00:00:07.0Z", "intruder", "ledger")[:-5])
-    source, *found = drops.read(0, 100 * SECOND_NS)
-    assert (source.kind, source.text("node"), source.text("error")) == ("drops.source", "a", "")
-    assert [(e.subject, e.number("count"), e.text("reason")) for e in found] == [
-        ("intruder->ledger", 2, "POLICY_DENIED"),
-        ("intruder->ledger", 1, "STALE_OR_UNROUTABLE_IP"),
-    ]
-    assert found[0].at_ns == found[0].number("first_ns") == 3_100_000_000
-    assert found[0].number("last_ns") == 5_900_000_000
+    read, denied, stale = drops.read(0, 100 * SECOND_NS)
+    assert read == DropLogRead(100 * SECOND_NS, "a", DropLogRead.Detail(node="a", error=""))
+    edge = {"node": "a", "source": "intruder", "target": "ledger"}
+    first_ns, last_ns, then_ns = 3_100_000_000, 5_900_000_000, 6_000_000_000
+    detail = DropCount.Detail(**edge, reason="POLICY_DENIED", count=2, first_ns=first_ns, last_ns=last_ns)
+    assert denied == DropCount(first_ns, "intruder->ledger", detail)
+    detail = DropCount.Detail(**edge, reason="STALE_OR_UNROUTABLE_IP", count=1, first_ns=then_ns, last_ns=then_ns)
+    assert stale == DropCount(then_ns, "intruder->ledger", detail)
 
 
 def test_a_record_that_was_put_aside_is_read_to_its_end(tmp_path: Path) -> None:
@@ -93,15 +99,14 @@ def test_a_record_that_was_put_aside_is_read_to_its_end(tmp_path: Path) -> None:
     nodes.append("a", line("1970-01-01T00:00:02Z", "outsider", "payment"))
     nodes.move("a")
     nodes.append("a", line("1970-01-01T00:00:03Z", "outsider", "payment"))
-    assert [event.number("first_ns") for event in drops.read(0, 100 * SECOND_NS)[1:]] == [2 * SECOND_NS, 3 * SECOND_NS]
+    assert counts(*drops.read(0, 100 * SECOND_NS)) == [(2 * SECOND_NS, 1), (3 * SECOND_NS, 1)]
 
 
 def test_a_node_where_nothing_was_ever_refused_has_an_empty_record(tmp_path: Path) -> None:
     """The file comes with its first line: without it there is nothing to read, and that is no failure."""
     (tmp_path / "a").mkdir()
     drops = reader(Nodes(tmp_path))
-    [source] = drops.read(0, SECOND_NS)
-    assert (source.kind, source.text("error")) == ("drops.source", "")
+    assert drops.read(0, SECOND_NS) == (DropLogRead(SECOND_NS, "a", DropLogRead.Detail(node="a", error="")),)
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
@@ -121,11 +126,9 @@ def test_a_record_of_many_files_is_known_again_by_what_stays_the_same(tmp_path: 
     nodes.append("a", line("1970-01-01T00:00:15Z", "outsider", "payment"), "agent-1/0.log")
     nodes.append("a", line("1970-01-01T00:00:16Z", "outsider", "payment")[:-9], "agent-1/0.log")
     nodes.append("a", line("1970-01-01T00:00:18Z", "outsider", "payment"), "agent-2/0.log")
-    source, *found = drops.read(10 * SECOND_NS, 100 * SECOND_NS)
-    assert source.text("error") == ""
-    assert [(e.number("first_ns"), e.number("count")) for e in found] == [
-        (second * SECOND_NS, 1) for second in (12, 15, 18)
-    ]
+    read, *found = drops.read(10 * SECOND_NS, 100 * SECOND_NS)
+    assert read == DropLogRead(100 * SECOND_NS, "a", DropLogRead.Detail(node="a", error=""))
+    assert counts(*found) == [(second * SECOND_NS, 1) for second in (12, 15, 18)]
 
 
 def test_a_record_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) -> None:
@@ -134,7 +137,7 @@ def test_a_record_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) ->
     nodes.append("a", line("1970-01-01T00:00:01Z", "outsider", "payment") * 9)
     drops = reader(nodes)
     (tmp_path / "a" / "events.log").write_text(line("1970-01-01T00:00:02Z", "outsider", "payment"))
-    assert [event.number("first_ns") for event in drops.read(0, 100 * SECOND_NS)[1:]] == [2 * SECOND_NS]
+    assert counts(*drops.read(0, 100 * SECOND_NS)) == [(2 * SECOND_NS, 1)]
 
 
 @pytest.mark.parametrize("harm", ["dead", "torn"])
@@ -150,11 +153,8 @@ def test_a_record_that_cannot_be_read_says_so(tmp_path: Path, harm: str) -> None
     else:
         nodes.append("a", "{torn\n")
     found = drops.read(0, 100 * SECOND_NS)
-    assert [(event.kind, bool(event.text("error"))) for event in found] == [
-        ("drops.source", True),
-        ("drops.source", False),
-        ("drop", False),
-    ]
+    assert [bool(it.detail.error) for it in found if isinstance(it, DropLogRead)] == [True, False]
+    assert counts(*found) == [(2 * SECOND_NS, 1)]
 
 
 def test_a_mesh_without_a_record_is_not_read(tmp_path: Path) -> None:

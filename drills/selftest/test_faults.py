@@ -8,6 +8,7 @@ import pytest
 
 from clusters.model import Role
 from clusters.runtime import HarnessError, UsageError
+from drills.judge.events import FaultReceipt
 from drills.run import faults
 from drills.run.context import Context
 from drills.run.faults import Fault, processes
@@ -105,9 +106,9 @@ def test_receipts_are_taken_all_along_the_hold(double: FileCluster) -> None:
     injured = Injured(context, faults.stop(ROLE), COMPONENT)
     injured.inject()
     assert not injured.watch(lambda: False, within_s=2.2)
-    receipts = [event for event in context.recorder.events() if event.kind == "fault.receipt"]
+    receipts = [event for event in context.recorder.events() if isinstance(event, FaultReceipt)]
     assert len(receipts) >= 3
-    assert all(event.flag("landed") for event in receipts)
+    assert all(event.detail.landed for event in receipts)
 
 
 def test_receipt_is_lost_when_the_kubelet_restarts_a_hanging_container(double: FileCluster) -> None:
@@ -148,9 +149,9 @@ def test_blind_observer_gives_no_receipt(double: FileCluster, monkeypatch: pytes
     change(double, is_api_dead=True)
     with pytest.raises(HarnessError, match="no independent observer"):
         injured.inject()
-    last = [event for event in context.recorder.events() if event.kind == "fault.receipt"][-1]
-    assert last.flag("landed") is None
-    assert "could not look" in last.text("evidence")
+    last = [event for event in context.recorder.events() if isinstance(event, FaultReceipt)][-1]
+    assert last.detail.landed is None
+    assert "could not look" in last.detail.evidence
 
 
 def test_crash_of_another_container_is_no_receipt(double: FileCluster) -> None:

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from clusters.ca import installed, key_id
 from clusters.model import Certificates
 from clusters.runtime import HarnessError, UsageError
+from drills.judge.events import FaultAccount
 from drills.run import faults, mending
 from drills.run.context import Context
 from drills.run.faults import Fault
@@ -136,7 +137,7 @@ def test_each_kind_is_what_it_says(double: IssuedCluster) -> None:
         injury = ready(double, fault)
         injury.inject()
         made[fault.issuer] = x509.load_pem_x509_certificate(double.stored.encode())
-        assert injury.traits() == {"signer": key_id(double.stored)}
+        assert injury.signer == key_id(double.stored)
         assert f"issuer {key_id(before.issuer)} replaced" in injury.inject()
         mending.act(double, injury.undo("r1"))
     for it in made.values():
@@ -162,8 +163,8 @@ def test_no_key_leaves_the_state_file(double: IssuedCluster) -> None:
     told = str(context.recorder.events())
     assert key_of(double) not in entry.read_text() + told
     assert "PRIVATE" not in entry.read_text() + told
-    (account,) = [event for event in context.recorder.events() if event.kind == "fault.account"]
-    assert account.text("signer") == key_id(double.stored)
+    (account,) = [event for event in context.recorder.events() if isinstance(event, FaultAccount)]
+    assert account.detail.signer == key_id(double.stored)
     injured.undo()
     assert [event.kind for event in context.recorder.events()][-1] == "fault.undo_verified"
 

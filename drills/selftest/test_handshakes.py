@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from clusters.meshes import load, names
-from drills.judge.history import Event
+from drills.judge.events import CertificateShown, CertificateText
 from drills.run import lines
 from drills.run.certificates import CertificateReader
 from drills.selftest.certified import IDENTITY, LIFE, SINCE, der, leaf, written
@@ -159,10 +159,17 @@ def look(fingerprint: str = "", *chain: bytes, error: str = "", at_ns: int = 1) 
     )
 
 
-def events(*looks: lines.Certificate) -> list[Event]:
+def events(*looks: lines.Certificate) -> list[CertificateShown | CertificateText]:
     """Return what one reader makes of the looks."""
     reader = CertificateReader()
     return [event for one in looks for event in reader.events_of(one)]
+
+
+def text_of(*looks: lines.Certificate) -> CertificateText:
+    """Return what one reader says of the first leaf in the looks."""
+    text = events(*looks)[0]
+    assert isinstance(text, CertificateText)
+    return text
 
 
 def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
@@ -171,12 +178,12 @@ def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
     validity = {"not_before_ns": begins_ns, "not_after_ns": begins_ns + round(LIFE.total_seconds()) * NS_PER_S}
     shown = der(leaf()[0])
     text, first, second = events(look("ab", shown), look("ab", at_ns=9))
-    assert (text.kind, text.subject, text.detail["san"]) == ("certificate.text", "ab", [IDENTITY])
-    assert (text.text("issuer"), text.text("serial"), text.flag("is_whole")) == ("O=meshdrill test", "ff", False)
-    assert text.detail["chain"] == [base64.b64encode(shown).decode()]
-    for event, at_ns in ((first, 1), (second, 9)):
-        assert (event.kind, event.subject, event.at_ns) == ("certificate", "ledger-1", at_ns)
-        assert event.detail == {"node": "n1", "fingerprint": "ab", **validity, "error": ""}
+    assert isinstance(text, CertificateText)
+    assert (text.subject, text.detail.san) == ("ab", (IDENTITY,))
+    assert (text.detail.issuer, text.detail.serial, text.detail.is_whole) == ("O=meshdrill test", "ff", False)
+    assert text.detail.chain == (base64.b64encode(shown).decode(),)
+    seen = CertificateShown.Detail(node="n1", fingerprint="ab", **validity, error="")
+    assert [first, second] == [CertificateShown(at_ns, "ledger-1", seen) for at_ns in (1, 9)]
 
 
 def test_a_certificate_says_which_key_signed_it() -> None:
@@ -190,28 +197,28 @@ def test_a_certificate_says_which_key_signed_it() -> None:
         builder = x509.CertificateBuilder().subject_name(made.subject).issuer_name(made.issuer).serial_number(255)
         builder = builder.public_key(made.public_key()).not_valid_before(SINCE).not_valid_after(SINCE + LIFE)
         shown = der(builder.add_extension(named, critical=False).sign(key, hashes.SHA256()))
-        assert events(look("ab", shown))[0].text("signer") == expected
-    assert events(look("ab", der(made)))[0].detail["signer"] == ""
+        assert text_of(look("ab", shown)).detail.signer == expected
+    assert text_of(look("ab", der(made))).detail.signer == ""
 
 
 @pytest.mark.parametrize("name", ["https://example.org", "spiffe.example.org", "cluster.local.example.org"])
 def test_whoever_is_no_workload_leaves_no_word_in_the_evidence(name: str) -> None:
     """A look that left the cluster says so: no name and no chain of the stranger is kept, however often it is met."""
     found = events(look("ab", der(leaf(name)[0])), look("ab", at_ns=9))
-    assert [event.kind for event in found] == ["certificate", "certificate"]
-    assert all(event.text("error").startswith("somebody outside of the cluster") for event in found)
-    assert not any(event.detail.get(key) for event in found for key in ("chain", "san", "not_after_ns"))
+    assert [type(event) for event in found] == [CertificateShown, CertificateShown]
+    assert all(str(event.detail.error).startswith("somebody outside of the cluster") for event in found)
+    assert not any(event.detail.not_after_ns for event in found if isinstance(event, CertificateShown))
 
 
 def test_a_name_below_the_domain_of_the_cluster_is_a_workload() -> None:
     """Not every mesh writes SPIFFE IDs."""
     named = "ledger.lab.serviceaccount.identity.mesh.cluster.local"
-    assert events(look("ab", der(leaf(named)[0])))[0].detail["san"] == [named]
+    assert text_of(look("ab", der(leaf(named)[0]))).detail.san == (named,)
 
 
 def test_a_certificate_without_names_has_none() -> None:
     """No subject alternative name is no error."""
-    assert events(look("ab", der(leaf(None)[0])))[0].detail["san"] == []
+    assert text_of(look("ab", der(leaf(None)[0]))).detail.san == ()
 
 
 @pytest.mark.parametrize(
@@ -226,8 +233,9 @@ def test_a_certificate_without_names_has_none() -> None:
 def test_a_look_that_shows_nothing_says_why(seen: lines.Certificate, error: str) -> None:
     """Whatever is wrong, the look is there with its reason, and without a validity."""
     event = events(seen)[-1]
-    assert error in event.text("error")
-    assert event.number("not_after_ns") is None
+    assert isinstance(event, CertificateShown)
+    assert error in event.detail.error
+    assert event.detail.not_after_ns is None
 
 
 def test_only_meshes_with_certificates_are_looked_at() -> None:

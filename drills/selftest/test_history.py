@@ -8,8 +8,9 @@ import pytest
 from drills.judge import history
 from drills.judge.checks import success_rate
 from drills.judge.claims import always
+from drills.judge.events import FaultReceipt, Phase, UndoVerified
 from drills.judge.files import FileError
-from drills.judge.history import CALLS_SCHEMA, Event, History, write_history
+from drills.judge.history import CALLS_SCHEMA, History, write_history
 from drills.selftest.asking import judge
 from drills.selftest.story import FAULT, START_NS, Story
 
@@ -42,15 +43,15 @@ def test_the_hold_ends_where_the_fault_was_last_seen_in_force() -> None:
     assert hold is not None
     assert fault is not None
     assert (hold.name, hold.start_ns, hold.end_ns - START_NS) == ("hold", fault.start_ns, 28.5 * S)
-    late = story.fault().event("fault.receipt", FAULT, at_s=19.5, landed=True)  # an observer that looked too late
+    late = story.fault().event(FaultReceipt, FAULT, at_s=19.5, landed=True)  # an observer that looked too late
     assert late.history().window("hold") == hold
-    assert story.without("fault.receipt").history().window("hold") is None
-    assert story.without("phase").history().window("recovery") is None
+    assert story.without(FaultReceipt).history().window("hold") is None
+    assert story.without(Phase).history().window("recovery") is None
 
 
 def test_a_window_without_both_ends_does_not_exist() -> None:
     """Without a verified undo there is neither a fault window nor a recovery window."""
-    assert set(Story().steady(EDGE).without("fault.undo_verified").history().windows()) == {"baseline", "run"}
+    assert set(Story().steady(EDGE).without(UndoVerified).history().windows()) == {"baseline", "run"}
 
 
 def test_calls_belong_to_the_window_of_their_schedule() -> None:
@@ -143,14 +144,6 @@ def test_a_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     pl.read_parquet(bundle / "calls.parquet").drop("peer").write_parquet(bundle / "calls.parquet")
     with pytest.raises(FileError, match="columns"):
         History.load(bundle)
-
-
-def test_an_events_detail_is_read_by_type() -> None:
-    """A detail of another type than asked for reads as absent: a yes is no number, a number is no text."""
-    event = Event(1, "scrape", "pod", {"text": "a", "number": 1.5, "flag": True, "nothing": None})
-    assert (event.text("text"), event.text("number"), event.text("missing")) == ("a", "", "")
-    assert (event.number("number"), event.number("flag"), event.number("text")) == (1.5, None, None)
-    assert (event.flag("flag"), event.flag("number"), event.flag("nothing")) == (True, None, None)
 
 
 def test_the_schema_has_both_witnesses() -> None:

@@ -7,8 +7,21 @@ import polars as pl
 import pytest
 
 from drills.judge import slices
-from drills.judge.history import Defect, Event, History
-from drills.selftest.story import FAULT, NS_PER_S, START_NS, Story
+from drills.judge.events import (
+    CallerEnd,
+    Event,
+    FaultInjected,
+    FaultReceipt,
+    HarnessTrouble,
+    Phase,
+    ProgramStarted,
+    ServerEnd,
+    UndoApplied,
+    UndoVerified,
+)
+from drills.judge.history import Defect, History
+from drills.judge.records import NS_PER_S
+from drills.selftest.story import FAULT, START_NS, Story, event_of
 
 EDGE = ("checkout", "payment")
 
@@ -60,7 +73,7 @@ def test_a_harmed_table_is_named(
 def test_a_hole_in_the_middle_is_found_without_the_callers_end() -> None:
     """Sequence numbers alone prove that a row is missing, and the caller that lost it is named."""
     story = Story().steady(EDGE)
-    history = story.without("caller.end").history(
+    history = story.without(CallerEnd).history(
         story.table().filter(pl.col("id") != "mdc.checkout.payment.checkout-1.n7")
     )
     assert ("hole", "checkout-1 -> payment (new)") in defects(history)
@@ -98,7 +111,7 @@ def test_two_late_calls_of_a_caller_that_makes_few_are_no_starvation() -> None:
 
 def test_without_a_run_all_calls_count_for_starvation() -> None:
     """A record without its end is judged for late callers all the same."""
-    story = Story().calls(*EDGE, ok=40, lag_ms=800).without("phase")
+    story = Story().calls(*EDGE, ok=40, lag_ms=800).without(Phase)
     assert "starved" in kinds(story.history())
 
 
@@ -112,15 +125,15 @@ def test_a_caller_that_never_wrote_is_missed() -> None:
 @pytest.mark.parametrize(
     ("kind", "defect"),
     [
-        ("caller.end", "missing-end"),
-        ("server.end", "missing-server-end"),
-        ("phase", "missing-window"),
-        ("fault.injected", "missing-window"),
-        ("fault.receipt", "no-receipt"),
-        ("fault.undo_verified", "undo-unverified"),
+        (CallerEnd, "missing-end"),
+        (ServerEnd, "missing-server-end"),
+        (Phase, "missing-window"),
+        (FaultInjected, "missing-window"),
+        (FaultReceipt, "no-receipt"),
+        (UndoVerified, "undo-unverified"),
     ],
 )
-def test_a_missing_event_is_named(kind: str, defect: str) -> None:
+def test_a_missing_event_is_named(kind: type[Event], defect: str) -> None:
     """A record without an end, a phase, a receipt or a verified undo says so."""
     assert defect in kinds(Story().steady(EDGE).without(kind).history())
 
@@ -139,13 +152,13 @@ def test_reordered_events_are_named() -> None:
 def test_a_fault_that_did_not_stay_is_named() -> None:
     """A control plane that came back in the middle of the hold was not gone for the hold."""
     story = Story().steady(EDGE).fault()
-    story.event("fault.receipt", FAULT, at_s=10.2, landed=False, evidence="1 process runs")
+    story.event(FaultReceipt, FAULT, at_s=10.2, landed=False, evidence="1 process runs")
     assert ("receipt-lost", FAULT) in defects(story.history())
 
 
 def test_an_observer_that_could_not_look_lost_nothing() -> None:
     """A receipt that says neither yes nor no is a look that failed: the fault may well have stayed."""
-    story = Story().steady(EDGE).fault().event("fault.receipt", FAULT, at_s=10.2, landed=None, evidence="API timed out")
+    story = Story().steady(EDGE).fault().event(FaultReceipt, FAULT, at_s=10.2, landed=None, evidence="API timed out")
     assert story.history().completeness() == ()
 
 
@@ -160,47 +173,45 @@ def test_a_fault_that_was_held_too_short_is_named() -> None:
 def test_a_fault_that_lands_late_is_no_defect() -> None:
     """Receipts that deny the fault before it landed are the time it took, not a lost fault."""
     story = Story().steady(EDGE).fault()
-    assert story.event("fault.receipt", FAULT, at_s=0.1, landed=False).history().completeness() == ()
+    assert story.event(FaultReceipt, FAULT, at_s=0.1, landed=False).history().completeness() == ()
 
 
 def test_a_momentary_fault_needs_one_receipt_only() -> None:
     """A killed process that is back a second later was killed: its receipt says that it is momentary."""
-    story = Story().steady(EDGE).fault().without("fault.receipt").history()
+    story = Story().steady(EDGE).fault().without(FaultReceipt).history()
     at_ns = START_NS + 11 * NS_PER_S
-    killed = Event(at_ns, "fault.receipt", FAULT, {"landed": True, "momentary": True})
-    back = Event(at_ns + NS_PER_S, "fault.receipt", FAULT, {"landed": False, "momentary": True})
+    killed = event_of(FaultReceipt, at_ns, FAULT, landed=True, momentary=True)
+    back = event_of(FaultReceipt, at_ns + NS_PER_S, FAULT, landed=False, momentary=True)
     events = tuple(sorted((*story.events, killed, back), key=lambda event: event.at_ns))
     assert History(story.calls, events, story.facts).completeness() == ()
 
 
 def test_a_hold_that_nobody_watched_is_named() -> None:
     """One receipt at its beginning does not prove a hold of half a minute."""
-    story = Story(fault_s=30).steady(EDGE).without("fault.receipt").history()
-    once = Event(START_NS + 11 * NS_PER_S, "fault.receipt", FAULT, {"landed": True})
+    story = Story(fault_s=30).steady(EDGE).without(FaultReceipt).history()
+    once = event_of(FaultReceipt, START_NS + 11 * NS_PER_S, FAULT, landed=True)
     events = tuple(sorted((*story.events, once), key=lambda event: event.at_ns))
     assert defects(History(story.calls, events, story.facts)) == {("receipt-gap", FAULT)}
 
 
 def test_an_undo_that_was_never_applied_is_still_judged() -> None:
     """Without the moment of the undo the receipts must last to the last thing known of that fault."""
-    assert Story().steady(EDGE).without("fault.undo_applied").history().completeness() == ()
+    assert Story().steady(EDGE).without(UndoApplied).history().completeness() == ()
 
 
 def test_a_witness_that_restarted_is_named() -> None:
     """A lab program that starts anew during the run breaks its record; one that started before, or is new, does not."""
     story = Story().steady(EDGE).fault()
-    story.event("boot", "newcomer-1", pod="newcomer-1").baseline().event("boot", at_s=-5.0, pod="payment-1")
+    story.event(ProgramStarted, "new-pod-1").baseline().event(ProgramStarted, "payment-1", at_s=-5.0)
     assert story.history().completeness() == ()
-    assert defects(story.event("boot", "payment-1", at_s=3.0, pod="payment-1").history()) == {
-        ("restarted", "payment-1")
-    }
+    assert defects(story.event(ProgramStarted, "payment-1", at_s=3.0).history()) == {("restarted", "payment-1")}
 
 
 def test_trouble_of_the_harness_is_a_defect() -> None:
     """Whatever went wrong on our side is named, in full up to twenty times and then counted."""
     story = Story().steady(EDGE)
     for number in range(25):
-        story.event("harness", f"probe {number}", message="no answer")
+        story.event(HarnessTrouble, f"probe {number}", message="no answer")
     found = story.history().completeness()
     assert len(found) == 21
     assert found[0] == Defect("harness", "probe 0", "the harness had trouble: no answer")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MAX_MODULE_LINES = 500
+MAX_MODULE_LINES = 600  # about 500 is the aim; one concept a module comes first
 MAX_DRILL_LINES = 40
 CODE = ("clusters", "drills", "manifests", "conftest.py")
 # Where a mesh may be named: its own file, its manifests, tests. (versions.toml and the docs are no Python.)
@@ -43,7 +43,7 @@ def name(file: Path) -> str:
 
 
 def test_modules_are_short() -> None:
-    """No module is longer than 500 lines."""
+    """No module is longer than 600 lines."""
     lengths = {name(file): len(file.read_text(encoding="utf-8").splitlines()) for file in modules()}
     assert not {file: lines for file, lines in lengths.items() if lines > MAX_MODULE_LINES}
 

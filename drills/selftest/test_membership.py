@@ -6,6 +6,7 @@ from typing import cast
 
 from clusters.lab import LAB, members
 from clusters.model import Enrolment, Membership
+from drills.judge.events import MembershipSeen, PodListed
 from drills.run import inventory
 from drills.run.context import Context
 from drills.run.membership import note_membership, note_pods
@@ -20,7 +21,11 @@ def noted(
     """Write the membership down and return, per pod, what was expected and what was seen."""
     context = SimpleNamespace(cluster=double, recorder=recorder, mesh=mesh())
     note_membership(cast("Context", context), pods)
-    return {event.subject: (event.flag("expected"), event.flag("meshed")) for event in recorder.events()}
+    return {
+        event.subject: (event.detail.expected, event.detail.meshed)
+        for event in recorder.events()
+        if isinstance(event, MembershipSeen)
+    }
 
 
 def test_membership_is_noted_of_every_service(tmp_path: Path) -> None:
@@ -41,16 +46,16 @@ def test_what_policies_know_a_pod_by_is_noted(tmp_path: Path) -> None:
     cast("dict[str, object]", payment["spec"])["serviceAccountName"] = "teller"
     double.save(world)
     note_pods(cast("Context", SimpleNamespace(recorder=recorder)), inventory.take(double))
-    noted_pods = {event.subject: event.detail for event in recorder.events() if event.kind == "pod"}
+    noted_pods = {event.subject: event.detail for event in recorder.events() if isinstance(event, PodListed)}
     assert "outsider-1" in noted_pods
-    assert noted_pods["payment-1"] == {
-        "service": "payment",
-        "namespace": "lab",
-        "service_account": "teller",
-        "node": inventory.take(double).of("payment")[0].node,
-        "address": "10.0.1.1",
-        "labels": ["app=payment", "version=v1"],
-    }
+    assert noted_pods["payment-1"] == PodListed.Detail(
+        service="payment",
+        namespace="lab",
+        service_account="teller",
+        node=inventory.take(double).of("payment")[0].node,
+        address="10.0.1.1",
+        labels=("app=payment", "version=v1"),
+    )
 
 
 def test_a_pod_that_is_gone_is_not_found_out(tmp_path: Path) -> None:

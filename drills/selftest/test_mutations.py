@@ -10,6 +10,20 @@ import pytest
 from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import Claim, always, eventually, never, reached, sometimes
+from drills.judge.events import (
+    CertificateShown,
+    CertificateText,
+    DropCount,
+    DropLogRead,
+    EventCount,
+    FaultAccount,
+    MembershipSeen,
+    MetricSample,
+    NodeTaints,
+    ObjectStatus,
+    ProgramStarted,
+    ReplicaCount,
+)
 from drills.judge.history import History
 from drills.judge.measure import Measurement, Occurrence, Truth
 from drills.judge.mutations import catalogue
@@ -50,23 +64,29 @@ def rich() -> Story:
         for place, node in story.placed.items():
             story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
         for pod in PODS:
-            story.event("membership", pod, at_s=0.5, expected=True, meshed=True)
+            story.event(MembershipSeen, pod, at_s=0.5, expected=True, meshed=True)
             validity = {"not_before_ns": story.at(-60), "not_after_ns": story.at(5)}
-            story.event("certificate", pod, at_s=0.5, fingerprint="ab", **validity)
+            story.event(CertificateShown, pod, at_s=0.5, fingerprint="ab", **validity)
         for second in range(round(story.length_s())):
             for node in NODES[:2]:
-                story.event("drop", f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9)
-            story.event("node", "n1", at_s=second, taints=["agent-not-ready"] * int(is_down and second > 1), error="")
+                story.event(
+                    DropCount, f"{DENIED[0]}->{DENIED[1]}", at_s=second + 0.9, node=node, reason="denied", count=9
+                )
+            story.event(
+                NodeTaints, "n1", at_s=second, taints=["agent-not-ready"] * int(is_down and second > 1), error=""
+            )
             stated = ["Valid=True", "Enforced=False"] if is_down and second > 1 else ["Valid=True"]
-            story.event("status", "example.org/v1 Rule lab/door", at_s=second, conditions=stated, message="", error="")
-            story.event("told", "system/Skipped", at_s=second, count=3)
-            story.event("condition", BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
-            story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
-            story.event("scrape", "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
+            story.event(
+                ObjectStatus, "example.org/v1 Rule lab/door", at_s=second, conditions=stated, message="", error=""
+            )
+            story.event(EventCount, "system/Skipped", at_s=second, count=3)
+            story.event(ReplicaCount, BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
+            story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
+            story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
     story.baseline().new_pod("admitted", meshed=False, started=True, found=True)
-    story.event("certificate.text", "ab", signer="key").fault().event("fault.account", at_s=0.1, signer="key")
+    story.event(CertificateText, "ab", signer="key").fault().event(FaultAccount, "rotate", at_s=0.1, signer="key")
     for node in NODES:
-        story.event("drops.source", node, node=node, error="")
+        story.event(DropLogRead, node, node=node, error="")
     return story
 
 
@@ -291,7 +311,9 @@ def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
     gone = tuple(pod for pod in history.facts.servers if pod != staying)
     ending = replace(history, facts=msgspec.structs.replace(history.facts, casualties=gone))
     target = Target((), history.windows()["run"], {})
-    assert staying in {event.subject for event in RECORD["restart-a-witness"].apply(ending, target).of_kind("boot")}
+    assert staying in {
+        event.subject for event in RECORD["restart-a-witness"].apply(ending, target).of_kind(ProgramStarted)
+    }
     after = RECORD["lose-one-serving"].apply(ending, target)
     kept, left = (it.calls.filter(pl.col("served_pod").is_in(gone)).collect().height for it in (history, after))
     assert kept == left > 0

@@ -8,6 +8,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as textfile
 
 from drills import cli, exits
+from drills.judge.records import NS_PER_S
 from drills.report import bundles, openmetrics
 from drills.selftest import story
 from drills.selftest.manyruns import broken, bundle, quiet
@@ -80,7 +81,7 @@ def test_a_recovery_that_did_not_come_has_no_time(tmp_path: Path) -> None:
 def test_a_newer_pass_does_not_hide_an_older_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest run gives the verdict; the count over all runs still knows the violation."""
     bundle(tmp_path, broken(), folder="20260101T000000Z")
-    monkeypatch.setattr(story, "START_NS", story.START_NS + 86_400 * story.NS_PER_S)
+    monkeypatch.setattr(story, "START_NS", story.START_NS + 86_400 * NS_PER_S)
     bundle(tmp_path, quiet(), folder="20260102T000000Z")
     found = parsed(openmetrics.render(bundles.read_all([tmp_path])))
     assert values(found["meshdrill_run_verdict"])["HELD",] == 1

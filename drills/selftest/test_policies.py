@@ -9,6 +9,7 @@ from clusters.kube import Json
 from clusters.meshes import load, names
 from clusters.model import Mesh, PolicyKind, PolicyModel
 from clusters.runtime import HarnessError
+from drills.judge.events import PolicyListing, PolicyVersion
 from drills.run import policies
 from drills.run.policies import PolicyLog, PolicyWatch
 from drills.run.recorder import Recorder
@@ -29,11 +30,14 @@ def whole(name: str, version: str = "1") -> Json:
     return {"apiVersion": "v1", "kind": "Rule", **rule(name, version)}
 
 
-def told(recorder: Recorder, kind: str = "policy") -> list[tuple[str, str]]:
-    """Return what the events of a kind say, in short."""
-    return [
-        (event.subject, event.text("verb") or event.text("error")) for event in recorder.events() if event.kind == kind
-    ]
+def told(recorder: Recorder) -> list[tuple[str, str]]:
+    """Return what was noted of each object, in short."""
+    return [(event.subject, event.detail.verb) for event in recorder.events() if isinstance(event, PolicyVersion)]
+
+
+def failed(recorder: Recorder) -> list[tuple[str, str]]:
+    """Return what was asked for, each with the reason why no list came."""
+    return [(event.subject, event.detail.error) for event in recorder.events() if isinstance(event, PolicyListing)]
 
 
 class Api(StrictKube):
@@ -81,15 +85,15 @@ def test_each_version_of_an_object_is_told_once() -> None:
         ("Rule lab/b", "changed"),
         ("Rule lab/b", "gone"),
     ]
-    looks = [event for event in recorder.events() if event.kind == "policy.look"]
+    looks = [event for event in recorder.events() if isinstance(event, PolicyListing)]
     assert len(looks) == api.asked
     assert all(event.at_ns <= event.answered_ns for event in looks)
 
 
 def test_an_object_is_kept_as_canonical_json_without_what_nobody_asks_for() -> None:
     """Sorted keys, the kind that a list states only once, and neither status nor managed fields."""
-    (event,) = [event for event in watched(Api([rule("a")]), looks=1).events() if event.kind == "policy"]
-    assert event.text("manifest") == (
+    (event,) = [event for event in watched(Api([rule("a")]), looks=1).events() if isinstance(event, PolicyVersion)]
+    assert event.detail.manifest == (
         '{"apiVersion":"v1","kind":"Rule","metadata":{"name":"a","namespace":"lab","resourceVersion":"1"},'
         '"spec":{"a":2,"b":1}}'
     )
@@ -105,7 +109,7 @@ def test_a_look_that_failed_changes_nothing_and_is_told() -> None:
     """An API that does not answer has not removed an object."""
     recorder = watched(Api([rule("a")], "dead", [rule("a")]), looks=3)
     assert told(recorder) == [("Rule lab/a", "present")]
-    assert ("Rule", "dead") in told(recorder, "policy.look")
+    assert ("Rule", "dead") in failed(recorder)
 
 
 def test_more_objects_than_are_kept_are_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +117,7 @@ def test_more_objects_than_are_kept_are_no_answer(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(policies, "_OBJECTS", 1)
     recorder = watched(Api([rule("a"), rule("b")]), looks=1)
     assert told(recorder) == []
-    assert "there are 2 of them" in told(recorder, "policy.look")[0][1]
+    assert "there are 2 of them" in failed(recorder)[0][1]
 
 
 def test_an_api_that_is_away_is_not_asked_for_every_kind() -> None:
@@ -121,7 +125,7 @@ def test_an_api_that_is_away_is_not_asked_for_every_kind() -> None:
     api = Api("dead")
     recorder = Recorder()
     PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel((KIND, PolicyKind("v1", "Other")))))._look_at_all()
-    assert told(recorder, "policy.look") == [("Rule", "dead")]
+    assert failed(recorder) == [("Rule", "dead")]
 
 
 def test_mesh_without_policy_objects_asks_nothing() -> None:

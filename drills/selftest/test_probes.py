@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from clusters.model import Mesh, SignalKind, SignalSpec
-from drills.judge.history import Event
+from drills.judge.events import E, HarnessTrouble, ObjectStatus, Phase, ReplicaCount
 from drills.run.context import Context
 from drills.run.probes import base
 from drills.run.probes.base import Probe
@@ -38,9 +38,9 @@ def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     )
 
 
-def of_kind(context: Context, kind: str) -> list[Event]:
+def of_kind(context: Context, kind: type[E]) -> list[E]:
     """Return the events of a kind."""
-    return [event for event in context.recorder.events() if event.kind == kind]
+    return [event for event in context.recorder.events() if isinstance(event, kind)]
 
 
 class Counting(Probe):
@@ -168,7 +168,7 @@ def test_error_of_a_probe_is_an_event(counting: Start) -> None:
     probe, context = counting(error=ValueError("oops"))
     context.stage.enter(FAULT)
     assert eventually(lambda: len(probe.parts) >= 2)
-    assert of_kind(context, "harness")[0].text("message") == "ValueError: oops"
+    assert of_kind(context, HarnessTrouble)[0].detail.message == "ValueError: oops"
 
 
 def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.M
     assert eventually(lambda: len(probe.parts) == 1)
     context.stage.stop()
     probe.join()
-    assert "did not end" in of_kind(context, "harness")[0].text("message")
+    assert "did not end" in of_kind(context, HarnessTrouble)[0].detail.message
 
 
 def test_pause_ends_with_the_run() -> None:
@@ -205,9 +205,11 @@ def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: Fi
     assert eventually(lambda: len(recorder.events()) >= 2)
     conditions.stop()
     first, second = recorder.events()[:2]
-    assert (first.subject, first.detail["ready"], first.detail["desired"]) == ("system/Deployment/brain", 1, 1)
-    assert second.detail["ready"] is None
-    assert "dead" in second.text("error")
+    assert isinstance(first, ReplicaCount)
+    assert isinstance(second, ReplicaCount)
+    assert (first.subject, first.detail.ready, first.detail.desired) == ("system/Deployment/brain", 1, 1)
+    assert second.detail.ready is None
+    assert "dead" in second.detail.error
 
 
 def test_a_workload_that_is_gone_has_nobody_ready(double: FileCluster) -> None:
@@ -221,7 +223,7 @@ def test_a_workload_that_is_gone_has_nobody_ready(double: FileCluster) -> None:
     assert eventually(lambda: len(recorder.events()) >= 1)
     conditions.stop()
     first = recorder.events()[0]
-    assert (first.detail["ready"], first.detail["desired"], first.text("error")) == (0, 0, "")
+    assert first.detail == ReplicaCount.Detail(ready=0, desired=0, error="")
 
 
 def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FileCluster) -> None:
@@ -240,12 +242,12 @@ def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FileCl
     double.save(world)
     assert eventually(lambda: len(recorder.events()) >= 3)
     conditions.stop()
-    absent, present, dead = recorder.events()[:3]
-    assert (absent.kind, absent.subject, absent.detail["conditions"]) == ("status", "example.org/v1 Rule lab/door", [])
-    assert present.detail["conditions"] == ["Enforced=False", "Enforced=Unsupported", "Valid=True"]
-    assert present.text("message") == "no proxy"
-    assert dead.detail["conditions"] is None
-    assert "dead" in dead.text("error")
+    absent, present, dead = [event for event in recorder.events() if isinstance(event, ObjectStatus)][:3]
+    assert (absent.subject, absent.detail.conditions) == ("example.org/v1 Rule lab/door", ())
+    assert present.detail.conditions == ("Enforced=False", "Enforced=Unsupported", "Valid=True")
+    assert present.detail.message == "no proxy"
+    assert dead.detail.conditions is None
+    assert "dead" in dead.detail.error
 
 
 def test_recorder_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +255,8 @@ def test_recorder_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drills.run.recorder._LIMIT", 2)
     recorder = Recorder()
     for _ in range(5):
-        recorder.note("phase", "baseline")
-    assert [event.kind for event in recorder.events()] == ["phase", "phase", "harness"]
-    assert "3 events" in recorder.events()[-1].text("message")
+        recorder.note(Phase(0, "baseline"))
+    *kept, lost = recorder.events()
+    assert kept == [Phase(0, "baseline")] * 2
+    assert isinstance(lost, HarnessTrouble)
+    assert "3 events" in lost.detail.message

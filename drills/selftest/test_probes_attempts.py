@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
+from msgspec import UNSET
 
 from clusters.kube import Admission, Json
 from clusters.model import BYSTANDER, VICTIM, Enrolment, Membership, Mesh
 from clusters.runtime import HarnessError
-from drills.judge.history import Event
+from drills.judge.events import Answered, E, NewPod, PolicyChangeStep, PolicyVersion
 from drills.run import inventory
 from drills.run.context import Context
 from drills.run.experiment import NewPods, PolicyChanges
@@ -47,14 +48,14 @@ def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     )
 
 
-def answering(outcome: str, message: str = "") -> Answer:
+def answering(outcome: Answered, message: str = "") -> Answer:
     """Return an API call that always answers so."""
     return lambda _manifest: Admission(outcome, message)
 
 
-def of_kind(context: Context, kind: str) -> list[Event]:
+def of_kind(context: Context, kind: type[E]) -> list[E]:
     """Return the events of a kind."""
-    return [event for event in context.recorder.events() if event.kind == kind]
+    return [event for event in context.recorder.events() if isinstance(event, kind)]
 
 
 def new_pods(double: FileCluster, facts: Mesh | None = None, spec: NewPods = ONE) -> tuple[NewPodsProbe, Context]:
@@ -68,9 +69,9 @@ def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member:
     """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
     probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: is_member)))
     assert probe.attempt(RECOVERY) is is_member
-    (event,) = of_kind(context, "newpod")
-    assert (event.text("outcome"), event.flag("meshed"), event.flag("started")) == ("admitted", is_member, True)
-    assert ("found" in event.detail) is not is_member
+    (event,) = of_kind(context, NewPod)
+    assert (event.detail.outcome, event.detail.meshed, event.detail.started) == ("admitted", is_member, True)
+    assert (event.detail.found is UNSET) is is_member
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
 
@@ -100,20 +101,20 @@ def test_stray_is_looked_for_among_all_pods(
     probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: False)))
     monkeypatch.setattr(newpods, "members", look)
     assert not probe.attempt(FAULT)
-    (event,) = of_kind(context, "newpod")
-    assert event.flag("found") is found
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.found is found
 
 
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
-def test_new_pod_that_is_not_admitted(double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: str) -> None:
+def test_new_pod_that_is_not_admitted(double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: Answered) -> None:
     """A refusal keeps the API server's words; a question that failed is kept apart from it."""
     probe, context = new_pods(double)
     monkeypatch.setattr(double, "create_pod", answering(outcome, "webhook said no"))
     assert not probe.attempt(FAULT)
-    (event,) = of_kind(context, "newpod")
-    assert (event.text("outcome"), event.text("message")) == (outcome, "webhook said no")
-    assert event.flag("meshed") is None
-    assert (event.number("answered_ns") or 0) >= event.at_ns
+    (event,) = of_kind(context, NewPod)
+    assert (event.detail.outcome, event.detail.message) == (outcome, "webhook said no")
+    assert event.detail.meshed is None
+    assert event.answered_ns >= event.at_ns
     assert leftovers(double.state) == ()
 
 
@@ -122,7 +123,7 @@ def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.Monk
     probe, context = new_pods(double)
     monkeypatch.setattr(double, "create_pod", answering("accepted"))
     assert not probe.attempt(FAULT)
-    assert of_kind(context, "newpod")[0].flag("started") is False
+    assert of_kind(context, NewPod)[0].detail.started is False
 
 
 def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,9 +145,9 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkey
     monkeypatch.setattr(double, "create_pod", answering("accepted"))
     monkeypatch.setattr(double, "find", lambda *_what: events)
     probe.attempt(FAULT)
-    (event,) = of_kind(context, "newpod")
-    assert event.text("blocked") == "FailedCreatePodSandBox: no network"
-    assert event.number("blocked_ns") == 7_000_000_000
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.blocked == "FailedCreatePodSandBox: no network"
+    assert event.detail.blocked_ns == 7_000_000_000
 
 
 def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster) -> None:
@@ -154,8 +155,8 @@ def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster)
     facts = mesh(membership=Membership(lambda *_: True, ("example.org/v1", "Endpoint"), Enrolment.START))
     probe, context = new_pods(double, facts)
     assert not probe.attempt(RECOVERY)
-    (event,) = of_kind(context, "newpod")
-    assert (event.flag("started"), event.flag("meshed")) == (True, None)
+    (event,) = of_kind(context, NewPod)
+    assert (event.detail.started, event.detail.meshed) == (True, None)
 
 
 def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +167,8 @@ def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, mo
     monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("accepted"))
     monkeypatch.setattr(base, "carry_out", lambda *_arguments, **_options: None)
     probe.attempt(FAULT)
-    (event,) = of_kind(context, "newpod")
-    assert event.text("blocked") == "NotScheduled: nobody chose a node for it"
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.blocked == "NotScheduled: nobody chose a node for it"
 
 
 def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +183,7 @@ def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch:
     monkeypatch.setattr(double, "create_pod", create)
     assert not probe.attempt(FAULT)
     assert sorted(asked) == ["node-a", "node-b"]
-    outcomes = {event.text("placed"): event.text("outcome") for event in of_kind(context, "newpod")}
+    outcomes = {event.detail.placed: event.detail.outcome for event in of_kind(context, NewPod)}
     assert outcomes == {VICTIM: "refused", BYSTANDER: "admitted"}
 
 
@@ -191,8 +192,8 @@ def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double:
     membership = Membership(lambda _pod, witness: witness is not None, ("v1", "Pod"), Enrolment.START)
     probe, context = new_pods(double, mesh(membership=membership))
     assert probe.attempt(RECOVERY)
-    (event,) = of_kind(context, "newpod")
-    assert event.flag("meshed") is True
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.meshed is True
 
 
 def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
@@ -203,7 +204,7 @@ def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
     monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("failed", "dead"))
     with pytest.raises(HarnessError, match="dead"):
         probe.attempt(FAULT)
-    assert of_kind(context, "newpod")
+    assert of_kind(context, NewPod)
     assert [undo.action for undo in leftovers(double.state)] == ["delete"]
 
 
@@ -243,15 +244,15 @@ def test_change_is_applied_held_and_removed(double: FileCluster) -> None:
     """Both steps are events of one subject, in order, with the edge; nothing is left behind."""
     probe, context = change(double)
     probe.attempt(FAULT)
-    steps = of_kind(context, "change")
-    assert [(event.text("step"), event.text("outcome")) for event in steps] == [
+    steps = of_kind(context, PolicyChangeStep)
+    assert [(event.detail.step, event.detail.outcome) for event in steps] == [
         ("apply", "accepted"),
         ("remove", "accepted"),
     ]
     assert steps[0].subject == steps[1].subject
-    assert (steps[0].text("source"), steps[0].text("target")) == ("intruder", "frontend")
+    assert (steps[0].detail.source, steps[0].detail.target) == ("intruder", "frontend")
     assert steps[1].at_ns - steps[0].at_ns >= 50_000_000
-    assert [event.text("verb") for event in of_kind(context, "policy")] == ["present", "gone"]
+    assert [event.detail.verb for event in of_kind(context, PolicyVersion)] == ["present", "gone"]
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
 
@@ -276,13 +277,13 @@ def test_change_is_good_when_every_call_is_refused(double: FileCluster) -> None:
 
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
 def test_change_that_is_not_accepted_is_removed_all_the_same(
-    double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: str
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: Answered
 ) -> None:
     """An answer that was lost may have been a yes: the removal is sent whatever was said."""
     probe, context = change(double)
     monkeypatch.setattr(double, "apply", answering(outcome, "no"))
     assert not probe.attempt(FAULT)
-    assert [(event.text("step"), event.text("outcome")) for event in of_kind(context, "change")] == [
+    assert [(event.detail.step, event.detail.outcome) for event in of_kind(context, PolicyChangeStep)] == [
         ("apply", outcome),
         ("remove", "accepted"),
     ]

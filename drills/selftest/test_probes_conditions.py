@@ -8,7 +8,7 @@ import pytest
 from clusters.kube import Json
 from clusters.model import SignalKind, SignalSpec
 from clusters.runtime import HarnessError
-from drills.judge.history import Event
+from drills.judge.events import Event, EventCount, ReplicaCount
 from drills.run.probes.conditions import Conditions
 from drills.run.recorder import Recorder
 from drills.selftest.cluster_double import SOURCE, FileCluster
@@ -52,8 +52,7 @@ def deployment(wanted: int, ready: int) -> Json:
 def test_all_workloads_of_a_namespace_are_counted_together(tmp_path: Path) -> None:
     """One that lacks a pod is enough to be seen."""
     (seen,) = polled(tmp_path, [deployment(2, 2), deployment(2, 1)], ALL)
-    assert (seen.kind, seen.subject) == ("condition", ALL.subject)
-    assert seen.detail == {"ready": 3, "desired": 4, "error": ""}
+    assert (seen.subject, seen.detail) == (ALL.subject, ReplicaCount.Detail(ready=3, desired=4, error=""))
 
 
 @pytest.mark.parametrize(("listed", "error"), [([], "no Deployment in lab"), (None, "dead")])
@@ -62,7 +61,8 @@ def test_a_namespace_that_shows_no_workload_says_nothing(
 ) -> None:
     """Nobody there is no loss of anybody, and neither is an API that does not answer."""
     (seen,) = polled(tmp_path, listed, ALL)
-    assert (seen.detail["ready"], seen.detail["desired"], error in seen.text("error")) == (None, None, True)
+    assert isinstance(seen, ReplicaCount)
+    assert (seen.detail.ready, seen.detail.desired, error in seen.detail.error) == (None, None, True)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,12 @@ def test_a_namespace_that_shows_no_workload_says_nothing(
 def test_events_are_counted_by_their_reason(tmp_path: Path, told: list[Json], count: int) -> None:
     """However an Event says how often it was told; a reason that nobody gave was given never."""
     updated, skipped = polled(tmp_path, told, UPDATED, SKIPPED)
-    assert (updated.kind, updated.subject, updated.detail) == ("told", UPDATED.subject, {"count": count, "error": ""})
-    assert (skipped.subject, skipped.detail["count"]) == (SKIPPED.subject, 0)
+    assert (updated.subject, updated.detail) == (UPDATED.subject, EventCount.Detail(count=count, error=""))
+    assert (skipped.subject, skipped.detail) == (SKIPPED.subject, EventCount.Detail(count=0, error=""))
 
 
 def test_events_that_nobody_could_list_are_not_counted(tmp_path: Path) -> None:
     """A look that failed says so, for each reason."""
     for seen in polled(tmp_path, None, UPDATED, SKIPPED):
-        assert (seen.kind, seen.detail["count"], "dead" in seen.text("error")) == ("told", None, True)
+        assert isinstance(seen, EventCount)
+        assert (seen.detail.count, "dead" in seen.detail.error) == (None, True)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from drills.judge import checks, claims, slices
 from drills.judge.claims import Claim, always, eventually, never, reached
+from drills.judge.events import CallerEnd, FaultReceipt, ServerEnd, WireEnd
 from drills.judge.history import History
 from drills.judge.verdict import SEVERITY, Answer
 from drills.selftest.asking import judge, named
@@ -110,7 +111,7 @@ def test_fewer_successes_never_hold_what_more_did_not(story: Story, every: int) 
 @given(stories)
 def test_a_leak_is_violated_whatever_else_the_record_lacks(story: Story) -> None:
     """One readable call and one served intruder stay VIOLATED with every end and receipt missing."""
-    story.fault().hit(*EDGE).calls(*DENIED_EDGE, ok=1).without("caller.end", "server.end", "wire.end", "fault.receipt")
+    story.fault().hit(*EDGE).calls(*DENIED_EDGE, ok=1).without(CallerEnd, ServerEnd, WireEnd, FaultReceipt)
     found = answers(story.history(), [claim for claim in CLAIMS if claim.check.name in {"denied", "plaintext"}])
     assert found == [Answer.VIOLATED, Answer.VIOLATED]
 

@@ -12,11 +12,13 @@ import pytest
 from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import always, reached
-from drills.judge.history import CALLS_SCHEMA, Event, History, RunFacts, write_history
+from drills.judge.events import FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
+from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
 from drills.judge.verdict import Answer, Verdict, judge_passed
 from drills.report import evidence, index, junit, numbers
 from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
 from drills.selftest.asking import judge
+from drills.selftest.story import event_of
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -71,13 +73,13 @@ def bundle(tmp_path: Path) -> Path:
     place = tmp_path / "reports" / "made-up" / "none" / "20260101T000000Z"
     rows = [call(seq, connection) for connection in ("new", "reused") for seq in range(300)]
     events = (
-        Event(T0, "phase", "baseline"),
-        Event(INJECTED, "fault.injected", "stop control-plane"),
-        Event(INJECTED + 1, "fault.receipt", "stop control-plane", {"landed": True, "observer": "nodes"}),
-        Event(INJECTED + 2, "fault.receipt", "stop control-plane", {"landed": True, "observer": "nodes"}),
-        Event(UNDONE - 1, "fault.undo_applied", "stop control-plane"),
-        Event(UNDONE, "fault.undo_verified", "stop control-plane"),
-        Event(END, "phase", "end"),
+        Phase(T0, "baseline"),
+        event_of(FaultInjected, INJECTED, "stop control-plane"),
+        event_of(FaultReceipt, INJECTED + 1, "stop control-plane", landed=True),
+        event_of(FaultReceipt, INJECTED + 2, "stop control-plane", landed=True),
+        event_of(UndoApplied, UNDONE - 1, "stop control-plane"),
+        UndoVerified(UNDONE, "stop control-plane"),
+        Phase(END, "end"),
     )
     write_history(place, pl.DataFrame(rows, schema=CALLS_SCHEMA), events, RunFacts("made-up", "none", "0" * 12))
     return place

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from clusters.model import KnownIssue, Reference
+from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.verdict import Answer
 from drills.report import evidence
 from drills.selftest import told
@@ -43,7 +44,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     violated = msgspec.structs.replace(verdict, verdict=Answer.VIOLATED, findings=findings, is_control=True)
     control = told.bundle_of(told.outage(), reports / "test-drill" / "bare" / "20260102T000000Z", violated)
-    empty = Story().without("phase", "fault.injected", "fault.undo_applied", "fault.undo_verified")
+    empty = Story().without(Phase, FaultInjected, UndoApplied, UndoVerified)
     nothing = told.bundle_of(empty, reports / "other-drill" / "story" / "20260103T000000Z")
     evidence.write_index(reports, {("other-drill", "bare"): "no mesh has no such part"})
     return {

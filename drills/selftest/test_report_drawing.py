@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from drills.judge import checks
+from drills.judge.events import Phase
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.report import bins, chart, marks
@@ -65,11 +66,11 @@ def test_no_drawing_has_too_many_bins(length_s: float, bin_ns: int | None) -> No
 
 def test_a_run_without_an_end_is_drawn_by_its_calls() -> None:
     """A killed run has no end; what was called is drawn all the same, and a run of nothing is not."""
-    killed = Story().without("phase").calls(*told.EDGE, ok=50).history()
+    killed = Story().without(Phase).calls(*told.EDGE, ok=50).history()
     drawn = bins.span(killed)
     assert drawn is not None
     assert (drawn.start_ns, drawn.zero_ns) == (START_NS, START_NS + 10 * NS_PER_S)
-    assert bins.span(Story().without("phase").history()) is None
+    assert bins.span(Story().without(Phase).history()) is None
 
 
 def test_latency_is_of_the_calls_that_succeeded(history: History) -> None:

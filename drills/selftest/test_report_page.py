@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from clusters.model import Reference
+from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S
@@ -107,7 +108,7 @@ def test_every_reference_within_the_page_leads_somewhere(bundle: Path) -> None:
 
 def test_a_page_of_nothing_says_so(tmp_path: Path) -> None:
     """A record without calls and windows gives a page that draws nothing and claims nothing."""
-    empty = Story().without("phase", "fault.injected", "fault.undo_applied", "fault.undo_verified")
+    empty = Story().without(Phase, FaultInjected, UndoApplied, UndoVerified)
     text = page_of(told.bundle_of(empty, tmp_path / "b"))
     assert "there is nothing to draw" in text
     assert "No transition was recorded" in text

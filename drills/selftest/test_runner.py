@@ -9,6 +9,7 @@ import pytest
 from clusters.runtime import HarnessError
 from drills.judge import checks
 from drills.judge.claims import Claim, always, judge, never, reached, restored, sometimes
+from drills.judge.events import HarnessTrouble, MembershipSeen
 from drills.judge.history import History
 from drills.judge.verdict import Answer
 from drills.run import chaos_toolkit, injured, live, workload
@@ -83,7 +84,7 @@ def kinds(history: History) -> list[str]:
 
 def troubles(history: History) -> str:
     """Return what went wrong on our side, "" when nothing did."""
-    return " | ".join(f"{event.subject}: {event.text('message')}" for event in history.of_kind("harness"))
+    return " | ".join(f"{event.subject}: {event.detail.message}" for event in history.of_kind(HarnessTrouble))
 
 
 @pytest.mark.usefixtures("programs")
@@ -113,7 +114,7 @@ def test_membership_is_noted_at_both_ends_of_a_run(double: FileCluster, tmp_path
     windows = history.windows()
     services = {"frontend-1", "checkout-1", "payment-1", "ledger-1", "outsider-1"}
     for window in (windows["baseline"], windows["recovery"]):
-        assert {event.subject for event in history.events_in(window, "membership")} == services
+        assert {event.subject for event in history.events_in(window, MembershipSeen)} == services
     verdict = drill.verdict
     assert verdict is not None
     assert verdict.findings[0].rows[0].numbers["looks"] == 2 * len(services)

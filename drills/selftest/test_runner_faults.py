@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from drills.judge import checks
 from drills.judge.claims import Claim, never, reached
+from drills.judge.events import FaultInjected, HarnessTrouble, NewPod, PolicyChangeStep
 from drills.judge.history import History
 from drills.run.experiment import Experiment, NewPods, PolicyChanges
 from drills.run.faults import Fault, FaultKind
@@ -68,7 +69,7 @@ def test_drill_with_the_fault_is_complete(double: FileCluster, fault: Fault) -> 
     history = run(double, replace(fault, hold_s=0.3))
     assert history.completeness() == ()
     assert leftovers(double.state) == ()
-    (injected,) = history.of_kind("fault.injected")
+    (injected,) = history.of_kind(FaultInjected)
     assert injected.subject == fault.title
 
 
@@ -95,9 +96,9 @@ def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
     }
     history = run(double, fault, {**WATCHED, **tried})
     window = history.windows()["fault"]
-    attempts = [event for kind in ("newpod", "change") for event in history.of_kind(kind) if window.holds(event.at_ns)]
-    assert {event.text("outcome") for event in attempts} == {"failed"}
-    assert {event.kind for event in attempts} == {"newpod", "change"}
-    assert [event.text("message") for event in history.of_kind("harness")] == []
+    pods, changes = history.events_in(window, NewPod), history.events_in(window, PolicyChangeStep)
+    assert {pod.detail.outcome for pod in pods} == {"failed"}
+    assert {change.detail.outcome for change in changes} == {"failed"}
+    assert [event.detail.message for event in history.of_kind(HarnessTrouble)] == []
     assert leftovers(double.state) == ()
     assert double.load().objects == {}

@@ -8,6 +8,7 @@ import pytest
 from clusters.model import Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, never, reached
+from drills.judge.events import HarnessTrouble, ReplicaCount, ServerEnd
 from drills.judge.history import Defect
 from drills.judge.measure import Example
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall, worst
@@ -153,11 +154,11 @@ def test_explain_tells_the_worst_first_with_what_a_person_needs() -> None:
 
 def test_explain_names_signals_and_defects() -> None:
     """A failure that was told of says by which signal and how fast; a defect of the record is a line of its own."""
-    story = Story(signals=(DOWN,)).steady(EDGE).event("condition", DOWN.subject, ready=1, desired=1).fault()
-    story.event("condition", DOWN.subject, at_s=2, ready=0, desired=1).new_pod("refused")
+    story = Story(signals=(DOWN,)).steady(EDGE).event(ReplicaCount, DOWN.subject, ready=1, desired=1).fault()
+    story.event(ReplicaCount, DOWN.subject, at_s=2, ready=0, desired=1).new_pod("refused")
     claim = always(checks.new_pod_meshed(), alert="down", within_s=5)
     assert "    signal down after 2.0 s" in judge(story.history(), [claim]).explain().splitlines()
-    holed = judge(story.without("server.end").history(), [reached(checks.new_pod_tried())])
+    holed = judge(story.without(ServerEnd).history(), [reached(checks.new_pod_tried())])
     assert "  DEFECT  server payment-1 never reported its end" in holed.explain()
 
 
@@ -165,7 +166,7 @@ def test_explain_stays_short() -> None:
     """Of many defects five are shown and the rest counted, and no line outgrows a terminal for good."""
     story = Story().steady(EDGE)
     for number in range(9):
-        story.event("harness", f"probe {number}", message="no answer " * 100)
+        story.event(HarnessTrouble, f"probe {number}", message="no answer " * 100)
     lines = judge(story.history(), SECURITY).explain().splitlines()
     assert sum("DEFECT" in line for line in lines) == 5
     assert lines[-1] == "  and 4 more defects of the record"

@@ -9,6 +9,7 @@ import pytest
 from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import Claim, always, never, reached
+from drills.judge.events import UndoVerified
 from drills.judge.history import write_history
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer, Verdict
@@ -54,7 +55,7 @@ def test_what_is_not_promised_is_measured_and_stands_apart(truth: Truth, measure
 
 def test_what_is_not_promised_stands_apart_in_a_poor_record_too() -> None:
     """Neither a missing window nor a check that measures without words makes it count."""
-    cut = answer(readable().without("fault.undo_verified"), never(SILENT, promise=NOT_PROMISED))
+    cut = answer(readable().without(UndoVerified), never(SILENT, promise=NOT_PROMISED))
     assert (cut.verdict, cut.measured) == (Answer.NOT_PROMISED, Answer.INCONCLUSIVE)
     finding = answer(readable(), never(SILENT, promise=NOT_PROMISED))
     assert finding.reason == "not promised by the mesh; measured: HELD"

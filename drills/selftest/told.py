@@ -7,6 +7,7 @@ import msgspec
 from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, eventually, judge, sometimes, stored
+from drills.judge.events import ReplicaCount
 from drills.judge.history import write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence
@@ -42,9 +43,9 @@ def outage() -> Story:
     down = SignalSpec("control-plane-down", SignalKind.CONDITION, "ns/Deployment/brain")
     story = Story(signals=(down, SignalSpec("never-told", SignalKind.METRIC_INCREASES, "lost_total")))
     story.refused(FORBIDDEN).steady(FREE)
-    story.baseline().calls(*EDGE, ok=100).event("condition", down.subject, ready=1, desired=1)
+    story.baseline().calls(*EDGE, ok=100).event(ReplicaCount, down.subject, ready=1, desired=1)
     story.fault().calls(*EDGE, ok=160, fail=30, info=10).new_pod("refused", at_s=2.0, message="no webhook")
-    story.event("condition", down.subject, at_s=1.5, ready=0, desired=1).change("intruder", "frontend", "accepted")
+    story.event(ReplicaCount, down.subject, at_s=1.5, ready=0, desired=1).change("intruder", "frontend", "accepted")
     return story.recovery().calls(*EDGE, ok=200).new_pod("admitted", meshed=True, at_s=3.0)
 
 

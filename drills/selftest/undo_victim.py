@@ -5,6 +5,7 @@ import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from drills.judge.events import Event, FaultAccount, FaultInjected, FaultReceipt, UndoApplied, UndoVerified, UndoWritten
 from drills.run import injured, undo
 from drills.run.context import Context
 from drills.run.recorder import Recorder
@@ -32,12 +33,12 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     cluster = double
     context = Context("r1", cluster, mesh, Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1"))
     note = context.recorder.note
-    stops = {
-        "written": "fault.undo_written",
-        "injected": "fault.account",
-        "landed": "fault.receipt",
-        "applied": "fault.undo_applied",
-        "verified": "fault.undo_verified",
+    stops: dict[str, type[Event]] = {
+        "written": UndoWritten,
+        "injected": FaultAccount,
+        "landed": FaultReceipt,
+        "applied": UndoApplied,
+        "verified": UndoVerified,
     }
 
     def stop_half_way() -> None:
@@ -50,15 +51,14 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
 
         double.save = save_and_stop  # type: ignore[method-assign]  # as below
 
-    def note_and_stop(event: str, *words: str, **detail: object) -> object:
-        made = note(event, *words, **detail)  # type: ignore[arg-type]  # passed through as it came
-        if event == stops.get(phase):
+    def note_and_stop(event: Event) -> None:
+        note(event)
+        if type(event) is stops.get(phase):
             wait_for_the_end(phase, test)
-        if (event, phase) == ("fault.injected", "half"):
+        if isinstance(event, FaultInjected) and phase == "half":
             stop_half_way()
-        return made
 
-    context.recorder.note = note_and_stop  # type: ignore[method-assign, assignment]  # the one seam of this test
+    context.recorder.note = note_and_stop  # type: ignore[method-assign]  # the one seam of this test
     with undo.sole_use(cluster):
         victim = injured.Injured(context, fault, component)
         victim.inject()

@@ -14,9 +14,10 @@ import polars as pl
 from drills.judge.checks.lanes import WAS_MADE, on_edges
 from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import examples_of
+from drills.judge.events import PolicyChangeStep
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Event, Window
+from drills.judge.records import NS_PER_S, Window
 
 OPEN_BEFORE_S = 5.0
 """An edge that had no success in this time before the change was closed anyway: its refusals prove nothing."""
@@ -99,13 +100,13 @@ def _changes(history: History, window: Window, rule: _Rule) -> tuple[_Change, ..
     return tuple(_judge_change(history, event, rule) for event in _applied(history, window))
 
 
-def _applied(history: History, window: Window) -> tuple[Event, ...]:
-    return tuple(event for event in history.events_in(window, "change") if event.text("step") == "apply")
+def _applied(history: History, window: Window) -> tuple[PolicyChangeStep, ...]:
+    return tuple(event for event in history.events_in(window, PolicyChangeStep) if event.detail.step == "apply")
 
 
-def _judge_change(history: History, applied: Event, rule: _Rule) -> _Change:
-    name, at_ns, message = applied.subject, applied.at_ns, applied.text("message")
-    match applied.text("outcome"):
+def _judge_change(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Change:
+    name, at_ns, message = applied.subject, applied.at_ns, applied.detail.message
+    match applied.detail.outcome:
         case "refused":
             return _Change(name, at_ns, REFUSED, message)
         case "accepted":
@@ -115,12 +116,11 @@ def _judge_change(history: History, applied: Event, rule: _Rule) -> _Change:
             return _Change(name, at_ns, FAILED, message)
 
 
-def _judge_hold(history: History, applied: Event, rule: _Rule) -> _Change:
+def _judge_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Change:
     name, at_ns = applied.subject, applied.at_ns
     removed_ns = _removal(history, applied)
     due_ns = at_ns + round(rule.within_s * NS_PER_S)
-    edge = (applied.text("source"), applied.text("target"))
-    calls = history.calls.filter(on_edges((edge,)), WAS_MADE, rule.calls)
+    calls = history.calls.filter(on_edges((applied.edge,)), WAS_MADE, rule.calls)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
     # A call that was decided after the removal was asked for tells nothing, whenever it was due.
@@ -138,12 +138,12 @@ def _judge_hold(history: History, applied: Event, rule: _Rule) -> _Change:
     return _Change(name, at_ns, ENFORCED, f"{counts[1]} calls refused")
 
 
-def _removal(history: History, applied: Event) -> int:
+def _removal(history: History, applied: PolicyChangeStep) -> int:
     """Return when the removal was asked for; a change that nobody removed holds until the end of the record."""
     removals = (
         event.at_ns
-        for event in history.of_kind("change")
-        if event.text("step") == "remove" and event.subject == applied.subject and event.at_ns > applied.at_ns
+        for event in history.of_kind(PolicyChangeStep)
+        if event.detail.step == "remove" and event.subject == applied.subject and event.at_ns > applied.at_ns
     )
     return min(removals, default=max((event.at_ns for event in history.events), default=applied.at_ns))
 
@@ -190,9 +190,9 @@ def _enforced(rule: _Rule, history: History, window: Window) -> Measurement:
 
 def _answers(history: History, window: Window) -> tuple[_Change, ...]:
     """Return what the API said, without asking whether it was enforced."""
-    fates = {"refused": REFUSED, "accepted": ACCEPTED}
+    fates = {"refused": REFUSED, "accepted": ACCEPTED, "failed": FAILED}
     return tuple(
-        _Change(event.subject, event.at_ns, fates.get(event.text("outcome"), FAILED), event.text("message"))
+        _Change(event.subject, event.at_ns, fates[event.detail.outcome], event.detail.message)
         for event in _applied(history, window)
     )
 

@@ -11,9 +11,10 @@ import polars as pl
 from drills.judge.checks.lanes import WAS_MADE, on_edges
 from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import all_true, deciding_reason, need_edges
+from drills.judge.events import DropCount, DropLogRead
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Row, Truth
-from drills.judge.records import NS_PER_S, PLACES, Event, Window
+from drills.judge.records import NS_PER_S, PLACES, Window
 from drills.judge.steps import steps
 
 
@@ -29,7 +30,7 @@ def drops_witnessed(
     Calls that nobody served may go on for max_gap_s until the next drop of their edge is on record. on: VICTIM or
     BYSTANDER, to count only drops on that node; which node a refused call would have reached is not known, so it must
     be an edge whose calls reach both all the time. reasons: the mesh's words for a drop that count, "" for any.
-    Reads events "drop" and "drops.source" of the nodes that the facts of the run name.
+    Reads events DropCount and DropLogRead of the nodes that the facts of the run name.
     """
     need_edges(edges)
     if on not in (None, *PLACES):
@@ -72,7 +73,7 @@ def _witnessed(edges: tuple[Edge, ...], bounds: _Bounds, history: History, windo
     doubt = next(_doubts(history, nodes), "")
     if doubt:
         return Measurement(Truth.UNKNOWN, doubt)
-    drops = [drop for drop in history.of_kind("drop") if drop.text("node") in nodes]
+    drops = [drop for drop in history.of_kind(DropCount) if drop.detail.node in nodes]
     judged = [_judge_edge(edge, bounds, history, window, drops) for edge in edges]
     rows = tuple(row for row, _ in judged)
     truth = all_true([row.truth for row in rows])
@@ -96,27 +97,27 @@ def _doubts(history: History, nodes: tuple[str, ...]) -> Iterator[str]:
     """Yield every reason why a drop that happened might not be on record."""
     if not nodes:
         yield "no node is named whose record of drops was to be read"
-    sources = history.of_kind("drops.source")
+    reads = history.of_kind(DropLogRead)
     for node in nodes:
-        errors = [source.text("error") for source in sources if source.text("node") == node]
+        errors = [read.detail.error for read in reads if read.detail.node == node]
         if not errors:
             yield f"nobody read the record of drops of node {node}"
         yield from (f"the record of drops of node {node} could not be read: {error}" for error in errors if error)
 
 
 def _judge_edge(
-    edge: Edge, bounds: _Bounds, history: History, window: Window, drops: list[Event]
+    edge: Edge, bounds: _Bounds, history: History, window: Window, drops: list[DropCount]
 ) -> tuple[Row, int | None]:
     """Return the row of an edge, and the instant of its first harm."""
     name = f"{edge[0]}->{edge[1]}"
     of_edge = [drop for drop in drops if drop.subject == name]
-    counted = [drop for drop in of_edge if not bounds.reasons or drop.text("reason") in bounds.reasons]
-    seen_ns = sorted(at_ns for drop in counted for at_ns in _instants(drop))
+    counted = [drop for drop in of_edge if not bounds.reasons or drop.detail.reason in bounds.reasons]
+    seen_ns = sorted(at_ns for drop in counted for at_ns in drop.instants)
     unserved = _unserved(history, window, edge, seen_ns, round(bounds.max_gap_s * NS_PER_S))
     found: Counter[str] = Counter()
     for drop in of_edge:
         if window.holds(drop.at_ns):
-            found[drop.text("reason")] += round(drop.number("count") or 1)
+            found[drop.detail.reason] += drop.detail.count
     numbers: dict[str, Number] = {
         "unserved": unserved.calls,
         "drops": found.total(),
@@ -139,12 +140,6 @@ def _rule(unserved: _Unserved, drops: int, bounds: _Bounds) -> tuple[Truth, str]
     if not drops:  # a stretch too short for a gap is no proof that anybody wrote anything down
         return Truth.UNKNOWN, "no drop is on record, and too few calls went unserved to tell"
     return Truth.TRUE, ""
-
-
-def _instants(drop: Event) -> tuple[int, ...]:
-    """Return the instants at which the record proves a drop: the first and the last of those that it counts."""
-    known = (drop.number("first_ns"), drop.number("last_ns"))
-    return tuple(int(at_ns) for at_ns in known if at_ns is not None) or (drop.at_ns,)
 
 
 def _unserved(history: History, window: Window, edge: Edge, seen_ns: list[int], max_gap_ns: int) -> _Unserved:

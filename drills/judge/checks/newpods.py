@@ -3,9 +3,10 @@
 from collections import Counter
 from functools import partial
 
+from drills.judge.events import NewPod
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
-from drills.judge.records import PLACES, Event, Window
+from drills.judge.records import PLACES, Window
 
 MESHED = "meshed"
 UNMESHED = "outside the mesh"
@@ -63,50 +64,49 @@ def _params(on: str | None) -> dict[str, Number]:
     return {} if on is None else {"on": on}
 
 
-def fate_of(event: Event) -> str:
+def fate_of(pod: NewPod) -> str:
     """Return what became of one new pod, in one of the words above."""
-    meshed = event.flag("meshed")
-    match event.text("outcome"), meshed:
+    match pod.detail.outcome, pod.detail.meshed:
         case "refused", _:
             return REFUSED
+        case "failed", _:
+            return FAILED
         case "admitted", False:
             return UNMESHED
-        case "admitted", _ if event.flag("started") is False:
+        case _ if pod.detail.started is False:
             return STUCK
         case "admitted", True:
             return MESHED
-        case "admitted", None:
-            return UNKNOWN
         case _:
-            return FAILED
+            return UNKNOWN
 
 
-def _may_be_outside(event: Event, fate: str) -> bool:
+def _may_be_outside(pod: NewPod, fate: str) -> bool:
     """Whether nobody knows that the pod is not outside: a pod that is not ready may run all the same."""
-    return fate == UNKNOWN or (fate == STUCK and event.flag("meshed") is None and not event.text("blocked"))
+    return fate == UNKNOWN or (fate == STUCK and pod.detail.meshed is None and not pod.blocked)
 
 
-def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[Event, str], ...]:
+def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[NewPod, str], ...]:
     """Return the new pods with their fates; of a place, those that were made for it and came to no other node."""
-    events = history.events_in(window, "newpod")
+    pods = history.events_in(window, NewPod)
     if on is not None:
         node = history.facts.placed.get(on, "")
-        events = tuple(e for e in events if node and e.text("placed") == on and e.text("node") in {"", node})
-    return tuple((event, fate_of(event)) for event in events)
+        pods = tuple(it for it in pods if node and it.detail.placed == on and it.detail.node in {"", node})
+    return tuple((pod, fate_of(pod)) for pod in pods)
 
 
-def _measured(truth: Truth, reason: str, pods: tuple[tuple[Event, str], ...], harms: frozenset[str]) -> Measurement:
+def _measured(truth: Truth, reason: str, pods: tuple[tuple[NewPod, str], ...], harms: frozenset[str]) -> Measurement:
     counts: dict[str, Number] = dict(sorted(Counter(fate for _, fate in pods).items()))
-    shown = tuple((event, fate) for event, fate in pods if fate in harms)
+    shown = tuple((pod, fate) for pod, fate in pods if fate in harms)
     return Measurement(
         truth=truth,
         reason=reason,
         rows=(Row("new pods", "", truth, counts, reason),),
         examples=tuple(
-            Example(e.subject, e.answered_ns, fate, e.text("blocked") or e.text("message"))
-            for e, fate in shown[:MAX_EXAMPLES]
+            Example(pod.subject, pod.answered_ns, fate, pod.blocked or pod.detail.message)
+            for pod, fate in shown[:MAX_EXAMPLES]
         ),
-        at_ns=min((e.answered_ns for e, _ in shown), default=None),
+        at_ns=min((pod.answered_ns for pod, _ in shown), default=None),
         is_proof=any(fate == UNMESHED for _, fate in shown),
     )
 
@@ -147,8 +147,8 @@ def _all_meshed(on: str | None, history: History, window: Window) -> Measurement
 
 
 def _drift_found(history: History, window: Window) -> Measurement:
-    strays = tuple(pod for pod in _pods(history, window, None) if pod[1] == UNMESHED)
-    looks = [event.flag("found") for event, _ in strays]
+    strays = tuple((pod, fate) for pod, fate in _pods(history, window, None) if fate == UNMESHED)
+    looks = [pod.is_found for pod, _ in strays]
     if False in looks:
         truth = Truth.FALSE
     elif None in looks or not looks:
@@ -156,4 +156,4 @@ def _drift_found(history: History, window: Window) -> Measurement:
     else:
         truth = Truth.TRUE
     reason = f"{looks.count(True)} of {len(looks)} new pods outside the mesh were found by name"
-    return _measured(truth, reason, tuple(pod for pod in strays if not pod[0].flag("found")), frozenset({UNMESHED}))
+    return _measured(truth, reason, tuple(stray for stray in strays if not stray[0].is_found), frozenset({UNMESHED}))

@@ -5,9 +5,20 @@ from dataclasses import dataclass
 from functools import partial
 
 from clusters.model import SignalSpec
+from drills.judge.events import (
+    DropCount,
+    Event,
+    EventCount,
+    MetricSample,
+    NewPod,
+    NodeTaints,
+    ObjectStatus,
+    PolicyChangeStep,
+    ReplicaCount,
+)
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Event, Window
+from drills.judge.records import NS_PER_S, Window
 
 _NEEDS = frozenset({Need.SIGNALS})
 
@@ -117,16 +128,16 @@ def _quiet_sources(
     return frozenset(silent - noisy)
 
 
-def _scrapes(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[Event]:
-    return (event for event in events if event.kind == "scrape" and event.text("metric") == signal.subject)
+def _scrapes(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[MetricSample]:
+    return (event for event in events if isinstance(event, MetricSample) and event.detail.metric == signal.subject)
 
 
 def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """Compare each value with the one before; a counter that an answering pod does not show yet stands at 0."""
     known: dict[str, float] = {}
     for event in _scrapes(signal, events):
-        pod, value = event.text("pod"), event.number("value")
-        if value is None and not event.text("error"):
+        pod, value = event.detail.pod, event.detail.value
+        if value is None and not event.detail.error:
             value = 0.0
         before = known.get(pod)
         fired = None if value is None or before is None else value - before > signal.threshold
@@ -137,26 +148,26 @@ def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
 
 def _event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """Compare how often an Event was told with the look before: those of an earlier run may be kept, or forgotten."""
-    before: float | None = None
+    before: int | None = None
     for event in events:
-        if event.kind == "told" and event.subject == signal.subject:
-            count = event.number("count")
+        if isinstance(event, EventCount) and event.subject == signal.subject:
+            count = event.detail.count
             yield _Sample(event.subject, event.at_ns, None if count is None or before is None else count > before)
             before = before if count is None else count
 
 
 def _below(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in _scrapes(signal, events):
-        value = event.number("value")
-        yield _Sample(event.text("pod"), event.at_ns, None if value is None else value < signal.threshold)
+        value = event.detail.value
+        yield _Sample(event.detail.pod, event.at_ns, None if value is None else value < signal.threshold)
 
 
 def _condition(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """Compare the ready pods with the most that were wanted so far: a fault may lower the number, to none or by one."""
-    most = 1.0
+    most = 1
     for event in events:
-        if event.kind == "condition" and event.subject == signal.subject:
-            ready, desired = event.number("ready"), event.number("desired")
+        if isinstance(event, ReplicaCount) and event.subject == signal.subject:
+            ready, desired = event.detail.ready, event.detail.desired
             most = max(most, desired or 0)
             fired = None if ready is None or desired is None else ready < most
             yield _Sample(event.subject, event.at_ns, fired)
@@ -164,9 +175,9 @@ def _condition(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
 
 def _admission(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in events:
-        if event.kind in {"newpod", "change"}:
-            outcome = event.text("outcome")
-            fired = outcome == "refused" and signal.subject in event.text("message")
+        if isinstance(event, NewPod | PolicyChangeStep):
+            outcome = event.detail.outcome
+            fired = outcome == "refused" and signal.subject in event.detail.message
             yield _Sample("the API server", event.answered_ns, None if outcome == "failed" else fired)
 
 
@@ -176,35 +187,34 @@ def _pod_event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
     Of one that did not start, no words may mean that nobody could ask for them.
     """
     for event in events:
-        if event.kind == "newpod":
-            outcome, warning = event.text("outcome"), event.text("blocked")
-            has_none = outcome == "refused" or event.flag("started") is True
-            is_read = outcome != "failed" and (has_none or event.detail.get("blocked") is not None)
-            at_ns = max(event.answered_ns, round(event.number("blocked_ns") or 0))  # Kubernetes may round down
-            yield _Sample("the events of new pods", at_ns, signal.subject in warning if is_read else None)
+        if isinstance(event, NewPod):
+            has_none = event.detail.outcome == "refused" or event.detail.started is True
+            is_read = event.detail.outcome != "failed" and (has_none or event.is_blockage_known)
+            at_ns = max(event.answered_ns, event.blocked_ns)  # Kubernetes may round down
+            yield _Sample("the events of new pods", at_ns, signal.subject in event.blocked if is_read else None)
 
 
 def _node_taint(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     for event in events:
-        if event.kind == "node":
-            taints = event.detail.get("taints")
-            yield _Sample(event.subject, event.at_ns, signal.subject in taints if isinstance(taints, list) else None)
+        if isinstance(event, NodeTaints):
+            taints = event.detail.taints
+            yield _Sample(event.subject, event.at_ns, None if taints is None else signal.subject in taints)
 
 
 def _drop(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """A drop for another reason is a look that was silent: the node's record was being written then."""
     for event in events:
-        if event.kind == "drop":
-            yield _Sample(event.text("node"), event.at_ns, event.text("reason") == signal.subject)
+        if isinstance(event, DropCount):
+            yield _Sample(event.detail.node, event.at_ns, event.detail.reason == signal.subject)
 
 
 def _status(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
     """An object that does not exist states nothing: a silent look."""
     stated_by, _, condition = signal.subject.rpartition(" ")
     for event in events:
-        if event.kind == "status" and event.subject == stated_by:
-            stated = event.detail.get("conditions")
-            yield _Sample(event.subject, event.at_ns, condition in stated if isinstance(stated, list) else None)
+        if isinstance(event, ObjectStatus) and event.subject == stated_by:
+            stated = event.detail.conditions
+            yield _Sample(event.subject, event.at_ns, None if stated is None else condition in stated)
 
 
 _READERS: dict[str, Callable[[SignalSpec, tuple[Event, ...]], Iterator[_Sample]]] = {

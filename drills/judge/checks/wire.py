@@ -10,9 +10,12 @@ from drills.judge.casualties import Casualties
 from drills.judge.checks.lane import Lane
 from drills.judge.checks.lanes import lanes
 from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
+from drills.judge.events import ProgramStarted, WireEnd, WireGap, WireHit, WirePair, WireReady
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Need, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Event, Window
+from drills.judge.records import NS_PER_S, Window
+
+_Readable = WireHit | WirePair
 
 UNTOLD_NS = 15 * NS_PER_S
 """An observer that goes on finding an edge's canary says so at least this often."""
@@ -147,27 +150,27 @@ def _row(edge: Edge, hits: _Hits, need: _Need, counted: int, min_samples: int, b
 
 
 def _hits(history: History, window: Window, edge: Edge) -> _Hits:
-    records = [
-        e for e in _on_the_wire(history) if _may_be(e.text("source"), edge[0]) and _may_be(e.text("target"), edge[1])
-    ]
     sure: list[Example] = []
     possible = 0
-    for event in records:
-        is_exact = (event.text("source"), event.text("target")) == edge
-        instants = _instants(event)
-        inside = next((at_ns for at_ns in instants if window.holds(at_ns)), None)
+    for event in _on_the_wire(history):
+        seen = (event.detail.source, event.detail.target)
+        if not all(map(_may_be, seen, edge)):
+            continue
+        is_exact = seen == edge
+        inside = next((at_ns for at_ns in event.instants if window.holds(at_ns)), None)
         if inside is not None and is_exact:
             sure.append(_example(event, inside))
-        elif inside is not None or _may_lie_in(window, event, instants) or _may_go_on(history, window, event):
+        elif inside is not None or _may_lie_in(window, event) or _may_go_on(history, window, event):
             possible += 1
     return _Hits(tuple(sure), possible)
 
 
-def _on_the_wire(history: History) -> Iterator[Event]:
+def _on_the_wire(history: History) -> Iterator[_Readable]:
     """Yield hits and pairs on interfaces that count as the wire."""
     counted = history.facts.wire_interfaces
-    for event in history.of_kind("wire.hit", "wire.pair"):
-        if not counted or event.text("interface") in counted:
+    readable: tuple[_Readable, ...] = history.of_kind(WireHit, WirePair)
+    for event in readable:
+        if not counted or event.detail.interface in counted:
             yield event
 
 
@@ -175,31 +178,22 @@ def _may_be(seen: str, name: str) -> bool:
     return seen in {name, CUT}
 
 
-def _instants(event: Event) -> tuple[int, ...]:
-    """Return the instants at which the record says that a packet was readable; a pair knows its first and last."""
-    if event.kind == "wire.hit":
-        return (event.at_ns,)
-    return tuple(int(at_ns) for at_ns in (event.number("first_ns"), event.number("last_ns")) if at_ns is not None)
-
-
-def _may_lie_in(window: Window, event: Event, instants: tuple[int, ...]) -> bool:
+def _may_lie_in(window: Window, event: _Readable) -> bool:
     """Whether a pair's packets may lie inside although neither its first nor its last does."""
-    if event.kind == "wire.hit":
-        return False
-    return not instants or min(instants) < window.start_ns <= window.end_ns <= max(instants)
+    return min(event.instants) < window.start_ns <= window.end_ns <= max(event.instants)
 
 
-def _may_go_on(history: History, window: Window, event: Event) -> bool:
+def _may_go_on(history: History, window: Window, event: _Readable) -> bool:
     """Whether a hit was followed by others that nobody counted, because its observer was ended before it could."""
     gone = history.casualties
-    if gone is None or event.kind != "wire.hit" or event.at_ns >= gone.first_boots.get(event.text("node"), 0):
+    if gone is None or isinstance(event, WirePair) or event.at_ns >= gone.first_boots.get(event.detail.node, 0):
         return False
     return event.at_ns < window.start_ns <= event.at_ns + UNTOLD_NS
 
 
-def _example(event: Event, at_ns: int) -> Example:
-    call = event.text("id") or f"{event.text('source')}->{event.text('target')}"
-    where = f"node {event.text('node')} interface {event.text('interface')}"
+def _example(event: _Readable, at_ns: int) -> Example:
+    call = event.detail.id if isinstance(event, WireHit) else f"{event.detail.source}->{event.detail.target}"
+    where = f"node {event.detail.node} interface {event.detail.interface}"
     return Example(call, at_ns, "readable on the wire", where)
 
 
@@ -212,8 +206,8 @@ def _blindness(history: History, window: Window) -> Iterator[str]:
     shown = [
         at_ns
         for event in _on_the_wire(history)
-        if event.text("source") in history.facts.unmeshed
-        for at_ns in _instants(event)
+        if event.detail.source in history.facts.unmeshed
+        for at_ns in event.instants
     ]
     if max(shown, default=0) < window.start_ns:
         unmeshed = ", ".join(history.facts.unmeshed)
@@ -221,22 +215,20 @@ def _blindness(history: History, window: Window) -> Iterator[str]:
 
 
 def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[str]:
-    ready, ends, gaps = (
-        [event for event in history.of_kind(kind) if event.text("node") == node]
-        for kind in ("wire.ready", "wire.end", "wire.gap")
-    )
+    ready = [event for event in history.of_kind(WireReady) if event.detail.node == node]
+    ends = [event for event in history.of_kind(WireEnd) if event.detail.node == node]
     if not any(event.at_ns <= window.start_ns for event in ready):
         yield f"the observer of node {node} was not ready when the window began"
     if not any(event.at_ns >= window.end_ns for event in ends):
         yield f"the observer of node {node} did not report its end after the window"
     for event in ends:
-        if event.number("dropped") != 0:
-            yield f"the observer of node {node} lost {event.number('dropped')} packets"
-        if not event.number("packets"):
+        if event.detail.dropped:
+            yield f"the observer of node {node} lost {event.detail.dropped} packets"
+        if not event.detail.packets:
             yield f"the observer of node {node} saw no packet at all"
-    for event in gaps:
-        if event.at_ns < window.end_ns:
-            yield f"the observer of node {node} was blind: {event.text('reason')}"
+    for gap in history.of_kind(WireGap):
+        if gap.detail.node == node and gap.at_ns < window.end_ns:
+            yield f"the observer of node {node} was blind: {gap.detail.reason}"
     if history.casualties is not None and window.end_ns > history.casualties.injected_ns:
         yield from _blindness_of_casualty(history, history.casualties, node, [event.at_ns for event in ready])
 
@@ -247,8 +239,8 @@ def _blindness_of_casualty(history: History, gone: Casualties, node: str, ready_
     if booted_ns is None:
         return  # another node, or one on which nobody came back: then its observer owes its end
     observers = gone.pods - set(history.facts.servers)
-    boots = [e for e in history.of_kind("boot") if gone.explains(e) and e.text("node") == node]
-    starts = sum(event.text("pod") in observers for event in boots)
+    boots = [it for it in history.of_kind(ProgramStarted) if gone.explains(it) and it.detail.node == node]
+    starts = sum(boot.detail.pod in observers for boot in boots)
     if starts != 1:
         yield f"the observer of node {node} started {starts} times after its node was ended: it watched in pieces"
     again_ns = min((at_ns for at_ns in ready_ns if at_ns >= booted_ns), default=None)

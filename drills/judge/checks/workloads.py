@@ -4,9 +4,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
+from drills.judge.events import (
+    CertificateShown,
+    CertificateText,
+    Event,
+    FaultAccount,
+    MembershipSeen,
+    ReplicaCount,
+    ServerEnd,
+)
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Event, Window
+from drills.judge.records import NS_PER_S, Window
 
 MAX_NAMES = 3
 
@@ -17,7 +26,7 @@ Look = tuple[Event, bool | None, str]
 def mesh_membership() -> Invariant:
     """Every pod of the lab that belongs in the mesh is provably in it, and none that does not.
 
-    Reads events "membership": subject pod, detail expected and meshed (null when it was not found out). Each server
+    Reads events MembershipSeen. Each server
     that the facts of the run name must have been looked at in the window.
     """
     return Invariant("mesh_membership", "every pod is in the mesh exactly when it belongs there", _membership)
@@ -33,8 +42,8 @@ def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
 def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:
     """At every look each workload's leaf certificate was valid, and for min_left_s more.
 
-    Reads events "certificate": subject pod, detail not_before_ns and not_after_ns, or error when it could not be read.
-    Each server must have been seen at least every max_gap_s, but for those of services outside the mesh.
+    Reads events CertificateShown. Each server must have been seen at least every max_gap_s, but for those of services
+    outside the mesh.
     """
     params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
     says = f"every leaf certificate is valid for {min_left_s:g} s more"
@@ -44,7 +53,7 @@ def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> In
 def leaf_ended() -> Occurrence:
     """The newest leaf certificate that each workload showed up to the window's end was out of date by then.
 
-    Reads events "certificate", as certificate_validity; without one that could be read nothing is known.
+    Reads events CertificateShown; without one that could be read nothing is known.
     """
     return Occurrence("leaf_ended", "every leaf certificate is over and no newer one was shown", _ended)
 
@@ -52,25 +61,25 @@ def leaf_ended() -> Occurrence:
 def issuer_taken_up(within_s: float) -> Occurrence:
     """Each server shows a leaf certificate of the issuer that the fault put in, within_s after the window's start.
 
-    Reads the `signer` of events "fault.account" and "certificate.text", and looks "certificate"; of services outside
-    the mesh none is expected. A pod that still shows another's at the bound or after it is too late; one that nobody
-    saw there is not known.
+    Reads the signers of events FaultAccount and CertificateText, and CertificateShown; of services outside the mesh
+    none is expected. A pod that still shows another's at the bound or after it is too late; one that was not seen
+    there is not known.
     """
     says = f"every pod shows a certificate of the new issuer within {within_s:g} s"
     return Occurrence("issuer_taken_up", says, partial(_taken_up, within_s), {"within_s": within_s})
 
 
 def _taken_up(within_s: float, history: History, window: Window) -> Measurement:
-    signer = next((it.text("signer") for it in history.events_in(window, "fault.account") if it.text("signer")), "")
+    signer = next(filter(None, (it.detail.signer for it in history.events_in(window, FaultAccount))), "")
     if not signer:
         return Measurement(Truth.UNKNOWN, "the record names no issuer that the fault put in")
-    signers = {event.subject: event.text("signer") for event in history.of_kind("certificate.text")}
-    looks = [event for event in history.events_in(window, "certificate") if event.text("fingerprint") in signers]
+    signers = {event.subject: event.signer for event in history.of_kind(CertificateText)}
+    looks = [event for event in history.events_in(window, CertificateShown) if event.detail.fingerprint in signers]
     pods = sorted({*history.facts.servers, *(event.subject for event in looks)} - _outside(history))
     due_ns, first_ns, late, unseen = window.start_ns + round(within_s * NS_PER_S), [window.start_ns], [], []
     for pod in pods:
         own = [event for event in looks if event.subject == pod]
-        new = [event.at_ns for event in own if signers[event.text("fingerprint")] == signer]
+        new = [event.at_ns for event in own if signers[event.detail.fingerprint] == signer]
         if new and new[0] <= due_ns:
             first_ns.append(new[0])
         elif any(event.at_ns >= due_ns and event.at_ns not in new for event in own):
@@ -89,14 +98,14 @@ def _taken_up(within_s: float, history: History, window: Window) -> Measurement:
 
 def _outside(history: History) -> set[str]:
     """Return the servers outside the mesh, of which no certificate is expected."""
-    ends = history.of_kind("server.end")
-    return {event.subject for event in ends if event.text("service") in history.facts.unmeshed}
+    ends = history.of_kind(ServerEnd)
+    return {event.subject for event in ends if event.detail.service in history.facts.unmeshed}
 
 
 def _ended(history: History, window: Window) -> Measurement:
-    newest: dict[str, float] = {}
-    for event in history.of_kind("certificate"):
-        ends_ns = event.number("not_after_ns")
+    newest: dict[str, int] = {}
+    for event in history.of_kind(CertificateShown):
+        ends_ns = event.detail.not_after_ns
         if ends_ns is not None and event.at_ns < window.end_ns:
             newest[event.subject] = max(ends_ns, newest.get(event.subject, ends_ns))
     alive = sorted(pod for pod, ends_ns in newest.items() if ends_ns >= window.end_ns)
@@ -109,19 +118,19 @@ def _ended(history: History, window: Window) -> Measurement:
 
 
 def _membership(history: History, window: Window) -> Measurement:
-    looks = [_look_at_member(event) for event in history.events_in(window, "membership")]
+    looks = [_look_at_member(event) for event in history.events_in(window, MembershipSeen)]
     return _measured("pods of the lab", looks, _unseen(history, looks))
 
 
-def _look_at_member(event: Event) -> Look:
-    expected, meshed = event.flag("expected"), event.flag("meshed")
-    if expected is None or meshed is None:
+def _look_at_member(event: MembershipSeen) -> Look:
+    meshed = event.detail.meshed
+    if meshed is None:
         return event, None, "membership not found out"
-    return event, expected == meshed, "in the mesh" if meshed else "outside the mesh"
+    return event, meshed == event.detail.expected, "in the mesh" if meshed else "outside the mesh"
 
 
 def _condition(subject: str, max_gap_s: float, history: History, window: Window) -> Measurement:
-    events = [event for event in history.events_in(window, "condition") if event.subject == subject]
+    events = [event for event in history.events_in(window, ReplicaCount) if event.subject == subject]
     looks = [_look_at_condition(event) for event in events]
     gap_s = _longest_gap_s([event.at_ns for event, is_well, _ in looks if is_well is not None], window)
     doubt = f"nobody looked for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
@@ -132,15 +141,15 @@ def _longest_gap_s(seen_ns: Sequence[int], window: Window) -> float:
     return max(after - before for before, after in pairwise([window.start_ns, *seen_ns, window.end_ns])) / NS_PER_S
 
 
-def _look_at_condition(event: Event) -> Look:
-    ready, desired = event.number("ready"), event.number("desired")
+def _look_at_condition(event: ReplicaCount) -> Look:
+    ready, desired = event.detail.ready, event.detail.desired
     if ready is None or desired is None:
         return event, None, "could not be read"
-    return event, ready >= max(desired, 1), f"{ready:g} of {desired:g} ready"
+    return event, ready >= max(desired, 1), f"{ready} of {desired} ready"
 
 
 def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:
-    looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, "certificate")]
+    looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, CertificateShown)]
     pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - _outside(history))
     known = [look for look in looks if look[1] is not None]
     doubts = (_unseen_for(pod, known, looks, max_gap_s, window) for pod in pods)
@@ -157,10 +166,10 @@ def _unseen_for(pod: str, known: Sequence[Look], looks: Sequence[Look], max_gap_
     return f"nobody saw that of {pod} for {gap_s:.1f} s, at most {max_gap_s:g} s may pass{blind}"
 
 
-def _look_at_certificate(event: Event, min_left_s: float) -> Look:
-    begins_ns, ends_ns = event.number("not_before_ns"), event.number("not_after_ns")
+def _look_at_certificate(event: CertificateShown, min_left_s: float) -> Look:
+    begins_ns, ends_ns = event.detail.not_before_ns, event.detail.not_after_ns
     if begins_ns is None or ends_ns is None:
-        return event, None, event.text("error") or "certificate not found out"
+        return event, None, event.detail.error or "certificate not found out"
     is_valid = begins_ns <= event.at_ns <= ends_ns - round(min_left_s * NS_PER_S)
     return event, is_valid, f"{(ends_ns - event.at_ns) / NS_PER_S:.1f} s left"
 

@@ -5,9 +5,10 @@ import polars as pl
 from drills.judge.checks.changes import OPEN_BEFORE_S
 from drills.judge.checks.lanes import SUCCEEDED
 from drills.judge.checks.pairs import REFUSALS
+from drills.judge.events import PolicyChangeStep, revised
 from drills.judge.history import History
-from drills.judge.mutations.target import Target, each_event, table, told, whole
-from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S, Event
+from drills.judge.mutations.target import Target, each_of, table, whole
+from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S
 
 WAS_SERVED = pl.col("served_ns").is_not_null()
 SERVED_COLUMNS = ("served_ns", "served_pod", "served_version", "served_status", "peer")
@@ -122,16 +123,16 @@ def pool_connections(history: History, target: Target) -> History:
 
 def ignore_changes(history: History, target: Target) -> History:
     """Let every policy change of the window be accepted, and every call that it forbids be served."""
-    applied = [e for e in history.events_in(target.window, "change") if e.text("step") == "apply"]
+    applied = [e for e in history.events_in(target.window, PolicyChangeStep) if e.detail.step == "apply"]
     forbidden = pl.any_horizontal(pl.lit(value=False), *(_forbids(event) for event in applied))
     open_ = _change(history, forbidden & ~SUCCEEDED, _served(history) | _succeeded(history))
-    return each_event(open_, lambda e: told(e, outcome="accepted", message="") if e in applied else e)
+    return each_of(open_, PolicyChangeStep, lambda e: revised(e, outcome="accepted", message="") if e in applied else e)
 
 
-def _forbids(event: Event) -> pl.Expr:
+def _forbids(event: PolicyChangeStep) -> pl.Expr:
     """Select the calls that a change might forbid, and those just before, which show that the edge was open."""
     from_ns = event.at_ns - round(OPEN_BEFORE_S * NS_PER_S)
-    is_edge = (pl.col("source") == event.text("source")) & (pl.col("target") == event.text("target"))
+    is_edge = (pl.col("source") == event.detail.source) & (pl.col("target") == event.detail.target)
     return is_edge & (pl.col("scheduled_ns") >= from_ns).fill_null(value=False)
 
 

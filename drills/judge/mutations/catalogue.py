@@ -1,5 +1,6 @@
 """Every mutation by name, and which of them a claim must notice: it follows from its check and its quantifier."""
 
+from drills.judge.events import CertificateShown, MembershipSeen, NewPod, PolicyChangeStep, ReplicaCount
 from drills.judge.mutations import calls, events, record
 from drills.judge.mutations.target import Mutation
 from drills.judge.quantifiers import Quantifier
@@ -36,7 +37,7 @@ WORLD = _all(
     Mutation("pool-connections", "every call travels on an old connection", calls.pool_connections),
     Mutation("ignore-changes", "policy changes are accepted and not enforced", calls.ignore_changes),
     Mutation("refuse-changes", "the API refuses every policy change", events.refuse_changes),
-    Mutation("forget-changes", "nobody changes a policy", events.forget("change")),
+    Mutation("forget-changes", "nobody changes a policy", events.forget(PolicyChangeStep)),
     Mutation("readable-call", "one call is readable on the wire", events.readable_call),
     Mutation("blind-observers", "nobody sees the plaintext that must be seen", events.blind_observers),
     Mutation("admit-unmeshed", "one new pod is admitted without the mesh", events.admit_unmeshed, ("on",)),
@@ -44,7 +45,7 @@ WORLD = _all(
     Mutation("refuse-new-pods", "the API refuses every new pod", events.refuse_new_pods, ("on",)),
     Mutation("block-new-pods", "no new pod starts", events.block_new_pods, ("on",)),
     Mutation("start-elsewhere", "new pods come to another node", events.start_elsewhere, ("on",), given="on"),
-    Mutation("forget-new-pods", "nobody creates a pod", events.forget("newpod"), ("on",)),
+    Mutation("forget-new-pods", "nobody creates a pod", events.forget(NewPod), ("on",)),
     Mutation("miss-drops", "the mesh notes no drop for longer than may be", events.miss_drops, ("on", "max_gap_s")),
     Mutation("forget-drops", "the mesh notes no drop of the edge", events.forget_drops, ("on",)),
     Mutation("misname-drops", "the mesh gives another reason", events.misname_drops, ("on",), given="reasons"),
@@ -53,13 +54,13 @@ WORLD = _all(
     Mutation("blind-signals", "no source of a signal can be read", events.blind_signals),
     Mutation("raise-signals", "every signal appears at every look", events.raise_signals),
     Mutation("unmesh-pod", "one pod is where it does not belong", events.unmesh_pod),
-    Mutation("forget-membership", "nobody looks who is in the mesh", events.forget("membership")),
+    Mutation("forget-membership", "nobody looks who is in the mesh", events.forget(MembershipSeen)),
     Mutation("unready-workload", "a workload has no replica at one look", events.unready_workload, ("subject",)),
-    Mutation("forget-conditions", "nobody looks at a workload", events.forget("condition")),
+    Mutation("forget-conditions", "nobody looks at a workload", events.forget(ReplicaCount)),
     Mutation("expire-certificate", "one certificate is out of date", events.expire_certificate),
     Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
     Mutation("keep-signer", "no certificate is signed by the new issuer", events.keep_signer),
-    Mutation("forget-certificates", "nobody looks at certificates", events.forget("certificate")),
+    Mutation("forget-certificates", "nobody looks at certificates", events.forget(CertificateShown)),
 )
 
 RECORD = _all(

@@ -3,16 +3,45 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import msgspec
-
 from clusters.model import SignalSpec
+from drills.judge.events import (
+    CertificateShown,
+    CertificateText,
+    DropCount,
+    DropLogRead,
+    E,
+    Event,
+    EventCount,
+    MembershipSeen,
+    MetricSample,
+    NewPod,
+    NodeTaints,
+    ObjectStatus,
+    PolicyChangeStep,
+    ReplicaCount,
+    WireHit,
+    WirePair,
+    revised,
+)
 from drills.judge.history import History
-from drills.judge.mutations.target import Target, each_event, told, with_events
-from drills.judge.records import NS_PER_S, Detail, Event, Window
+from drills.judge.mutations.target import Target, each_event, each_of, with_events
+from drills.judge.records import NS_PER_S, Window
 
-# Which kinds of signal an event is a look at, whatever its subject.
-_LOOKS = {"newpod": ("admission", "pod-event"), "change": ("admission",), "node": ("node-taint",), "drop": ("drop",)}
-_OF_SUBJECT = {"condition": "condition", "told": "event"}  # which kind it is a look at, of the signal of that subject
+Look = ReplicaCount | EventCount | MetricSample | ObjectStatus | NodeTaints | DropCount | NewPod | PolicyChangeStep
+"""An event that shows whether a signal fired."""
+
+_LOOKS: dict[type[Event], tuple[str, ...]] = {
+    ReplicaCount: ("condition",),
+    EventCount: ("event",),
+    MetricSample: ("metric-increases", "metric-below"),
+    ObjectStatus: ("status",),
+    NodeTaints: ("node-taint",),
+    DropCount: ("drop",),
+    NewPod: ("admission", "pod-event"),
+    PolicyChangeStep: ("admission",),
+}
+"""Of which kinds of signal."""
+
 ELSEWHERE = "refused for a reason that nobody named"
 NOWHERE = "a node that nobody named"
 
@@ -22,51 +51,51 @@ def readable_call(history: History, target: Target) -> History:
     (source, called), *_ = target.edges
     interface = next(iter(history.facts.wire_interfaces), "eth0")
     node = next(iter(history.facts.wire_nodes), "")
-    where = {"node": node, "interface": interface, "source": source, "target": called, "id": "mutation"}
-    return with_events(history, [*history.events, Event(target.middle_ns, "wire.hit", node, {**where})])
+    found = WireHit.Detail(node=node, interface=interface, source=source, target=called, id="mutation")
+    return with_events(history, [*history.events, WireHit(target.middle_ns, node, found)])
 
 
 def blind_observers(history: History, _target: Target) -> History:
     """Let the observers never see the plaintext that they must see to prove that they can."""
-    return each_event(
-        history,
-        lambda e: None if e.kind.startswith("wire.") and e.text("source") in history.facts.unmeshed else e,
-    )
+    unmeshed = history.facts.unmeshed
+    without_hits = each_of(history, WireHit, lambda e: None if e.detail.source in unmeshed else e)
+    return each_of(without_hits, WirePair, lambda e: None if e.detail.source in unmeshed else e)
 
 
 def admit_unmeshed(history: History, target: Target) -> History:
     """Let one new pod be admitted without the mesh, and start."""
-    first = tuple(e for e in history.events_in(target.window, "newpod") if _is_asked(e, target))[:1]
-    return each_event(history, lambda e: told(e, outcome="admitted", meshed=False, started=True) if e in first else e)
+    first = tuple(e for e in history.events_in(target.window, NewPod) if _is_asked(e, target))[:1]
+    outside = {"outcome": "admitted", "meshed": False, "started": True}
+    return each_of(history, NewPod, lambda e: revised(e, **outside) if e in first else e)
 
 
 def overlook_strays(history: History, target: Target) -> History:
     """Let nobody who looks at all pods find those that are outside the mesh."""
-    return _in_window(history, target, "newpod", lambda e: told(e, found=False) if e.flag("found") else e)
+    return _in_window(history, target, NewPod, lambda e: revised(e, found=False) if e.is_found else e)
 
 
 def refuse_new_pods(history: History, target: Target) -> History:
     """Let the API refuse every new pod, without the words of any signal."""
-    return _in_window(history, target, "newpod", lambda e: told(e, outcome="refused", meshed=None, message=ELSEWHERE))
+    return _in_window(history, target, NewPod, lambda e: revised(e, outcome="refused", meshed=None, message=ELSEWHERE))
 
 
 def block_new_pods(history: History, target: Target) -> History:
     """Let no new pod ever start, for reasons that no signal names."""
-    blocked: dict[str, Detail] = {"outcome": "admitted", "meshed": None, "started": False, "blocked": ELSEWHERE}
-    return _in_window(history, target, "newpod", lambda e: told(e, **blocked))
+    blocked = {"outcome": "admitted", "meshed": None, "started": False, "blocked": ELSEWHERE}
+    return _in_window(history, target, NewPod, lambda e: revised(e, **blocked))
 
 
 def start_elsewhere(history: History, target: Target) -> History:
     """Let every new pod come to a node for which it was not made."""
-    return _in_window(history, target, "newpod", lambda e: told(e, node=NOWHERE))
+    return _in_window(history, target, NewPod, lambda e: revised(e, node=NOWHERE))
 
 
 def refuse_changes(history: History, target: Target) -> History:
     """Let the API refuse every policy change, without the words of any signal."""
-    return _in_window(history, target, "change", lambda e: told(e, outcome="refused", message=ELSEWHERE))
+    return _in_window(history, target, PolicyChangeStep, lambda e: revised(e, outcome="refused", message=ELSEWHERE))
 
 
-def forget(kind: str) -> Callable[[History, Target], History]:
+def forget(kind: type[E]) -> Callable[[History, Target], History]:
     """Return a mutation after which nothing of this kind happened in the window."""
 
     def apply(history: History, target: Target) -> History:
@@ -92,12 +121,12 @@ def forget_drops(history: History, target: Target) -> History:
 
 def misname_drops(history: History, target: Target) -> History:
     """Let the mesh give another reason for every drop of the edges."""
-    return _of_drops(history, target, lambda e: told(e, reason=ELSEWHERE))
+    return _of_drops(history, target, lambda e: revised(e, reason=ELSEWHERE))
 
 
 def blind_drops(history: History, _target: Target) -> History:
     """Let no node's record of drops be readable."""
-    return each_event(history, lambda e: told(e, error="no answer") if e.kind == "drops.source" else e)
+    return each_of(history, DropLogRead, lambda e: revised(e, error="no answer"))
 
 
 def hide_signals(history: History, _target: Target) -> History:
@@ -117,140 +146,158 @@ def raise_signals(history: History, target: Target) -> History:
 
 def unmesh_pod(history: History, target: Target) -> History:
     """Let one pod be where it does not belong."""
-    first = history.events_in(target.window, "membership")[:1]
-    return each_event(history, lambda e: told(e, meshed=not e.flag("expected")) if e in first else e)
+    first = history.events_in(target.window, MembershipSeen)[:1]
+    return each_of(history, MembershipSeen, lambda e: revised(e, meshed=not e.detail.expected) if e in first else e)
 
 
 def unready_workload(history: History, target: Target) -> History:
     """Let a workload have no replica at one look."""
-    looks = history.events_in(target.window, "condition")
+    looks = history.events_in(target.window, ReplicaCount)
     first = tuple(event for event in looks if event.subject == target.text("subject"))[:1]
-    return each_event(history, lambda e: told(e, ready=0, desired=1) if e in first else e)
+    return each_of(history, ReplicaCount, lambda e: revised(e, ready=0, desired=1) if e in first else e)
 
 
 def expire_certificate(history: History, target: Target) -> History:
     """Let one certificate be out of date when it was looked at."""
-    first = history.events_in(target.window, "certificate")[:1]
-    return each_event(history, lambda e: told(e, not_after_ns=e.at_ns - NS_PER_S) if e in first else e)
+    first = history.events_in(target.window, CertificateShown)[:1]
+
+    def ended(look: CertificateShown) -> CertificateShown:
+        return revised(look, not_after_ns=look.at_ns - NS_PER_S) if look in first else look
+
+    return each_of(history, CertificateShown, ended)
 
 
 def renew_certificates(history: History, target: Target) -> History:
     """Let every certificate that was shown outlive the window."""
     later_ns = target.window.end_ns + NS_PER_S
-    return each_event(history, lambda e: told(e, not_after_ns=later_ns) if e.number("not_after_ns") is not None else e)
+
+    def renewed(look: CertificateShown) -> CertificateShown:
+        return look if look.detail.not_after_ns is None else revised(look, not_after_ns=later_ns)
+
+    return each_of(history, CertificateShown, renewed)
 
 
 def keep_signer(history: History, _target: Target) -> History:
     """Let every certificate be signed by another than the issuer that the fault put in."""
-    return each_event(history, lambda e: told(e, signer="") if e.kind == "certificate.text" else e)
+    return each_of(history, CertificateText, lambda e: revised(e, signer=""))
 
 
-def _in_window(history: History, target: Target, kind: str, change: Callable[[Event], Event | None]) -> History:
-    def in_window(event: Event) -> Event | None:
-        is_meant = event.kind == kind and target.window.holds(event.at_ns) and _is_asked(event, target)
-        return change(event) if is_meant else event
+def _in_window(history: History, target: Target, kind: type[E], change: Callable[[E], E | None]) -> History:
+    def in_window(event: E) -> E | None:
+        return change(event) if target.window.holds(event.at_ns) and _is_asked(event, target) else event
 
-    return each_event(history, in_window)
+    return each_of(history, kind, in_window)
 
 
 def _is_asked(event: Event, target: Target) -> bool:
     """Whether the claim asks of the place of this event; one that names no place asks of all."""
-    return target.text("on") in {"", event.text("placed")}
+    return target.text("on") in {"", event.detail.placed if isinstance(event, NewPod) else ""}
 
 
-def _of_drops(history: History, target: Target, change: Callable[[Event], Event | None]) -> History:
+def _of_drops(history: History, target: Target, change: Callable[[DropCount], DropCount | None]) -> History:
     """Change the drops that a claim counts: a drop lies in a window when its first or its last does."""
     names = {f"{source}->{called}" for source, called in target.edges}
     node = history.facts.placed.get(target.text("on"), "")
 
-    def of_edge(event: Event) -> Event | None:
-        if event.kind != "drop" or event.subject not in names or node not in {"", event.text("node")}:
-            return event
-        instants = (event.at_ns, *(round(event.number(key) or event.at_ns) for key in ("first_ns", "last_ns")))
-        return change(event) if any(map(target.window.holds, instants)) else event
+    def of_edge(drop: DropCount) -> DropCount | None:
+        is_meant = drop.subject in names and node in {"", drop.detail.node}
+        return change(drop) if is_meant and any(map(target.window.holds, drop.instants)) else drop
 
-    return each_event(history, of_edge)
+    return each_of(history, DropCount, of_edge)
 
 
-def _each_look(history: History, change: Callable[[SignalSpec, Event], Event]) -> History:
-    def look(event: Event) -> Event:
+def _each_look(history: History, change: Callable[[SignalSpec, Look], Event | None]) -> History:
+    def look(event: Event) -> Event | None:
+        changed: Event | None = event
         for signal in history.facts.signals.values():
-            event = change(signal, event) if _is_look(signal, event) else event
-        return event
+            if isinstance(changed, Look) and _is_look(signal, changed):
+                changed = change(signal, changed)
+        return changed
 
     return each_event(history, look)
 
 
-def _is_look(signal: SignalSpec, event: Event) -> bool:
-    if event.kind in _OF_SUBJECT:
-        return signal.kind == _OF_SUBJECT[event.kind] and event.subject == signal.subject
-    if event.kind == "scrape":
-        return event.text("metric") == signal.subject
-    if event.kind == "status":
-        return signal.kind == "status" and event.subject == signal.subject.rpartition(" ")[0]
-    return signal.kind in _LOOKS.get(event.kind, ())
+def _is_look(signal: SignalSpec, event: Look) -> bool:
+    if signal.kind not in _LOOKS[type(event)]:
+        return False
+    match event:
+        case ReplicaCount() | EventCount():
+            return event.subject == signal.subject
+        case MetricSample():
+            return event.detail.metric == signal.subject
+        case ObjectStatus():
+            return event.subject == signal.subject.rpartition(" ")[0]
+    return True
 
 
-_LISTS = {"node": "taints", "status": "conditions"}  # what such a look found, None when nobody could look
 _ENOUGH = 1_000_000
 """More pods than any workload wants, at whatever instant."""
 
 
-def _quiet(signal: SignalSpec, event: Event) -> Event:
-    match event.kind:
-        case "condition":
-            return told(event, ready=None if event.number("desired") is None else _ENOUGH)
-        case "told":
-            return told(event, count=None if event.number("count") is None else 0)
-        case "scrape":
-            return told(event, value=signal.threshold + 1, error="")
-        case "node" | "status":
-            key, word = _LISTS[event.kind], _word(signal)
-            found = event.detail.get(key)
-            return told(event, **{key: [it for it in found if it != word] if isinstance(found, list) else None})
-        case "drop":
-            return told(event, reason=event.text("reason").replace(signal.subject, ELSEWHERE))
-    words = "blocked" if signal.kind == "pod-event" else "message"
-    return told(event, **{words: event.text(words).replace(signal.subject, ELSEWHERE)})
+def _quiet(signal: SignalSpec, event: Look) -> Event:
+    detail: dict[str, object]
+    match event:
+        case ReplicaCount():
+            detail = {"ready": None if event.detail.desired is None else _ENOUGH}
+        case EventCount():
+            detail = {"count": None if event.detail.count is None else 0}
+        case MetricSample():
+            detail = {"value": signal.threshold + 1, "error": ""}
+        case NodeTaints():
+            detail = {"taints": _without(_word(signal), event.detail.taints)}
+        case ObjectStatus():
+            detail = {"conditions": _without(_word(signal), event.detail.conditions)}
+        case DropCount():
+            detail = {"reason": event.detail.reason.replace(signal.subject, ELSEWHERE)}
+        case NewPod() if signal.kind == "pod-event":
+            detail = {"blocked": event.blocked.replace(signal.subject, ELSEWHERE)}
+        case _:
+            detail = {"message": event.detail.message.replace(signal.subject, ELSEWHERE)}
+    return revised(event, **detail)
 
 
-_UNANSWERED: dict[str, dict[str, Detail]] = {
-    "condition": {"ready": None, "desired": None},
-    "told": {"count": None},
-    "scrape": {"value": None, "error": "no answer"},
-    "node": {"taints": None, "error": "no answer"},
-    "status": {"conditions": None, "error": "no answer"},
+def _without(word: str, found: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    return None if found is None else tuple(it for it in found if it != word)
+
+
+_UNANSWERED: dict[type[Event], dict[str, object]] = {
+    ReplicaCount: {"ready": None, "desired": None},
+    EventCount: {"count": None},
+    MetricSample: {"value": None, "error": "no answer"},
+    NodeTaints: {"taints": None, "error": "no answer"},
+    ObjectStatus: {"conditions": None, "error": "no answer"},
+    NewPod: {"outcome": "failed"},
+    PolicyChangeStep: {"outcome": "failed"},
 }
 
 
-def _unanswered(event: Event) -> Event:
-    if event.kind == "drop":
-        return msgspec.structs.replace(event, kind="lost")  # a record that nobody could read has no lines
-    return told(event, **_UNANSWERED.get(event.kind, {"outcome": "failed"}))
+def _unanswered(event: Look) -> Event | None:
+    """Return the look as one that got no answer; a record of drops that could not be read has no lines."""
+    return None if isinstance(event, DropCount) else revised(event, **_UNANSWERED[type(event)])
 
 
-def _fired(signal: SignalSpec, event: Event) -> Event:
-    detail: dict[str, Detail]
-    match event.kind:
-        case "condition":
+def _fired(signal: SignalSpec, event: Look) -> Event:
+    detail: dict[str, object]
+    match event:
+        case ReplicaCount():
             detail = {"ready": 0, "desired": 1}
-        case "told":
+        case EventCount():
             detail = {"count": event.at_ns}  # more often at every look
-        case "scrape":
+        case MetricSample():
             is_low = signal.kind == "metric-below"
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
             detail = {"value": signal.threshold - 1 if is_low else risen, "error": ""}
-        case "node" | "status":
-            found = event.detail.get(_LISTS[event.kind])
-            known = found if isinstance(found, list) else []
-            detail = {_LISTS[event.kind]: [*known, _word(signal)], "error": ""}
-        case "drop":
+        case NodeTaints():
+            detail = {"taints": (*(event.detail.taints or ()), _word(signal)), "error": ""}
+        case ObjectStatus():
+            detail = {"conditions": (*(event.detail.conditions or ()), _word(signal)), "error": ""}
+        case DropCount():
             detail = {"reason": signal.subject}
-        case _ if signal.kind == "pod-event":
+        case NewPod() if signal.kind == "pod-event":
             detail = {"blocked": signal.subject}
         case _:
             detail = {"outcome": "refused", "message": signal.subject}
-    return told(event, **detail)
+    return revised(event, **detail)
 
 
 def _word(signal: SignalSpec) -> str:

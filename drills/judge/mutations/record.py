@@ -4,31 +4,40 @@ import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED
 from drills.judge.checks.pairs import WAS_SERVED
+from drills.judge.events import (
+    CallerEnd,
+    E,
+    FaultReceipt,
+    HarnessTrouble,
+    ProgramStarted,
+    ServerEnd,
+    UndoVerified,
+)
 from drills.judge.history import History
-from drills.judge.mutations.target import FROM_CALLER, Target, each_event, edited, table, with_events
-from drills.judge.records import NS_PER_MS, NS_PER_S, Event
+from drills.judge.mutations.target import FROM_CALLER, Target, each_of, edited, table, with_events
+from drills.judge.records import NS_PER_MS, NS_PER_S
 
 SHIFT_NS = NS_PER_S
 
 
 def erase_receipts(history: History, _target: Target) -> History:
     """Erase every proof that the fault landed."""
-    return _without(history, "fault.receipt")
+    return _without(history, FaultReceipt)
 
 
 def erase_undo(history: History, _target: Target) -> History:
     """Erase that the undo was verified."""
-    return _without(history, "fault.undo_verified")
+    return _without(history, UndoVerified)
 
 
 def erase_caller_ends(history: History, _target: Target) -> History:
     """Erase what callers said at their end."""
-    return _without(history, "caller.end")
+    return _without(history, CallerEnd)
 
 
 def erase_server_ends(history: History, _target: Target) -> History:
     """Erase what servers said at their end."""
-    return _without(history, "server.end")
+    return _without(history, ServerEnd)
 
 
 def lose_one_call(history: History, _target: Target) -> History:
@@ -85,15 +94,15 @@ def starve_callers(history: History, _target: Target) -> History:
 def restart_a_witness(history: History, target: Target) -> History:
     """Let the program of one server start anew in the middle of the run, of one that no fault is to end."""
     pod = next((pod for pod in history.facts.servers if pod not in history.facts.casualties), "")
-    return with_events(history, [*history.events, Event(target.middle_ns, "boot", pod, {"pod": pod})])
+    started = ProgramStarted(target.middle_ns, pod, ProgramStarted.Detail(pod=pod, node=""))
+    return with_events(history, [*history.events, started])
 
 
 def trouble_the_harness(history: History, target: Target) -> History:
     """Let the harness say that it had trouble."""
-    return with_events(
-        history, [*history.events, Event(target.middle_ns, "harness", "mutation", {"message": "made up"})]
-    )
+    trouble = HarnessTrouble(target.middle_ns, "mutation", HarnessTrouble.Detail(message="made up"))
+    return with_events(history, [*history.events, trouble])
 
 
-def _without(history: History, kind: str) -> History:
-    return each_event(history, lambda event: None if event.kind == kind else event)
+def _without(history: History, kind: type[E]) -> History:
+    return each_of(history, kind, lambda _event: None)

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import msgspec
 import polars as pl
 
 from drills.judge.checks.lanes import on_edges
+from drills.judge.events import CallerEnd, E, Event, ServerEnd, revised
 from drills.judge.history import History
 from drills.judge.measure import Edge, Number
-from drills.judge.records import Detail, Event, Window
+from drills.judge.records import Window
 from drills.judge.verdict import Finding
 
 LANE = ("pod", "target", "connection")
@@ -98,9 +98,9 @@ def each_event(history: History, change: Callable[[Event], Event | None]) -> His
     return with_events(history, [event for event in changed if event is not None])
 
 
-def told(event: Event, **detail: Detail) -> Event:
-    """Return the event with some of its detail replaced."""
-    return msgspec.structs.replace(event, detail={**event.detail, **detail})
+def each_of(history: History, kind: type[E], change: Callable[[E], E | None]) -> History:
+    """Return the history with every event of a kind changed, or left out where the change gives None."""
+    return each_event(history, lambda event: change(event) if isinstance(event, kind) else event)
 
 
 def edited(history: History, calls: pl.DataFrame) -> History:
@@ -117,11 +117,11 @@ def whole(history: History, calls: pl.DataFrame) -> History:
     served: dict[object, int] = dict(numbered.group_by("served_pod").len().rows())
 
     def recount(event: Event) -> Event:
-        if event.kind == "caller.end":
-            count = made.get((event.text("pod"), event.text("target"), event.text("connection")), 0)
-            return told(event, scheduled=count, written=count)
-        if event.kind == "server.end":
-            return told(event, served=served.get(event.text("pod"), 0))
+        if isinstance(event, CallerEnd):
+            count = made.get((event.detail.pod, event.detail.target, event.detail.connection), 0)
+            return revised(event, scheduled=count, written=count)
+        if isinstance(event, ServerEnd):
+            return revised(event, served=served.get(event.detail.pod, 0))
         return event
 
     return each_event(edited(history, numbered), recount)

@@ -1,13 +1,11 @@
 """What an injury is: the steps of its life, what its observer says, and what injuries of a component share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clusters.cluster import Cluster
 from clusters.model import Component
 from clusters.runtime import HarnessError
-from drills.judge.history import Detail
 from drills.run.faults import processes
 from drills.run.undo_entry import Undo
 
@@ -52,9 +50,10 @@ class Injury(ABC):
     def observe(self) -> Receipt:
         """Look, through another channel than the actor's; HarnessError when the observer itself is blind."""
 
-    def traits(self) -> Mapping[str, Detail]:
-        """Return what checks must know of this injury; noted beside the actor's account."""
-        return {}
+    @property
+    def signer(self) -> str:
+        """Key id of the issuer that the fault puts in, for the checks; "" where it puts in none."""
+        return ""
 
     def glance(self, turn: int) -> Receipt | None:
         """Look at one part of what `observe` looks at, another each turn; None when there is nothing that must last.

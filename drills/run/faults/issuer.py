@@ -18,7 +18,6 @@ from clusters.cluster import Cluster
 from clusters.kube import Json
 from clusters.model import Authority, Component, IssuerSecret
 from clusters.runtime import HarnessError
-from drills.judge.history import Detail
 from drills.run.faults import EXPIRED, ROTATED, STRANGER, processes
 from drills.run.faults.injury import Hurt, Receipt
 from drills.run.undo_entry import Undo
@@ -77,9 +76,10 @@ class ReplacedIssuer(Hurt):
             f"{key_id(self._new.issuer)}, {self._kind}"
         )
 
-    def traits(self) -> Mapping[str, Detail]:
-        """Tell whose signature shows that the new issuer signs."""
-        return {"signer": key_id(self._new.issuer)}
+    @property
+    def signer(self) -> str:
+        """Key id of the new issuer."""
+        return key_id(self._new.issuer)
 
     def observe(self) -> Receipt:
         """Landed: every process of the issuer has the new one before it, and it is over if its life was to end."""

@@ -1,9 +1,12 @@
 """Is a policy change taken, and if taken, obeyed? One edge is closed for a while and opened again."""
 
 import time
+from typing import Literal
 
-from clusters.kube import Json, describe
+from clusters.kube import Admission, Json, describe
 from clusters.lab import load
+from drills.judge.events import PolicyChangeStep
+from drills.judge.records import NS_PER_S
 from drills.run.context import Context
 from drills.run.experiment import PolicyChanges
 from drills.run.probes.base import Probe
@@ -43,23 +46,29 @@ class PolicyChangeProbe(Probe):
 
     def _hold(self, name: str, manifest: Json) -> bool:
         answer = self._context.cluster.kube.apply(manifest)
-        self._note(name, "apply", answer.outcome, answer.message)
+        self._note(time.time_ns(), name, "apply", answer)
         if answer.outcome != "accepted":
             return False
         self._context.policies.saw(answer.object)
         self._context.stage.pause(self._spec.hold_s)
-        since_ns = time.time_ns() - int(_OBEYED * self._spec.hold_s * 1e9)
+        since_ns = time.time_ns() - int(_OBEYED * self._spec.hold_s * NS_PER_S)
         return self._context.tail.is_closed((self._spec.source, self._spec.target), since_ns=since_ns)
 
     def _remove(self, name: str, undo: Undo, part: str) -> None:
         """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
         sent_ns = time.time_ns()
         answer = self._context.cluster.kube.delete(undo.manifest)
-        self._note(name, "remove", answer.outcome, answer.message, at_ns=sent_ns)
+        self._note(sent_ns, name, "remove", answer)
         if answer.outcome == "accepted":
             self._context.policies.lost(undo.manifest)
         self._put_right(undo, part)
 
-    def _note(self, name: str, step: str, outcome: str, message: str, *, at_ns: int | None = None) -> None:
-        edge = {"source": self._spec.source, "target": self._spec.target}
-        self._context.recorder.note("change", name, at_ns=at_ns, step=step, outcome=outcome, message=message, **edge)
+    def _note(self, at_ns: int, name: str, step: Literal["apply", "remove"], answer: Admission) -> None:
+        said = PolicyChangeStep.Detail(
+            step=step,
+            outcome=answer.outcome,
+            message=answer.message,
+            source=self._spec.source,
+            target=self._spec.target,
+        )
+        self._context.recorder.note(PolicyChangeStep(at_ns, name, said))

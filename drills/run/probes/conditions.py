@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from clusters.kube import Json, Kube, wanted_and_ready
 from clusters.model import Component, Role, SignalKind, SignalSpec
 from clusters.runtime import HarnessError
+from drills.judge.events import EventCount, NodeTaints, ObjectStatus, ReplicaCount
 from drills.run.recorder import Recorder
 
 EVERY = "*"
@@ -72,9 +73,10 @@ class Conditions:
         try:
             desired, ready = self._count_all(workload) if workload.name == EVERY else self._count(workload)
         except HarnessError as error:
-            self._recorder.note("condition", subject, at_ns=at_ns, ready=None, desired=None, error=str(error))
+            seen = ReplicaCount.Detail(ready=None, desired=None, error=str(error))
         else:
-            self._recorder.note("condition", subject, at_ns=at_ns, ready=ready, desired=desired, error="")
+            seen = ReplicaCount.Detail(ready=ready, desired=desired, error="")
+        self._recorder.note(ReplicaCount(at_ns, subject, seen))
 
     def _count(self, workload: Component) -> tuple[int, int]:
         found = self._kube.get("apps/v1", workload.kind, workload.name, workload.namespace)
@@ -96,12 +98,14 @@ class Conditions:
         try:
             found = self._kube.find("v1", "Event", namespace)
         except HarnessError as error:
+            unknown = EventCount.Detail(count=None, error=str(error))
             for reason in reasons:
-                self._recorder.note("told", f"{namespace}/{reason}", at_ns=at_ns, count=None, error=str(error))
+                self._recorder.note(EventCount(at_ns, f"{namespace}/{reason}", unknown))
             return
         for reason in reasons:
             count = sum(_times(event) for event in found if event.get("reason") == reason)
-            self._recorder.note("told", f"{namespace}/{reason}", at_ns=at_ns, count=count, error="")
+            counted = EventCount.Detail(count=count, error="")
+            self._recorder.note(EventCount(at_ns, f"{namespace}/{reason}", counted))
 
     def _ask_status(self, subject: str) -> None:
         """Note each condition of an object twice, with its status and with its reason; one that is not there has none.
@@ -114,25 +118,29 @@ class Conditions:
         try:
             found = self._kube.get(api_version, kind, name, namespace or None)
         except HarnessError as error:
-            self._recorder.note("status", subject, at_ns=at_ns, conditions=None, message="", error=str(error))
+            unknown = ObjectStatus.Detail(conditions=None, message="", error=str(error))
+            self._recorder.note(ObjectStatus(at_ns, subject, unknown))
             return
         stated = ((found or {}).get("status") or {}).get("conditions") or []
-        words = [f"{it['type']}={it[what]}" for it in stated for what in ("status", "reason") if it.get(what)]
+        words = tuple(f"{it['type']}={it[what]}" for it in stated for what in ("status", "reason") if it.get(what))
         said = "; ".join(it["message"] for it in stated if it.get("message"))
-        self._recorder.note("status", subject, at_ns=at_ns, conditions=words, message=said[:_SAID_LIMIT], error="")
+        seen = ObjectStatus.Detail(conditions=words, message=said[:_SAID_LIMIT], error="")
+        self._recorder.note(ObjectStatus(at_ns, subject, seen))
 
     def _ask_nodes(self) -> None:
         at_ns = time.time_ns()
         try:
             nodes = self._kube.find("v1", "Node")
         except HarnessError as error:
+            unknown = NodeTaints.Detail(taints=None, error=str(error))
             for name in self._nodes:
-                self._recorder.note("node", name, at_ns=at_ns, taints=None, error=str(error))
+                self._recorder.note(NodeTaints(at_ns, name, unknown))
             return
         self._nodes = tuple(node["metadata"]["name"] for node in nodes)
         for node in nodes:
-            taints = [taint["key"] for taint in node["spec"].get("taints", ())]
-            self._recorder.note("node", node["metadata"]["name"], at_ns=at_ns, taints=taints, error="")
+            taints = tuple(taint["key"] for taint in node["spec"].get("taints", ()))
+            seen = NodeTaints.Detail(taints=taints, error="")
+            self._recorder.note(NodeTaints(at_ns, node["metadata"]["name"], seen))
 
 
 def _workload(subject: str) -> Component:

@@ -7,12 +7,14 @@ from datetime import datetime
 from functools import partial
 
 import msgspec
+from msgspec import UNSET
 
 from clusters.kube import Admission, Json, is_ready
 from clusters.lab import LAB, ON_DEMAND, is_member, load, members
 from clusters.model import Enrolment
 from clusters.runtime import HarnessError, wait_until
-from drills.judge.history import Detail
+from drills.judge.events import NewPod
+from drills.judge.records import NS_PER_S
 from drills.run.context import Context
 from drills.run.experiment import NewPods
 from drills.run.inventory import Inventory
@@ -101,21 +103,19 @@ class NewPodsProbe(Probe):
         seen = self._watch(name, answer) if admitted else _Seen()
         if admitted:
             self._context.stage.pause(self._spec.serves_s)
-        detail: dict[str, Detail] = {
-            "outcome": "admitted" if admitted else answer.outcome,
-            "meshed": seen.is_meshed,
-            "started": seen.is_started,
-            "node": seen.node,
-            "message": answer.message,
-            "answered_ns": answered_ns,
-        }
-        if placed:
-            detail["placed"] = placed
-        if seen.is_meshed is False:
-            detail["found"] = self._is_found(name)
-        if admitted:
-            detail |= {"blocked": seen.blocked, "blocked_ns": seen.blocked_ns}
-        self._context.recorder.note("newpod", name, at_ns=sent_ns, **detail)
+        fate = NewPod.Detail(
+            outcome="admitted" if answer.outcome == "accepted" else answer.outcome,
+            answered_ns=answered_ns,
+            message=answer.message,
+            meshed=seen.is_meshed,
+            started=seen.is_started,
+            node=seen.node,
+            placed=placed,
+            found=self._is_found(name) if seen.is_meshed is False else UNSET,
+            blocked=seen.blocked if admitted else UNSET,
+            blocked_ns=seen.blocked_ns if admitted else UNSET,
+        )
+        self._context.recorder.note(NewPod(sent_ns, name, fate))
         return bool(seen.is_started) and bool(seen.is_meshed)
 
     def _watch(self, name: str, answer: Admission) -> _Seen:
@@ -185,4 +185,4 @@ class NewPodsProbe(Probe):
 def _instant_ns(event: Json) -> int | None:
     """Return when an event first came: the old and the new kind of event name that instant in different fields."""
     text = event.get("firstTimestamp") or event.get("eventTime")
-    return round(datetime.fromisoformat(text).timestamp() * 1_000_000_000) if text else None
+    return round(datetime.fromisoformat(text).timestamp() * NS_PER_S) if text else None
