@@ -99,6 +99,7 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
         checked_name(name)
         self.home = state_dir() / name
         self.home.mkdir(parents=True, exist_ok=True)
+        self.home.chmod(_OURS_ALONE)  # what a sweep obeys lies there, and the keys of the mesh
         with contextlib.chdir(self.home):  # the base class makes its folder where it stands
             super().__init__(name, kubeconfig or self.home / "kubeconfig", image, tools.kind, tools.kubectl)
 

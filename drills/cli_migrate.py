@@ -1,5 +1,6 @@
 """`meshdrill migrate`: bundles of an older format, written in this version's."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -7,11 +8,12 @@ from securesystemslib.signer import Signer
 
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli_judge import load, replay
-from drills.judge import migration, storage
+from drills.judge import files, migration, storage
 from drills.judge.files import FileError
 from drills.judge.verdict import read_verdict
 from drills.keyring import signer_in
 from drills.report import redraw, statement, verification
+from drills.run.chaos_toolkit import EXPERIMENT_FILE
 
 
 def migrate(place: Path, key: Path | None = None) -> str:
@@ -47,8 +49,13 @@ def _migrate(bundle: Path, signer: Signer | None) -> str:
     changed = [it.id for it in verdict.findings if answers[it.id] is not it.verdict]
     if changed:
         raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another answer than is stored. It stays.")
-    _write(bundle / storage.RUN_FILE, migration.upgrade_run(run, _read(bundle / storage.VERDICT_FILE)))
-    (bundle / storage.VERDICT_FILE).write_bytes(verdict.encode())
+    upgraded = migration.upgrade_run(run, _read(bundle / storage.VERDICT_FILE))
+    claims = msgspec.to_builtins(history.facts.claims)
+    files.write(bundle / storage.RUN_FILE, _text(upgraded))
+    if files.is_there(bundle / EXPERIMENT_FILE):
+        experiment = migration.upgrade_experiment(_read(bundle / EXPERIMENT_FILE), claims)
+        files.write(bundle / EXPERIMENT_FILE, json.dumps(experiment, indent=2).encode() + b"\n")
+    files.write(bundle / storage.VERDICT_FILE, verdict.encode())
     if verification.has_statement(bundle):
         statement.write(bundle, verdict, signer)
     redraw.redraw(bundle, signer)
@@ -77,7 +84,5 @@ def _read(path: Path) -> migration.Json:
         raise InconclusiveError(str(error)) from error
 
 
-def _write(path: Path, content: migration.Json) -> None:
-    draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2) + b"\n")
-    draft.replace(path)
+def _text(content: migration.Json) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2) + b"\n"

@@ -52,7 +52,7 @@ def write(name: str, folder: Path) -> str:
         raise UsageError(f"{name!r} is no name of a drill; expected kebab-case, for example dns-outage.")
     function = name.replace("-", "_")
     texts = {
-        folder / f"test_{function}.py": _DRILL.format(function=function, fault="stop"),
+        folder / f"test_{function}.py": _DRILL.format(function=function, fault="make_unavailable"),
         folder / f"test_{function}_selftest.py": _SELFTEST.format(name=name, function=function),
     }
     for file in texts:

@@ -13,7 +13,7 @@ def test_apiserver_outage(mesh: Mesh) -> Experiment:
     No pod can be added and no policy changed meanwhile; once the API is back, both work again within two minutes.
     """
     return Experiment(
-        method=faults.stop_apiserver(hold_s=AWAY_S),
+        method=faults.stop_api_server(hold_s=AWAY_S),
         workload=lab.traffic(pace=1.5),  # minutes of calls, and the evidence must stay small enough to keep
         claims={
             **suites.security(),

@@ -27,7 +27,7 @@ def test_control_plane_outage(mesh: Mesh) -> Experiment:
 
     A new pod and a policy change are refused with a message; once it is back, both work again within 40 s.
     """
-    method = faults.stop(Role.CONTROL_PLANE, hold_s=30)
+    method = faults.make_unavailable(Role.CONTROL_PLANE, hold_s=30)
     return Experiment(method=method, claims={**always_asked(), **refused(), **back()})
 
 
@@ -44,7 +44,7 @@ def test_control_plane_crash(mesh: Mesh) -> Experiment:
         ),
         "policy-changes-enforced-again-in-fault": claim.eventually(enforced(), BACK_S, "fault", fails_on_control=True),
     }
-    method = faults.crash(Role.CONTROL_PLANE, hold_s=BACK_S + 20)
+    method = faults.kill(Role.CONTROL_PLANE, hold_s=BACK_S + 20)
     return Experiment(method=method, claims={**always_asked(), **restarted, **back()})
 
 
@@ -54,7 +54,7 @@ def test_control_plane_hang(mesh: Mesh) -> Experiment:
 
     Its webhooks time out rather than admit a pod or a policy unseen, and once it resumes all of it recovers.
     """
-    method = faults.hang(Role.CONTROL_PLANE, hold_s=30)
+    method = faults.pause(Role.CONTROL_PLANE, hold_s=30)
     return Experiment(method=method, claims={**always_asked(), **refused(), **back()})
 
 
@@ -80,7 +80,7 @@ def test_new_destination(mesh: Mesh) -> Experiment:
         # Some minutes of calls, and the evidence must stay small enough to keep.
         workload=(*lab.traffic(pace=2), lab.calls(*lab.NEW_SERVICE, every_ms=250, connections=(lab.NEW,))),
         new_pods=NewPods(every_s=60, serves_s=CALLED_S),
-        method=faults.stop(Role.CONTROL_PLANE, hold_s=CALLED_S),
+        method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=CALLED_S),
         recovery_s=CALLED_S + BACK_S + 20,  # a pod that is made in the recovery is called for CALLED_S
         claims={
             **suites.security(),

@@ -14,7 +14,7 @@ def test_enforcer_restart_without_policy(mesh: Mesh) -> Experiment:
     It may refuse every caller until it has its policy again, provided that an alert fires.
     """
     return Experiment(
-        method=faults.restart_without(Role.POLICY, GUARDED, hold_s=30),
+        method=faults.restart_enforcer_without(Role.POLICY, GUARDED, hold_s=30),
         recovery_at_least_s=BACK_S + 10,  # a proxy that gets its policy late may admit denied callers until then
         claims={
             **suites.security(new_pods=False),

@@ -17,7 +17,7 @@ def test_identity_outage(mesh: Mesh) -> Experiment:
     pod gets its identity, or an alert says that it cannot.
     """
     return Experiment(
-        method=faults.stop(Role.IDENTITY, hold_s=40),
+        method=faults.make_unavailable(Role.IDENTITY, hold_s=40),
         new_pods=NewPods(every_s=20),
         recovery_at_least_s=AFTERMATH_S,
         recovery_s=BACK_S + AFTERMATH_S,
@@ -44,7 +44,7 @@ def test_identity_outage_beyond_life(mesh: Mesh) -> Experiment:
     """
     expired = {"certificates-expired": claim.reached(checks.leaf_ended())}
     return Experiment(
-        method=faults.stop(Role.IDENTITY, hold_s=2 * LEAF_S),
+        method=faults.make_unavailable(Role.IDENTITY, hold_s=2 * LEAF_S),
         workload=lab.traffic(pace=10),  # many minutes of calls, and the evidence must stay small enough to keep
         only_named_signals=True,
         recovery_at_least_s=60,  # certificates are looked at every so often

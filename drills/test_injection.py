@@ -9,20 +9,20 @@ DOWN = {"injector-down-alerts": claim.sometimes(checks.signal_seen("injector-dow
 @drill(requires=[Role.INJECTOR])
 def test_injection_outage(mesh: Mesh) -> Experiment:
     """Without its injector the mesh lets no pod run outside of it: a new pod is refused with a message."""
-    return closed(faults.stop(Role.INJECTOR, hold_s=30), DOWN)
+    return closed(faults.make_unavailable(Role.INJECTOR, hold_s=30), DOWN)
 
 
 @drill(requires=[Role.INJECTOR])
 def test_injection_hang(mesh: Mesh) -> Experiment:
     """An injector that accepts requests and never answers is no worse than one that is gone."""
     # Shorter than the others: after 50 s a kubelet may have killed the injector, and a try under way is waited for.
-    return closed(faults.hang(Role.INJECTOR, hold_s=25), DOWN)
+    return closed(faults.pause(Role.INJECTOR, hold_s=25), DOWN)
 
 
 @drill(requires=[Role.INJECTOR, Capability.INJECTION])
 def test_injection_wrong_ca(mesh: Mesh) -> Experiment:
     """A healthy injector that the API server no longer trusts is no worse than one that is gone."""
-    return closed(faults.break_webhook(hold_s=30))
+    return closed(faults.replace_webhook_ca(hold_s=30))
 
 
 @drill(requires=[Role.INJECTOR, Capability.INJECTION])
@@ -40,7 +40,7 @@ def test_injection_label_removed(mesh: Mesh) -> Experiment:
 
     Such pods gain nothing: the mesh denies them as before. A pod that is created afterwards is in the mesh again.
     """
-    return bypassed(faults.unlabel(hold_s=30))
+    return bypassed(faults.remove_enrolment(hold_s=30))
 
 
 def closed(fault: Fault, alerts: dict[str, Claim] | None = None) -> Experiment:

@@ -48,7 +48,7 @@ def test_issuer_wrong_anchor(mesh: Mesh) -> Experiment:
     about the rejection itself, that alert is not asked for.
     """
     claims = {**alerts(mesh, "issuer-refused"), **joins_or_alerts(mesh)}
-    return replaced(faults.rotate_issuer(faults.STRANGER, hold_s=40), claims)
+    return replaced(faults.rotate_issuer(faults.UNTRUSTED, hold_s=40), claims)
 
 
 @drill(requires=[Role.IDENTITY, Capability.GIVEN_ISSUER])

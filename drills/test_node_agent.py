@@ -14,19 +14,19 @@ def test_node_agent_outage(mesh: Mesh) -> Experiment:
 
     Only its own new pods must wait, with an Event that says why; the other nodes see no change, and an alert fires.
     """
-    return lost(Role.NODE_AGENT, faults.keep_off(Role.NODE_AGENT, hold_s=80))
+    return lost(Role.NODE_AGENT, faults.keep_off_node(Role.NODE_AGENT, hold_s=80))
 
 
 @drill(requires=[Role.NODE_AGENT])
 def test_node_agent_crash(mesh: Mesh) -> Experiment:
     """An agent that is killed and restarts at once drops no call and admits no caller that was denied."""
-    return lost(Role.NODE_AGENT, faults.crash(Role.NODE_AGENT, HERE, hold_s=30))
+    return lost(Role.NODE_AGENT, faults.kill(Role.NODE_AGENT, HERE, hold_s=30))
 
 
 @drill(requires=[Role.CNI])
 def test_cni_outage(mesh: Mesh) -> Experiment:
     """Where the mesh's part of the pod network is gone, a new pod waits for it: none starts outside the mesh."""
-    return lost(Role.CNI, faults.keep_off(Role.CNI, hold_s=80))
+    return lost(Role.CNI, faults.keep_off_node(Role.CNI, hold_s=80))
 
 
 @drill(requires=[Role.CNI])
@@ -36,7 +36,7 @@ def test_cni_removal(mesh: Mesh) -> Experiment:
     Pods that are in the mesh stay in it, and an alert fires.
     """
     return Experiment(
-        method=faults.remove(Role.CNI, hold_s=40),
+        method=faults.delete_workload(Role.CNI, hold_s=40),
         new_pods=NewPods(every_s=120, within_s=START_S),
         claims={
             **suites.security(),
@@ -55,7 +55,7 @@ def test_cni_without_api(mesh: Mesh) -> Experiment:
     The plugin runs anew for each pod, so it needs a new connection; what has an open connection goes on.
     """
     return Experiment(
-        method=faults.cut_api(HERE, hold_s=40),
+        method=faults.block_api(HERE, hold_s=40),
         new_pods=NewPods(every_s=120, within_s=START_S),
         claims={
             **suites.security(),

@@ -39,7 +39,7 @@ def test_l7_proxy_unready(mesh: Mesh) -> Experiment:
     Callers that they allow are served, or an alert fires. A caller without an identity, which bypasses such a proxy, is
     denied at that Service, too. New connections are asked about: an open one never passed the proxy.
     """
-    fault = faults.declare("l7-proxy-unready", hold_s=40)
+    fault = faults.apply_objects("l7-proxy-unready", hold_s=40)
     return bound(mesh, fault, STANDS_S + SETTLED_S, alerts=(UNBOUND, "workload-unready"))
 
 
@@ -49,7 +49,7 @@ def test_l7_proxy_deleted(mesh: Mesh) -> Experiment:
 
     The same is asked as of a proxy that never gets ready, which this one is until it is deleted.
     """
-    fault = faults.withdraw("l7-proxy-unready", stands_s=STANDS_S, hold_s=40)
+    fault = faults.apply_then_delete("l7-proxy-unready", stands_s=STANDS_S, hold_s=40)
     return bound(mesh, fault, 2 * STANDS_S + SETTLED_S, alerts=(UNBOUND,), seen="l7-proxy-bound")
 
 
@@ -57,7 +57,7 @@ def declared(name: str, alert: str) -> Experiment:
     """Declare a rule that closes the front door to one caller, and ask which callers are served."""
     closes = claim.eventually(checks.denied(lab.FRONT_DOOR), ENFORCED_S, "hold", alert=alert, fails_on_control=True)
     return Experiment(
-        method=faults.declare(name, hold_s=30),
+        method=faults.apply_objects(name, hold_s=30),
         workload=(*lab.traffic(), lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
         claims={
             **suites.security(new_pods=False),

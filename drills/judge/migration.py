@@ -6,7 +6,8 @@ time, was in the drills of that edition alone: a table below holds it.
 """
 
 from collections.abc import Mapping
-from typing import Final, cast
+from copy import deepcopy
+from typing import Any, Final, cast
 
 FIRST: Final = 1
 """The first edition, whose run.json has no number."""
@@ -103,6 +104,24 @@ _ALERTS: Final[Mapping[tuple[str, str], tuple[tuple[str, ...], float]]] = {
 }
 """(drill, claim) -> the alerts that excused it, and within how many seconds; of `eventually` its bound counts."""
 
+# Not here: "kill", the graceful deletion of pods in the first edition. No stored run has it, and it means SIGKILL now.
+_FAULTS: Final[Mapping[str, str]] = {
+    "stop": "scale-to-zero",
+    "crash": "kill",
+    "hang": "pause",
+    "keep-off": "keep-off-node",
+    "stop-apiserver": "stop-api-server",
+    "cut-api": "block-api",
+    "remove": "delete-workload",
+    "break-webhook": "replace-webhook-ca",
+    "unlabel": "remove-enrolment",
+    "restart-without": "restart-enforcer-without",
+    "declare": "apply-objects",
+    "withdraw": "apply-then-delete",
+}
+_FAULT_FIELDS: Final[Mapping[str, str]] = {"declared": "name"}
+_ISSUERS: Final[Mapping[str, str]] = {"stranger": "untrusted"}
+
 _ONLY_RECORDED = frozenset({"issuer-wrong-anchor", "issuer-expired"})
 """Drills whose alerts were those of the table that the mesh has: it recorded each of them."""
 
@@ -135,6 +154,30 @@ def upgrade_verdict(verdict: Json, run: Json) -> Json:
     drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
     findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
     return {**verdict, "findings": [{**it, **_identity(it, drill, recorded)} for it in findings]}
+
+
+def upgrade_experiment(experiment: Json, claims: object) -> Json:
+    """Return experiment.json of the first edition with the claims of its run, and its fault in the words of today.
+
+    claims: as facts of the upgraded run.json store them. In the first edition every fault was one flat struct.
+    """
+    made: dict[str, Any] = deepcopy(dict(experiment))
+    for request in _requests(made):
+        request["claims"] = claims
+        fault = request["fault"]
+        before = _title(fault)
+        fault["kind"] = _FAULTS.get(fault["kind"], fault["kind"])
+        for old, new in _FAULT_FIELDS.items():
+            if old in fault:
+                fault[new] = fault.pop(old)
+        if "issuer" in fault:
+            fault["issuer"] = _ISSUERS.get(fault["issuer"], fault["issuer"])
+        names = {before: _title(fault), f"undo {before}": f"undo {_title(fault)}"}
+        steps = made.get("method")
+        for step in steps if isinstance(steps, list) else ():
+            if isinstance(step, dict) and step.get("name") in names:
+                step["name"] = names[step["name"]]
+    return made
 
 
 def claim_id(finding: Json) -> str:
@@ -209,3 +252,19 @@ def _bound_s(finding: Json) -> float:
 
 def _object(value: object) -> Json:
     return cast("Json", value)
+
+
+def _requests(experiment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return each request with a fault in the experiment; one at most in what meshdrill wrote."""
+    extensions = experiment.get("extensions")
+    named = [it for it in extensions if isinstance(it, dict)] if isinstance(extensions, list) else []
+    found = [it.get("request") for it in named if it.get("name") == "meshdrill"]
+    requests = [it for it in found if isinstance(it, dict) and isinstance(it.get("fault"), dict)]
+    return [it for it in requests if isinstance(it["fault"].get("kind"), str)]
+
+
+def _title(fault: Mapping[str, Any]) -> str:
+    role, node = fault.get("role"), fault.get("node")
+    variant = fault.get("issuer") or fault.get("declared") or fault.get("name")
+    words = (fault["kind"], role, variant, f"on {node}" if role and node else node)
+    return " ".join(str(word) for word in words if word)

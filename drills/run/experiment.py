@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from clusters.model import Component, Mesh, Reference, SignalSpec
-from clusters.runtime import UsageError
+from clusters.model import Mesh, Reference, SignalSpec
 from drills.judge.claims import Claim, stored
 from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
@@ -153,20 +152,6 @@ def _promise(mesh: Mesh, drill: str, claim: str) -> Reference | None:
 def signals_of(request: Request, mesh: Mesh) -> tuple[SignalSpec, ...]:
     """Return the signals that the run records."""
     return tuple(mesh.signals[name] for name in request.probes.signals)
-
-
-def component_of(request: Request, mesh: Mesh) -> Component | None:
-    """Return the part of the mesh that the fault breaks, None when it breaks none.
-
-    UsageError when the mesh has no part that plays the fault's role.
-    """
-    role = request.fault.role
-    if role is None:
-        return None
-    component = mesh.component(role)
-    if component is None:
-        raise UsageError(f"{mesh.title} has no {role.value}: the drill must say @drill(requires=[{role!s}]).")
-    return component
 
 
 def _probes(experiment: Experiment, mesh: Mesh) -> Probes:

@@ -10,15 +10,15 @@ from clusters.runtime import HarnessError, Progress
 from drills.judge.events import Phase
 from drills.judge.history import RunFacts
 from drills.run import inventory
+from drills.run.active_fault import ActiveFault
 from drills.run.calm import Calm
 from drills.run.collect import Collected, collect
 from drills.run.context import Context
 from drills.run.drops import DropReader
-from drills.run.experiment import Request, component_of, signals_of
+from drills.run.experiment import Request, signals_of
 from drills.run.facts import facts_of
 from drills.run.gate import Gate
 from drills.run.heartbeat import Heartbeat
-from drills.run.injured import Injured
 from drills.run.inventory import Inventory
 from drills.run.lab import ROUTES
 from drills.run.membership import note_membership, note_pods
@@ -66,7 +66,7 @@ class LiveRun:
         self._inventory: Inventory | None = None
         self._workload: Workload | None = None
         self._ending: Workload | None = None  # the workload whose last words are still to be waited for
-        self._injured: Injured | None = None
+        self._fault: ActiveFault | None = None
         self._probes: tuple[Probe, ...] = ()
 
     def start_workload(self) -> None:
@@ -94,7 +94,7 @@ class LiveRun:
     def baseline(self, baseline_s: float) -> None:
         """Prepare the fault, then watch the healthy mesh, and let every probe make its one attempt there."""
         # Before the window: looking at the component on every node costs the callers a little of their time.
-        self._injured = Injured(self._context, self.request.fault, component_of(self.request, self._context.mesh))
+        self._fault = ActiveFault(self._context, self.request.fault)
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note(Phase(time.time_ns(), "baseline"))
         self._note_membership()
@@ -106,28 +106,28 @@ class LiveRun:
     def inject(self) -> None:
         """Do the fault and wait for its receipt."""
         self._say(f"fault: {self.request.fault.title}")
-        self._hurt().inject()
+        self._active_fault().inject()
         self._say("fault landed")
         self._stage.enter(FAULT)
 
     def hold(self, hold_s: float) -> None:
         """Keep the fault and take receipts, at least for hold_s and until every probe has tried once."""
-        injured = self._hurt()
+        fault = self._active_fault()
         self._say(f"hold, {hold_s:g} s")
         enough_s = time.monotonic() + hold_s
 
         def is_enough() -> bool:
-            return (time.monotonic() >= enough_s or injured.is_over()) and self._are_content(FAULT)
+            return (time.monotonic() >= enough_s or fault.is_over()) and self._are_content(FAULT)
 
-        injured.watch(is_enough, within_s=hold_s + _ATTEMPT_S)
-        if not injured.watch(lambda: self._stage.settle(0.0), within_s=_ATTEMPT_S):
+        fault.watch(is_enough, within_s=hold_s + _ATTEMPT_S)
+        if not fault.watch(lambda: self._stage.settle(0.0), within_s=_ATTEMPT_S):
             raise _unsettled()
         self._demand_attempts(FAULT)
 
     def undo(self) -> None:
         """Undo the fault and verify it; the recovery begins there."""
         self._say(f"undo: {self.request.fault.title}")
-        self._hurt().undo()
+        self._active_fault().undo()
         self.recorder.note(Phase(time.time_ns(), "recovery"))
         self._stage.enter(RECOVERY)
 
@@ -147,8 +147,8 @@ class LiveRun:
         """Roll back: the fault first, then what probes and workload left. Safe at any moment, and again."""
         self._stage.stop()
         try:
-            if self._injured is not None:
-                self._injured.undo()
+            if self._fault is not None:
+                self._fault.undo()
         except HarnessError as error:  # tried again below, with everything else
             self.recorder.trouble("undo", str(error))
         for probe in self._probes:
@@ -226,10 +226,10 @@ class LiveRun:
         if self._inventory is not None:
             note_membership(self._context, self._inventory, within_s=within_s)
 
-    def _hurt(self) -> Injured:
-        if self._injured is None:
+    def _active_fault(self) -> ActiveFault:
+        if self._fault is None:
             raise HarnessError("There is no fault to inject, hold or undo: the step that prepares it did not run.")
-        return self._injured
+        return self._fault
 
     def _pods(self) -> frozenset[str]:
         return self._inventory.names if self._inventory else frozenset()

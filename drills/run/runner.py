@@ -14,7 +14,7 @@ from drills.judge.claims import judge, restored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.run import activities, chaos_toolkit
-from drills.run.experiment import Experiment, Request, component_of, new_run_id, request_of
+from drills.run.experiment import Experiment, Request, new_run_id, request_of
 from drills.run.facts import known_issues_of
 from drills.run.live import LiveRun
 from drills.run.recorder import Recorder
@@ -86,7 +86,7 @@ def recorded(
 
     Whatever happens, the cluster is put right and the history stored. Raises as `Drill.run` does.
     """
-    component_of(request, mesh)
+    request.fault.demand(mesh)
     with _low_priority(), sole_use(cluster):
         refuse_leftovers(cluster)
         bundle = reports_dir / request.drill / mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"

@@ -1,68 +1,95 @@
-"""The write-ahead undo log: what must be reversed is on disk before it is done to the cluster.
+"""The write-ahead undo log: what must be reverted is on disk before it is done to the cluster.
 
-One JSON file per pending undo. An entry is data that a later process can carry out knowing nothing of the run that
-wrote it; it is removed only after the undo was verified. Carrying one out twice is harmless.
+One JSON file for each pending entry, which is the prepared fault itself, or what a probe is about to create. A later
+process decodes the tagged union and reverts the entry; it removes the file that it read, and only after the revert was
+verified. Neither a file's name nor its path ever comes from what the file says.
 """
 
 import contextlib
 import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from clusters.cluster import Cluster
 from clusters.runtime import HarnessError, Progress, hold, silent
-from drills.run import mending
-from drills.run.undo_entry import Undo
+from drills.run.faults import Prepared
+from drills.run.undo_entry import CreatedObject, LabCalls, UndoEntry
 from drills.run.waiting import wait_for
 
-__all__ = [
-    "Undo",
-    "UndoLog",
-    "apply",
-    "carry_out",
-    "leftovers",
-    "refuse_leftovers",
-    "sole_use",
-    "sweep",
-    "undo_all",
-    "verify",
-]
+Entry = Prepared | CreatedObject | LabCalls
+"""Every class whose instances may be on the log."""
 
 _FOLDER = "undo"
+_OWNER_ONLY = 0o700
 _LOCK = "drill.lock"
 _VERIFY_S = 120.0
+_FILE_BYTES = 1 << 20  # the whole specification of a workload is some 10 KB
+_TEXT_LENGTH = 1 << 16  # the longest text of such a specification is a CA bundle
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An entry and the file that holds it."""
+
+    entry: UndoEntry
+    file: Path
 
 
 class UndoLog:
-    """The pending undos of one cluster."""
+    """The pending entries of one cluster."""
 
     def __init__(self, state: Path) -> None:
         self._folder = state / _FOLDER
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY)
 
-    def write(self, undo: Undo) -> None:
-        """Put the entry on disk, so that it outlives this process and this machine's power."""
-        path = self._path(undo)
+    def write(self, entry: UndoEntry) -> Pending:
+        """Put the entry on disk, so that it outlives this process and this machine's power, and return where it is.
+
+        Raises HarnessError for an entry that no later process would accept: what it stands for must not be done then.
+        """
+        path = self._folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}.json"
+        data = msgspec.json.encode(entry)
+        try:
+            _decode(data)
+        except ValueError as error:
+            raise HarnessError(f"No later process would accept the undo entry {entry.kind}: {error}.") from error
         draft = path.with_suffix(".draft")
         with draft.open("wb") as sink:
-            sink.write(msgspec.json.encode(undo))
+            sink.write(data)
             sink.flush()
             os.fsync(sink.fileno())
         draft.replace(path)
         self._sync()
+        return Pending(entry, path)
 
-    def remove(self, undo: Undo) -> None:
-        """Forget an entry whose undo was verified; forgetting twice is fine."""
-        self._path(undo).unlink(missing_ok=True)
+    def remove(self, pending: Pending) -> None:
+        """Remove the file of an entry whose revert was verified; removing it twice is fine."""
+        pending.file.unlink(missing_ok=True)
         self._sync()
 
-    def pending(self) -> tuple[Undo, ...]:
-        """Return the entries in the order in which they were written; HarnessError names an unreadable one."""
-        return tuple(_read(path) for path in sorted(self._folder.glob("*.json"), key=_age))
+    def pending(self) -> tuple[Pending, ...]:
+        """Return the entries in the order in which they were written; HarnessError names one that cannot be read."""
+        return tuple(Pending(_read(path), path) for path in self.files())
 
-    def _path(self, undo: Undo) -> Path:
-        return self._folder / f"{undo.run_id}-{undo.id}.json"
+    def readable(self) -> tuple[list[Pending], list[str]]:
+        """Return the entries that can be read, the oldest first, and what is wrong with each of the others."""
+        found, unreadable = [], []
+        for path in self.files():
+            try:
+                found.append(Pending(_read(path), path))
+            except HarnessError as error:
+                unreadable.append(str(error))
+        return found, unreadable
+
+    def files(self) -> Iterable[Path]:
+        """Return the files of the log, the oldest first."""
+        return sorted(self._folder.glob("*.json"))
 
     def _sync(self) -> None:
         folder = os.open(self._folder, os.O_RDONLY)
@@ -72,17 +99,20 @@ class UndoLog:
             os.close(folder)
 
 
-def leftovers(state: Path) -> tuple[Undo, ...]:
-    """Return what an earlier run left to be undone in the cluster whose state directory this is."""
-    return UndoLog(state).pending()
+def leftovers(state: Path) -> tuple[UndoEntry, ...]:
+    """Return what an earlier run left to be reverted in the cluster whose state directory this is.
+
+    Raises HarnessError that names an entry which cannot be read.
+    """
+    return tuple(pending.entry for pending in UndoLog(state).pending())
 
 
 def refuse_leftovers(cluster: Cluster) -> None:
-    """Raise HarnessError when an earlier run left something to undo: a drill there would measure that run's injury."""
+    """Raise HarnessError when an earlier run left something to revert: a drill there would measure that run's fault."""
     left = leftovers(cluster.state)
     if left:
         raise HarnessError(
-            f"Cluster {cluster.name} still carries {len(left)} injuries of an earlier run ({left[0].subject}"
+            f"Cluster {cluster.name} still has {len(left)} entries of an earlier run in its undo log ({left[0].subject}"
             f"{', ...' if len(left) > 1 else ''}); expected none. Run `meshdrill sweep`, then try again."
         )
 
@@ -96,7 +126,7 @@ def sole_use(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
 
 
 def sweep(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
-    """Carry out every pending undo, newest first but for what all others need, and return their subjects.
+    """Revert every pending entry, newest first but for what all others need, and return their subjects.
 
     Safe any number of times. Raises UsageError when a drill is running there, HarnessError as `undo_all` does.
     """
@@ -105,63 +135,107 @@ def sweep(cluster: Cluster, progress: Progress = silent, *, within_s: float = _V
 
 
 def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
-    """Carry out every pending undo for someone who has the cluster to himself.
+    """Revert every pending entry, for a caller that holds the cluster.
 
-    Every entry is tried; HarnessError names those that could not be verified.
+    Every entry is tried, whatever is wrong with another; HarnessError names those that could not be read or verified.
     """
     log = UndoLog(cluster.state)
-    done, failed = [], []
-    newest_first = reversed(log.pending())
-    for undo in sorted(newest_first, key=lambda undo: undo.action not in mending.FIRST):
+    done: list[str] = []
+    found, failed = log.readable()
+    for pending in sorted(found, key=lambda it: (it.entry.comes_first, it.file.name), reverse=True):
+        subject = pending.entry.kind
         try:
-            carry_out(cluster, log, undo, within_s=within_s)
-        except HarnessError as error:
-            failed.append(f"{undo.subject}: {error}")
-            progress(f"undo failed: {failed[-1]}")
+            subject = pending.entry.subject
+            carry_out(cluster, log, pending, within_s=within_s)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one entry, the others are reverted
+            named = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
+            failed.append(f"{subject} ({pending.file.name}): {named}{error}")
         else:
-            done.append(undo.subject)
-            progress(f"undone: {undo.subject}")
+            done.append(subject)
+            progress(f"undone: {subject}")
     if failed:
+        for line in failed:
+            progress(f"undo failed: {line}")
         raise HarnessError(
-            f"Cluster {cluster.name}: {len(failed)} undos could not be verified: {'; '.join(failed)}. "
-            "Run `meshdrill sweep` again, or delete the cluster."
+            f"Cluster {cluster.name}: {len(failed)} undo entries could not be reverted and verified: "
+            f"{'; '.join(failed)}. Run `meshdrill sweep` again, or delete the cluster."
         )
     return tuple(done)
 
 
-def carry_out(cluster: Cluster, log: UndoLog, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
-    """Undo, verify, and only then forget the entry; HarnessError when it could not be verified in time."""
-    apply(cluster, undo, within_s=within_s)
-    verify(cluster, undo, within_s=within_s)
-    log.remove(undo)
+def carry_out(cluster: Cluster, log: UndoLog, pending: Pending, *, within_s: float = _VERIFY_S) -> None:
+    """Revert an entry, verify it, and only then remove its file; HarnessError when it was not verified in time."""
+    apply(cluster, pending.entry, within_s=within_s)
+    verify(cluster, pending.entry, within_s=within_s)
+    log.remove(pending)
 
 
-def apply(cluster: Cluster, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
-    """Carry out an undo, trying until the deadline because the API may be the thing that was broken."""
+def apply(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) -> None:
+    """Revert an entry, trying until the deadline because the API may be the thing that was broken.
+
+    Raises HarnessError at once for an entry that names a node of another cluster.
+    """
+    strange = sorted(set(entry.nodes) - set(cluster.nodes))
+    if strange:
+        raise HarnessError(
+            f"The undo entry names {', '.join(strange)}, which is no node of {cluster.name}; expected one of "
+            f"{', '.join(cluster.nodes)}. Nothing was done for it. Remove the file, or delete the cluster."
+        )
 
     def missing() -> str:
-        mending.act(cluster, undo)
+        entry.revert(cluster)
         return ""
 
-    wait_for(f"Undo accepted: {undo.subject}", missing, within_s=within_s)
+    wait_for(f"Undo accepted: {entry.subject}", missing, within_s=within_s)
 
 
-def verify(cluster: Cluster, undo: Undo, *, within_s: float = _VERIFY_S) -> None:
-    """Wait until the cluster shows that the undo took effect; HarnessError says what it showed instead."""
-    every_s = mending.SELDOM_S.get(undo.action, 0.0)
+def verify(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) -> None:
+    """Wait until the cluster shows that the revert took effect; HarnessError says what it showed instead."""
     wait_for(
-        f"Undo verified: {undo.subject}", lambda: mending.missing(cluster, undo), within_s=within_s, every_s=every_s
+        f"Undo verified: {entry.subject}", lambda: entry.reverted(cluster), within_s=within_s, every_s=entry.every_s
     )
 
 
-def _read(path: Path) -> Undo:
+def _read(path: Path) -> UndoEntry:
+    """Return the entry of a file; HarnessError that names the file when it is not a regular file with one in it."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Undo)
-    except (msgspec.DecodeError, OSError) as error:
+        return _decode(_bytes(path))
+    except (OSError, ValueError) as error:
         raise HarnessError(
             f"The undo entry {path} cannot be read: {error}. Delete the cluster, or repair by hand and remove the file."
         ) from error
 
 
-def _age(path: Path) -> tuple[int, str]:
-    return path.stat().st_mtime_ns, path.name
+def _bytes(path: Path) -> bytes:
+    """Return what the file holds, one byte more than the limit at most; ValueError for what is no regular file."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        return file.read(_FILE_BYTES + 1)
+
+
+def _decode(data: bytes) -> UndoEntry:
+    """Return the entry; ValueError that says why the data is none."""
+    if len(data) > _FILE_BYTES:
+        raise ValueError(f"it is longer than {_FILE_BYTES} bytes")
+    try:
+        longest = max(map(len, _texts(msgspec.json.decode(data))), default=0)
+        entry: UndoEntry = msgspec.json.decode(data, type=Entry)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    if longest > _TEXT_LENGTH:
+        raise ValueError(f"a text in it is longer than {_TEXT_LENGTH} characters")
+    return entry
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

@@ -12,7 +12,7 @@ from drills.run.facts import casualties_of
 from drills.run.inventory import Inventory
 from drills.run.lab import UNMESHED_PAIR, Calls
 from drills.run.plan import Caller, CertificateTarget, Plan, ScrapeTarget, write_plan
-from drills.run.undo import Undo
+from drills.run.undo_entry import LabCalls
 from drills.run.waiting import wait_for
 
 _PORT = 8080
@@ -43,8 +43,7 @@ class Workload:
 
     def start(self) -> None:
         """Publish the plan and wait until every program took it up; HarnessError names those that did not."""
-        undo = Undo(id="workload", run_id=self._plan.run_id, action="stop-workload", subject="calls of the lab stopped")
-        self._context.undo_log.write(undo)
+        self._context.undo_log.write(LabCalls(run_id=self._plan.run_id))
         write_plan(self._context.cluster.share, self._plan)
         wait_for("Every program of the lab at work", self._not_ready, within_s=_READY_S)
 

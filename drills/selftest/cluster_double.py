@@ -105,8 +105,7 @@ class FileCluster(StrictKube, StrictCluster):
         world.desired = replicas
         if replicas == 0 and not world.survives:
             world.processes = [process for process in world.processes if process not in world.brains()]
-        while len(world.brains()) < replicas and not world.stays_dead:
-            world.start_brain()
+        world.reconcile_brains()
         self.save(world)
 
     def pods(self, namespace: str, selector: str = "") -> list[dict[str, object]]:
@@ -118,10 +117,12 @@ class FileCluster(StrictKube, StrictCluster):
         return [_pod(process) for process in world.brains()]
 
     def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
-        """List nothing: no test asks for more than pods."""
-        del api_version, kind, namespace, selector
-        self._alive()
-        return []
+        """List the ReplicaSet of the component, and nothing else: no test asks for more than pods."""
+        del api_version, namespace, selector
+        world = self._alive()
+        owner = [{"kind": COMPONENT.kind, "name": COMPONENT.name}]
+        sets: Json = {"metadata": {"name": "brain-5f", "ownerReferences": owner}, "spec": {"replicas": world.desired}}
+        return [sets] if kind == "ReplicaSet" else []
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, object] | None:
         """Return the component's Service or workload, or an object that was created."""
@@ -131,7 +132,14 @@ class FileCluster(StrictKube, StrictCluster):
             return {"spec": {"clusterIP": SERVICE_ADDRESS}}
         if (kind, name) == (COMPONENT.kind, COMPONENT.name) and not world.is_removed:
             desired, ready = self.replicas(COMPONENT)
-            return {"kind": kind, "spec": {"replicas": desired}, "status": {"readyReplicas": ready}}
+            labels = {"app": "brain"}
+            template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main"}]}}
+            return {
+                "kind": kind,
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"replicas": desired, "selector": {"matchLabels": labels}, "template": template},
+                "status": {"readyReplicas": ready},
+            }
         return world.objects.get(f"{kind}/{namespace}/{name}")
 
     def apply(self, manifest: Mapping[str, object]) -> Admission:
@@ -152,6 +160,26 @@ class FileCluster(StrictKube, StrictCluster):
         for manifest in manifests:
             self.apply(manifest).demand("Applying it")
 
+    def try_pod(self, manifest: Mapping[str, object]) -> Admission:
+        """Refuse a pod of a workload that an admission policy of the harness keeps away."""
+        world = self.load()
+        if world.is_api_dead:
+            return Admission("failed", "dead")
+        pod: Json = dict(manifest)
+        app = pod["metadata"]["labels"]["app"]
+        if world.is_refused(app):
+            return Admission(
+                "refused", f"ValidatingAdmissionPolicy 'meshdrill-unavailable-system-{app}' denied request"
+            )
+        return Admission("accepted", object=manifest)
+
+    def patch(self, changes: Mapping[str, object]) -> None:
+        """Let the controller of the component try again: a touched ReplicaSet is the one change that it knows."""
+        world = self._alive()
+        assert changes["kind"] == "ReplicaSet"
+        world.reconcile_brains()
+        self.save(world)
+
     def delete(self, manifest: Mapping[str, object], *, grace_s: int | None = None) -> Admission:
         """Forget an object."""
         del grace_s
@@ -169,8 +197,7 @@ class FileCluster(StrictKube, StrictCluster):
         world = self._alive()
         if not world.survives:
             world.processes = [process for process in world.processes if process.pod != name]
-        if not world.stays_dead:
-            world.start_brain()
+        world.reconcile_brains()
         self.save(world)
         return Admission("accepted")
 

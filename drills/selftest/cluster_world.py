@@ -32,8 +32,17 @@ class World(msgspec.Struct):
     is_api_dead: bool = False
     survives: bool = False  # the component's processes outlive whatever is done to them
     is_removed: bool = False  # its workload is gone
-    stays_dead: bool = False  # nobody starts them again
+    stays_dead: bool = False  # no controller starts them again
     pods: list[dict[str, object]] = []  # the lab's, as the API shows them
+
+    def is_refused(self, name: str) -> bool:
+        """Whether an admission policy of the harness refuses the pods of a workload."""
+        return f"ValidatingAdmissionPolicyBinding/None/meshdrill-unavailable-system-{name}" in self.objects
+
+    def reconcile_brains(self) -> None:
+        """Start as many pods of the component as are wanted, as its controller does when it tries."""
+        while len(self.brains()) < self.desired and not self.stays_dead and not self.is_refused("brain"):
+            self.start_brain()
 
     def brains(self) -> list[Process]:
         """Return the component's own processes."""

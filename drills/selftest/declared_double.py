@@ -5,15 +5,14 @@ from pathlib import Path
 
 from clusters.kube import Json
 from drills.run import faults
-from drills.run.faults import Fault, FaultKind
+from drills.run.faults import Fault
 from drills.selftest.cluster_double import FileCluster
 from drills.selftest.node_double import merged
 
 SERVICE = "Service/lab/frontend"
-FAULTS: dict[FaultKind, Fault] = {
-    FaultKind.DECLARE: faults.declare("l7-proxy-missing", hold_s=1.0),
-    FaultKind.WITHDRAW: faults.withdraw("l7-proxy-unready", stands_s=0.0, hold_s=1.0),
-}
+APPLIED = faults.apply_objects("l7-proxy-missing", hold_s=1.0)
+DELETED = faults.apply_then_delete("l7-proxy-unready", stands_s=0.0, hold_s=1.0)
+FAULTS: dict[str, Fault] = {APPLIED.kind: APPLIED, DELETED.kind: DELETED}
 
 
 class DeclaredCluster(FileCluster):

@@ -8,7 +8,7 @@ from clusters import provision
 from clusters.host import HostReport
 from clusters.images.resolve import Resolved
 from clusters.model import Role
-from drills.run import faults, gate, injured, live, waiting
+from drills.run import active_fault, faults, gate, live, waiting
 from drills.run.lab import calls
 from drills.selftest.cluster_double import FileCluster, lab_pod
 from drills.selftest.cluster_world import NODES
@@ -16,7 +16,7 @@ from drills.selftest.programs_double import Programs
 
 ROUTE, FORBIDDEN = ("checkout", "payment"), ("frontend", "ledger")
 SERVICES = ("frontend", "checkout", "payment", "ledger")
-STOP = faults.stop(Role.CONTROL_PLANE, hold_s=0.3)
+STOP = faults.scale_to_zero(Role.CONTROL_PLANE, hold_s=0.3)
 WORKLOAD = (
     calls(*ROUTE, every_ms=10),
     calls("payment", "ledger", every_ms=10, connections=("new",)),
@@ -37,9 +37,9 @@ def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
     monkeypatch.setattr(gate, "_LOOK_S", 0.1)
     monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
-    monkeypatch.setattr(injured, "_LAND_S", 0.3)
-    monkeypatch.setattr(injured, "_LAND_LOOK_S", 0.05)
-    monkeypatch.setattr(injured, "_LOOK_S", 0.1)
+    monkeypatch.setattr(active_fault, "_LAND_S", 0.3)
+    monkeypatch.setattr(active_fault, "_LAND_LOOK_S", 0.05)
+    monkeypatch.setattr(active_fault, "_LOOK_S", 0.1)
     monkeypatch.setattr(live, "_LOOK_S", 0.05)
 
 

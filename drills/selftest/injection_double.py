@@ -4,24 +4,22 @@ Like the double under it, it is no mesh and proves nothing about one.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from clusters.kube import Admission, Json
 from clusters.lab import LAB
-from clusters.model import Membership, Mesh, Webhook
+from clusters.model import Membership, Mesh, Role, Webhook
 from drills.run import faults
-from drills.run.faults import Fault, FaultKind
-from drills.selftest.cluster_double import SOURCE, FileCluster, mesh
+from drills.run.faults import Fault
+from drills.selftest.cluster_double import COMPONENT, SOURCE, FileCluster, mesh
 from drills.selftest.node_double import merged
 
 CONFIGURATION, HOOK = "brain-injector", "injector.brain"
 LABEL, KEEPER = "brain-injection", "brain/owner"
 ROOT = "Z29vZA=="
-FAULTS: dict[FaultKind, Fault] = {
-    FaultKind.BREAK_WEBHOOK: faults.break_webhook(),
-    FaultKind.IGNORE_WEBHOOK: faults.ignore_webhook(),
-    FaultKind.UNLABEL: faults.unlabel(),
-}
+REPLACED_CA, IGNORED, UNENROLLED = faults.replace_webhook_ca(), faults.ignore_webhook(), faults.remove_enrolment()
+FAULTS: dict[str, Fault] = {fault.kind: fault for fault in (REPLACED_CA, IGNORED, UNENROLLED)}
 _WEBHOOK = f"MutatingWebhookConfiguration/None/{CONFIGURATION}"
 _NAMESPACE = f"Namespace/None/{LAB}"
 
@@ -52,6 +50,9 @@ class InjectedCluster(FileCluster):
 
     def patch(self, changes: Mapping[str, object]) -> None:
         """Merge changes into an object; the webhook's keeper repairs what it knows as its own."""
+        if changes["kind"] == "ReplicaSet":
+            super().patch(changes)
+            return
         world = self._alive()
         given: Json = dict(changes)
         key = f"{given['kind']}/None/{given['metadata']['name']}"
@@ -66,10 +67,12 @@ class InjectedCluster(FileCluster):
         """Answer what would become of a pod."""
         if self.load().is_api_dead:
             return Admission("failed", "dead")
+        pod: Json = dict(manifest)
+        if pod["metadata"]["namespace"] != LAB:
+            return super().try_pod(manifest)
         if LABEL not in self.labels:
             return Admission("accepted", object=manifest)
         if self.hook["clientConfig"]["caBundle"] == ROOT and self.load().brains():
-            pod: Json = dict(manifest)
             spec = {**pod["spec"], "initContainers": [{"name": "proxy"}]}
             return Admission("accepted", object={**pod, "spec": spec})
         if self.hook["failurePolicy"] == "Ignore":
@@ -86,5 +89,6 @@ def _object(key: str, labels: dict[str, str]) -> Json:
 def injected_mesh(**changes: object) -> Mesh:
     """Return the double's mesh with a webhook that puts pods into it."""
     hook = Webhook(CONFIGURATION, "mutating", "Fail", ("CREATE",), SOURCE, keeper=KEEPER)
+    injector = replace(COMPONENT, role=Role.INJECTOR)
     membership = Membership(proves=lambda _pod, _witness: True, namespace_labels={LABEL: "on"})
-    return mesh(**{"webhooks": (hook,), "membership": membership, **changes})
+    return mesh(**{"components": (injector,), "webhooks": (hook,), "membership": membership, **changes})

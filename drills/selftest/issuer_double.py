@@ -6,20 +6,22 @@ Like the double under it, it is no mesh and proves nothing about one.
 import base64
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from clusters.ca import DEFAULT_LIVES, authority, installed
 from clusters.kube import Json
-from clusters.model import Authority, Certificates, Issuance, IssuerSecret, Mesh
+from clusters.model import Authority, Certificates, Issuance, IssuerSecret, Mesh, Role
 from drills.run import faults
-from drills.run.faults import Fault, FaultKind
-from drills.selftest.cluster_double import FileCluster, mesh
+from drills.run.faults import Fault
+from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.node_double import merged
 
 NAME = "identity.double.cluster.local"
 SECRET = IssuerSecret("system", "brain-issuer", "crt.pem", "key.pem", "/var/run/issuer")
-FAULTS: dict[FaultKind, Fault] = {FaultKind.ROTATE_ISSUER: faults.rotate_issuer(faults.ROTATED, hold_s=1.0)}
+ROTATION = faults.rotate_issuer(faults.ROTATED, hold_s=1.0)
+FAULTS: dict[str, Fault] = {ROTATION.kind: ROTATION}
 STORED = f"Secret/{SECRET.namespace}/{SECRET.name}"
 _PROJECTED = f"projected/{STORED}"
 
@@ -84,5 +86,6 @@ def key_of(double: FileCluster) -> str:
 
 def issued_mesh(**changes: object) -> Mesh:
     """Return the double's mesh with an issuer from whoever installs it."""
+    issuer = replace(COMPONENT, role=Role.IDENTITY)
     certificates = Certificates(leaf_ttl_s=0, issuance=Issuance(NAME, lambda _made: {}, SECRET))
-    return mesh(**{"certificates": certificates, **changes})
+    return mesh(**{"components": (issuer,), "certificates": certificates, **changes})

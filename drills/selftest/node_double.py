@@ -14,7 +14,7 @@ from clusters.kube import Admission, Json
 from clusters.model import Component, Role
 from clusters.runtime import HarnessError
 from drills.run import faults
-from drills.run.faults import FaultKind
+from drills.run.faults import Fault
 from drills.selftest.cluster_double import FileCluster, status_of
 from drills.selftest.cluster_world import NODES, Process
 from drills.selftest.node_programs import PROGRAMS
@@ -29,16 +29,18 @@ AGENT = Component(
     process="agent-server",
     port=9090,
 )
-FAULTS = {
-    FaultKind.KEEP_OFF: faults.keep_off(Role.NODE_AGENT),
-    FaultKind.ROLLING_RESTART: faults.rolling_restart(Role.NODE_AGENT),
-    FaultKind.STOP_APISERVER: faults.stop_apiserver(),
-    FaultKind.CUT_API: faults.cut_api(),
-    FaultKind.REBOOT: faults.reboot(),
-    FaultKind.REBOOT_WITHOUT_API: faults.reboot_without_api(),
-    FaultKind.REMOVE: faults.remove(Role.NODE_AGENT),
-    FaultKind.PARTITION: faults.partition(Role.NODE_AGENT),
-}
+_EACH: tuple[Fault, ...] = (
+    faults.keep_off_node(Role.NODE_AGENT),
+    faults.rolling_restart(Role.NODE_AGENT),
+    faults.stop_api_server(),
+    faults.block_api(),
+    faults.reboot(),
+    faults.reboot_without_api(),
+    faults.delete_workload(Role.NODE_AGENT),
+    faults.partition(Role.NODE_AGENT),
+    faults.restart_enforcer_without(Role.CONTROL_PLANE, "ledger"),
+)
+FAULTS: dict[str, Fault] = {fault.kind: fault for fault in _EACH}
 
 
 class NodeCluster(FileCluster):
@@ -84,9 +86,9 @@ class NodeCluster(FileCluster):
         return self._set_removed(is_removed=False)
 
     def find(self, api_version: str, kind: str, namespace: str | None = None, selector: str = "") -> list[Json]:
-        """List the nodes that carry a label."""
-        del api_version, namespace
-        assert kind == "Node"
+        """List the nodes that carry a label, or what the double under it lists."""
+        if kind != "Node":
+            return super().find(api_version, kind, namespace, selector)
         world = self._living()
         return [_node(name, world) for name in NODES if selector in ("", *world.labels[name])]
 
@@ -110,6 +112,17 @@ class NodeCluster(FileCluster):
                 return said
         return super().exec(node, argv, timeout_s=timeout_s, check=check)
 
+    def delete_pod(self, namespace: str, name: str, *, grace_s: int | None = None) -> Admission:
+        """End an agent's pod, and let its controller act; or a pod of the double under it."""
+        if not name.startswith("agent-"):
+            return super().delete_pod(namespace, name, grace_s=grace_s)
+        world = self._living()
+        if not world.survives:
+            world.processes = [process for process in world.processes if process.pod != name]
+        world.reconcile()
+        self.save(world)
+        return Admission("accepted")
+
     def power_off(self, node: str) -> None:
         """Let a node lose what it has in memory."""
         world = self.load()
@@ -127,11 +140,14 @@ class NodeCluster(FileCluster):
             self.save(world)
 
     def patch(self, changes: Mapping[str, object]) -> None:
-        """Merge changes into the DaemonSet, and let its controller act."""
+        """Merge changes into the DaemonSet, and let its controller act; or as the double under it."""
+        if changes["kind"] != "DaemonSet":
+            super().patch(changes)
+            return
         world = self._living()
-        assert changes["kind"] == "DaemonSet"
-        world.daemon["spec"] = merged(world.daemon["spec"], cast("Json", changes["spec"]))
-        world.daemon["metadata"]["generation"] += 1
+        if "spec" in changes:
+            world.daemon["spec"] = merged(world.daemon["spec"], cast("Json", changes["spec"]))
+            world.daemon["metadata"]["generation"] += 1
         if not world.is_controller_late:
             world.daemon["status"]["observedGeneration"] = world.daemon["metadata"]["generation"]
             world.reconcile()

@@ -8,7 +8,7 @@ import msgspec
 from clusters.cluster import PLACED, elsewhere
 from clusters.kube import Json
 from clusters.model import BYSTANDER, VICTIM
-from drills.run.faults.apiserver import CONTROL_PLANE_LABEL
+from drills.run.faults.api_server import CONTROL_PLANE_LABEL
 from drills.selftest.cluster_world import NODES, Process, World
 
 CONTROL_PLANE = NODES[0]
@@ -23,7 +23,11 @@ def _daemon() -> Json:
     return {
         "kind": "DaemonSet",
         "metadata": {"name": "agent", "namespace": "system", "generation": 1},
-        "spec": {"updateStrategy": _STRATEGY, "template": {"metadata": {}, "spec": {"priority": 7}}},
+        "spec": {
+            "selector": {"matchLabels": {"app": "agent"}},
+            "updateStrategy": _STRATEGY,
+            "template": {"metadata": {"labels": {"app": "agent"}}, "spec": {"priority": 7}},
+        },
         "status": {"observedGeneration": 1},
     }
 
@@ -82,7 +86,9 @@ class NodeWorld(World):
         going = going[:1] if self.is_stuck else going
         self.processes = [process for process in self.processes if process not in going]
         for node in self.wanted():
-            if node not in {agent.node for agent in self.agents()} and not self.stays_dead:
+            if node not in {agent.node for agent in self.agents()} and not (
+                self.stays_dead or self.is_refused("agent")
+            ):
                 self.start_agent(node)
 
 

@@ -25,7 +25,7 @@ from drills.kit import Experiment, Mesh, Role, checks, claim, drill, faults, lab
 def test_own(mesh: Mesh) -> Experiment:
     """It asks something that no other drill asks."""
     asked = claim.always(checks.errors(lab.FRONT_DOOR, at_most=7))
-    return Experiment(method=faults.stop(Role.CONTROL_PLANE, hold_s=30), claims={"own-question": asked})
+    return Experiment(method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=30), claims={"own-question": asked})
 '''
 
 

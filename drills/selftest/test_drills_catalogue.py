@@ -24,14 +24,14 @@ def test_identity_outage(mesh: Mesh) -> Experiment:
 
     Not even slowly.
     """
-    return Experiment(method=faults.stop(Role.IDENTITY, hold_s=30), claims=HELPER)
+    return Experiment(method=faults.make_unavailable(Role.IDENTITY, hold_s=30), claims=HELPER)
 
 
 @drill()
 def test_free(mesh: Mesh) -> Experiment:
     """Needs nothing."""
     asked = {"Not-Kebab_case": HELPER["calls-made"]}
-    return Experiment(method=faults.stop(Role.CONTROL_PLANE, hold_s=30), claims=asked)
+    return Experiment(method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=30), claims=asked)
 
 
 def test_no_drill():

@@ -14,21 +14,20 @@ from clusters.ca import installed, key_id
 from clusters.model import Certificates
 from clusters.runtime import HarnessError, UsageError
 from drills.judge.events import FaultAccount
-from drills.run import faults, mending
+from drills.run import faults
+from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
-from drills.run.faults import Fault
-from drills.run.faults.injury import Injury
-from drills.run.faults.prepare import prepare
-from drills.run.injured import Injured
+from drills.run.faults.issuer import RotateIssuer
 from drills.run.recorder import Recorder
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
-from drills.selftest.cluster_double import COMPONENT
+from drills.selftest.fault_steps import Ready, change
+from drills.selftest.fault_steps import ready as on_double
 from drills.selftest.issuer_double import NAME, SECRET, STORED, IssuedCluster, issued_mesh, key_of
 
 ROTATED = faults.rotate_issuer(faults.ROTATED, hold_s=1.0)
-STRANGER = faults.rotate_issuer(faults.STRANGER, hold_s=1.0)
+UNTRUSTED = faults.rotate_issuer(faults.UNTRUSTED, hold_s=1.0)
 EXPIRED = faults.rotate_issuer(faults.EXPIRED, hold_s=1.0, life_s=60.0)
 
 
@@ -38,17 +37,9 @@ def double(tmp_path: Path) -> IssuedCluster:
     return IssuedCluster(tmp_path)
 
 
-def ready(double: IssuedCluster, fault: Fault, **facts: object) -> Injury:
-    """Return the fault, prepared and not done."""
-    return prepare(double, fault, COMPONENT, issued_mesh(**facts))
-
-
-def change(double: IssuedCluster, **state: object) -> None:
-    """Change the state of the double."""
-    world = double.load()
-    for name, value in state.items():
-        setattr(world, name, value)
-    double.save(world)
+def ready(double: IssuedCluster, fault: RotateIssuer, **facts: object) -> Ready:
+    """Return the fault, prepared and not injected."""
+    return on_double(double, fault, issued_mesh(**facts))
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -57,34 +48,31 @@ def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr("drills.run.faults.issuer.time.time", lambda: now_s + seconds)
 
 
-@pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
-def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedCluster, fault: Fault) -> None:
-    """The issuer's process has the one of before, then the new one, then the one of before again."""
+@pytest.mark.parametrize("fault", [ROTATED, UNTRUSTED], ids=lambda fault: fault.issuer)
+def test_receipt_comes_with_the_file_and_goes_with_the_undo(double: IssuedCluster, fault: RotateIssuer) -> None:
+    """The issuer's process has the old one, then the new one, then the old one again."""
     whole = double.load().objects
-    injury = ready(double, fault)
-    assert not injury.observe().landed
-    undo = injury.undo("r1")
-    injury.inject()
-    receipt = injury.glance(0)
-    assert receipt is not None
+    prepared = ready(double, fault)
+    assert not prepared.receipt().landed
+    prepared.inject()
+    receipt = prepared.receipt(0)
     assert receipt.landed
     assert not receipt.momentary
     assert "the new issuer" in receipt.evidence
-    assert "does not hold the issuer" in mending.missing(double, undo)
-    mending.act(double, undo)
-    assert mending.missing(double, undo) == ""
-    assert not injury.observe().landed
+    assert "does not hold the issuer" in prepared.reverted()
+    prepared.revert()
+    assert prepared.reverted() == ""
+    assert not prepared.receipt().landed
     assert double.load().objects == whole
 
 
-@pytest.mark.parametrize("fault", [ROTATED, STRANGER], ids=lambda fault: fault.issuer)
-def test_what_is_stored_ends_its_last_line(double: IssuedCluster, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", [ROTATED, UNTRUSTED], ids=lambda fault: fault.issuer)
+def test_what_is_stored_ends_its_last_line(double: IssuedCluster, fault: RotateIssuer) -> None:
     """An issuer that puts certificate and anchor together gets two, then and after the undo, not one that is broken."""
-    injury = ready(double, fault)
-    undo = injury.undo("r1")
-    injury.inject()
+    prepared = ready(double, fault)
+    prepared.inject()
     mine = double.stored
-    mending.act(double, undo)
+    prepared.revert()
     for text in (mine, double.stored):
         assert len(x509.load_pem_x509_certificates((text + installed(double.state).anchors).encode())) == 2
         assert text.endswith("-----END CERTIFICATE-----\n")
@@ -92,28 +80,27 @@ def test_what_is_stored_ends_its_last_line(double: IssuedCluster, fault: Fault) 
 
 def test_secret_that_is_stored_only_has_no_receipt(double: IssuedCluster) -> None:
     """Until the kubelet brought it to the process nothing has landed, and nothing is undone either."""
-    injury = ready(double, ROTATED)
+    prepared = ready(double, ROTATED)
     change(double, survives=True)
-    injury.inject()
-    assert not injury.observe().landed
+    prepared.inject()
+    assert not prepared.receipt().landed
     double.project()
-    assert injury.observe().landed
-    undo = injury.undo("r1")
-    mending.act(double, undo)
-    assert "is not yet in /var/run/issuer of brain" in mending.missing(double, undo)
+    assert prepared.receipt().landed
+    prepared.revert()
+    assert "is not yet in /var/run/issuer of brain" in prepared.reverted()
     double.project()
-    assert mending.missing(double, undo) == ""
+    assert prepared.reverted() == ""
 
 
 def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is taken up while it is good; only when its life is over is the fault in force."""
-    injury = ready(double, EXPIRED)
-    assert injury.land_extra_s >= EXPIRED.life_s
-    injury.inject()
-    early = injury.observe()
+    prepared = ready(double, EXPIRED)
+    assert prepared.prepared.land_extra_s >= EXPIRED.life_s
+    prepared.inject()
+    early = prepared.receipt()
     assert (early.landed, "before its end" in early.evidence) == (False, True)
     later(monkeypatch, 61)
-    late = injury.observe()
+    late = prepared.receipt()
     assert (late.landed, "over for" in late.evidence) == (True, True)
 
 
@@ -121,10 +108,10 @@ def test_issuer_that_was_over_before_it_came_there_has_no_receipt(
     double: IssuedCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kubelet slower than the issuer's life makes another fault of it, which is not claimed to have landed."""
-    injury = ready(double, EXPIRED)
-    injury.inject()
+    prepared = ready(double, EXPIRED)
+    prepared.inject()
     later(monkeypatch, 61)
-    seen = injury.observe()
+    seen = prepared.receipt()
     assert (seen.landed, seen.evidence.endswith("over before it came there")) == (False, True)
 
 
@@ -133,49 +120,49 @@ def test_each_kind_is_what_it_says(double: IssuedCluster) -> None:
     before = installed(double.state)
     anchor = x509.load_pem_x509_certificate(before.anchors.encode())
     made = {}
-    for fault in (ROTATED, EXPIRED, STRANGER):
-        injury = ready(double, fault)
-        injury.inject()
+    for fault in (ROTATED, EXPIRED, UNTRUSTED):
+        prepared = ready(double, fault)
+        prepared.inject()
         made[fault.issuer] = x509.load_pem_x509_certificate(double.stored.encode())
-        assert injury.signer == key_id(double.stored)
-        assert f"issuer {key_id(before.issuer)} replaced" in injury.inject()
-        mending.act(double, injury.undo("r1"))
+        assert prepared.prepared.signer == key_id(double.stored)
+        assert f"issuer {key_id(before.issuer)} replaced" in prepared.inject()
+        prepared.revert()
     for it in made.values():
         assert it.issuer == anchor.subject
         assert it.subject.rfc4514_string() == f"CN={NAME}"
     made[faults.ROTATED].verify_directly_issued_by(anchor)
     made[faults.EXPIRED].verify_directly_issued_by(anchor)
     with pytest.raises(InvalidSignature):
-        made[faults.STRANGER].verify_directly_issued_by(anchor)
+        made[faults.UNTRUSTED].verify_directly_issued_by(anchor)
     left = made[faults.EXPIRED].not_valid_after_utc - datetime.now(UTC)
     assert timedelta(seconds=40) < left <= timedelta(seconds=60)
 
 
 def test_no_key_leaves_the_state_file(double: IssuedCluster) -> None:
-    """Undo log and events tell whose key it was, and hold none; checks are told whose signature to look for."""
+    """Undo log and events name the key and do not hold it; checks learn whose signature to look for."""
     cluster = double
     context = Context(
         "r1", cluster, issued_mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
     )
-    injured = Injured(context, ROTATED, COMPONENT)
-    injured.inject()
+    active = ActiveFault(context, ROTATED)
+    active.inject()
     (entry,) = (double.state / "undo").glob("*.json")
-    told = str(context.recorder.events())
-    assert key_of(double) not in entry.read_text() + told
-    assert "PRIVATE" not in entry.read_text() + told
+    said = str(context.recorder.events())
+    assert key_of(double) not in entry.read_text() + said
+    assert "PRIVATE" not in entry.read_text() + said
     (account,) = [event for event in context.recorder.events() if isinstance(event, FaultAccount)]
     assert account.detail.signer == key_id(double.stored)
-    injured.undo()
+    active.undo()
     assert [event.kind for event in context.recorder.events()][-1] == "fault.undo_verified"
 
 
 def test_pod_that_was_replaced_is_found_again(double: IssuedCluster) -> None:
     """The issuer's next process has its own files."""
-    injury = ready(double, ROTATED)
-    injury.inject()
+    prepared = ready(double, ROTATED)
+    prepared.inject()
     (before,) = double.load().brains()
     double.delete_pod("system", before.pod)
-    assert injury.observe().landed
+    assert prepared.receipt().landed
 
 
 @pytest.mark.parametrize(
@@ -210,17 +197,16 @@ def test_authority_that_is_gone_is_told(double: IssuedCluster) -> None:
     """Nothing is done that could not be undone."""
     (double.state / "authority.json").unlink()
     with pytest.raises(HarnessError, match="cannot be read"):
-        ready(double, STRANGER)
+        ready(double, UNTRUSTED)
 
 
 def test_process_without_the_file_is_a_blind_observer(double: IssuedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither yes nor no; and nothing is undone that nobody sees."""
-    injury = ready(double, ROTATED)
-    undo = injury.undo("r1")
+    """Neither yes nor no; and no undo is verified without a look."""
+    prepared = ready(double, ROTATED)
     monkeypatch.setattr("drills.selftest.issuer_double.SECRET", replace(SECRET, folder="/elsewhere"))
     with pytest.raises(HarnessError, match=r"No process of Deployment system/brain has crt\.pem"):
-        injury.observe()
-    assert "of any process" in mending.missing(double, undo)
+        prepared.receipt()
+    assert "of any process" in prepared.reverted()
 
 
 def test_mesh_that_makes_its_own_issuer_is_refused(double: IssuedCluster) -> None:

@@ -1,4 +1,4 @@
-"""A component that is cut off: nobody reaches it, its rules count, and a sweep finds them without knowing the pod."""
+"""A component that is cut off: nothing reaches it, its rules count, and a sweep finds them without knowing the pod."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +7,11 @@ import pytest
 
 from clusters.model import Role
 from clusters.runtime import HarnessError, UsageError
-from drills.run import faults, mending
-from drills.run.faults.prepare import prepare
+from drills.run import faults
 from drills.run.undo import UndoLog, sweep
 from drills.selftest.cluster_double import mesh
 from drills.selftest.cluster_world import NODES
-from drills.selftest.hurting import change, glances, ready
+from drills.selftest.fault_steps import change, ready
 from drills.selftest.node_double import AGENT, NodeCluster
 
 PARTITION = faults.partition(Role.NODE_AGENT)
@@ -26,41 +25,39 @@ def double(tmp_path: Path) -> NodeCluster:
 
 def test_every_pod_is_cut_off(double: NodeCluster) -> None:
     """One pod that is still reached, or whose rules count nothing, is no receipt."""
-    injury = ready(double, PARTITION)
-    injury.inject()
-    assert injury.observe().landed
-    assert glances(injury) == [True] * 4
+    prepared = ready(double, PARTITION)
+    prepared.inject()
+    assert prepared.receipt().landed
+    assert prepared.turns() == [True] * 4
     world = double.load()
     world.cut.pop(world.agents()[0].uid)
     double.save(world)
-    assert not injury.observe().landed
-    assert glances(injury) == [False, False, True, True]
+    assert not prepared.receipt().landed
+    assert prepared.turns() == [False, False, True, True]
 
 
 def test_rules_that_drop_nothing_are_no_receipt(double: NodeCluster) -> None:
     """Rules that are there and past which no packet comes prove nothing."""
-    injury = ready(double, PARTITION)
-    injury.inject()
-    receipt = injury.glance(1)
-    assert receipt is not None
+    prepared = ready(double, PARTITION)
+    prepared.inject()
+    receipt = prepared.receipt(1)
     assert not receipt.landed
     assert "0 packets dropped" in receipt.evidence
 
 
 def test_port_that_refuses_is_no_receipt(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal is an answer: the packets came through."""
-    injury = ready(double, PARTITION)
+    prepared = ready(double, PARTITION)
     monkeypatch.setattr(double, "exec", lambda *_args, **_options: "000 7 0.000000")
-    receipt = injury.glance(0)
-    assert receipt is not None
+    receipt = prepared.receipt(0)
     assert not receipt.landed
 
 
 def test_half_of_a_partition_is_swept(double: NodeCluster) -> None:
     """A harness killed between two pods leaves rules in one of them: the sweep finds and removes them."""
-    injury = ready(double, PARTITION)
-    UndoLog(double.state).write(injury.undo("r1"))
-    injury.inject()
+    prepared = ready(double, PARTITION)
+    UndoLog(double.state).write(prepared.entry)
+    prepared.inject()
     world = double.load()
     world.cut.pop(world.agents()[1].uid)
     double.save(world)
@@ -70,14 +67,13 @@ def test_half_of_a_partition_is_swept(double: NodeCluster) -> None:
 
 def test_rules_that_stay_keep_the_undo_pending(double: NodeCluster) -> None:
     """Ready replicas are not enough: a cut-off pod is Ready, too."""
-    injury = ready(double, PARTITION)
-    injury.inject()
+    prepared = ready(double, PARTITION)
+    prepared.inject()
     assert double.replicas(AGENT) == (2, 2)
-    undo = injury.undo("r1")
-    assert "still drop packets on node node-a" in mending.missing(double, undo)
-    mending.act(double, undo)
-    mending.act(double, undo)
-    assert mending.missing(double, undo) == ""
+    assert "still drop packets on node node-a" in prepared.reverted()
+    prepared.revert()
+    prepared.revert()
+    assert prepared.reverted() == ""
 
 
 def test_pod_in_its_node_s_network_is_refused(double: NodeCluster) -> None:
@@ -88,9 +84,9 @@ def test_pod_in_its_node_s_network_is_refused(double: NodeCluster) -> None:
 
 
 def test_component_without_a_port_is_refused(double: NodeCluster) -> None:
-    """Without a port that answers nobody could see that it is not reached."""
+    """Without a port that answers, it cannot be seen that it is not reached."""
     with pytest.raises(UsageError, match="needs a port"):
-        prepare(double, PARTITION, replace(AGENT, port=0), mesh())
+        ready(double, PARTITION, mesh(components=(replace(AGENT, port=0),)))
 
 
 def test_component_that_does_not_answer_beforehand_is_refused(double: NodeCluster) -> None:
@@ -111,7 +107,7 @@ def test_partition_needs_a_second_node(double: NodeCluster) -> None:
 
 def test_network_that_cannot_be_looked_at_is_no_receipt(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer about the rules is no word that there are none; without a gateway nothing is cut."""
-    injury = ready(double, PARTITION)
+    prepared = ready(double, PARTITION)
     monkeypatch.setattr("drills.selftest.node_programs.PROGRAMS", {})
     run = double.exec
 
@@ -120,6 +116,6 @@ def test_network_that_cannot_be_looked_at_is_no_receipt(double: NodeCluster, mon
 
     monkeypatch.setattr(double, "exec", silent)
     with pytest.raises(HarnessError, match="could not be looked at"):
-        injury.glance(1)
+        prepared.receipt(1)
     with pytest.raises(HarnessError, match="no default gateway"):
         ready(double, PARTITION)

@@ -41,6 +41,11 @@ def made(name: str) -> kind.Maker:
     return maker
 
 
+def made_again(name: str) -> kind.Maker:
+    """Return the cluster as a later run finds it."""
+    return kind.Maker(name, image="", tools=TOOLS)
+
+
 def test_what_is_shared_lies_where_no_other_user_can_enter(memory: Path) -> None:
     """Programs of any user on the nodes may write logs; on this machine nobody else reaches them."""
     maker = made("a")
@@ -81,6 +86,14 @@ def test_a_cluster_shares_what_it_was_made_with(memory: Path) -> None:
     share = made("a").share
     memory.rename(memory.parent / "gone")
     assert kind.Maker("a", image="", tools=TOOLS).share == share
+
+
+@pytest.mark.usefixtures("memory")
+def test_state_of_a_cluster_is_for_its_owner_alone() -> None:
+    """What a sweep obeys lies there, and the keys of the mesh: an older directory is closed, too."""
+    maker = made("a")
+    maker.home.chmod(0o755)
+    assert stat.S_IMODE(made_again("a").home.stat().st_mode) == 0o700
 
 
 def test_shares_without_a_cluster_are_removed(memory: Path) -> None:

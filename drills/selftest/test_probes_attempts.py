@@ -205,7 +205,7 @@ def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
     with pytest.raises(HarnessError, match="dead"):
         probe.attempt(FAULT)
     assert of_kind(context, NewPod)
-    assert [undo.action for undo in leftovers(double.state)] == ["delete"]
+    assert [entry.kind for entry in leftovers(double.state)] == ["created-object"]
 
 
 def change(double: FileCluster, facts: Mesh | None = None) -> tuple[PolicyChangeProbe, Context]:

@@ -12,10 +12,11 @@ from drills.judge.claims import Claim, always, judge, never, reached, restored, 
 from drills.judge.events import HarnessTrouble, MembershipSeen
 from drills.judge.history import History
 from drills.judge.verdict import Answer
-from drills.run import chaos_toolkit, injured, live, workload
+from drills.run import active_fault, chaos_toolkit, live, workload
 from drills.run.experiment import Experiment
+from drills.run.faults.workload import ScaledToZero
 from drills.run.runner import Drill
-from drills.run.undo import Undo, UndoLog, leftovers, sweep
+from drills.run.undo import UndoLog, leftovers, sweep
 from drills.selftest.cluster_double import COMPONENT, PROMISED, FileCluster, mesh
 from drills.selftest.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
 from drills.selftest.programs_double import Programs
@@ -173,7 +174,7 @@ def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FileClust
     assert drill.bundle is not None
     journal = json.loads((drill.bundle / "journal.json").read_text())
     assert journal["status"] == "aborted"
-    assert [step["activity"]["name"] for step in journal["run"]] == ["baseline", "stop control-plane"]
+    assert [step["activity"]["name"] for step in journal["run"]] == ["baseline", "scale-to-zero control-plane"]
     assert [step["status"] for step in journal["rollbacks"]] == ["succeeded"] * 2
     assert leftovers(double.state) == ()
     assert answer(drill) is Answer.INCONCLUSIVE
@@ -221,7 +222,7 @@ def test_ctrl_c_leaves_a_clean_cluster_and_the_history(
 
 
 @pytest.mark.usefixtures("programs")
-def test_second_ctrl_c_does_not_leave_the_injury(
+def test_second_ctrl_c_does_not_leave_the_fault(
     double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chaos Toolkit drops its rollbacks at an interruption among them; ours are done all the same."""
@@ -254,8 +255,8 @@ def test_program_that_never_takes_up_the_plan_is_named(
 
 
 def test_leftovers_are_refused_before_anything_starts(double: FileCluster, tmp_path: Path) -> None:
-    """A cluster that carries an earlier injury is refused with the command that mends it; then the drill may run."""
-    stale = Undo(id="fault", run_id="old", action="await-ready", subject="brain", component=COMPONENT, replicas=1)
+    """A cluster that carries an earlier fault is refused with the command that reverts it; then the drill may run."""
+    stale = ScaledToZero(run_id="old", component=COMPONENT, replicas=1, address="", order=())
     UndoLog(double.state).write(stale)
     drill = drill_on(double, tmp_path)
     with pytest.raises(HarnessError, match="meshdrill sweep"):
@@ -274,11 +275,11 @@ def test_cluster_that_cannot_be_put_right_is_a_harness_error(
     def too_late(*_arguments: object, **_options: object) -> None:
         raise HarnessError("not ready")
 
-    monkeypatch.setattr(injured, "verify", too_late)
+    monkeypatch.setattr(active_fault, "verify", too_late)
     monkeypatch.setattr("drills.run.undo.verify", too_late)
     drill = drill_on(double, tmp_path)
     with pytest.raises(HarnessError, match="meshdrill sweep"):
         run(drill)
     assert drill.bundle is not None
     assert "not ready" in troubles(History.load(drill.bundle))
-    assert any(entry.id == "fault" for entry in leftovers(double.state))
+    assert any(entry.kind == "scale-to-zero" for entry in leftovers(double.state))

@@ -12,11 +12,11 @@ from drills.judge.claims import Claim, never, reached
 from drills.judge.events import FaultInjected, HarnessTrouble, NewPod, PolicyChangeStep
 from drills.judge.history import History
 from drills.run.experiment import Experiment, NewPods, PolicyChanges
-from drills.run.faults import Fault, FaultKind
+from drills.run.faults import Fault
 from drills.run.probes import base, change
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
-from drills.selftest.cluster_double import FileCluster, mesh
+from drills.selftest.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.drill_double import WORKLOAD, healthy, played, shorten_waits
 from drills.selftest.node_double import AGENT, FAULTS, NodeCluster
 from drills.selftest.programs_double import Programs
@@ -42,7 +42,7 @@ def run(double: FileCluster, fault: Fault, claims: Mapping[str, Claim] = WATCHED
     """Run a drill with the fault."""
     drill = Drill(
         cluster=double,
-        mesh=mesh(components=(AGENT,)),
+        mesh=mesh(components=(COMPONENT, AGENT)),
         name="agent-outage",
         hypothesis="Nothing depends on the agent.",
         reports_dir=double.root / "reports",
@@ -63,7 +63,7 @@ def run(double: FileCluster, fault: Fault, claims: Mapping[str, Claim] = WATCHED
 
 
 @pytest.mark.usefixtures("programs")
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind)
 def test_drill_with_the_fault_is_complete(double: FileCluster, fault: Fault) -> None:
     """The judge finds no defect in how the drill was carried out, and nothing is left to undo."""
     history = run(double, replace(fault, hold_s=0.3))
@@ -77,7 +77,7 @@ def test_drill_with_the_fault_is_complete(double: FileCluster, fault: Fault) -> 
 def test_hold_of_a_rolling_restart_ends_with_it(double: FileCluster) -> None:
     """A restart that is complete is not watched for the rest of its hold, and the run is no worse for it."""
     begun_s = time.monotonic()
-    history = run(double, replace(FAULTS[FaultKind.ROLLING_RESTART], hold_s=60.0))
+    history = run(double, replace(FAULTS["rolling-restart"], hold_s=60.0))
     assert time.monotonic() - begun_s < 30
     assert history.completeness() == ()
 
@@ -89,7 +89,7 @@ def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
     """Attempts during the outage are recorded as failed, what they owe is paid once it is back, and none is left."""
     monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
     monkeypatch.setattr(change, "_OBEYED", 0.0)
-    fault = replace(FAULTS[FaultKind.STOP_APISERVER], hold_s=1.0)
+    fault = replace(FAULTS["stop-api-server"], hold_s=1.0)
     tried = {
         "new-pods-tried": reached(checks.new_pod_tried()),
         "policy-changes-tried": reached(checks.change_tried()),

@@ -31,7 +31,7 @@ from drills.selftest.node_double import FAULTS
 
 EDGE = ("checkout", "payment")
 WORKLOAD = (calls(*EDGE, every_ms=10),)
-STOP = faults.stop(Role.CONTROL_PLANE, hold_s=0.3)
+STOP = faults.scale_to_zero(Role.CONTROL_PLANE, hold_s=0.3)
 FLOWS = always(checks.success_rate(EDGE, at_least=0.9))
 SEEN = sometimes(checks.signal_seen("brain-down"))
 ASKABLE = [
@@ -66,7 +66,7 @@ def test_mesh_without_the_role_is_a_usage_error(tmp_path: Path) -> None:
     """A fault of a part that the mesh does not have is refused in words before anything starts."""
     drill = Drill(cluster=FileCluster(tmp_path), mesh=mesh(), name="d", hypothesis="", reports_dir=tmp_path / "reports")
     with pytest.raises(UsageError, match="has no l7-proxy"):
-        drill.conduct(Experiment(method=faults.kill(Role.L7_PROXY), workload=WORKLOAD, claims={"flows": FLOWS}))
+        drill.conduct(Experiment(method=faults.pause(Role.L7_PROXY), workload=WORKLOAD, claims={"flows": FLOWS}))
     assert drill.bundle is None
 
 
@@ -210,7 +210,7 @@ def test_an_experiment_of_another_tool_is_no_drill(extensions: object) -> None:
         request_in({"extensions": extensions})
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind.value)
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind)
 def test_every_fault_survives_the_way_there_and_back(fault: Fault) -> None:
     """A fault of a node, or of no role, comes back from experiment.json as it was."""
     asked = replace(request({"flows": FLOWS}), fault=fault)

@@ -2,21 +2,22 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from clusters.runtime import HarnessError, UsageError
 from drills.run import undo
-from drills.run.faults import FaultKind
-from drills.run.faults.prepare import prepare
+from drills.run.faults.base import prepare
+from drills.run.faults.workload import ScaledToZero
 from drills.run.plan import Plan, read_plan, write_plan
-from drills.run.undo import Undo, UndoLog, leftovers, refuse_leftovers, sole_use, sweep
-from drills.selftest import undo_victim
+from drills.run.undo import UndoLog, leftovers, refuse_leftovers, sole_use, sweep
+from drills.run.undo_entry import CreatedObject, LabCalls, ObjectRef
+from drills.selftest import killed_run
 from drills.selftest.cluster_double import COMPONENT, FileCluster
+from drills.selftest.fault_doubles import KINDS, double_for
 from drills.selftest.forked import FORKS
-from drills.selftest.victims import victim_of
 
-SCALE = Undo(id="fault", run_id="r1", action="scale", subject="brain back to 1", component=COMPONENT, replicas=1)
+SCALE = ScaledToZero(run_id="r1", component=COMPONENT, replicas=1, address="", order=())
+CALLS = LabCalls(run_id="r1")
 
 
 @pytest.fixture
@@ -26,30 +27,29 @@ def double(tmp_path: Path) -> FileCluster:
 
 
 # What happens by itself once it is done has nothing to undo but to wait, which ends too soon to be killed in.
-PHASES = dict.fromkeys(FaultKind, ("written", "half", "injected", "landed", "applied", "verified")) | {
-    FaultKind.ROLLING_RESTART: ("written", "half", "injected", "landed"),
-    FaultKind.KILL: ("half", "injected"),
-    FaultKind.CRASH: ("half", "injected"),
+PHASES = dict.fromkeys(KINDS, ("written", "half", "injected", "landed", "applied", "verified")) | {
+    "rolling-restart": ("written", "half", "injected", "landed"),
+    "kill": ("half", "injected"),
 }
 
 
-@pytest.mark.parametrize(("kind", "phase"), [(kind.value, phase) for kind in FaultKind for phase in PHASES[kind]])
+@pytest.mark.parametrize(("kind", "phase"), [(kind, phase) for kind in KINDS for phase in PHASES[kind]])
 def test_killed_harness_leaves_a_cluster_that_sweep_puts_right(tmp_path: Path, kind: str, phase: str) -> None:
-    """SIGKILL in any phase of any fault, half-way too, leaves its undo on disk, and a sweep makes its victim whole."""
-    double, _, component, _ = victim_of(tmp_path, kind)
-    component = component or COMPONENT
+    """SIGKILL in any phase of any fault, half-way too, leaves its undo on disk, and a sweep puts the cluster right."""
+    double, fault, mesh = double_for(tmp_path, kind)
+    component = fault.component(mesh) if fault.role else COMPONENT
     before, objects = double.replicas(component), double.load().objects
-    told, tells = FORKS.Pipe(duplex=False)
-    victim = FORKS.Process(target=undo_victim.main, args=(double.root, kind, phase, tells))
-    victim.start()
+    receiver, sender = FORKS.Pipe(duplex=False)
+    run = FORKS.Process(target=killed_run.main, args=(double.root, kind, phase, sender))
+    run.start()
     try:
-        assert told.poll(60)
-        assert told.recv() == phase
+        assert receiver.poll(60)
+        assert receiver.recv() == phase
         with pytest.raises(UsageError, match="in use by another"):
             sweep(double)
     finally:
-        victim.kill()
-        victim.join()
+        run.kill()
+        run.join()
     assert [entry.run_id for entry in leftovers(double.state)] == ["r1"]
     with pytest.raises(HarnessError, match="meshdrill sweep"):
         refuse_leftovers(double)
@@ -87,35 +87,35 @@ def test_undo_that_fails_stays_on_the_log(double: FileCluster) -> None:
     log = UndoLog(double.state)
     write_plan(double.share, Plan(run_id="r1", canary="c"))
     log.write(SCALE)
-    log.write(Undo(id="workload", run_id="r1", action="stop-workload", subject="calls stopped"))
+    log.write(CALLS)
     world = double.load()
     world.is_api_dead = True
     double.save(world)
-    with pytest.raises(HarnessError, match=r"brain back to 1.*the API server is dead"):
+    with pytest.raises(HarnessError, match=r"Deployment system/brain back to 1.*the API server is dead"):
         sweep(double, within_s=0.1)
-    assert [entry.id for entry in leftovers(double.state)] == ["fault"]
+    assert leftovers(double.state) == (SCALE,)
     plan = read_plan(double.share)
     assert plan is not None
     assert plan.stop
 
 
 def test_newest_is_undone_first(double: FileCluster) -> None:
-    """Undos run in the reverse of the order in which the injuries were done."""
+    """Entries are reverted in the reverse of the order in which they were written."""
     log = UndoLog(double.state)
     for name in ("first", "second", "third"):
-        log.write(Undo(id=name, run_id="r1", action="stop-workload", subject=name))
-    assert sweep(double) == ("third", "second", "first")
+        log.write(CreatedObject(run_id="r1", created=ObjectRef("v1", "Pod", name, "lab")))
+    assert sweep(double) == ("Pod lab/third deleted", "Pod lab/second deleted", "Pod lab/first deleted")
 
 
 def test_api_server_comes_back_before_anything_that_needs_it(tmp_path: Path) -> None:
     """A pod that a probe left while the API was away is removed in the same sweep that brings the API back."""
-    double, fault, _, mesh = victim_of(tmp_path, "stop-apiserver")
-    injury = prepare(double, fault, None, mesh)
+    double, fault, mesh = double_for(tmp_path, "stop-api-server")
+    prepared = prepare(fault, double, mesh, "r1")
     log = UndoLog(double.state)
-    log.write(injury.undo("r1"))
-    injury.inject()
-    log.write(msgspec.structs.replace(SCALE, id="later"))
-    assert sweep(double, within_s=1.0) == ("the API server back on node-a", "brain back to 1")
+    log.write(prepared)
+    prepared.inject(double)
+    log.write(SCALE)
+    assert sweep(double, within_s=1.0) == (prepared.subject, SCALE.subject)
 
 
 def test_object_left_behind_is_removed(double: FileCluster) -> None:
@@ -126,8 +126,8 @@ def test_object_left_behind_is_removed(double: FileCluster) -> None:
         "metadata": {"name": "newcomer", "namespace": "lab", "labels": {"app": "newcomer"}},
     }
     double.apply(manifest)
-    UndoLog(double.state).write(Undo(id="pod", run_id="r1", action="delete", subject="pod removed", manifest=manifest))
-    assert sweep(double) == ("pod removed",)
+    UndoLog(double.state).write(CreatedObject(run_id="r1", created=ObjectRef.of(manifest)))
+    assert sweep(double) == ("Pod lab/newcomer deleted",)
     assert double.get("v1", "Pod", "newcomer", "lab") is None
 
 

@@ -12,7 +12,7 @@ from drills.run import inventory, workload
 from drills.run.context import Context
 from drills.run.experiment import Probes, Request
 from drills.run.facts import casualties_of
-from drills.run.faults import Fault, reboot, stop
+from drills.run.faults import Fault, reboot, scale_to_zero
 from drills.run.lab import calls
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
 from drills.run.recorder import Recorder
@@ -60,7 +60,7 @@ def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -
         mesh="double",
         hypothesis="",
         workload=(calls("checkout", "payment", every_ms=20), calls("outsider", "payment", every_ms=100)),
-        fault=fault or stop(COMPONENT.role),
+        fault=fault or scale_to_zero(COMPONENT.role),
         probes=Probes(wire=True, signals=("brain-down", "brain-missed")),
         baseline_s=1,
         recovery_s=1,
@@ -90,7 +90,7 @@ def test_plan_is_what_the_drill_asked_for(double: FileCluster, monkeypatch: pyte
         (name, node, "http://10.0.1.1:9/m", ("misses",))
         for name, node in (("checkout-1", NODES[0]), ("checkout-2", NODES[1]), ("payment-1", NODES[0]))
     }
-    assert [undo.action for undo in leftovers(double.state)] == ["stop-workload"]
+    assert [entry.kind for entry in leftovers(double.state)] == ["lab-calls"]
 
 
 def test_certificates_are_looked_at_where_the_mesh_shows_them(double: FileCluster) -> None:
@@ -213,7 +213,7 @@ def test_a_fault_that_ends_its_node_ends_the_pods_on_it() -> None:
         {VICTIM: "n2"},
     )
     assert casualties_of(reboot(VICTIM), pods) == ("checkout-2", "observer-2")
-    assert casualties_of(stop(COMPONENT.role), pods) == ()
+    assert casualties_of(scale_to_zero(COMPONENT.role), pods) == ()
 
 
 def pod(name: str, node: str) -> inventory.LabPod:

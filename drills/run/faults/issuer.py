@@ -1,177 +1,231 @@
-"""The issuer's certificate and key replaced under a running mesh, in the Secret from which its issuer has them.
+"""`rotate_issuer`: the issuer's certificate and key replaced in the Secret from which its process has them.
 
 What the API server stores proves nothing: the kubelet brings it to the pod up to 90 s later. So the receipt is the file
 that the issuer's own process has before it, read on its node, and of an issuer whose life ends in service, that it is
-over by now. The undo puts back what the cluster was installed with. It reads that from the state directory, where the
-key lies for its owner alone: no key is on the undo log, in an event, or in a bundle.
+over by now. Reverting puts back what the cluster was installed with. It reads that from the state directory, where the
+key lies for its owner alone: no key is in the undo log, in an event, or in a bundle.
 """
 
 import base64
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 
 from clusters.ca import DEFAULT_LIVES, foreign, installed, key_id, successor
 from clusters.cluster import Cluster
-from clusters.kube import Json
-from clusters.model import Authority, Component, IssuerSecret
-from clusters.runtime import HarnessError
-from drills.run.faults import EXPIRED, ROTATED, STRANGER, processes
-from drills.run.faults.injury import Hurt, Receipt
-from drills.run.undo_entry import Undo
+from clusters.model import Authority, Mesh, Role
+from clusters.runtime import HarnessError, UsageError
+from drills.run.faults import process_table
+from drills.run.faults.base import BaseFault, ComponentFault, Receipt, healthy
+from drills.run.faults.process_table import Process
+from drills.run.undo_entry import Name, ObjectRef, Patch
+
+Variant = Literal["rotated", "expired", "untrusted"]
+ROTATED: Variant = "rotated"
+"""A good issuer under the same trust anchor."""
+EXPIRED: Variant = "expired"
+"""A good issuer under the same trust anchor, whose life ends in service."""
+UNTRUSTED: Variant = "untrusted"
+"""An issuer under an anchor that no peer trusts."""
 
 _OBSERVER = "files before the issuer's process, on its node"
 _NODE_S = 10.0
 _MOUNT_POINT = 4  # its field in /proc/PID/mountinfo
-_PROJECTED_S = 75.0  # a kubelet looks at a pod's Secrets every 60 s to 90 s; an injury has 45 s anyway
+_PROJECTED_S = 75.0  # a kubelet looks at a pod's Secrets every 60 s to 90 s; a fault has 45 s anyway
 
-_MADE: Mapping[str, Callable[[Path, float], Authority]] = {
+_MADE: Mapping[Variant, Callable[[Path, float], Authority]] = {
     ROTATED: lambda state, _life_s: successor(state, DEFAULT_LIVES.issuer_s),
     EXPIRED: successor,
-    STRANGER: lambda state, _life_s: foreign(state),
+    UNTRUSTED: lambda state, _life_s: foreign(state),
 }
 
 
-class ReplacedIssuer(Hurt):
+class RotateIssuer(BaseFault, tag="rotate-issuer", frozen=True, kw_only=True):
+    """Put another issuer in the place of the mesh's own."""
+
+    role: Role = Role.IDENTITY
+    issuer: Variant
+    life_s: float = 0.0  # how long the new one lives, 0 when that does not matter
+
+    @property
+    def variant(self) -> str:
+        """Which issuer comes in its place."""
+        return self.issuer
+
+    def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "ReplacedIssuer":
+        """Find the Secret and the issuer's processes; HarnessError when what it holds could not be put back."""
+        component = self.component(mesh)
+        replicas = healthy(cluster, component, self.title)
+        if mesh.certificates.issuance is None:
+            raise UsageError(
+                f"{mesh.title} makes its own issuer: the drill must say @requires(Capability.GIVEN_ISSUER)."
+            )
+        secret = mesh.certificates.issuance.secret
+        replaced = ReplacedIssuer(
+            run_id=run_id,
+            component=component,
+            replicas=replicas,
+            namespace=secret.namespace,
+            name=secret.name,
+            files=(secret.certificate, secret.key),
+            folder=secret.folder,
+            issuer=self.issuer,
+            life_s=self.life_s,
+        )
+        replaced.demand_known(cluster)
+        replaced.processes = replaced.found(cluster)
+        return replaced
+
+
+class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
     """Another issuer in the Secret; seen in the files of the issuer's processes, on every node that runs one."""
 
-    def __init__(
-        self, cluster: Cluster, component: Component, replicas: int, secret: IssuerSecret, kind: str, life_s: float
-    ) -> None:
-        super().__init__(cluster, component, replicas)
-        self._secret = secret
-        self._kind = kind
-        self._before = installed(cluster.state)
-        differs = _not_stored(cluster, _manifest(secret), (secret.certificate, secret.key))
+    namespace: Name  # of the Secret
+    name: Name
+    files: tuple[Name, Name]  # the keys of certificate and key in its data, and so the names of the files
+    folder: Name  # where the issuer's process sees the files
+    issuer: Variant
+    life_s: float
+    processes: tuple[Process, ...] = ()
+    certificate: str = ""  # the new one as PEM text, once it is injected
+    is_taken_up_alive: bool = False
+
+    every_s = 3.0
+
+    @property
+    def land_extra_s(self) -> float:
+        """The kubelet brings the Secret late, and an issuer that is to expire lands only when it does."""
+        return max(_PROJECTED_S, self.life_s + 15.0 if self.issuer == EXPIRED else 0.0)
+
+    @property
+    def subject(self) -> str:
+        """The cluster's own issuer is in the Secret."""
+        return f"the issuer of the installation back in Secret {self.namespace}/{self.name}"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes on which the issuer runs."""
+        return tuple(process.node for process in self.processes)
+
+    def demand_known(self, cluster: Cluster) -> None:
+        """Raise HarnessError unless the Secret holds what the state directory could put back."""
+        successor(cluster.state, 1.0) if self.issuer != UNTRUSTED else foreign(cluster.state)
+        differs = self._not_stored(cluster)
         if differs:
             raise HarnessError(f"{differs}: it could not be put back. Reinstall the mesh, or delete the cluster.")
-        self._processes = self._found()
-        self._new = _MADE[kind](cluster.state, life_s)
-        self._ends_s = x509.load_pem_x509_certificate(self._new.issuer.encode()).not_valid_after_utc.timestamp()
-        self._is_taken_up_alive = False
-        self.land_extra_s = max(_PROJECTED_S, life_s + 15.0 if kind == EXPIRED else 0.0)
 
-    def undo(self, run_id: str) -> Undo:
-        """Put the issuer of before back, and wait until its process has it before it."""
-        return Undo(
-            id="fault",
-            run_id=run_id,
-            action="reissue",
-            subject=f"the issuer of before back in Secret {self._secret.namespace}/{self._secret.name}",
-            component=self._component,
-            replicas=self._replicas,
-            manifest=_manifest(self._secret),
-            files=(self._secret.certificate, self._secret.key),
-            folder=self._secret.folder,
-        )
-
-    def inject(self) -> str:
+    def inject(self, cluster: Cluster) -> str:
         """Replace certificate and key in one change."""
-        files = (self._secret.certificate, self._secret.key)
-        self._cluster.kube.patch({**_manifest(self._secret), "data": _data(files, self._new)})
+        made = _MADE[self.issuer](cluster.state, self.life_s)
+        self.certificate = made.issuer
+        self._store(cluster, made)
         return (
-            f"Secret {self._secret.namespace}/{self._secret.name}: issuer {key_id(self._before.issuer)} replaced by "
-            f"{key_id(self._new.issuer)}, {self._kind}"
+            f"Secret {self.namespace}/{self.name}: issuer {key_id(installed(cluster.state).issuer)} replaced by "
+            f"{key_id(made.issuer)}, {self.issuer}"
         )
 
     @property
     def signer(self) -> str:
-        """Key id of the new issuer."""
-        return key_id(self._new.issuer)
+        """Key id of the new issuer, whose signature shows that it signs."""
+        return key_id(self.certificate)
 
-    def observe(self) -> Receipt:
+    def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: every process of the issuer has the new one before it, and it is over if its life was to end."""
-        shown = _shown(self._cluster, self._processes, self._secret.folder, self._secret.certificate)
+        del turn  # it is one small file of each process
+        shown = self._shown(cluster, self.processes)
         if not shown:
-            self._processes = self._found()  # a pod that was replaced
-            shown = _shown(self._cluster, self._processes, self._secret.folder, self._secret.certificate)
+            self.processes = self.found(cluster)  # a pod that was replaced
+            shown = self._shown(cluster, self.processes)
         if not shown:
-            raise HarnessError(f"No process of {self._title} has {self._secret.certificate} in {self._secret.folder}.")
-        is_new = all(text == self._new.issuer.strip() for text in shown.values())
-        words = "; ".join(f"{pod} has {self._named(text)}" for pod, text in shown.items())
-        if self._kind != EXPIRED or not is_new:
+            raise HarnessError(f"No process of {self.title} has {self.files[0]} in {self.folder}.")
+        is_new = bool(self.certificate) and all(text == self.certificate.strip() for text in shown.values())
+        words = "; ".join(f"{pod} has {self._named(cluster, text)}" for pod, text in shown.items())
+        if self.issuer != EXPIRED or not is_new:
             return Receipt(is_new, _OBSERVER, words)
-        left_s = self._ends_s - time.time()
-        self._is_taken_up_alive |= left_s > 0
-        if not self._is_taken_up_alive:
+        ends_s = x509.load_pem_x509_certificate(self.certificate.encode()).not_valid_after_utc.timestamp()
+        left_s = ends_s - time.time()
+        self.is_taken_up_alive |= left_s > 0
+        if not self.is_taken_up_alive:
             return Receipt(landed=False, observer=_OBSERVER, evidence=f"{words}, over before it came there")
         ended = f", {left_s:.0f} s before its end" if left_s > 0 else f", over for {-left_s:.0f} s"
         return Receipt(left_s <= 0, _OBSERVER, words + ended)
 
-    def glance(self, turn: int) -> Receipt | None:
-        """Look again: it is one small file of each process."""
-        del turn
-        return self.observe()
+    def revert(self, cluster: Cluster) -> None:
+        """Put the issuer with which the cluster was installed back into its Secret."""
+        self._store(cluster, installed(cluster.state))
 
-    def _named(self, text: str) -> str:
-        known = {self._new.issuer.strip(): "the new issuer", self._before.issuer.strip(): "the issuer of before"}
-        return known.get(text, "an issuer that nobody knows")
+    def reverted(self, cluster: Cluster) -> str:
+        """Say where that issuer is not back yet, in the Secret or before a process, or which replicas are not ready."""
+        differs = self._not_stored(cluster)
+        if differs:
+            return differs
+        before = installed(cluster.state).issuer.strip()
+        shown = self._shown(cluster, process_table.find(cluster, self.component))
+        stale = [pod for pod, text in shown.items() if text != before]
+        if stale or not shown:
+            where = ", ".join(stale) or "any process"
+            return f"the issuer of the installation is not yet in {self.folder} of {where}"
+        return super().reverted(cluster)
+
+    @property
+    def _secret(self) -> ObjectRef:
+        return ObjectRef("v1", "Secret", self.name, self.namespace)
+
+    def _store(self, cluster: Cluster, authority: Authority) -> None:
+        Patch(self._secret, {"data": self._data(authority)}).apply(cluster)
+
+    def _named(self, cluster: Cluster, text: str) -> str:
+        if self.certificate and text == self.certificate.strip():
+            return "the new issuer"
+        is_own = text == installed(cluster.state).issuer.strip()
+        return "the issuer of the installation" if is_own else "an unknown issuer"
+
+    def _not_stored(self, cluster: Cluster) -> str:
+        """Say how the Secret differs from what the cluster was installed with, "" when it does not."""
+        found, title = self._secret.find(cluster), f"Secret {self.namespace}/{self.name}"
+        if found is None:
+            return f"{title} does not exist"
+        data, wanted = found.get("data") or {}, self._data(installed(cluster.state))
+        is_same = all(_decoded(data.get(name, "")) == _decoded(text) for name, text in wanted.items())
+        return "" if is_same else f"{title} does not hold the issuer with which the cluster was installed"
+
+    def _shown(self, cluster: Cluster, found: tuple[Process, ...]) -> dict[str, str]:
+        """Return what each pod's process has before it; a process of the pod that has no such file is left out."""
+        shown = {}
+        for process in found:
+            path = f"/proc/{process.pid}/root{_mounted(cluster, process, self.folder)}/{self.files[0]}"
+            text = cluster.exec(process.node, ["cat", path], timeout_s=_NODE_S, check=False).strip()
+            if text:
+                shown[process.pod] = text
+        return shown
+
+    def _data(self, authority: Authority) -> dict[str, str]:
+        certificate, key = self.files
+        texts = {certificate: authority.issuer, key: authority.issuer_key}
+        # With a line's end after the last line: an issuer may put files together, and without it two PEM texts merge.
+        return {name: base64.b64encode((text.strip() + "\n").encode()).decode() for name, text in texts.items()}
 
 
-def reissue(cluster: Cluster, undo: Undo) -> None:
-    """Put the issuer with which the cluster was installed back into its Secret."""
-    cluster.kube.patch({**undo.manifest, "data": _data(undo.files, installed(cluster.state))})
+def rotate_issuer(issuer: Variant = ROTATED, *, life_s: float = 0.0, hold_s: float) -> RotateIssuer:
+    """Put another issuer in the place of the mesh's own, and hold there from when its process has it before it.
+
+    ROTATED: a good one under the same trust anchor. UNTRUSTED: one under an anchor that no peer trusts. EXPIRED: a good
+    one whose life ends after life_s; the fault lands only then, and life_s must outlast the 90 s until it gets there.
+    """
+    return RotateIssuer(issuer=issuer, life_s=life_s, hold_s=hold_s)
 
 
-def unissued(cluster: Cluster, undo: Undo) -> str:
-    """Say where the issuer of before is not back yet: in the Secret, or before a process; "" when it is."""
-    before = installed(cluster.state).issuer.strip()
-    differs = _not_stored(cluster, undo.manifest, undo.files)
-    if differs:
-        return differs
-    shown = _shown(cluster, processes.find(cluster, undo.target), undo.folder, undo.files[0])
-    stale = [pod for pod, text in shown.items() if text != before]
-    if stale or not shown:
-        return f"the issuer of before is not yet in {undo.folder} of {', '.join(stale) or 'any process'}"
-    return ""
-
-
-def _not_stored(cluster: Cluster, manifest: Mapping[str, object], files: tuple[str, ...]) -> str:
-    """Say how the Secret differs from what the cluster was installed with, "" when it does not."""
-    named: Json = dict(manifest)
-    where = named["metadata"]
-    found = cluster.kube.get("v1", "Secret", where["name"], where["namespace"])
-    title = f"Secret {where['namespace']}/{where['name']}"
-    if found is None:
-        return f"{title} does not exist"
-    data, wanted = found.get("data") or {}, _data(files, installed(cluster.state))
-    is_same = all(_decoded(data.get(name, "")) == _decoded(text) for name, text in wanted.items())
-    return "" if is_same else f"{title} does not hold the issuer with which the cluster was installed"
-
-
-def _shown(cluster: Cluster, found: tuple[processes.Process, ...], folder: str, name: str) -> dict[str, str]:
-    """Return what each pod's process has before it; a process of the pod that has no such file is left out."""
-    shown = {}
-    for process in found:
-        path = f"/proc/{process.pid}/root{_mounted(cluster, process, folder)}/{name}"
-        text = cluster.exec(process.node, ["cat", path], timeout_s=_NODE_S, check=False).strip()
-        if text:
-            shown[process.pod] = text
-    return shown
-
-
-def _mounted(cluster: Cluster, process: processes.Process, folder: str) -> str:
+def _mounted(cluster: Cluster, process: Process, folder: str) -> str:
     """Return where a process really has the folder: in many images /var/run is a link, and it would lead to the node's.
 
-    Its mounts are listed by their own place, whatever link leads there.
+    Its mounts are listed by their own cluster, whatever link leads there.
     """
     table = cluster.exec(process.node, ["cat", f"/proc/{process.pid}/mountinfo"], timeout_s=_NODE_S, check=False)
     points = [line.split()[_MOUNT_POINT] for line in table.splitlines()]
     return next((it for it in points if it.removeprefix("/var") == folder.removeprefix("/var")), folder)
-
-
-def _manifest(secret: IssuerSecret) -> Json:
-    metadata = {"name": secret.name, "namespace": secret.namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
-
-
-def _data(files: tuple[str, ...], authority: Authority) -> dict[str, str]:
-    certificate, key = files
-    texts = {certificate: authority.issuer, key: authority.issuer_key}
-    # With the line's end after the last one: an issuer may put files together, and PEM texts without it run into one.
-    return {name: base64.b64encode((text.strip() + "\n").encode()).decode() for name, text in texts.items()}
 
 
 def _decoded(text: str) -> bytes:

@@ -1,102 +1,121 @@
-"""Every pod of a component replaced by a new one, in the order and at the pace that its own controller keeps.
+"""`rolling_restart`: every pod replaced by a new one, in the order and at the pace that its own controller keeps.
 
-It is what an upgrade does, without the new version: the pod template gets an annotation, as by `kubectl rollout
-restart`. The fault lands with the first process that is gone, and has run its course when the last one is. The undo
-is to await the end: it is verified only when no process of before is left, so a rollout that stops half-way is never
-taken for one that went well.
+It is what an upgrade does, without the new version: the pod template gets an annotation, as from `kubectl rollout
+restart`. The fault lands with the first process that is gone, and has run its course when the last one is. Reverting
+is to wait for the end: it is verified only when no process of the old pods is left, so a rollout that stops half-way
+never counts as complete.
 """
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from clusters.cluster import Cluster
-from clusters.model import Component
+from clusters.model import Mesh, Role
 from clusters.runtime import UsageError
-from drills.run.faults import processes
-from drills.run.faults.injury import TABLES, Hurt, Receipt
+from drills.run.faults import process_table
+from drills.run.faults.base import TABLES, BaseFault, ComponentFault, Receipt, healthy
+from drills.run.faults.process_table import Process
 from drills.run.faults.views import unsettled, workload
-from drills.run.undo_entry import Undo
+from drills.run.undo_entry import Name, ObjectRef, Patch
 
 _STAMP = "kubectl.kubernetes.io/restartedAt"  # the one that people's own restarts leave
 
 
-class RollingRestart(Hurt):
-    """Restarted by its controller; seen in the process tables: the processes of before go, others come."""
+class RollingRestart(BaseFault, tag="rolling-restart", frozen=True, kw_only=True):
+    """Have a role's controller replace every pod, one after the other."""
 
-    land_extra_s = 90.0  # a Deployment starts the successor first, and the first pod to go has its grace period
+    role: Role
 
-    def __init__(self, cluster: Cluster, component: Component, replicas: int) -> None:
-        super().__init__(cluster, component, replicas)
-        if workload(cluster, component)["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
-            raise UsageError(f"rolling-restart: {self._title} replaces no pod by itself (OnDelete). Use kill.")
-        found = self._found()
-        self._old = {node: _pods(found, node) for node in cluster.nodes}  # pods whose process was last seen there
-        self._count = len({process.pod_uid for process in found})
-        self._stamp = datetime.now(UTC).isoformat(timespec="microseconds")
-
-    def undo(self, run_id: str) -> Undo:
-        """Wait until the restart is complete."""
-        return Undo(
-            id="fault",
+    def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Restarted":
+        """Note which pods run; UsageError when the controller replaces none by itself."""
+        component = self.component(mesh)
+        restarted = Restarted(
             run_id=run_id,
-            action="await-rollout",
-            subject=f"{self._title} with {self._replicas} ready and no pod of before",
-            component=self._component,
-            replicas=self._replicas,
-            pods=tuple(sorted(frozenset().union(*self._old.values()))),
-            stamp=self._stamp,
+            component=component,
+            replicas=healthy(cluster, component, self.title),
+            old={},
+            stamp=datetime.now(UTC).isoformat(timespec="microseconds"),
         )
+        if workload(cluster, component)["spec"].get("updateStrategy", {}).get("type") == "OnDelete":
+            raise UsageError(f"rolling-restart: {restarted.title} replaces no pod by itself (OnDelete). Use kill.")
+        found = restarted.found(cluster)
+        restarted.old = {node: _pods(found, node) for node in cluster.nodes}
+        restarted.left = dict(restarted.old)
+        return restarted
 
-    def inject(self) -> str:
+
+class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
+    """Pods replaced by their controller; seen in the process tables: the old processes go, others come."""
+
+    old: dict[Name, frozenset[Name]]  # node -> UIDs of the pods that the restart is to replace
+    stamp: str
+    left: dict[Name, frozenset[Name]] = msgspec.field(default_factory=dict)  # those that the last looks found
+
+    @property
+    def land_extra_s(self) -> float:
+        """A Deployment starts the successor first, and the first pod to go has its grace period."""
+        return 90.0
+
+    @property
+    def subject(self) -> str:
+        """Every pod is a new one, and ready."""
+        return f"{self.title} with {self.replicas} ready and no old pod"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes on which old pods ran."""
+        return tuple(self.old)
+
+    def inject(self, cluster: Cluster) -> str:
         """Change the pod template."""
-        self._cluster.kube.patch(
-            {
-                "apiVersion": "apps/v1",
-                "kind": self._component.kind,
-                "metadata": {"name": self._component.name, "namespace": self._component.namespace},
-                "spec": {"template": {"metadata": {"annotations": {_STAMP: self._stamp}}}},
-            }
-        )
-        return f"{self._title} told to replace its {self._count} pods one after the other"
+        ref = ObjectRef("apps/v1", self.component.kind, self.component.name, self.component.namespace)
+        Patch(ref, {"spec": {"template": {"metadata": {"annotations": {_STAMP: self.stamp}}}}}).apply(cluster)
+        return f"{self.title} to replace its {self._count(self.old)} pods one after the other"
 
-    def observe(self) -> Receipt:
-        """Landed: at least one process of before is gone."""
-        return self._look(*self._cluster.nodes)
-
-    def glance(self, turn: int) -> Receipt | None:
-        """Look at one node for pods of before; nothing to look for once all are gone."""
-        due = [node for node in self._cluster.nodes if self._old[node]]
-        return self._look(due[turn % len(due)]) if due else None
+    def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
+        """Landed: at least one old process is gone. In a turn it looks at one node that still had some."""
+        if turn is None:
+            return self._look(cluster, *cluster.nodes)
+        due = [node for node in cluster.nodes if self.left.get(node)]
+        return self._look(cluster, due[turn % len(due)]) if due else self._look(cluster)
 
     def is_over(self) -> bool:
-        """Tell whether no process of before was seen at the last look."""
-        return not any(self._old.values())
+        """Whether the last looks found no old process."""
+        return not self._count(self.left)
 
-    def _look(self, *nodes: str) -> Receipt:
+    def reverted(self, cluster: Cluster) -> str:
+        """Say what the restart still lacks; one that was never asked for lacks nothing: no old pod is gone."""
+        annotations = workload(cluster, self.component)["spec"]["template"].get("metadata", {}).get("annotations") or {}
+        old = frozenset().union(*self.old.values())
+        left = {process.pod_uid for process in process_table.find(cluster, self.component)} & old
+        is_begun = annotations.get(_STAMP) == self.stamp or len(left) < len(old)
+        if is_begun and left:
+            return f"{len(left)} of {len(old)} old pods of {self.title} still run"
+        return unsettled(cluster, self.component) or super().reverted(cluster)
+
+    def _look(self, cluster: Cluster, *nodes: str) -> Receipt:
         fresh = 0
         for node in nodes:
-            now = _pods(processes.find_on(self._cluster, node, self._component), node)
-            fresh += len(now - self._old[node])
-            self._old[node] &= now  # a pod that went does not come back
-        left = sum(map(len, self._old.values()))
-        words = f"old processes: {left} of {self._count}; new on {', '.join(nodes)}: {fresh}"
-        return Receipt(left < self._count, TABLES, words, momentary=True)
+            now = _pods(process_table.find_on(cluster, node, self.component), node)
+            fresh += len(now - self.old.get(node, frozenset()))
+            self.left[node] = self.left.get(node, frozenset()) & now  # a pod that went does not come back
+        left, count = self._count(self.left), self._count(self.old)
+        words = f"old processes: {left} of {count}; new on {', '.join(nodes) or 'no node'}: {fresh}"
+        return Receipt(left < count, TABLES, words, momentary=True)
+
+    @staticmethod
+    def _count(pods: dict[str, frozenset[str]]) -> int:
+        return sum(map(len, pods.values()))
 
 
-def incomplete(cluster: Cluster, undo: Undo) -> str:
-    """Say what a restart still lacks, "" when every pod is a new one and ready.
+def rolling_restart(role: Role, *, hold_s: float = 120.0) -> RollingRestart:
+    """Have the role's controller replace every pod, one after the other; the hold ends with the last, or by hold_s.
 
-    An entry whose restart was never asked for lacks nothing: no pod of before is gone.
+    The undo waits for a restart that is not complete by then, and the fault's window lasts until it is.
     """
-    component = undo.target
-    annotations = workload(cluster, component)["spec"]["template"].get("metadata", {}).get("annotations") or {}
-    left = {process.pod_uid for process in processes.find(cluster, component)} & set(undo.pods)
-    is_begun = annotations.get(_STAMP) == undo.stamp or len(left) < len(undo.pods)
-    if is_begun and left:
-        return (
-            f"{len(left)} of {len(undo.pods)} pods of {component.namespace}/{component.name} are still those of before"
-        )
-    return unsettled(cluster, component)
+    return RollingRestart(role=role, hold_s=hold_s)
 
 
-def _pods(found: tuple[processes.Process, ...], node: str) -> frozenset[str]:
+def _pods(found: tuple[Process, ...], node: str) -> frozenset[str]:
     return frozenset(process.pod_uid for process in found if process.node == node)

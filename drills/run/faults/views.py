@@ -108,7 +108,7 @@ def workload(cluster: Cluster, component: Component) -> Json:
 def unsettled(cluster: Cluster, component: Component) -> str:
     """Say why the component's controller is not done with the last change, "" when it is and every pod is ready.
 
-    Numbers of replicas alone would not tell: right after a change they are those of before it.
+    Numbers of replicas alone do not show it: right after a change they are still the old ones.
     """
     found = msgspec.convert(workload(cluster, component), _Workload)
     title = f"{component.kind} {component.namespace}/{component.name}"

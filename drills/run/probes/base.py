@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from clusters.runtime import HarnessError
 from drills.run.context import Context
 from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
-from drills.run.undo import Undo, carry_out
+from drills.run.undo import Pending, carry_out
 
 _NAP_S = 0.2
 _AGAIN_S = 10.0  # the end of a recovery must be seen, however seldom the drill wants to ask while the fault lasts
@@ -25,7 +25,7 @@ class Probe(ABC):
         self._context = context
         self._every_s = every_s
         self._done: set[str] = set()
-        self._owed: list[Undo] = []
+        self._owed: list[Pending] = []
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
@@ -48,25 +48,26 @@ class Probe(ABC):
     def attempt(self, part: str) -> bool:
         """Try once, record what came of it, leave nothing behind, and tell whether it was a good one."""
 
-    def _put_right(self, undo: Undo, part: str) -> None:
-        """Remove what an attempt left; HarnessError when it could not be verified.
+    def _put_right(self, pending: Pending, part: str) -> None:
+        """Remove what an attempt created; HarnessError when that could not be verified.
 
-        While the drill itself keeps the API away it cannot be: then it is owed, on the undo log as ever, and paid
-        before the first attempt that finds the API back.
+        If the run's own fault took the API away, the removal is deferred: it stays in the undo log, and is tried again
+        before the first attempt after the fault.
         """
         is_away = self._is_api_away(part)
         try:
-            carry_out(self._context.cluster, self._context.undo_log, undo, within_s=_API_AWAY_S if is_away else _UNDO_S)
+            within_s = _API_AWAY_S if is_away else _UNDO_S
+            carry_out(self._context.cluster, self._context.undo_log, pending, within_s=within_s)
         except HarnessError:
             if not is_away:
                 raise
-            self._owed.append(undo)
+            self._owed.append(pending)
 
     def _pay(self, part: str) -> None:
         if not self._is_api_away(part):
             owed, self._owed = self._owed, []
-            for undo in owed:
-                self._put_right(undo, part)
+            for pending in owed:
+                self._put_right(pending, part)
 
     def _is_api_away(self, part: str) -> bool:
         return self._context.takes_api and part == FAULT

@@ -3,14 +3,15 @@
 import time
 from typing import Literal
 
-from clusters.kube import Admission, Json, describe
+from clusters.kube import Admission, Json
 from clusters.lab import load
 from drills.judge.events import PolicyChangeStep
 from drills.judge.records import NS_PER_S
 from drills.run.context import Context
 from drills.run.experiment import PolicyChanges
 from drills.run.probes.base import Probe
-from drills.run.undo import Undo
+from drills.run.undo import Pending
+from drills.run.undo_entry import CreatedObject, ObjectRef
 
 _OBEYED = 0.5  # for this part of the hold, at its end, no call may have got through
 
@@ -31,18 +32,12 @@ class PolicyChangeProbe(Probe):
         name = f"change-{self._context.run_id[:6]}-{self._count}"
         words = {"NAME": name, "SOURCE": self._spec.source, "TARGET": self._spec.target}
         (manifest,) = load(self._context.mesh.manifests / "policy" / "change.yaml", words)
-        undo = Undo(
-            id=f"change-{name}",
-            run_id=self._context.run_id,
-            action="delete",
-            subject=f"{describe(manifest)} removed",
-            manifest=manifest,
-        )
-        self._context.undo_log.write(undo)
+        entry = CreatedObject(run_id=self._context.run_id, created=ObjectRef.of(manifest))
+        pending = self._context.undo_log.write(entry)
         try:
             return self._hold(name, manifest)
         finally:
-            self._remove(name, undo, part)
+            self._remove(name, manifest, pending, part)
 
     def _hold(self, name: str, manifest: Json) -> bool:
         answer = self._context.cluster.kube.apply(manifest)
@@ -54,14 +49,14 @@ class PolicyChangeProbe(Probe):
         since_ns = time.time_ns() - int(_OBEYED * self._spec.hold_s * NS_PER_S)
         return self._context.tail.is_closed((self._spec.source, self._spec.target), since_ns=since_ns)
 
-    def _remove(self, name: str, undo: Undo, part: str) -> None:
+    def _remove(self, name: str, manifest: Json, pending: Pending, part: str) -> None:
         """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
         sent_ns = time.time_ns()
-        answer = self._context.cluster.kube.delete(undo.manifest)
+        answer = self._context.cluster.kube.delete(manifest)
         self._note(sent_ns, name, "remove", answer)
         if answer.outcome == "accepted":
-            self._context.policies.lost(undo.manifest)
-        self._put_right(undo, part)
+            self._context.policies.lost(manifest)
+        self._put_right(pending, part)
 
     def _note(self, at_ns: int, name: str, step: Literal["apply", "remove"], answer: Admission) -> None:
         said = PolicyChangeStep.Detail(

@@ -20,7 +20,7 @@ from drills.run.experiment import NewPods
 from drills.run.inventory import Inventory
 from drills.run.probes.base import Probe
 from drills.run.stage import StoppedError
-from drills.run.undo import Undo
+from drills.run.undo_entry import CreatedObject, ObjectRef
 
 # What Kubernetes warns of before a pod's program runs. A later warning (Unhealthy, BackOff) is about one that did run.
 _BEFORE_START = frozenset({"FailedScheduling", "FailedMount", "FailedCreatePodSandBox", "NetworkNotReady"})
@@ -72,28 +72,16 @@ class NewPodsProbe(Probe):
         if placed:
             # Bound at once, past the scheduler: the node itself is asked, not who keeps pods away from it.
             manifest["spec"]["nodeName"] = self._pods.placed[placed]
-        undo = Undo(
-            id=f"pod-{name}",
-            run_id=self._context.run_id,
-            action="delete",
-            subject=f"pod {LAB}/{name} removed",
-            manifest=manifest,
-        )
-        owed = [undo, *map(self._front_undo, fronts)]
-        for entry in owed:
-            self._context.undo_log.write(entry)
+        refs = [ObjectRef.of(created) for created in (manifest, *fronts)]
+        entries = [CreatedObject(run_id=self._context.run_id, created=ref) for ref in refs]
+        owed = [self._context.undo_log.write(entry) for entry in entries]
         try:
             for front in fronts:
                 self._context.cluster.kube.apply(front)  # refused or not: that nobody then calls the pod is seen
             return self._create(name, manifest, placed)
         finally:
-            for entry in owed:
-                self._put_right(entry, part)
-
-    def _front_undo(self, front: Json) -> Undo:
-        subject = f"{front['kind']} {LAB}/{front['metadata']['name']} removed"
-        run_id = self._context.run_id
-        return Undo(id=f"front-{run_id}", run_id=run_id, action="delete", subject=subject, manifest=front)
+            for pending in owed:
+                self._put_right(pending, part)
 
     def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()

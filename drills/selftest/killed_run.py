@@ -6,18 +6,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from drills.judge.events import Event, FaultAccount, FaultInjected, FaultReceipt, UndoApplied, UndoVerified, UndoWritten
-from drills.run import injured, undo
+from drills.run import active_fault, undo
+from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.recorder import Recorder
 from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.cluster_world import World
-from drills.selftest.victims import victim_of
+from drills.selftest.fault_doubles import double_for
 
 
 def wait_for_the_end(phase: str, test: Connection) -> None:
-    """Tell the test where we are and never come back."""
+    """Say to the test how far it is, and never come back."""
     test.send(phase)
     threading.Event().wait(60)
 
@@ -28,8 +29,8 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     Half is after the first thing that the fault changes in the world, whatever else it still has to change.
     """
     os.environ["PATH"] = ""  # the double needs no program of this machine
-    injured._LAND_LOOK_S = 0.02  # on the double all that lands lands at once
-    double, fault, component, mesh = victim_of(root, kind)
+    active_fault._LAND_LOOK_S = 0.02  # on the double all that lands lands at once
+    double, fault, mesh = double_for(root, kind)
     cluster = double
     context = Context("r1", cluster, mesh, Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1"))
     note = context.recorder.note
@@ -60,6 +61,6 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
 
     context.recorder.note = note_and_stop  # type: ignore[method-assign]  # the one seam of this test
     with undo.sole_use(cluster):
-        victim = injured.Injured(context, fault, component)
-        victim.inject()
-        victim.undo()
+        active = ActiveFault(context, fault)
+        active.inject()
+        active.undo()

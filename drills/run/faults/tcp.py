@@ -1,4 +1,4 @@
-"""Does anybody answer there? Asked from a node, over TCP, past the Kubernetes API and past the mesh."""
+"""Whether a port replies: asked from a node, over TCP, past the Kubernetes API and past the mesh."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Answer:
     accepted: bool  # the TCP handshake was completed, if only by the kernel's backlog
     replied: bool  # the process itself sent something
     words: str  # for people
-    refused: bool = False  # the node there answered that nobody listens: an absence, where silence may be a lost packet
+    refused: bool = False  # the node there answered that no program listens; silence may be a lost packet
 
 
 def ask(cluster: Cluster, node: str, address: str, port: int) -> Answer:
@@ -39,7 +39,7 @@ def ask(cluster: Cluster, node: str, address: str, port: int) -> Answer:
             url,
         ],
         timeout_s=_NODE_S,
-        check=False,  # curl fails when nobody answers, and that is what is asked
+        check=False,  # curl fails when there is no answer, and that is what is asked
     )
     report = _REPORT.search(said)
     if report is None:

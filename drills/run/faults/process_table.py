@@ -56,7 +56,7 @@ def signal(cluster: Cluster, processes: Sequence[Process], name: str) -> None:
 
 
 def resume(cluster: Cluster, component: Component) -> tuple[Process, ...]:
-    """Send SIGCONT to every stopped process of the component and return them."""
+    """Send SIGCONT to every stopped process of the component and return those."""
     stopped = tuple(process for process in find(cluster, component) if process.is_stopped)
     signal(cluster, stopped, "CONT")
     return stopped

@@ -1,0 +1,84 @@
+"""`restart_enforcer_without`: what enforces policy starts anew while what hands policy out is unavailable.
+
+The enforcer of an app's pods is the proxy in each of them where the mesh has one, else the agent of their node.
+"""
+
+from clusters.cluster import Cluster
+from clusters.lab import LAB
+from clusters.model import VICTIM, Component, Mesh, Role
+from clusters.runtime import UsageError, wait_until
+from drills.run.faults.base import BaseFault, PreparedFault, Receipt, both
+from drills.run.faults.process import Killed, killed
+from drills.run.faults.unavailable import MadeUnavailable, made_unavailable
+from drills.run.placement import find_node
+
+_GONE_S = 40.0
+
+
+class RestartEnforcerWithout(BaseFault, tag="restart-enforcer-without", frozen=True, kw_only=True):
+    """Make a role unavailable, then SIGKILL the enforcer of an app's pods on one node."""
+
+    role: Role
+    app: str  # the service of the lab whose enforcer is killed
+
+    def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "RestartedEnforcer":
+        """Find the role's workload and the enforcer's processes; UsageError when the mesh names no enforcer."""
+        absent = made_unavailable(cluster, self.component(mesh), run_id, self.title)
+        node = find_node(cluster, self.node)
+        enforcer = killed(cluster, self._enforcer(mesh), node, run_id, self.title)
+        return RestartedEnforcer(run_id=run_id, absent=absent, killed=enforcer)
+
+    def _enforcer(self, mesh: Mesh) -> Component:
+        if mesh.pod_proxy:
+            return Component(Role.POD_PROXY, "Deployment", LAB, self.app, f"app={self.app}", mesh.pod_proxy)
+        agent = mesh.component(Role.NODE_AGENT)
+        if agent is None:
+            raise UsageError(f"{self.title}: {mesh.title} names neither a proxy in each pod nor a node agent.")
+        return agent
+
+
+class RestartedEnforcer(PreparedFault, tag="restart-enforcer-without", kw_only=True):
+    """A role that is unavailable, and an enforcer that was killed meanwhile; seen as each of the two is."""
+
+    absent: MadeUnavailable
+    killed: Killed
+
+    @property
+    def subject(self) -> str:
+        """The role is back; the enforcer restarts by itself."""
+        return self.absent.subject
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes of both."""
+        return (*self.absent.nodes, *self.killed.nodes)
+
+    def inject(self, cluster: Cluster) -> str:
+        """Make the role unavailable, and kill the enforcer once it has nothing left to ask."""
+        done = self.absent.inject(cluster)
+        what = f"{self.absent.title} gone"
+        wait_until(lambda: self.absent.receipt(cluster), lambda seen: seen.landed, what=what, within_s=_GONE_S)
+        return f"{done}; {self.killed.inject(cluster)}"
+
+    def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
+        """Landed: the role is unavailable and the enforcer was ended by SIGKILL. In a turn, only the first lasts."""
+        seen = self.absent.receipt(cluster, turn)
+        return both(seen, self.killed.receipt(cluster)) if turn is None else seen
+
+    def revert(self, cluster: Cluster) -> None:
+        """Admit the role's pods again."""
+        self.absent.revert(cluster)
+
+    def reverted(self, cluster: Cluster) -> str:
+        """Say what the role lacks."""
+        return self.absent.reverted(cluster)
+
+
+def restart_enforcer_without(
+    role: Role, app: str, node: str = VICTIM, *, hold_s: float = 30.0
+) -> RestartEnforcerWithout:
+    """Make the role unavailable until the undo, and meanwhile SIGKILL the enforcer of the app's pods on one node.
+
+    That is the proxy in each of those pods where the mesh has one, else the node's agent.
+    """
+    return RestartEnforcerWithout(role=role, app=app, node=node, hold_s=hold_s)

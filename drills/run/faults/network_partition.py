@@ -1,0 +1,185 @@
+"""`partition`: every packet between a component's pods and all others is dropped, while the processes live on.
+
+The rules stand in the pod's own network, where every packet of it passes whatever carries it outside (routes,
+tunnels, eBPF that goes round the node's own rules). All of them are in one chain that bears our name, so that a sweep
+finds them on any node without knowing the pod. They outlive a container that starts anew in its pod; a pod that is
+replaced has a network without them, and loses the receipt.
+
+Two things pass: the pod's own loopback, and its gateway, from where the kubelet of its node asks whether it is ready.
+The pod therefore stays Ready: no restart heals it, and Kubernetes reports no loss. Other programs of that node that are
+in no pod reach it through the gateway, too. The packets of a component in the network of its node are the
+node's own, so it is refused. Only IPv4 is cut.
+"""
+
+import re
+
+import msgspec
+
+from clusters.cluster import Cluster
+from clusters.model import Mesh, Role
+from clusters.runtime import HarnessError, UsageError
+from drills.run.faults.base import TCP, BaseFault, ComponentFault, Receipt, healthy
+from drills.run.faults.tcp import Answer, ask
+from drills.run.faults.views import pod_addresses
+from drills.run.undo_entry import Name
+
+_CHAIN = "MESHDRILL"
+_COUNTERS = "packet counters in the pods' networks"
+_NODE_S = 20.0
+_DROPPED = re.compile(r"^\s*(\d+)\s+\d+\s+DROP\b", re.MULTILINE)
+_GATEWAY = re.compile(r"^default via (\S+)", re.MULTILINE)
+# One transaction: there is no moment at which half of it is in force.
+_RULES = f"""*filter
+:{_CHAIN} - [0:0]
+-A {_CHAIN} -i lo -j RETURN
+-A {_CHAIN} -o lo -j RETURN
+-A {_CHAIN} -s {{gateway}} -j RETURN
+-A {_CHAIN} -d {{gateway}} -j RETURN
+-A {_CHAIN} -j DROP
+-I INPUT -j {_CHAIN}
+-I OUTPUT -j {_CHAIN}
+COMMIT"""
+# The runtime keeps every pod's network under this folder, whether or not a program of the pod lives.
+_NETWORKS = "for net in /run/netns/*; do test -e $net || continue; "
+_FIND = f'{_NETWORKS} nsenter --net=$net iptables -w -n -L {_CHAIN} >/dev/null 2>&1 && echo "$net"; done; true'
+_REMOVE = (
+    f"{_NETWORKS} for hook in INPUT OUTPUT; do"
+    f" while nsenter --net=$net iptables -w -D $hook -j {_CHAIN} 2>/dev/null; do :; done; done;"
+    f" nsenter --net=$net sh -c 'iptables -w -F {_CHAIN} && iptables -w -X {_CHAIN}' 2>/dev/null; done; true"
+)
+
+
+class Partition(BaseFault, tag="partition", frozen=True, kw_only=True):
+    """Cut a role's pods off from all but their kubelets."""
+
+    role: Role
+
+    def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Partitioned":
+        """Find each pod's network and gateway; every pod must answer on its port now."""
+        component = self.component(mesh)
+        cut = Partitioned(run_id=run_id, component=component, replicas=healthy(cluster, component, self.title), pods=())
+        if not component.port:
+            raise UsageError(f"partition needs a port of {cut.title} that answers while it is reached; none is named.")
+        if len(cluster.nodes) == 1:
+            raise HarnessError("partition needs a second node from which to see that no pod is reached.")
+        addresses = pod_addresses(cluster, component)
+        found = {process.pod: process for process in cut.found(cluster)}
+        cut.pods = tuple(
+            CutPod(
+                process.node,
+                name,
+                process.pid,
+                addresses.get(name, ""),
+                next(node for node in cluster.nodes if node != process.node),
+                _gateway(cluster, process.node, process.pid, name),
+            )
+            for name, process in sorted(found.items())
+        )
+        for pod in cut.pods:
+            answer = cut.ask(cluster, pod)
+            if not answer.replied:
+                raise HarnessError(f"partition: before the fault {answer.words} to {pod.watcher}; expected a reply.")
+        return cut
+
+
+class CutPod(msgspec.Struct, frozen=True):
+    """One pod that is cut off."""
+
+    node: Name
+    name: Name
+    pid: int  # of a process in its network
+    address: Name
+    watcher: Name  # a node that must not reach it
+    gateway: Name
+
+
+class Partitioned(ComponentFault, tag="partition", kw_only=True):
+    """Pods cut off by rules in their networks; seen by TCP from another node, and by the rules' own counters."""
+
+    pods: tuple[CutPod, ...]
+
+    @property
+    def subject(self) -> str:
+        """Every rule is gone."""
+        return f"{self.title} reached again"
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes of the pods and their watchers."""
+        return tuple(node for pod in self.pods for node in (pod.node, pod.watcher))
+
+    def inject(self, cluster: Cluster) -> str:
+        """Put the rules in force in the network of each pod."""
+        for pod in self.pods:
+            rules = _RULES.format(gateway=pod.gateway)
+            _within(cluster, pod.node, pod.pid, f"iptables-restore --noflush <<'RULES'\n{rules}\nRULES")
+        return f"packets dropped in the networks of {', '.join(f'{pod.name} on {pod.node}' for pod in self.pods)}"
+
+    def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
+        """Landed: TCP to each pod from another node is neither accepted nor refused, and each pod's rules count.
+
+        A turn is one pod: whether it is reached, or what its rules count.
+        """
+        if turn is not None:
+            pod = self.pods[turn // 2 % len(self.pods)]
+            return self._unreached(cluster, pod) if turn % 2 == 0 else self._counted(cluster, pod)
+        seen = [look for pod in self.pods for look in (self._unreached(cluster, pod), self._counted(cluster, pod))]
+        words = "; ".join(receipt.evidence for receipt in seen)
+        return Receipt(all(receipt.landed for receipt in seen), f"{TCP}, {_COUNTERS}", words)
+
+    def revert(self, cluster: Cluster) -> None:
+        """Remove every rule of ours from every network of every node; harmless where there is none."""
+        for node in cluster.nodes:
+            cluster.exec(node, ["sh", "-c", _REMOVE], timeout_s=_NODE_S)
+
+    def reverted(self, cluster: Cluster) -> str:
+        """Say which networks still have rules of ours, or how many replicas are not ready."""
+        for node in cluster.nodes:
+            found = cluster.exec(node, ["sh", "-c", _FIND], timeout_s=_NODE_S).split()
+            if found:
+                return f"rules {_CHAIN} still drop packets on node {node} in {', '.join(found)}"
+        return super().reverted(cluster)
+
+    def ask(self, cluster: Cluster, pod: CutPod) -> Answer:
+        """Ask the pod's port from its watcher."""
+        return ask(cluster, pod.watcher, pod.address, self.component.port)
+
+    def _unreached(self, cluster: Cluster, pod: CutPod) -> Receipt:
+        answer = self.ask(cluster, pod)
+        return Receipt(not answer.accepted and not answer.refused, TCP, f"{answer.words}, asked from {pod.watcher}")
+
+    @staticmethod
+    def _counted(cluster: Cluster, pod: CutPod) -> Receipt:
+        # A chain that is absent is what the answer "no rule" looks like; a node that is gone fails to run the rest.
+        table = _within(cluster, pod.node, pod.pid, f"iptables -w -n -v -x -L {_CHAIN} 2>/dev/null; echo asked")
+        if "asked" not in table:
+            raise HarnessError(f"The network of pod {pod.name} on {pod.node} could not be looked at: {table!r}.")
+        dropped = _DROPPED.search(table)
+        words = f"{pod.name}: {f'{dropped[1]} packets dropped' if dropped else 'no rule in its network'}"
+        return Receipt(dropped is not None and int(dropped[1]) > 0, _COUNTERS, words)
+
+
+def partition(role: Role, *, hold_s: float = 30.0) -> Partition:
+    """Drop every packet between the role's pods and all but their own kubelet: alive, Ready, and cut off."""
+    return Partition(role=role, hold_s=hold_s)
+
+
+def _gateway(cluster: Cluster, node: str, pid: int, name: str) -> str:
+    same = f"readlink /proc/1/ns/net; readlink /proc/{pid}/ns/net"
+    nets = cluster.exec(node, ["sh", "-c", same], timeout_s=_NODE_S).split()
+    if len(set(nets)) == 1:
+        raise UsageError(
+            f"partition: pod {name} is in the network of node {node}; its packets are the node's own. Use "
+            "keep_off_node, kill or pause."
+        )
+    routes = _within(cluster, node, pid, "ip -4 route show default")
+    gateway = _GATEWAY.search(routes)
+    if gateway is None:
+        raise HarnessError(f"Pod {name} on {node} has no default gateway: its routes are {routes!r}.")
+    return gateway[1]
+
+
+def _within(cluster: Cluster, node: str, pid: int, script: str) -> str:
+    """Run a script in the network of a process on a node."""
+    command = ["nsenter", "--target", str(pid), "--net", "sh", "-c", script]
+    return cluster.exec(node, command, timeout_s=_NODE_S)
