@@ -25,6 +25,7 @@ class Role(StrEnum):
     POD_PROXY = "pod-proxy"
     L7_PROXY = "l7-proxy"
     CNI = "cni"
+    DNS = "dns"
 
 
 class Capability(StrEnum):
@@ -356,8 +357,23 @@ KUBERNETES_SIGNALS: Mapping[str, SignalSpec] = by_name(
     SignalSpec("node-not-ready", SignalKind.NODE_TAINT, "node.kubernetes.io/not-ready", _TAINTS),
     SignalSpec("node-unreachable", SignalKind.NODE_TAINT, "node.kubernetes.io/unreachable", _TAINTS),
     SignalSpec("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", _PROBES),
+    SignalSpec("dns-down", SignalKind.CONDITION, "kube-system/Deployment/coredns", _PROBES),
 )
 """What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
+
+KUBERNETES_COMPONENTS = (
+    Component(
+        role=Role.DNS,
+        kind="Deployment",
+        namespace="kube-system",
+        name="coredns",
+        selector="k8s-app=kube-dns",
+        process="coredns",
+        service="kube-dns",
+        port=9153,  # its metrics
+    ),
+)
+"""Parts of Kubernetes itself that a drill may break, whatever the mesh: every mesh has these beside its own."""
 
 
 @dataclass(frozen=True)
@@ -403,7 +419,9 @@ class Mesh:
     is_control: bool = False  # a control must fail every security claim
 
     def __post_init__(self) -> None:
-        """Put the signals of Kubernetes beside the mesh's own."""
+        """Put the parts and signals of Kubernetes beside the mesh's own."""
+        own = tuple(part for part in self.components if part not in KUBERNETES_COMPONENTS)
+        object.__setattr__(self, "components", (*own, *KUBERNETES_COMPONENTS))
         object.__setattr__(self, "signals", {**KUBERNETES_SIGNALS, **self.signals})
 
     def component(self, role: Role) -> Component | None:

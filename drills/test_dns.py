@@ -1,0 +1,30 @@
+"""The cluster's DNS fails: which calls need it, which do not, and whether its loss opens a door."""
+
+from drills.kit import Experiment, Mesh, Role, checks, claim, drill, faults, lab, suites
+
+BACK_S = 60  # a name that could not be looked up is cached for up to 30 s
+DOWN = "dns-down"
+
+
+@drill(requires=[Role.DNS])
+def test_dns_outage(mesh: Mesh) -> Experiment:
+    """Without cluster DNS open connections keep working, nothing unauthorised gets in, and an alert fires.
+
+    A call that opens a connection may fail: its caller looks up a name. Once DNS is back, all calls work again and new
+    pods join the mesh within a minute.
+    """
+    open_, new = (checks.success_rate(*lab.ROUTES, connection=kind, at_least=0.999) for kind in (lab.REUSED, lab.NEW))
+    return Experiment(
+        method=faults.make_unavailable(Role.DNS, hold_s=40),
+        claims={
+            **suites.security(without={"handshakes-made": "without DNS a caller cannot open a connection"}),
+            "new-pods-tried": claim.reached(checks.new_pod_tried()),
+            "open-connections-keep-working": claim.always(open_),
+            "new-connections-keep-working": claim.always(new, alert=DOWN, within_s=20),
+            "new-pods-join": claim.always(
+                checks.new_pod_meshed(), alert=(DOWN, "injection-refused"), within_s=20, fails_on_control=True
+            ),
+            "dns-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
+            **suites.recovers(within_s=BACK_S, new_pods="anywhere"),
+        },
+    )
