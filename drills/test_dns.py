@@ -8,7 +8,7 @@ DOWN = "dns-down"
 
 @drill(requires=[Role.DNS])
 def test_dns_outage(mesh: Mesh) -> Experiment:
-    """Without cluster DNS open connections keep working, nothing unauthorised gets in, and an alert fires.
+    """Without cluster DNS open connections keep working or an alert fires, and nothing unauthorised gets in.
 
     A call that opens a connection may fail: its caller looks up a name. Once DNS is back, all calls work again and new
     pods join the mesh within a minute.
@@ -19,11 +19,10 @@ def test_dns_outage(mesh: Mesh) -> Experiment:
         claims={
             **suites.security(without={"handshakes-made": "without DNS a caller cannot open a connection"}),
             "new-pods-tried": claim.reached(checks.new_pod_tried()),
-            "open-connections-keep-working": claim.always(open_),
+            # A connection that ends meanwhile, for whatever reason, needs DNS to be opened again.
+            "open-connections-keep-working": claim.always(open_, alert=DOWN, within_s=20),
             "new-connections-keep-working": claim.always(new, alert=DOWN, within_s=20),
-            "new-pods-join": claim.always(
-                checks.new_pod_meshed(), alert=(DOWN, "injection-refused"), within_s=20, fails_on_control=True
-            ),
+            "new-pods-join": claim.always(checks.new_pod_meshed(), alert=(DOWN, "injection-refused"), within_s=20),
             "dns-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
             **suites.recovers(within_s=BACK_S, new_pods="anywhere"),
         },
