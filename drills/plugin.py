@@ -14,13 +14,14 @@ from clusters.install import ChartSource
 from clusters.model import Mesh
 from clusters.provision import Options, Prepared, up
 from clusters.runtime import CannotRunHereError, Progress, UsageError
-from drills import catalogue, options
+from drills.cli import options
+from drills.cli.environment import surroundings
+from drills.cli.keyring import signer_in
 from drills.judge import known
-from drills.keyring import signer_in
 from drills.report import evidence
+from drills.run import catalogue
 from drills.run.declare import EVERY_DRILL, declared, unmet
 from drills.run.runner import Drill
-from drills.surroundings import surroundings
 
 PROGRESS = pytest.StashKey[Progress]()
 """Where a run's lines of progress go; without it, to pytest's terminal."""

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from drills import cli, docs
-from drills.catalogue import entries
+from drills.cli import app as cli
+from drills.cli import docs
 from drills.run import faults
+from drills.run.catalogue import entries
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "drills/README.md", "drills/WRITING_A_DRILL.md", "reports/EVIDENCE.md", "reports/FINDINGS.md")
@@ -66,5 +67,5 @@ def test_what_is_quoted_from_a_report_stands_there() -> None:
 
 
 def test_the_page_of_checks_is_made_from_the_checks() -> None:
-    """CHECKS.md is what the docstrings say now; `python -m drills.docs > drills/CHECKS.md` writes it."""
+    """CHECKS.md is what the docstrings say now; `python -m drills.cli.docs > drills/CHECKS.md` writes it."""
     assert text("drills/CHECKS.md") == docs.checks_page()

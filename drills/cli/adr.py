@@ -1,0 +1,66 @@
+"""`meshdrill adr`: write a decision record from bundles, or bring an existing one up to date."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clusters import meshes
+from clusters.runtime import InconclusiveError, UsageError
+from drills.cli.keyring import public_key_in
+from drills.judge import files
+from drills.report import adr, blocks, bundles
+from drills.report.cited import Cited
+from drills.run import catalogue
+
+
+def write(
+    folders: Sequence[Path], out: Path, *, title: str | None, stale_after_days: int, key: Path | None = None
+) -> str:
+    """Write the record, or make its generated parts anew when it exists, and return a text for a person.
+
+    Raises InconclusiveError for a bundle that cannot be cited, UsageError for a record that cannot be updated, and
+    FileError for one that is no regular file.
+    """
+    try:
+        runs = bundles.read_all(folders, public_key_in(key))
+    except bundles.BundleError as error:
+        raise InconclusiveError(str(error)) from error
+    cited = Cited(runs, _titles(runs), out.resolve().parent, catalogue.skipped())
+    is_new = not files.is_there(out)
+    text = _new(out, cited, title, stale_after_days) if is_new else _updated(out, cited, title, stale_after_days)
+    files.write(out, text.encode())
+    return "\n".join((f"Written to {out}: {len(runs)} runs are cited.", *_to_do(text, runs, stale_after_days)))
+
+
+def _new(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> str:
+    if not title:
+        raise UsageError(f"{out} does not exist yet: a new record needs --title.")
+    if not out.resolve().parent.is_dir():
+        raise UsageError(f"{out.parent} is no directory: make it, or give another --out.")
+    return adr.render(title, cited, stale_after_days)
+
+
+def _updated(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> str:
+    try:
+        text = files.read(out).decode()
+        if title and f"# {title}" not in (line.strip() for line in text.splitlines()):
+            raise UsageError(f"{out} has another title than {title!r}, and titles are a person's to change: edit it.")
+        return adr.update(text, cited, stale_after_days)
+    except (UnicodeDecodeError, blocks.BlockError) as error:
+        raise UsageError(f"{out} cannot be updated, and is as it was. {error}") from error
+
+
+def _titles(runs: Sequence[bundles.Run]) -> dict[str, str]:
+    """Return every mesh that is an alternative: those that we know, and the variants that the bundles are about."""
+    known = {name: meshes.load(name) for name in meshes.products()}
+    titles = {name: mesh.title for name, mesh in known.items() if not mesh.is_control}
+    titles |= {run.verdict.mesh: run.stood_on.mesh_title for run in runs if not run.verdict.is_control}
+    return dict(sorted(titles.items()))
+
+
+def _to_do(text: str, runs: Sequence[bundles.Run], stale_after_days: int) -> list[str]:
+    """Return what a person should know: fields that wait, and evidence that is too old today."""
+    waiting, today = text.count(adr.FOR_A_PERSON), datetime.now(UTC).date()
+    stale = [run for run in runs if adr.stale_on(run, stale_after_days) <= today]
+    lines = [f"{waiting} fields wait for a person: search for {adr.FOR_A_PERSON!r}."] if waiting else []
+    return lines + [f"STALE: {run.bundle} is older than {stale_after_days} days; run its drill again." for run in stale]

@@ -1,0 +1,394 @@
+"""The `meshdrill` command. Only light things are imported here: a typing error must be told at once."""
+
+# ruff: noqa: PLC0415 - what a command needs is loaded when it runs
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from clusters.runtime import MeshdrillError, UsageError
+from drills.cli import exits, options
+from drills.cli import images as cli_images
+from drills.judge.files import FileError
+
+# How typer itself ends: after help, interrupted (older releases), on bad usage, interrupted.
+_OF_TYPER = {0: exits.PASSED, 1: exits.INTERRUPTED, 2: exits.USAGE, 130: exits.INTERRUPTED}
+
+app = typer.Typer(
+    name="meshdrill",
+    help="Failure drills for service meshes: break a real mesh, measure real traffic, keep the evidence.",
+    epilog="Exit codes: 0 passed, 1 violated, 2 inconclusive, 3 harness error, 64 usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_images.app, name="images")
+
+Bundles = Annotated[
+    list[Path],
+    typer.Argument(help="Bundles, or folders of bundles.", exists=True, file_okay=False, metavar="BUNDLE..."),
+]
+PublicKey = Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)]
+
+_DIFF_CODES = (
+    "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not promised or "
+    "not asked any more; "
+    "2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
+)
+
+_AUDIT_CODES = (
+    "Exit codes: 0 the bundle tells whether it was allowed, 2 it cannot tell or is not as stated, 64 usage. "
+    "What else is not recorded is said, and changes no exit code."
+)
+
+_NIGHT_CODES = (
+    "Exit codes: the worst of every run, and of the comparison with the baseline: 0 passed, 1 violated or worse, "
+    "2 inconclusive, 3 a run could not work or was not begun in time, 64 usage, 130 interrupted."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Bootstrap = Annotated[
+    bool,
+    typer.Option("--bootstrap", help="Make a Debian or Ubuntu host able first, as root: install and start Docker."),
+]
+Bundle = Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)]
+
+
+@app.command()
+def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
+    """Report what this machine can do, and for each gap the cure."""
+    import msgspec
+
+    from clusters import host
+
+    report = host.ensure(bootstrap=True, progress=cli_images.say) if bootstrap else host.inspect()
+    typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if json else host.render(report))
+    _end(exits.HARNESS if any(gap.fatal for gap in host.gaps(report)) else exits.PASSED)
+
+
+@app.command("list")
+def list_drills(
+    places: Annotated[
+        list[Path] | None, typer.Argument(help="Files or folders with drills of your own.", metavar="[FILE|DIR]...")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List every drill with its hypothesis, what it requires of a mesh, and which meshes can be asked."""
+    from drills.cli import list as cli_list
+
+    listed = cli_list.listed(places or ())
+    typer.echo(cli_list.as_json(listed) if json else cli_list.as_text(listed))
+
+
+def _run(drill: str, mesh: str, **given: object) -> None:
+    """Run one drill on one mesh, on a kind cluster of its own, and leave an evidence bundle."""
+    from drills.cli import keyring
+    from drills.run import catalogue
+    from drills.run.declare import unmet
+
+    entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
+    if reason := unmet(entry.requires, facts):
+        raise UsageError(f"{entry.name} cannot be asked of {mesh}: {reason}.")
+    key = given["key"]
+    keyring.signer_in(str(key) if key else None)
+    from drills.cli import run as console
+
+    _end(console.run(entry, mesh, options.words(given)))
+
+
+def _with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a run, as typer reads them."""
+    drill, mesh, _ = inspect.signature(command).parameters.values()
+    drill = drill.replace(
+        annotation=Annotated[str, typer.Argument(help="A drill of `meshdrill list`, or FILE.py::test_x.")]
+    )
+    mesh = mesh.replace(annotation=Annotated[str, typer.Option("--mesh", help="Mesh to ask; see `meshdrill list`.")])
+    found = [drill, mesh, *(option.parameter() for option in options.OPTIONS)]
+    command.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
+    command.__annotations__ = {it.name: it.annotation for it in found}
+    return command
+
+
+app.command("run")(_with_options(_run))
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the drill in kebab-case, for example dns-outage.")],
+    folder: Annotated[Path, typer.Option("--folder", help="Where to write it.", file_okay=False)] = Path("drills"),
+) -> None:
+    """Write a drill that runs as it is, to be changed, and its selftest."""
+    from drills.cli import new as cli_new
+
+    typer.echo(cli_new.write(name, folder))
+
+
+@app.command()
+def migrate(
+    place: Annotated[
+        Path,
+        typer.Argument(help="Directory of one run, or of many.", exists=True, file_okay=False, metavar="BUNDLE|DIR"),
+    ],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Private key that signs what changed.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Write bundles of an older format in this version's, with the claims that they were asked; judge and draw them.
+
+    Calls and events stay as they are. Every version reads older bundles without this.
+    """
+    from drills.cli import migrate as cli_migrate
+
+    typer.echo(cli_migrate.migrate(place, key))
+
+
+@app.command()
+def judge(
+    bundle: Bundle,
+    unverified: Annotated[
+        bool, typer.Option("--unverified", help="Judge a bundle that is not what its statement says.")
+    ] = False,
+    current: Annotated[
+        bool, typer.Option("--current", help="Ask the claims of today's drill in place of the stored ones.")
+    ] = False,
+    drill: Annotated[
+        str | None, typer.Option("--drill", help="With --current: FILE.py::test_x of a drill of your own.")
+    ] = None,
+) -> None:
+    """Judge a stored run again, with no cluster: same history, same claims, same bytes of verdict.json."""
+    from drills.cli import judge as cli_judge
+
+    text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill)
+    typer.echo(text)
+    _end(code)
+
+
+@app.command()
+def report(
+    place: Annotated[
+        Path,
+        typer.Argument(help="Directory of one run, or of many.", exists=True, file_okay=False, metavar="BUNDLE|DIR"),
+    ],
+    key: Annotated[
+        Path | None, typer.Option("--key", help="Private key that signs what changed.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Draw report.html, report.md and junit.xml of stored runs again, and of a folder of runs its index."""
+    from drills.cli import report as cli_report
+
+    typer.echo(cli_report.draw(place, key))
+
+
+@app.command()
+def mutate(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--page", help="Mutate the newest bundles here; write mutations.md.", exists=True, file_okay=False
+        ),
+    ] = None,
+) -> None:
+    """Change one thing at a time in a stored run and show which claims notice; a survivor ends with 1."""
+    if (bundle is None) == (page is None):
+        raise UsageError("mutate takes one BUNDLE, or --page REPORTS, and not both.")
+    from drills.cli import mutate as cli_mutate
+
+    text, is_killed = cli_mutate.mutate(bundle) if bundle else cli_mutate.write_page(page or Path())
+    typer.echo(text)
+    _end(exits.PASSED if is_killed else exits.VIOLATED)
+
+
+@app.command()
+def verify(
+    bundle: Bundle,
+    key: Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)] = None,
+) -> None:
+    """Tell whether every file of a bundle is the one that its statement lists, and with a key, who says so."""
+    from drills.cli import verify as cli_verify
+
+    text, is_intact = cli_verify.verify(bundle, key)
+    typer.echo(text)
+    _end(exits.PASSED if is_intact else exits.VIOLATED)
+
+
+@app.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(help="Where to write the private key; FILE.pub is the public one.")],
+) -> None:
+    """Make a pair of keys: with the private one `run` signs its evidence, with the public one `verify` checks it."""
+    from drills.cli import keyring
+
+    typer.echo(keyring.make(file))
+
+
+@app.command()
+def sweep() -> None:
+    """Undo what a killed run left in a cluster: every fault whose undo is still on disk."""
+    from drills.cli import sweep as cli_sweep
+
+    for line in cli_sweep.sweep_all(cli_images.say):
+        typer.echo(line)
+
+
+@app.command()
+def adr(
+    bundles: Bundles,
+    out: Annotated[Path, typer.Option("--out", help="The record; an existing one is updated.", dir_okay=False)],
+    title: Annotated[str | None, typer.Option("--title", help="Title of a new record.")] = None,
+    stale_after_days: Annotated[
+        int,
+        typer.Option(
+            "--stale-after-days",
+            min=1,
+            help="Life of evidence; a quarter, because meshes bring a minor release about that often.",
+        ),
+    ] = 90,
+    key: PublicKey = None,
+) -> None:
+    """Write a decision record from bundles: what they say, with hashes, and a mark wherever a person decides.
+
+    An existing record keeps every word outside of its generated blocks. A bundle that is not as stated is refused (2).
+    """
+    from drills.cli import adr as cli_adr
+
+    typer.echo(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
+
+
+@app.command(epilog=_AUDIT_CODES)
+def audit(
+    bundle: Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)],
+    at: Annotated[str, typer.Option("--at", help="RFC 3339, or seconds after the run's start, e.g. +42.")],
+    source: Annotated[str, typer.Option("--from", help="The service that calls.")],
+    target: Annotated[str, typer.Option("--to", help="The service that is called.")],
+    route: Annotated[str, typer.Option("--route", help="Path of the call; by default any.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    key: PublicKey = None,
+) -> None:
+    """Tell of one instant: was the call allowed, encrypted, under which identity and certificate, by which policy.
+
+    Each part is answered from what the run recorded around that instant, or says that it is not recorded.
+    """
+    from drills.cli import audit as cli_audit
+
+    text, is_answered = cli_audit.ask(
+        bundle, at=at, source=source, target=target, route=route, as_json=as_json, key=key
+    )
+    typer.echo(text)
+    _end(exits.PASSED if is_answered else exits.INCONCLUSIVE)
+
+
+@app.command(epilog=_DIFF_CODES)
+def diff(
+    old: Annotated[Path, typer.Argument(help="Folder of the runs before.", exists=True, file_okay=False)],
+    new: Annotated[Path, typer.Argument(help="Folder of the runs now.", exists=True, file_okay=False)],
+    mesh: Annotated[list[str] | None, typer.Option("--mesh", help="Compare only this mesh; may be repeated.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the Markdown here too.", dir_okay=False)] = None,
+) -> None:
+    """Compare two sets of runs, and print Markdown for a comment on a pull request.
+
+    Tells of answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
+    """
+    from drills.cli import diff as cli_diff
+    from drills.judge import files
+
+    text, code = cli_diff.compare_folders([old], [new], mesh or ())
+    if out is not None:
+        files.write(out, text.encode())
+    typer.echo(text)
+    _end(code)
+
+
+@app.command(epilog=_NIGHT_CODES)
+def nightly(
+    run_options: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="After `--`: options for each `meshdrill run`, for example --bootstrap.", metavar="OPTION..."
+        ),
+    ] = None,
+    mesh: Annotated[list[str] | None, typer.Option("--mesh", help="Only this mesh; may be repeated.")] = None,
+    drill: Annotated[list[str] | None, typer.Option("--drill", help="Only this drill; may be repeated.")] = None,
+    reports: Annotated[
+        Path, typer.Option("--reports", help="Where the night's bundles and nightly.md go.", file_okay=False)
+    ] = Path("nightly"),
+    baseline: Annotated[
+        Path, typer.Option("--baseline", help="The accepted runs to compare with.", file_okay=False)
+    ] = Path("reports"),
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How often each drill is asked.")] = 1,
+    limit_minutes: Annotated[int, typer.Option("--limit-minutes", min=1, help="When nothing more is begun.")] = 600,
+) -> None:
+    """Ask every drill of every mesh, one after the other; write a summary, the index, and what changed since.
+
+    What does not pass is asked once more, and both runs count: a failure that does not repeat itself is flaky.
+    """
+    from drills.cli import images as cli_images
+    from drills.cli import nightly as cli_nightly
+
+    asked = cli_nightly.plan(
+        reports, mesh or (), drill or (), run_options or (), repeat=repeat, limit_s=limit_minutes * 60
+    )
+    text, code = cli_nightly.run(asked, baseline, cli_images.say)
+    typer.echo(text)
+    _end(code)
+
+
+@app.command()
+def metrics(
+    bundles: Bundles,
+    out: Annotated[Path | None, typer.Option("--out", help="Write it here and print nothing.", dir_okay=False)] = None,
+) -> None:
+    """Print stored runs as OpenMetrics: verdict, recovery, longest outage, time to signal, latency of the baseline.
+
+    The numbers are those of the newest run of each drill and mesh. A bundle that is not as stated is refused (2).
+    """
+    from drills.cli import metrics as cli_metrics
+
+    text = cli_metrics.write(bundles, out)
+    if out is None:
+        typer.echo(text, nl=False)
+
+
+def status(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; every failure is one message on stderr.
+
+    What no code of ours foresaw is a defect of the harness, and never ends as a verdict on a mesh does.
+    """
+    try:
+        return _ended(arguments)
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BaseException:  # noqa: BLE001 - a panic inside polars is no Exception
+        traceback.print_exc()
+        typer.echo(f"meshdrill: {exits.DEFECT}", err=True)
+        return exits.HARNESS
+
+
+def _ended(arguments: Sequence[str]) -> int:
+    try:
+        typer.main.get_command(app).main(args=list(arguments), prog_name="meshdrill")
+    except SystemExit as end:
+        return _OF_TYPER[int(end.code or 0)]
+    except exits.EndedError as end:
+        return end.code
+    except (MeshdrillError, FileError) as error:
+        typer.echo(f"meshdrill: {error}", err=True)
+        return error.exit_code
+    return exits.PASSED
+
+
+def main() -> NoReturn:
+    """Be the `meshdrill` program."""
+    sys.exit(status(sys.argv[1:]))
+
+
+def _end(code: int) -> NoReturn:
+    raise exits.EndedError(code)

@@ -1,0 +1,58 @@
+"""`meshdrill audit`: what a stored run says of one pair of services at one instant."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from clusters import meshes
+from clusters.model import Called
+from clusters.runtime import InconclusiveError, UsageError
+from drills.cli.keyring import public_key_in
+from drills.judge.records import NS_PER_S
+from drills.report import audit, audit_text, bundles
+from drills.report.audit_objects import Pod, Select
+
+
+def ask(
+    bundle: Path, *, at: str, source: str, target: str, route: str, as_json: bool, key: Path | None = None
+) -> tuple[str, bool]:
+    """Return the answer, as text or JSON, and whether the bundle can tell what became of a call.
+
+    Raises InconclusiveError for a bundle that is not as stated, UsageError for an instant that cannot be read.
+    """
+    try:
+        run = bundles.read(bundle, public_key_in(key))
+    except bundles.BundleError as error:
+        raise InconclusiveError(str(error)) from error
+    question = audit.Question(instant_ns(at, audit.start_ns(run)), source, target, route)
+    found = audit.ask(run, question, _select(run.verdict.mesh))
+    text = msgspec.json.format(msgspec.json.encode(found)).decode() if as_json else audit_text.render(found)
+    return text, found.is_answered
+
+
+def instant_ns(text: str, start_ns: int) -> int:
+    """Return the instant that a person names: RFC 3339, or seconds after the run's start with a sign before them."""
+    try:
+        if text.startswith(("+", "-")):
+            return start_ns + round(float(text) * NS_PER_S)
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{text!r} is no instant: expected RFC 3339, as 2026-11-24T19:36:44Z, or seconds after the start, as +42."
+        ) from error
+    if moment.tzinfo is None:
+        raise UsageError(f"{text!r} says no time zone: add Z for UTC, or an offset such as +01:00.")
+    return int(moment.replace(microsecond=0).timestamp()) * NS_PER_S + moment.microsecond * 1000
+
+
+def _select(mesh: str) -> Select:
+    """Return what the mesh knows of its own objects; without such knowledge each counts, for a person to look at."""
+    selects = meshes.load(mesh).policy.selects if mesh in meshes.names() else None
+
+    def is_about(policy: Mapping[str, object], pod: Pod) -> bool:
+        called = Called(pod.namespace, pod.service, pod.service_account, pod.labels)
+        return selects is None or selects(policy, called)
+
+    return is_about

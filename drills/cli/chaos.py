@@ -1,0 +1,126 @@
+"""The control by which `chaos run experiment.json` runs the same drill, on the kept cluster that it names.
+
+Chaos Toolkit drives the steps; what `meshdrill run` does around them is done here: the run is begun by its first step,
+put right whatever happened, judged, and left as a bundle under ./reports. What did not pass, `chaos` ends with 1.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from chaoslib.run import EventHandlerRegistry
+from securesystemslib.signer import Signer
+
+from clusters import provision
+from clusters.model import KnownIssue
+from clusters.provision import Prepared
+from clusters.runtime import UsageError
+from drills.cli import exits
+from drills.cli.environment import surroundings
+from drills.cli.judge import VERDICT_FILE, replay
+from drills.cli.keyring import signer_in
+from drills.cli.options import KEY_VARIABLE
+from drills.judge import files, known
+from drills.judge.history import History
+from drills.judge.verdict import Answer, Verdict
+from drills.report import evidence
+from drills.run import activities, catalogue
+from drills.run.chaos_toolkit import (
+    EXTENSION,
+    Json,
+    StopAtFailure,
+    request_in,
+    run_anew,
+    write_experiment,
+    write_journal,
+)
+from drills.run.runner import recorded
+
+_REPORTS = Path("reports")
+_COMMAND = "chaos run experiment.json"
+_log = logging.getLogger("chaostoolkit")
+
+
+def configure_control(experiment: Json, event_registry: EventHandlerRegistry) -> None:
+    """Let the first activity begin the run, unless `meshdrill run` did; a dry run has nothing to begin.
+
+    Chaos Toolkit swallows what this raises, so whatever can fail is told here or left to the first activity.
+    """
+    if experiment.get("dry") is not None:
+        return
+    try:
+        run_id = request_in(experiment).run_id
+    except UsageError as error:
+        _log.error("%s", error)
+        return
+    run = _ChaosRun(experiment)
+    if activities.begin_on_demand(run_id, run.begin):
+        event_registry.register(run)
+
+
+class _ChaosRun(StopAtFailure):
+    """One run under `chaos run`, from its first activity to its evidence."""
+
+    def __init__(self, experiment: Json) -> None:
+        super().__init__()
+        self._experiment = experiment
+        self._open = ExitStack()
+        self._signer: Signer | None = None
+        self._prepared: Prepared | None = None
+        self._bundle: Path | None = None
+        self._verdict: Verdict | None = None
+
+    def begin(self) -> None:
+        """Find the kept cluster and put the run under way there; UsageError or HarnessError say why it cannot be."""
+        self._signer = signer_in(os.environ.get(KEY_VARIABLE))
+        known_as, request = request_in(self._experiment).run_id, run_anew(self._experiment)
+        self._prepared = self._open.enter_context(provision.kept(request.cluster, request.mesh, _log.info))
+        cluster, mesh = self._prepared.cluster, self._prepared.mesh
+        self._bundle = self._open.enter_context(
+            recorded(cluster, mesh, request, _REPORTS, _log.info, known_as=known_as)
+        )
+        write_experiment(self._bundle, self._experiment)
+
+    def finish(self, journal: Json) -> None:
+        """Put everything right, judge, and let the journal tell what did not pass. Chaos Toolkit always calls it."""
+        for step in (self._conclude, self._keep):
+            try:
+                step(journal)
+            except Exception as error:  # noqa: BLE001 - Chaos Toolkit would swallow it, and might end with 0
+                _log.error("%s: %s", type(error).__name__, error)
+                journal["status"] = "failed"
+
+    def _conclude(self, journal: Json) -> None:
+        """Close the run, which stores its history, and judge it."""
+        self._open.close()
+        listed: Sequence[KnownIssue] = ()
+        if self._bundle is not None:
+            history = History.load(self._bundle)
+            self._verdict, listed = replay(history), history.facts.known_issues
+            files.write(self._bundle / VERDICT_FILE, self._verdict.encode())
+            _log.info("%s\n%s", self._verdict.explain(), known.describe(self._verdict, listed))
+        _tell(journal, self._bundle, self._verdict, listed)
+
+    def _keep(self, journal: Json) -> None:
+        """Complete the bundle, as far as there is one; the statement over all its files goes last."""
+        if self._bundle is None:
+            return
+        write_journal(self._bundle, journal)
+        if self._verdict is not None and self._prepared is not None:
+            stood_on = surroundings(self._prepared, request_in(self._experiment).hypothesis, _COMMAND)
+            evidence.write(self._bundle, self._verdict, stood_on, self._signer)
+            evidence.write_index(_REPORTS, catalogue.skipped())
+        _log.info("evidence: %s", self._bundle)
+
+
+def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[KnownIssue]) -> None:
+    """Write the outcome into the journal; a run that did not pass is never `completed` without a deviation."""
+    journal[EXTENSION] = {"bundle": str(bundle), "verdict": verdict.verdict.value if verdict else None}
+    if verdict is not None and exits.of(verdict, listed) == exits.PASSED:
+        return
+    if verdict is not None and verdict.verdict is Answer.VIOLATED:
+        journal["deviated"] = True
+    elif journal["status"] == "completed":
+        journal["status"] = "failed"

@@ -1,0 +1,38 @@
+"""`meshdrill diff`: what changed between two sets of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clusters.runtime import InconclusiveError
+from drills.cli import exits
+from drills.report import bundles, compare, diff
+
+
+def compare_folders(
+    old: Sequence[Path], new: Sequence[Path], meshes: Sequence[str] = (), drills: Sequence[str] = ()
+) -> tuple[str, int]:
+    """Return the comparison as Markdown, and the exit code. Only these meshes and drills; none named means all.
+
+    Raises InconclusiveError for a bundle that is not as stated, and when a side has no run to compare.
+    """
+    try:
+        before, now = ([run for run in bundles.read_all(side) if _is_asked(run, meshes, drills)] for side in (old, new))
+    except bundles.BundleError as error:
+        raise InconclusiveError(str(error)) from error
+    if not before or not now:
+        empty, asked = new if before else old, " or ".join((*meshes, *drills))
+        raise InconclusiveError(f"{', '.join(map(str, empty))}: no run of {asked}, so nothing can be compared.")
+    found = compare.compare(before, now)
+    return diff.render(found), code_of(found)
+
+
+def _is_asked(run: bundles.Run, meshes: Sequence[str], drills: Sequence[str]) -> bool:
+    drill, mesh = run.pair
+    return (not meshes or mesh in meshes) and (not drills or drill in drills)
+
+
+def code_of(found: compare.Comparison) -> int:
+    """Return 1 for anything worse, not promised or not asked any more, else 2 for anything not known any more, or 0."""
+    if found.is_worse:
+        return exits.VIOLATED
+    return exits.INCONCLUSIVE if found.is_lost else exits.PASSED

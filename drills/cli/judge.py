@@ -1,0 +1,110 @@
+"""`meshdrill judge`: answer the claims that a bundle stores, or those of today's drill, from its history."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from clusters import meshes
+from clusters.runtime import InconclusiveError, UsageError
+from drills.cli import exits
+from drills.cli import verify as cli_verify
+from drills.judge import files, known, migration, storage
+from drills.judge.claims import Claim, judge, restored
+from drills.judge.files import FileError
+from drills.judge.history import History
+from drills.judge.verdict import Verdict, read_verdict
+from drills.report import verification
+from drills.run import catalogue
+from drills.run.experiment import promised
+
+VERDICT_FILE = "verdict.json"
+
+
+def judge_again(
+    bundle: Path, *, unverified: bool = False, current: bool = False, drill: str | None = None
+) -> tuple[str, int]:
+    """Return a text for a person, and the exit code of the verdict.
+
+    The known issues are those that the run recorded. current: ask the claims of the drill of that name as it is today,
+    with the promises of today, in place of the stored claims. drill: FILE.py::test_x, where the drill is not one of
+    this package.
+
+    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it, and for
+    one that stores no claims; UsageError where today's drill cannot be found.
+    """
+    if drill is not None and not current:
+        raise UsageError("--drill names the drill whose claims of today are asked: give --current, too.")
+    files.demand_plain(bundle)
+    label = _label(bundle, unverified=unverified)
+    history = load(bundle)
+    asked = claims_of_today(history, drill) if current else stored_claims(history)
+    verdict = judge(history.at_hand(), asked)
+    listed = history.facts.known_issues
+    compared = (
+        "Claims of today's drill: not compared with the stored verdict." if current else _compared(bundle, verdict)
+    )
+    lines = (verdict.explain(), known.describe(verdict, listed), compared, label)
+    return "\n".join(filter(None, lines)), exits.of(verdict, listed)
+
+
+def load(bundle: Path) -> History:
+    """Return the history of a bundle; InconclusiveError says why it cannot be read."""
+    try:
+        return History.load(bundle)
+    except FileError as error:
+        raise InconclusiveError(str(error)) from error
+
+
+def replay(history: History) -> Verdict:
+    """Judge a history by the claims that its run stored."""
+    return judge(history.at_hand(), stored_claims(history))
+
+
+def stored_claims(history: History) -> dict[str, Claim]:
+    """Return the claims that the run stored; InconclusiveError when this version cannot ask them, or it stored none."""
+    try:
+        found = restored(history.facts.claims)
+    except FileError as error:
+        raise InconclusiveError(str(error)) from error
+    if not found:
+        raise InconclusiveError(
+            f"The run {history.facts.run_id} stored no claims. `--current` asks those of its drill."
+        )
+    return found
+
+
+def claims_of_today(history: History, drill: str | None = None) -> Mapping[str, Claim]:
+    """Return what the drill that made the run claims of its mesh today."""
+    entry, mesh = catalogue.find(drill or history.facts.drill), meshes.load(history.facts.mesh)
+    return promised(entry.build(mesh).claims, mesh, entry.name)
+
+
+def _label(bundle: Path, *, unverified: bool) -> str:
+    """Return in words how far the files can be believed; refuse those that cannot."""
+    if not verification.has_statement(bundle):
+        return "No statement: nothing but the seal in run.json vouches for these files."
+    text, is_intact = cli_verify.verify(bundle)
+    if is_intact:
+        return f"Verified: {text}"
+    if unverified:
+        return f"UNVERIFIED, as asked: {text}"
+    raise InconclusiveError(f"{bundle} is {text}\nA verdict on it would prove nothing; --unverified judges it anyway.")
+
+
+def _compared(bundle: Path, verdict: Verdict) -> str:
+    stored = _stored(bundle)
+    if stored is None:
+        return f"{bundle / VERDICT_FILE} does not exist: nothing to compare with."
+    if stored == verdict.encode():
+        return f"Byte for byte the stored {VERDICT_FILE}."
+    if _is_of_first_format(bundle) and read_verdict(bundle).encode() == verdict.encode():
+        return f"Byte for byte the stored {VERDICT_FILE}, as this version reads the first format."
+    return f"NOT the stored {VERDICT_FILE}: the history or the judge changed since."
+
+
+def _is_of_first_format(bundle: Path) -> bool:
+    return migration.format_of(storage.read_json(bundle / storage.RUN_FILE)) == migration.FIRST
+
+
+def _stored(bundle: Path) -> bytes | None:
+    """Return the bytes of the stored verdict, None when there is none."""
+    return files.read(bundle / VERDICT_FILE) if files.is_there(bundle / VERDICT_FILE) else None

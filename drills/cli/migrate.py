@@ -1,0 +1,88 @@
+"""`meshdrill migrate`: bundles of an older format, written in this version's."""
+
+import json
+from pathlib import Path
+
+import msgspec
+from securesystemslib.signer import Signer
+
+from clusters.runtime import InconclusiveError, UsageError
+from drills.cli.judge import load, replay
+from drills.cli.keyring import signer_in
+from drills.judge import files, migration, storage
+from drills.judge.files import FileError
+from drills.judge.verdict import read_verdict
+from drills.report import redraw, statement, verification
+from drills.run.chaos_toolkit import EXPERIMENT_FILE
+
+
+def migrate(place: Path, key: Path | None = None) -> str:
+    """Migrate one bundle, or each one below a folder; return a line for each. InconclusiveError names what stays.
+
+    A bundle that is not what its statement says is left alone, and so is a signed one without a key to sign with.
+    """
+    bundles = sorted(path.parent for path in place.rglob(storage.RUN_FILE))
+    if not bundles:
+        raise UsageError(f"{place} holds no {storage.RUN_FILE}: expected a bundle, or a folder of bundles.")
+    signer, lines, refused = signer_in(key), [], []
+    for bundle in bundles:
+        try:
+            lines.append(f"{bundle}: {_migrate(bundle, signer)}.")
+        except InconclusiveError as error:
+            refused.append(str(error))
+    if refused:
+        raise InconclusiveError("\n".join([*lines, *refused]))
+    return "\n".join(lines)
+
+
+def _migrate(bundle: Path, signer: Signer | None) -> str:
+    run = _read(bundle / storage.RUN_FILE)
+    if migration.format_of(run) == migration.FORMAT:
+        return "is of this version's format"
+    _refuse_unverified(bundle, signer)
+    history = load(bundle)
+    try:
+        answers = {it.id: it.verdict for it in read_verdict(bundle).findings}
+    except FileError as error:
+        raise InconclusiveError(str(error)) from error
+    verdict = replay(history)
+    changed = [it.id for it in verdict.findings if answers[it.id] is not it.verdict]
+    if changed:
+        raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another answer than is stored. It stays.")
+    upgraded = migration.upgrade_run(run, _read(bundle / storage.VERDICT_FILE))
+    claims = msgspec.to_builtins(history.facts.claims)
+    files.write(bundle / storage.RUN_FILE, _text(upgraded))
+    if files.is_there(bundle / EXPERIMENT_FILE):
+        experiment = migration.upgrade_experiment(_read(bundle / EXPERIMENT_FILE), claims)
+        files.write(bundle / EXPERIMENT_FILE, json.dumps(experiment, indent=2).encode() + b"\n")
+    files.write(bundle / storage.VERDICT_FILE, verdict.encode())
+    if verification.has_statement(bundle):
+        statement.write(bundle, verdict, signer)
+    redraw.redraw(bundle, signer)
+    return f"migrated from format {migration.FIRST} to {migration.FORMAT}, {len(verdict.findings)} claims"
+
+
+def _refuse_unverified(bundle: Path, signer: Signer | None) -> None:
+    if not verification.has_statement(bundle):
+        return
+    try:
+        found = verification.verify(bundle)
+    except verification.StatementError as error:
+        raise InconclusiveError(str(error)) from error
+    if not found.is_intact:
+        raise InconclusiveError(f"{bundle} is {found.explain()}\nIt stays as it is.")
+    if found.is_signed and signer is None:
+        raise InconclusiveError(
+            f"{bundle} is signed: with --key it can be migrated and signed anew. It stays as it is."
+        )
+
+
+def _read(path: Path) -> migration.Json:
+    try:
+        return storage.read_json(path)
+    except FileError as error:
+        raise InconclusiveError(str(error)) from error
+
+
+def _text(content: migration.Json) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(content, order="sorted"), indent=2) + b"\n"

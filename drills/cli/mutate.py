@@ -1,0 +1,45 @@
+"""`meshdrill mutate`: change one thing at a time in a stored history, and see which of the drill's claims notice."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from clusters.runtime import InconclusiveError
+from drills.cli.judge import VERDICT_FILE, replay
+from drills.judge import files
+from drills.judge.history import History
+from drills.judge.mutations.matrix import Matrix, matrix
+from drills.report import mutations
+
+
+def mutate(bundle: Path) -> tuple[str, bool]:
+    """Return the matrix of one bundle in lines, and whether every mutation that its claims cover was noticed.
+
+    Raises FileError when the bundle cannot be read, and InconclusiveError when no claim passed on it: then nothing can
+    be learnt.
+    """
+    found = _matrix(bundle)
+    if not found.passing:
+        raise InconclusiveError(f"{bundle}: {mutations.summary(found)}. Mutate a run that passed.")
+    return mutations.as_text(found), not found.survivors
+
+
+def write_page(reports: Path) -> tuple[str, bool]:
+    """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as above.
+
+    Each bundle takes some ten seconds of one processor, and they have nothing to do with one another.
+    """
+    newest = {path.parts[-4:-2]: path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
+    bundles = [bundle for _, bundle in sorted(newest.items())]
+    # Polars has threads of its own, so that a forked copy of this process could hang.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
+        matrices = list(workers.map(_matrix, bundles))
+    found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]
+    page = reports / mutations.PAGE_FILE
+    files.write(page, mutations.as_page(found).encode())
+    lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
+    return "\n".join(lines), not any(one.survivors for _, one in found)
+
+
+def _matrix(bundle: Path) -> Matrix:
+    return matrix(History.load(bundle), replay)

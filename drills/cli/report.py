@@ -1,0 +1,52 @@
+"""`meshdrill report`: the pages of stored runs, and the index over them, drawn again from their own files."""
+
+from pathlib import Path
+
+from clusters.runtime import InconclusiveError, UsageError
+from drills.cli.keyring import signer_in
+from drills.judge import files
+from drills.report import evidence
+from drills.report.names import RUN_FILE, VERDICT_FILE
+from drills.report.redraw import RedrawError, redraw
+from drills.run import catalogue
+
+
+def draw(place: Path, key: Path | None = None) -> str:
+    """Draw one bundle, or every bundle `<drill>/<mesh>/<utc>/` below a folder and its index; return lines for a person.
+
+    Raises UsageError when the place is neither, and InconclusiveError when a bundle, or the index, cannot be drawn; the
+    others are drawn all the same.
+    """
+    signer = signer_in(key)
+    is_bundle = files.is_there(place / RUN_FILE)
+    bundles = [place] if is_bundle else sorted(path.parent for path in place.glob(f"*/*/*/{VERDICT_FILE}"))
+    if not bundles:
+        raise UsageError(f"{place} holds neither a {RUN_FILE} nor bundles DRILL/MESH/UTC with a {VERDICT_FILE}.")
+    lines: list[str] = []
+    refused: list[str] = []
+    for bundle in bundles:
+        try:
+            if not is_bundle:
+                _refuse_links_to(bundle)
+            lines.append(_told(bundle, redraw(bundle, signer)))
+        except RedrawError as error:
+            refused.append(str(error))
+    if not is_bundle:
+        try:
+            evidence.write_index(place, catalogue.skipped())
+            lines.append(f"Index written to {place}.")
+        except files.FileError as error:
+            refused.append(str(error))
+    if refused:
+        raise InconclusiveError("\n".join([*lines, *refused]))
+    return "\n".join(lines)
+
+
+def _refuse_links_to(bundle: Path) -> None:
+    """Raise RedrawError when UTC, MESH or DRILL is a link: the bundle lies, and would be written, elsewhere."""
+    if link := next((it for it in (bundle, *bundle.parents[:2]) if it.is_symlink()), None):
+        raise RedrawError(f"{link} is a link, expected a folder of runs: draw the bundle where it lies.")
+
+
+def _told(bundle: Path, changed: tuple[str, ...]) -> str:
+    return f"{bundle}: {'drew ' + ', '.join(changed) if changed else 'its pages are as this version draws them'}."

@@ -1,0 +1,174 @@
+"""What `meshdrill run` adds to pytest: live progress, the verdict in words, one exit code."""
+
+import signal
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import pytest
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+from clusters.model import KnownIssue
+from clusters.runtime import MeshdrillError
+from drills import plugin
+from drills.cli import exits
+from drills.judge import known
+from drills.judge.files import FileError
+from drills.judge.verdict import Verdict
+from drills.run.declare import Declared
+
+
+class Reporter:
+    """A pytest plugin that tells a person what happens and remembers how it ended."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began_s = time.monotonic()
+        self._status: Status | None = None
+        self._codes: list[int] = []
+        self._bundles: list[Path] = []
+
+    @property
+    def code(self) -> int:
+        """Return the exit code: of all that happened, the worst; a run that judged nothing is a harness error."""
+        return min(self._codes, key=exits.WORST_FIRST.index, default=exits.HARNESS)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing was judged and nothing failed: whatever ended the run did so before it began."""
+        return not self._codes
+
+    def say(self, line: str) -> None:
+        """Print a line of progress; on a terminal the newest line also stays at the bottom with a spinner."""
+        elapsed_s = int(time.monotonic() - self._began_s)
+        self._console.print(f"[dim]{elapsed_s // 60:3d}:{elapsed_s % 60:02d}[/dim]  {escape(line)}", highlight=False)
+        if self._status is not None:
+            self._status.update(escape(line))
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the spinner while a run is under way, on a terminal only."""
+        if not self._console.is_terminal:
+            yield
+            return
+        with self._console.status("starting") as status:
+            self._status = status
+            yield
+        self._status = None
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Let the fixtures report their progress here."""
+        config.stash[plugin.PROGRESS] = self.say
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Tell of a drill's file that cannot even be loaded."""
+        if report.failed:
+            self._codes.append(exits.HARNESS)
+            self._complain(report.longreprtext)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Note the verdict of a drill when its body is over, and any failure that is not how a verdict shows itself."""
+        report = yield
+        run = item.stash.get(plugin.RUN, None)
+        verdict = run.verdict if run is not None else None
+        error = call.excinfo.value if call.excinfo is not None else None
+        if call.when == "call" and run is not None and verdict is not None and _is_by_verdict(error):
+            self._note_verdict(verdict, run.known_issues)
+        elif error is not None:
+            self._note_failure(error, item.name, report.longreprtext)
+        if call.when == "teardown" and run is not None and run.bundle is not None:
+            self._bundles.append(run.bundle)
+        return report
+
+    def pytest_internalerror(self) -> None:
+        """Say what an error outside of any test is; pytest prints the trace."""
+        self._complain(exits.DEFECT)
+
+    def summary(self) -> None:
+        """Print where the evidence is."""
+        for bundle in self._bundles:
+            self.say(f"evidence: {bundle}/report.md")
+
+    def _note_verdict(self, verdict: Verdict, listed: Sequence[KnownIssue] = ()) -> None:
+        self._codes.append(exits.of(verdict, listed))
+        self._console.print()
+        self._console.print(verdict.explain(), markup=False, highlight=False)
+        if words := known.describe(verdict, listed):
+            self._console.print(words, markup=False, highlight=False)
+        self._console.print()
+
+    def _note_failure(self, error: BaseException, name: str, trace: str) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._codes.append(exits.INTERRUPTED)
+        elif isinstance(error, MeshdrillError | FileError):
+            self._codes.append(error.exit_code)
+            self._complain(f"{name}: {error}")
+        elif isinstance(error, pytest.skip.Exception):  # the cluster does not have what the drill needs
+            self._codes.append(exits.USAGE)
+            self._complain(f"{name}: {error}")
+        else:  # nobody foresaw it: whoever mends it needs the trace
+            self._codes.append(exits.HARNESS)
+            self._complain(f"{name}: {type(error).__name__}: {error}\n{trace}\n{exits.DEFECT}")
+
+    def _complain(self, text: str) -> None:
+        self._console.print(text, style="red", markup=False, highlight=False)
+
+
+def _is_by_verdict(error: BaseException | None) -> bool:
+    """Return whether a drill's body ended as its verdict makes it end; all else is no answer of the mesh."""
+    return error is None or isinstance(error, AssertionError)
+
+
+def run(entry: Declared, mesh: str, options: list[str]) -> int:
+    """Run one drill under pytest and return meshdrill's exit code."""
+    reporter = Reporter(Console(soft_wrap=True))
+    reporter.say(f"{entry.name} on {mesh}: {entry.hypothesis.splitlines()[0]}")
+    with ended_like_ctrl_c(), reporter.live():
+        ended = pytest.main([*_pytest_arguments(entry), entry.node_id, "--mesh", mesh, *options], plugins=[reporter])
+    reporter.summary()
+    if ended == pytest.ExitCode.INTERRUPTED:
+        return exits.INTERRUPTED
+    if ended == pytest.ExitCode.INTERNAL_ERROR:  # whatever was noted before: its evidence may not be whole
+        return exits.HARNESS
+    if ended == pytest.ExitCode.USAGE_ERROR and reporter.is_silent:
+        return exits.USAGE
+    return reporter.code
+
+
+def _pytest_arguments(entry: Declared) -> list[str]:
+    """Return what makes pytest run this file alone, with our plugin and no configuration of any directory."""
+    root = entry.file.resolve().parent
+    return [
+        "--config-file=/dev/null",
+        f"--rootdir={root}",
+        f"--confcutdir={root}",
+        "-pdrills.plugin",  # loaded once, also where the entry point has loaded it
+        "--import-mode=importlib",
+        "--capture=no",
+        "-pno:terminal",  # the verdict is our last word, not a count of tests
+        "-pno:cacheprovider",  # site-packages is not ours to write to
+    ]
+
+
+@contextmanager
+def ended_like_ctrl_c() -> Iterator[None]:
+    """Let a polite kill (CI's time-out, a closed terminal) undo the fault and remove the cluster as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

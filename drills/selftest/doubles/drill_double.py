@@ -1,0 +1,62 @@
+"""A drill on the doubles: a healthy component, a lab that plays, and waits as short as the double needs."""
+
+from pathlib import Path
+
+import pytest
+
+from clusters import provision
+from clusters.host import HostReport
+from clusters.images.resolve import Resolved
+from clusters.model import Role
+from drills.run import active_fault, faults, gate, live, waiting
+from drills.run.lab import calls
+from drills.selftest.doubles.cluster_double import FileCluster, lab_pod
+from drills.selftest.doubles.cluster_world import NODES
+from drills.selftest.doubles.programs_double import Programs
+
+ROUTE, FORBIDDEN = ("checkout", "payment"), ("frontend", "ledger")
+SERVICES = ("frontend", "checkout", "payment", "ledger")
+STOP = faults.scale_to_zero(Role.CONTROL_PLANE, hold_s=0.3)
+WORKLOAD = (
+    calls(*ROUTE, every_ms=10),
+    calls("payment", "ledger", every_ms=10, connections=("new",)),
+    calls(*FORBIDDEN, every_ms=10, connections=("new",)),
+)
+MADE_OF = provision.Provenance(
+    host=HostReport("an os", "1", 2, 8.0, 20.0, None, "runc", 2, ("CAP_X",), {"BTF": True}, {"docker.io": False}, 512),
+    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, "built"),),
+    node_image=Resolved("node", "node:1", "engine", "sha256:1"),
+    tools={"kind": "1"},
+    built=True,
+)
+
+
+def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait as little as the double needs."""
+    monkeypatch.setattr(gate, "_LENGTH_S", 0.25)
+    monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
+    monkeypatch.setattr(gate, "_LOOK_S", 0.1)
+    monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
+    monkeypatch.setattr(active_fault, "_LAND_S", 0.3)
+    monkeypatch.setattr(active_fault, "_LAND_LOOK_S", 0.05)
+    monkeypatch.setattr(active_fault, "_LOOK_S", 0.1)
+    monkeypatch.setattr(live, "_LOOK_S", 0.05)
+
+
+def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:
+    """Return a healthy component and a lab."""
+    cluster = made(root)
+    world = cluster.load()
+    world.pods = [
+        *(lab_pod(f"{service}-1", service) for service in SERVICES),
+        lab_pod("outsider-1", "outsider", namespace="outside"),
+        *(lab_pod(f"observer-{node}", "observer", namespace="meshdrill", node=node) for node in NODES),
+    ]
+    cluster.save(world)
+    return cluster
+
+
+def played(double: FileCluster, **how: object) -> Programs:
+    """Return the lab's programs, ready to play."""
+    pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
+    return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]

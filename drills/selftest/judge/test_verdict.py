@@ -1,0 +1,180 @@
+"""A verdict is the worst of its findings, passes by its rules, encodes to stable bytes and reads well at night."""
+
+from itertools import permutations
+
+import msgspec
+import pytest
+
+from clusters.model import Reference, SignalKind, SignalSpec
+from drills.judge import checks
+from drills.judge.claims import always, never, reached
+from drills.judge.events import HarnessTrouble, ReplicaCount, ServerEnd
+from drills.judge.history import Defect
+from drills.judge.measure import Example
+from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall, worst
+from drills.selftest.doubles.asking import judge
+from drills.selftest.doubles.story import Story
+
+EDGE = ("checkout", "payment")
+HELD, SHOWN = Answer.HELD, Answer.FAILED_OBSERVABLY
+OPEN, BAD, APART = Answer.INCONCLUSIVE, Answer.VIOLATED, Answer.NOT_PROMISED
+DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
+PROMISE = Reference("Traffic", "https://example.org/traffic", "1.30", "documented")
+
+
+def finding(answer: Answer, *, fails: bool = False, quantifier: str = "always") -> Finding:
+    """Return a finding of which only the answer matters."""
+    return Finding(
+        id="claim",
+        claim="a claim",
+        quantifier=quantifier,
+        check="check",
+        params={},
+        edges=(),
+        during="fault",
+        window=None,
+        verdict=answer,
+        reason="reason",
+        must_hold=fails,
+        fails_on_control=fails,
+        source=None,
+    )
+
+
+def passed(*findings: Finding, control: bool = False, defects: tuple[Defect, ...] = ()) -> bool:
+    """Return whether the findings pass."""
+    return judge_passed(findings, defects, is_control=control)
+
+
+def test_the_order_of_badness() -> None:
+    """VIOLATED is worst, then INCONCLUSIVE, then FAILED_OBSERVABLY; no finding at all is INCONCLUSIVE."""
+    assert (worst([HELD, SHOWN]), worst([SHOWN, OPEN]), worst([OPEN, BAD]), worst([])) == (SHOWN, OPEN, BAD, OPEN)
+
+
+def test_the_order_of_findings_does_not_matter() -> None:
+    """Every order of the four answers has the same worst one."""
+    assert {worst(order) for order in permutations([HELD, SHOWN, OPEN, BAD])} == {BAD}
+
+
+def test_what_is_not_promised_makes_an_answer_neither_better_nor_worse() -> None:
+    """A verdict is the worst of what is promised; with nothing beside it but what was reached it is INCONCLUSIVE."""
+    assert [worst([APART, answer]) for answer in (HELD, SHOWN, OPEN, BAD)] == [HELD, SHOWN, OPEN, BAD]
+    assert worst([APART]) is OPEN
+    there = finding(HELD, quantifier="reached")
+    assert (overall([there]), overall([there, finding(APART)]), overall([finding(APART)])) == (HELD, OPEN, OPEN)
+    assert overall([there, finding(APART), finding(SHOWN)]) is SHOWN
+    assert not passed(there, finding(APART))
+    assert passed(finding(APART), finding(HELD))
+    assert not passed(finding(APART), finding(BAD))
+
+
+def test_only_held_and_observable_failures_pass() -> None:
+    """A run passes with held and observable findings, and with nothing else, not even with no finding."""
+    assert passed(finding(HELD))
+    assert passed(finding(HELD), finding(SHOWN))
+    assert not passed(finding(HELD), finding(OPEN))
+    assert not passed(finding(HELD), finding(BAD))
+    assert not passed()
+
+
+@pytest.mark.parametrize(
+    ("security", "other", "expected"),
+    [
+        (BAD, HELD, True),
+        (BAD, SHOWN, True),
+        (HELD, HELD, False),
+        (SHOWN, HELD, True),
+        (OPEN, HELD, False),
+        (BAD, BAD, False),
+        (BAD, OPEN, False),
+        (BAD, APART, True),
+        (APART, HELD, False),
+    ],
+)
+def test_a_control_passes_when_exactly_the_security_claims_fail(
+    security: Answer, other: Answer, expected: bool
+) -> None:
+    """On the control every security claim must fail, told or untold, and every other one pass or not be promised."""
+    assert passed(finding(security, fails=True), finding(other), control=True) is expected
+
+
+def test_a_control_without_security_claim_or_with_defects_does_not_pass() -> None:
+    """A control that asked nothing that must fail, or whose record has holes, proves nothing of the detectors."""
+    assert not passed(finding(HELD), control=True)
+    assert not passed(finding(BAD, fails=True), control=True, defects=(Defect("hole", "calls", "a hole"),))
+
+
+def unmeshed(**settings: bool) -> Story:
+    """Tell of a lab without a mesh: everything flows, everything is readable, nobody is known."""
+    story = Story(**settings).watched()  # type: ignore[arg-type]
+    return story.steady(EDGE).fault().hit(*EDGE).calls(*EDGE, ok=1, peer="")
+
+
+SECURITY = (
+    never(checks.plaintext(EDGE), must_hold=True),
+    never(checks.unauthenticated(EDGE), must_hold=True),
+    always(checks.success_rate(EDGE, at_least=0.99)),
+)
+
+
+def test_a_control_is_judged_as_one() -> None:
+    """The same findings of the same history pass on the control and fail on a mesh; both say VIOLATED."""
+    control, mesh = (judge(unmeshed(is_control=flag).history(), SECURITY) for flag in (True, False))
+    assert [f.verdict for f in control.findings] == [BAD, BAD, HELD]
+    assert (control.verdict, control.passed, mesh.verdict, mesh.passed) == (BAD, True, BAD, False)
+    assert "as the control" in control.explain()
+
+
+def test_a_verdict_without_claims_does_not_pass() -> None:
+    """A drill that claims nothing is inconclusive."""
+    verdict = judge(Story().steady(EDGE).history(), [])
+    assert (verdict.verdict, verdict.passed) == (OPEN, False)
+
+
+def test_judging_twice_gives_the_same_bytes() -> None:
+    """The bytes of verdict.json depend on the history and the claims alone, and they are JSON with sorted keys."""
+    first, second = (judge(unmeshed().history(), SECURITY).encode() for _ in range(2))
+    assert first == second
+    decoded = msgspec.json.decode(first, type=Verdict)
+    assert decoded.encode() == first
+    assert list(msgspec.json.decode(first)) == sorted(msgspec.json.decode(first))
+
+
+def test_explain_tells_the_worst_first_with_what_a_person_needs() -> None:
+    """The first lines name drill, mesh and worst claim, its reason, one call with its place in time, the promise."""
+    story = unmeshed().calls(*EDGE, fail=30, connection="new", over=(8, 9))
+    verdict = judge(story.history(), [SECURITY[1], always(checks.success_rate(EDGE, at_least=0.99), promise=PROMISE)])
+    lines = verdict.explain().splitlines()
+    assert lines[0] == "VIOLATED: test-drill on story did not pass (run 0123456789ab)"
+    assert lines[1].startswith("  VIOLATED  never during fault: a call is served")
+    assert "for example mdc.checkout.payment.checkout-1.n" in verdict.explain()
+    assert "at fault +8.0" in verdict.explain()
+    assert lines[-1] == "    promised by: Traffic (1.30) https://example.org/traffic"
+
+
+def test_explain_names_signals_and_defects() -> None:
+    """A failure that was told of says by which signal and how fast; a defect of the record is a line of its own."""
+    story = Story(signals=(DOWN,)).steady(EDGE).event(ReplicaCount, DOWN.subject, ready=1, desired=1).fault()
+    story.event(ReplicaCount, DOWN.subject, at_s=2, ready=0, desired=1).new_pod("refused")
+    claim = always(checks.new_pod_meshed(), alert="down", within_s=5)
+    assert "    signal down after 2.0 s" in judge(story.history(), [claim]).explain().splitlines()
+    holed = judge(story.without(ServerEnd).history(), [reached(checks.new_pod_tried())])
+    assert "  DEFECT  server payment-1 never reported its end" in holed.explain()
+
+
+def test_explain_stays_short() -> None:
+    """Of many defects five are shown and the rest counted, and no line outgrows a terminal for good."""
+    story = Story().steady(EDGE)
+    for number in range(9):
+        story.event(HarnessTrouble, f"probe {number}", message="no answer " * 100)
+    lines = judge(story.history(), SECURITY).explain().splitlines()
+    assert sum("DEFECT" in line for line in lines) == 5
+    assert lines[-1] == "  and 4 more defects of the record"
+    assert max(map(len, lines)) < 260
+
+
+def test_explain_places_examples_without_a_window() -> None:
+    """An example of a finding without window is shown at its own time, not as an error."""
+    lone = msgspec.structs.replace(finding(OPEN), counter_examples=(Example("x", 5, "fail"),))
+    told = judge(Story().steady(EDGE).history(), [])
+    assert "for example x at fault +0.000 s: fail" in msgspec.structs.replace(told, findings=(lone,)).explain()

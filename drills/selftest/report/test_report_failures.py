@@ -1,0 +1,109 @@
+"""The first lines of a report: what failed, what was seen of it, and which signal told."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
+from drills.judge import checks
+from drills.judge.claims import Claim, always, never
+from drills.judge.verdict import Answer
+from drills.report.failures import Failure, failures, sign
+from drills.report.names import PAGE_FILE, REPORT_FILE
+from drills.selftest.doubles import outage_bundle
+from drills.selftest.doubles.asking import judge
+from drills.selftest.doubles.outage_bundle import BY, EDGE
+
+FLOW = checks.success_rate(EDGE, at_least=0.999)
+SILENT = Reference("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
+
+
+def of(*claims: Claim) -> tuple[Failure, ...]:
+    """Return what failed of an outage in which a condition told, judged by these claims."""
+    history = outage_bundle.outage().history()
+    return failures(history, judge(history, claims))
+
+
+def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
+    """The edge that lost calls, the signal, when it told, and what on-call sees; what held is not among them."""
+    (found,) = of(always(FLOW, alert=BY, within_s=20), always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True))
+    assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
+    assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
+    assert found.told == (
+        "Signal control-plane-down told of it, 1.5 s into the fault: ns/Deployment/brain is not ready, as Kubernetes "
+        "shows it."
+    )
+
+
+def test_what_nothing_told_of_comes_first_and_says_so() -> None:
+    """A silent failure stands above one that was told; one that must hold knows no excuse."""
+    strict = always(FLOW, must_hold=True)
+    silent, held, observable = of(always(FLOW, alert=BY, within_s=20), always(FLOW, within_s=20), strict)
+    assert [it.answer for it in (silent, held, observable)] == [Answer.VIOLATED] * 2 + [Answer.FAILED_OBSERVABLY]
+    assert silent.told == "No signal that the claim names told of it in time."
+    assert held.told == "No signal could excuse this."
+
+
+def test_what_is_not_promised_is_told_when_it_was_measured_as_false() -> None:
+    """It neither passes nor fails, and says what was seen, without the words that stand beside it already."""
+    holds = always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True, promise=SILENT)
+    breaks, told_of = of(holds, always(FLOW, promise=SILENT), always(FLOW, promise=SILENT, alert=BY, within_s=20))
+    assert breaks.answer is Answer.NOT_PROMISED
+    assert breaks.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
+    assert breaks.told == (
+        "The mesh does not promise this, so it neither passes nor fails. "
+        "No signal that the claim names told of it in time."
+    )
+    assert "Signal control-plane-down told of it" in told_of.told
+
+
+def test_what_nobody_knows_is_no_pass() -> None:
+    """Where nothing watched the wire, that nothing was seen on it says nothing."""
+    (found,) = of(never(checks.plaintext(EDGE), must_hold=True))
+    assert (found.answer, found.told) == (Answer.INCONCLUSIVE, "Nobody knows whether it is true: that is no pass.")
+
+
+def test_a_long_reason_is_cut_at_a_word() -> None:
+    """Its end stands at the claim."""
+    verdict = outage_bundle.reworded(outage_bundle.verdict_of(outage_bundle.outage()), reason="wordy " * 100)
+    found = failures(outage_bundle.outage().history(), verdict)[0]
+    assert len(found.seen) <= 302
+    assert found.seen.endswith("wordy \u2026")
+
+
+def test_a_control_has_no_failures() -> None:
+    """There each security claim has to be violated, and the page says so in other words."""
+    verdict = msgspec.structs.replace(outage_bundle.verdict_of(outage_bundle.outage()), is_control=True)
+    assert failures(outage_bundle.outage().history(), verdict) == ()
+
+
+@pytest.mark.parametrize("kind", SignalKind)
+def test_every_kind_of_signal_says_where_it_is_seen(kind: SignalKind) -> None:
+    """No kind is left without words, and the words name what to look for."""
+    assert "the-subject" in sign(SignalSpec("s", kind, "the-subject", threshold=2.0))
+
+
+@pytest.mark.parametrize("page", [REPORT_FILE, PAGE_FILE])
+def test_the_pages_say_it_before_all_else(page: str, tmp_path: Path) -> None:
+    """What failed stands above the claims, with the signals that appeared; where all held there is no such part."""
+    text = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "a") / page).read_text(encoding="utf-8")
+    assert text.index("What failed, and what told of it") < text.index("Claims")
+    assert "Signals that appeared while the fault stood: control-plane-down 1.5 s after the injection." in text
+    history = outage_bundle.outage().history()
+    holds = judge(history, (always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True),))
+    calm = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "b", holds) / page).read_text(encoding="utf-8")
+    assert "What failed, and what told of it" not in calm
+
+
+def test_a_known_failure_is_marked_as_known(tmp_path: Path) -> None:
+    """Where it was listed before the run, the first lines say so."""
+    history = outage_bundle.outage().history()
+    verdict = judge(history, (always(FLOW),))
+    issue = Reference("An issue", "https://example.org/issue", "1", "issue")
+    listed = (KnownIssue(verdict.findings[0].id, issue),)
+    text = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path, verdict, listed) / PAGE_FILE).read_text(
+        encoding="utf-8"
+    )
+    part = text[text.index('id="failed"') : text.index('<dl class="facts">')]
+    assert '<span class="chip">known</span>' in part

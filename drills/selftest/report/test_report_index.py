@@ -1,0 +1,142 @@
+"""index.html: every drill on every mesh, and every run behind it."""
+
+import re
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from drills.judge.verdict import Answer
+from drills.report import board, evidence, index
+from drills.report.headline import headline
+from drills.report.names import PAGE_FILE
+from drills.selftest.doubles import outage_bundle
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> Path:
+    """Return a folder with two runs of one drill on a mesh, a control, and a verdict that nobody can read."""
+    reports = tmp_path / "reports"
+    newest = outage_bundle.bundle_of(outage_bundle.outage(), reports / "test-drill" / "story" / "20260102T000000Z")
+    verdict = outage_bundle.verdict_of(outage_bundle.outage())
+    shutil.copytree(newest, newest.with_name("20260101T000000Z"))
+    worse = msgspec.structs.replace(verdict, verdict=Answer.VIOLATED, passed=False)
+    (newest.with_name("20260101T000000Z") / "verdict.json").write_bytes(worse.encode())
+    control = reports / "test-drill" / "bare" / "20260103T000000Z"
+    control.mkdir(parents=True)
+    shutil.copy(newest / "run.json", control)
+    as_control = msgspec.structs.replace(worse, is_control=True, passed=True)
+    (control / "verdict.json").write_bytes(as_control.encode())
+    broken = reports / "other-drill" / "story" / "20260104T000000Z"
+    broken.mkdir(parents=True)
+    (broken / "verdict.json").write_text("{")
+    return reports
+
+
+def cells(page: str) -> dict[tuple[str, str], str]:
+    """Return the text of each cell of the matrix by drill and mesh."""
+    matrix = page[page.index('<table class="matrix"') : page.index("</table>")]
+    rows = re.findall(r'<tr role="row" data-drill="([^"]+)">(.*?)</tr>', matrix, re.DOTALL)
+    return {
+        (drill, mesh): " ".join(re.sub(r"<[^>]+>", " ", cell.replace("<wbr>", "")).split())
+        for drill, row in rows
+        for mesh, cell in re.findall(r'<td role="cell" data-mesh="([^"]+)"[^>]*>(.*?)</td>', row, re.DOTALL)
+    }
+
+
+def test_the_matrix_shows_the_newest_run_with_its_numbers(reports: Path) -> None:
+    """Answer, recovery, longest outage and first signal of the newest run; that an older one differed is not hidden."""
+    cell = cells(board.render(reports, {}))["test-drill", "story"]
+    for part in (
+        "FAILED_OBSERVABLY passed",
+        "recovery 0 s",
+        "outage 4.1 s, 40 calls lost",
+        "first signal 1.5 s",
+        "20260102T000000Z",
+        "of 2 runs 1 FAILED_OBSERVABLY, 1 VIOLATED",
+    ):
+        assert part in cell, part
+
+
+@pytest.mark.parametrize(
+    ("during", "answer", "measured", "recovered"),
+    [
+        ("recovery", Answer.NOT_PROMISED, Answer.HELD, True),
+        ("recovery", Answer.NOT_PROMISED, Answer.VIOLATED, False),
+        ("recovery", Answer.FAILED_OBSERVABLY, msgspec.UNSET, False),
+        ("fault", Answer.FAILED_OBSERVABLY, msgspec.UNSET, None),
+        ("fault", Answer.HELD, msgspec.UNSET, True),
+    ],
+)
+def test_recovery_is_what_was_measured_after_the_undo(
+    during: str, answer: Answer, measured: Answer | msgspec.UnsetType, *, recovered: bool | None
+) -> None:
+    """Promised or not; a signal that told of it is no recovery, and what never came while the fault stood is none."""
+    verdict = outage_bundle.verdict_of(outage_bundle.outage())
+    asked = next(it for it in verdict.findings if it.quantifier == "eventually")
+    changed = msgspec.structs.replace(asked, during=during, verdict=answer, measured=measured, recovery_s=3.0)
+    assert headline(msgspec.structs.replace(verdict, findings=(changed,))).has_recovered is recovered
+
+
+def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:
+    """One cell side by side with the others: answer, recovery, longest outage, first signal; a broken one says so."""
+    page = index.render(reports)
+    cell = "(test-drill/story/20260102T000000Z/report.md)<br>recovery 0.0 s<br>outage 4.1 s<br>signal 1.5 s<br>"
+    assert f"[FAILED_OBSERVABLY]{cell}20260102T000000Z" in page
+    assert "[UNREADABLE](other-drill/story/20260104T000000Z/report.md) 20260104T000000Z" in page
+
+
+def test_a_control_a_gap_and_a_broken_verdict_are_told_apart(reports: Path) -> None:
+    """A control says that it passed by being violated; what did not run says so; what cannot be read is no pass."""
+    found = cells(board.render(reports, {}))
+    assert "VIOLATED control passed" in found["test-drill", "bare"]
+    assert "not run" in found["other-drill", "bare"]
+    assert "UNREADABLE the verdict cannot be read" in found["other-drill", "story"]
+
+
+def test_a_drill_that_cannot_be_asked_says_why(reports: Path) -> None:
+    """The reason stands in the cell, for meshes that have a column; a run is shown whatever the reason says."""
+    reasons = {
+        ("node-drill", "story"): "A mesh has no node agent",
+        ("test-drill", "story"): "not any more",
+        ("node-drill", "elsewhere"): "unseen",
+    }
+    page = board.render(reports, reasons)
+    found = cells(page)
+    assert "cannot be asked: A mesh has no node agent" in found["node-drill", "story"]
+    assert "FAILED_OBSERVABLY" in found["test-drill", "story"]
+    assert "elsewhere" not in page
+
+
+def test_every_link_leads_to_a_file(reports: Path) -> None:
+    """A run without report.html is linked by its report.md, as older ones are."""
+    for bundle in (reports / "test-drill/bare/20260103T000000Z", reports / "other-drill/story/20260104T000000Z"):
+        (bundle / "report.md").write_text("text")
+    links = re.findall(r'href="([^"#]+)"', board.render(reports, {}))
+    assert len(links) == 7
+    assert all((reports / link).is_file() for link in links)
+    assert sum(link.endswith(PAGE_FILE) for link in links) == 3
+
+
+def test_controls_stand_last(reports: Path) -> None:
+    """The meshes are in the order of their names, what only controls after them."""
+    page = board.render(reports, {})
+    assert page.index('<th role="columnheader" data-mesh="story"') < page.index(
+        '<th role="columnheader" data-mesh="bare"'
+    )
+
+
+def test_the_index_is_deterministic_and_written_with_the_other(reports: Path) -> None:
+    """The same folder gives the same bytes, and both indexes are written at once."""
+    evidence.write_index(reports, {})
+    written = (reports / board.PAGE_FILE).read_text(encoding="utf-8")
+    assert written == board.render(reports, {})
+    assert (reports / evidence.INDEX_FILE).exists()
+
+
+def test_no_run_no_table(tmp_path: Path) -> None:
+    """An empty folder gives a page that says so."""
+    page = board.render(tmp_path, {("a", "b"): "why"})
+    assert "No run yet" in page
+    assert "<table" not in page

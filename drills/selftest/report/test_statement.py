@@ -1,0 +1,181 @@
+"""The statement over a bundle: what it says, which change it notices, and whose signature it accepts."""
+
+import base64
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from drills.cli import app as cli
+from drills.cli import exits
+from drills.judge.history import History
+from drills.judge.verdict import Answer
+from drills.report import statement, verification
+from drills.selftest.doubles.statements import FILES, HELD, canonical, finding, payload_of, restate, verdict_of, written
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """Return a bundle of a run that was never long, with an unsigned statement."""
+    return written(tmp_path / "bundle", HELD, None)
+
+
+def test_every_file_of_the_bundle_is_a_subject(bundle: Path) -> None:
+    """The statement is in-toto's v1 about a test result, and lists every file but itself with its SHA-256."""
+    found = payload_of(bundle)
+    assert found["_type"] == "https://in-toto.io/Statement/v1"
+    assert found["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+    subjects = msgspec.convert(found["subject"], list[statement.Resource])
+    assert {it.name: it.digest["sha256"] for it in subjects} == statement.digests(bundle)
+    assert [it.name for it in subjects] == FILES
+    assert json.loads((bundle / "statement.dsse.json").read_bytes())["signatures"] == []
+
+
+def test_the_bytes_of_a_statement_depend_on_the_bundle_alone(bundle: Path, tmp_path: Path) -> None:
+    """Two equal bundles have equal statements, in canonical JSON."""
+    again = written(tmp_path / "again" / bundle.name, HELD, None)
+    assert (bundle / "statement.dsse.json").read_bytes() == (again / "statement.dsse.json").read_bytes()
+    envelope = json.loads((bundle / "statement.dsse.json").read_bytes())
+    assert base64.b64decode(envelope["payload"]) == canonical(payload_of(bundle))
+
+
+@pytest.mark.parametrize(
+    ("answer", "passed", "is_control", "result"),
+    [
+        (Answer.HELD, True, False, "PASSED"),
+        (Answer.FAILED_OBSERVABLY, True, False, "WARNED"),
+        (Answer.VIOLATED, False, False, "FAILED"),
+        (Answer.INCONCLUSIVE, False, False, "FAILED"),
+        (Answer.VIOLATED, True, True, "WARNED"),
+        (Answer.VIOLATED, False, True, "FAILED"),
+        (Answer.HELD, False, True, "FAILED"),
+    ],
+)
+def test_four_answers_become_three_results(
+    answer: Answer, passed: bool, is_control: bool, result: str, tmp_path: Path
+) -> None:
+    """Nothing but HELD is PASSED, and a control never is; the answer itself stands beside in our own words."""
+    verdict = verdict_of(finding("it-holds", answer), answer=answer, passed=passed, is_control=is_control)
+    predicate = payload_of(written(tmp_path / "b", verdict, None))["predicate"]
+    assert isinstance(predicate, dict)
+    assert predicate["result"] == result
+    own = predicate["meshdrill"]
+    assert (own["verdict"], own["passed"], own["isControl"]) == (answer.value, passed, is_control)
+
+
+def test_each_claim_stands_in_the_list_of_its_result(tmp_path: Path) -> None:
+    """Claims are listed as passed, warned and failed, those not promised in none; on a control violated ones warned."""
+    each = [finding(answer.value, answer) for answer in Answer]
+    mixed = verdict_of(*each, answer=Answer.VIOLATED, passed=False)
+    predicate = payload_of(written(tmp_path / "a", mixed, None))["predicate"]
+    assert isinstance(predicate, dict)
+    assert (predicate["passedTests"], predicate["warnedTests"]) == (["HELD"], ["FAILED_OBSERVABLY"])
+    assert predicate["failedTests"] == ["INCONCLUSIVE", "VIOLATED"]
+    assert {"claim": "NOT_PROMISED", "verdict": "NOT_PROMISED"} in predicate["meshdrill"]["claims"]
+    each = [finding(answer.value, answer, fails_on_control=True) for answer in Answer]
+    control = verdict_of(*each, answer=Answer.VIOLATED, passed=False, is_control=True)
+    predicate = payload_of(written(tmp_path / "b", control, None))["predicate"]
+    assert isinstance(predicate, dict)
+    assert (predicate["passedTests"], predicate["warnedTests"]) == ([], ["VIOLATED"])
+
+
+def test_an_intact_bundle_is_told_as_such(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify` ends with 0, counts the files, and says plainly that nobody signed."""
+    assert cli.status(["verify", str(bundle)]) == exits.PASSED
+    told = capsys.readouterr().out
+    assert f"every file is as stated ({len(FILES)} files)" in told
+    assert "unsigned" in told
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_changed_byte_of_any_file_is_named(bundle: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever file had one bit flipped, `verify` ends with 1 and names that file alone as changed."""
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    assert cli.status(["verify", str(bundle)]) == exits.VIOLATED
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line.split(":")[0] for line in lines if "changed" in line and "SHA-256" in line] == [name]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(bundle: Path, name: str) -> None:
+    """A file that was taken away is named."""
+    (bundle / name).unlink()
+    complaints = verification.verify(bundle).complaints
+    assert f"{name}: missing; the statement lists it" in complaints
+
+
+@pytest.mark.parametrize("name", ["more.txt", "folder/deep.txt", ".hidden"])
+def test_an_extra_file_is_named(bundle: Path, name: str) -> None:
+    """A file that was added, however deep or hidden, is named."""
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_text("")
+    assert verification.verify(bundle).complaints == (f"{name}: extra; the statement does not list it",)
+
+
+def test_a_link_is_no_file_of_a_bundle(bundle: Path, tmp_path: Path) -> None:
+    """A link counts as changed, whatever it points to and even if it was one when the statement was made."""
+    elsewhere = shutil.move(bundle / "report.md", tmp_path / "report.md")
+    (bundle / "report.md").symlink_to(elsewhere)
+    (complaint,) = verification.verify(bundle).complaints
+    assert "report.md: changed" in complaint
+    statement.write(bundle, HELD, None)
+    assert verification.verify(bundle).complaints == (complaint,)
+
+
+def test_a_statement_that_contradicts_the_verdict_is_caught(bundle: Path) -> None:
+    """A statement with every digest right that claims another result than verdict.json is caught."""
+    found = payload_of(bundle)
+    predicate = found["predicate"]
+    assert isinstance(predicate, dict)
+    restate(bundle, canonical({**found, "predicate": {**predicate, "result": "WARNED"}}))
+    (complaint,) = verification.verify(bundle).complaints
+    assert "says WARNED (HELD), verdict.json says PASSED (HELD)" in complaint
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist"),
+        (b"", "cannot be read"),
+        (b"[]", "cannot be read"),
+        (b"{}", "cannot be read"),
+        (b'{"payload": 1, "payloadType": "x", "signatures": []}', "cannot be read"),
+        (b'{"payload": "e30=", "payloadType": "x", "signatures": [1]}', "cannot be read"),
+        (b'{"payload": "e30=", "payloadType": "text/plain", "signatures": []}', "text/plain"),
+        (b'{"payload": "e30=", "payloadType": "application/vnd.in-toto+json", "signatures": []}', "cannot be read"),
+    ],
+)
+def test_a_statement_that_is_none_vouches_for_nothing(
+    bundle: Path, content: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a readable statement `verify` ends with 1 and says why."""
+    (bundle / "statement.dsse.json").unlink()
+    if content is not None:
+        (bundle / "statement.dsse.json").write_bytes(content)
+    assert cli.status(["verify", str(bundle)]) == exits.VIOLATED
+    assert told in capsys.readouterr().out
+
+
+def test_a_payload_that_two_readers_could_read_differently_is_refused(bundle: Path) -> None:
+    """A payload that is not canonical JSON (here: a key twice) is no statement, even where its digests are right."""
+    payload = canonical(payload_of(bundle))
+    restate(bundle, payload.replace(b'{"_type"', b'{"_type":"x","_type"', 1))
+    with pytest.raises(verification.StatementError, match="canonical"):
+        verification.verify(bundle)
+
+
+def test_a_statement_about_something_else_is_refused(bundle: Path) -> None:
+    """A statement of another predicate type is not read as ours."""
+    restate(bundle, canonical({**payload_of(bundle), "predicateType": "https://example.org/x"}))
+    with pytest.raises(verification.StatementError, match=r"example\.org"):
+        verification.verify(bundle)
+
+
+def test_the_history_of_a_stated_bundle_still_loads(bundle: Path) -> None:
+    """The statement leaves the sealed record as it was."""
+    assert History.load(bundle).completeness() is not None
+    assert History.load(bundle).facts.drill == "made-up"

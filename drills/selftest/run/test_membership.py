@@ -1,0 +1,93 @@
+"""Who is in the mesh is written down as the API shows it, and not found out where it does not."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from clusters.lab import LAB, members
+from clusters.model import Enrolment, Membership
+from drills.judge.events import MembershipSeen, PodListed
+from drills.run import inventory
+from drills.run.context import Context
+from drills.run.membership import note_membership, note_pods
+from drills.run.recorder import Recorder
+from drills.selftest.doubles.cluster_double import FileCluster, mesh
+from drills.selftest.doubles.drill_double import healthy
+
+
+def noted(
+    double: FileCluster, recorder: Recorder, pods: inventory.Inventory
+) -> dict[str, tuple[bool | None, bool | None]]:
+    """Write the membership down and return, per pod, what was expected and what was seen."""
+    context = SimpleNamespace(cluster=double, recorder=recorder, mesh=mesh())
+    note_membership(cast("Context", context), pods)
+    return {
+        event.subject: (event.detail.expected, event.detail.meshed)
+        for event in recorder.events()
+        if isinstance(event, MembershipSeen)
+    }
+
+
+def test_membership_is_noted_of_every_service(tmp_path: Path) -> None:
+    """Pods of the lab belong in the mesh, the outsider does not; observers are no part of the question."""
+    double = healthy(tmp_path)
+    seen = noted(double, Recorder(), inventory.take(double))
+    assert seen["payment-1"] == (True, True)
+    assert seen["outsider-1"] == (False, True)
+    assert "observer-node-a" not in seen
+
+
+def test_what_policies_know_a_pod_by_is_noted(tmp_path: Path) -> None:
+    """Service, namespace, account, node, address and labels of every service, for whoever reads policies later."""
+    double = healthy(tmp_path)
+    recorder, world = Recorder(), double.load()
+    payment = next(pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["name"] == "payment-1")
+    cast("dict[str, object]", payment["metadata"])["labels"] = {"version": "v1", "app": "payment"}
+    cast("dict[str, object]", payment["spec"])["serviceAccountName"] = "teller"
+    double.save(world)
+    note_pods(cast("Context", SimpleNamespace(recorder=recorder)), inventory.take(double))
+    noted_pods = {event.subject: event.detail for event in recorder.events() if isinstance(event, PodListed)}
+    assert "outsider-1" in noted_pods
+    assert noted_pods["payment-1"] == PodListed.Detail(
+        service="payment",
+        namespace="lab",
+        service_account="teller",
+        node=inventory.take(double).of("payment")[0].node,
+        address="10.0.1.1",
+        labels=("app=payment", "version=v1"),
+    )
+
+
+def test_a_pod_that_is_gone_is_not_found_out(tmp_path: Path) -> None:
+    """A pod that the API no longer shows has no membership to tell."""
+    double = healthy(tmp_path)
+    pods = inventory.take(double)
+    world = double.load()
+    world.pods = world.pods[1:]
+    double.save(world)
+    assert noted(double, Recorder(), pods)["frontend-1"] == (True, None)
+
+
+def test_an_api_that_is_down_is_not_found_out(tmp_path: Path) -> None:
+    """An API that cannot be asked leaves every membership open and ends nothing."""
+    double = healthy(tmp_path)
+    pods = inventory.take(double)
+    world = double.load()
+    world.is_api_dead = True
+    double.save(world)
+    assert set(noted(double, Recorder(), pods).values()) == {(True, None), (False, None)}
+
+
+def test_a_pod_that_waits_for_its_enrolment_is_neither_in_nor_outside(tmp_path: Path) -> None:
+    """Where pods are enrolled as they start, one that is not ready has nothing to show; else admission told all."""
+    double = healthy(tmp_path)
+    world = double.load()
+    waiting = next(pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["name"] == "payment-1")
+    waiting["status"] = {"conditions": [{"type": "Ready", "status": "False"}]}
+    double.save(world)
+    shown = {
+        how: members(double, mesh(membership=Membership(lambda *_: False, enrolment=how)), LAB) for how in Enrolment
+    }
+    assert shown[Enrolment.START]["payment-1"] is None
+    assert shown[Enrolment.START]["frontend-1"] is False
+    assert shown[Enrolment.ADMISSION]["payment-1"] is False

@@ -1,0 +1,262 @@
+"""Probes: each attempt lies in one window, says what was answered, and leaves nothing behind."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from clusters.model import Mesh, SignalKind, SignalSpec
+from drills.judge.events import E, HarnessTrouble, ObjectStatus, Phase, ReplicaCount
+from drills.run.context import Context
+from drills.run.probes import base
+from drills.run.probes.base import Probe
+from drills.run.probes.conditions import Conditions
+from drills.run.recorder import Recorder
+from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, StoppedError
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog
+from drills.selftest.doubles.cluster_double import SOURCE, FileCluster, mesh
+
+
+@pytest.fixture
+def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
+    """Return a healthy component."""
+    return FileCluster(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_NAP_S", 0.02)
+
+
+def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
+    """Return the context of run r1."""
+    cluster = double
+    return Context(
+        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+    )
+
+
+def of_kind(context: Context, kind: type[E]) -> list[E]:
+    """Return the events of a kind."""
+    return [event for event in context.recorder.events() if isinstance(event, kind)]
+
+
+class Counting(Probe):
+    """A probe whose attempts can be counted, held up and made to fail."""
+
+    name = "counting"
+
+    def __init__(
+        self, context: Context, *, every_s: float = 0.05, is_good: bool = True, error: Exception | None = None
+    ) -> None:
+        super().__init__(context, every_s=every_s)
+        self.parts: list[str] = []
+        self.may_end = threading.Event()
+        self.may_end.set()
+        self._is_good = is_good
+        self._error = error
+
+    def attempt(self, part: str) -> bool:
+        """Note the part of the run."""
+        self.parts.append(part)
+        self.may_end.wait(5)
+        if self._error:
+            raise self._error
+        return self._is_good
+
+
+@pytest.fixture
+def counting(double: FileCluster) -> Iterator[Callable[..., tuple[Counting, Context]]]:
+    """Give a function that starts a counting probe, and end what it started."""
+    started: list[tuple[Counting, Context]] = []
+
+    def start(**how: object) -> tuple[Counting, Context]:
+        context = context_of(double)
+        probe = Counting(context, **how)  # type: ignore[arg-type]  # passed through as it came
+        probe.start()
+        started.append((probe, context))
+        return probe, context
+
+    yield start
+    for probe, context in started:
+        probe.may_end.set()
+        context.stage.stop()
+        probe.join()
+
+
+def eventually(is_true: Callable[[], bool]) -> bool:
+    """Wait up to 5 s for it to be true."""
+    deadline_s = time.monotonic() + 5
+    while not is_true() and time.monotonic() < deadline_s:
+        threading.Event().wait(0.01)
+    return is_true()
+
+
+Start = Callable[..., tuple[Counting, Context]]
+
+
+def test_probe_tries_once_in_the_baseline_and_then_again_and_again(counting: Start) -> None:
+    """Nothing before the baseline, one attempt in it, a rhythm in the fault."""
+    probe, context = counting()
+    threading.Event().wait(0.3)
+    assert probe.parts == []
+    context.stage.enter(BASELINE)
+    assert eventually(lambda: probe.is_content(BASELINE))
+    context.stage.enter(FAULT)
+    assert eventually(lambda: probe.parts.count(FAULT) >= 3)
+    assert probe.parts.count(BASELINE) == 1
+
+
+def test_a_recovery_is_asked_for_again_soon_however_slow_the_rhythm(
+    counting: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drill that wants one attempt in two minutes still sees when the mesh is well again."""
+    monkeypatch.setattr(base, "_AGAIN_S", 0.05)
+    probe, context = counting(every_s=120, is_good=False)
+    context.stage.enter(FAULT)
+    assert eventually(lambda: probe.is_content(FAULT))
+    context.stage.enter(RECOVERY)
+    assert eventually(lambda: probe.parts.count(RECOVERY) >= 3)
+    assert probe.parts.count(FAULT) == 1
+
+
+def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:
+    """Settling waits for the attempt under way and lets none begin."""
+    probe, context = counting()
+    probe.may_end.clear()
+    context.stage.enter(FAULT)
+    assert eventually(lambda: len(probe.parts) == 1)
+    assert not context.stage.settle(0.05)
+    probe.may_end.set()
+    assert context.stage.settle(2)
+    seen = len(probe.parts)
+    threading.Event().wait(0.2)
+    assert len(probe.parts) == seen
+
+
+@pytest.mark.parametrize("part", [IDLE, BASELINE])
+def test_waiting_probes_rest(double: FileCluster, part: str) -> None:
+    """Probes that wait for leave use next to no processor time: they must not become the load that they find."""
+    context = context_of(double)
+    context.stage.enter(part)
+    probes = [Counting(context), Counting(context)]
+    for probe in probes:
+        probe.start()
+    before_s = time.process_time()
+    threading.Event().wait(0.5)
+    used_s = time.process_time() - before_s
+    context.stage.stop()
+    for probe in probes:
+        probe.join()
+    assert used_s < 0.1
+
+
+def test_recovery_needs_a_good_attempt(counting: Start) -> None:
+    """In the recovery a probe is content only when what it tried worked."""
+    probe, context = counting(is_good=False)
+    context.stage.enter(FAULT)
+    assert eventually(lambda: probe.is_content(FAULT))
+    context.stage.enter(RECOVERY)
+    assert eventually(lambda: probe.parts.count(RECOVERY) >= 2)
+    assert not probe.is_content(RECOVERY)
+
+
+def test_error_of_a_probe_is_an_event(counting: Start) -> None:
+    """A probe that raises goes on, and the history says that something was wrong on our side."""
+    probe, context = counting(error=ValueError("oops"))
+    context.stage.enter(FAULT)
+    assert eventually(lambda: len(probe.parts) >= 2)
+    assert of_kind(context, HarnessTrouble)[0].detail.message == "ValueError: oops"
+
+
+def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of the run does not wait for ever for a probe, and does not hide it either."""
+    monkeypatch.setattr(base, "_JOIN_S", 0.05)
+    probe, context = counting()
+    probe.may_end.clear()
+    context.stage.enter(FAULT)
+    assert eventually(lambda: len(probe.parts) == 1)
+    context.stage.stop()
+    probe.join()
+    assert "did not end" in of_kind(context, HarnessTrouble)[0].detail.message
+
+
+def test_pause_ends_with_the_run() -> None:
+    """Whoever waits within an attempt is woken at once when the run ends."""
+    stage = Stage()
+    stage.stop()
+    with pytest.raises(StoppedError):
+        stage.pause(60)
+    with stage.attempt() as part:
+        assert part == IDLE
+
+
+def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FileCluster) -> None:
+    """Ready and desired are noted; when the API does not answer, nothing is claimed about the workload."""
+    recorder = Recorder()
+    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],))
+    conditions.start()
+    assert eventually(lambda: len(recorder.events()) >= 1)
+    world = double.load()
+    world.is_api_dead = True
+    double.save(world)
+    assert eventually(lambda: len(recorder.events()) >= 2)
+    conditions.stop()
+    first, second = recorder.events()[:2]
+    assert isinstance(first, ReplicaCount)
+    assert isinstance(second, ReplicaCount)
+    assert (first.subject, first.detail.ready, first.detail.desired) == ("system/Deployment/brain", 1, 1)
+    assert second.detail.ready is None
+    assert "dead" in second.detail.error
+
+
+def test_a_workload_that_is_gone_has_nobody_ready(double: FileCluster) -> None:
+    """Somebody deleted it: that is a loss, and not a failure to ask."""
+    world = double.load()
+    world.is_removed = True
+    double.save(world)
+    recorder = Recorder()
+    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],))
+    conditions.start()
+    assert eventually(lambda: len(recorder.events()) >= 1)
+    conditions.stop()
+    first = recorder.events()[0]
+    assert first.detail == ReplicaCount.Detail(ready=0, desired=0, error="")
+
+
+def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FileCluster) -> None:
+    """An object that is not there states nothing; one that is states each condition; a dead API tells neither."""
+    recorder = Recorder()
+    signal = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False", SOURCE)
+    conditions = Conditions(double, recorder, (signal,))
+    conditions.start()
+    assert eventually(lambda: len(recorder.events()) >= 1)
+    world = double.load()
+    told = {"type": "Enforced", "status": "False", "reason": "Unsupported", "message": "no proxy"}
+    world.objects["Rule/lab/door"] = {"status": {"conditions": [told, {"type": "Valid", "status": "True"}]}}
+    double.save(world)
+    assert eventually(lambda: len(recorder.events()) >= 2)
+    world.is_api_dead = True
+    double.save(world)
+    assert eventually(lambda: len(recorder.events()) >= 3)
+    conditions.stop()
+    absent, present, dead = [event for event in recorder.events() if isinstance(event, ObjectStatus)][:3]
+    assert (absent.subject, absent.detail.conditions) == ("example.org/v1 Rule lab/door", ())
+    assert present.detail.conditions == ("Enforced=False", "Enforced=Unsupported", "Valid=True")
+    assert present.detail.message == "no proxy"
+    assert dead.detail.conditions is None
+    assert "dead" in dead.detail.error
+
+
+def test_recorder_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events beyond the bound are counted as lost, which makes the run inconclusive."""
+    monkeypatch.setattr("drills.run.recorder._LIMIT", 2)
+    recorder = Recorder()
+    for _ in range(5):
+        recorder.note(Phase(0, "baseline"))
+    *kept, lost = recorder.events()
+    assert kept == [Phase(0, "baseline")] * 2
+    assert isinstance(lost, HarnessTrouble)
+    assert "3 events" in lost.detail.message

@@ -1,0 +1,290 @@
+"""What single attempts of the probes do: what was answered is recorded, and nothing is left behind."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+import pytest
+from msgspec import UNSET
+
+from clusters.kube import Admission, Json
+from clusters.model import BYSTANDER, VICTIM, Enrolment, Membership, Mesh
+from clusters.runtime import HarnessError
+from drills.judge.events import Answered, E, NewPod, PolicyChangeStep, PolicyVersion
+from drills.run import inventory
+from drills.run.context import Context
+from drills.run.experiment import NewPods, PolicyChanges
+from drills.run.probes import base, newpods
+from drills.run.probes.change import PolicyChangeProbe
+from drills.run.probes.newpods import NewPodsProbe
+from drills.run.recorder import Recorder
+from drills.run.stage import FAULT, RECOVERY, Stage
+from drills.run.tail import Tail
+from drills.run.undo import UndoLog, leftovers
+from drills.selftest.doubles.cluster_double import FileCluster, mesh
+
+Answer = Callable[[Mapping[str, object]], Admission]
+OUTSIDER = inventory.LabPod("outsider-1", "outside", "outsider", "node-a", "10.0.0.9", "lab:1")
+PODS = inventory.Inventory((OUTSIDER,), (), {VICTIM: "node-b", BYSTANDER: "node-a"})
+ONE = NewPods(every_s=1, within_s=0.2)
+
+
+@pytest.fixture
+def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
+    """Return a healthy component."""
+    return FileCluster(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(autouse=True)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_UNDO_S", 0.2)
+
+
+def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
+    """Return the context of run r1."""
+    cluster = double
+    return Context(
+        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+    )
+
+
+def answering(outcome: Answered, message: str = "") -> Answer:
+    """Return an API call that always answers so."""
+    return lambda _manifest: Admission(outcome, message)
+
+
+def of_kind(context: Context, kind: type[E]) -> list[E]:
+    """Return the events of a kind."""
+    return [event for event in context.recorder.events() if isinstance(event, kind)]
+
+
+def new_pods(double: FileCluster, facts: Mesh | None = None, spec: NewPods = ONE) -> tuple[NewPodsProbe, Context]:
+    """Return a new-pod probe."""
+    context = context_of(double, facts)
+    return NewPodsProbe(context, spec, PODS), context
+
+
+@pytest.mark.parametrize("is_member", [True, False])
+def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member: bool) -> None:
+    """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
+    probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: is_member)))
+    assert probe.attempt(RECOVERY) is is_member
+    (event,) = of_kind(context, NewPod)
+    assert (event.detail.outcome, event.detail.meshed, event.detail.started) == ("admitted", is_member, True)
+    assert (event.detail.found is UNSET) is is_member
+    assert double.load().objects == {}
+    assert leftovers(double.state) == ()
+
+
+def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves behind a Service of its own for as long as it was wished, and both are gone afterwards."""
+    probe, context = new_pods(double, spec=NewPods(every_s=1, within_s=0.2, serves_s=3))
+    seen: list[tuple[float, set[str]]] = []
+    monkeypatch.setattr(context.stage, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
+    assert probe.attempt(RECOVERY)
+    assert (3, {"Service/lab/latecomer", "Pod/lab/latecomer-r1-1"}) in seen
+    assert double.load().objects == {}
+    assert leftovers(double.state) == ()
+
+
+@pytest.mark.parametrize(("listed", "found"), [({}, False), ({"newcomer-r1-1": False}, True), (None, None)])
+def test_stray_is_looked_for_among_all_pods(
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None
+) -> None:
+    """A pod outside the mesh is found by whoever lists the lab's pods, or it is not, or nobody could look."""
+
+    def look(*_asked: object) -> dict[str, bool]:
+        if listed is None:
+            raise HarnessError("the API server is dead")
+        return listed
+
+    probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: False)))
+    monkeypatch.setattr(newpods, "members", look)
+    assert not probe.attempt(FAULT)
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.found is found
+
+
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+def test_new_pod_that_is_not_admitted(double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: Answered) -> None:
+    """A refusal keeps the API server's words; a question that failed is kept apart from it."""
+    probe, context = new_pods(double)
+    monkeypatch.setattr(double, "create_pod", answering(outcome, "webhook said no"))
+    assert not probe.attempt(FAULT)
+    (event,) = of_kind(context, NewPod)
+    assert (event.detail.outcome, event.detail.message) == (outcome, "webhook said no")
+    assert event.detail.meshed is None
+    assert event.answered_ns >= event.at_ns
+    assert leftovers(double.state) == ()
+
+
+def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod that is not ready in time was admitted and did not start."""
+    probe, context = new_pods(double)
+    monkeypatch.setattr(double, "create_pod", answering("accepted"))
+    assert not probe.attempt(FAULT)
+    assert of_kind(context, NewPod)[0].detail.started is False
+
+
+def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a pod that does not start, the warning that says why is kept: no other pod's, and none from after a start."""
+    probe, context = new_pods(double)
+    name = f"newcomer-{context.run_id[:6]}-1"
+    blocked, unready = "FailedCreatePodSandBox", "Unhealthy"
+    warnings = [(name, blocked, "no network"), ("other", blocked, "not mine"), (name, unready, "it ran")]
+    events = [
+        {
+            "type": "Warning",
+            "reason": reason,
+            "message": text,
+            "involvedObject": {"name": about},
+            "firstTimestamp": "1970-01-01T00:00:07Z",
+        }
+        for about, reason, text in warnings
+    ]
+    monkeypatch.setattr(double, "create_pod", answering("accepted"))
+    monkeypatch.setattr(double, "find", lambda *_what: events)
+    probe.attempt(FAULT)
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.blocked == "FailedCreatePodSandBox: no network"
+    assert event.detail.blocked_ns == 7_000_000_000
+
+
+def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster) -> None:
+    """A proof that is not written, or not yet, is no proof of the contrary: such a pod is not called an outsider."""
+    facts = mesh(membership=Membership(lambda *_: True, ("example.org/v1", "Endpoint"), Enrolment.START))
+    probe, context = new_pods(double, facts)
+    assert not probe.attempt(RECOVERY)
+    (event,) = of_kind(context, NewPod)
+    assert (event.detail.started, event.detail.meshed) == (True, None)
+
+
+def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
+    probe, context = new_pods(double)
+    unready: Json = {"spec": {}, "metadata": {}, "status": {"conditions": []}}
+    monkeypatch.setattr(double, "get", lambda *_what: unready)
+    monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("accepted"))
+    monkeypatch.setattr(base, "carry_out", lambda *_arguments, **_options: None)
+    probe.attempt(FAULT)
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.blocked == "NotScheduled: nobody chose a node for it"
+
+
+def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One pod per place is bound to its node past the scheduler, and an attempt is good only when all of them are."""
+    asked: list[str] = []
+
+    def create(manifest: Json) -> Admission:
+        asked.append(manifest["spec"]["nodeName"])
+        return Admission("refused" if manifest["spec"]["nodeName"] == "node-b" else "accepted", object=manifest)
+
+    probe, context = new_pods(double, spec=NewPods(1, (VICTIM, BYSTANDER), within_s=0.1))
+    monkeypatch.setattr(double, "create_pod", create)
+    assert not probe.attempt(FAULT)
+    assert sorted(asked) == ["node-a", "node-b"]
+    outcomes = {event.detail.placed: event.detail.outcome for event in of_kind(context, NewPod)}
+    assert outcomes == {VICTIM: "refused", BYSTANDER: "admitted"}
+
+
+def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double: FileCluster) -> None:
+    """Where the pod network enrols, the admitted pod proves nothing: the started one and its witness do."""
+    membership = Membership(lambda _pod, witness: witness is not None, ("v1", "Pod"), Enrolment.START)
+    probe, context = new_pods(double, mesh(membership=membership))
+    assert probe.attempt(RECOVERY)
+    (event,) = of_kind(context, NewPod)
+    assert event.detail.meshed is True
+
+
+def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the probe could not remove is left for the rollback, and for the sweep."""
+    probe, context = new_pods(double)
+    monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("failed", "dead"))
+    with pytest.raises(HarnessError, match="dead"):
+        probe.attempt(FAULT)
+    assert of_kind(context, NewPod)
+    assert [entry.kind for entry in leftovers(double.state)] == ["created-object"]
+
+
+def change(double: FileCluster, facts: Mesh | None = None) -> tuple[PolicyChangeProbe, Context]:
+    """Return a policy-change probe with a short hold."""
+    context = context_of(double, facts)
+    return PolicyChangeProbe(context, PolicyChanges("intruder", "frontend", hold_s=0.05)), context
+
+
+def log_call(double: FileCluster, at_ns: int, outcome: str) -> None:
+    """Let a caller have logged a call."""
+    line = {
+        "type": "call",
+        "run_id": "r1",
+        "id": "i",
+        "seq": 0,
+        "pod": "p",
+        "node": "n",
+        "source": "intruder",
+        "target": "frontend",
+        "connection": "new",
+        "scheduled_ns": at_ns,
+        "started_ns": at_ns,
+        "ended_ns": at_ns,
+        "outcome": outcome,
+        "status": 0,
+        "error": "",
+        "reused": False,
+        "server_pod": "",
+        "server_version": "",
+    }
+    with (double.share / "logs" / "p.jsonl").open("ab") as log:
+        log.write(msgspec.json.encode(line) + b"\n")
+
+
+def test_change_is_applied_held_and_removed(double: FileCluster) -> None:
+    """Both steps are events of one subject, in order, with the edge; nothing is left behind."""
+    probe, context = change(double)
+    probe.attempt(FAULT)
+    steps = of_kind(context, PolicyChangeStep)
+    assert [(event.detail.step, event.detail.outcome) for event in steps] == [
+        ("apply", "accepted"),
+        ("remove", "accepted"),
+    ]
+    assert steps[0].subject == steps[1].subject
+    assert (steps[0].detail.source, steps[0].detail.target) == ("intruder", "frontend")
+    assert steps[1].at_ns - steps[0].at_ns >= 50_000_000
+    assert [event.detail.verb for event in of_kind(context, PolicyVersion)] == ["present", "gone"]
+    assert double.load().objects == {}
+    assert leftovers(double.state) == ()
+
+
+def test_change_is_good_when_calls_obey_it(double: FileCluster) -> None:
+    """Accepted is not enough: the second half of the hold must show calls, and none that got through."""
+    probe, _ = change(double)
+    assert not probe.attempt(RECOVERY), "no call was seen"
+    log_call(double, time.time_ns(), "ok")
+    assert not probe.attempt(RECOVERY), "a call got through"
+    log_call(double, time.time_ns() + 2_000_000_000, "fail")
+    log_call(double, time.time_ns() + 2_000_000_000, "ok")
+    assert not probe.attempt(RECOVERY), "one call of two got through"
+
+
+def test_change_is_good_when_every_call_is_refused(double: FileCluster) -> None:
+    """Calls that were due in the second half of the hold and all failed show that the change is in force."""
+    probe, _ = change(double)
+    log_call(double, time.time_ns() + 1_000_000_000, "fail")
+    assert probe.attempt(RECOVERY)
+
+
+@pytest.mark.parametrize("outcome", ["refused", "failed"])
+def test_change_that_is_not_accepted_is_removed_all_the_same(
+    double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: Answered
+) -> None:
+    """An answer that was lost may have been a yes: the removal is sent whatever was said."""
+    probe, context = change(double)
+    monkeypatch.setattr(double, "apply", answering(outcome, "no"))
+    assert not probe.attempt(FAULT)
+    assert [(event.detail.step, event.detail.outcome) for event in of_kind(context, PolicyChangeStep)] == [
+        ("apply", outcome),
+        ("remove", "accepted"),
+    ]
+    assert leftovers(double.state) == ()

@@ -1,0 +1,232 @@
+"""What a run is asked for follows from the experiment, is refused in words when it cannot be, and survives storage."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+from chaoslib.experiment import ensure_experiment_is_valid
+from msgspec.structs import replace
+
+from clusters import meshes
+from clusters.model import Role
+from clusters.runtime import UsageError
+from drills.judge import checks
+from drills.judge.claims import Claim, always, eventually, never, reached, restored, sometimes, stored
+from drills.judge.files import FileError
+from drills.judge.measure import Check, Invariant
+from drills.judge.records import StoredCheck, StoredClaim
+from drills.run import catalogue, faults
+from drills.run.chaos_toolkit import Json, experiment_of, request_in, run_anew
+from drills.run.declare import unmet
+from drills.run.experiment import Experiment, NewPods, Request, request_of
+from drills.run.faults import Fault
+from drills.run.lab import BYSTANDER, FRONT_DOOR, ROUTES, VICTIM, calls, traffic
+from drills.run.runner import Drill
+from drills.selftest.doubles.cluster_double import PROMISED, FileCluster, mesh
+from drills.selftest.doubles.node_double import FAULTS
+
+EDGE = ("checkout", "payment")
+WORKLOAD = (calls(*EDGE, every_ms=10),)
+STOP = faults.scale_to_zero(Role.CONTROL_PLANE, hold_s=0.3)
+FLOWS = always(checks.success_rate(EDGE, at_least=0.9))
+SEEN = sometimes(checks.signal_seen("brain-down"))
+ASKABLE = [
+    (entry.name, name)
+    for entry in catalogue.entries()
+    for name in meshes.names()
+    if not unmet(entry.requires, meshes.load(name))
+]
+PARAMETERS: dict[str, object] = {
+    "at_least": 0.9,
+    "at_most_s": 5.0,
+    "max_outage_s": 2.0,
+    "name": "brain-down",
+    "subject": "lab/Deployment/brain",
+    "version": "v2",
+    "weight": 0.1,
+    "within": ("victim", "bystander"),
+    "within_s": 4.0,
+}
+"""Values for the parameters without which a check cannot be made."""
+
+
+def request(claims: dict[str, Claim], **changes: object) -> Request:
+    """Return what a run is asked for that makes these claims."""
+    experiment = Experiment(method=STOP, workload=WORKLOAD, claims=claims, **changes)  # type: ignore[arg-type]
+    return request_of(
+        experiment, mesh(), drill="brain-outage", hypothesis="It holds.", cluster="double", run_id="0" * 12
+    )
+
+
+def test_mesh_without_the_role_is_a_usage_error(tmp_path: Path) -> None:
+    """A fault of a part that the mesh does not have is refused in words before anything starts."""
+    drill = Drill(cluster=FileCluster(tmp_path), mesh=mesh(), name="d", hypothesis="", reports_dir=tmp_path / "reports")
+    with pytest.raises(UsageError, match="has no l7-proxy"):
+        drill.conduct(Experiment(method=faults.pause(Role.L7_PROXY), workload=WORKLOAD, claims={"flows": FLOWS}))
+    assert drill.bundle is None
+
+
+def test_no_probe_runs_that_no_claim_needs() -> None:
+    """Claims about calls alone need no observer beside the lab."""
+    probes = request({"flows": FLOWS}).probes
+    assert (probes.wire, probes.new_pods, probes.policy_change, probes.signals) == (False, None, None, ())
+
+
+def test_each_claim_brings_the_observers_that_it_needs() -> None:
+    """Claims about the wire, new pods and policy changes have them watched and tried."""
+    probes = request(
+        {
+            "no-plaintext": never(checks.plaintext(EDGE)),
+            "new-pods-tried": reached(checks.new_pod_tried()),
+            "policy-changes-tried": reached(checks.change_tried()),
+        },
+        new_pods=NewPods(every_s=7),
+    ).probes
+    assert probes.wire
+    assert probes.new_pods == NewPods(every_s=7)
+    assert probes.policy_change is not None
+    assert (probes.policy_change.source, probes.policy_change.target) == FRONT_DOOR
+
+
+def test_a_claim_about_one_node_has_a_pod_made_for_each_placed_node() -> None:
+    """What happens on the victim means something only beside what happens on the bystander."""
+    probes = request({"new-pods-join-on-victim": always(checks.new_pod_meshed(on=VICTIM))}).probes
+    assert probes.new_pods is not None
+    assert probes.new_pods.on == (VICTIM, BYSTANDER)
+
+
+def test_signals_are_recorded_when_a_claim_or_its_alert_names_one() -> None:
+    """One named signal has all of the mesh's recorded, or the named ones alone where the evidence must stay small."""
+    every = tuple(sorted(mesh().signals))
+    excused = always(checks.success_rate(EDGE, at_least=0.9), alert="brain-down", within_s=5)
+    assert request({"seen": SEEN}).probes.signals == every
+    assert request({"flows": excused}).probes.signals == every
+    assert request({"flows": excused}, only_named_signals=True).probes.signals == ("brain-down",)
+    lacking = sometimes(checks.signal_seen("smoke"))
+    assert request({"smoke-alerts": lacking}, only_named_signals=True).probes.signals == ()
+
+
+def test_the_recovery_is_watched_beyond_the_longest_bound() -> None:
+    """A late recovery is told apart from one that never came: 20 s more than the longest claim about it."""
+    back, late = (eventually(cast("Invariant", FLOWS.check), within_s=bound_s) for bound_s in (40, 90))
+    in_fault = eventually(cast("Invariant", FLOWS.check), 300, "fault")
+    assert request({"flows": FLOWS}).recovery_s == 45
+    assert request({"back": back, "late": late, "in-fault": in_fault}).recovery_s == 110
+    assert request({"back": back}, recovery_at_least_s=70).recovery_s == 70
+    assert request({"back": back}, recovery_s=5).recovery_s == 5
+
+
+def test_the_promise_is_found_by_the_id_of_the_claim() -> None:
+    """What the mesh's documents say stands beside the claim; that a situation was reached is no promise."""
+    asked = request({"routes-keep-working": FLOWS, "calls-made": reached(checks.attempted(EDGE)), "unknown": FLOWS})
+    assert [it.promise for it in asked.claims] == [PROMISED, None, None]
+
+
+def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
+    """`chaos validate` accepts the experiment, and it carries the whole request as data, claims included."""
+    asked = request({"routes-keep-working": FLOWS, "brain-down-alerts": SEEN})
+    made = json.loads(json.dumps(experiment_of(asked)))
+    ensure_experiment_is_valid(made)
+    assert request_in(made) == asked
+    assert [it["id"] for it in made["extensions"][0]["request"]["claims"]] == [
+        "routes-keep-working",
+        "brain-down-alerts",
+    ]
+
+
+@pytest.mark.parametrize("name", checks.__all__)
+def test_every_check_survives_storage(name: str) -> None:
+    """A claim about any check comes back as it was, and asks the same."""
+    check = made(name)
+    quantify = always if isinstance(check, Invariant) else never
+    claim = quantify(check, must_hold=True)  # type: ignore[arg-type]
+    text = json.dumps(msgspec.to_builtins(stored({"it": claim})))
+    again = restored(msgspec.convert(json.loads(text), list[StoredClaim]))["it"]
+    assert (again.sentence(), again.check.params, again.check.edges) == (
+        claim.sentence(),
+        claim.check.params,
+        claim.check.edges,
+    )
+    assert type(again.check) is type(check)
+
+
+def made(name: str) -> Check:
+    """Return a check with a value for each parameter that it demands, and edges where it takes some."""
+    make = getattr(checks, name)
+    parameters = inspect.signature(make).parameters.values()
+    edges = ROUTES[:2] if any(it.kind is it.VAR_POSITIONAL for it in parameters) else ()
+    needed = [it.name for it in parameters if it.default is it.empty and it.kind is not it.VAR_POSITIONAL]
+    found: Check = make(*edges, **{it: PARAMETERS[it] for it in needed})
+    return found
+
+
+GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("new_pod_refused"), during="fault")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"check": StoredCheck("no_such_check")}, "there is no check 'no_such_check'"),
+        ({"check": StoredCheck("__name__")}, "there is no check"),
+        ({"check": StoredCheck("new_pod_tried", (), {"on": "moon"})}, "moon"),
+        ({"check": StoredCheck("new_pod_tried", (), {"colour": 1})}, "colour"),
+        ({"quantifier": "maybe"}, "'maybe' is no quantifier"),
+        ({"quantifier": "always"}, "always takes an Invariant"),
+    ],
+)
+def test_a_stored_claim_that_cannot_be_asked_is_refused(changes: dict[str, object], words: str) -> None:
+    """An unknown check, parameter, value or quantifier is one sentence that names the claim."""
+    with pytest.raises(FileError, match=words) as told:
+        restored([replace(GOOD, **changes)])
+    assert "'it'" in str(told.value)
+
+
+def test_an_id_that_is_stored_twice_is_refused() -> None:
+    """Two answers under one id could not be told apart."""
+    with pytest.raises(FileError, match="two claims 'it'"):
+        restored([GOOD, GOOD])
+
+
+@pytest.mark.parametrize(("name", "mesh_name"), ASKABLE)
+def test_every_drill_can_be_run_again_from_its_experiment(name: str, mesh_name: str) -> None:
+    """The request comes back whole, its steps and claims are its own, and its id is a new one."""
+    entry, facts = catalogue.find(name), meshes.load(mesh_name)
+    asked = request_of(entry.build(facts), facts, drill=name, hypothesis="x", cluster="c", run_id="0" * 12)
+    stored_experiment = as_stored(asked)
+    assert request_in(stored_experiment) == asked
+    anew = run_anew(stored_experiment)
+    assert anew.run_id != asked.run_id
+    assert replace(anew, run_id=asked.run_id) == asked
+
+
+@pytest.mark.parametrize("extensions", [None, [], [{"name": "other"}], [{"name": "meshdrill"}], "meshdrill"])
+def test_an_experiment_of_another_tool_is_no_drill(extensions: object) -> None:
+    """An experiment without our request in it is refused in words."""
+    with pytest.raises(UsageError, match="experiment"):
+        request_in({"extensions": extensions})
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind)
+def test_every_fault_survives_the_way_there_and_back(fault: Fault) -> None:
+    """A fault of a node, or of no role, comes back from experiment.json as it was."""
+    asked = replace(request({"flows": FLOWS}), fault=fault)
+    assert request_in(as_stored(asked)).fault == fault
+
+
+def as_stored(asked: Request) -> Json:
+    """Return the experiment as a bundle has it."""
+    found: Json = json.loads(json.dumps(experiment_of(asked)))
+    return found
+
+
+def test_no_pace_lets_a_check_miss_a_caller() -> None:
+    """However seldom a drill wants its calls, there is one on each edge before a check calls it a gap."""
+    asked = (checks.success_rate(FRONT_DOOR, at_least=0.999), checks.denied(FRONT_DOOR))
+    shortest_ms = 1000 * min(float(it.params["max_gap_s"] or 0) for it in asked)
+    slow = {(it.source, it.target): it.every_ms for it in traffic(pace=100)}
+    assert slow.keys() == {(it.source, it.target) for it in traffic()}
+    assert max(slow.values()) < 0.8 * shortest_ms
+    assert max(it.every_ms for it in traffic(pace=2)) == 1000
