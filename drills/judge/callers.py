@@ -11,7 +11,14 @@ from operator import xor
 
 import polars as pl
 
-CALLER = ("source", "target", "connection", "pod")
+LANE = ("source", "target", "connection")
+CALLER = (*LANE, "pod")
+CALLER_OF_POD = ("pod", "target", "connection")
+"""As a pod knows its callers: all of one pod call for the same service."""
+
+LaneKey = tuple[str, str, str]
+CallerKey = tuple[str, str, str, str]
+CallerOfPodKey = tuple[str, str, str]
 
 SEEDS = range(64)
 """The first nearly always serves: of a thousand callers two share a number in one table of 10**13."""

@@ -6,7 +6,7 @@ from itertools import chain
 import msgspec
 import polars as pl
 
-from drills.judge.callers import call_roll
+from drills.judge.callers import CALLER_OF_POD, CallerOfPodKey, call_roll
 from drills.judge.casualties import Casualties, casualties_of, find_casualty_defects
 from drills.judge.events import CallerEnd, Event, ServerEnd
 from drills.judge.receipts import find_drill_defects
@@ -29,10 +29,6 @@ ask about outages of 2 s."""
 
 NO_WINDOW = Window("run", 0, 1)
 """Where a record has no run, its callers are still read."""
-
-CALLER = ("pod", "target", "connection")
-
-CallerKey = tuple[str, str, str]
 
 
 class _TableFacts(msgspec.Struct, frozen=True):
@@ -115,11 +111,13 @@ def _disorder(calls: pl.LazyFrame, rows: int) -> int:
     return count
 
 
-def _callers(calls: pl.LazyFrame, rows: int, run: Window | None, lag_bound_ms: float) -> dict[CallerKey, _CallerFacts]:
+def _callers(
+    calls: pl.LazyFrame, rows: int, run: Window | None, lag_bound_ms: float
+) -> dict[CallerOfPodKey, _CallerFacts]:
     """Return what each caller left, read slice by slice in the order of the schedule."""
     made = calls.filter(pl.col("scheduled_ns").is_not_null())
-    roll = call_roll(calls, CALLER)
-    callers: dict[CallerKey, _CallerFacts] = {}
+    roll = call_roll(calls, CALLER_OF_POD)
+    callers: dict[CallerOfPodKey, _CallerFacts] = {}
     for part in slices(made, run or NO_WINDOW, rows, by="scheduled_ns"):
         for number, seen in _read(part, roll.number, run, round(lag_bound_ms * NS_PER_MS)):
             pod, target, connection = roll.names[number]
@@ -177,7 +175,7 @@ def _clock_defects(table: _TableFacts) -> Iterator[Defect]:
 
 
 def _caller_defects(
-    seen: dict[CallerKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
+    seen: dict[CallerOfPodKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
 ) -> Iterator[Defect]:
     ends = {
         (event.detail.pod, event.detail.target, event.detail.connection): event.detail

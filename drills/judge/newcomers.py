@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from drills.judge.callers import CALLER
+from drills.judge.callers import CALLER, CallerKey
 from drills.judge.records import RunFacts, Window
-
-CallerKey = tuple[str, str, str, str]
 
 
 def subject_of(source: str, target: str, *, is_new: bool) -> str:

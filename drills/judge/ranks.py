@@ -10,11 +10,11 @@ from itertools import accumulate
 
 import polars as pl
 
-LANE = ("source", "target", "connection")
+from drills.judge.callers import LANE, LaneKey
+
 WIDTHS = (1 << 20, 1 << 10, 1)
 """Width of the ranges of each reading, in ns: no range of one is divided into more than 1024 in the next."""
 
-LaneKey = tuple[str, str, str]
 Sought = tuple[LaneKey, int]
 """A lane and a rank within it, from 0."""
 

@@ -7,7 +7,6 @@ from drills.judge.measure import Edge, Number, Truth
 from drills.judge.newcomers import subject_of
 from drills.judge.records import NS_PER_MS, NS_PER_S, REUSED, Window
 
-LaneKey = tuple[str, str, str]
 AgedKey = tuple[str, str, str, bool]
 """A lane, and whether it is the one of new pods."""
 

@@ -10,6 +10,7 @@ from itertools import chain
 import msgspec
 import polars as pl
 
+from drills.judge.callers import LANE
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
 from drills.judge.checks.security import ANSWERS
 from drills.judge.checks.unwritten import unwritten
@@ -21,7 +22,6 @@ from drills.judge.records import Window
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
 """Errors that tell a caller in so many words that it was not let in."""
 
-LANE = ("source", "target", "connection")
 FROM_CALLER = pl.col("scheduled_ns").is_not_null()
 WAS_SERVED = pl.col("served_ns").is_not_null()
 WAS_REFUSED = WAS_MADE & ~SUCCEEDED & pl.col("error").is_in(REFUSALS)

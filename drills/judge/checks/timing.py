@@ -9,13 +9,13 @@ from operator import or_
 import msgspec
 import polars as pl
 
-from drills.judge.callers import CALLER
-from drills.judge.checks.lane import AgedKey, Lane, LaneKey
+from drills.judge.callers import CALLER, LANE, LaneKey
+from drills.judge.checks.lane import AgedKey, Lane
 from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_due, lanes_measured, need_edges
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
-from drills.judge.ranks import LANE, counted, order_statistics
+from drills.judge.ranks import counted, order_statistics
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
 
 NEVER_NS = 1 << 62

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
+from drills.judge.callers import LANE, LaneKey
 from drills.judge.casualties import UNWRITTEN_S, Casualties
-from drills.judge.checks.lane import LaneKey
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 
-LANE = ("source", "target", "connection")
 _UNTIL_NOW = 2**63 - 1
 
 

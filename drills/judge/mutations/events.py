@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from clusters.model import SignalSpec
+from clusters.model import SignalKind, SignalSpec
 from drills.judge.events import (
     CertificateShown,
     CertificateText,
@@ -30,15 +30,15 @@ from drills.judge.records import NS_PER_S, Window
 Look = ReplicaCount | EventCount | MetricSample | ObjectStatus | NodeTaints | DropCount | NewPod | PolicyChangeStep
 """An event that shows whether a signal fired."""
 
-_LOOKS: dict[type[Event], tuple[str, ...]] = {
-    ReplicaCount: ("condition",),
-    EventCount: ("event",),
-    MetricSample: ("metric-increases", "metric-below"),
-    ObjectStatus: ("status",),
-    NodeTaints: ("node-taint",),
-    DropCount: ("drop",),
-    NewPod: ("admission", "pod-event"),
-    PolicyChangeStep: ("admission",),
+_LOOKS: dict[type[Event], tuple[SignalKind, ...]] = {
+    ReplicaCount: (SignalKind.CONDITION,),
+    EventCount: (SignalKind.EVENT,),
+    MetricSample: (SignalKind.METRIC_INCREASES, SignalKind.METRIC_BELOW),
+    ObjectStatus: (SignalKind.STATUS,),
+    NodeTaints: (SignalKind.NODE_TAINT,),
+    DropCount: (SignalKind.DROP,),
+    NewPod: (SignalKind.ADMISSION, SignalKind.POD_EVENT),
+    PolicyChangeStep: (SignalKind.ADMISSION,),
 }
 """Of which kinds of signal."""
 
@@ -249,7 +249,7 @@ def _quiet(signal: SignalSpec, event: Look) -> Event:
             detail = {"conditions": _without(_word(signal), event.detail.conditions)}
         case DropCount():
             detail = {"reason": event.detail.reason.replace(signal.subject, ELSEWHERE)}
-        case NewPod() if signal.kind == "pod-event":
+        case NewPod() if signal.kind is SignalKind.POD_EVENT:
             detail = {"blocked": event.blocked.replace(signal.subject, ELSEWHERE)}
         case _:
             detail = {"message": event.detail.message.replace(signal.subject, ELSEWHERE)}
@@ -284,7 +284,7 @@ def _fired(signal: SignalSpec, event: Look) -> Event:
         case EventCount():
             detail = {"count": event.at_ns}  # more often at every look
         case MetricSample():
-            is_low = signal.kind == "metric-below"
+            is_low = signal.kind is SignalKind.METRIC_BELOW
             risen = event.at_ns / NS_PER_S * (signal.threshold + 1)  # more at every look than the look before
             detail = {"value": signal.threshold - 1 if is_low else risen, "error": ""}
         case NodeTaints():
@@ -293,7 +293,7 @@ def _fired(signal: SignalSpec, event: Look) -> Event:
             detail = {"conditions": (*(event.detail.conditions or ()), _word(signal)), "error": ""}
         case DropCount():
             detail = {"reason": signal.subject}
-        case NewPod() if signal.kind == "pod-event":
+        case NewPod() if signal.kind is SignalKind.POD_EVENT:
             detail = {"blocked": signal.subject}
         case _:
             detail = {"outcome": "refused", "message": signal.subject}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from drills.judge.callers import CALLER_OF_POD
 from drills.judge.checks.lanes import on_edges
 from drills.judge.events import CallerEnd, E, Event, ServerEnd, revised
 from drills.judge.history import History
@@ -12,7 +13,6 @@ from drills.judge.measure import Edge, Number
 from drills.judge.records import Window
 from drills.judge.verdict import Finding
 
-LANE = ("pod", "target", "connection")
 FROM_CALLER = pl.col("scheduled_ns").is_not_null()
 
 
@@ -111,9 +111,11 @@ def edited(history: History, calls: pl.DataFrame) -> History:
 def whole(history: History, calls: pl.DataFrame) -> History:
     """Return the history as if the world had been so: numbers without holes, ends that agree with the table."""
     ordered = calls.sort("scheduled_ns", "id")
-    number = pl.int_range(pl.len(), dtype=pl.Int64).over(LANE)
+    number = pl.int_range(pl.len(), dtype=pl.Int64).over(CALLER_OF_POD)
     numbered = ordered.with_columns(seq=pl.when(FROM_CALLER).then(number))
-    made: dict[object, int] = {row[:3]: row[3] for row in numbered.filter(FROM_CALLER).group_by(LANE).len().rows()}
+    made: dict[object, int] = {
+        row[:3]: row[3] for row in numbered.filter(FROM_CALLER).group_by(CALLER_OF_POD).len().rows()
+    }
     served: dict[object, int] = dict(numbered.group_by("served_pod").len().rows())
 
     def recount(event: Event) -> Event:
