@@ -325,11 +325,6 @@ class PolicyListing(BaseEvent, frozen=True, tag="policy.look"):
 
     detail: Detail
 
-    @property
-    def answered_ns(self) -> int:
-        """When the list came."""
-        return self.detail.answered_ns
-
 
 class CertificateShown(BaseEvent, frozen=True, tag="certificate"):
     """A look at the leaf certificate that a pod shows in a handshake; subject: the pod."""

@@ -103,7 +103,7 @@ def policies_of(history: History, target: str, at_ns: int, select: Select) -> Po
         return Policies(NOT_RECORDED, f"the run did not record what policies know {target} by")
     kinds = sorted({event.subject for event in looks})
     good = [event for event in looks if not event.detail.error]
-    before = {kind: [it for it in good if it.subject == kind and it.answered_ns <= at_ns] for kind in kinds}
+    before = {kind: [it for it in good if it.subject == kind and it.detail.answered_ns <= at_ns] for kind in kinds}
     after = {kind: [it for it in good if it.subject == kind and it.at_ns >= at_ns] for kind in kinds}
     blind = [kind for kind in kinds if not before[kind]]
     if len(blind) == len(kinds):
@@ -120,7 +120,7 @@ def policies_of(history: History, target: str, at_ns: int, select: Select) -> Po
 
     ours = related(manifests, is_ours)
     objects = tuple(_object(event, at_ns) for name, event in standing.items() if name in ours)
-    next_ns = {kind: after[kind][0].answered_ns if after[kind] else None for kind in kinds}
+    next_ns = {kind: after[kind][0].detail.answered_ns if after[kind] else None for kind in kinds}
     later = _changed_later(history, at_ns, next_ns, standing, is_about)
     doubts = (
         *(f"{kind}: nobody had looked by then" for kind in blind),

@@ -87,7 +87,7 @@ def test_each_version_of_an_object_is_told_once() -> None:
     ]
     looks = [event for event in recorder.events() if isinstance(event, PolicyListing)]
     assert len(looks) == api.asked
-    assert all(event.at_ns <= event.answered_ns for event in looks)
+    assert all(event.at_ns <= event.detail.answered_ns for event in looks)
 
 
 def test_an_object_is_kept_as_canonical_json_without_what_nobody_asks_for() -> None:
