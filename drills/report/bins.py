@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
+from drills.judge.callers import LANE
 from drills.judge.events import FaultInjected
 from drills.judge.history import History
 from drills.judge.records import NS_PER_MS, NS_PER_S
@@ -21,7 +22,7 @@ CHECKS_OF_REFUSAL: Final = frozenset({"denied"})
 
 _WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _LATENCY_MS = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
-_LANE = ("source", "target", "connection", "node")
+_LANE_OF_NODE = (*LANE, "node")
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -109,7 +110,7 @@ def lanes(history: History, drawn: Span, asked: Mapping[str, str]) -> tuple[Lane
     served_all_the_same = (pl.col("outcome") != "ok") & pl.col("served_ns").is_not_null()
     table = (
         _numbered(history, drawn)
-        .group_by(*_LANE, "bin")
+        .group_by(*_LANE_OF_NODE, "bin")
         .agg(
             calls=pl.len(),
             ok=(pl.col("outcome") == "ok").sum(),
@@ -117,7 +118,7 @@ def lanes(history: History, drawn: Span, asked: Mapping[str, str]) -> tuple[Lane
             served=served_all_the_same.sum(),
             slowest_ms=_LATENCY_MS.filter(pl.col("outcome") == "ok").max(),
         )
-        .sort(*_LANE, "bin")
+        .sort(*_LANE_OF_NODE, "bin")
         .collect()
     )
     found: dict[tuple[str, str, str, str], tuple[list[Bin | None], list[float | None]]] = {}

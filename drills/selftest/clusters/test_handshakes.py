@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes
 
 from clusters.meshes import load, names
 from drills.judge.events import CertificateShown, CertificateText
+from drills.judge.records import NS_PER_S
 from drills.run import lines
 from drills.run.certificates import CertificateReader
 from drills.selftest.doubles.certificates import IDENTITY, LIFE, SINCE, der, leaf, written
@@ -22,8 +23,6 @@ from drills.selftest.doubles.lab_programs import Lab, free_port, running
 
 # isort: split
 import handshakes
-
-NS_PER_S = 1_000_000_000
 
 
 @pytest.fixture
