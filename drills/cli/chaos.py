@@ -23,6 +23,7 @@ from drills.cli.judge import VERDICT_FILE, replay
 from drills.cli.keyring import signer_in
 from drills.cli.options import KEY_VARIABLE
 from drills.judge import files, known
+from drills.judge.claims import restored
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict
 from drills.report import evidence
@@ -76,6 +77,8 @@ class _ChaosRun(StopAtFailure):
         """Find the kept cluster and put the run under way there; UsageError or HarnessError say why it cannot be."""
         self._signer = signer_in(os.environ.get(KEY_VARIABLE))
         known_as, request = request_in(self._experiment).run_id, run_anew(self._experiment)
+        if not restored(request.claims):  # before anything is broken: without an answer it would be for nothing
+            raise UsageError("The experiment makes no claims. Run an experiment.json as `meshdrill run` leaves it.")
         self._prepared = self._open.enter_context(provision.kept(request.cluster, request.mesh, _log.info))
         cluster, mesh = self._prepared.cluster, self._prepared.mesh
         self._bundle = self._open.enter_context(

@@ -11,7 +11,7 @@ from drills.judge import checks
 from drills.judge.checks.signals import Sighting, sighting
 from drills.judge.files import FileError
 from drills.judge.history import History
-from drills.judge.measure import Check, Invariant, Measurement, Number, Occurrence, Truth
+from drills.judge.measure import Check, Invariant, Measurement, Number, Occurrence, Parameter, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
 from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, StoredCheck, StoredClaim, Window
 from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall
@@ -125,7 +125,7 @@ def reached(check: Occurrence, during: str = "fault", *, promise: Reference | No
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
 
 _LISTS = frozenset({"within", "reasons", "kinds"})
-"""Parameters of checks that are lists of names; a finding shows each as one text."""
+"""Parameters of checks that are lists of names. A finding shows each as one text, and the first edition stored that."""
 
 
 def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
@@ -188,7 +188,9 @@ def _check(claim: StoredClaim, quantifier: Quantifier) -> Check:
     return check
 
 
-def _listed(value: Number) -> tuple[str, ...]:
+def _listed(value: Parameter) -> tuple[str, ...]:
+    if isinstance(value, tuple):
+        return value
     return tuple(str(value).split(", ")) if value else ()
 
 
@@ -304,7 +306,7 @@ def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, dec
         claim=claim.sentence(),
         quantifier=claim.quantifier,
         check=claim.check.name,
-        params=dict(claim.check.params),
+        params={name: _shown(value) for name, value in claim.check.params.items()},
         edges=tuple(f"{source}->{target}" for source, target in claim.check.edges),
         during=claim.during,
         window=window,
@@ -323,6 +325,10 @@ def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, dec
         recovery_s=None if ruling.recovery_s is None else round(ruling.recovery_s, 3),
         measured=msgspec.UNSET if is_promised else decision.answer,
     )
+
+
+def _shown(value: Parameter) -> Number:
+    return ", ".join(value) if isinstance(value, tuple) else value
 
 
 def _is_promised(claim: Claim) -> bool:

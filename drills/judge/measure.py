@@ -10,6 +10,8 @@ from drills.judge.history import History
 from drills.judge.records import Window
 
 Number = int | float | str | bool | None
+Parameter = Number | tuple[str, ...]
+"""A parameter of a check: a number, a word, or a list of names."""
 Edge = tuple[str, str]
 
 MAX_EXAMPLES = 5
@@ -94,7 +96,7 @@ class Check:
     name: str
     says: str
     evaluate: Evaluate
-    params: Mapping[str, Number] = field(default_factory=dict)
+    params: Mapping[str, Parameter] = field(default_factory=dict)
     edges: tuple[Edge, ...] = ()
     needs: frozenset[Need] = frozenset()
     signals: tuple[str, ...] = ()

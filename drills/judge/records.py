@@ -57,7 +57,7 @@ class StoredCheck(msgspec.Struct, frozen=True):
 
     name: str
     edges: tuple[tuple[str, str], ...] = ()
-    params: dict[str, int | float | str | bool | None] = msgspec.field(default_factory=dict)
+    params: dict[str, int | float | str | bool | tuple[str, ...] | None] = msgspec.field(default_factory=dict)
 
 
 class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):

@@ -167,8 +167,9 @@ def _probes(experiment: Experiment, mesh: Mesh) -> Probes:
 def _new_pods(experiment: Experiment) -> NewPods:
     """Return the probe of new pods; claims about the pods of one node need one pod on each of the placed nodes."""
     named = {claim.check.params.get("on") for claim in experiment.claims.values() if Need.NEW_PODS in claim.check.needs}
-    on = (VICTIM, BYSTANDER) if named & {VICTIM, BYSTANDER} else ()
-    return msgspec.structs.replace(experiment.new_pods, on=on)
+    if not named & {VICTIM, BYSTANDER}:
+        return experiment.new_pods
+    return msgspec.structs.replace(experiment.new_pods, on=(VICTIM, BYSTANDER))
 
 
 def _signals(experiment: Experiment, mesh: Mesh) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def recorded(
 ) -> Iterator[Path]:
     """Give the bundle of a run that activities find meanwhile, by its own id or by that of an older experiment.
 
-    Whatever happens, the cluster is put right and the history stored. Raises as `Drill.run` does.
+    Whatever happens, the cluster is put right and the history stored. Raises as `Drill.conduct` does.
     """
     request.fault.demand(mesh)
     with _low_priority(), sole_use(cluster):

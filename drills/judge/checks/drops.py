@@ -13,7 +13,7 @@ from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import all_true, deciding_reason, need_edges
 from drills.judge.events import DropCount, DropLogRead
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Parameter, Row, Truth
 from drills.judge.records import NS_PER_S, PLACES, Window
 from drills.judge.steps import steps
 
@@ -38,9 +38,9 @@ def drops_witnessed(
     where = "" if on is None else f" on the {on}"
     why = f" as {' or '.join(reasons)}" if reasons else ""
     says = f"calls that are not served are on the mesh's own record{where}{why}, at least every {max_gap_s:g} s"
-    params: dict[str, Number] = {
+    params: dict[str, Parameter] = {
         "on": on,
-        "reasons": ", ".join(reasons),
+        "reasons": reasons,
         "max_gap_s": max_gap_s,
         "min_samples": min_samples,
     }

@@ -11,7 +11,7 @@ from drills.judge.checks.lanes import lanes, on_edges
 from drills.judge.checks.tally import Ruled, all_true, lanes_measured, need_edges
 from drills.judge.checks.traffic import success_rate
 from drills.judge.history import History
-from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Truth
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Parameter, Truth
 from drills.judge.records import NEW, PLACES, Window
 
 
@@ -29,7 +29,7 @@ def blast_radius(
         raise ValueError("blast_radius needs the names of what was hurt: nodes, pods or services")
     bounds = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
     judged = partial(_outside, edges, within, at_least, min_samples, max_gap_s)
-    params: dict[str, Number] = {"within": ", ".join(within), **bounds}
+    params: dict[str, Parameter] = {"within": within, **bounds}
     return Invariant("blast_radius", f"only {', '.join(within)} shows harm", judged, params, edges)
 
 

@@ -19,7 +19,7 @@ from drills.judge.checks.tally import (
     wilson,
 )
 from drills.judge.history import History
-from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Parameter, Row, Truth
 from drills.judge.newcomers import subject_of
 from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 
@@ -85,8 +85,8 @@ def errors(
         return Ruled(lane, Truth.TRUE)
 
     named = ", ".join(kinds) or "an error"
-    params: dict[str, Number] = {
-        "kinds": ", ".join(kinds),
+    params: dict[str, Parameter] = {
+        "kinds": kinds,
         "at_most": at_most,
         "min_samples": min_samples,
         "max_gap_s": max_gap_s,

@@ -14,7 +14,7 @@ from drills.judge.events import (
     ServerEnd,
 )
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Window
 
 MAX_NAMES = 3
@@ -36,7 +36,9 @@ def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
     """The workload "namespace/kind/name" has all the replicas it wants at every look, at least every max_gap_s."""
     params: dict[str, Number] = {"subject": subject, "max_gap_s": max_gap_s}
     says = f"{subject} has all its replicas ready"
-    return Invariant("condition", says, partial(_condition, subject, max_gap_s), params)
+    return Invariant(
+        "condition", says, partial(_condition, subject, max_gap_s), params, needs=frozenset({Need.SIGNALS})
+    )
 
 
 def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:

@@ -73,3 +73,10 @@ def test_a_write_that_fails_leaves_the_old_file_alone(tmp_path: Path, monkeypatc
     with pytest.raises(FileError, match="No space left on device"):
         files.write(tmp_path / "page", b"new")
     assert contents(tmp_path) == {"page": b"old"}
+
+
+def test_a_path_below_a_file_is_no_file(tmp_path: Path) -> None:
+    """What the system refuses to open is an error that names the path, not a traceback."""
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(files.FileError, match="cannot be read"):
+        files.read(tmp_path / "file" / "below")

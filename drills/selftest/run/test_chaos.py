@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from clusters import provision
 from clusters.runtime import HarnessError, Progress, UsageError
@@ -17,6 +18,7 @@ from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.events import HarnessTrouble
 from drills.judge.history import History
+from drills.judge.records import StoredClaim
 from drills.report import keys, verification
 from drills.run import chaos_toolkit, live
 from drills.run.experiment import Experiment, Request, request_of
@@ -225,6 +227,20 @@ def test_an_edited_experiment_is_refused(double: FileCluster) -> None:
     cast("list[chaos_toolkit.Json]", made["method"])[2]["pauses"] = {"after": 1}
     assert chaos("run", made=made) == 1
     assert "method is not what its request asks for" in json.dumps(journal())
+    assert double.replicas(COMPONENT) == (1, 1)
+    assert not Path("reports").exists()
+
+
+@pytest.mark.parametrize(
+    ("claims", "words"),
+    [((), "makes no claims"), ((replace(REQUEST.claims[0], quantifier="maybe"),), "'maybe' is no quantifier")],
+)
+def test_claims_without_an_answer_break_nothing(
+    double: FileCluster, claims: tuple[StoredClaim, ...], words: str
+) -> None:
+    """An experiment without claims, or with one that cannot be asked, is refused before the fault."""
+    assert chaos("run", made=chaos_toolkit.experiment_of(replace(REQUEST, claims=claims))) == 1
+    assert words in json.dumps(journal())
     assert double.replicas(COMPONENT) == (1, 1)
     assert not Path("reports").exists()
 

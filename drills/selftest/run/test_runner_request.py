@@ -51,6 +51,22 @@ PARAMETERS: dict[str, object] = {
     "within_s": 4.0,
 }
 """Values for the parameters without which a check cannot be made."""
+OPTIONAL: dict[str, object] = {
+    "at_most": 3,
+    "at_most_times": 3.0,
+    "connection": "reused",
+    "hold_s": 2.5,
+    "kinds": ("dns", "tls"),
+    "max_gap_s": 3.5,
+    "min_left_s": 9.0,
+    "min_samples": 7,
+    "on": VICTIM,
+    "quantile": 0.9,
+    "reasons": ("allow policies exist, but none allowed", "unknown"),
+    "slack_ms": 6.0,
+    "tolerance": 0.04,
+}
+"""Values for the others, each unlike its default."""
 
 
 def request(claims: dict[str, Claim], **changes: object) -> Request:
@@ -96,12 +112,16 @@ def test_a_claim_about_one_node_has_a_pod_made_for_each_placed_node() -> None:
     probes = request({"new-pods-join-on-victim": always(checks.new_pod_meshed(on=VICTIM))}).probes
     assert probes.new_pods is not None
     assert probes.new_pods.on == (VICTIM, BYSTANDER)
+    anywhere = {"new-pods-join": always(checks.new_pod_meshed())}
+    assert request(anywhere, new_pods=NewPods(on=(VICTIM,))).probes.new_pods == NewPods(on=(VICTIM,))
 
 
 def test_signals_are_recorded_when_a_claim_or_its_alert_names_one() -> None:
     """One named signal has all of the mesh's recorded, or the named ones alone where the evidence must stay small."""
     every = tuple(sorted(mesh().signals))
     excused = always(checks.success_rate(EDGE, at_least=0.9), alert="brain-down", within_s=5)
+    ready = always(checks.condition("system/Deployment/brain"))
+    assert request({"ready": ready}).probes.signals == every
     assert request({"seen": SEEN}).probes.signals == every
     assert request({"flows": excused}).probes.signals == every
     assert request({"flows": excused}, only_named_signals=True).probes.signals == ("brain-down",)
@@ -137,10 +157,11 @@ def test_experiment_is_one_that_chaos_toolkit_accepts() -> None:
     ]
 
 
+@pytest.mark.parametrize("is_whole", [False, True])
 @pytest.mark.parametrize("name", checks.__all__)
-def test_every_check_survives_storage(name: str) -> None:
-    """A claim about any check comes back as it was, and asks the same."""
-    check = made(name)
+def test_every_check_survives_storage(name: str, is_whole: bool) -> None:
+    """A claim about any check comes back as it was, and asks the same: no parameter is lost on the way."""
+    check = made(name, is_whole=is_whole)
     quantify = always if isinstance(check, Invariant) else never
     claim = quantify(check, must_hold=True)  # type: ignore[arg-type]
     text = json.dumps(msgspec.to_builtins(stored({"it": claim})))
@@ -151,15 +172,17 @@ def test_every_check_survives_storage(name: str) -> None:
         claim.check.edges,
     )
     assert type(again.check) is type(check)
+    assert not is_whole or set(check.params) == set(inspect.signature(getattr(checks, name)).parameters) - {"edges"}
 
 
-def made(name: str) -> Check:
-    """Return a check with a value for each parameter that it demands, and edges where it takes some."""
+def made(name: str, *, is_whole: bool) -> Check:
+    """Return a check with a value for each parameter that it demands, or for all, and edges where it takes some."""
     make = getattr(checks, name)
     parameters = inspect.signature(make).parameters.values()
     edges = ROUTES[:2] if any(it.kind is it.VAR_POSITIONAL for it in parameters) else ()
-    needed = [it.name for it in parameters if it.default is it.empty and it.kind is not it.VAR_POSITIONAL]
-    found: Check = make(*edges, **{it: PARAMETERS[it] for it in needed})
+    named = [it for it in parameters if it.kind is not it.VAR_POSITIONAL]
+    given = {it.name: (PARAMETERS | OPTIONAL)[it.name] for it in named if is_whole or it.default is it.empty}
+    found: Check = make(*edges, **given)
     return found
 
 
@@ -225,7 +248,7 @@ def as_stored(asked: Request) -> Json:
 def test_no_pace_lets_a_check_miss_a_caller() -> None:
     """However seldom a drill wants its calls, there is one on each edge before a check calls it a gap."""
     asked = (checks.success_rate(FRONT_DOOR, at_least=0.999), checks.denied(FRONT_DOOR))
-    shortest_ms = 1000 * min(float(it.params["max_gap_s"] or 0) for it in asked)
+    shortest_ms = 1000 * min(float(str(it.params["max_gap_s"])) for it in asked)
     slow = {(it.source, it.target): it.every_ms for it in traffic(pace=100)}
     assert slow.keys() == {(it.source, it.target) for it in traffic()}
     assert max(slow.values()) < 0.8 * shortest_ms
