@@ -98,7 +98,7 @@ def key_id(certificate: str) -> str:
     return loaded.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
 
 
-def stranger() -> str:
+def unrelated_ca() -> str:
     """Return the certificate of an authority that signed nothing and whose key nobody has; PEM text."""
     key, name = ec.generate_private_key(ec.SECP256R1()), "stranger.meshdrill"
     return _pem(_certificate(name, key, name, key, _DAY_S, path_length=0))

@@ -81,7 +81,7 @@ def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Pat
     return tuple(saved)
 
 
-def definition(name: str, *, directories: Iterable[Path], published: bool) -> bytes:
+def crd_manifest(name: str, *, directories: Iterable[Path], published: bool) -> bytes:
     """Return one definition: from the first directory that has its file, else from where its project publishes it.
 
     published: whether that is the project's own address; else it is the Go module that carries the same file. Raises
@@ -97,12 +97,12 @@ def definition(name: str, *, directories: Iterable[Path], published: bool) -> by
     return _checked(wanted, found.read_bytes(), str(found))
 
 
-def save_definitions(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
+def save_crds(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
     """Copy definitions into an archive directory, beside the charts, out of the Go module. HarnessError as above."""
     saved = []
     for name in names:
         with Steps(progress).step(f"CRD {name}"):
-            text = definition(name, directories=(directory,), published=False)
+            text = crd_manifest(name, directories=(directory,), published=False)
         directory.mkdir(parents=True, exist_ok=True)
         saved.append(directory / crd_named(name).file)
         saved[-1].write_bytes(text)

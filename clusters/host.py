@@ -90,7 +90,7 @@ def inspect() -> HostReport:
     )
 
 
-def unable(needed: Sequence[str]) -> str:
+def missing_kernel_features(needed: Sequence[str]) -> str:
     """Say which of these features this machine's kernel lacks, "" when it has them all."""
     lacking = [name for name, has in (kernel_features() if needed else {}).items() if name in needed and not has]
     return f"the kernel of this machine, {platform.release()}, has no {' and no '.join(lacking)}" if lacking else ""
@@ -118,7 +118,7 @@ def ensure(*, bootstrap: bool, progress: Progress) -> HostReport:
     report = inspect()
     if bootstrap:
         host_bootstrap.raise_inotify_limit(MIN_INOTIFY_INSTANCES)
-        host_bootstrap.give_containers_weight()
+        host_bootstrap.raise_container_weight()
         if report.engine_version is None:
             host_bootstrap.start_engine(bounded=bool(report.missing_capabilities), progress=progress)
         if not any(report.registry_reachable.values()):

@@ -42,7 +42,7 @@ def raise_inotify_limit(instances: int) -> None:
         INOTIFY_INSTANCES.write_text(str(instances), encoding="ascii")
 
 
-def give_containers_weight() -> None:
+def raise_container_weight() -> None:
     """Let all containers together weigh more than one process of the host, where root may and no systemd weighs them.
 
     Otherwise the kernel gives a whole cluster as much processor time as one compiler beside it, and callers starve.

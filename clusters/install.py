@@ -8,7 +8,7 @@ import msgspec
 import yaml
 
 from clusters.ca import DEFAULT_LIVES, authority
-from clusters.charts import chart, definition, is_in
+from clusters.charts import chart, crd_manifest, is_in
 from clusters.cluster import PLACED, Cluster
 from clusters.images.catalogue import chart as chart_named
 from clusters.kube import Json
@@ -64,13 +64,13 @@ def install(
     `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
     `leaf_s` is how long a workload's certificate shall live, 0 for as long as the mesh has it by default.
     """
-    lay_volumes(cluster, mesh)
-    define(cluster, mesh.install.crds, directories=charts.directories, published=not built, steps=steps)
+    create_volumes(cluster, mesh)
+    install_crds(cluster, mesh.install.crds, directories=charts.directories, published=not built, steps=steps)
     values = [yaml.safe_load((mesh.manifests / "values.yaml").read_text()), mesh.install.image_values(images, built)]
     issuance = mesh.certificates.issuance
     if issuance is not None:
         made = authority(cluster.state, issuance.issuer_name, DEFAULT_LIVES)
-        lay_issuer(cluster, issuance.secret, made)
+        create_issuer_secret(cluster, issuance.secret, made)
         values.append(issuance.values(made))
     if leaf_s and mesh.certificates.leaf_values is not None:
         values.append(mesh.certificates.leaf_values(leaf_s))
@@ -98,7 +98,7 @@ def install(
         wait_webhooks(cluster, mesh)
 
 
-def define(
+def install_crds(
     cluster: Cluster, names: Iterable[str], *, directories: Iterable[Path], published: bool, steps: Steps
 ) -> None:
     """Apply the definitions of the catalogue by these names, and wait until the API server serves their kinds.
@@ -108,13 +108,13 @@ def define(
     looked = tuple(directories)
     for name in names:
         with steps.step(f"CRD {name}"):
-            text = definition(name, directories=looked, published=published)
+            text = crd_manifest(name, directories=looked, published=published)
             wanted: Json = yaml.load(text, Loader=yaml.CSafeLoader)
             cluster.kube.apply_all([wanted])
             _wait_served(cluster, str(wanted["metadata"]["name"]))
 
 
-def lay_volumes(cluster: Cluster, mesh: Mesh) -> None:
+def create_volumes(cluster: Cluster, mesh: Mesh) -> None:
     """Make each volume that the mesh claims: a directory of a node that no drill takes away. HarnessError as `exec`."""
     for name in mesh.install.volumes:
         path = f"{_VOLUMES}/{name}"
@@ -123,7 +123,7 @@ def lay_volumes(cluster: Cluster, mesh: Mesh) -> None:
         cluster.kube.apply_all([_volume(name, path)])
 
 
-def lay_issuer(cluster: Cluster, secret: IssuerSecret, made: Authority) -> None:
+def create_issuer_secret(cluster: Cluster, secret: IssuerSecret, made: Authority) -> None:
     """Lay the issuer where the mesh looks for it as it starts, unless its own chart does."""
     if not secret.anchors:
         return

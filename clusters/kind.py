@@ -116,7 +116,7 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
 
     def exists(self) -> bool:
         """Tell whether the engine has a cluster of this name."""
-        return self.name in _existing(self.kind_path)
+        return self.name in _names_in_engine(self.kind_path)
 
     def make(self, *, restrict_oom: bool) -> None:
         """Create the cluster; a half-made one is deleted. HarnessError carries kind's own words."""
@@ -193,7 +193,7 @@ def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
     return found
 
 
-def standing(progress: Progress) -> Iterator[Cluster]:
+def existing(progress: Progress) -> Iterator[Cluster]:
     """Give, one after the other, each cluster of ours that still stands, locked while it is looked at.
 
     Raises UsageError when another run uses one of them.
@@ -250,13 +250,13 @@ def remove_orphans(progress: Progress) -> tuple[str, ...]:
     tools, removed = ensure_tools(progress), []
     for share in sorted(shares.iterdir()):
         with contextlib.suppress(UsageError), hold(_lock(share.name), "in use"):
-            if share.name not in _existing(tools.kind):
+            if share.name not in _names_in_engine(tools.kind):
                 shutil.rmtree(share, ignore_errors=True)
                 removed.append(share.name)
     return tuple(removed)
 
 
-def _existing(program: Path | str) -> list[str]:
+def _names_in_engine(program: Path | str) -> list[str]:
     """Return the names of all clusters of kind that the engine has."""
     return run([program, "get", "clusters"], timeout_s=_LIST_S).splitlines()
 
@@ -287,7 +287,7 @@ def running(maker: Maker, *, keep: bool, restrict_oom: bool, with_network: bool,
                 cluster = maker.cluster()
                 if with_network:
                     with steps.step("pod network"):
-                        network.lay(cluster)
+                        network.configure(cluster)
                 yield cluster
             except BaseException:
                 if not keep:

@@ -154,7 +154,7 @@ class Webhook:
     failure_policy: str  # Fail | Ignore
     operations: tuple[str, ...]
     source: Reference
-    keeper: str = ""  # label by which the mesh recognises it as its own and repairs it, "" when the mesh does not
+    owner_label: str = ""  # label by which the mesh recognises it as its own and repairs it, "" when the mesh does not
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,9 @@ class Identity:
     of: Callable[[str, str], str] = _no_identity  # (namespace, service account) -> identity, "" where none is shown
     header: str = ""  # request header in which a server reads its peer's identity, "" when there is none
     trust_domain: str = ""
-    unshown_edges: tuple[tuple[str, str], ...] = ()  # edges of the lab whose server is shown none, as we configure it
+    edges_without_identity: tuple[
+        tuple[str, str], ...
+    ] = ()  # edges of the lab whose server is shown none, as we configure it
 
 
 @dataclass(frozen=True)
@@ -286,7 +288,7 @@ class PolicyKind:
 
 
 @dataclass(frozen=True)
-class Point:
+class EnforcementPoint:
     """One kind of policy: what a caller is known by, where traffic is intercepted, and what enforces the policy."""
 
     policy: str
@@ -296,7 +298,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Called:
+class TargetPod:
     """A pod that is called, as policy objects know it."""
 
     namespace: str
@@ -315,9 +317,9 @@ class PolicyModel:
     """
 
     kinds: tuple[PolicyKind, ...]
-    points: tuple[Point, ...] = ()
+    points: tuple[EnforcementPoint, ...] = ()
     root: str = ""
-    selects: Callable[[Mapping[str, object], Called], bool] | None = None
+    selects: Callable[[Mapping[str, object], TargetPod], bool] | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ _ON_NODE_S = 20.0
 _CONFLIST = "/etc/cni/net.d/10-meshdrill.conflist"
 
 
-def lay(cluster: Cluster) -> None:
+def configure(cluster: Cluster) -> None:
     """Configure the pod network on every node and wait until all nodes are Ready."""
     ranges = _pod_ranges(cluster)
     with ThreadPoolExecutor(len(cluster.nodes)) as pool:
@@ -21,7 +21,7 @@ def lay(cluster: Cluster) -> None:
     _wait_ready(cluster)
 
 
-def relay(cluster: Cluster) -> None:
+def restore_routes(cluster: Cluster) -> None:
     """Lay the routes again on each node that has the plain network: a node that starts anew has lost its own.
 
     Where a mesh brings the network nothing is done. The configuration is left as it is: on disk it survives, and a

@@ -75,7 +75,7 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
     steps = Steps(progress)
     mesh = with_leaves(load(mesh_name), options.leaf_s)
     name = kind.checked_name(options.cluster_name or f"meshdrill-{mesh.name}")
-    if lack := host.unable(mesh.install.kernel_features):
+    if lack := host.missing_kernel_features(mesh.install.kernel_features):
         raise CannotRunHereError(f"{mesh.title} cannot run here: {lack}. Use a stock distribution kernel.")
     report = host.ensure(bootstrap=options.bootstrap, progress=progress)
     images = _images(mesh, options, progress)

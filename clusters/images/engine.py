@@ -48,7 +48,7 @@ def inspect_image(ref: str) -> ImageFacts | None:
     return msgspec.json.decode(said.encode(), type=tuple[ImageFacts, ...])[0] if said else None
 
 
-def has_own_way() -> bool:
+def has_mirror_or_proxy() -> bool:
     """Tell whether the engine is told of a mirror or a proxy: it may reach a registry that we do not."""
     told = "{{if .RegistryConfig}}{{range .RegistryConfig.Mirrors}}{{.}}{{end}}{{end}}{{.HTTPSProxy}}{{.HTTPProxy}}"
     return bool((answers(["docker", "info", f"--format={told}"], timeout_s=_INFO_TIMEOUT_S) or "").strip())

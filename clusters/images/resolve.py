@@ -10,7 +10,7 @@ import msgspec
 from clusters.host import missing_capabilities, registry_answers
 from clusters.images import archive, build, engine, node, recipe
 from clusters.images.catalogue import Image
-from clusters.images.records import Record, recall, remember
+from clusters.images.origins import Record, recall, remember
 from clusters.runtime import HarnessError, MissingImagesError, Progress, Steps
 
 Source = Literal["engine", "archive", "registry", "build"]
@@ -131,7 +131,7 @@ def _absent_here(image: Image, allowed: Sequence[Source], archive_dir: Path) -> 
 
 def _silent(registries: Iterable[str]) -> set[str]:
     """Return the registries that do not answer; none when the engine has a way of its own, which only a pull shows."""
-    if engine.has_own_way():
+    if engine.has_mirror_or_proxy():
         return set()
     names = sorted(registries)
     with ThreadPoolExecutor(len(names)) as pool:

@@ -13,30 +13,30 @@ from datetime import datetime
 import msgspec
 
 from clusters.model import (
-    Called,
     Capability,
     Certificates,
     ChartRelease,
     Component,
     Drop,
     DropLog,
+    EnforcementPoint,
     Enrolment,
     Install,
     Membership,
     Mesh,
     Override,
-    Point,
     PolicyKind,
     PolicyModel,
     Reference,
     Role,
     SignalKind,
     SignalSpec,
+    TargetPod,
     by_name,
     with_more,
 )
-from clusters.objects import network_policy_selects, part, rules_select
 from clusters.runtime import MANIFESTS
+from clusters.selectors import at_path, network_policy_selects, rules_select
 
 _VERSION = "1.20"
 _DOCS = "https://docs.cilium.io/en/v1.20"
@@ -72,11 +72,11 @@ _AGENT = ("cilium", "k8s-app=cilium", "cilium-agent")
 _PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent: it is the backend of the CNI plugin, too
 
 
-def _selects(policy: Mapping[str, object], called: Called) -> bool:
+def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
     """Tell whether one of the object's rules is about the called pod."""
     if policy.get("kind") == "NetworkPolicy":
         return network_policy_selects(policy, called.namespace, called.labels)
-    if policy.get("kind") == "CiliumNetworkPolicy" and part(policy, "metadata", "namespace") != called.namespace:
+    if policy.get("kind") == "CiliumNetworkPolicy" and at_path(policy, "metadata", "namespace") != called.namespace:
         return False
     known_by = {
         **called.labels,
@@ -113,7 +113,7 @@ def _drop(line: str) -> Drop | None:
 
 
 def _app(end: object) -> str:
-    labels = part(end, "labels")
+    labels = at_path(end, "labels")
     known = map(str, labels if isinstance(labels, list) else ())
     return next((label.removeprefix(_APP) for label in known if label.startswith(_APP)), "")
 
@@ -162,7 +162,7 @@ MESH = Mesh(
     ),
     membership=Membership(
         # The agent manages the pod: its CiliumEndpoint has a security identity and is ready.
-        proves=lambda _pod, it: bool(part(it, "status", "identity")) and part(it, "status", "state") == "ready",
+        proves=lambda _pod, it: bool(at_path(it, "status", "identity")) and at_path(it, "status", "state") == "ready",
         witness=("cilium.io/v2", "CiliumEndpoint"),
         enrolment=Enrolment.START,
         is_cluster_wide=True,
@@ -174,7 +174,11 @@ MESH = Mesh(
             *(PolicyKind("cilium.io/v2", kind) for kind in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")),
             PolicyKind("networking.k8s.io/v1", "NetworkPolicy"),
         ),
-        points=(Point("CiliumNetworkPolicy", "the pod's labels", "eBPF at its interface", "the called node's kernel"),),
+        points=(
+            EnforcementPoint(
+                "CiliumNetworkPolicy", "the pod's labels", "eBPF at its interface", "the called node's kernel"
+            ),
+        ),
         selects=_selects,
     ),
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
@@ -237,7 +241,7 @@ VARIANTS = (
         title="Cilium with its L7 proxy",
         components=(*MESH.components, Component(Role.L7_PROXY, "DaemonSet", _NAMESPACE, *_ENVOY)),
         install=replace(_WITH_ENVOY.install, kernel_features=("TPROXY",)),
-        policy=replace(MESH.policy, points=(*MESH.policy.points, Point(*_REQUESTS))),
+        policy=replace(MESH.policy, points=(*MESH.policy.points, EnforcementPoint(*_REQUESTS))),
         signals={**MESH.signals, **by_name(msgspec.structs.replace(MESH.signals["rule-unenforced"], source=_INVALID))},
         overrides=tuple(it for it in MESH.overrides if it is not _NO_ENVOY),
     ),

@@ -11,13 +11,13 @@ from datetime import datetime
 
 from clusters.meshes._istiod import with_plugged_in_ca
 from clusters.model import (
-    Called,
     Capability,
     Certificates,
     ChartRelease,
     Component,
     Drop,
     DropLog,
+    EnforcementPoint,
     Enrolment,
     Handshake,
     Identity,
@@ -25,17 +25,17 @@ from clusters.model import (
     Membership,
     Mesh,
     Override,
-    Point,
     PolicyKind,
     PolicyModel,
     Reference,
     Role,
     SignalKind,
     SignalSpec,
+    TargetPod,
     Webhook,
 )
-from clusters.objects import deployment_of, part, selects
 from clusters.runtime import MANIFESTS
+from clusters.selectors import at_path, deployment_of, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -93,15 +93,15 @@ _ACCESS_LOG = _rust(
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
     """Tell whether the CNI's agent said of the pod that its connections go through ztunnel."""
-    return part(pod, "metadata", "annotations", _ENROLLED) == "enabled"
+    return at_path(pod, "metadata", "annotations", _ENROLLED) == "enabled"
 
 
-def _selects(policy: Mapping[str, object], called: Called) -> bool:
+def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
     """Tell whether ztunnel holds the called pod to the object: what names a target is for a waypoint."""
-    spec, namespace = policy.get("spec"), part(policy, "metadata", "namespace")
-    if part(spec, "targetRef") or part(spec, "targetRefs"):
+    spec, namespace = policy.get("spec"), at_path(policy, "metadata", "namespace")
+    if at_path(spec, "targetRef") or at_path(spec, "targetRefs"):
         return False
-    return namespace in {called.namespace, _NAMESPACE} and selects(part(spec, "selector"), called.labels)
+    return namespace in {called.namespace, _NAMESPACE} and selects(at_path(spec, "selector"), called.labels)
 
 
 def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
@@ -196,8 +196,12 @@ MESH = Mesh(
     policy=PolicyModel(
         kinds=tuple(PolicyKind(_POLICIES, it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
         points=(
-            Point("AuthorizationPolicy of connections", "certificate in ztunnel", "in the pod, by the CNI", "ztunnel"),
-            Point("AuthorizationPolicy of requests", "certificate in ztunnel", "the caller's ztunnel", "the waypoint"),
+            EnforcementPoint(
+                "AuthorizationPolicy of connections", "certificate in ztunnel", "in the pod, by the CNI", "ztunnel"
+            ),
+            EnforcementPoint(
+                "AuthorizationPolicy of requests", "certificate in ztunnel", "the caller's ztunnel", "the waypoint"
+            ),
         ),
         root=_NAMESPACE,
         selects=_selects,

@@ -7,28 +7,28 @@ from collections.abc import Mapping
 
 from clusters.meshes._istiod import with_plugged_in_ca
 from clusters.model import (
-    Called,
     Capability,
     Certificates,
     ChartRelease,
     Component,
+    EnforcementPoint,
     Handshake,
     Identity,
     Install,
     Membership,
     Mesh,
     Override,
-    Point,
     PolicyKind,
     PolicyModel,
     Reference,
     Role,
     SignalKind,
     SignalSpec,
+    TargetPod,
     Webhook,
 )
-from clusters.objects import has_container, part, selects
 from clusters.runtime import MANIFESTS
+from clusters.selectors import at_path, has_container, selects
 
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
@@ -54,21 +54,23 @@ def _identity(namespace: str, service_account: str) -> str:
     return f"spiffe://{_TRUST_DOMAIN}/ns/{namespace}/sa/{service_account}"
 
 
-def _selects(policy: Mapping[str, object], called: Called) -> bool:
+def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
     """Tell whether the object is about the called pod: by its selector, or, of a route, by the host of its Service."""
-    namespace, spec = part(policy, "metadata", "namespace"), policy.get("spec")
+    namespace, spec = at_path(policy, "metadata", "namespace"), policy.get("spec")
     if policy.get("kind") in _ROUTES:
-        return any(_names(host, str(namespace), called) for host in (part(spec, "host"), *_listed(part(spec, "hosts"))))
-    if part(spec, "targetRef") or part(spec, "targetRefs"):
+        return any(
+            _names(host, str(namespace), called) for host in (at_path(spec, "host"), *_listed(at_path(spec, "hosts")))
+        )
+    if at_path(spec, "targetRef") or at_path(spec, "targetRefs"):
         return False  # about a gateway or a waypoint, and the lab has neither
-    return namespace in {called.namespace, _ROOT} and selects(part(spec, "selector"), called.labels)
+    return namespace in {called.namespace, _ROOT} and selects(at_path(spec, "selector"), called.labels)
 
 
 def _listed(found: object) -> list[object]:
     return found if isinstance(found, list) else []
 
 
-def _names(host: object, namespace: str, called: Called) -> bool:
+def _names(host: object, namespace: str, called: TargetPod) -> bool:
     """Tell whether a host as a route gives it, short or full, exact or by a leading `*`, is the called service."""
     full = f"{called.service}.{called.namespace}.svc.cluster.local"
     wanted = str(host)
@@ -148,7 +150,9 @@ MESH = Mesh(
             PolicyKind("networking.istio.io/v1", "DestinationRule"),
         ),
         points=(
-            Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),
+            EnforcementPoint(
+                "AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"
+            ),
         ),
         root=_ROOT,
         selects=_selects,
@@ -175,7 +179,7 @@ MESH = Mesh(
     },
     webhooks=(
         # istiod writes its CA bundle back at once where the label names its revision (pkg/webhooks/webhookpatch.go).
-        Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION, keeper="istio.io/rev"),
+        Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION, owner_label="istio.io/rev"),
         Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
     ),
     overrides=(

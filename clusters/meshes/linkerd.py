@@ -12,11 +12,11 @@ import msgspec
 
 from clusters.model import (
     Authority,
-    Called,
     Capability,
     Certificates,
     ChartRelease,
     Component,
+    EnforcementPoint,
     Handshake,
     Identity,
     Install,
@@ -25,18 +25,18 @@ from clusters.model import (
     Membership,
     Mesh,
     Override,
-    Point,
     PolicyKind,
     PolicyModel,
     Reference,
     Role,
     SignalKind,
     SignalSpec,
+    TargetPod,
     Webhook,
     by_name,
 )
-from clusters.objects import has_container, network_policy_selects, route_selects
 from clusters.runtime import MANIFESTS
+from clusters.selectors import has_container, network_policy_selects, route_selects
 
 _VERSION = "edge-26.8.3"
 _NAMESPACE, _TRUST_DOMAIN = "linkerd", "cluster.local"
@@ -79,7 +79,7 @@ _INVALID = _source("Under an issuer that is over each request fails, by an Event
 _DENIED = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs")
 
 
-def _selects(policy: Mapping[str, object], called: Called) -> bool:
+def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
     """Tell whether a Server is about the pod, or a route about its Service; all other kinds attach to those."""
     is_about_pod = policy.get("kind") == "Server" and network_policy_selects(policy, called.namespace, called.labels)
     return is_about_pod or route_selects(policy, called.namespace, called.service)
@@ -152,7 +152,9 @@ MESH = Mesh(
         of=lambda namespace, account: f"{account}.{namespace}.serviceaccount.identity.{_NAMESPACE}.{_TRUST_DOMAIN}",
         header="l5d-client-id",
         trust_domain=_TRUST_DOMAIN,
-        unshown_edges=(("checkout", "fraud"),),  # an opaque port: no proxy reads the request, so none writes into it
+        edges_without_identity=(
+            ("checkout", "fraud"),
+        ),  # an opaque port: no proxy reads the request, so none writes into it
     ),
     policy=PolicyModel(
         kinds=(
@@ -161,7 +163,9 @@ MESH = Mesh(
             PolicyKind("gateway.networking.k8s.io/v1", "HTTPRoute"),
         ),
         points=(
-            Point("AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"),
+            EnforcementPoint(
+                "AuthorizationPolicy", "certificate in the proxy", "iptables in the pod", "the called pod's proxy"
+            ),
         ),
         selects=_selects,
     ),

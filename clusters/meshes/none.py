@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from clusters.model import (
     OF_CLUSTER,
-    Called,
     Capability,
     Certificates,
     Component,
@@ -22,9 +21,10 @@ from clusters.model import (
     Role,
     SignalKind,
     SignalSpec,
+    TargetPod,
 )
-from clusters.objects import network_policy_selects
 from clusters.runtime import MANIFESTS
+from clusters.selectors import network_policy_selects
 
 _KUBERNETES = "v1.34"
 _CENTRAL = (Role.CONTROL_PLANE, Role.IDENTITY, Role.INJECTOR)
@@ -35,7 +35,7 @@ def _kubernetes(title: str, path: str) -> Reference:
     return Reference(title, f"https://kubernetes.io/docs/{path}", _KUBERNETES, "documented")
 
 
-def _selects(policy: Mapping[str, object], called: Called) -> bool:
+def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
     return network_policy_selects(policy, called.namespace, called.labels)
 
 

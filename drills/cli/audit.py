@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from clusters import meshes
-from clusters.model import Called
+from clusters.model import TargetPod
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import public_key_in
 from drills.judge.records import NS_PER_S
@@ -52,7 +52,7 @@ def _select(mesh: str) -> Select:
     selects = meshes.load(mesh).policy.selects if mesh in meshes.names() else None
 
     def is_about(policy: Mapping[str, object], pod: Pod) -> bool:
-        called = Called(pod.namespace, pod.service, pod.service_account, pod.labels)
+        called = TargetPod(pod.namespace, pod.service, pod.service_account, pod.labels)
         return selects is None or selects(policy, called)
 
     return is_about

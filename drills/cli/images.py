@@ -71,7 +71,7 @@ def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = 
         *archive.save([image.ref for image in found], directory, say),
         *tools.save(tools.ensure_tools(say), directory),
         *charts.save(catalogue.versions().charts, directory / CHARTS, say),
-        *charts.save_definitions(catalogue.versions().crds, directory / CHARTS, say),
+        *charts.save_crds(catalogue.versions().crds, directory / CHARTS, say),
     ]
     for path in saved:
         typer.echo(path)

@@ -50,7 +50,7 @@ def _reason(entry: Declared, mesh: Mesh) -> str:
     """Return why the drill cannot be asked of the mesh, at all or on this machine; "" when it can."""
     if reason := unmet(entry.requires, mesh):
         return reason
-    lack = host.unable(mesh.install.kernel_features)
+    lack = host.missing_kernel_features(mesh.install.kernel_features)
     return f"{mesh.title} cannot run here: {lack}" if lack else ""
 
 

@@ -83,7 +83,7 @@ def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Tu
     for mesh in plan.meshes:
         name = f"meshdrill-nightly-{mesh}"  # never a cluster that somebody keeps for another purpose
         facts = meshes.load(mesh)
-        lack = host.unable(facts.install.kernel_features)
+        lack = host.missing_kernel_features(facts.install.kernel_features)
         try:
             for drill in plan.drills:
                 entry = catalogue.find(drill)

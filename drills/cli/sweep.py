@@ -14,7 +14,7 @@ def sweep_all(progress: Progress) -> Iterator[str]:
     HarnessError afterwards says what is wrong with those that could not be put right.
     """
     found, failed = False, []
-    for cluster in kind.standing(progress):
+    for cluster in kind.existing(progress):
         found = True
         try:
             subjects = sweep(cluster, progress)

@@ -29,7 +29,7 @@ def facts_of(
         wire_nodes=cluster.nodes if request.probes.wire else (),
         drop_nodes=cluster.nodes if mesh.drop_log else (),
         placed=dict(inventory.placed) if inventory else {},
-        nameless_edges=mesh.identity.unshown_edges,
+        nameless_edges=mesh.identity.edges_without_identity,
         wire_interfaces=() if mesh.wire_scope == "any" else (cluster.uplink,),
         identities={
             pod.service: mesh.identity.of(LAB, pod.service) if pod.namespace == LAB else ""

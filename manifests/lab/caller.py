@@ -13,10 +13,10 @@ from typing import Literal
 
 from client import ClosedError, Resolver, Wire
 from http1 import Message, ProtocolError
-from share import Calls, Log, Me, Plan, who
+from share import Calls, Log, Me, Plan, writer
 
 IN_FLIGHT_LIMIT = 64
-CLOCK_READINGS = 5
+CLOCK_SAMPLES = 5
 SLOTS_PER_TICK = 256  # a caller that was frozen catches up in slices and leaves the loop to others in between
 FIRST_ERROR_STATUS = 300
 FORBIDDEN = 403
@@ -85,7 +85,7 @@ class Caller:
         counts = {"scheduled": self._next, "written": self._written, "skipped": self._skipped}
         ours = {"target": self._calls.target, "connection": self._calls.connection}
         self._log.note(
-            {"type": "end", "run_id": self._run_id, **who(self._me), **ours, **counts, "at_ns": time.time_ns()}
+            {"type": "end", "run_id": self._run_id, **writer(self._me), **ours, **counts, "at_ns": time.time_ns()}
         )
 
     def _tick(self) -> None:
@@ -168,7 +168,7 @@ class Caller:
                 "run_id": self._run_id,
                 "id": self._id(seq),
                 "seq": seq,
-                **who(self._me),
+                **writer(self._me),
                 "source": self._calls.source,
                 "target": self._calls.target,
                 "connection": self._calls.connection,
@@ -190,7 +190,7 @@ def read_both_clocks() -> tuple[float, int]:
 
     Of several attempts the quickest counts: a process that is put aside between two readings would shift its schedule.
     """
-    attempts = [(time.monotonic(), time.time_ns(), time.monotonic()) for _ in range(CLOCK_READINGS)]
+    attempts = [(time.monotonic(), time.time_ns(), time.monotonic()) for _ in range(CLOCK_SAMPLES)]
     before_s, wall_ns, after_s = min(attempts, key=lambda attempt: attempt[2] - attempt[0])
     return (before_s + after_s) / 2, wall_ns
 

@@ -16,7 +16,7 @@ import time
 from caller import Caller
 from client import Resolver
 from http1 import Message, Parser, ProtocolError
-from share import CANARY_CHARS, POLL_S, Log, Me, Plan, PlanFile, who
+from share import CANARY_CHARS, POLL_S, Log, Me, Plan, PlanFile, writer
 
 CONNECTION_LIMIT = 1024
 
@@ -66,7 +66,7 @@ class Desk:
                 "type": "served",
                 "run_id": plan.run_id,
                 "id": call_id,
-                **who(self._me),
+                **writer(self._me),
                 "service": self._me.service,
                 "version": self._me.version,
                 "source": call_id.split(".")[1] if "." in call_id else "",
@@ -169,13 +169,13 @@ class Plans:
         self.desk.open(plan)
         if self._log.is_continued and plan.published_ns < self._log.boot_ns:
             # This pod's container was started anew in the middle of the run: the ids of its calls would repeat.
-            self._log.note({"type": "late", "run_id": plan.run_id, **who(self._me), "at_ns": time.time_ns()})
+            self._log.note({"type": "late", "run_id": plan.run_id, **writer(self._me), "at_ns": time.time_ns()})
             return
         ours = [calls for calls in plan.callers if calls.source == self._me.service]
         self._callers = [Caller(self._me, plan, calls, self._log, self._resolver) for calls in ours]
         pairs = [[calls.target, calls.connection] for calls in ours]
         self._log.note(
-            {"type": "ready", "run_id": plan.run_id, **who(self._me), "callers": pairs, "at_ns": time.time_ns()}
+            {"type": "ready", "run_id": plan.run_id, **writer(self._me), "callers": pairs, "at_ns": time.time_ns()}
         )
         for index, caller in enumerate(self._callers):
             caller.start(after_s=ours[index].every_ms / 1000 * index / len(ours))  # not all in the same millisecond

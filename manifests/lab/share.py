@@ -168,7 +168,7 @@ class Log:
         self._limit_bytes = limit_bytes
         self._lines: list[str] = []
         self._is_full = False
-        self.note({"type": "boot", **who(me), "service": me.service, "version": me.version, "at_ns": self.boot_ns})
+        self.note({"type": "boot", **writer(me), "service": me.service, "version": me.version, "at_ns": self.boot_ns})
 
     def _end_torn_line(self) -> None:
         """Let a line that was cut when this pod was killed stand alone: it must not swallow the next one."""
@@ -214,6 +214,6 @@ def _logs_folder(share: Path) -> Path:
     return folder
 
 
-def who(me: Me) -> dict[str, str]:
+def writer(me: Me) -> dict[str, str]:
     """Return the fields that name the writer of a line."""
     return {"pod": me.pod, "node": me.node}

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Mapping
 from copy import deepcopy
 
-from clusters.ca import stranger
+from clusters.ca import unrelated_ca
 from clusters.cluster import Cluster
 from clusters.kube import Json
 from clusters.lab import LAB, tried_pod, try_pod
@@ -36,15 +36,15 @@ class ReplaceWebhookCa(BaseFault, tag="replace-webhook-ca", frozen=True, kw_only
         The fault takes the configuration from the controller that repairs it, as one of another owner would be: the
         question is how a webhook fails that stays broken, not how fast it is repaired.
         """
-        webhook, found, keeper = _configuration(cluster, mesh)
-        bundle = base64.b64encode(stranger().encode()).decode()
+        webhook, found, owner_label = _configuration(cluster, mesh)
+        bundle = base64.b64encode(unrelated_ca().encode()).decode()
         hooks = deepcopy(found["webhooks"])
         for hook in hooks:
             hook["clientConfig"]["caBundle"] = bundle
         labels = found["metadata"].get("labels") or {}
         away, back = (
-            {"metadata": {"labels": {keeper: owner}}} if keeper else {}
-            for owner in (_OWNER_OF_NO_MESH, labels.get(keeper))
+            {"metadata": {"labels": {owner_label: owner}}} if owner_label else {}
+            for owner in (_OWNER_OF_NO_MESH, labels.get(owner_label))
         )
         return _uninjected(
             cluster,
@@ -207,7 +207,7 @@ def _configuration(cluster: Cluster, mesh: Mesh) -> tuple[ObjectRef, Json, str]:
     found = ref.find(cluster)
     if found is None:
         raise HarnessError(f"{_KIND} {hook.configuration} does not exist. Is the mesh installed?")
-    return ref, found, hook.keeper
+    return ref, found, hook.owner_label
 
 
 def _containers(pod: Mapping[str, object]) -> frozenset[str]:

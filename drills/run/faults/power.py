@@ -74,7 +74,7 @@ class Rebooted(PreparedFault, tag="reboot", kw_only=True):
         lacks = unready(cluster, self.node)
         if lacks:
             raise HarnessError(lacks)
-        network.relay(cluster)  # only now does the API know the node's address, which may be a new one
+        network.restore_routes(cluster)  # only now does the API know the node's address, which may be a new one
 
     def reverted(self, cluster: Cluster) -> str:
         """Say what the node still lacks, "" when it is Ready and every node's routes are whole.

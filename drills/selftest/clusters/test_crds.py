@@ -57,15 +57,15 @@ def pinned(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> Pat
 def test_official_images_go_with_the_published_file_and_ours_with_the_module(pinned: Path, address: str) -> None:
     """Each is the pinned file; a directory that has it is asked first, and one that has not does no harm."""
     folder = pinned.parent
-    assert charts.definition(NAME, directories=(), published=True) == TEXT
-    assert charts.definition(NAME, directories=(), published=False) == TEXT
+    assert charts.crd_manifest(NAME, directories=(), published=True) == TEXT
+    assert charts.crd_manifest(NAME, directories=(), published=False) == TEXT
     pinned.rename(folder.parent / FILE)
     with pytest.raises(FileNotFoundError):
-        charts.definition(NAME, directories=(folder,), published=False)
-    assert charts.definition(NAME, directories=(folder, folder.parent), published=False) == TEXT
+        charts.crd_manifest(NAME, directories=(folder,), published=False)
+    assert charts.crd_manifest(NAME, directories=(folder, folder.parent), published=False) == TEXT
     (folder.parent / "site" / FILE).unlink()
     with pytest.raises(HarnessError, match=f"{address} could not be read"):
-        charts.definition(NAME, directories=(), published=True)
+        charts.crd_manifest(NAME, directories=(), published=True)
 
 
 def test_another_file_is_refused(pinned: Path) -> None:
@@ -73,7 +73,7 @@ def test_another_file_is_refused(pinned: Path) -> None:
     pinned.write_bytes(TEXT + b"\n")
     for published in (True, False):
         with pytest.raises(HarnessError, match=rf"(?s){FILE} has sha256 .*it is not used.*archive directory"):
-            charts.definition(NAME, directories=(pinned.parent,), published=published)
+            charts.crd_manifest(NAME, directories=(pinned.parent,), published=published)
 
 
 def test_a_kind_is_defined_once_the_api_server_serves_it(
@@ -89,23 +89,23 @@ def test_a_kind_is_defined_once_the_api_server_serves_it(
     monkeypatch.setattr(double, "get", lambda *_named: status)
     monkeypatch.setattr(install, "_ESTABLISHED_S", 0.1)
 
-    def define() -> None:
-        install.define(double, (NAME,), directories=(), published=False, steps=Steps(print))
+    def install_crds() -> None:
+        install.install_crds(double, (NAME,), directories=(), published=False, steps=Steps(print))
 
     with pytest.raises(HarnessError, match=r"CRD gateways\.gateway\.networking\.k8s\.io served: not within"):
-        define()
+        install_crds()
     stated.append({"type": "Established", "status": "True"})
-    define()
+    install_crds()
     assert seen == [MADE, MADE]
 
 
 def test_what_is_saved_is_found_again(pinned: Path, tmp_path: Path) -> None:
     """A site that reaches neither the project nor a module has it among the charts."""
     archives = tmp_path / "archives" / "charts"
-    assert charts.save_definitions((NAME,), archives, print) == (archives / FILE,)
+    assert charts.save_crds((NAME,), archives, print) == (archives / FILE,)
     pinned.unlink()
     source = ChartSource(carried=archives)
-    assert charts.definition(NAME, directories=source.directories, published=False) == TEXT
+    assert charts.crd_manifest(NAME, directories=source.directories, published=False) == TEXT
 
 
 def test_pins_are_those_of_the_recipe() -> None:

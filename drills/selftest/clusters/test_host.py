@@ -43,7 +43,7 @@ def test_all_containers_together_weigh_more_than_one_process(
     monkeypatch.setattr(host_bootstrap, "_CONTAINER_WEIGHTS", {weight: 99, elsewhere: 99})
     monkeypatch.setattr(host_bootstrap, "_service_manager", lambda: is_systemd)
     monkeypatch.setattr(os, "geteuid", lambda: euid)
-    host_bootstrap.give_containers_weight()
+    host_bootstrap.raise_container_weight()
     assert weight.read_text(encoding="ascii") == expected
     assert not elsewhere.parent.exists()
 
@@ -51,8 +51,8 @@ def test_all_containers_together_weigh_more_than_one_process(
 def test_a_mesh_is_told_which_feature_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the mesh needs counts, and what is missing is named."""
     monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False, "ESP": False, "BTF": True})
-    assert host.unable(()) == host.unable(("BTF",)) == ""
-    assert host.unable(("BTF", "WireGuard")).endswith("has no WireGuard")
+    assert host.missing_kernel_features(()) == host.missing_kernel_features(("BTF",)) == ""
+    assert host.missing_kernel_features(("BTF", "WireGuard")).endswith("has no WireGuard")
 
 
 @pytest.mark.parametrize(

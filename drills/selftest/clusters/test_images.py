@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.images import archive, build, golang, recipe, records, resolve
+from clusters.images import archive, build, golang, origins, recipe, resolve
 from clusters.images.catalogue import all_images, image, images_for, versions
 from clusters.runtime import HarnessError, UsageError, run
 
@@ -151,10 +151,10 @@ def test_a_mirror_replaces_the_host_alone(ref: str, mirror: str | None, expected
 
 def test_a_record_of_origin_is_kept_and_the_first_one_stays() -> None:
     """Where an image first came from is remembered by its id, whatever brings it again."""
-    assert records.recall("sha256:aa") is None
-    records.remember("sha256:aa", records.Record("registry docker.io/a:1", "sha256:d"))
-    records.remember("sha256:aa", records.Record("archive a.tar"))
-    assert records.recall("sha256:aa") == records.Record("registry docker.io/a:1", "sha256:d")
+    assert origins.recall("sha256:aa") is None
+    origins.remember("sha256:aa", origins.Record("registry docker.io/a:1", "sha256:d"))
+    origins.remember("sha256:aa", origins.Record("archive a.tar"))
+    assert origins.recall("sha256:aa") == origins.Record("registry docker.io/a:1", "sha256:d")
 
 
 def write_archive(path: Path, *refs: str) -> Path:

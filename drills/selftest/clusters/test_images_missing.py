@@ -57,7 +57,7 @@ def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built
 
     monkeypatch.setattr(engine, "pull", pull)
     monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
-    monkeypatch.setattr(engine, "has_own_way", lambda: given.startswith("engine"))
+    monkeypatch.setattr(engine, "has_mirror_or_proxy", lambda: given.startswith("engine"))
     monkeypatch.setattr(resolve, "registry_answers", lambda *_: given.startswith("registry"))
     monkeypatch.setattr(build, "build", lambda *_: pytest.fail("something was built"))
     wanted = Image("proxy", "registry.example/some/proxy:1.2.3")

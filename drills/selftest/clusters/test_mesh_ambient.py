@@ -11,7 +11,7 @@ from clusters.images.catalogue import crd
 from clusters.install import section
 from clusters.lab import load
 from clusters.meshes.istio_ambient import MESH
-from clusters.model import Called, Drop, Role
+from clusters.model import Drop, Role, TargetPod
 from clusters.runtime import HarnessError
 from drills.run.declare import unmet
 
@@ -156,6 +156,6 @@ def test_a_torn_entry_is_an_error() -> None:
 )
 def test_ztunnel_holds_a_pod_to_what_selects_it(namespace: str, spec: dict[str, object], is_about: bool) -> None:
     """By namespace and labels, and from the root for all; what is attached to a target is a waypoint's, not its."""
-    ledger = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
+    ledger = TargetPod("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
     assert MESH.policy.selects is not None
     assert MESH.policy.selects({"metadata": {"namespace": namespace}, "spec": spec}, ledger) is is_about

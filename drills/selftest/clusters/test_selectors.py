@@ -5,11 +5,11 @@ import pytest
 from clusters.kube import Json
 from clusters.lab import load as objects
 from clusters.meshes import load, names
-from clusters.model import Called, Mesh
-from clusters.objects import has_container, selects
+from clusters.model import Mesh, TargetPod
+from clusters.selectors import has_container, selects
 from drills.report.audit_related import related
 
-LEDGER = Called("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
+LEDGER = TargetPod("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
 
 
 def expression(key: str, operator: str, *values: str) -> dict[str, object]:
@@ -43,7 +43,7 @@ def test_a_selector_fits_as_kubernetes_says(selector: object, fits: bool) -> Non
     assert selects(selector, LEDGER.labels) is fits
 
 
-def about(mesh: str, policy: dict[str, object], called: Called = LEDGER) -> bool:
+def about(mesh: str, policy: dict[str, object], called: TargetPod = LEDGER) -> bool:
     """Return what a mesh says of an object."""
     tells = load(mesh).policy.selects
     assert tells is not None

@@ -49,7 +49,7 @@ class InjectedCluster(FileCluster):
         return dict(namespace["metadata"]["labels"])
 
     def patch(self, changes: Mapping[str, object]) -> None:
-        """Merge changes into an object; the webhook's keeper repairs what it knows as its own."""
+        """Merge changes into an object; the webhook's owner_label repairs what it knows as its own."""
         if changes["kind"] == "ReplicaSet":
             super().patch(changes)
             return
@@ -88,7 +88,7 @@ def _object(key: str, labels: dict[str, str]) -> Json:
 
 def injected_mesh(**changes: object) -> Mesh:
     """Return the double's mesh with a webhook that puts pods into it."""
-    hook = Webhook(CONFIGURATION, "mutating", "Fail", ("CREATE",), SOURCE, keeper=KEEPER)
+    hook = Webhook(CONFIGURATION, "mutating", "Fail", ("CREATE",), SOURCE, owner_label=KEEPER)
     injector = replace(COMPONENT, role=Role.INJECTOR)
     membership = Membership(proves=lambda _pod, _witness: True, namespace_labels={LABEL: "on"})
     return mesh(**{"components": (injector,), "webhooks": (hook,), "membership": membership, **changes})

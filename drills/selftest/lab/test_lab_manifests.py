@@ -277,4 +277,4 @@ def test_each_call_of_a_fresh_edge_has_a_connection_of_its_own() -> None:
         if (item["kind"], item["metadata"]["name"]) == ("Server", "fraud")
     ]
     assert "proxyProtocol" not in server["spec"]
-    assert load_mesh("linkerd").identity.unshown_edges == EACH_CALL_CONNECTS
+    assert load_mesh("linkerd").identity.edges_without_identity == EACH_CALL_CONNECTS

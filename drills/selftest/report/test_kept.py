@@ -91,7 +91,7 @@ def test_a_plain_name_is_taken(name: str) -> None:
 
 def test_a_bad_name_is_refused_before_the_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bringing up a cluster begins with its name: no engine is started and no image is fetched for a bad one."""
-    monkeypatch.setattr(host, "unable", lambda _features: pytest.fail("the machine was looked at"))
+    monkeypatch.setattr(host, "missing_kernel_features", lambda _features: pytest.fail("the machine was looked at"))
     with (
         pytest.raises(UsageError, match="cannot be the name"),
         provision.up("none", provision.Options(cluster_name=".."), silent),

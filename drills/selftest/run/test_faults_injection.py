@@ -70,7 +70,7 @@ def test_broken_webhook_fails_as_its_policy_says(tmp_path: Path, policy: str, wo
 
 
 def test_webhook_that_its_mesh_repairs_loses_the_receipt(double: InjectedCluster) -> None:
-    """Without the label that takes it from its keeper the webhook is whole at once, and nothing has landed."""
+    """Without the label that takes it from its owner_label the webhook is whole at once, and nothing has landed."""
     prepared = ready(double, REPLACED)
     prepared.inject()
     assert prepared.receipt().landed

@@ -13,7 +13,7 @@ _OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
 }
 
 
-def part(tree: object, *path: str) -> object:
+def at_path(tree: object, *path: str) -> object:
     """Return what lies at a path of nested objects, None when there is nothing."""
     for name in path:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
@@ -22,7 +22,7 @@ def part(tree: object, *path: str) -> object:
 
 def selects(selector: object, labels: Labels) -> bool:
     """Tell whether a selector of matchLabels and matchExpressions fits; one that is absent or empty fits everything."""
-    wanted, expressions = part(selector, "matchLabels"), part(selector, "matchExpressions")
+    wanted, expressions = at_path(selector, "matchLabels"), at_path(selector, "matchExpressions")
     pairs = wanted.items() if isinstance(wanted, Mapping) else ()
     listed = expressions if isinstance(expressions, list) else []
     return all(labels.get(key) == value for key, value in pairs) and all(_fits(it, labels) for it in listed)
@@ -35,7 +35,7 @@ def bare(selector: object, prefixes: tuple[str, ...]) -> dict[str, object]:
         text = str(label)
         return next((text.removeprefix(it) for it in prefixes if text.startswith(it)), text)
 
-    wanted, expressions = part(selector, "matchLabels"), part(selector, "matchExpressions")
+    wanted, expressions = at_path(selector, "matchLabels"), at_path(selector, "matchExpressions")
     pairs = wanted.items() if isinstance(wanted, Mapping) else ()
     listed = expressions if isinstance(expressions, list) else []
     return {
@@ -49,29 +49,31 @@ def rules_select(policy: object, selector: str, labels: Labels, prefixes: tuple[
 
     A rule that has no such selector is about no pod. prefixes: those of labels that `bare` takes away.
     """
-    specs = part(policy, "specs")
-    found = [part(rule, selector) for rule in (part(policy, "spec"), *(specs if isinstance(specs, list) else ()))]
+    specs = at_path(policy, "specs")
+    found = [at_path(rule, selector) for rule in (at_path(policy, "spec"), *(specs if isinstance(specs, list) else ()))]
     return any(it is not None and selects(bare(it, prefixes), labels) for it in found)
 
 
 def network_policy_selects(policy: object, namespace: str, labels: Labels) -> bool:
     """Tell whether a NetworkPolicy of Kubernetes is about the pod with these labels."""
-    return part(policy, "metadata", "namespace") == namespace and selects(part(policy, "spec", "podSelector"), labels)
+    return at_path(policy, "metadata", "namespace") == namespace and selects(
+        at_path(policy, "spec", "podSelector"), labels
+    )
 
 
 def route_selects(route: object, namespace: str, service: str) -> bool:
     """Tell whether a route of the Gateway API is about that Service: it is one of the route's parents."""
-    home, parents = part(route, "metadata", "namespace"), part(route, "spec", "parentRefs")
+    home, parents = at_path(route, "metadata", "namespace"), at_path(route, "spec", "parentRefs")
     return any(
-        (part(it, "kind"), part(it, "namespace") or home, part(it, "name")) == ("Service", namespace, service)
+        (at_path(it, "kind"), at_path(it, "namespace") or home, at_path(it, "name")) == ("Service", namespace, service)
         for it in (parents if isinstance(parents, list) else ())
     )
 
 
 def has_container(pod: Mapping[str, object], name: str) -> bool:
     """Tell whether a container of the pod has that name, be it an ordinary one or a native sidecar."""
-    kinds = (part(pod, "spec", "initContainers"), part(pod, "spec", "containers"))
-    return any(part(container, "name") == name for kind in kinds if isinstance(kind, list) for container in kind)
+    kinds = (at_path(pod, "spec", "initContainers"), at_path(pod, "spec", "containers"))
+    return any(at_path(container, "name") == name for kind in kinds if isinstance(kind, list) for container in kind)
 
 
 def deployment_of(pod: object) -> str:
@@ -81,6 +83,6 @@ def deployment_of(pod: object) -> str:
 
 def _fits(expression: object, labels: Labels) -> bool:
     """An operator that is not known here fits: an object too many that is shown can be left out by whoever reads it."""
-    fits = _OPERATORS.get(str(part(expression, "operator")))
-    values = part(expression, "values")
-    return fits is None or fits(labels.get(str(part(expression, "key"))), values if isinstance(values, list) else [])
+    fits = _OPERATORS.get(str(at_path(expression, "operator")))
+    values = at_path(expression, "values")
+    return fits is None or fits(labels.get(str(at_path(expression, "key"))), values if isinstance(values, list) else [])

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from clusters.ca import DEFAULT_LIVES, Lives, authority, foreign, installed, key_id, successor
-from clusters.install import lay_issuer
+from clusters.install import create_issuer_secret
 from clusters.kube import Json
 from clusters.meshes import load
 from clusters.model import Capability
@@ -110,7 +110,7 @@ def test_a_mesh_that_looks_for_its_authority_finds_it(name: str, tmp_path: Path)
     assert mesh.certificates.issuance is not None
     assert Capability.GIVEN_ISSUER in mesh.capabilities - set(mesh.absent)
     made = authority(tmp_path, mesh.certificates.issuance.issuer_name, DEFAULT_LIVES)
-    lay_issuer(StrictCluster(laid, tmp_path), mesh.certificates.issuance.secret, made)
+    create_issuer_secret(StrictCluster(laid, tmp_path), mesh.certificates.issuance.secret, made)
     assert [(it["kind"], it["metadata"]["name"]) for it in laid.objects] == [
         ("Namespace", "istio-system"),
         ("Secret", "cacerts"),
@@ -123,7 +123,9 @@ def test_a_chart_that_makes_the_secret_finds_none(tmp_path: Path) -> None:
     """What the chart owns is not laid before it: it would not be its own."""
     issuance, laid = load("linkerd").certificates.issuance, Laid()
     assert issuance is not None
-    lay_issuer(StrictCluster(laid, tmp_path), issuance.secret, authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES))
+    create_issuer_secret(
+        StrictCluster(laid, tmp_path), issuance.secret, authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
+    )
     assert laid.objects == []
 
 
