@@ -344,7 +344,7 @@ class DropLog:
 
 _DOCS = "https://kubernetes.io/docs"
 _TAINTS = Reference(
-    "Taints by which Kubernetes marks a node that is not ready, or that it does not hear from",
+    "Kubernetes taints a node that is not ready or unreachable",
     f"{_DOCS}/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions",
     "v1.34",
     "documented",

@@ -54,13 +54,16 @@ def _code(title: str, path: str) -> Reference:
     return _source(title, f"{_TREE}/{path}", "source")
 
 
-_EXPORTER = _source("Hubble exporter", f"{_DOCS}/observability/hubble/configuration/export/")
-_READINESS = _code("readiness of the chart's workloads", f"{_CHART}/templates/cilium-agent/daemonset.yaml")
-_TAINT = _code("the operator taints a node without its agent", "operator/watchers/node_taint.go")
-_PLUGIN = _code("the CNI plugin calls the node's agent", "plugins/cilium-cni/cmd/cmd.go")
+_EXPORTER = _source(
+    "The Hubble exporter writes flow events to a file",
+    f"{_DOCS}/observability/hubble/configuration/export/",
+)
+_READINESS = _code("The chart's readiness probes", f"{_CHART}/templates/cilium-agent/daemonset.yaml")
+_TAINT = _code("The operator taints a node whose agent is not ready", "operator/watchers/node_taint.go")
+_PLUGIN = _code("The CNI plugin calls the agent of its node and fails without it", "plugins/cilium-cni/cmd/cmd.go")
 # What the agent cannot parse it does not take, and goes by the object of before (pkg/policy/k8s, v1.20.2).
 _NO_REQUESTS = _code(
-    "Without its L7 proxy Cilium takes no rule on requests, and says so in the object's status (Valid)",
+    "Without its L7 proxy, Cilium rejects policies with HTTP rules and reports it in the object's status (Valid)",
     _VALIDATOR,
 )
 _DECLARED = "cilium.io/v2 CiliumNetworkPolicy lab/frontend Valid=False"
@@ -217,7 +220,7 @@ MESH = Mesh(
 )
 
 _WIREGUARD = {"encryption": {"enabled": True, "type": "wireguard"}}
-_INVALID = _code("A rule that Cilium does not take is said to be so in the object's status (Valid)", _VALIDATOR)
+_INVALID = _code("The object's status reports a policy that Cilium rejects (Valid)", _VALIDATOR)
 _ENVOY = ("cilium-envoy", "k8s-app=cilium-envoy", "cilium-envoy")
 _REQUESTS = ("CiliumNetworkPolicy on requests", "the pod's labels", "eBPF and TPROXY", "the called node's Envoy")
 _ENCRYPTING = with_more(MESH, Capability.ENCRYPTION, lambda _images: _WIREGUARD)

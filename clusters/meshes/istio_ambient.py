@@ -64,7 +64,7 @@ def _rust(title: str, path: str, kind: str = "source") -> Reference:
 
 
 _READINESS = {
-    workload: _code("readiness probe of the chart", f"manifests/charts/{path}")
+    workload: _code("The chart's readiness probe", f"manifests/charts/{path}")
     for workload, path in (
         ("Deployment/istiod", "istio-control/istio-discovery/templates/deployment.yaml"),
         ("DaemonSet/ztunnel", "ztunnel/templates/daemonset.yaml"),
@@ -72,22 +72,22 @@ _READINESS = {
     )
 }
 _VALIDATION = _code(
-    "validating webhook of the chart",
+    "The chart's validating webhook",
     "manifests/charts/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
 )
-_PLUGIN = _code("the CNI plugin asks the node's agent, and fails with it", "cni/pkg/plugin/plugin.go")
+_PLUGIN = _code("The CNI plugin calls the CNI agent of its node and fails without it", "cni/pkg/plugin/plugin.go")
 # Of a DENY, nothing is left by that: ztunnel skips a match that says nothing (src/rbac.rs). The words of the status in
 # 1.31, that it is "more restrictive than requested", are not so; those of later lines are.
 _L4_ONLY = _code(
-    "What a rule says of requests is left out for ztunnel and needs a waypoint, as the object's status says",
+    "ztunnel ignores the HTTP fields of a rule, which need a waypoint; the object's status reports it",
     "pilot/pkg/serviceregistry/ambient/authorization.go",
 )
 _UNBOUND = _code(
-    "A Service whose waypoint is not there goes without one, as its status says (WaypointBound)",
+    "A Service whose waypoint does not exist is served without it; its status reports it (WaypointBound)",
     "pilot/pkg/serviceregistry/ambient/waypoints.go",
 )
 _ACCESS_LOG = _rust(
-    "ztunnel's access log names both ends and the policy of a refused connection", "src/proxy/metrics.rs"
+    "ztunnel's access log names source, destination and policy of a denied connection", "src/proxy/metrics.rs"
 )
 
 

@@ -44,10 +44,12 @@ def _code(title: str, path: str, kind: str = "source") -> Reference:
 
 
 _CHART = "manifests/charts/istio-control/istio-discovery/templates"
-_READINESS = _code("readiness probe of the chart", f"{_CHART}/deployment.yaml")
-_AGENT_METRICS = _code("pilot-agent metrics", "pkg/istio-agent/metrics/metrics.go")
-_ADMISSION = _code("mutating webhook of the chart", f"{_CHART}/mutatingwebhook.yaml")
-_VALIDATION = _code("validating webhook of the chart", f"{_CHART}/validatingwebhookconfiguration.yaml")
+_READINESS = _code("The chart's readiness probe", f"{_CHART}/deployment.yaml")
+_AGENT_METRICS = _code("Metrics of pilot-agent", "pkg/istio-agent/metrics/metrics.go")
+_ADMISSION = _code("The chart's mutating webhook", f"{_CHART}/mutatingwebhook.yaml")
+_VALIDATION = _code(
+    "The chart's validating webhook", f"{_CHART}/validatingwebhookconfiguration.yaml"
+)
 
 
 def _identity(namespace: str, service_account: str) -> str:

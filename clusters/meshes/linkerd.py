@@ -56,14 +56,14 @@ def _docs(title: str, path: str) -> Reference:
     return _source(title, f"{_DOCS}/{path}", "documented")
 
 
-_READINESS = _source("readiness probes of the chart", f"{_CHART}/templates/destination.yaml")
+_READINESS = _source("The chart's readiness probes", f"{_CHART}/templates/destination.yaml")
 _IGNORE = _source(
-    "The chart's webhookFailurePolicy is Ignore: without the injector a pod is admitted as it is",
+    "The chart's webhookFailurePolicy is Ignore: without the injector, pods are admitted without a proxy",
     f"{_CHART}/values.yaml",
     "not-promised",
 )
 _VALIDATOR = _source(
-    "The chart's webhookFailurePolicy is Ignore: without the policy controller its objects are stored unseen",
+    "The chart's webhookFailurePolicy is Ignore: without the policy controller, policy objects are stored unvalidated",
     f"{_CHART}/templates/destination-rbac.yaml",
     "not-promised",
 )
@@ -72,11 +72,12 @@ _ALONE = Override("controllerReplicas", "1", "the chart's default; one replica m
 _CLOSED = Override("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
 _AUTHORIZATION = ("AuthorizationPolicy", "MeshTLSAuthentication", "NetworkAuthentication")
 _RELOADED = _docs(
-    "A replaced issuer is taken up and told by an Event", "tasks/automatically-rotating-control-plane-tls-credentials/"
+    "The identity controller loads a replaced issuer and reports it by an Event",
+    "tasks/automatically-rotating-control-plane-tls-credentials/",
 )
-_SKIPPED = _source("An issuer that no trust anchor vouches for is skipped, by an Event", _SERVICE)
-_INVALID = _source("Under an issuer that is over each request fails, by an Event", _SERVICE)
-_DENIED = _source("authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs")
+_SKIPPED = _source("The identity controller skips an issuer of an untrusted root and reports it by an Event", _SERVICE)
+_INVALID = _source("With an expired issuer, each certificate request fails and an Event reports it", _SERVICE)
+_DENIED = _source("The proxy's authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs")
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
