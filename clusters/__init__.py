@@ -1,1 +1,1 @@
-"""A place to run: host, images, clusters, meshes and the lab. Never imports drills."""
+"""Host, images, clusters, meshes and the lab. Never imports drills."""

@@ -1,7 +1,7 @@
-"""A trust anchor and an issuer of our own, for a mesh that wants them from whoever installs it.
+"""Create a trust anchor and an issuer for a mesh that needs them at installation.
 
-The keys of both lie in one file of the cluster's state directory that only its owner may read: nothing else of ours
-keeps a key, so that whoever puts an issuer back reads it from there.
+Both keys are stored in one file of the cluster's state directory that only its owner can read. No other file contains
+a key, so an undo that restores an issuer reads it from there.
 """
 
 import os
@@ -20,11 +20,11 @@ from clusters.runtime import HarnessError
 _FILE = "authority.json"
 _OWNER_ONLY = 0o600
 _DAY_S = 24 * 3600
-_BEFORE = timedelta(minutes=5)  # the clocks of a cluster differ a little
+_BEFORE = timedelta(minutes=5)  # tolerates clock skew between nodes
 
 
 class Lives(msgspec.Struct, frozen=True):
-    """How long each certificate of a mesh lives; the defaults outlive every cluster of ours."""
+    """Lifetimes of a mesh's certificates, in seconds; the defaults exceed the life of every kind cluster."""
 
     anchor_s: int = 3650 * _DAY_S
     issuer_s: int = 365 * _DAY_S
@@ -34,21 +34,21 @@ DEFAULT_LIVES = Lives()
 
 
 class _Kept(msgspec.Struct, frozen=True):
-    """The authority of one cluster, as its state directory keeps it."""
+    """The authority of one cluster, as stored in its state directory."""
 
     issuer_name: str
     lives: Lives
     anchors: str
     issuer: str
     issuer_key: str
-    anchor_key: str = ""  # without it no other issuer can be made; clusters of older versions have none
+    anchor_key: str = ""  # required to create another issuer; absent in clusters of older versions
 
 
 def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
-    """Return the authority of a cluster, made at the first call and kept in its state directory for the owner alone.
+    """Return the authority of a cluster; the first call creates and stores it.
 
-    Raises HarnessError when the kept one has another name or other lives, cannot be read, or has expired: the cluster
-    was installed with it, and its pods trust no other.
+    Raises HarnessError when the stored one has another name or other lifetimes, cannot be read, or has expired: the
+    cluster was installed with it, and its pods trust no other.
     """
     path = state / _FILE
     if path.exists():
@@ -60,15 +60,15 @@ def authority(state: Path, issuer_name: str, lives: Lives) -> Authority:
 
 
 def installed(state: Path) -> Authority:
-    """Return the authority with which the cluster was installed; HarnessError when it is not there any more."""
+    """Return the authority with which the cluster was installed; HarnessError when it cannot be read."""
     kept = _load(state / _FILE)
     return Authority(kept.anchors, kept.issuer, kept.issuer_key)
 
 
 def successor(state: Path, life_s: float) -> Authority:
-    """Return another issuer of the same name under the cluster's own trust anchor; its life begins now.
+    """Return a new issuer of the same name under the cluster's trust anchor, valid for life_s from now.
 
-    Raises HarnessError when the cluster has no authority, or one whose anchor's key was not kept.
+    Raises HarnessError when the cluster has no authority, or the anchor's key was not stored.
     """
     path = state / _FILE
     kept = _load(path)
@@ -86,20 +86,20 @@ def successor(state: Path, life_s: float) -> Authority:
 
 
 def foreign(state: Path) -> Authority:
-    """Return an authority of the same names as the cluster's, under an anchor of its own that nobody trusts."""
+    """Return an authority with the names of the cluster's own, under a new anchor that no workload trusts."""
     kept = _load(state / _FILE)
     made = _make(kept.issuer_name, kept.lives)
     return Authority(made.anchors, made.issuer, made.issuer_key)
 
 
 def key_id(certificate: str) -> str:
-    """Return the id of a certificate's key in hex digits, as certificates that it signs name it; PEM text."""
+    """Return the subject key id of a PEM certificate in hex digits."""
     loaded = x509.load_pem_x509_certificate(certificate.encode())
     return loaded.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest.hex()
 
 
 def unrelated_ca() -> str:
-    """Return the certificate of an authority that signed nothing and whose key nobody has; PEM text."""
+    """Return a CA certificate that signed nothing and whose key is discarded; PEM text."""
     key, name = ec.generate_private_key(ec.SECP256R1()), "stranger.meshdrill"
     return _pem(_certificate(name, key, name, key, _DAY_S, path_length=0))
 
@@ -128,14 +128,14 @@ def _read(path: Path, issuer_name: str, lives: Lives) -> _Kept:
 
 
 def _write(path: Path, kept: _Kept) -> None:
-    """Write the file so that at no moment anybody else can read it."""
+    """Create the file readable by its owner only, from the start."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(kept))
 
 
 def _make(issuer_name: str, lives: Lives) -> _Kept:
-    """Make a self-signed anchor, and an issuer under it that may sign leaves and nothing else."""
+    """Create a self-signed anchor, and under it an issuer that may sign only leaf certificates."""
     anchor_key, issuer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     anchor_name = _anchor_name(issuer_name)
     anchor = _certificate(anchor_name, anchor_key, anchor_name, anchor_key, lives.anchor_s, path_length=1)

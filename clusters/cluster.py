@@ -1,4 +1,4 @@
-"""What a drill needs of a cluster, whatever made it: its API, a way onto its nodes, their power, and shared records."""
+"""The cluster interface of drills: Kubernetes API, programs on nodes, node power, shared records."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,19 +8,19 @@ from clusters.kube import Kube
 from clusters.model import Capability, Role
 
 PLACED = "meshdrill/placed"
-"""The label of a node that says which part it plays in drills on one node."""
+"""The node label whose value is VICTIM or BYSTANDER."""
 
 
 class Cluster(Protocol):
     """One cluster that a drill may break.
 
-    Errors: each method raises HarnessError when it could not do its work, in time or at all. What a cluster cannot do
-    at all is in `absent`, and a drill that needs it is skipped before it starts.
+    Errors: each method raises HarnessError when it fails or passes its deadline. Capabilities that the cluster lacks
+    are in `absent`; a drill that needs one is skipped before it starts.
     """
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The cluster's name, for messages."""
 
     @property
     def kube(self) -> Kube:
@@ -28,7 +28,7 @@ class Cluster(Protocol):
 
     @property
     def kubeconfig(self) -> Path:
-        """The file by which kubectl and helm find that API."""
+        """The kubeconfig file for kubectl and helm."""
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -36,40 +36,40 @@ class Cluster(Protocol):
 
     @property
     def uplink(self) -> str:
-        """The interface by which a node reaches the other nodes."""
+        """The interface through which a node reaches the other nodes."""
 
     @property
     def share(self) -> Path:
-        """Our side of the directory in which each lab program finds its plan and leaves its records (`logs/`)."""
+        """The host side of the directory that holds the lab programs' plan and logs (`logs/`)."""
 
     @property
     def state(self) -> Path:
-        """The directory of what must survive this process: undo log, lock, the mesh's authority."""
+        """The directory that survives this process: undo log, lock, the mesh's authority."""
 
     @property
     def absent(self) -> Mapping[Capability, str]:
-        """Which of `model.OF_CLUSTER` it does not have, each with the reason."""
+        """The capabilities of `model.OF_CLUSTER` that it lacks, each with the reason."""
 
     def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
-        """Run a program on a node, past the Kubernetes API, and return what it printed; needs NODE_EXEC.
+        """Run a program on a node without the Kubernetes API and return its standard output; needs NODE_EXEC.
 
-        HarnessError also, with check, when the program fails.
+        check: also raise HarnessError when the program fails.
         """
 
     def power_off(self, node: str) -> None:
-        """End everything on a node at once, without warning; needs NODE_POWER."""
+        """Kill everything on a node at once; needs NODE_POWER."""
 
     def power_on(self, node: str) -> None:
-        """Start a node that is off, and leave one that is on as it is; needs NODE_POWER."""
+        """Start a node; no effect on a running one; needs NODE_POWER."""
 
 
 def elsewhere(part: str) -> str:
-    """Return the label, without a value, of every node that does not play the part."""
+    """Return the label (with an empty value) of every node that is not the VICTIM or BYSTANDER given as part."""
     return f"meshdrill/not-{part}"
 
 
 def lacking(cluster: Cluster, needs: Iterable[Role | Capability]) -> str:
-    """Return which of these needs the cluster does not meet, and why, as a sentence; "" when it lacks none of them."""
+    """Return a sentence that names each unmet need with its reason, or "" when the cluster meets all."""
     reasons = ((need, cluster.absent.get(need)) for need in needs if isinstance(need, Capability))
     missing = [f"{need.value} ({why})" for need, why in reasons if why is not None]
     return f"Cluster {cluster.name} has no {' and no '.join(missing)}" if missing else ""

@@ -1,4 +1,4 @@
-"""What this machine can do: facts, read without changing anything, and the gaps that keep drills from running."""
+"""Inspect this machine, without changing it, and list the gaps that prevent drills."""
 
 import gzip
 import os
@@ -15,7 +15,7 @@ from clusters import host_bootstrap, meshes
 from clusters.runtime import HarnessError, Progress, answers, cache_dir
 
 MIRROR_VARIABLE = "MESHDRILL_REGISTRY"
-MIN_DISK_GIB = 4.0  # three nodes at work; building images asks for more when it begins
+MIN_DISK_GIB = 4.0  # for three running nodes; the image builder checks for more
 MIN_MEMORY_GIB = 6.0
 MIN_INOTIFY_INSTANCES = 512
 _REGISTRIES = ("docker.io", "registry.k8s.io")
@@ -42,7 +42,7 @@ _KERNEL_FEATURES: dict[str, tuple[tuple[str, ...], str | None]] = {
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """One thing this machine lacks. `fatal`: no cluster can run before it is cured."""
+    """One thing that this machine lacks. fatal: no cluster can run without it."""
 
     subject: str
     observed: str
@@ -52,7 +52,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class HostReport(msgspec.Struct, frozen=True):
-    """Facts about this machine at one moment; None where there is nothing to report."""
+    """Facts about this machine at one moment; None if unknown."""
 
     os: str
     kernel: str
@@ -70,7 +70,7 @@ class HostReport(msgspec.Struct, frozen=True):
 
 
 def inspect() -> HostReport:
-    """Read the facts. Bounded: a silent engine costs 10 s, a silent registry 5 s."""
+    """Inspect the machine. An engine that does not answer costs 10 s, a registry 5 s."""
     engine = _engine()
     disks = [cache_dir(), *([Path(engine.root)] if engine.root and Path(engine.root).is_dir() else [])]
     return HostReport(
@@ -91,13 +91,13 @@ def inspect() -> HostReport:
 
 
 def missing_kernel_features(needed: Sequence[str]) -> str:
-    """Say which of these features this machine's kernel lacks, "" when it has them all."""
+    """Return a phrase that names the needed features that this kernel lacks, "" when it has all."""
     lacking = [name for name, has in (kernel_features() if needed else {}).items() if name in needed and not has]
     return f"the kernel of this machine, {platform.release()}, has no {' and no '.join(lacking)}" if lacking else ""
 
 
 def missing_capabilities() -> tuple[str, ...]:
-    """Return the capabilities that no process started from here can ever hold (`CapBnd`), e.g. CAP_SYS_RESOURCE."""
+    """Return the capabilities missing from this process's bounding set (`CapBnd`), e.g. CAP_SYS_RESOURCE."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     line = next(line for line in status.splitlines() if line.startswith("CapBnd:"))
     bounding = int(line.split()[1], 16)
@@ -105,15 +105,15 @@ def missing_capabilities() -> tuple[str, ...]:
 
 
 def gaps(report: HostReport) -> list[Gap]:
-    """Return what the machine lacks, the fatal gaps first, each with its cure."""
+    """Return the machine's gaps, fatal ones first."""
     found = [*_engine_gaps(report), *_size_gaps(report), *_feature_gaps(report)]
     return sorted(found, key=lambda gap: not gap.fatal)
 
 
 def ensure(*, bootstrap: bool, progress: Progress) -> HostReport:
-    """Return the report of a host with a working engine; with `bootstrap`, make it one (Debian or Ubuntu, as root).
+    """Return the report of a host that can run drills; with bootstrap, first prepare it (Debian or Ubuntu, as root).
 
-    Idempotent. Raises HarnessError for each fatal gap that remains, and names `--bootstrap` when that would cure it.
+    Idempotent. Raises HarnessError with each fatal gap that remains; it names `--bootstrap` if that would help.
     """
     report = inspect()
     if bootstrap:
@@ -131,7 +131,7 @@ def ensure(*, bootstrap: bool, progress: Progress) -> HostReport:
 
 
 def render(report: HostReport) -> str:
-    """Return the report of `meshdrill doctor` as lines of text: facts, then gaps with their cures."""
+    """Return the text of `meshdrill doctor`: facts, then gaps with their cures."""
     features = ", ".join(f"{name} {'yes' if has else 'NO'}" for name, has in report.kernel_features.items())
     registries = ", ".join(f"{name} {'yes' if up else 'NO'}" for name, up in report.registry_reachable.items())
     without = ", ".join(report.missing_capabilities)
@@ -237,14 +237,14 @@ class _Engine(msgspec.Struct, frozen=True):
 
 
 def _engine() -> _Engine:
-    """Ask the engine; a client without an engine answers too, with nothing in it."""
+    """Query the engine; without one, `docker info` still succeeds, with empty fields."""
     said = answers(["docker", "info", "--format", "{{json .}}"], timeout_s=10)
     found = msgspec.json.decode(said.encode(), type=_Engine) if said else _Engine()
     return found if found.version else _Engine()
 
 
 def kernel_features() -> dict[str, bool]:
-    """Tell of each feature whether this machine's kernel has it."""
+    """Return feature -> whether this machine's kernel has it."""
     options = _kernel_options()
     return {name: _has_feature(name, wanted, module, options) for name, (wanted, module) in _KERNEL_FEATURES.items()}
 
@@ -252,12 +252,12 @@ def kernel_features() -> dict[str, bool]:
 def _has_feature(name: str, wanted: tuple[str, ...], module: str | None, options: dict[str, str]) -> bool:
     if name == "BTF":
         return Path("/sys/kernel/btf/vmlinux").exists()
-    if not options:  # no kernel configuration to read: ask for the module, loaded, built in or loadable
+    if not options:  # no readable kernel configuration: look for the module
         return module is not None and answers(["modinfo", module], timeout_s=5) is not None
     states = {options.get(option, "n") for option in wanted}
     if states <= {"y"}:
         return True
-    # An option built as a module is worth nothing where the module's file is absent, as in many virtual machines.
+    # CONFIG_X=m is useless without the module's file, which many virtual machines lack.
     return "n" not in states and module is not None and answers(["modinfo", module], timeout_s=5) is not None
 
 
@@ -279,14 +279,14 @@ def _reachable(registries: Iterable[str]) -> dict[str, bool]:
 
 
 def registry_answers(registry: str, timeout_s: float = _REGISTRY_TIMEOUT_S) -> bool:
-    """Tell whether a container registry (HOST[:PORT]) answers from here."""
+    """Return whether a container registry (HOST[:PORT]) answers."""
     host = "registry-1.docker.io" if registry == "docker.io" else registry
     scheme = "http" if host.partition(":")[0] in {"127.0.0.1", "localhost"} else "https"
     try:
         status = requests.get(f"{scheme}://{host}/v2/", timeout=timeout_s).status_code
     except requests.RequestException:
         return False
-    return status in {200, 401}  # 401: it is a registry, and asks who we are
+    return status in {200, 401}  # 401: a registry that requires authentication
 
 
 def _read_number(path: Path) -> int:

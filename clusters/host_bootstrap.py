@@ -1,4 +1,4 @@
-"""Making a Debian or Ubuntu host able to run drills, as root: packages, a running Docker Engine, kernel limits."""
+"""Prepare a Debian or Ubuntu host for drills, as root: packages, a running Docker Engine, kernel limits."""
 
 import os
 import platform
@@ -16,13 +16,13 @@ from clusters.runtime import HarnessError, Progress, Steps, answers, run, state_
 BOUNDED_RUNTIME = "meshdrill-bounded"
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 
-# Where control groups of version 1 and 2 keep it, for the group that dockerd puts all of its own into; 16 processes.
+# CPU weight of the cgroup of all containers, in cgroup v1 and v2: 16 times that of one process.
 _CONTAINER_WEIGHTS = {
     Path("/sys/fs/cgroup/cpu/docker/cpu.shares"): 16 * 1024,
     Path("/sys/fs/cgroup/docker/cpu.weight"): 16 * 100,
 }
 
-# Debian's package -> a program or file that shows it is there.
+# Debian package -> a program or file that proves it is installed.
 _ENGINE_PACKAGES = {"docker.io": "dockerd", "iptables": "iptables", "jq": "jq"}
 _BUILDER_PACKAGES = {
     "debootstrap": "debootstrap",
@@ -43,20 +43,20 @@ def raise_inotify_limit(instances: int) -> None:
 
 
 def raise_container_weight() -> None:
-    """Let all containers together weigh more than one process of the host, where root may and no systemd weighs them.
+    """Give the containers more CPU weight than one host process; only as root and without systemd.
 
-    Otherwise the kernel gives a whole cluster as much processor time as one compiler beside it, and callers starve.
+    Otherwise the kernel gives a whole cluster as much CPU time as one compiler on the host, and callers starve.
     """
     if os.geteuid() == 0 and not _service_manager():
         for weight, value in _CONTAINER_WEIGHTS.items():
             if (weight.parents[1] / "cgroup.procs").exists():
-                weight.parent.mkdir(exist_ok=True)  # dockerd takes it as it finds it
+                weight.parent.mkdir(exist_ok=True)  # dockerd uses an existing cgroup unchanged
             if weight.exists():
                 weight.write_text(str(value), encoding="ascii")
 
 
 def builder_lacks() -> tuple[str, ...]:
-    """Return the packages that the image builder needs and this host has not, by their Debian names."""
+    """Return the Debian packages that the image builder needs and this host lacks."""
     return tuple(package for package, sign in _BUILDER_PACKAGES.items() if not _has(sign))
 
 
@@ -66,10 +66,10 @@ def install_builder(progress: Progress) -> None:
 
 
 def start_engine(*, bounded: bool, progress: Progress) -> None:
-    """Install what is missing of Docker Engine, start it and wait until it answers.
+    """Install missing packages of Docker Engine, start it and wait until it answers.
 
-    `bounded`: the engine's default runtime drops what the host's capability bounding set lacks.
-    Raises HarnessError when this is not Debian or Ubuntu, the caller is not root, or the engine stays silent.
+    bounded: the engine's default runtime drops capabilities that the host's bounding set lacks.
+    Raises HarnessError when this is not Debian or Ubuntu, the caller is not root, or the engine does not answer.
     """
     _require_root_on_debian()
     _install([package for package, sign in _ENGINE_PACKAGES.items() if not _has(sign)], progress)
@@ -86,7 +86,7 @@ def _require_root_on_debian() -> None:
     release = platform.freedesktop_os_release()
     if not {"debian", "ubuntu"} & {release.get("ID", ""), *release.get("ID_LIKE", "").split()}:
         raise HarnessError(
-            f"--bootstrap knows Debian and Ubuntu; this is {release.get('PRETTY_NAME', 'another system')}. "
+            f"--bootstrap supports Debian and Ubuntu; this is {release.get('PRETTY_NAME', 'another system')}. "
             "Install Docker Engine by this system's own means and run again without --bootstrap."
         )
     if os.geteuid() != 0:
@@ -118,7 +118,7 @@ def _runtime_settings(*, bounded: bool) -> dict[str, object]:
     """Return dockerd's settings; empty on a host that can grant every capability."""
     if not bounded:
         return {}
-    # Copied because an installed package may have lost the executable bit, and may be upgraded under a running engine.
+    # Copied: an installed package may lack the executable bit, and may be upgraded while the engine runs.
     program = state_dir() / "bounded-runc"
     program.write_bytes(files("clusters.images").joinpath("recipes/bounded-runc/runc").read_bytes())
     program.chmod(0o755)
@@ -141,7 +141,7 @@ def _start_by_systemd(*, bounded: bool) -> None:
 
 
 def _start_by_hand(*, bounded: bool) -> None:
-    """Start dockerd in a session of its own, so that it outlives this process and its terminal."""
+    """Start dockerd in its own session, so that it outlives this process and its terminal."""
     log, config = state_dir() / "dockerd.log", state_dir() / "dockerd.json"
     config.write_bytes(msgspec.json.encode(_runtime_settings(bounded=bounded)))
     with log.open("ab") as sink:

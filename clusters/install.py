@@ -1,4 +1,4 @@
-"""Install a mesh from its official charts, with what these expect to find, and wait until each part is ready."""
+"""Install a mesh from its official charts, with the CRDs, volumes and Secrets they need, and wait until it is ready."""
 
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -17,19 +17,19 @@ from clusters.runtime import HarnessError, Steps, run, wait_until
 from clusters.tools import Tools
 
 STORAGE_CLASS = "meshdrill"
-"""The class that a mesh's values ask for; it has no provisioner, each volume of it is made here."""
+"""The storage class in a mesh's values; it has no provisioner, `create_volumes` creates each volume."""
 
 _HELM_S = 120.0
 _ESTABLISHED_S = 30.0
 _ON_NODE_S = 10.0
 _CRD_API = "apiextensions.k8s.io/v1"
-_VOLUMES = "/var/lib/meshdrill/volumes"  # on the node, in what survives its reboot
+_VOLUMES = "/var/lib/meshdrill/volumes"  # on the node; survives its reboot
 
 
 class ChartSource(msgspec.Struct, frozen=True):
-    """Where the charts come from: a directory, a repository, or (neither) where the images suggest.
+    """Where charts come from: a directory, a repository, or, if neither is given, the source that fits the images.
 
-    carried: charts that lie beside the image archives; such a one wins over the suggestion, and others may be absent.
+    carried: directory of charts beside the image archives; a chart in it takes precedence over that default source.
     """
 
     directory: Path | None = None
@@ -38,11 +38,11 @@ class ChartSource(msgspec.Struct, frozen=True):
 
     @property
     def directories(self) -> tuple[Path, ...]:
-        """Return every directory in which something may lie that goes with charts."""
+        """Return every directory that may hold charts or CRDs."""
         return tuple(folder for folder in (self.directory, self.carried) if folder is not None)
 
     def directory_for(self, name: str) -> Path | None:
-        """Return the directory from which this chart must come, None when it may come from elsewhere."""
+        """Return the directory that must hold this chart, or None."""
         if self.directory or self.repository or self.carried is None:
             return self.directory
         return self.carried if is_in(name, self.carried) else None
@@ -59,10 +59,10 @@ def install(
     steps: Steps,
     leaf_s: int = 0,
 ) -> None:
-    """Define the kinds that the mesh reads, install its charts in order, then wait for its components and webhooks.
+    """Install the mesh's CRDs and charts in order, then wait for its components and webhooks.
 
-    `images` maps image names to references that the nodes already hold; `built` says that they are our own builds;
-    `leaf_s` is how long a workload's certificate shall live, 0 for as long as the mesh has it by default.
+    images: image name -> reference, already on the nodes. built: the images are our own builds. leaf_s: lifetime of
+    workload certificates, 0 for the mesh's default.
     """
     create_volumes(cluster, mesh)
     install_crds(cluster, mesh.install.crds, directories=charts.directories, published=not built, steps=steps)
@@ -74,13 +74,13 @@ def install(
         values.append(issuance.values(made))
     if leaf_s and mesh.certificates.leaf_values is not None:
         values.append(mesh.certificates.leaf_values(leaf_s))
-    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # for our eyes only: one may hold a key
+    with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # mode 0700: a file may hold a key
         files = [Path(folder) / f"{number}.yaml" for number in range(len(values))]
         for release in mesh.install.charts:
             for file, whole in zip(files, values, strict=True):
                 file.write_text(yaml.safe_dump(section(whole, release)))
             with steps.step(f"chart {release.chart}"):
-                # Official images go with the charts that their project publishes, our builds with the module's own.
+                # Official images use the charts of the project's repository, our builds those of the Go module.
                 published = None if built else chart_named(release.chart).repository
                 source = chart(
                     release.chart,
@@ -101,9 +101,9 @@ def install(
 def install_crds(
     cluster: Cluster, names: Iterable[str], *, directories: Iterable[Path], published: bool, steps: Steps
 ) -> None:
-    """Apply the definitions of the catalogue by these names, and wait until the API server serves their kinds.
+    """Apply CRDs of the catalogue, and wait until the API server serves their kinds.
 
-    HarnessError as `definition`, when one is not accepted, or when it is not served in time.
+    HarnessError as `charts.crd_manifest`, when one is not accepted, or when it is not served in time.
     """
     looked = tuple(directories)
     for name in names:
@@ -115,16 +115,16 @@ def install_crds(
 
 
 def create_volumes(cluster: Cluster, mesh: Mesh) -> None:
-    """Make each volume that the mesh claims: a directory of a node that no drill takes away. HarnessError as `exec`."""
+    """Create each volume that the mesh claims, as a directory of the bystander node. HarnessError as `exec`."""
     for name in mesh.install.volumes:
         path = f"{_VOLUMES}/{name}"
-        for node in cluster.nodes:  # only one of them plays the bystander, and only the API knows which
+        for node in cluster.nodes:  # on all, as only the API knows which one is the bystander
             cluster.exec(node, ["install", "--directory", "--mode=0777", path], timeout_s=_ON_NODE_S)
         cluster.kube.apply_all([_volume(name, path)])
 
 
 def create_issuer_secret(cluster: Cluster, secret: IssuerSecret, made: Authority) -> None:
-    """Lay the issuer where the mesh looks for it as it starts, unless its own chart does."""
+    """Create the Secret with the issuer, unless the mesh's chart creates it."""
     if not secret.anchors:
         return
     texts = {secret.certificate: made.issuer, secret.key: made.issuer_key, secret.anchors: made.anchors}
@@ -138,7 +138,7 @@ def create_issuer_secret(cluster: Cluster, secret: IssuerSecret, made: Authority
 
 
 def section(values: Mapping[str, object], release: ChartRelease) -> Mapping[str, object]:
-    """Return those of the mesh's values that are this chart's: two charts may mean different things by one key."""
+    """Return this chart's section of the mesh's values; one key may have different meanings in two charts."""
     if not release.section:
         return values
     own = values.get(release.section, {})
@@ -151,7 +151,7 @@ def section(values: Mapping[str, object], release: ChartRelease) -> Mapping[str,
 
 
 def wait_components(cluster: Cluster, mesh: Mesh, steps: Steps) -> None:
-    """Wait for every distinct workload of the mesh; one that plays several roles is waited for once."""
+    """Wait for each workload of the mesh once, whatever the number of its roles."""
     for component in {(part.namespace, part.name): part for part in mesh.components}.values():
         with steps.step(f"{component.namespace}/{component.name} ready"):
             wait_ready(cluster, component)
@@ -169,7 +169,7 @@ def wait_ready(cluster: Cluster, component: Component, *, within_s: float = 120.
 
 
 def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
-    """Wait until each webhook has its CA bundle and its documented failure policy: before that it lets all pass."""
+    """Wait until each webhook has its CA bundle and its documented failure policy: until then it may fail open."""
     for webhook in mesh.webhooks:
         kind = f"{webhook.kind.capitalize()}WebhookConfiguration"
 

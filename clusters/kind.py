@@ -1,6 +1,6 @@
-"""kind clusters on pytest-kind's KindCluster: made with our own tools, in our own directory, with a deadline.
+"""kind clusters, based on pytest-kind's KindCluster: with our own tools, state directory and deadlines.
 
-A node of kind is a container, so programs run on it by `docker exec`, which works while the API server is dead, and its
+A kind node is a container: programs run on it by `docker exec`, which works while the API server is down, and its
 power is `docker kill` and `docker start`.
 """
 
@@ -30,19 +30,19 @@ _DELETE_S = 120.0
 _POWER_S = 60.0
 _SHARE_ON_NODE = "/var/lib/meshdrill"
 _SETTINGS = "kind.yaml"
-_MEMORY = Path("/dev/shm")  # noqa: S108 - only a directory in it that is ours alone
+_MEMORY = Path("/dev/shm")  # noqa: S108 - used only for a directory that no other user can enter
 _OURS_ALONE = 0o700
-_SHARE_MODE = 0o1777  # programs of several users write there, each its own file
+_SHARE_MODE = 0o1777  # programs of several users each write their own file
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NAME_CHARS = 49  # a node is named NAME-control-plane, and a host name has at most 63 characters
 
-# Where the engine cannot grant CAP_SYS_RESOURCE, containerd must not lower a container's OOM score.
+# Without CAP_SYS_RESOURCE, containerd must not lower a container's OOM score.
 _RESTRICT_OOM = '[plugins."io.containerd.grpc.v1.cri"]\n  restrict_oom_score_adj = true\n'
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a cluster if it can be one, UsageError otherwise: it becomes a path that is deleted."""
+    """Return the cluster name if it is valid, else raise UsageError: it becomes a path that is deleted."""
     if len(name) > _NAME_CHARS or not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be the name of a cluster: expected at most {_NAME_CHARS} characters, small letters, "
@@ -53,7 +53,7 @@ def checked_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class KindCluster:
-    """A running kind cluster of ours, as drills use it (`cluster.Cluster`)."""
+    """A running kind cluster (implements `cluster.Cluster`)."""
 
     name: str
     kubeconfig: Path
@@ -62,7 +62,7 @@ class KindCluster:
     nodes: tuple[str, ...]
     kube: Kube
     uplink: str = "eth0"
-    absent: Mapping[Capability, str] = field(default_factory=dict)  # there is nothing that a kind cluster cannot do
+    absent: Mapping[Capability, str] = field(default_factory=dict)  # a kind cluster lacks nothing
 
     def exec(self, node: str, argv: Sequence[str], *, timeout_s: float, check: bool = True) -> str:
         """Run a program on a node and return what it printed; HarnessError as `Cluster.exec`."""
@@ -90,23 +90,23 @@ class KindCluster:
 
 
 class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
-    """Makes, finds and deletes the kind cluster of one name.
+    """Creates, finds and deletes the kind cluster of one name.
 
-    It is pytest-kind's with what that leaves open: a configuration, a deadline, and no file in the user's folder.
+    Adds to pytest-kind's class a configuration and deadlines, and writes no file into the working directory.
     """
 
     def __init__(self, name: str, *, image: str, tools: Tools, kubeconfig: Path | None = None) -> None:
         checked_name(name)
         self.home = state_dir() / name
         self.home.mkdir(parents=True, exist_ok=True)
-        self.home.chmod(_OURS_ALONE)  # what a sweep obeys lies there, and the keys of the mesh
-        with contextlib.chdir(self.home):  # the base class makes its folder where it stands
+        self.home.chmod(_OURS_ALONE)  # it holds the undo log and the mesh's keys
+        with contextlib.chdir(self.home):  # the base class creates its folder in the working directory
             super().__init__(name, kubeconfig or self.home / "kubeconfig", image, tools.kind, tools.kubectl)
 
     @property
     def share(self) -> Path:
-        """The directory that every node mounts: in memory where there is such, as no caller may wait for a disk."""
-        if self._settings.exists():  # what the nodes of a cluster that stands were made with
+        """The directory that every node mounts; in memory if possible, so that no caller waits for a disk."""
+        if self._settings.exists():  # the nodes of an existing cluster already mount this one
             return Path(yaml.safe_load(self._settings.read_text())["nodes"][0]["extraMounts"][0]["hostPath"])
         return _shares() / self.name if _MEMORY.is_dir() else self.home / "share"
 
@@ -115,11 +115,11 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
         return self.home / _SETTINGS
 
     def exists(self) -> bool:
-        """Tell whether the engine has a cluster of this name."""
+        """Return whether the engine has a cluster of this name."""
         return self.name in _names_in_engine(self.kind_path)
 
     def make(self, *, restrict_oom: bool) -> None:
-        """Create the cluster; a half-made one is deleted. HarnessError carries kind's own words."""
+        """Create the cluster; delete it again when that fails. HarnessError carries kind's own message."""
         self._settings.unlink(missing_ok=True)
         if _MEMORY.is_dir():
             _make_ours_alone(_shares())
@@ -141,7 +141,7 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
             raise
 
     def delete(self) -> None:
-        """Delete the cluster and what it left on our side of the shared directory; deleting nothing is fine."""
+        """Delete the cluster, its shared directory and its state; no error when it does not exist."""
         run(
             [self.kind_path, "delete", "cluster", f"--name={self.name}", f"--kubeconfig={self.kubeconfig_path}"],
             timeout_s=_DELETE_S,
@@ -157,12 +157,12 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
 
 
 def _shares() -> Path:
-    """Return the directory of all that our clusters share with us in memory, one folder for each."""
+    """Return the in-memory directory of all clusters' shared directories."""
     return _MEMORY / f"meshdrill-{os.geteuid()}"
 
 
 def _make_ours_alone(directory: Path) -> None:
-    """Make a directory that no other user can enter; HarnessError when somebody else made it, or made it otherwise."""
+    """Create a directory that no other user can enter; HarnessError for an existing one of another owner or mode."""
     with contextlib.suppress(FileExistsError):
         directory.mkdir(mode=_OURS_ALONE)
     found = directory.lstat()
@@ -170,13 +170,13 @@ def _make_ours_alone(directory: Path) -> None:
     if not is_ours or stat.S_IMODE(found.st_mode) & ~_OURS_ALONE:
         raise HarnessError(
             f"{directory} is {stat.filemode(found.st_mode)} of user {found.st_uid}; expected a directory of user "
-            f"{os.geteuid()} that no other can enter. What clusters record would not be safe there: remove it."
+            f"{os.geteuid()} that no other can enter. Records of clusters would not be safe there: remove it."
         )
 
 
 def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
-    """Return kind's configuration: three nodes, the shared directory on each, and no CNI but the one we lay."""
-    # A victim and a bystander of each service: "this node only" is measured, not assumed.
+    """Return kind's configuration: three nodes, the shared directory on each, and no default CNI."""
+    # One worker is the victim and one the bystander, so that a drill measures the blast radius of a node.
     node = {"extraMounts": [{"hostPath": str(share), "containerPath": _SHARE_ON_NODE}]}
     found: dict[str, object] = {
         "kind": "Cluster",
@@ -194,7 +194,7 @@ def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
 
 
 def existing(progress: Progress) -> Iterator[Cluster]:
-    """Give, one after the other, each cluster of ours that still stands, locked while it is looked at.
+    """Yield each existing cluster of ours, locked while the caller uses it.
 
     Raises UsageError when another run uses one of them.
     """
@@ -208,26 +208,26 @@ def existing(progress: Progress) -> Iterator[Cluster]:
 
 @contextlib.contextmanager
 def find(name: str, progress: Progress) -> Iterator[Cluster]:
-    """Give the cluster of ours of that name, locked meanwhile, and leave it standing.
+    """Yield our existing cluster of that name, locked, and leave it running.
 
-    Raises UsageError for what is no name of a cluster, when none of that name stands, or when another run uses it.
+    Raises UsageError for an invalid name, when there is no such cluster, or when another run uses it.
     """
-    # The name may come from a file that anybody wrote: it is looked at before it is used as a path.
+    # The name may come from an untrusted file: it is checked before it is used as a path.
     is_ours = checked_name(name) in _made_here()
     maker = Maker(name, image="", tools=ensure_tools(progress)) if is_ours else None
     with contextlib.nullcontext() if maker is None else _alone(maker):
         if maker is None or not maker.exists():
             raise UsageError(
-                f"No cluster {name!r} of ours stands. Make it with `meshdrill run DRILL --mesh MESH --keep-cluster`; "
+                f"There is no cluster {name!r} of ours. Create it with `meshdrill run DRILL --mesh MESH --keep-cluster`; "
                 "--cluster-name of pytest names it."
             )
         yield maker.cluster()
 
 
 def remove(name: str, progress: Progress) -> bool:
-    """Delete the cluster of ours of that name, whatever was left in it, and tell whether one stood.
+    """Delete our cluster of that name, with any leftovers, and return whether there was one.
 
-    Raises UsageError for what is no name of a cluster, and when another run uses it.
+    Raises UsageError for an invalid name and when another run uses it.
     """
     if checked_name(name) not in _made_here():
         return False
@@ -239,9 +239,9 @@ def remove(name: str, progress: Progress) -> bool:
 
 
 def remove_orphans(progress: Progress) -> tuple[str, ...]:
-    """Remove what clusters left in memory that were deleted by hand, and return their names.
+    """Remove the shared directories of clusters that were deleted by hand, and return their names.
 
-    A name that another run uses is left alone: its cluster may be in the making.
+    Skips a name that another run has locked: its cluster may be under construction.
     """
     shares = _shares()
     if not shares.is_dir():
@@ -272,13 +272,13 @@ def _made_here() -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def running(maker: Maker, *, keep: bool, restrict_oom: bool, with_network: bool, steps: Steps) -> Iterator[Cluster]:
-    """Give the cluster: the kept one when it is there, else a new one, deleted at the end unless kept.
+    """Yield the kept cluster if it exists, else a new one; delete it at the end unless keep.
 
-    with_network: lay our own plain pod network; without, what is installed next brings one.
+    with_network: configure our plain pod network; without it, the mesh brings the pod network.
     """
     with _alone(maker):
         if maker.exists():
-            steps.say(f"cluster {maker.name} ... found, used as it is")
+            steps.say(f"cluster {maker.name} ... found, used unchanged")
             yield maker.cluster()
         else:
             with steps.step(f"cluster {maker.name}"):
@@ -303,7 +303,7 @@ def _delete(maker: Maker, steps: Steps) -> None:
 
 
 def _alone(maker: Maker) -> contextlib.AbstractContextManager[None]:
-    """Hold the cluster's lock: a second run on the same cluster is refused at once."""
+    """Hold the cluster's lock; a second run on the same cluster fails at once."""
     return hold(
         _lock(maker.name),
         f"Cluster {maker.name} is in use by another run. Wait for it, or give --cluster-name another name.",

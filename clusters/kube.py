@@ -1,4 +1,4 @@
-"""The one file that talks to the Kubernetes API. Every call has a deadline; every answer is plain JSON."""
+"""The only module that calls the Kubernetes API. Every call has a deadline; every answer is plain JSON."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,10 +15,10 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from clusters.model import Component
 from clusters.runtime import HarnessError
 
-Json = dict[str, Any]  # what the API speaks has no narrower type that holds for every kind
+Json = dict[str, Any]  # no narrower type fits every kind
 
 _READ_S = 10.0
-_WRITE_S = 35.0  # a mutating and a validating webhook that nobody answers take their 10 s to 15 s each
+_WRITE_S = 35.0  # a mutating and a validating webhook that do not answer take 10 s to 15 s each
 _FIELD_MANAGER = "meshdrill"
 _NOT_FOUND = 404
 _MESSAGE_LIMIT = 2000  # characters; a validation error can quote a whole schema
@@ -27,20 +27,20 @@ _BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE = 400, 403, 422
 
 @dataclass(frozen=True)
 class Admission:
-    """What the API server said to a write: accepted, refused (it answered no), or failed (it could not be asked)."""
+    """The API server's answer to a write: accepted, refused (it said no), or failed (it did not answer)."""
 
     outcome: Literal["accepted", "refused", "failed"]
     message: str = ""
     object: Mapping[str, object] = field(default_factory=dict)
 
     def demand(self, deed: str) -> None:
-        """Raise HarnessError unless it was accepted; deed: what was asked, as the beginning of that sentence."""
+        """Raise HarnessError unless accepted; deed: the beginning of its message, e.g. "Applying Pod lab/x"."""
         if self.outcome != "accepted":
             raise HarnessError(f"{deed} was {self.outcome}: {self.message}")
 
 
 def _message(error: ApiException) -> str:
-    """Return the API server's own sentence, which it wraps in a Status object."""
+    """Return the message of the API server's Status object."""
     body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or "")
     try:
         said = json.loads(body)["message"]
@@ -50,7 +50,7 @@ def _message(error: ApiException) -> str:
 
 
 def _judge_refusal(error: ApiException) -> Admission:
-    """A webhook that said no, or that nobody answered, is a refusal; a sick API server is our failure to ask."""
+    """Classify an API error: a webhook's denial or timeout is `refused`, a failing API server is `failed`."""
     text = _message(error)
     refused = "webhook" in text or error.status in {_BAD_REQUEST, _FORBIDDEN, _UNPROCESSABLE}
     return Admission("refused" if refused else "failed", text)
@@ -59,8 +59,7 @@ def _judge_refusal(error: ApiException) -> Admission:
 class Kube(Protocol):
     """The Kubernetes API of one cluster. Each call has a deadline.
 
-    Errors: reads and changes raise HarnessError when the API does not answer or refuses; a write whose answer is an
-    `Admission` says so there.
+    Errors: a call raises HarnessError when the API does not answer or refuses, unless it returns an `Admission`.
     """
 
     def apply(self, manifest: Mapping[str, object]) -> Admission:
@@ -110,8 +109,8 @@ class KubeApi:
         settings = client.Configuration()
         config.load_kube_config(config_file=str(kubeconfig), client_configuration=settings)
         settings.retries = False  # a retry inside the library would outlive our deadline and hide an outage
-        settings.connection_pool_maxsize = 16  # probes, observers and the runner ask side by side
-        # The library's default cache file is shared between clusters that use the same address.
+        settings.connection_pool_maxsize = 16  # probes, observers and the runner call concurrently
+        # The library's default cache file is shared by all clusters with the same address.
         self._client = DynamicClient(client.ApiClient(settings), cache_file=str(discovery_cache))
 
     def apply(self, manifest: Mapping[str, object]) -> Admission:
@@ -248,7 +247,7 @@ def describe(manifest: Mapping[str, object]) -> str:
 
 
 def wanted_and_ready(workload: Mapping[str, object]) -> tuple[int, int]:
-    """Return how many pods a Deployment, StatefulSet or DaemonSet wants, and how many of them are ready."""
+    """Return the numbers of desired and ready pods of a Deployment, StatefulSet or DaemonSet."""
     spec, status = _mapping(workload.get("spec")), _mapping(workload.get("status"))
     if workload.get("kind") == "DaemonSet":
         return _count(status.get("desiredNumberScheduled")), _count(status.get("numberReady"))
@@ -256,7 +255,7 @@ def wanted_and_ready(workload: Mapping[str, object]) -> tuple[int, int]:
 
 
 def is_ready(pod: Mapping[str, object]) -> bool:
-    """Tell whether the pod's Ready condition is True and nobody asked for its end."""
+    """Return whether the pod's Ready condition is True and it is not being deleted."""
     if "deletionTimestamp" in _metadata(pod):
         return False
     conditions = _mapping(pod.get("status")).get("conditions")

@@ -1,4 +1,4 @@
-"""Deploy the lab on a mesh: namespaces, the programs, the policies in the mesh's own words, then the workloads."""
+"""Deploy the lab on a mesh: namespaces, programs, the mesh's own policies, then the workloads."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ FOLDER = MANIFESTS / "lab"
 LAB, OUTSIDE, OWN = "lab", "outside", "meshdrill"
 NAMESPACES = (LAB, OUTSIDE, OWN)
 ON_DEMAND: Mapping[str, Path] = {"newcomer": FOLDER / "new-pod.yaml", "latecomer": FOLDER / "new-destination.yaml"}
-"""Apps that a probe makes and removes, with the manifest of each: no part of what is deployed."""
+"""App label -> manifest of the pods that a probe creates and deletes; `deploy` skips them."""
 
-# A webhook has decided before the pod exists; what starts with the pod may be shown a little after it.
+# A webhook enrols a pod before it exists; the pod network may report enrolment shortly after the pod is ready.
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _TRIED = "meshdrill-asked"
@@ -27,7 +27,7 @@ _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 
 def deploy(cluster: Cluster, mesh: Mesh, *, image: str, steps: Steps) -> None:
-    """Apply the whole lab in the order in which each part needs the one before."""
+    """Apply the whole lab, each part after those it depends on."""
     names = {"LAB_IMAGE": image}
     with steps.step("lab namespaces and policies"):
         cluster.kube.apply_all([_labelled(item, mesh) for item in load(FOLDER / _FIRST, names)])
@@ -41,7 +41,7 @@ def deploy(cluster: Cluster, mesh: Mesh, *, image: str, steps: Steps) -> None:
 
 
 def try_pod(cluster: Cluster) -> Admission:
-    """Ask what the API server makes of a new pod of the lab, and keep none; HarnessError when it cannot be asked."""
+    """Create a pod of the lab as a dry run; HarnessError when the API server does not answer."""
     answer = cluster.kube.try_pod(tried_pod())
     if answer.outcome == "failed":
         raise HarnessError(f"The API server could not be asked about a new pod: {answer.message}")
@@ -49,13 +49,13 @@ def try_pod(cluster: Cluster) -> Admission:
 
 
 def tried_pod() -> Json:
-    """Return the pod that try_pod asks about, as it is before any webhook."""
+    """Return the manifest of the pod that `try_pod` creates."""
     (pod,) = load(ON_DEMAND["newcomer"], {"NAME": _TRIED, "LAB_IMAGE": _TRIED})
     return pod
 
 
 def wait_enrolled(cluster: Cluster, mesh: Mesh, *, within_s: float = 60.0) -> None:
-    """Wait until the API server reaches the webhook: where it may do without, the lab would start outside the mesh."""
+    """Wait until the API server reaches the webhook: with failurePolicy Ignore the lab would start outside the mesh."""
     wait_until(
         lambda: try_pod(cluster),
         lambda answer: answer.outcome == "accepted" and mesh.membership.proves(answer.object, None),
@@ -66,7 +66,7 @@ def wait_enrolled(cluster: Cluster, mesh: Mesh, *, within_s: float = 60.0) -> No
 
 
 def wait_ready(cluster: Cluster, mesh: Mesh, steps: Steps) -> None:
-    """Wait until every pod of the lab and every part of the mesh is ready, and each meshed pod is provably a member."""
+    """Wait until all pods of the lab and all components of the mesh are ready, and each meshed pod is a member."""
     with steps.step("lab ready"):
         wait_until(
             lambda: list(_unready(cluster)),
@@ -79,7 +79,7 @@ def wait_ready(cluster: Cluster, mesh: Mesh, steps: Steps) -> None:
     if not mesh.is_control:
         wait_until(
             lambda: [name for name, is_member in members(cluster, mesh, LAB).items() if not is_member],
-            lambda strangers: not strangers,
+            lambda outside: not outside,
             what=f"Every pod of {LAB} in the mesh",
             within_s=_ENROLLED_S[mesh.membership.enrolment],
             next_step="Was the namespace labelled or annotated before they were created?",
@@ -89,8 +89,7 @@ def wait_ready(cluster: Cluster, mesh: Mesh, steps: Steps) -> None:
 def members(cluster: Cluster, mesh: Mesh, namespace: str) -> dict[str, bool | None]:
     """Return pod -> whether it is in the mesh, for each pod of the namespace; HarnessError as `Kube.find`.
 
-    None where the object that would prove it is not there, and, where pods are enrolled as they start, of a pod that is
-    not ready: it may only not have happened yet.
+    None if unknown: the witness object does not exist, or pods are enrolled at start and the pod is not ready yet.
     """
     pods = cluster.kube.pods(namespace)
     proofs = {}
@@ -100,7 +99,7 @@ def members(cluster: Cluster, mesh: Mesh, namespace: str) -> dict[str, bool | No
 
 
 def is_member(cluster: Cluster, mesh: Mesh, pod: Mapping[str, object]) -> bool | None:
-    """Tell as `members` does whether one pod is in the mesh; HarnessError when the API does not answer."""
+    """Return, as `members`, whether one pod is in the mesh; HarnessError when the API does not answer."""
     if mesh.membership.witness is None:
         return _is_member(mesh, pod, None)
     metadata = pod["metadata"]
@@ -118,12 +117,12 @@ def _is_member(mesh: Mesh, pod: Mapping[str, object], proof: Mapping[str, object
 
 
 def policies(mesh: Mesh) -> list[Path]:
-    """Return the mesh's policy files, without those that probes and faults apply and remove."""
+    """Return the mesh's policy files, without those that probes and faults apply and delete."""
     return [path for path in sorted((mesh.manifests / "policy").glob("*.yaml")) if path.name != "change.yaml"]
 
 
 def load(path: Path, names: Mapping[str, str]) -> list[Json]:
-    """Read the objects of a manifest with its ${NAMES} filled in; a name that nobody gave is an error."""
+    """Read the objects of a manifest with its ${PLACEHOLDERS} replaced; HarnessError for one without a value."""
     try:
         text = Template(path.read_text()).substitute(names)
     except (KeyError, ValueError) as error:
@@ -145,7 +144,7 @@ def _programs(namespace: str) -> Json:
 
 
 def _labelled(item: Json, mesh: Mesh) -> Json:
-    """Put the mesh's own enrolment labels and annotations on the namespace that belongs to it."""
+    """Add the mesh's enrolment labels and annotations to the meshed namespace."""
     if item["kind"] == "Namespace" and item["metadata"]["name"] == LAB:
         item["metadata"].setdefault("labels", {}).update(mesh.membership.namespace_labels)
         item["metadata"].setdefault("annotations", {}).update(mesh.membership.namespace_annotations)
@@ -153,8 +152,8 @@ def _labelled(item: Json, mesh: Mesh) -> Json:
 
 
 def _unready(cluster: Cluster) -> Iterator[str]:
-    """Name what is missing: a pod that is not ready, or a workload with fewer pods than it wants."""
-    for namespace in (*NAMESPACES, "kube-system"):  # without its DNS the lab's first calls go nowhere
+    """Yield each pod that is not ready and each workload with fewer ready pods than desired."""
+    for namespace in (*NAMESPACES, "kube-system"):  # kube-system: the lab's first calls need DNS
         for kind in ("Deployment", "DaemonSet"):
             for item in cluster.kube.find("apps/v1", kind, namespace):
                 wanted, ready = wanted_and_ready(item)

@@ -1,6 +1,6 @@
-"""What a mesh is, as frozen facts. Pure: no I/O, no product by name, nothing but the standard library and msgspec.
+"""Facts about a mesh, as frozen values. Pure: no I/O, no product name, only the standard library and msgspec.
 
-It is the one module of `clusters` that the judge may import, so what both must know is defined here once.
+The judge may import this module and no other of `clusters`, so facts that both need are defined here.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ from pathlib import Path
 import msgspec
 
 VICTIM, BYSTANDER = "victim", "bystander"
-"""The node that a fault of one node breaks, and one that it must leave alone."""
+"""The node that a single-node fault breaks, and the node that it must not affect."""
 
 
 class Role(StrEnum):
-    """A mesh-neutral part: the thing that a drill breaks, whatever a product calls it."""
+    """A part that a drill can break, independent of the name that a product gives it."""
 
     CONTROL_PLANE = "control-plane"
     IDENTITY = "identity"
@@ -29,7 +29,7 @@ class Role(StrEnum):
 
 
 class Capability(StrEnum):
-    """What a mesh, as installed, or the cluster under it can do at all."""
+    """Something that an installed mesh, or the cluster under it, can do."""
 
     MTLS = "mtls"
     INJECTION = "injection"
@@ -39,26 +39,26 @@ class Capability(StrEnum):
     WEIGHTED_ROUTING = "weighted-routing"
     ENCRYPTION = "encryption"
     MUTUAL_AUTHENTICATION = "mutual-authentication"
-    CONTROL_PLANE_NETWORK = "control-plane-network"  # its control plane's pods are not in the network of their node
-    BOUND_L7_PROXY = "bound-l7-proxy"  # a Service is bound, by a label, to a proxy that enforces rules on requests
-    GIVEN_ISSUER = "given-issuer"  # its issuer's certificate and key are supplied at installation, in a Secret
-    NEW_PODS_ALONE = "new-pods-alone"  # a new pod starts while the control plane is away
-    SHORT_LEAVES = "short-leaves"  # the life of a workload's certificate can be chosen at installation
+    CONTROL_PLANE_NETWORK = "control-plane-network"  # control-plane pods have their own network namespace
+    BOUND_L7_PROXY = "bound-l7-proxy"  # a label binds a Service to a proxy that enforces HTTP rules
+    GIVEN_ISSUER = "given-issuer"  # the issuer's certificate and key are supplied at installation, in a Secret
+    NEW_PODS_ALONE = "new-pods-alone"  # new pods start while the control plane is down
+    SHORT_LEAVES = "short-leaves"  # the lifetime of workload certificates can be set at installation
 
-    NODE_EXEC = "node-exec"  # programs can be run on its nodes, past the Kubernetes API
-    NODE_POWER = "node-power"  # its nodes can be switched off and on
-    API_SERVER = "api-server"  # its API server can be stopped and started
-    WIRE = "wire"  # the packets of its nodes' interfaces can be read
+    NODE_EXEC = "node-exec"  # programs can run on nodes without the Kubernetes API
+    NODE_POWER = "node-power"  # nodes can be powered off and on
+    API_SERVER = "api-server"  # the API server can be stopped and started
+    WIRE = "wire"  # packets on node interfaces can be captured
 
 
 OF_CLUSTER = frozenset({Capability.NODE_EXEC, Capability.NODE_POWER, Capability.API_SERVER, Capability.WIRE})
-"""Capabilities that no mesh gives or takes: each cluster has them unless it says why not (`Cluster.absent`)."""
+"""Capabilities of the cluster, not of the mesh: a cluster has each unless `Cluster.absent` gives a reason."""
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Where a claim or a number comes from, so that a reader can check it.
+    """The source of a claim or a number, so that a reader can check it.
 
-    kind: documented, source, issue, inferred or not-promised; of the last the title says what is not promised.
+    kind: documented, source, issue, inferred or not-promised. The title of a not-promised one states what is missing.
     """
 
     title: str
@@ -68,10 +68,10 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class KnownIssue(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A claim, by its id, that a mesh is known to break without an alert, and where that is reported.
+    """A claim, by id, that a mesh is known to violate, and the issue that reports it.
 
-    A run that breaks exactly what is listed ends as expected; one that no longer breaks it fails until the entry is
-    removed. drill: the drill that makes the claim; "" in a run's own facts, where it is that run's drill.
+    A run that violates exactly the listed claims ends as expected. A run that no longer violates one fails until the
+    entry is removed. drill: the drill that makes the claim; "" in a run's own facts, which belong to one drill.
     """
 
     claim: str
@@ -82,7 +82,7 @@ class KnownIssue(msgspec.Struct, frozen=True, omit_defaults=True):
 class Override(msgspec.Struct, frozen=True):
     """A setting that differs from production, with the reason.
 
-    only_when_built: it holds for images that the harness built, not for the official ones.
+    only_when_built: applies to images that the harness built, not to official images.
     """
 
     setting: str
@@ -100,13 +100,13 @@ class Component:
     namespace: str
     name: str
     selector: str  # label selector of its pods
-    process: str  # basename of the program, as the node's process table shows it
-    service: str = ""  # the Service that fronts it, when it has one
-    port: int = 0  # answers plain HTTP on the Service and on the pod while the process is healthy
+    process: str  # basename of the program in the node's process table
+    service: str = ""  # its Service, "" when it has none
+    port: int = 0  # serves plain HTTP, on Service and pod, while the process is healthy
 
 
 class SignalKind(StrEnum):
-    """Where on-call would learn of it."""
+    """Where a signal appears."""
 
     METRIC_INCREASES = "metric-increases"
     METRIC_BELOW = "metric-below"
@@ -120,13 +120,15 @@ class SignalKind(StrEnum):
 
 
 class SignalSpec(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that the mesh or Kubernetes itself emits, on which an alert could be built, and what counts as it.
+    """A signal of the mesh or of Kubernetes on which an alert can be built.
 
-    subject, by kind: the name of a metric, which must rise by more than the threshold or fall below it;
-    "namespace/kind/name" of a workload, or * for all of the kind (condition); a text within the message of a refusal
-    (admission) or of the warning that Kubernetes gives of a new pod (pod-event); the key of a node's taint; the reason
-    of a drop in the mesh's own record; "namespace/reason" of an Event, which must be reported more often than at the
-    look before; "version kind namespace/name condition=word" of an object's condition, by its status or its reason.
+    subject, by kind:
+    metric-increases, metric-below: a metric, which must rise by more than the threshold or fall below it.
+    condition: "namespace/kind/name" of a workload; the name * stands for all of the kind.
+    admission, pod-event: a text in the message of a refusal, or of a warning Event of a new pod.
+    node-taint: the key of the taint. drop: the reason in the mesh's drop log.
+    event: "namespace/reason" of an Event, whose count must exceed the count of the previous poll.
+    status: "version kind namespace/name condition=word"; the word is the condition's status or reason.
 
     scrape_port, scrape_path: where each meshed pod serves the metric in Prometheus text format.
     """
@@ -141,42 +143,42 @@ class SignalSpec(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def by_name(*signals: SignalSpec) -> dict[str, SignalSpec]:
-    """Return each of these signals under its name."""
+    """Return a mapping from name to signal."""
     return {signal.name: signal for signal in signals}
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """An admission webhook of the mesh and what the API server does when it does not answer."""
+    """An admission webhook of the mesh, and its failure policy."""
 
     configuration: str
     kind: str  # mutating | validating
     failure_policy: str  # Fail | Ignore
     operations: tuple[str, ...]
     source: Reference
-    owner_label: str = ""  # label by which the mesh recognises it as its own and repairs it, "" when the mesh does not
+    owner_label: str = ""  # label by which the mesh finds and repairs its own webhook, "" when it repairs none
 
 
 @dataclass(frozen=True)
 class ChartRelease:
-    """One Helm release of the install, in order."""
+    """One Helm release of an installation."""
 
     release: str
     chart: str
     namespace: str
-    section: str = ""  # key under which the mesh's values hold this chart's own; "" when all charts share the whole
+    section: str = ""  # key of this chart's values in values.yaml, "" when all charts share the whole file
 
 
 ImageValues = Callable[[Mapping[str, str], bool], Mapping[str, object]]
-"""(image name -> reference, built by the harness?) -> chart values."""
+"""(image name -> reference, whether the harness built the images) -> chart values."""
 
 
 @dataclass(frozen=True)
 class Install:
-    """How a mesh gets onto a cluster.
+    """How a mesh is installed on a cluster.
 
-    crds: kinds of objects that the mesh reads and none of its charts brings, by the catalogue's names. volumes: names
-    of those that its parts claim. kernel_features: what a host must have, by the names of clusters/host.py.
+    crds: CRDs that the mesh reads and no chart contains, by their names in the catalogue. volumes: names of the
+    volumes that its workloads claim. kernel_features: required kernel features, by their names in clusters/host.py.
     """
 
     charts: tuple[ChartRelease, ...] = ()
@@ -188,27 +190,27 @@ class Install:
 
 
 class Enrolment(StrEnum):
-    """When it is decided whether a pod is in the mesh."""
+    """When a pod is enrolled in the mesh."""
 
-    ADMISSION = "admission"  # a webhook puts it in: the admitted pod shows it
-    START = "start"  # the pod network puts it in: only a pod that has started shows it
+    ADMISSION = "admission"  # by a webhook: the admitted pod's spec shows it
+    START = "start"  # by the pod network: only a started pod shows it
 
 
 @dataclass(frozen=True)
 class Membership:
     """Which pods are in a mesh, and what proves it."""
 
-    proves: Callable[[Mapping[str, object], Mapping[str, object] | None], bool]  # (pod, witness) -> is it in?
-    witness: tuple[str, str] | None = None  # (API version, kind) of the object, named as the pod, that proves it
+    proves: Callable[[Mapping[str, object], Mapping[str, object] | None], bool]  # (pod, witness) -> is it a member?
+    witness: tuple[str, str] | None = None  # (API version, kind) of an object with the pod's name that proves it
     enrolment: Enrolment = Enrolment.ADMISSION
     namespace_labels: Mapping[str, str] = field(default_factory=dict)  # on the lab's meshed namespace
-    namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # beside the labels
-    is_cluster_wide: bool = False  # every pod of the cluster is in it, not only those of the lab's namespace
+    namespace_annotations: Mapping[str, str] = field(default_factory=dict)  # on the same namespace
+    is_cluster_wide: bool = False  # every pod of the cluster is a member
 
 
 @dataclass(frozen=True)
 class Authority:
-    """What the harness makes for a mesh whose trust anchor and issuer are supplied at installation; PEM texts."""
+    """The trust anchor and issuer that the harness creates for a mesh that needs them at installation; PEM texts."""
 
     anchors: str
     issuer: str
@@ -217,44 +219,47 @@ class Authority:
 
 @dataclass(frozen=True)
 class IssuerSecret:
-    """The Secret from which a mesh's issuer has its certificate and key, and where its process finds them as files.
+    """The Secret with the certificate and key of a mesh's issuer, and the folder where the issuer's process mounts it.
 
-    anchors: key for the trust anchor, where the mesh expects the whole Secret before it is installed; "" where its
-    chart makes the Secret.
+    anchors: data key of the trust anchor when the Secret must exist before installation; "" when the chart creates
+    the Secret.
     """
 
     namespace: str
     name: str
-    certificate: str  # key in the Secret's data, and so the name of the file
+    certificate: str  # data key, and so the file name
     key: str
-    folder: str  # where the issuer's own process sees the files
+    folder: str  # mount path in the issuer's container
     anchors: str = ""
 
 
 @dataclass(frozen=True)
 class Issuance:
-    """How a mesh takes an authority that is supplied: its name, the chart values, and where the issuer lies then."""
+    """How an authority is supplied to a mesh: the issuer's DNS name, the chart values and the issuer's Secret."""
 
-    issuer_name: str  # DNS name in the issuer's certificate
+    issuer_name: str
     values: Callable[[Authority], Mapping[str, object]]
     secret: IssuerSecret
 
 
 @dataclass(frozen=True)
 class Handshake:
-    """Where a meshed pod shows its certificate to any client that begins a TLS handshake, even one that it refuses."""
+    """Where a meshed pod presents its certificate in a TLS handshake, even to a client that it then rejects.
+
+    by_name: the pod answers only if the SNI is its identity.
+    """
 
     port: int
     alpn: tuple[str, ...]
-    by_name: bool = False  # the pod answers only clients that ask, in the handshake, for its identity
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """The certificates of workloads, and of their issuer, as a mesh is installed.
+    """The workload certificates and issuer of an installed mesh.
 
-    leaf_values: life of a workload's certificate in seconds -> chart values; None where it cannot be chosen.
-    issuance: None where the mesh makes its own authority. handshake: None where no peer can see a pod's certificate.
+    leaf_values: lifetime of a workload certificate in seconds -> chart values; None if it cannot be set.
+    issuance: None if the mesh creates its own authority. handshake: None if no peer can see a pod's certificate.
     """
 
     leaf_ttl_s: int
@@ -269,10 +274,10 @@ def _no_identity(_namespace: str, _service_account: str) -> str:
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity that a mesh shows a server of its caller."""
+    """The caller identity that a mesh passes to a server."""
 
-    of: Callable[[str, str], str] = _no_identity  # (namespace, service account) -> identity, "" where none is shown
-    header: str = ""  # request header in which a server reads its peer's identity, "" when there is none
+    of: Callable[[str, str], str] = _no_identity  # (namespace, service account) -> identity, "" where there is none
+    header: str = ""  # request header with the caller's identity, "" where there is none
     trust_domain: str = ""
     edges_without_identity: tuple[
         tuple[str, str], ...
@@ -281,7 +286,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class PolicyKind:
-    """One kind of object by which a mesh is configured: which calls are allowed, where they go, what is encrypted."""
+    """One kind of object that configures authorization, routing or encryption of a mesh."""
 
     api_version: str
     kind: str
@@ -289,7 +294,7 @@ class PolicyKind:
 
 @dataclass(frozen=True)
 class EnforcementPoint:
-    """One kind of policy: what a caller is known by, where traffic is intercepted, and what enforces the policy."""
+    """One kind of policy: what identifies a caller, where traffic is intercepted, and what enforces the policy."""
 
     policy: str
     identity: str
@@ -299,7 +304,7 @@ class EnforcementPoint:
 
 @dataclass(frozen=True)
 class TargetPod:
-    """A pod that is called, as policy objects know it."""
+    """The called pod, with the facts that policy objects select by."""
 
     namespace: str
     service: str
@@ -309,11 +314,11 @@ class TargetPod:
 
 @dataclass(frozen=True)
 class PolicyModel:
-    """How a mesh's policies work.
+    """The policies of a mesh.
 
-    kinds: recorded through each run. points: none where policies are not enforced. root: namespace whose policy
-    objects count everywhere, "" when there is none. selects: (policy object, pod) -> is it about the pod by itself?
-    What attaches to such an object is found by its references.
+    kinds: recorded during each run. points: empty if policies are not enforced. root: namespace whose policy objects
+    apply to all namespaces, "" if there is none. selects: (policy object, pod) -> does it select the pod directly?
+    Objects that attach to a selecting object are found by their references.
     """
 
     kinds: tuple[PolicyKind, ...]
@@ -324,21 +329,21 @@ class PolicyModel:
 
 @dataclass(frozen=True)
 class Drop:
-    """One refusal by the mesh, as its own record on the node shows it; labels of pods identify both ends."""
+    """One denied call in the mesh's drop log on a node."""
 
     at_ns: int
     source: str  # app label
     target: str  # app label
-    reason: str  # the mesh's own word
+    reason: str  # in the mesh's words
 
 
 @dataclass(frozen=True)
 class DropLog:
-    """The mesh's own record of what it refused: files on each node, one refusal a line."""
+    """The mesh's log of denied calls: files on each node, one denial per line."""
 
-    path: str  # shell pattern of the files that are written to
-    older: str  # shell pattern of those to which a full one is moved, perhaps compressed by gzip as `.gz`
-    parse: Callable[[str], Drop | None]  # None for a line about something else
+    path: str  # shell pattern of the current files
+    older: str  # shell pattern of rotated files; `.gz` ones are compressed by gzip
+    parse: Callable[[str], Drop | None]  # None for any other line
     source: Reference
 
 
@@ -361,7 +366,7 @@ KUBERNETES_SIGNALS: Mapping[str, SignalSpec] = by_name(
     SignalSpec("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", _PROBES),
     SignalSpec("dns-down", SignalKind.CONDITION, "kube-system/Deployment/coredns", _PROBES),
 )
-"""What Kubernetes itself emits, whatever the mesh: every mesh has these beside its own."""
+"""Signals of Kubernetes itself; every mesh has them besides its own."""
 
 KUBERNETES_COMPONENTS = (
     Component(
@@ -375,14 +380,15 @@ KUBERNETES_COMPONENTS = (
         port=9153,  # its metrics
     ),
 )
-"""Parts of Kubernetes itself that a drill may break, whatever the mesh: every mesh has these beside its own."""
+"""Parts of Kubernetes itself that a drill may break; every mesh has them besides its own."""
 
 
 @dataclass(frozen=True)
 class Promises:
-    """What the mesh's documents say of claims: references by name, and which of them speaks of a claim, by its id.
+    """What the mesh's documents say about claims.
 
-    drills: the same for one drill, where the same claim rests on another reference there.
+    references: by name. claims: claim id -> name of its reference. drills: the same for single drills; takes
+    precedence over claims.
     """
 
     references: Mapping[str, Reference] = field(default_factory=dict)
@@ -390,18 +396,18 @@ class Promises:
     drills: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of(self, drill: str, claim: str) -> Reference | None:
-        """Return the reference that speaks of a claim in a drill, None where there is none."""
+        """Return the reference for a claim of a drill, or None."""
         name = self.drills.get(drill, {}).get(claim) or self.claims.get(claim)
         return self.references.get(name) if name else None
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """All that the harness needs to know of one product; a mesh file holds exactly one, and its variants."""
+    """All facts about one product that the harness needs; a mesh file defines exactly one, and its variants."""
 
     name: str
     title: str
-    manifests: Path  # its folder of manifests: values.yaml when it is installed from charts, policy/
+    manifests: Path  # folder with values.yaml (if it is installed from charts) and policy/
     components: tuple[Component, ...]
     capabilities: frozenset[Capability]
     install: Install
@@ -409,25 +415,25 @@ class Mesh:
     certificates: Certificates
     policy: PolicyModel
     identity: Identity = Identity()
-    absent: Mapping[Role | Capability, str] = field(default_factory=dict)  # what it has not, and why not here
+    absent: Mapping[Role | Capability, str] = field(default_factory=dict)  # what it lacks, with the reason
     signals: Mapping[str, SignalSpec] = field(default_factory=dict)
     webhooks: tuple[Webhook, ...] = ()
     drop_log: DropLog | None = None
-    pod_proxy: str = ""  # basename of the program that carries and refuses a pod's calls in the pod, "" where none does
-    wire_scope: str = "any"  # where bytes count as on the wire: any node interface, or only between nodes
+    pod_proxy: str = ""  # basename of the sidecar proxy's program, "" if there is no sidecar
+    wire_scope: str = "any"  # where plaintext counts: on any node interface, or only between nodes
     promises: Promises = Promises()  # read from manifests/<mesh>/promises.toml
     known_issues: tuple[KnownIssue, ...] = ()  # read from manifests/<mesh>/known_issues.toml
     overrides: tuple[Override, ...] = ()
     is_control: bool = False  # a control must fail every security claim
 
     def __post_init__(self) -> None:
-        """Put the parts and signals of Kubernetes beside the mesh's own."""
+        """Add the components and signals of Kubernetes itself."""
         own = tuple(part for part in self.components if part not in KUBERNETES_COMPONENTS)
         object.__setattr__(self, "components", (*own, *KUBERNETES_COMPONENTS))
         object.__setattr__(self, "signals", {**KUBERNETES_SIGNALS, **self.signals})
 
     def component(self, role: Role) -> Component | None:
-        """Return the component that plays the role, or None when the mesh has no such part."""
+        """Return the component with this role, or None."""
         return next((part for part in self.components if part.role is role), None)
 
 
@@ -436,10 +442,9 @@ def with_more(
     what: Capability,
     values: Callable[[Mapping[str, str]], Mapping[str, object]],
 ) -> Mesh:
-    """Return the mesh with one capability more, which nothing calls absent any longer.
+    """Return the mesh with one more capability, removed from `absent`.
 
-    values: image name -> reference, to the chart values that turn the capability on; each key replaces the whole of the
-    mesh's own.
+    values: (image name -> reference) -> chart values that enable it; each top-level key replaces the mesh's own.
     """
 
     def chart_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
@@ -454,7 +459,7 @@ def with_more(
 
 
 def with_given_issuer(mesh: Mesh, issuer_name: str, secret: IssuerSecret) -> Mesh:
-    """Return the mesh with an issuer that the harness supplies, where it would make one for itself."""
+    """Return the variant of the mesh whose issuer the harness supplies instead of the mesh creating its own."""
     supplied = Override(f"Secret {secret.namespace}/{secret.name}", "issuer made by the harness", "drills replace it")
     return replace(
         with_more(mesh, Capability.GIVEN_ISSUER, lambda _images: {}),

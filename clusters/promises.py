@@ -1,9 +1,9 @@
-"""What a mesh's own documents say of each claim, and the issues that say what it breaks: from manifests/<mesh>/*.toml.
+"""Read what a mesh's documents promise and which issues it is known to have, from manifests/<mesh>/*.toml.
 
 `promises.toml` has three tables. [references.NAME] is a document, file or issue with title, url, version and kind.
 [claims] maps a claim's id to the name of its reference, in every drill. [drills.DRILL] maps it for one drill.
-`known_issues.toml` is a list [[issue]] of drill, claim and reference. Both may say `extends = "OTHER-MESH"`: what they
-do not say themselves, the other mesh's file says. A `kubernetes` folder holds what holds for every mesh.
+`known_issues.toml` is a list [[issue]] of drill, claim and reference. With `extends = "OTHER-MESH"`, a file inherits
+the entries of that mesh's file. The folder `kubernetes` holds the entries of every mesh.
 """
 
 import tomllib
@@ -50,9 +50,9 @@ class _IssuesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def with_documents(mesh: Mesh) -> Mesh:
-    """Return the mesh with its promises and known issues; HarnessError when a file is wrong.
+    """Return the mesh with its promises and known issues; HarnessError when a file is invalid.
 
-    A variant may have a folder of its own name beside that of its mesh, for what its documents say otherwise.
+    A variant may have a folder of its own beside that of its mesh, for the entries that differ.
     """
     own = mesh.manifests.with_name(mesh.name)
     folder = own if own.is_dir() else mesh.manifests
@@ -61,7 +61,7 @@ def with_documents(mesh: Mesh) -> Mesh:
 
 @cache
 def promises_of(folder: Path) -> Promises:
-    """Return the promises in a folder of manifests; HarnessError when a file is wrong."""
+    """Return the promises in a folder of manifests; HarnessError when a file is invalid."""
     stored = _read(folder / PROMISES_FILE, _PromisesFile)
     base = Promises() if folder.name == _EVERY_MESH else promises_of(MANIFESTS / stored.extends)
     references = {**base.references, **{name: _source(it) for name, it in stored.references.items()}}
@@ -71,7 +71,7 @@ def promises_of(folder: Path) -> Promises:
 
 @cache
 def known_issues_of(folder: Path) -> tuple[KnownIssue, ...]:
-    """Return the known issues in a folder of manifests, none when it has no such file; HarnessError for a wrong one."""
+    """Return the known issues in a folder of manifests, empty without a file; HarnessError when a file is invalid."""
     stored = _read(folder / KNOWN_ISSUES_FILE, _IssuesFile)
     base = known_issues_of(MANIFESTS / stored.extends) if stored.extends else ()
     missing = [it.reference for it in stored.issue if it.reference not in stored.references]

@@ -1,4 +1,4 @@
-"""From nothing to a cluster with a mesh and the lab on it, and back: what the `cluster` fixture does."""
+"""Create a cluster with a mesh and the lab, and delete it: the work of the `cluster` fixture."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ _MADE_OF = "made-of.json"
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a user may choose about the cluster; the defaults are those of the command line."""
+    """The user's choices about the cluster; the defaults are those of the command line."""
 
     cluster_name: str = ""  # "" is meshdrill-<mesh>
     keep: bool = False
@@ -32,15 +32,15 @@ class Options(msgspec.Struct, frozen=True):
     image_source: Source | None = None  # force one source
     registry_mirror: str | None = None
     charts: install.ChartSource = install.ChartSource()
-    kubeconfig: Path | None = None  # where to write the cluster's kubeconfig; None is among our own state
-    node_image: str | None = None  # a node image of the user's own in place of the catalogue's
+    kubeconfig: Path | None = None  # where to write the cluster's kubeconfig; None is our state directory
+    node_image: str | None = None  # the user's own node image instead of the catalogue's
     kind_bin: Path | None = None
     kubectl_bin: Path | None = None
-    leaf_s: int = 0  # how long a workload's certificate shall live; 0 is the mesh's own default
+    leaf_s: int = 0  # lifetime of workload certificates; 0 is the mesh's default
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """What the cluster was made of, for run.json."""
+    """The host, images and tools of a cluster, for run.json."""
 
     host: host.HostReport
     images: tuple[Resolved, ...]
@@ -50,7 +50,7 @@ class Provenance(msgspec.Struct, frozen=True):
 
 
 class _MadeOf(msgspec.Struct, frozen=True):
-    """What a kept cluster carries, for whoever uses it again without asking this machine anew."""
+    """The provenance of a kept cluster, stored so that a later run can use the cluster without inspecting the host."""
 
     mesh: str
     provenance: Provenance
@@ -67,10 +67,10 @@ class Prepared(msgspec.Struct, frozen=True):
 
 @contextlib.contextmanager
 def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepared]:
-    """Make whatever is missing (engine, tools, images, cluster, mesh, lab), give the cluster, and tear it down.
+    """Create what is missing (engine, tools, images, cluster, mesh, lab), yield the cluster, and delete it.
 
-    Raises UsageError for an unknown mesh, what is no name of a cluster or a cluster in use, CannotRunHereError for what
-    this machine lacks, and HarnessError for what it could not do.
+    Raises UsageError for an unknown mesh, an invalid cluster name or a cluster in use, CannotRunHereError when this
+    machine lacks something that the mesh needs, and HarnessError when a step fails.
     """
     steps = Steps(progress)
     mesh = with_leaves(load(mesh_name), options.leaf_s)
@@ -116,27 +116,27 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
 
 @contextlib.contextmanager
 def kept(cluster_name: str, mesh_name: str, progress: Progress) -> Iterator[Prepared]:
-    """Give a kept cluster as it stands, once its lab is ready: nothing is made, nothing is torn down.
+    """Yield a kept cluster unchanged once its lab is ready, and leave it running.
 
-    Raises UsageError when there is none of that name, it is in use, or it carries another mesh.
+    Raises UsageError when there is none of that name, it is in use, or it has another mesh.
     """
     with kind.find(cluster_name, progress) as cluster:
         try:
             made_of = msgspec.json.decode((cluster.state / _MADE_OF).read_bytes(), type=_MadeOf)
         except (OSError, msgspec.DecodeError) as error:
             raise UsageError(
-                f"Cluster {cluster_name} does not tell what it was made of ({error}). "
+                f"Cluster {cluster_name} has no readable record of its mesh and images ({error}). "
                 f"Run `meshdrill run DRILL --mesh {mesh_name} --keep-cluster` on it first."
             ) from error
         if made_of.mesh != mesh_name:
-            raise UsageError(f"Cluster {cluster_name} carries mesh {made_of.mesh}; the run asks for {mesh_name}.")
+            raise UsageError(f"Cluster {cluster_name} has mesh {made_of.mesh}; the run asks for {mesh_name}.")
         mesh = with_leaves(load(mesh_name), made_of.leaf_s)
         lab.wait_ready(cluster, mesh, Steps(progress))
         yield Prepared(cluster, mesh, made_of.provenance)
 
 
 def with_leaves(mesh: Mesh, leaf_s: int) -> Mesh:
-    """Return the facts of the mesh as installed with certificates of that life; 0, or none at all, changes nothing."""
+    """Return the mesh with workload certificates of that lifetime; unchanged for 0 or if it cannot be set."""
     if not leaf_s or mesh.certificates.leaf_values is None:
         return mesh
     shorter = Override("life of a workload's certificate", f"{leaf_s} s", "the drill outlives it")
@@ -145,7 +145,7 @@ def with_leaves(mesh: Mesh, leaf_s: int) -> Mesh:
 
 
 def _refuse_other_leaves(cluster: Cluster, mesh: Mesh, leaf_s: int) -> None:
-    """Raise UsageError when the cluster stands already and its certificates live otherwise than the drill asks."""
+    """Raise UsageError when a kept cluster has another certificate lifetime than the drill asks for."""
     path = cluster.state / _MADE_OF
     if mesh.certificates.leaf_values is None or not path.exists():
         return
@@ -172,9 +172,9 @@ def _images(mesh: Mesh, options: Options, progress: Progress) -> dict[str, Resol
 
 
 def _fingerprint(mesh: Mesh, baked: Resolved) -> str:
-    """Name what a kept cluster must have been made of to be used again without a new install.
+    """Return the hash that must match for a kept cluster to be used without a new installation.
 
-    Of the manifests, only the lab's and the mesh's own count.
+    It covers the manifests of the lab and of this mesh only.
     """
     digest = hashlib.sha256(f"{mesh.name} {baked.image_id}".encode())
     for folder in (lab.FOLDER, mesh.manifests):

@@ -1,4 +1,4 @@
-"""What everything else stands on: errors with exit codes, directories, locks, waits, progress, programs."""
+"""Shared basics: errors with exit codes, directories, locks, waits, progress, programs."""
 
 import fcntl
 import os
@@ -24,48 +24,48 @@ Progress = Callable[[str], None]
 
 
 class MeshdrillError(Exception):
-    """A failure of ours, in words for a person: subject, observed, expected, next step."""
+    """The base of our errors. The message states subject, observed, expected and next step."""
 
     exit_code = 3
 
 
 class HarnessError(MeshdrillError):
-    """The harness could not do its work (exit code 3)."""
+    """The harness failed (exit code 3)."""
 
 
 class InconclusiveError(MeshdrillError):
-    """The harness worked and still could not find out (exit code 2)."""
+    """The harness worked, but the run has no conclusive outcome (exit code 2)."""
 
     exit_code = 2
 
 
 class CannotRunHereError(InconclusiveError):
-    """This machine lacks what the mesh needs: the mesh was not asked, so nothing is known of it (exit code 2)."""
+    """This machine lacks something that the mesh needs, so the mesh was not tested (exit code 2)."""
 
 
 class MissingImagesError(CannotRunHereError):
-    """An image can be had from nowhere."""
+    """No source has an image."""
 
 
 class UsageError(MeshdrillError):
-    """The caller asked for something that does not exist or cannot be (exit code 64)."""
+    """The caller asked for something that does not exist or is impossible (exit code 64)."""
 
     exit_code = 64
 
 
 def cache_dir() -> Path:
-    """Return the cache directory, made if absent: $MESHDRILL_CACHE, else the user's own for `meshdrill`."""
+    """Return the cache directory, created if absent: $MESHDRILL_CACHE, else the user's cache for `meshdrill`."""
     named = os.environ.get(CACHE_VARIABLE)
     return _made(Path(named).expanduser().resolve() if named else user_cache_path("meshdrill"))
 
 
 def tools_dir() -> Path:
-    """Return where kind, kubectl and helm are kept, one directory per tool and version."""
+    """Return the directory of kind, kubectl and helm; it has one directory per tool and version."""
     return _made(cache_dir() / "tools")
 
 
 def build_dir() -> Path:
-    """Return where the image builder keeps its finished artefacts and its work in progress."""
+    """Return the directory of the image builder's artefacts and work in progress."""
     return _made(cache_dir() / "build")
 
 
@@ -75,7 +75,7 @@ def archive_dir() -> Path:
 
 
 def state_dir() -> Path:
-    """Return where facts about this machine are kept: logs, records of where an image came from."""
+    """Return the directory of facts about this machine: logs, origins of images."""
     return _made(cache_dir() / "state")
 
 
@@ -86,7 +86,7 @@ def _made(path: Path) -> Path:
 
 @contextmanager
 def hold(lock: Path, taken: str) -> Iterator[None]:
-    """Hold the lock for as long as this lasts; UsageError that says `taken` when a living process holds it."""
+    """Hold the lock inside the context; UsageError with the message `taken` when another process holds it."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a+") as file:
         try:
@@ -105,9 +105,9 @@ def wait_until(
     every_s: float = 0.5,
     next_step: str = "",
 ) -> Seen:
-    """Look again and again until done, and return what was seen.
+    """Poll `look` until `done` accepts its result, and return that result.
 
-    Raises HarnessError after within_s, with `what`, the last sight and the next step; errors of `look` pass through.
+    Raises HarnessError after within_s, with `what`, the last result and the next step; errors of `look` pass through.
     """
     waiting = Retrying(
         stop=stop_after_delay(within_s), wait=wait_fixed(every_s), retry=retry_if_result(lambda seen: not done(seen))
@@ -131,7 +131,7 @@ class Steps:
         self._lock = threading.Lock()
 
     def say(self, line: str) -> None:
-        """Emit one line; lines of several threads never mix."""
+        """Emit one line; lines of several threads do not interleave."""
         with self._lock:
             self._progress(line)
 
@@ -160,7 +160,7 @@ def run(
     """Run a program and return its standard output.
 
     `environment` adds to the caller's. With `log`, both outputs are appended to that file and "" is returned.
-    Raises HarnessError, with the end of the program's own words, when it is absent, fails or passes its deadline.
+    Raises HarnessError, with the end of the program's output, when it is absent, fails or passes its deadline.
     """
     words = [str(word) for word in arguments]
     env = {**os.environ, **environment} if environment else None
@@ -189,7 +189,7 @@ def answers(arguments: Sequence[str | Path], *, timeout_s: float) -> str | None:
 
 
 def tail(text: str, lines: int = _TAIL_LINES) -> str:
-    """Return the last lines of a program's output: the end is where the reason stands."""
+    """Return the last lines of a program's output, where the reason of a failure is."""
     return "\n".join(text.splitlines()[-lines:])
 
 

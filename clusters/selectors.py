@@ -1,4 +1,4 @@
-"""What objects of Kubernetes say of a pod: who selects it, what runs in it. Pure: it can be told of stored objects."""
+"""Which Kubernetes objects select a pod, and what runs in it. Pure: works on stored objects."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,14 +14,14 @@ _OPERATORS: Mapping[str, Callable[[str | None, list[str]], bool]] = {
 
 
 def at_path(tree: object, *path: str) -> object:
-    """Return what lies at a path of nested objects, None when there is nothing."""
+    """Return the value at a path of nested objects, or None."""
     for name in path:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree
 
 
 def selects(selector: object, labels: Labels) -> bool:
-    """Tell whether a selector of matchLabels and matchExpressions fits; one that is absent or empty fits everything."""
+    """Return whether a selector (matchLabels, matchExpressions) matches; an absent or empty one matches everything."""
     wanted, expressions = at_path(selector, "matchLabels"), at_path(selector, "matchExpressions")
     pairs = wanted.items() if isinstance(wanted, Mapping) else ()
     listed = expressions if isinstance(expressions, list) else []
@@ -29,7 +29,7 @@ def selects(selector: object, labels: Labels) -> bool:
 
 
 def bare(selector: object, prefixes: tuple[str, ...]) -> dict[str, object]:
-    """Return a selector whose labels have lost the prefixes that a mesh puts before those of Kubernetes."""
+    """Return a selector without the prefixes that a mesh adds to label names."""
 
     def key(label: object) -> str:
         text = str(label)
@@ -45,9 +45,9 @@ def bare(selector: object, prefixes: tuple[str, ...]) -> dict[str, object]:
 
 
 def rules_select(policy: object, selector: str, labels: Labels, prefixes: tuple[str, ...]) -> bool:
-    """Tell whether a rule of an object, its `spec` or one of its `specs`, is about the pod, by its selector so named.
+    """Return whether a rule of an object (its `spec` or one of its `specs`) selects the pod.
 
-    A rule that has no such selector is about no pod. prefixes: those of labels that `bare` takes away.
+    selector: the rule's field with the selector; a rule without it selects no pod. prefixes: see `bare`.
     """
     specs = at_path(policy, "specs")
     found = [at_path(rule, selector) for rule in (at_path(policy, "spec"), *(specs if isinstance(specs, list) else ()))]
@@ -55,14 +55,14 @@ def rules_select(policy: object, selector: str, labels: Labels, prefixes: tuple[
 
 
 def network_policy_selects(policy: object, namespace: str, labels: Labels) -> bool:
-    """Tell whether a NetworkPolicy of Kubernetes is about the pod with these labels."""
+    """Return whether a Kubernetes NetworkPolicy selects the pod with these labels."""
     return at_path(policy, "metadata", "namespace") == namespace and selects(
         at_path(policy, "spec", "podSelector"), labels
     )
 
 
 def route_selects(route: object, namespace: str, service: str) -> bool:
-    """Tell whether a route of the Gateway API is about that Service: it is one of the route's parents."""
+    """Return whether the Service is a parent of a Gateway API route."""
     home, parents = at_path(route, "metadata", "namespace"), at_path(route, "spec", "parentRefs")
     return any(
         (at_path(it, "kind"), at_path(it, "namespace") or home, at_path(it, "name")) == ("Service", namespace, service)
@@ -71,18 +71,18 @@ def route_selects(route: object, namespace: str, service: str) -> bool:
 
 
 def has_container(pod: Mapping[str, object], name: str) -> bool:
-    """Tell whether a container of the pod has that name, be it an ordinary one or a native sidecar."""
+    """Return whether the pod has a container or native sidecar of that name."""
     kinds = (at_path(pod, "spec", "initContainers"), at_path(pod, "spec", "containers"))
     return any(at_path(container, "name") == name for kind in kinds if isinstance(kind, list) for container in kind)
 
 
 def deployment_of(pod: object) -> str:
-    """Return the Deployment of a pod, by the two endings that Kubernetes gave its name; "" for no name."""
+    """Return the Deployment of a pod: its name without the two generated suffixes; "" for no name."""
     return re.sub(r"-[a-z0-9]{5,10}-[a-z0-9]{5}$", "", str(pod)) if pod else ""
 
 
 def _fits(expression: object, labels: Labels) -> bool:
-    """An operator that is not known here fits: an object too many that is shown can be left out by whoever reads it."""
+    """Return whether an expression matches. An unknown operator matches: a reader can skip an extra object."""
     fits = _OPERATORS.get(str(at_path(expression, "operator")))
     values = at_path(expression, "values")
     return fits is None or fits(labels.get(str(at_path(expression, "key"))), values if isinstance(values, list) else [])

@@ -47,9 +47,7 @@ _CHART = "manifests/charts/istio-control/istio-discovery/templates"
 _READINESS = _code("The chart's readiness probe", f"{_CHART}/deployment.yaml")
 _AGENT_METRICS = _code("Metrics of pilot-agent", "pkg/istio-agent/metrics/metrics.go")
 _ADMISSION = _code("The chart's mutating webhook", f"{_CHART}/mutatingwebhook.yaml")
-_VALIDATION = _code(
-    "The chart's validating webhook", f"{_CHART}/validatingwebhookconfiguration.yaml"
-)
+_VALIDATION = _code("The chart's validating webhook", f"{_CHART}/validatingwebhookconfiguration.yaml")
 
 
 def _identity(namespace: str, service_account: str) -> str:
