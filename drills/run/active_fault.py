@@ -43,11 +43,11 @@ class ActiveFault:
         note(FaultAccount(time.time_ns(), title, account))
         within_s = _LAND_S + prepared.land_extra_s
         deadline_s = time.monotonic() + within_s
-        self._context.stage.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most
+        self._context.phase.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most
         while not self._look():
             if time.monotonic() >= deadline_s:
                 raise HarnessError(f"{fault.title}: no independent observer saw it land within {within_s:g} s.")
-            self._context.stage.pause(_LAND_LOOK_S)
+            self._context.phase.pause(_LAND_LOOK_S)
 
     def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
         """Take a receipt every other second until `until` is true, and return whether that came before the deadline.
@@ -62,7 +62,7 @@ class ActiveFault:
             if self._prepared.is_watched and not self._prepared.is_over():
                 self._look(self._turn)
                 self._turn += 1
-            self._context.stage.pause(max(0.0, min(deadline_s, now_s + _LOOK_S) - time.monotonic()))
+            self._context.phase.pause(max(0.0, min(deadline_s, now_s + _LOOK_S) - time.monotonic()))
         return True
 
     def is_over(self) -> bool:

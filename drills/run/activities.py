@@ -61,7 +61,7 @@ def workload_runs(run_id: str) -> bool:
 def steady_state_holds(run_id: str, within_s: float) -> bool:
     """Probe: routes carry calls and what policy forbids is refused, within a bound."""
     with _step(run_id, "gate") as run:
-        run.pass_gate(within_s)
+        run.await_steady_state(within_s)
     return True
 
 

@@ -22,7 +22,7 @@ INTERRUPTED = "interrupted"
 EXTENSION = "meshdrill"
 _MODULE = "drills.run.activities"
 _CONTROL = "drills.cli.chaos"  # a name for Chaos Toolkit to load, no import of ours: it stands above this package
-_GATE_S = 60.0
+_STEADY_STATE_S = 60.0
 _ROLLBACKS = "always"
 _STEPS = ("steady-state-hypothesis", "method", "rollbacks")
 
@@ -46,7 +46,9 @@ def experiment_of(request: Request) -> Json:
             "probes": [
                 {**_activity("probe", "workload-runs", "workload_runs", run_id=run_id), "tolerance": True},
                 {
-                    **_activity("probe", "steady-state-holds", "steady_state_holds", run_id=run_id, within_s=_GATE_S),
+                    **_activity(
+                        "probe", "steady-state-holds", "steady_state_holds", run_id=run_id, within_s=_STEADY_STATE_S
+                    ),
                     "tolerance": True,
                 },
             ],

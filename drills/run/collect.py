@@ -76,7 +76,7 @@ class _Columns:
 
 
 @dataclass
-class _Reading:
+class _Collection:
     """The state of one pass over all logs."""
 
     run_id: str
@@ -122,27 +122,27 @@ def collect(
     run_id: str,
     *,
     pods: frozenset[str],
-    marks: Mapping[str, int],
-    casualties: frozenset[str] = frozenset(),
+    offsets: Mapping[str, int],
+    ended_pods: frozenset[str] = frozenset(),
 ) -> Collected:
-    """Read what was added to the logs since `marks` and belongs to the run.
+    """Read what was added to the logs since `offsets` and belongs to the run.
 
-    `pods` are those that must keep a whole log; a torn line of one of them becomes a HarnessTrouble. Of `casualties`,
+    `pods` are those that must keep a whole log; a torn line of one of them becomes a HarnessTrouble. Of `ended_pods`,
     which the fault itself ends, the last line before a new start, or of all, may be torn.
     """
-    reading = _Reading(run_id, pods)
+    collection = _Collection(run_id, pods)
     for path in sorted(logs_dir(share).glob("*.jsonl")):
-        found = lines.read(path, offset=marks.get(path.name, 0))
+        found = lines.read(path, offset=offsets.get(path.name, 0))
         for line, then in pairwise(chain(found, [None])):
             if isinstance(line, lines.TornLine):
-                is_cut = path.stem in casualties and (then is None or isinstance(then, lines.Boot))
+                is_cut = path.stem in ended_pods and (then is None or isinstance(then, lines.Boot))
                 if path.stem in pods and not is_cut:
-                    reading.events.append(_of_torn(line))
+                    collection.events.append(_of_torn(line))
             elif line is not None:
-                reading.take(line)
+                collection.take(line)
     return Collected(
-        _joined(reading.callers.frame(), reading.servers.frame()),
-        tuple(sorted(reading.events, key=lambda event: event.at_ns)),
+        _joined(collection.callers.frame(), collection.servers.frame()),
+        tuple(sorted(collection.events, key=lambda event: event.at_ns)),
     )
 
 

@@ -5,9 +5,9 @@ from functools import cached_property
 
 from clusters.cluster import Cluster
 from clusters.model import Mesh
+from drills.run.phase import CurrentPhase
 from drills.run.policies import PolicyLog
 from drills.run.recorder import Recorder
-from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 
@@ -21,7 +21,7 @@ class Context:
     mesh: Mesh
     recorder: Recorder
     undo_log: UndoLog
-    stage: Stage
+    phase: CurrentPhase
     tail: Tail
     takes_api: bool = False  # the run's own fault takes the Kubernetes API away
 

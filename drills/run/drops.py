@@ -20,7 +20,7 @@ _READ_S = 60.0
 _SPAN_NS = 3_000_000_000  # its first and its last drop are exact, and no claim asks about a gap as short as this
 _BETWEEN_FILES = "\x1e"
 
-Marks = dict[str, int]
+Lengths = dict[str, int]
 """File, by inode and birth -> its length in bytes."""
 
 
@@ -30,23 +30,23 @@ class DropReader:
     def __init__(self, cluster: Cluster, log: DropLog | None) -> None:
         self._cluster = cluster
         self._log = log
-        self._marks: dict[str, Marks] = {}
+        self._lengths: dict[str, Lengths] = {}
 
-    def mark(self) -> None:
+    def begin(self) -> None:
         """Remember how long each node's files are now; a node that has none yet begins at nothing."""
         if self._log is not None:
-            self._marks = {node: _sizes(self._cluster, node, self._log) for node in self._cluster.nodes}
+            self._lengths = {node: _sizes(self._cluster, node, self._log) for node in self._cluster.nodes}
 
     def read(self, begin_ns: int, end_ns: int) -> tuple[DropLogRead | DropCount, ...]:
         """Return a DropCount per node, edge, reason and span of 3 s, and a DropLogRead per node."""
-        return tuple(event for node in self._marks for event in self._of_node(node, begin_ns, end_ns))
+        return tuple(event for node in self._lengths for event in self._of_node(node, begin_ns, end_ns))
 
     def _of_node(self, node: str, begin_ns: int, end_ns: int) -> Iterator[DropLogRead | DropCount]:
         log = self._log
         if log is None:
             return
         try:
-            text = _read(self._cluster, node, log, self._marks[node])
+            text = _read(self._cluster, node, log, self._lengths[node])
             drops = [drop for drop in map(log.parse, text.splitlines()) if drop and begin_ns <= drop.at_ns < end_ns]
         except (HarnessError, ValueError, KeyError) as error:
             failed = DropLogRead.Detail(node=node, error=f"{type(error).__name__}: {error}")
@@ -73,7 +73,7 @@ def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[DropCount]:
         yield DropCount(counted.first_ns, f"{source}->{target}", counted)
 
 
-def _sizes(cluster: Cluster, node: str, log: DropLog) -> Marks:
+def _sizes(cluster: Cluster, node: str, log: DropLog) -> Lengths:
     """Return how long each file of the record is; a record that does not exist yet holds nothing."""
     script = f"stat --format='%i.%W %s' {log.path} {log.older} 2>/dev/null; true"
     said = cluster.exec(node, ["sh", "-c", script], timeout_s=_ASK_S, check=False)
@@ -82,9 +82,9 @@ def _sizes(cluster: Cluster, node: str, log: DropLog) -> Marks:
     }
 
 
-def _read(cluster: Cluster, node: str, log: DropLog, marks: Marks) -> str:
+def _read(cluster: Cluster, node: str, log: DropLog, lengths: Lengths) -> str:
     """Return what was appended to the record since the marks, the oldest file first."""
-    known = "".join(f"{name}) from={size + 1};; " for name, size in marks.items())
+    known = "".join(f"{name}) from={size + 1};; " for name, size in lengths.items())
     # One program on the node: between two, the mesh could move a file once more. A file that is being compressed (.tmp)
     # still has its whole beside it; a file shorter than its mark was emptied and is read from its beginning.
     script = f"""

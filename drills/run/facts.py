@@ -36,7 +36,7 @@ def facts_of(
             for pod in sorted(pods, key=lambda pod: pod.service)
         },
         signals=by_name(*signals_of(request, mesh)),
-        casualties=casualties_of(request.fault, inventory) if inventory else (),
+        casualties=pods_ended_by(request.fault, inventory) if inventory else (),
         known_issues=known_issues_of(mesh, request.drill),
         claims=request.claims,
     )
@@ -47,7 +47,7 @@ def known_issues_of(mesh: Mesh, drill: str) -> tuple[KnownIssue, ...]:
     return tuple(msgspec.structs.replace(known, drill="") for known in mesh.known_issues if known.drill == drill)
 
 
-def casualties_of(fault: Fault, pods: Inventory) -> tuple[str, ...]:
+def pods_ended_by(fault: Fault, pods: Inventory) -> tuple[str, ...]:
     """Return the pods, observers among them, that the fault itself ends."""
     if not fault.ends_pods:
         return ()

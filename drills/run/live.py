@@ -11,24 +11,24 @@ from drills.judge.events import Phase
 from drills.judge.history import RunFacts
 from drills.run import inventory
 from drills.run.active_fault import ActiveFault
-from drills.run.calm import Calm
 from drills.run.collect import Collected, collect
 from drills.run.context import Context
 from drills.run.drops import DropReader
 from drills.run.experiment import Request, signals_of
 from drills.run.facts import facts_of
-from drills.run.gate import Gate
-from drills.run.heartbeat import Heartbeat
 from drills.run.inventory import Inventory
 from drills.run.lab import ROUTES
 from drills.run.membership import note_membership, note_pods
+from drills.run.phase import BASELINE, FAULT, RECOVERY, CurrentPhase
 from drills.run.policies import PolicyWatch
 from drills.run.probes.base import Probe
-from drills.run.probes.change import PolicyChangeProbe
 from drills.run.probes.conditions import Conditions
-from drills.run.probes.newpods import NewPodsProbe
+from drills.run.probes.new_pods import NewPodsProbe
+from drills.run.probes.policy_change import PolicyChangeProbe
+from drills.run.progress import ProgressReporter
 from drills.run.recorder import Recorder
-from drills.run.stage import BASELINE, FAULT, RECOVERY, Stage
+from drills.run.recovery import RecoveryDetector
+from drills.run.steady_state import SteadyState
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, undo_all
 from drills.run.waiting import wait_for
@@ -47,7 +47,7 @@ class LiveRun:
         self.recorder = recorder
         self._progress = progress
         self._begun_ns = time.time_ns()
-        self._stage = Stage()
+        self._phase = CurrentPhase()
         self._tail = Tail(cluster.share, request.run_id)
         self._context = Context(
             request.run_id,
@@ -55,12 +55,12 @@ class LiveRun:
             mesh,
             recorder,
             UndoLog(cluster.state),
-            self._stage,
+            self._phase,
             self._tail,
             takes_api=request.fault.takes_api,
         )
         self._drops = DropReader(cluster, mesh.drop_log)
-        self._heartbeat = Heartbeat(self._tail, progress)
+        self._reporter = ProgressReporter(self._tail, progress)
         self._conditions = Conditions(cluster.kube, recorder, signals_of(request, mesh))
         self._policies = PolicyWatch(cluster.kube, self._context.policies, mesh)
         self._inventory: Inventory | None = None
@@ -75,20 +75,20 @@ class LiveRun:
         self._inventory = inventory.take(context.cluster)
         self._workload = self._ending = Workload(context, request, self._inventory)
         self._probes = tuple(self._wanted_probes(self._inventory))
-        self._drops.mark()
+        self._drops.begin()
         note_pods(context, self._inventory)
         self._policies.start()
         self._say("starting the workload")
         self._workload.start()
         self._conditions.start()
-        self._heartbeat.start()
+        self._reporter.start()
         for probe in self._probes:
             probe.start()
 
-    def pass_gate(self, within_s: float) -> None:
+    def await_steady_state(self, within_s: float) -> None:
         """Wait until the steady state holds; HarnessError says what does not."""
         self._say("waiting at the gate for the steady state")
-        gate = Gate(self._context, self.facts(), self.request.workload, self._pods())
+        gate = SteadyState(self._context, self.facts(), self.request.workload, self._pods())
         wait_for("Steady state before the fault", gate.missing, within_s=within_s)
 
     def baseline(self, baseline_s: float) -> None:
@@ -98,8 +98,8 @@ class LiveRun:
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note(Phase(time.time_ns(), "baseline"))
         self._note_membership()
-        self._stage.enter(BASELINE)
-        self._watch(lambda: self._are_content(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
+        self._phase.enter(BASELINE)
+        self._watch(lambda: self._are_probes_done(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
         self._settle()
         self._demand_attempts(BASELINE)
 
@@ -108,7 +108,7 @@ class LiveRun:
         self._say(f"fault: {self.request.fault.title}")
         self._active_fault().inject()
         self._say("fault landed")
-        self._stage.enter(FAULT)
+        self._phase.enter(FAULT)
 
     def hold(self, hold_s: float) -> None:
         """Keep the fault and take receipts, at least for hold_s and until every probe has tried once."""
@@ -117,10 +117,10 @@ class LiveRun:
         enough_s = time.monotonic() + hold_s
 
         def is_enough() -> bool:
-            return (time.monotonic() >= enough_s or fault.is_over()) and self._are_content(FAULT)
+            return (time.monotonic() >= enough_s or fault.is_over()) and self._are_probes_done(FAULT)
 
         fault.watch(is_enough, within_s=hold_s + _ATTEMPT_S)
-        if not fault.watch(lambda: self._stage.settle(0.0), within_s=_ATTEMPT_S):
+        if not fault.watch(lambda: self._phase.settle(0.0), within_s=_ATTEMPT_S):
             raise _unsettled()
         self._demand_attempts(FAULT)
 
@@ -129,14 +129,14 @@ class LiveRun:
         self._say(f"undo: {self.request.fault.title}")
         self._active_fault().undo()
         self.recorder.note(Phase(time.time_ns(), "recovery"))
-        self._stage.enter(RECOVERY)
+        self._phase.enter(RECOVERY)
 
     def recover(self, recovery_s: float) -> None:
         """Watch until probes and routes are well again and stay so for a while, at most recovery_s."""
         self._say(f"recovery, at most {recovery_s:g} s")
-        calm = Calm(self._are_routes_calm)
+        calm = RecoveryDetector(self._are_routes_healthy)
         self._watch(
-            lambda: calm.is_lasting() and self._are_content(RECOVERY),
+            lambda: calm.is_stable() and self._are_probes_done(RECOVERY),
             at_least_s=min(self.request.recovery_at_least_s, recovery_s),
             at_most_s=recovery_s,
         )
@@ -145,7 +145,7 @@ class LiveRun:
 
     def put_back(self) -> None:
         """Roll back: the fault first, then what probes and workload left. Safe at any moment, and again."""
-        self._stage.stop()
+        self._phase.stop()
         try:
             if self._fault is not None:
                 self._fault.undo()
@@ -161,7 +161,7 @@ class LiveRun:
         """Wait until every program of the lab wrote its end; HarnessError names those that did not. Safe again."""
         self._conditions.stop()
         self._policies.stop()
-        self._heartbeat.stop()
+        self._reporter.stop()
         ending, self._ending = self._ending, None  # waited for once: a second Ctrl-C means "no more waiting"
         if ending is not None:
             ending.await_ends()
@@ -182,9 +182,9 @@ class LiveRun:
     def collect(self) -> Collected:
         """Read what the lab's programs recorded of this run."""
         context = self._context
-        casualties = frozenset(self.facts().casualties)
+        ended_pods = frozenset(self.facts().casualties)
         found = collect(
-            context.cluster.share, context.run_id, pods=self._pods(), marks=self._tail.marks, casualties=casualties
+            context.cluster.share, context.run_id, pods=self._pods(), offsets=self._tail.offsets, ended_pods=ended_pods
         )
         return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
 
@@ -200,23 +200,23 @@ class LiveRun:
         while (passed_s := time.monotonic() - begun_s) < at_least_s or not is_enough():
             if passed_s >= at_most_s:
                 return False
-            self._stage.pause(_LOOK_S)
+            self._phase.pause(_LOOK_S)
         return True
 
     def _settle(self) -> None:
-        if not self._stage.settle(_ATTEMPT_S):
+        if not self._phase.settle(_ATTEMPT_S):
             raise _unsettled()
 
-    def _are_content(self, part: str) -> bool:
-        return all(probe.is_content(part) for probe in self._probes)
+    def _are_probes_done(self, phase: str) -> bool:
+        return all(probe.is_done(phase) for probe in self._probes)
 
-    def _demand_attempts(self, part: str) -> None:
+    def _demand_attempts(self, phase: str) -> None:
         """Write down which probes did not try: what they would have seen is not known."""
-        idle = [probe.name for probe in self._probes if not probe.is_content(part)]
+        idle = [probe.name for probe in self._probes if not probe.is_done(phase)]
         if idle:
-            self.recorder.trouble("probes", f"no attempt of {', '.join(idle)} in the {part} window")
+            self.recorder.trouble("probes", f"no attempt of {', '.join(idle)} in the {phase} window")
 
-    def _are_routes_calm(self) -> bool:
+    def _are_routes_healthy(self) -> bool:
         """Tell whether every route of the workload carried calls in the last seconds and lost none."""
         pulse = self._tail.pulse()
         routes = {(spec.source, spec.target) for spec in self.request.workload} & set(ROUTES)

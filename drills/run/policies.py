@@ -30,7 +30,7 @@ class PolicyLog:
         self._recorder = recorder
         self._lock = threading.Lock()
         self._versions: dict[tuple[str, str], str] = {}  # (API version, subject) -> resource version
-        self._told_ns: dict[tuple[str, str], int] = {}
+        self._noted_ns: dict[tuple[str, str], int] = {}
 
     def saw(self, found: Mapping[str, object]) -> None:
         """Note an object as the API server just gave it."""
@@ -49,10 +49,10 @@ class PolicyLog:
             at_ns = time.time_ns()
             missing = {key for key in self._versions if _is_of(key, asked)} - found.keys()
             for key, it in found.items():
-                if self._told_ns.get(key, 0) < asked_ns:
+                if self._noted_ns.get(key, 0) < asked_ns:
                     self._present(it, at_ns)
             for key in missing:
-                if self._told_ns.get(key, 0) < asked_ns:
+                if self._noted_ns.get(key, 0) < asked_ns:
                     self._gone(key, at_ns)
             self._listed(asked, asked_ns, PolicyListing.Detail(answered_ns=at_ns, error=""))
 
@@ -65,7 +65,7 @@ class PolicyLog:
 
     def _present(self, found: Mapping[str, object], at_ns: int) -> None:
         key, version = (str(found["apiVersion"]), describe(found)), _metadata(found).get("resourceVersion", "")
-        self._told_ns[key] = at_ns
+        self._noted_ns[key] = at_ns
         before = self._versions.get(key)
         if before == version:
             return
@@ -79,7 +79,7 @@ class PolicyLog:
         self._recorder.note(PolicyVersion(at_ns, key[1], seen))
 
     def _gone(self, key: tuple[str, str], at_ns: int) -> None:
-        self._told_ns[key] = at_ns
+        self._noted_ns[key] = at_ns
         if self._versions.pop(key, None) is not None:
             self._recorder.note(PolicyVersion(at_ns, key[1], PolicyVersion.Detail(verb="gone", api_version=key[0])))
 

@@ -99,7 +99,7 @@ def recorded(
             live.close()
             found = live.collect()
             write_history(bundle, found.calls, (*recorder.events(), *found.events), live.facts())
-        _refuse_unmended(cluster, bundle)
+        _refuse_unreverted(cluster, bundle)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _low_priority() -> Iterator[None]:
             os.setpriority(os.PRIO_PROCESS, 0, before)
 
 
-def _refuse_unmended(cluster: Cluster, bundle: Path) -> None:
+def _refuse_unreverted(cluster: Cluster, bundle: Path) -> None:
     left = leftovers(cluster.state)
     if left:
         raise HarnessError(

@@ -33,8 +33,8 @@ class Tail:
     def __init__(self, share: Path, run_id: str) -> None:
         self._folder = logs_dir(share)
         self._run_id = run_id
-        self.marks = marks(share)  # where each log stood before the run
-        self._offsets = dict(self.marks)
+        self.offsets = log_offsets(share)  # where each log stood before the run
+        self._offsets = dict(self.offsets)
         self._lock = threading.Lock()
         self._recent: deque[tuple[int, Edge, bool]] = deque(maxlen=_RECENT_LIMIT)
         self._calls = 0
@@ -151,7 +151,7 @@ class Tail:
             self._last_ok_ns[edge] = max(call.scheduled_ns, self._last_ok_ns.get(edge, 0))
 
 
-def marks(share: Path) -> dict[str, int]:
+def log_offsets(share: Path) -> dict[str, int]:
     """Return where each log stands now, in bytes: a run reads from there."""
     folder = logs_dir(share)
     return {path.name: path.stat().st_size for path in folder.glob("*.jsonl")} if folder.is_dir() else {}

@@ -8,7 +8,7 @@ from clusters.model import Mesh, SignalKind, SignalSpec
 from drills.judge.history import Caller as ExpectedCaller
 from drills.run.context import Context
 from drills.run.experiment import Request, signals_of
-from drills.run.facts import casualties_of
+from drills.run.facts import pods_ended_by
 from drills.run.inventory import Inventory
 from drills.run.lab import UNMESHED_PAIR, Calls
 from drills.run.plan import Caller, CertificateTarget, Plan, ScrapeTarget, write_plan
@@ -29,7 +29,7 @@ class Workload:
         self._context = context
         self._inventory = pods
         self._watches = request.probes.wire
-        self._casualties = frozenset(casualties_of(request.fault, pods))
+        self._ended_pods = frozenset(pods_ended_by(request.fault, pods))
         self.expected = expected_callers(request.workload, pods)
         self._plan = Plan(
             run_id=request.run_id,
@@ -72,9 +72,9 @@ class Workload:
         callers = [
             f"{caller.pod}->{caller.target} ({caller.connection})"
             for caller in self.expected
-            if (caller.pod, caller.target, caller.connection) not in ended and caller.pod not in self._casualties
+            if (caller.pod, caller.target, caller.connection) not in ended and caller.pod not in self._ended_pods
         ]
-        excused = self._casualties - self._context.tail.late()
+        excused = self._ended_pods - self._context.tail.late()
         servers = [pod.name for pod in self._inventory.services if pod.name not in served | excused]
         nodes = [node for node in self._context.cluster.nodes if node not in watched]
         return _words({"callers": callers, "servers": servers, "observers on": nodes})

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from clusters.runtime import HarnessError
 from drills.run.context import Context
-from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
+from drills.run.phase import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
 from drills.run.undo import Pending, carry_out
 
 _NAP_S = 0.2
@@ -25,11 +25,11 @@ class Probe(ABC):
         self._context = context
         self._every_s = every_s
         self._done: set[str] = set()
-        self._owed: list[Pending] = []
+        self._deferred: list[Pending] = []
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
-        """Begin; the first attempt waits for the first part of the run."""
+        """Begin; the first attempt waits for the first phase of the run."""
         self._thread.start()
 
     def join(self) -> None:
@@ -40,59 +40,59 @@ class Probe(ABC):
         if self._thread.is_alive():
             self._context.recorder.trouble(self.name, f"the probe did not end within {_JOIN_S:g} s of the run's end")
 
-    def is_content(self, part: str) -> bool:
-        """Tell whether the probe has seen enough in a part of the run: one attempt, or in recovery a good one."""
-        return part in self._done
+    def is_done(self, phase: str) -> bool:
+        """Tell whether the probe has seen enough in a phase of the run: one attempt, or in recovery a good one."""
+        return phase in self._done
 
     @abstractmethod
-    def attempt(self, part: str) -> bool:
+    def attempt(self, phase: str) -> bool:
         """Try once, record what came of it, leave nothing behind, and tell whether it was a good one."""
 
-    def _put_right(self, pending: Pending, part: str) -> None:
+    def _clean_up(self, pending: Pending, phase: str) -> None:
         """Remove what an attempt created; HarnessError when that could not be verified.
 
         If the run's own fault took the API away, the removal is deferred: it stays in the undo log, and is tried again
         before the first attempt after the fault.
         """
-        is_away = self._is_api_away(part)
+        is_away = self._is_api_away(phase)
         try:
             within_s = _API_AWAY_S if is_away else _UNDO_S
             carry_out(self._context.cluster, self._context.undo_log, pending, within_s=within_s)
         except HarnessError:
             if not is_away:
                 raise
-            self._owed.append(pending)
+            self._deferred.append(pending)
 
-    def _pay(self, part: str) -> None:
-        if not self._is_api_away(part):
-            owed, self._owed = self._owed, []
+    def _retry_deferred(self, phase: str) -> None:
+        if not self._is_api_away(phase):
+            owed, self._deferred = self._deferred, []
             for pending in owed:
-                self._put_right(pending, part)
+                self._clean_up(pending, phase)
 
-    def _is_api_away(self, part: str) -> bool:
-        return self._context.takes_api and part == FAULT
+    def _is_api_away(self, phase: str) -> bool:
+        return self._context.takes_api and phase == FAULT
 
     def _run(self) -> None:
         due_s, last = time.monotonic(), IDLE
-        while not self._context.stage.is_stopped:
+        while not self._context.phase.is_stopped:
             now_s = time.monotonic()
-            with self._context.stage.attempt() as part:
-                is_enough = part == IDLE or (part == BASELINE and part in self._done)
-                if not is_enough and (part != last or now_s >= due_s):  # a new part is asked about at its beginning
-                    every_s = min(self._every_s, _AGAIN_S) if part == RECOVERY else self._every_s
-                    due_s, last = now_s + every_s, part
-                    self._try(part)
+            with self._context.phase.attempt() as phase:
+                is_enough = phase == IDLE or (phase == BASELINE and phase in self._done)
+                if not is_enough and (phase != last or now_s >= due_s):  # a new phase is asked about at its beginning
+                    every_s = min(self._every_s, _AGAIN_S) if phase == RECOVERY else self._every_s
+                    due_s, last = now_s + every_s, phase
+                    self._try(phase)
                     continue
-            self._context.stage.wait_change(_NAP_S)
+            self._context.phase.wait_change(_NAP_S)
 
-    def _try(self, part: str) -> None:
+    def _try(self, phase: str) -> None:
         try:
-            self._pay(part)
-            is_good = self.attempt(part)
+            self._retry_deferred(phase)
+            is_good = self.attempt(phase)
         except StoppedError:
             return
         except Exception as error:  # noqa: BLE001 - a thread that dies in silence would leave a hole that nobody sees
             self._context.recorder.trouble(self.name, f"{type(error).__name__}: {error}")
             is_good = False
-        if is_good or part != RECOVERY:
-            self._done.add(part)
+        if is_good or phase != RECOVERY:
+            self._done.add(phase)

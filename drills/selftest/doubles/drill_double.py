@@ -8,7 +8,7 @@ from clusters import provision
 from clusters.host import HostReport
 from clusters.images.resolve import Resolved
 from clusters.model import Role
-from drills.run import active_fault, faults, gate, live, waiting
+from drills.run import active_fault, faults, live, steady_state, waiting
 from drills.run.lab import calls
 from drills.selftest.doubles.cluster_double import FileCluster, lab_pod
 from drills.selftest.doubles.cluster_world import NODES
@@ -33,9 +33,9 @@ MADE_OF = provision.Provenance(
 
 def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait as little as the double needs."""
-    monkeypatch.setattr(gate, "_LENGTH_S", 0.25)
-    monkeypatch.setattr(gate, "_SETTLED_S", 0.1)
-    monkeypatch.setattr(gate, "_LOOK_S", 0.1)
+    monkeypatch.setattr(steady_state, "_LENGTH_S", 0.25)
+    monkeypatch.setattr(steady_state, "_SETTLED_S", 0.1)
+    monkeypatch.setattr(steady_state, "_LOOK_S", 0.1)
     monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
     monkeypatch.setattr(active_fault, "_LAND_S", 0.3)
     monkeypatch.setattr(active_fault, "_LAND_LOOK_S", 0.05)

@@ -9,8 +9,8 @@ from drills.judge.events import Event, FaultAccount, FaultInjected, FaultReceipt
 from drills.run import active_fault, undo
 from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
+from drills.run.phase import CurrentPhase
 from drills.run.recorder import Recorder
-from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_world import World
@@ -32,7 +32,9 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     active_fault._LAND_LOOK_S = 0.02  # on the double all that lands lands at once
     double, fault, mesh = double_for(root, kind)
     cluster = double
-    context = Context("r1", cluster, mesh, Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1"))
+    context = Context(
+        "r1", cluster, mesh, Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+    )
     note = context.recorder.note
     stops: dict[str, type[Event]] = {
         "written": UndoWritten,

@@ -8,7 +8,7 @@ import pytest
 from drills.judge.events import CallerEnd, HarnessTrouble, MetricSample, ServerEnd, WireEnd, WirePair
 from drills.judge.history import CALLS_SCHEMA
 from drills.run.collect import Collected, collect
-from drills.run.tail import Tail, marks
+from drills.run.tail import Tail, log_offsets
 
 PODS = frozenset({"checkout-1", "payment-1"})
 CALL = {
@@ -61,7 +61,7 @@ def log(share: Path, pod: str, *lines: object, end: bytes = b"\n") -> None:
 
 def read(share: Path, *, since: dict[str, int] | None = None) -> Collected:
     """Collect run r1."""
-    return collect(share, "r1", pods=PODS, marks=since or {})
+    return collect(share, "r1", pods=PODS, offsets=since or {})
 
 
 def test_two_witnesses_become_one_row(share: Path) -> None:
@@ -104,7 +104,7 @@ def test_other_runs_are_left_out(share: Path) -> None:
     """Lines of another run, and lines from before this run began, do not count."""
     log(share, "checkout-1", {**CALL, "run_id": "r0"}, CALL)
     assert read(share).calls.height == 1
-    since = marks(share)
+    since = log_offsets(share)
     log(share, "checkout-1", {**CALL, "id": "mdc1.checkout.payment.x1.n1"})
     assert read(share, since=since).calls["id"].to_list() == ["mdc1.checkout.payment.x1.n1"]
 
@@ -122,7 +122,7 @@ def test_torn_line_is_a_defect_and_no_crash(share: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("then", "casualties", "troubles"),
+    ("then", "ended_pods", "troubles"),
     [
         ([{"type": "boot", "pod": "checkout-1", "node": "node-a"}], PODS, 0),
         ([], PODS, 0),
@@ -131,7 +131,7 @@ def test_torn_line_is_a_defect_and_no_crash(share: Path) -> None:
     ],
 )
 def test_a_pod_that_the_fault_ends_may_leave_one_line_torn(
-    share: Path, then: list[dict[str, object]], casualties: frozenset[str], troubles: int
+    share: Path, then: list[dict[str, object]], ended_pods: frozenset[str], troubles: int
 ) -> None:
     """Its last line before a new start, or of all, may be cut; a cut one in the middle is a defect as for anybody."""
     log(share, "checkout-1", CALL)
@@ -139,7 +139,7 @@ def test_a_pod_that_the_fault_ends_may_leave_one_line_torn(
         sink.write(b'{"type":"cal' + (b"\n" if then else b""))
     if then:
         log(share, "checkout-1", *then)
-    found = collect(share, "r1", pods=PODS, marks={}, casualties=casualties)
+    found = collect(share, "r1", pods=PODS, offsets={}, ended_pods=ended_pods)
     assert sum(event.kind == "harness" for event in found.events) == troubles
 
 

@@ -62,7 +62,7 @@ def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
     names = tuple(sorted(path.name for path in nodes.root.iterdir()))
     nodes.nodes = names
     found = DropReader(nodes, log)
-    found.mark()
+    found.begin()
     return found
 
 

@@ -13,8 +13,8 @@ from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.faults import Fault, process_table
 from drills.run.faults.tcp import ask
+from drills.run.phase import CurrentPhase
 from drills.run.recorder import Recorder
-from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
@@ -39,7 +39,7 @@ def context_of(double: FileCluster) -> Context:
         mesh(),
         Recorder(),
         UndoLog(double.state),
-        Stage(),
+        CurrentPhase(),
         Tail(double.share, "r1"),
     )
 

@@ -15,8 +15,8 @@ from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.faults import Fault
 from drills.run.faults.node_exclusion import changes, without
+from drills.run.phase import CurrentPhase
 from drills.run.recorder import Recorder
-from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_double import COMPONENT, mesh
@@ -75,7 +75,7 @@ def test_life_of_a_fault_leaves_all_as_it_was(double: NodeCluster, fault: Fault)
     """After inject and undo the log is empty, and as many agents are ready as before."""
     log = UndoLog(double.state)
     facts, tail = mesh(components=(COMPONENT, AGENT)), Tail(double.share, "r1")
-    context = Context("r1", double, facts, Recorder(), log, Stage(), tail)
+    context = Context("r1", double, facts, Recorder(), log, CurrentPhase(), tail)
     active = ActiveFault(context, fault)
     active.inject()
     assert len(log.pending()) == 1

@@ -18,8 +18,8 @@ from drills.run import faults
 from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.faults.issuer import RotateIssuer
+from drills.run.phase import CurrentPhase
 from drills.run.recorder import Recorder
-from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.fault_steps import Ready, change
@@ -142,7 +142,7 @@ def test_no_key_leaves_the_state_file(double: IssuedCluster) -> None:
     """Undo log and events name the key and do not hold it; checks learn whose signature to look for."""
     cluster = double
     context = Context(
-        "r1", cluster, issued_mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+        "r1", cluster, issued_mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
     )
     active = ActiveFault(context, ROTATED)
     active.inject()

@@ -9,11 +9,11 @@ import pytest
 from clusters.model import Mesh, SignalKind, SignalSpec
 from drills.judge.events import E, HarnessTrouble, ObjectStatus, Phase, ReplicaCount
 from drills.run.context import Context
+from drills.run.phase import BASELINE, FAULT, IDLE, RECOVERY, CurrentPhase, StoppedError
 from drills.run.probes import base
 from drills.run.probes.base import Probe
 from drills.run.probes.conditions import Conditions
 from drills.run.recorder import Recorder
-from drills.run.stage import BASELINE, FAULT, IDLE, RECOVERY, Stage, StoppedError
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_double import SOURCE, FileCluster, mesh
@@ -34,7 +34,7 @@ def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     """Return the context of run r1."""
     cluster = double
     return Context(
-        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
     )
 
 
@@ -58,9 +58,9 @@ class Counting(Probe):
         self._is_good = is_good
         self._error = error
 
-    def attempt(self, part: str) -> bool:
-        """Note the part of the run."""
-        self.parts.append(part)
+    def attempt(self, phase: str) -> bool:
+        """Note the phase of the run."""
+        self.parts.append(phase)
         self.may_end.wait(5)
         if self._error:
             raise self._error
@@ -82,7 +82,7 @@ def counting(double: FileCluster) -> Iterator[Callable[..., tuple[Counting, Cont
     yield start
     for probe, context in started:
         probe.may_end.set()
-        context.stage.stop()
+        context.phase.stop()
         probe.join()
 
 
@@ -102,9 +102,9 @@ def test_probe_tries_once_in_the_baseline_and_then_again_and_again(counting: Sta
     probe, context = counting()
     threading.Event().wait(0.3)
     assert probe.parts == []
-    context.stage.enter(BASELINE)
-    assert eventually(lambda: probe.is_content(BASELINE))
-    context.stage.enter(FAULT)
+    context.phase.enter(BASELINE)
+    assert eventually(lambda: probe.is_done(BASELINE))
+    context.phase.enter(FAULT)
     assert eventually(lambda: probe.parts.count(FAULT) >= 3)
     assert probe.parts.count(BASELINE) == 1
 
@@ -115,9 +115,9 @@ def test_a_recovery_is_asked_for_again_soon_however_slow_the_rhythm(
     """A drill that wants one attempt in two minutes still sees when the mesh is well again."""
     monkeypatch.setattr(base, "_AGAIN_S", 0.05)
     probe, context = counting(every_s=120, is_good=False)
-    context.stage.enter(FAULT)
-    assert eventually(lambda: probe.is_content(FAULT))
-    context.stage.enter(RECOVERY)
+    context.phase.enter(FAULT)
+    assert eventually(lambda: probe.is_done(FAULT))
+    context.phase.enter(RECOVERY)
     assert eventually(lambda: probe.parts.count(RECOVERY) >= 3)
     assert probe.parts.count(FAULT) == 1
 
@@ -126,28 +126,28 @@ def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:
     """Settling waits for the attempt under way and lets none begin."""
     probe, context = counting()
     probe.may_end.clear()
-    context.stage.enter(FAULT)
+    context.phase.enter(FAULT)
     assert eventually(lambda: len(probe.parts) == 1)
-    assert not context.stage.settle(0.05)
+    assert not context.phase.settle(0.05)
     probe.may_end.set()
-    assert context.stage.settle(2)
+    assert context.phase.settle(2)
     seen = len(probe.parts)
     threading.Event().wait(0.2)
     assert len(probe.parts) == seen
 
 
-@pytest.mark.parametrize("part", [IDLE, BASELINE])
-def test_waiting_probes_rest(double: FileCluster, part: str) -> None:
+@pytest.mark.parametrize("phase", [IDLE, BASELINE])
+def test_waiting_probes_rest(double: FileCluster, phase: str) -> None:
     """Probes that wait for leave use next to no processor time: they must not become the load that they find."""
     context = context_of(double)
-    context.stage.enter(part)
+    context.phase.enter(phase)
     probes = [Counting(context), Counting(context)]
     for probe in probes:
         probe.start()
     before_s = time.process_time()
     threading.Event().wait(0.5)
     used_s = time.process_time() - before_s
-    context.stage.stop()
+    context.phase.stop()
     for probe in probes:
         probe.join()
     assert used_s < 0.1
@@ -156,17 +156,17 @@ def test_waiting_probes_rest(double: FileCluster, part: str) -> None:
 def test_recovery_needs_a_good_attempt(counting: Start) -> None:
     """In the recovery a probe is content only when what it tried worked."""
     probe, context = counting(is_good=False)
-    context.stage.enter(FAULT)
-    assert eventually(lambda: probe.is_content(FAULT))
-    context.stage.enter(RECOVERY)
+    context.phase.enter(FAULT)
+    assert eventually(lambda: probe.is_done(FAULT))
+    context.phase.enter(RECOVERY)
     assert eventually(lambda: probe.parts.count(RECOVERY) >= 2)
-    assert not probe.is_content(RECOVERY)
+    assert not probe.is_done(RECOVERY)
 
 
 def test_error_of_a_probe_is_an_event(counting: Start) -> None:
     """A probe that raises goes on, and the history says that something was wrong on our side."""
     probe, context = counting(error=ValueError("oops"))
-    context.stage.enter(FAULT)
+    context.phase.enter(FAULT)
     assert eventually(lambda: len(probe.parts) >= 2)
     assert of_kind(context, HarnessTrouble)[0].detail.message == "ValueError: oops"
 
@@ -176,21 +176,21 @@ def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.M
     monkeypatch.setattr(base, "_JOIN_S", 0.05)
     probe, context = counting()
     probe.may_end.clear()
-    context.stage.enter(FAULT)
+    context.phase.enter(FAULT)
     assert eventually(lambda: len(probe.parts) == 1)
-    context.stage.stop()
+    context.phase.stop()
     probe.join()
     assert "did not end" in of_kind(context, HarnessTrouble)[0].detail.message
 
 
 def test_pause_ends_with_the_run() -> None:
     """Whoever waits within an attempt is woken at once when the run ends."""
-    stage = Stage()
-    stage.stop()
+    current = CurrentPhase()
+    current.stop()
     with pytest.raises(StoppedError):
-        stage.pause(60)
-    with stage.attempt() as part:
-        assert part == IDLE
+        current.pause(60)
+    with current.attempt() as phase:
+        assert phase == IDLE
 
 
 def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FileCluster) -> None:

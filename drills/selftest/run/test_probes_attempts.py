@@ -14,11 +14,11 @@ from drills.judge.events import Answered, E, NewPod, PolicyChangeStep, PolicyVer
 from drills.run import inventory
 from drills.run.context import Context
 from drills.run.experiment import NewPods, PolicyChanges
-from drills.run.probes import base, newpods
-from drills.run.probes.change import PolicyChangeProbe
-from drills.run.probes.newpods import NewPodsProbe
+from drills.run.phase import FAULT, RECOVERY, CurrentPhase
+from drills.run.probes import base, new_pods
+from drills.run.probes.new_pods import NewPodsProbe
+from drills.run.probes.policy_change import PolicyChangeProbe
 from drills.run.recorder import Recorder
-from drills.run.stage import FAULT, RECOVERY, Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.selftest.doubles.cluster_double import FileCluster, mesh
@@ -44,7 +44,7 @@ def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     """Return the context of run r1."""
     cluster = double
     return Context(
-        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
     )
 
 
@@ -58,7 +58,7 @@ def of_kind(context: Context, kind: type[E]) -> list[E]:
     return [event for event in context.recorder.events() if isinstance(event, kind)]
 
 
-def new_pods(double: FileCluster, facts: Mesh | None = None, spec: NewPods = ONE) -> tuple[NewPodsProbe, Context]:
+def new_pods_probe(double: FileCluster, facts: Mesh | None = None, spec: NewPods = ONE) -> tuple[NewPodsProbe, Context]:
     """Return a new-pod probe."""
     context = context_of(double, facts)
     return NewPodsProbe(context, spec, PODS), context
@@ -67,7 +67,7 @@ def new_pods(double: FileCluster, facts: Mesh | None = None, spec: NewPods = ONE
 @pytest.mark.parametrize("is_member", [True, False])
 def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member: bool) -> None:
     """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
-    probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: is_member)))
+    probe, context = new_pods_probe(double, mesh(membership=Membership(lambda _pod, _witness: is_member)))
     assert probe.attempt(RECOVERY) is is_member
     (event,) = of_kind(context, NewPod)
     assert (event.detail.outcome, event.detail.meshed, event.detail.started) == ("admitted", is_member, True)
@@ -78,9 +78,9 @@ def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member:
 
 def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """It serves behind a Service of its own for as long as it was wished, and both are gone afterwards."""
-    probe, context = new_pods(double, spec=NewPods(every_s=1, within_s=0.2, serves_s=3))
+    probe, context = new_pods_probe(double, spec=NewPods(every_s=1, within_s=0.2, serves_s=3))
     seen: list[tuple[float, set[str]]] = []
-    monkeypatch.setattr(context.stage, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
+    monkeypatch.setattr(context.phase, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
     assert probe.attempt(RECOVERY)
     assert (3, {"Service/lab/latecomer", "Pod/lab/latecomer-r1-1"}) in seen
     assert double.load().objects == {}
@@ -98,8 +98,8 @@ def test_stray_is_looked_for_among_all_pods(
             raise HarnessError("the API server is dead")
         return listed
 
-    probe, context = new_pods(double, mesh(membership=Membership(lambda _pod, _witness: False)))
-    monkeypatch.setattr(newpods, "members", look)
+    probe, context = new_pods_probe(double, mesh(membership=Membership(lambda _pod, _witness: False)))
+    monkeypatch.setattr(new_pods, "members", look)
     assert not probe.attempt(FAULT)
     (event,) = of_kind(context, NewPod)
     assert event.detail.found is found
@@ -108,7 +108,7 @@ def test_stray_is_looked_for_among_all_pods(
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
 def test_new_pod_that_is_not_admitted(double: FileCluster, monkeypatch: pytest.MonkeyPatch, outcome: Answered) -> None:
     """A refusal keeps the API server's words; a question that failed is kept apart from it."""
-    probe, context = new_pods(double)
+    probe, context = new_pods_probe(double)
     monkeypatch.setattr(double, "create_pod", answering(outcome, "webhook said no"))
     assert not probe.attempt(FAULT)
     (event,) = of_kind(context, NewPod)
@@ -120,7 +120,7 @@ def test_new_pod_that_is_not_admitted(double: FileCluster, monkeypatch: pytest.M
 
 def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pod that is not ready in time was admitted and did not start."""
-    probe, context = new_pods(double)
+    probe, context = new_pods_probe(double)
     monkeypatch.setattr(double, "create_pod", answering("accepted"))
     assert not probe.attempt(FAULT)
     assert of_kind(context, NewPod)[0].detail.started is False
@@ -128,7 +128,7 @@ def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.Monk
 
 def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a pod that does not start, the warning that says why is kept: no other pod's, and none from after a start."""
-    probe, context = new_pods(double)
+    probe, context = new_pods_probe(double)
     name = f"newcomer-{context.run_id[:6]}-1"
     blocked, unready = "FailedCreatePodSandBox", "Unhealthy"
     warnings = [(name, blocked, "no network"), ("other", blocked, "not mine"), (name, unready, "it ran")]
@@ -153,7 +153,7 @@ def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkey
 def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster) -> None:
     """A proof that is not written, or not yet, is no proof of the contrary: such a pod is not called an outsider."""
     facts = mesh(membership=Membership(lambda *_: True, ("example.org/v1", "Endpoint"), Enrolment.START))
-    probe, context = new_pods(double, facts)
+    probe, context = new_pods_probe(double, facts)
     assert not probe.attempt(RECOVERY)
     (event,) = of_kind(context, NewPod)
     assert (event.detail.started, event.detail.meshed) == (True, None)
@@ -161,7 +161,7 @@ def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster)
 
 def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
-    probe, context = new_pods(double)
+    probe, context = new_pods_probe(double)
     unready: Json = {"spec": {}, "metadata": {}, "status": {"conditions": []}}
     monkeypatch.setattr(double, "get", lambda *_what: unready)
     monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("accepted"))
@@ -179,7 +179,7 @@ def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch:
         asked.append(manifest["spec"]["nodeName"])
         return Admission("refused" if manifest["spec"]["nodeName"] == "node-b" else "accepted", object=manifest)
 
-    probe, context = new_pods(double, spec=NewPods(1, (VICTIM, BYSTANDER), within_s=0.1))
+    probe, context = new_pods_probe(double, spec=NewPods(1, (VICTIM, BYSTANDER), within_s=0.1))
     monkeypatch.setattr(double, "create_pod", create)
     assert not probe.attempt(FAULT)
     assert sorted(asked) == ["node-a", "node-b"]
@@ -190,7 +190,7 @@ def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch:
 def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double: FileCluster) -> None:
     """Where the pod network enrols, the admitted pod proves nothing: the started one and its witness do."""
     membership = Membership(lambda _pod, witness: witness is not None, ("v1", "Pod"), Enrolment.START)
-    probe, context = new_pods(double, mesh(membership=membership))
+    probe, context = new_pods_probe(double, mesh(membership=membership))
     assert probe.attempt(RECOVERY)
     (event,) = of_kind(context, NewPod)
     assert event.detail.meshed is True
@@ -200,7 +200,7 @@ def test_new_pod_that_cannot_be_removed_stays_on_the_undo_log(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the probe could not remove is left for the rollback, and for the sweep."""
-    probe, context = new_pods(double)
+    probe, context = new_pods_probe(double)
     monkeypatch.setattr(double, "delete", lambda *_arguments, **_options: Admission("failed", "dead"))
     with pytest.raises(HarnessError, match="dead"):
         probe.attempt(FAULT)

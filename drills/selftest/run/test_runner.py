@@ -152,7 +152,7 @@ def test_gate_that_does_not_hold_is_inconclusive(
     double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mesh that serves what it must refuse is never hurt: no fault, no pass, workload stopped."""
-    monkeypatch.setattr(chaos_toolkit, "_GATE_S", 1.0)
+    monkeypatch.setattr(chaos_toolkit, "_STEADY_STATE_S", 1.0)
     drill = drill_on(double, tmp_path)
     with played(double, denied=frozenset()):
         history = run(drill, FLOWS)

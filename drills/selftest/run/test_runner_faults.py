@@ -13,7 +13,7 @@ from drills.judge.events import FaultInjected, HarnessTrouble, NewPod, PolicyCha
 from drills.judge.history import History
 from drills.run.experiment import Experiment, NewPods, PolicyChanges
 from drills.run.faults import Fault
-from drills.run.probes import base, change
+from drills.run.probes import base, policy_change
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
@@ -88,7 +88,7 @@ def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
 ) -> None:
     """Attempts during the outage are recorded as failed, what they owe is paid once it is back, and none is left."""
     monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
-    monkeypatch.setattr(change, "_OBEYED", 0.0)
+    monkeypatch.setattr(policy_change, "_OBEYED", 0.0)
     fault = replace(FAULTS["stop-api-server"], hold_s=1.0)
     tried = {
         "new-pods-tried": reached(checks.new_pod_tried()),

@@ -11,12 +11,12 @@ from clusters.runtime import HarnessError
 from drills.run import inventory, workload
 from drills.run.context import Context
 from drills.run.experiment import Probes, Request
-from drills.run.facts import casualties_of
+from drills.run.facts import pods_ended_by
 from drills.run.faults import Fault, reboot, scale_to_zero
 from drills.run.lab import calls
+from drills.run.phase import CurrentPhase
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
 from drills.run.recorder import Recorder
-from drills.run.stage import Stage
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.run.workload import Workload
@@ -51,7 +51,7 @@ def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -
     """Return a workload that is not started."""
     cluster = double
     context = Context(
-        "r1", cluster, mesh(**facts), Recorder(), UndoLog(cluster.state), Stage(), Tail(cluster.share, "r1")
+        "r1", cluster, mesh(**facts), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
     )
     request = Request(
         run_id="r1",
@@ -212,8 +212,8 @@ def test_a_fault_that_ends_its_node_ends_the_pods_on_it() -> None:
         (pod("observer-2", "n2"),),
         {VICTIM: "n2"},
     )
-    assert casualties_of(reboot(VICTIM), pods) == ("checkout-2", "observer-2")
-    assert casualties_of(scale_to_zero(COMPONENT.role), pods) == ()
+    assert pods_ended_by(reboot(VICTIM), pods) == ("checkout-2", "observer-2")
+    assert pods_ended_by(scale_to_zero(COMPONENT.role), pods) == ()
 
 
 def pod(name: str, node: str) -> inventory.LabPod:

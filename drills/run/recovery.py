@@ -8,19 +8,19 @@ _SHARE = 0.2
 """Of the time that the calm was waited for: what comes back late comes back pod by pod, with long back-offs between."""
 
 
-class Calm:
+class RecoveryDetector:
     """A calm that lasts: a few good seconds amid a ragged recovery are none.
 
     Seen with node proxies that got their expired certificates anew over three minutes, pod by pod: five seconds without
     a failed call in the middle of it ended the watch too early for any answer.
     """
 
-    def __init__(self, is_calm: Callable[[], bool]) -> None:
-        self._is_calm = is_calm
+    def __init__(self, is_healthy: Callable[[], bool]) -> None:
+        self._is_calm = is_healthy
         self._begun_s = time.monotonic()
         self._since_s: float | None = None
 
-    def is_lasting(self) -> bool:
+    def is_stable(self) -> bool:
         """Tell whether it is calm and has been for 10 s, or for a fifth of the time before it when that is more."""
         now_s = time.monotonic()
         if not self._is_calm():

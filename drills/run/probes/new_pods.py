@@ -18,8 +18,8 @@ from drills.judge.records import NS_PER_S
 from drills.run.context import Context
 from drills.run.experiment import NewPods
 from drills.run.inventory import Inventory
+from drills.run.phase import StoppedError
 from drills.run.probes.base import Probe
-from drills.run.stage import StoppedError
 from drills.run.undo_entry import CreatedObject, ObjectRef
 
 # What Kubernetes warns of before a pod's program runs. A later warning (Unhealthy, BackOff) is about one that did run.
@@ -56,15 +56,15 @@ class NewPodsProbe(Probe):
         self._pods = pods
         self._count = 0
 
-    def attempt(self, part: str) -> bool:
+    def attempt(self, phase: str) -> bool:
         """Create one pod per place and remove it; good when each was admitted, is in the mesh, and started."""
         places = self._spec.on or ("",)
         first = self._count + 1
         self._count += len(places)
         with ThreadPoolExecutor(len(places)) as pool:
-            return all([*pool.map(partial(self._one, part), range(first, first + len(places)), places)])
+            return all([*pool.map(partial(self._one, phase), range(first, first + len(places)), places)])
 
-    def _one(self, part: str, number: int, placed: str) -> bool:
+    def _one(self, phase: str, number: int, placed: str) -> bool:
         kind = "latecomer" if self._spec.serves_s else "newcomer"
         name = f"{kind}-{self._context.run_id[:6]}-{number}"
         words = {"NAME": name, "LAB_IMAGE": self._pods.image}
@@ -81,7 +81,7 @@ class NewPodsProbe(Probe):
             return self._create(name, manifest, placed)
         finally:
             for pending in owed:
-                self._put_right(pending, part)
+                self._clean_up(pending, phase)
 
     def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()
@@ -90,7 +90,7 @@ class NewPodsProbe(Probe):
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
         if admitted:
-            self._context.stage.pause(self._spec.serves_s)
+            self._context.phase.pause(self._spec.serves_s)
         fate = NewPod.Detail(
             outcome="admitted" if answer.outcome == "accepted" else answer.outcome,
             answered_ns=answered_ns,
@@ -146,7 +146,7 @@ class NewPodsProbe(Probe):
 
     def _ready_pod(self, name: str) -> Json | None:
         """Return the pod once it is ready; an API that cannot be asked just now counts as not yet."""
-        self._context.stage.pause(0)
+        self._context.phase.pause(0)
         try:
             pod = self._context.cluster.kube.get("v1", "Pod", name, LAB)
         except HarnessError:

@@ -11,7 +11,7 @@ _EVERY_S = 5.0
 _JOIN_S = 10.0
 
 
-class Heartbeat:
+class ProgressReporter:
     """One line every 5 s from the first call to the last."""
 
     def __init__(self, tail: Tail, progress: Progress) -> None:

@@ -13,7 +13,7 @@ class StoppedError(HarnessError):
     """The run ends; whoever waits within an attempt stops waiting."""
 
 
-class Stage:
+class CurrentPhase:
     """The current part of the run. The runner sets it; probes ask for leave before each attempt."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from drills.run.probes.base import Probe
 from drills.run.undo import Pending
 from drills.run.undo_entry import CreatedObject, ObjectRef
 
-_OBEYED = 0.5  # for this part of the hold, at its end, no call may have got through
+_OBEYED = 0.5  # for this phase of the hold, at its end, no call may have got through
 
 
 class PolicyChangeProbe(Probe):
@@ -26,7 +26,7 @@ class PolicyChangeProbe(Probe):
         self._spec = spec
         self._count = 0
 
-    def attempt(self, part: str) -> bool:
+    def attempt(self, phase: str) -> bool:
         """Close the edge and open it again; good when it was closed to the calls of the workload, too."""
         self._count += 1
         name = f"change-{self._context.run_id[:6]}-{self._count}"
@@ -37,7 +37,7 @@ class PolicyChangeProbe(Probe):
         try:
             return self._hold(name, manifest)
         finally:
-            self._remove(name, manifest, pending, part)
+            self._remove(name, manifest, pending, phase)
 
     def _hold(self, name: str, manifest: Json) -> bool:
         answer = self._context.cluster.kube.apply(manifest)
@@ -45,18 +45,18 @@ class PolicyChangeProbe(Probe):
         if answer.outcome != "accepted":
             return False
         self._context.policies.saw(answer.object)
-        self._context.stage.pause(self._spec.hold_s)
+        self._context.phase.pause(self._spec.hold_s)
         since_ns = time.time_ns() - int(_OBEYED * self._spec.hold_s * NS_PER_S)
         return self._context.tail.is_closed((self._spec.source, self._spec.target), since_ns=since_ns)
 
-    def _remove(self, name: str, manifest: Json, pending: Pending, part: str) -> None:
+    def _remove(self, name: str, manifest: Json, pending: Pending, phase: str) -> None:
         """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
         sent_ns = time.time_ns()
         answer = self._context.cluster.kube.delete(manifest)
         self._note(sent_ns, name, "remove", answer)
         if answer.outcome == "accepted":
             self._context.policies.lost(manifest)
-        self._put_right(pending, part)
+        self._clean_up(pending, phase)
 
     def _note(self, at_ns: int, name: str, step: Literal["apply", "remove"], answer: Admission) -> None:
         said = PolicyChangeStep.Detail(

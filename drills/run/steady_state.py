@@ -12,7 +12,7 @@ from drills.judge.records import NS_PER_S
 from drills.run.collect import collect
 from drills.run.context import Context
 from drills.run.lab import DENIED, FRONT_DOOR, ROUTES, TIMEOUT_MS, UNMESHED_PAIR, Calls
-from drills.run.tail import marks
+from drills.run.tail import log_offsets
 
 _LENGTH_S = 3.0
 _SETTLED_S = TIMEOUT_MS / 1000 + 0.5  # a call due earlier than this has its outcome in the log
@@ -21,7 +21,7 @@ _SUCCESS = 0.99
 _SAMPLES = 20
 
 
-class Gate:
+class SteadyState:
     """Looks at the last seconds of the workload, again and again; each look reads only what was logged since."""
 
     def __init__(self, context: Context, facts: RunFacts, workload: Sequence[Calls], pods: frozenset[str]) -> None:
@@ -31,7 +31,7 @@ class Gate:
         self._checks = _steady_state(workload, context.mesh)
         slowest_s = max((spec.every_ms for spec in workload), default=0.0) / 1000
         self._length_ns = int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * NS_PER_S)
-        self._marks = deque([(0, context.tail.marks)])  # (instant, where each log stood), the oldest first
+        self._offsets = deque([(0, context.tail.offsets)])  # (instant, where each log stood), the oldest first
         self._next_s = 0.0
         self._last = "not looked yet"
 
@@ -46,10 +46,12 @@ class Gate:
         now_ns = time.time_ns()
         end_ns = now_ns - int(_SETTLED_S * NS_PER_S)
         window = Window("gate", end_ns - self._length_ns, end_ns)
-        self._marks.append((now_ns, marks(self._context.cluster.share)))
-        while self._marks[1][0] < window.start_ns:
-            self._marks.popleft()  # whatever was due in the window was logged after the mark that is first now
-        recorded = collect(self._context.cluster.share, self._context.run_id, pods=self._pods, marks=self._marks[0][1])
+        self._offsets.append((now_ns, log_offsets(self._context.cluster.share)))
+        while self._offsets[1][0] < window.start_ns:
+            self._offsets.popleft()  # whatever was due in the window was logged after the mark that is first now
+        recorded = collect(
+            self._context.cluster.share, self._context.run_id, pods=self._pods, offsets=self._offsets[0][1]
+        )
         history = History(recorded.calls.lazy(), recorded.events, self._facts)
         found = ((check, check.evaluate(history, window)) for check in self._checks)
         return "; ".join(f"{check.says}: {seen.reason}" for check, seen in found if seen.truth is not Truth.TRUE)

@@ -2,28 +2,28 @@
 
 import pytest
 
-from drills.run import calm
-from drills.run.calm import Calm
+from drills.run import recovery
+from drills.run.recovery import RecoveryDetector
 
 
 class Stream:
     """Time, and whether it is calm: a mark a second, "." calm and "x" not; the last mark goes on for ever."""
 
-    def __init__(self, marks: str) -> None:
-        self.marks = marks
+    def __init__(self, seconds: str) -> None:
+        self.seconds = seconds
         self.passed_s = 0
 
     def monotonic(self) -> float:
         """Return the time."""
         return float(self.passed_s)
 
-    def is_calm(self) -> bool:
+    def is_healthy(self) -> bool:
         """Tell whether it is calm now."""
-        return self.marks[min(self.passed_s, len(self.marks) - 1)] == "."
+        return self.seconds[min(self.passed_s, len(self.seconds) - 1)] == "."
 
 
 @pytest.mark.parametrize(
-    ("marks", "lasts_at_s"),
+    ("seconds", "lasts_at_s"),
     [
         ("", None),
         (".", 10),
@@ -34,14 +34,14 @@ class Stream:
         ("x" * 170 + "." * 30 + "x" * 10 + ".", 252),
     ],
 )
-def test_a_calm_must_last(marks: str, lasts_at_s: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recovery_must_be_stable(seconds: str, lasts_at_s: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten seconds, or a fifth of what came before; a failed call begins it anew."""
-    stream = Stream(marks or "x")
-    monkeypatch.setattr(calm, "time", stream)
-    watched = Calm(stream.is_calm)
+    stream = Stream(seconds or "x")
+    monkeypatch.setattr(recovery, "time", stream)
+    watched = RecoveryDetector(stream.is_healthy)
     for second in range(400):
         stream.passed_s = second
-        if watched.is_lasting():
+        if watched.is_stable():
             assert second == lasts_at_s
             return
     assert lasts_at_s is None
