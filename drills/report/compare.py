@@ -13,6 +13,7 @@ from drills.report.compare_numbers import Number, Weight
 from drills.report.shift import CHANCE, all_in_one_part
 
 Pair = tuple[str, str]
+_PHASES = ("-in-baseline", "-in-fault", "-in-recovery")
 
 
 class Change(StrEnum):
@@ -133,9 +134,20 @@ def _claims(pair: Pair, old: Sequence[Run], new: Sequence[Run]) -> Iterator[Aske
     before, now = [_answers(run) for run in old], [_answers(run) for run in new]
     for claim in dict.fromkeys(claim for of_run in (*before, *now) for claim in of_run):
         olds, news = ([of_run[claim] for of_run in side if claim in of_run] for side in (before, now))
+        news = news or _over_whole_run(claim, new)
         answers = (tuple(answer for answer, _ in side) for side in (olds, news))
         measured = (tuple(it for _, it in side) for side in (olds, news))
         yield Asked(pair, claim, *answers, *measured)
+
+
+def _over_whole_run(claim: str, runs: Sequence[Run]) -> list[tuple[Answer, Answer]]:
+    """Return the answers of runs that ask the claim of one phase over the whole run, under the id without the phase."""
+    suffix = next((it for it in _PHASES if claim.endswith(it)), None)
+    if suffix is None:
+        return []
+    name = claim.removesuffix(suffix)
+    asking = [run for run in runs if any((it.id, it.during) == (name, "run") for it in run.verdict.findings)]
+    return [_answers(run)[name] for run in asking]
 
 
 def _answers(run: Run) -> dict[str, tuple[Answer, Answer]]:

@@ -1,5 +1,6 @@
 """What changed between two sets of runs: nothing that is worse is missed, and no chance is called worse."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -157,6 +158,30 @@ def test_what_is_not_asked_any_more_is_1(old: Path, new: Path, capsys: pytest.Ca
     code, text = diff(old, new, capsys, "--mesh", "mesh-a")
     assert code == exits.VIOLATED
     assert "| brain-outage | mesh-a | calls-made | not asked any more | HELD | - |" in text
+
+
+@pytest.mark.parametrize("phase", ["baseline", "fault", "recovery"])
+def test_a_claim_of_one_phase_is_still_asked_where_the_whole_run_is(
+    phase: str, old: Path, new: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The id without the phase answers for it if it covers the run: a violation is worse, and other phases are gone."""
+    before = {**CLAIMS, f"no-plaintext-in-{phase}": never(checks.plaintext(EDGE), phase, must_hold=True)}
+    now = {**CLAIMS, "no-plaintext": never(checks.plaintext(EDGE), "run", must_hold=True)}
+    runs(old, [quiet()], claims=before)
+    runs(new, [quiet()], claims=now)
+    code, text = diff(old, new, capsys)
+    assert code == exits.PASSED
+    assert "| not asked any more |" not in text
+    shutil.rmtree(new)
+    runs(new, [broken()], claims=now)
+    code, text = diff(old, new, capsys)
+    assert code == exits.VIOLATED
+    assert f"| brain-outage | mesh-a | no-plaintext-in-{phase} | worse | HELD | VIOLATED |" in text
+    shutil.rmtree(new)
+    runs(new, [quiet()])
+    code, text = diff(old, new, capsys)
+    assert code == exits.VIOLATED
+    assert f"| brain-outage | mesh-a | no-plaintext-in-{phase} | not asked any more | HELD | - |" in text
 
 
 def test_what_failed_before_is_not_hidden_by_no_change(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
