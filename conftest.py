@@ -1,3 +1,3 @@
-"""In a checkout: load the plugin that an installed meshdrill registers by its entry point, unless it is loaded."""
+"""Load the plugin in a checkout that is not installed; an installed meshdrill registers it by its entry point."""
 
 pytest_plugins = ["drills.plugin"]

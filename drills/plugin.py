@@ -1,4 +1,4 @@
-"""The pytest plugin of meshdrill: its options, which drills can be asked, and the fixtures that run them."""
+"""The pytest plugin of meshdrill: its options, the skip reasons of drills, and the fixtures that run them."""
 
 import sys
 import threading
@@ -15,7 +15,7 @@ from clusters.model import Mesh
 from clusters.provision import Options, Prepared, up
 from clusters.runtime import CannotRunHereError, Progress, UsageError
 from drills.cli import options
-from drills.cli.environment import surroundings
+from drills.cli.environment import run_environment
 from drills.cli.keyring import signer_in
 from drills.judge import known
 from drills.report import evidence
@@ -24,16 +24,16 @@ from drills.run.declare import EVERY_DRILL, declared, unmet
 from drills.run.runner import Drill
 
 PROGRESS = pytest.StashKey[Progress]()
-"""Where a run's lines of progress go; without it, to pytest's terminal."""
+"""The sink of progress lines; without it they go to pytest's terminal."""
 RUN = pytest.StashKey[Drill]()
-"""On a test item: the drill that it runs."""
+"""The drill that a test item runs."""
 
-_PYTEST_KINDS_DEFAULT = "pytest-kind"  # of --cluster-name: nobody chose it
-_NO_MESH = "no --mesh given: a drill asks one mesh on a real cluster, e.g. --mesh {}"
+_PYTEST_KINDS_DEFAULT = "pytest-kind"  # of --cluster-name, so the option was not given
+_NO_MESH = "no --mesh given: a drill runs on one mesh in a real cluster, e.g. --mesh {}"
 
 
 def mesh_of(config: pytest.Config) -> Mesh | None:
-    """Return the mesh that --mesh names, None without the option; UsageError when there is none of that name."""
+    """Return the mesh that --mesh names, None without the option; UsageError for an unknown name."""
     name: str | None = config.getoption("--mesh")
     return None if name is None else catalogue.find_mesh(name)
 
@@ -47,7 +47,7 @@ def _named_mesh(config: pytest.Config) -> Mesh:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our options beside pytest-kind's own, all of which hold for our cluster too."""
+    """Add our options; pytest-kind's own apply to our cluster, too."""
     group = parser.getgroup("meshdrill")
     group.addoption("--mesh", help="mesh to ask; without it drills are listed as skipped")
     for option in options.OPTIONS:
@@ -55,7 +55,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unknown mesh or key before anything is collected or started."""
+    """Refuse an unknown mesh, cluster name or key before anything is collected or started."""
     try:
         mesh_of(config)
         cluster_name(config)
@@ -65,11 +65,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip, with the reason, each drill that cannot be asked; with --mesh, run the drills and nothing else."""
+    """Skip each drill that cannot run on the mesh, with the reason; with --mesh, deselect every other test."""
     mesh = mesh_of(config)
     drills = [item for item in items if _is_drill(item)]
     for item in drills:
-        # A new release of a library that warns of something tells nothing about a mesh.
+        # A deprecation warning of a library says nothing about a mesh, so it must not fail a drill.
         item.add_marker(pytest.mark.filterwarnings("default"))
         if reason := _reason_to_skip(item, mesh):
             item.add_marker(pytest.mark.skip(reason=reason))
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
     """Provide a cluster with the mesh and the lab, removed at the end unless --keep-cluster is given.
 
-    Its parameter says how long a workload's certificate lives there, in seconds, 0 for the mesh's default.
+    Its parameter is the life of workload certificates in seconds, 0 for the mesh's default.
     """
     config = request.config
     mesh = _named_mesh(config)
@@ -97,21 +97,21 @@ def prepared(request: pytest.FixtureRequest) -> Iterator[Prepared]:
 
 @pytest.fixture(scope="session")
 def cluster(prepared: Prepared) -> Cluster:
-    """Provide the cluster alone."""
+    """Provide the cluster that the drill runs on."""
     return prepared.cluster
 
 
 @pytest.fixture(scope="session")
 def mesh(prepared: Prepared) -> Mesh:
-    """Provide the facts of the mesh that is asked."""
+    """Provide the mesh that the drill runs on."""
     return prepared.mesh
 
 
 @pytest.fixture
 def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]:
-    """Provide the means to run one experiment and to judge it; its evidence is written when the test is over.
+    """Provide what runs one experiment and judges it; the evidence is written when the test is over.
 
-    A drill that requires what the cluster does not have is skipped, with the reason.
+    A drill whose requirements the cluster does not meet is skipped, with the reason.
     """
     config = request.config
     reports: Path = config.getoption("--reports")
@@ -135,25 +135,25 @@ def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]
     if ready.bundle is not None and ready.verdict is not None:
         command = f"meshdrill run {ready.verdict.drill} --mesh {prepared.mesh.name}"
         signer = signer_in(config.getoption("--key"))
-        evidence.write(ready.bundle, ready.verdict, surroundings(prepared, entry.hypothesis, command), signer)
+        evidence.write(ready.bundle, ready.verdict, run_environment(prepared, entry.hypothesis, command), signer)
         evidence.write_index(reports, catalogue.skipped())
-        progress_of(config)(_kept(ready.bundle))
+        progress_of(config)(_evidence_line(ready.bundle))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report a drill that violates exactly its known issues as an expected failure, strictly."""
+    """Report a drill that violates exactly its known issues as a strict xfail."""
     report = yield
     _expect_known(item, call, report)
     return report
 
 
 def _expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-    """Expect the failure of a drill that violates exactly what is known; fail it where a known issue is gone.
+    """Turn the report of a drill that violates exactly its known issues into an xfail; fail it if one of them holds.
 
-    A drill that ended otherwise than by its verdict stays what it is.
+    The report of a drill that did not end by its verdict stays as it is.
     """
     run = item.stash.get(RUN, None)
     by_verdict = call.excinfo is None or isinstance(call.excinfo.value, AssertionError)
@@ -166,16 +166,16 @@ def _expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
         report.outcome, report.longrepr = "failed", f"{words}\n{report.longreprtext}"
 
 
-def _kept(bundle: Path) -> str:
+def _evidence_line(bundle: Path) -> str:
     size_bytes = evidence.size_bytes(bundle)
     note = "" if size_bytes <= evidence.MAX_BUNDLE_BYTES else ", too large to keep in a repository"
     return f"evidence ... {bundle}, {size_bytes / 1e6:.1f} MB{note}"
 
 
 def progress_of(config: pytest.Config) -> Progress:
-    """Return where lines of progress go: to `meshdrill run`, else to pytest's terminal past its capture."""
-    told = config.stash.get(PROGRESS, None)
-    return _terminal_progress(config) if told is None else told
+    """Return the sink of progress lines: that of `meshdrill run`, else pytest's terminal past its capture."""
+    given = config.stash.get(PROGRESS, None)
+    return _terminal_progress(config) if given is None else given
 
 
 def _terminal_progress(config: pytest.Config) -> Progress:
@@ -190,7 +190,7 @@ def _terminal_progress(config: pytest.Config) -> Progress:
 
 
 def cluster_name(config: pytest.Config) -> str:
-    """Return the name that --cluster-name gives, "" without the option; UsageError when it cannot be one."""
+    """Return the name that --cluster-name gives, "" without the option; UsageError when it is no valid name."""
     name: str = config.getoption("--cluster-name")
     return "" if name == _PYTEST_KINDS_DEFAULT else kind.checked_name(name)
 

@@ -1,4 +1,4 @@
-"""Sets of claims that drills share: the same ids, the same questions, in every drill that takes them."""
+"""Sets of claims that drills share, with the same ids and the same meaning in every drill."""
 
 from collections.abc import Mapping
 
@@ -9,15 +9,15 @@ from drills.judge.records import NEW
 from drills.run.lab import DENIED, EACH_CALL_CONNECTS, FRONT_DOOR, ROUTES, Edge
 
 CHANGE_WITHIN_S = 4.0
-"""How long an accepted policy change may take to have its effect."""
+"""An accepted policy change must have its effect within this time."""
 
 
 def security(*, new_pods: bool = True, without: Mapping[str, str] | None = None) -> dict[str, Claim]:
-    """Nothing readable, nobody unauthorised, no peer without its identity, no pod outside the mesh: in every phase.
+    """No readable call, no denied caller served, no unauthenticated peer, no pod outside the mesh, in the whole run.
 
-    The return of a component is when a mesh is most likely to let somebody in, so each claim covers the whole run.
-    new_pods: whether the drill creates pods while the fault is in force; without any the membership of new pods is not
-    asked. without: ids of claims that a drill leaves out, each with the reason.
+    Each claim covers the whole run, because a mesh is most likely to admit a denied caller when a component returns.
+    new_pods: whether the drill creates pods during the fault; the claim about their membership needs some. without: ids
+    of claims that a drill leaves out, each with the reason.
     """
     found = {
         "calls-made": claims.reached(checks.attempted(*ROUTES, FRONT_DOOR, *DENIED)),
@@ -33,7 +33,7 @@ def security(*, new_pods: bool = True, without: Mapping[str, str] | None = None)
 
 
 def recovers(*, within_s: float, new_pods: str = "", policy_changes: bool = False) -> dict[str, Claim]:
-    """Within a bound after the fault, everything works again, and stays so.
+    """Within a bound after the fault everything works again, and keeps working until the end of the run.
 
     new_pods: "" when the drill creates none, "anywhere", or the placed node (VICTIM) on which they must join again.
     """
@@ -50,9 +50,9 @@ def recovers(*, within_s: float, new_pods: str = "", policy_changes: bool = Fals
 
 
 def keeps_working(*, alert: str | tuple[str, ...] = (), within_s: float = 0.0) -> dict[str, Claim]:
-    """Routes carry their calls and no posting is lost or doubled while the fault is in force.
+    """Routes carry their calls and no posting is lost or doubled during the fault.
 
-    alert, within_s: signals of which one excuses lost calls, and in what time.
+    alert, within_s: signals, any of which excuses lost calls if it appears within that time.
     """
     return {
         "routes-keep-working": claims.always(routes_work(), alert=alert, within_s=within_s),
@@ -61,5 +61,5 @@ def keeps_working(*, alert: str | tuple[str, ...] = (), within_s: float = 0.0) -
 
 
 def routes_work(*more: Edge) -> Invariant:
-    """Return the check that the lab's routes, and these edges, carry their calls."""
+    """Return the check that 99.9 % of the calls succeed on the lab's routes and on these edges."""
     return checks.success_rate(*ROUTES, *more, at_least=0.999)

@@ -1,1 +1,1 @@
-"""Measurements of our own speed, run by hand; no part of the package that is installed."""
+"""Benchmarks of the judge, run by hand; not part of the installed package."""

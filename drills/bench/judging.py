@@ -1,12 +1,11 @@
-"""How fast is the judge? Each check runs alone in a program of its own, on one core, beside plain Python.
+"""Benchmark the judge: each check runs in a process of its own, on one core, next to the same check in plain Python.
 
     python -m drills.bench.judging --calls 5000000
 
-A call is a row of the history, all of which lie in the window that is judged and on the edges that are asked. What is
-timed is opening the files, reading, and judging with a fresh history: nothing is kept from an earlier question.
-Calls per second are per second of processor time. Other work on the machine still counts, as it fills the caches and
-shares the cores' units: measure on a quiet one, or the old code and the new in turn, and compare the two.
-No numbers are kept in this repository: those of another machine say nothing about yours.
+A call is a row of the history; every row is in the judged window and on a judged edge. The time covers opening the
+files, reading them and judging; nothing is cached from an earlier check. Calls per second are per second of processor
+time. Other load on the machine still slows it down (caches, shared cores): use an idle machine, or run old and new code
+in turn. This repository keeps no results: those of another machine do not apply to yours.
 """
 
 import argparse
@@ -31,12 +30,12 @@ ONCE = checks.conservation(*table.EDGES)
 RATE = checks.success_rate(*table.EDGES, at_least=0.9)
 SLOW = checks.latency(*table.EDGES)
 BACK = checks.recovery_time(*table.EDGES, at_most_s=1.0)
-NOBODY = checks.denied(*table.EDGES)
-STRANGER = checks.unauthenticated(*table.EDGES)
+DENIED = checks.denied(*table.EDGES)
+UNAUTHENTICATED = checks.unauthenticated(*table.EDGES)
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """One measurement; numbers are what the check found, to be compared between the two ways."""
+    """One measurement. numbers: what the check counted, to compare the judge with plain Python."""
 
     calls: int
     cpu_s: float
@@ -45,7 +44,7 @@ class Timing(msgspec.Struct, frozen=True):
 
 
 def judged(check: Check, wanted: tuple[str, ...]) -> Callable[[Path, int], list[list[int]]]:
-    """Return a way to ask a check and to read these numbers of each lane."""
+    """Return a function that evaluates a check and reads these numbers of each lane."""
 
     def ask(folder: Path, calls: int) -> list[list[int]]:
         rows = check.evaluate(table.load(folder, calls), table.window(calls)).rows
@@ -57,7 +56,7 @@ def judged(check: Check, wanted: tuple[str, ...]) -> Callable[[Path, int], list[
 def looped(
     check: Callable[[Path], dict[plain.Lane, tuple[int, int, int]]], columns: int
 ) -> Callable[[Path, int], list[list[int]]]:
-    """Return a way to ask plain Python, in the order of the judge's rows."""
+    """Return a function that evaluates a check in plain Python, in the order of the judge's rows."""
 
     def ask(folder: Path, _calls: int) -> list[list[int]]:
         return [list(numbers[:columns]) for _, numbers in sorted(check(folder / "calls.jsonl").items(), key=str)]
@@ -66,7 +65,7 @@ def looped(
 
 
 def complete(folder: Path, calls: int) -> list[list[int]]:
-    """Ask for the defects of the record: they are none of the numbers that are compared."""
+    """Look for defects of the record, which are no numbers to compare."""
     table.load(folder, calls).completeness()
     return []
 
@@ -79,14 +78,14 @@ WAYS: dict[str, Callable[[Path, int], list[list[int]]]] = {
     "conservation": judged(ONCE, ("served", "served_not_ok", "lost")),
     "latency": judged(SLOW, ("calls",)),
     "recovery_time": judged(BACK, ("calls",)),
-    "denied": judged(NOBODY, ("calls",)),
-    "unauthenticated": judged(STRANGER, ("served",)),
+    "denied": judged(DENIED, ("calls",)),
+    "unauthenticated": judged(UNAUTHENTICATED, ("served",)),
     "completeness": complete,
 }
 
 
 def measure(name: str, folder: Path, calls: int) -> Timing:
-    """Ask in this program and return what it took."""
+    """Evaluate a check in this process and measure it."""
     begun_s = time.process_time()
     numbers = WAYS[name](folder, calls)
     cpu_s = time.process_time() - begun_s
@@ -94,14 +93,14 @@ def measure(name: str, folder: Path, calls: int) -> Timing:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this program ever held. getrusage would count that of the program before it too."""
+    """Return the peak memory of this process. getrusage would include that of the process that started it."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     (peak,) = [line for line in lines if line.startswith("VmHWM")]
     return int(peak.split()[1]) * BYTES_PER_KB
 
 
 def measure_apart(name: str, folder: Path, calls: int) -> Timing:
-    """Ask in a program of its own, on one thread, so that its peak of memory is its own."""
+    """Measure a check in a process of its own, on one thread, so that its peak memory is its own."""
     command = [sys.executable, "-m", "drills.bench.judging", "--one", name, "--folder", str(folder)]
     found = subprocess.run(
         [*command, "--calls", str(calls)],
@@ -114,7 +113,7 @@ def measure_apart(name: str, folder: Path, calls: int) -> Timing:
 
 
 def compare(calls: int, json_calls: int) -> str:
-    """Generate, measure every way, and return a table; ways that disagree in their numbers raise ValueError."""
+    """Generate histories, measure every check, and return a table. ValueError if judge and plain Python disagree."""
     with tempfile.TemporaryDirectory() as name:
         many, few = Path(name, "many"), Path(name, "few")
         table.write(many, calls)
@@ -138,11 +137,13 @@ def compare(calls: int, json_calls: int) -> str:
 
 
 def main() -> None:
-    """Read the command line and print the table, or with --one the measurement of one way as JSON."""
+    """Parse the arguments and print the table, or with --one the measurement of one check as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=5_000_000)
-    parser.add_argument("--json-calls", type=int, default=500_000, help="as many for plain Python, which is slow")
-    parser.add_argument("--one", choices=WAYS, help="measure one way in this program")
+    parser.add_argument(
+        "--json-calls", type=int, default=500_000, help="number of calls for plain Python, which is slow"
+    )
+    parser.add_argument("--one", choices=WAYS, help="measure one check in this process")
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     if given.one and given.folder:

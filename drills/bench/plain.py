@@ -1,4 +1,4 @@
-"""The same checks as a person would write them first: a loop over JSON lines."""
+"""The simplest version of the same checks: a loop over JSON lines."""
 
 import json
 from collections import Counter
@@ -33,7 +33,7 @@ def success_rate(lines: Path) -> dict[Lane, tuple[int, int, int]]:
 
 
 def pairs(lines: Path) -> dict[Lane, tuple[int, int, int]]:
-    """Return for each lane: calls that were served, served without a good answer, and done without being served."""
+    """Return for each lane: calls that were served, served but not answered ok, and answered ok but not served."""
     served: Counter[Lane] = Counter()
     unanswered: Counter[Lane] = Counter()
     lost: Counter[Lane] = Counter()

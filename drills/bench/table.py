@@ -1,4 +1,4 @@
-"""A generated history of any length, written chunk by chunk: as Parquet for the judge, as JSON lines beside it."""
+"""Generate a history of any length, chunk by chunk: as Parquet for the judge, as JSON lines for plain Python."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ SERVED = ("served_ns", "served_pod", "served_version", "served_status", "peer")
 
 
 def write(folder: Path, calls: int, *, as_lines: bool = False) -> None:
-    """Write this many calls as Parquet files of a million, and if wanted as JSON lines too."""
+    """Write this many calls as Parquet files of a million each, and optionally also as JSON lines."""
     folder.mkdir()
     for number, chunk in enumerate(_chunks(calls)):
         chunk.write_parquet(folder / f"calls-{number:05}.parquet")
@@ -31,7 +31,7 @@ def write(folder: Path, calls: int, *, as_lines: bool = False) -> None:
 
 
 def load(folder: Path, calls: int) -> History:
-    """Return all of these calls as a history that judges can read; its first tenth is the baseline."""
+    """Return these calls as a history whose first tenth is the baseline."""
     events = (
         Phase(START_NS, "baseline"),
         FaultInjected(_end_ns(calls // 10), "nothing", FaultInjected.Detail(fault="", role="", node="")),
@@ -64,7 +64,7 @@ def _chunk(start: int, end: int) -> pl.DataFrame:
     at_ns, seq = START_NS + pl.col("number") * EVERY_NS, pl.col("number") // len(LANES)
     fails, is_lost = pl.col("number") % FAILS_EVERY == 1, pl.col("number") % ANSWER_LOST_EVERY == 1
     pod, server = pl.format("{}-1", "source"), pl.format("{}-1", "target")
-    told = rows.with_columns(
+    columns = rows.with_columns(
         id=pl.format(
             "mdc0123456789abcdef.{}.{}.5d9f-abcde.{}{}", "source", "target", pl.col("connection").str.head(1), seq
         ),
@@ -86,5 +86,5 @@ def _chunk(start: int, end: int) -> pl.DataFrame:
         served_status=pl.lit(200),
         peer=pl.lit(PEER),
     )
-    nobody = (pl.when(~fails).then(pl.col(name)).alias(name) for name in SERVED)
-    return told.with_columns(nobody).select(pl.col(name).cast(kind) for name, kind in CALLS_SCHEMA.items())
+    served = (pl.when(~fails).then(pl.col(name)).alias(name) for name in SERVED)
+    return columns.with_columns(served).select(pl.col(name).cast(kind) for name, kind in CALLS_SCHEMA.items())

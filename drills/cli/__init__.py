@@ -1,1 +1,1 @@
-"""The meshdrill command: app.py declares it, each other file does the work of one command or of several."""
+"""The meshdrill command: app.py declares it, and each other file implements a command or what several share."""

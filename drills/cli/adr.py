@@ -1,4 +1,4 @@
-"""`meshdrill adr`: write a decision record from bundles, or bring an existing one up to date."""
+"""`meshdrill adr`: write a decision record from bundles, or update an existing one."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,10 +16,10 @@ from drills.run import catalogue
 def write(
     folders: Sequence[Path], out: Path, *, title: str | None, stale_after_days: int, key: Path | None = None
 ) -> str:
-    """Write the record, or make its generated parts anew when it exists, and return a text for a person.
+    """Write the record, or renew the generated parts of an existing one, and return a text for a person.
 
-    Raises InconclusiveError for a bundle that cannot be cited, UsageError for a record that cannot be updated, and
-    FileError for one that is no regular file.
+    Raises InconclusiveError for a bundle that does not match its statement, UsageError for a record that cannot be
+    updated, and FileError for one that is no regular file.
     """
     try:
         runs = bundles.read_all(folders, public_key_in(key))
@@ -29,14 +29,14 @@ def write(
     is_new = not files.is_there(out)
     text = _new(out, cited, title, stale_after_days) if is_new else _updated(out, cited, title, stale_after_days)
     files.write(out, text.encode())
-    return "\n".join((f"Written to {out}: {len(runs)} runs are cited.", *_to_do(text, runs, stale_after_days)))
+    return "\n".join((f"Written to {out}, from {len(runs)} runs.", *_to_do(text, runs, stale_after_days)))
 
 
 def _new(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> str:
     if not title:
         raise UsageError(f"{out} does not exist yet: a new record needs --title.")
     if not out.resolve().parent.is_dir():
-        raise UsageError(f"{out.parent} is no directory: make it, or give another --out.")
+        raise UsageError(f"{out.parent} is no directory: create it, or give another --out.")
     return adr.render(title, cited, stale_after_days)
 
 
@@ -44,14 +44,14 @@ def _updated(out: Path, cited: Cited, title: str | None, stale_after_days: int) 
     try:
         text = files.read(out).decode()
         if title and f"# {title}" not in (line.strip() for line in text.splitlines()):
-            raise UsageError(f"{out} has another title than {title!r}, and titles are a person's to change: edit it.")
+            raise UsageError(f"{out} has another title than {title!r}: change it in the file, or omit --title.")
         return adr.update(text, cited, stale_after_days)
     except (UnicodeDecodeError, blocks.BlockError) as error:
-        raise UsageError(f"{out} cannot be updated, and is as it was. {error}") from error
+        raise UsageError(f"{out} cannot be updated and stays as it was. {error}") from error
 
 
 def _titles(runs: Sequence[bundles.Run]) -> dict[str, str]:
-    """Return every mesh that is an alternative: those that we know, and the variants that the bundles are about."""
+    """Return the titles of all alternatives: the meshes of this package, and the variants in the bundles."""
     known = {name: meshes.load(name) for name in meshes.products()}
     titles = {name: mesh.title for name, mesh in known.items() if not mesh.is_control}
     titles |= {run.verdict.mesh: run.stood_on.mesh_title for run in runs if not run.verdict.is_control}
@@ -59,8 +59,8 @@ def _titles(runs: Sequence[bundles.Run]) -> dict[str, str]:
 
 
 def _to_do(text: str, runs: Sequence[bundles.Run], stale_after_days: int) -> list[str]:
-    """Return what a person should know: fields that wait, and evidence that is too old today."""
+    """Return what a person has to do: fields to fill in, and evidence that is stale today."""
     waiting, today = text.count(adr.FOR_A_PERSON), datetime.now(UTC).date()
     stale = [run for run in runs if adr.stale_on(run, stale_after_days) <= today]
-    lines = [f"{waiting} fields wait for a person: search for {adr.FOR_A_PERSON!r}."] if waiting else []
+    lines = [f"{waiting} fields are for a person to fill in: search for {adr.FOR_A_PERSON!r}."] if waiting else []
     return lines + [f"STALE: {run.bundle} is older than {stale_after_days} days; run its drill again." for run in stale]

@@ -1,4 +1,4 @@
-"""The `meshdrill` command. Only light things are imported here: a typing error must be told at once."""
+"""The `meshdrill` command. It imports only light modules, so that a usage error is reported at once."""
 
 # ruff: noqa: PLC0415 - what a command needs is loaded when it runs
 
@@ -16,8 +16,8 @@ from drills.cli import exits, options
 from drills.cli import images as cli_images
 from drills.judge.files import FileError
 
-# How typer itself ends: after help, interrupted (older releases), on bad usage, interrupted.
-_OF_TYPER = {0: exits.PASSED, 1: exits.INTERRUPTED, 2: exits.USAGE, 130: exits.INTERRUPTED}
+# typer's own exit codes: after help, interrupted (older releases), bad usage, interrupted.
+_TYPER_CODES = {0: exits.PASSED, 1: exits.INTERRUPTED, 2: exits.USAGE, 130: exits.INTERRUPTED}
 
 app = typer.Typer(
     name="meshdrill",
@@ -37,32 +37,28 @@ Bundles = Annotated[
 PublicKey = Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)]
 
 _DIFF_CODES = (
-    "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not promised or "
-    "not asked any more; "
-    "2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
+    "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not promised or not asked any "
+    "more; 2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
 )
 
 _AUDIT_CODES = (
-    "Exit codes: 0 the bundle tells whether it was allowed, 2 it cannot tell or is not as stated, 64 usage. "
-    "What else is not recorded is said, and changes no exit code."
+    "Exit codes: 0 the bundle shows whether the call was allowed; 2 it does not, or it does not match its statement; "
+    "64 usage. Anything else that was not recorded is named and changes no exit code."
 )
 
 _NIGHT_CODES = (
-    "Exit codes: the worst of every run, and of the comparison with the baseline: 0 passed, 1 violated or worse, "
-    "2 inconclusive, 3 a run could not work or was not begun in time, 64 usage, 130 interrupted."
+    "Exit codes: the worst of all runs and of the comparison with the baseline: 0 passed, 1 violated or worse, "
+    "2 inconclusive, 3 a run could not work or did not start in time, 64 usage, 130 interrupted."
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Bootstrap = Annotated[
-    bool,
-    typer.Option("--bootstrap", help="Make a Debian or Ubuntu host able first, as root: install and start Docker."),
-]
+Bootstrap = Annotated[bool, options.BOOTSTRAP.for_typer()]
 Bundle = Annotated[Path, typer.Argument(help="Directory of one run's evidence.", exists=True, file_okay=False)]
 
 
 @app.command()
 def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
-    """Report what this machine can do, and for each gap the cure."""
+    """Report what this machine can do, and how to close each gap."""
     import msgspec
 
     from clusters import host
@@ -79,7 +75,7 @@ def list_drills(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List every drill with its hypothesis, what it requires of a mesh, and which meshes can be asked."""
+    """List every drill with its hypothesis, what it requires of a mesh, and the meshes that it can run on."""
     from drills.cli import list as cli_list
 
     listed = cli_list.listed(places or ())
@@ -87,7 +83,7 @@ def list_drills(
 
 
 def _run(drill: str, mesh: str, **given: object) -> None:
-    """Run one drill on one mesh, on a kind cluster of its own, and leave an evidence bundle."""
+    """Run one drill on one mesh in a kind cluster of its own, and write an evidence bundle."""
     from drills.cli import keyring
     from drills.run import catalogue
     from drills.run.declare import unmet
@@ -103,12 +99,14 @@ def _run(drill: str, mesh: str, **given: object) -> None:
 
 
 def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of a run, as typer reads them."""
+    """Give a command the parameters of a run in the form that typer reads."""
     drill, mesh, _ = inspect.signature(command).parameters.values()
     drill = drill.replace(
         annotation=Annotated[str, typer.Argument(help="A drill of `meshdrill list`, or FILE.py::test_x.")]
     )
-    mesh = mesh.replace(annotation=Annotated[str, typer.Option("--mesh", help="Mesh to ask; see `meshdrill list`.")])
+    mesh = mesh.replace(
+        annotation=Annotated[str, typer.Option("--mesh", help="Mesh to run it on; see `meshdrill list`.")]
+    )
     found = [drill, mesh, *(option.parameter() for option in options.OPTIONS)]
     command.__signature__ = inspect.Signature(found)  # type: ignore[attr-defined]
     command.__annotations__ = {it.name: it.annotation for it in found}
@@ -123,7 +121,7 @@ def new(
     name: Annotated[str, typer.Argument(help="Name of the drill in kebab-case, for example dns-outage.")],
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.", file_okay=False)] = Path("drills"),
 ) -> None:
-    """Write a drill that runs as it is, to be changed, and its selftest."""
+    """Write a working drill to start from, and its selftest."""
     from drills.cli import new as cli_new
 
     typer.echo(cli_new.write(name, folder))
@@ -139,9 +137,9 @@ def migrate(
         Path | None, typer.Option("--key", help="Private key that signs what changed.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Write bundles of an older format in this version's, with the claims that they were asked; judge and draw them.
+    """Convert bundles of an older format to this version's: store the claims that they were asked, judge, draw.
 
-    Calls and events stay as they are. Every version reads older bundles without this.
+    Calls and events stay as they are. Older bundles can be read without this.
     """
     from drills.cli import migrate as cli_migrate
 
@@ -152,16 +150,16 @@ def migrate(
 def judge(
     bundle: Bundle,
     unverified: Annotated[
-        bool, typer.Option("--unverified", help="Judge a bundle that is not what its statement says.")
+        bool, typer.Option("--unverified", help="Judge a bundle even if it does not match its statement.")
     ] = False,
     current: Annotated[
-        bool, typer.Option("--current", help="Ask the claims of today's drill in place of the stored ones.")
+        bool, typer.Option("--current", help="Ask the claims of today's drill instead of the stored ones.")
     ] = False,
     drill: Annotated[
         str | None, typer.Option("--drill", help="With --current: FILE.py::test_x of a drill of your own.")
     ] = None,
 ) -> None:
-    """Judge a stored run again, with no cluster: same history, same claims, same bytes of verdict.json."""
+    """Judge a stored run again, without a cluster. The same history and claims give the same verdict.json."""
     from drills.cli import judge as cli_judge
 
     text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill)
@@ -179,7 +177,7 @@ def report(
         Path | None, typer.Option("--key", help="Private key that signs what changed.", dir_okay=False)
     ] = None,
 ) -> None:
-    """Draw report.html, report.md and junit.xml of stored runs again, and of a folder of runs its index."""
+    """Draw report.html, report.md and junit.xml of stored runs again, and for a folder of runs its index."""
     from drills.cli import report as cli_report
 
     typer.echo(cli_report.draw(place, key))
@@ -197,9 +195,9 @@ def mutate(
         ),
     ] = None,
 ) -> None:
-    """Change one thing at a time in a stored run and show which claims notice; a survivor ends with 1."""
+    """Change one thing at a time in a stored run and show which claims detect it; an undetected change exits with 1."""
     if (bundle is None) == (page is None):
-        raise UsageError("mutate takes one BUNDLE, or --page REPORTS, and not both.")
+        raise UsageError("mutate takes either one BUNDLE or --page REPORTS.")
     from drills.cli import mutate as cli_mutate
 
     text, is_killed = cli_mutate.mutate(bundle) if bundle else cli_mutate.write_page(page or Path())
@@ -212,7 +210,7 @@ def verify(
     bundle: Bundle,
     key: Annotated[Path | None, typer.Option("--key", help="Public key of the signer.", dir_okay=False)] = None,
 ) -> None:
-    """Tell whether every file of a bundle is the one that its statement lists, and with a key, who says so."""
+    """Check every file of a bundle against its statement, and with a key the statement's signature."""
     from drills.cli import verify as cli_verify
 
     text, is_intact = cli_verify.verify(bundle, key)
@@ -224,7 +222,7 @@ def verify(
 def keygen(
     file: Annotated[Path, typer.Argument(help="Where to write the private key; FILE.pub is the public one.")],
 ) -> None:
-    """Make a pair of keys: with the private one `run` signs its evidence, with the public one `verify` checks it."""
+    """Make a key pair: `run` signs evidence with the private key, `verify` checks it with the public key."""
     from drills.cli import keyring
 
     typer.echo(keyring.make(file))
@@ -232,7 +230,7 @@ def keygen(
 
 @app.command()
 def sweep() -> None:
-    """Undo what a killed run left in a cluster: every fault whose undo is still on disk."""
+    """Undo what killed runs left in clusters: every fault whose undo is still on disk."""
     from drills.cli import sweep as cli_sweep
 
     for line in cli_sweep.sweep_all(cli_images.say):
@@ -249,14 +247,15 @@ def adr(
         typer.Option(
             "--stale-after-days",
             min=1,
-            help="Life of evidence; a quarter, because meshes bring a minor release about that often.",
+            help="Days until evidence is stale; a mesh has a new minor release about every quarter.",
         ),
     ] = 90,
     key: PublicKey = None,
 ) -> None:
-    """Write a decision record from bundles: what they say, with hashes, and a mark wherever a person decides.
+    """Write a decision record from bundles: what they show, with hashes, and a placeholder for each human decision.
 
-    An existing record keeps every word outside of its generated blocks. A bundle that is not as stated is refused (2).
+    An existing record keeps every word outside its generated blocks. A bundle that does not match its statement is
+    refused (2).
     """
     from drills.cli import adr as cli_adr
 
@@ -273,9 +272,9 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     key: PublicKey = None,
 ) -> None:
-    """Tell of one instant: was the call allowed, encrypted, under which identity and certificate, by which policy.
+    """Answer about one instant: was the call allowed, encrypted, under which identity and certificate, by which policy.
 
-    Each part is answered from what the run recorded around that instant, or says that it is not recorded.
+    Each part is answered from what the run recorded around that instant, or reported as not recorded.
     """
     from drills.cli import audit as cli_audit
 
@@ -288,14 +287,16 @@ def audit(
 
 @app.command(epilog=_DIFF_CODES)
 def diff(
-    old: Annotated[Path, typer.Argument(help="Folder of the runs before.", exists=True, file_okay=False)],
-    new: Annotated[Path, typer.Argument(help="Folder of the runs now.", exists=True, file_okay=False)],
+    old: Annotated[Path, typer.Argument(help="Folder of the earlier runs.", exists=True, file_okay=False)],
+    new: Annotated[Path, typer.Argument(help="Folder of the runs to compare with them.", exists=True, file_okay=False)],
     mesh: Annotated[list[str] | None, typer.Option("--mesh", help="Compare only this mesh; may be repeated.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Write the Markdown here too.", dir_okay=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Also write the Markdown to this file.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Compare two sets of runs, and print Markdown for a comment on a pull request.
 
-    Tells of answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
+    It lists answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
     """
     from drills.cli import diff as cli_diff
     from drills.judge import files
@@ -318,17 +319,19 @@ def nightly(
     mesh: Annotated[list[str] | None, typer.Option("--mesh", help="Only this mesh; may be repeated.")] = None,
     drill: Annotated[list[str] | None, typer.Option("--drill", help="Only this drill; may be repeated.")] = None,
     reports: Annotated[
-        Path, typer.Option("--reports", help="Where the night's bundles and nightly.md go.", file_okay=False)
+        Path, typer.Option("--reports", help="Folder for the night's bundles and nightly.md.", file_okay=False)
     ] = Path("nightly"),
     baseline: Annotated[
         Path, typer.Option("--baseline", help="The accepted runs to compare with.", file_okay=False)
     ] = Path("reports"),
-    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How often each drill is asked.")] = 1,
-    limit_minutes: Annotated[int, typer.Option("--limit-minutes", min=1, help="When nothing more is begun.")] = 600,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times to run each drill.")] = 1,
+    limit_minutes: Annotated[
+        int, typer.Option("--limit-minutes", min=1, help="Start no run after this many minutes.")
+    ] = 600,
 ) -> None:
-    """Ask every drill of every mesh, one after the other; write a summary, the index, and what changed since.
+    """Run every drill on every mesh, one after the other; write a summary, the index, and what changed.
 
-    What does not pass is asked once more, and both runs count: a failure that does not repeat itself is flaky.
+    A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky.
     """
     from drills.cli import images as cli_images
     from drills.cli import nightly as cli_nightly
@@ -344,11 +347,14 @@ def nightly(
 @app.command()
 def metrics(
     bundles: Bundles,
-    out: Annotated[Path | None, typer.Option("--out", help="Write it here and print nothing.", dir_okay=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Write to this file and print nothing.", dir_okay=False)
+    ] = None,
 ) -> None:
     """Print stored runs as OpenMetrics: verdict, recovery, longest outage, time to signal, latency of the baseline.
 
-    The numbers are those of the newest run of each drill and mesh. A bundle that is not as stated is refused (2).
+    The numbers are those of the newest run of each drill and mesh. A bundle that does not match its
+    statement is refused (2).
     """
     from drills.cli import metrics as cli_metrics
 
@@ -360,7 +366,7 @@ def metrics(
 def status(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; every failure is one message on stderr.
 
-    What no code of ours foresaw is a defect of the harness, and never ends as a verdict on a mesh does.
+    An unforeseen exception is a defect of the harness and exits with a code that no verdict has.
     """
     try:
         return _ended(arguments)
@@ -376,7 +382,7 @@ def _ended(arguments: Sequence[str]) -> int:
     try:
         typer.main.get_command(app).main(args=list(arguments), prog_name="meshdrill")
     except SystemExit as end:
-        return _OF_TYPER[int(end.code or 0)]
+        return _TYPER_CODES[int(end.code or 0)]
     except exits.EndedError as end:
         return end.code
     except (MeshdrillError, FileError) as error:
@@ -386,7 +392,7 @@ def _ended(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Be the `meshdrill` program."""
+    """Run the `meshdrill` program."""
     sys.exit(status(sys.argv[1:]))
 
 

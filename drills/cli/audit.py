@@ -1,4 +1,4 @@
-"""`meshdrill audit`: what a stored run says of one pair of services at one instant."""
+"""`meshdrill audit`: what a stored run recorded about one pair of services at one instant."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,9 +18,10 @@ from drills.report.audit_objects import Pod, Select
 def ask(
     bundle: Path, *, at: str, source: str, target: str, route: str, as_json: bool, key: Path | None = None
 ) -> tuple[str, bool]:
-    """Return the answer, as text or JSON, and whether the bundle can tell what became of a call.
+    """Return the answer, as text or JSON, and whether the bundle shows what became of a call.
 
-    Raises InconclusiveError for a bundle that is not as stated, UsageError for an instant that cannot be read.
+    Raises InconclusiveError for a bundle that does not match its statement, UsageError for an instant that cannot be
+    parsed.
     """
     try:
         run = bundles.read(bundle, public_key_in(key))
@@ -33,7 +34,7 @@ def ask(
 
 
 def instant_ns(text: str, start_ns: int) -> int:
-    """Return the instant that a person names: RFC 3339, or seconds after the run's start with a sign before them."""
+    """Parse an instant: RFC 3339, or signed seconds after the run's start, as +42."""
     try:
         if text.startswith(("+", "-")):
             return start_ns + round(float(text) * NS_PER_S)
@@ -43,12 +44,12 @@ def instant_ns(text: str, start_ns: int) -> int:
             f"{text!r} is no instant: expected RFC 3339, as 2026-11-24T19:36:44Z, or seconds after the start, as +42."
         ) from error
     if moment.tzinfo is None:
-        raise UsageError(f"{text!r} says no time zone: add Z for UTC, or an offset such as +01:00.")
+        raise UsageError(f"{text!r} has no time zone: add Z for UTC, or an offset such as +01:00.")
     return int(moment.replace(microsecond=0).timestamp()) * NS_PER_S + moment.microsecond * 1000
 
 
 def _select(mesh: str) -> Select:
-    """Return what the mesh knows of its own objects; without such knowledge each counts, for a person to look at."""
+    """Return the mesh's test of whether a policy selects a pod; without one, every policy counts."""
     selects = meshes.load(mesh).policy.selects if mesh in meshes.names() else None
 
     def is_about(policy: Mapping[str, object], pod: Pod) -> bool:

@@ -1,7 +1,8 @@
-"""The control by which `chaos run experiment.json` runs the same drill, on the kept cluster that it names.
+"""The Chaos Toolkit control with which `chaos run experiment.json` runs a drill on the kept cluster that it names.
 
-Chaos Toolkit drives the steps; what `meshdrill run` does around them is done here: the run is begun by its first step,
-put right whatever happened, judged, and left as a bundle under ./reports. What did not pass, `chaos` ends with 1.
+Chaos Toolkit drives the steps. This control does what `meshdrill run` does around them: it starts the run at the first
+step, undoes the fault whatever happens, judges, and writes the bundle under ./reports. `chaos` exits with 1 unless the
+run passed.
 """
 
 import logging
@@ -18,7 +19,7 @@ from clusters.model import KnownIssue
 from clusters.provision import Prepared
 from clusters.runtime import UsageError
 from drills.cli import exits
-from drills.cli.environment import surroundings
+from drills.cli.environment import run_environment
 from drills.cli.judge import VERDICT_FILE, replay
 from drills.cli.keyring import signer_in
 from drills.cli.options import KEY_VARIABLE
@@ -45,9 +46,9 @@ _log = logging.getLogger("chaostoolkit")
 
 
 def configure_control(experiment: Json, event_registry: EventHandlerRegistry) -> None:
-    """Let the first activity begin the run, unless `meshdrill run` did; a dry run has nothing to begin.
+    """Let the first activity start the run, unless `meshdrill run` already did; a dry run starts nothing.
 
-    Chaos Toolkit swallows what this raises, so whatever can fail is told here or left to the first activity.
+    Chaos Toolkit ignores exceptions of a control, so an error is logged here or left to the first activity.
     """
     if experiment.get("dry") is not None:
         return
@@ -62,7 +63,7 @@ def configure_control(experiment: Json, event_registry: EventHandlerRegistry) ->
 
 
 class _ChaosRun(StopAtFailure):
-    """One run under `chaos run`, from its first activity to its evidence."""
+    """One run under `chaos run`, from its first activity to its bundle."""
 
     def __init__(self, experiment: Json) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class _ChaosRun(StopAtFailure):
         self._verdict: Verdict | None = None
 
     def begin(self) -> None:
-        """Find the kept cluster and put the run under way there; UsageError or HarnessError say why it cannot be."""
+        """Find the kept cluster and start the run there. Raises UsageError or HarnessError when it cannot."""
         self._signer = signer_in(os.environ.get(KEY_VARIABLE))
         known_as, request = request_in(self._experiment).run_id, run_anew(self._experiment)
         if not restored(request.claims):  # before anything is broken: without an answer it would be for nothing
@@ -87,11 +88,11 @@ class _ChaosRun(StopAtFailure):
         write_experiment(self._bundle, self._experiment)
 
     def finish(self, journal: Json) -> None:
-        """Put everything right, judge, and let the journal tell what did not pass. Chaos Toolkit always calls it."""
+        """Undo the fault, judge, and write the outcome into the journal. Chaos Toolkit always calls it."""
         for step in (self._conclude, self._keep):
             try:
                 step(journal)
-            except Exception as error:  # noqa: BLE001 - Chaos Toolkit would swallow it, and might end with 0
+            except Exception as error:  # noqa: BLE001 - Chaos Toolkit would ignore it, and might exit with 0
                 _log.error("%s: %s", type(error).__name__, error)
                 journal["status"] = "failed"
 
@@ -104,22 +105,22 @@ class _ChaosRun(StopAtFailure):
             self._verdict, listed = replay(history), history.facts.known_issues
             files.write(self._bundle / VERDICT_FILE, self._verdict.encode())
             _log.info("%s\n%s", self._verdict.explain(), known.describe(self._verdict, listed))
-        _tell(journal, self._bundle, self._verdict, listed)
+        _note_outcome(journal, self._bundle, self._verdict, listed)
 
     def _keep(self, journal: Json) -> None:
-        """Complete the bundle, as far as there is one; the statement over all its files goes last."""
+        """Complete the bundle if there is one; the statement over all its files is written last."""
         if self._bundle is None:
             return
         write_journal(self._bundle, journal)
         if self._verdict is not None and self._prepared is not None:
-            stood_on = surroundings(self._prepared, request_in(self._experiment).hypothesis, _COMMAND)
-            evidence.write(self._bundle, self._verdict, stood_on, self._signer)
+            environment = run_environment(self._prepared, request_in(self._experiment).hypothesis, _COMMAND)
+            evidence.write(self._bundle, self._verdict, environment, self._signer)
             evidence.write_index(_REPORTS, catalogue.skipped())
         _log.info("evidence: %s", self._bundle)
 
 
-def _tell(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[KnownIssue]) -> None:
-    """Write the outcome into the journal; a run that did not pass is never `completed` without a deviation."""
+def _note_outcome(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[KnownIssue]) -> None:
+    """Write the outcome into the journal. A run that did not pass is `deviated` or `failed`, never just `completed`."""
     journal[EXTENSION] = {"bundle": str(bundle), "verdict": verdict.verdict.value if verdict else None}
     if verdict is not None and exits.of(verdict, listed) == exits.PASSED:
         return

@@ -11,9 +11,9 @@ from drills.report import bundles, compare, diff
 def compare_folders(
     old: Sequence[Path], new: Sequence[Path], meshes: Sequence[str] = (), drills: Sequence[str] = ()
 ) -> tuple[str, int]:
-    """Return the comparison as Markdown, and the exit code. Only these meshes and drills; none named means all.
+    """Return the comparison as Markdown, and the exit code. meshes, drills: compare only these; () is all.
 
-    Raises InconclusiveError for a bundle that is not as stated, and when a side has no run to compare.
+    Raises InconclusiveError for a bundle that does not match its statement, and when a side has no run to compare.
     """
     try:
         before, now = ([run for run in bundles.read_all(side) if _is_asked(run, meshes, drills)] for side in (old, new))

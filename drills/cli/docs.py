@@ -1,4 +1,4 @@
-"""drills/CHECKS.md, made from the checks: `python -m drills.cli.docs > drills/CHECKS.md`."""
+"""The page drills/CHECKS.md, generated from the docstrings of the checks."""
 
 import inspect
 import sys

@@ -1,4 +1,4 @@
-"""What a run stood on, as run.json tells it: versions, images, host, and every setting that differs from production."""
+"""The environment of a run as run.json records it: versions, images, host, settings that differ from production."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -10,25 +10,25 @@ from clusters.model import Override
 from clusters.provision import Prepared
 from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
 
-_OF_THE_PLACE = (
+_HARNESS_OVERRIDES = (
     Override("nodes", "containers on one machine (kind)", "a place that anyone can make and throw away"),
     Override("calls", "open loop, no client retries", "a retry would hide the failure that a drill looks for"),
 )
 
 
-def surroundings(prepared: Prepared, hypothesis: str, command: str) -> Surroundings:
-    """Return what the run on this cluster stood on; `command` is how to reproduce it."""
-    made_of = prepared.provenance
-    deviations = (*_OF_THE_PLACE, *(it for it in prepared.mesh.overrides if made_of.built or not it.only_when_built))
+def run_environment(prepared: Prepared, hypothesis: str, command: str) -> Surroundings:
+    """Return the environment of a run on this cluster. command: the command line that reproduces the run."""
+    provenance = prepared.provenance
+    of_mesh = (it for it in prepared.mesh.overrides if provenance.built or not it.only_when_built)
     return Surroundings(
         meshdrill_version=_own_version(),
         command=command,
         hypothesis=hypothesis,
         mesh_title=prepared.mesh.title,
-        versions={**made_of.tools, "python": platform.python_version()},
-        images=tuple(_image_record(image) for image in (made_of.node_image, *made_of.images)),
-        host=msgspec.to_builtins(made_of.host),
-        deviations=tuple(OverrideRecord(it.setting, it.value, it.reason) for it in deviations),
+        versions={**provenance.tools, "python": platform.python_version()},
+        images=tuple(_image_record(image) for image in (provenance.node_image, *provenance.images)),
+        host=msgspec.to_builtins(provenance.host),
+        deviations=tuple(OverrideRecord(it.setting, it.value, it.reason) for it in (*_HARNESS_OVERRIDES, *of_mesh)),
         points=tuple(
             PointRecord(it.policy, it.identity, it.interception, it.enforcement) for it in prepared.mesh.policy.points
         ),

@@ -1,9 +1,9 @@
-"""How the `meshdrill` program ends: one number per kind of outcome."""
+"""The exit codes of the `meshdrill` program."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the command line must know the numbers without loading a judge
+if TYPE_CHECKING:  # the command line needs the codes without loading the judge
     from clusters.model import KnownIssue
     from drills.judge.verdict import Verdict
 
@@ -14,7 +14,7 @@ DEFECT = "This is a defect of the harness and says nothing about the mesh: repor
 
 
 class EndedError(Exception):
-    """A command is over and says with which exit code; typer's own endings are told apart from it."""
+    """A command ended with this exit code; a type of its own, because typer uses SystemExit for its own codes."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -22,9 +22,9 @@ class EndedError(Exception):
 
 
 def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = ()) -> int:
-    """Return the exit code of a verdict. A control is violated by design: what failed it is the odd finding.
+    """Return the exit code of a verdict. A control that did not pass is INCONCLUSIVE if any of its findings is.
 
-    listed: what is known to be violated. A run that shows exactly that has passed, one that shows it no more has not.
+    listed: the known issues. A run that violates exactly those passed; a run in which one of them holds did not.
     """
     from drills.judge import known  # noqa: PLC0415 - as above
     from drills.judge.verdict import Answer  # noqa: PLC0415 - as above

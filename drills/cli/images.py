@@ -1,12 +1,13 @@
-"""`meshdrill images`: where each image comes from, and how to carry them to a site without a network."""
+"""`meshdrill images`: list, pull, build and save the images of the meshes, also for a site without a network."""
 
-# ruff: noqa: PLC0415 - what a command needs is loaded when it runs, so that a typing error is told at once
+# ruff: noqa: PLC0415 - what a command needs is loaded when it runs, so that a usage error is reported at once
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drills.cli import options
 from drills.run.catalogue import find_mesh
 
 if TYPE_CHECKING:
@@ -16,20 +17,18 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, pull, build or save the container images of the meshes.", no_args_is_help=True)
 
 OfMesh = Annotated[str | None, typer.Option("--mesh", help="Only the images of this mesh; default: of every mesh.")]
-Mirror = Annotated[
-    str | None, typer.Option("--registry-mirror", help="HOST[:PORT] to ask in place of each official registry.")
-]
-Archive = Annotated[Path | None, typer.Option("--images", help="Directory of `docker save` archives.", file_okay=False)]
+Mirror = Annotated[str | None, options.REGISTRY_MIRROR.for_typer()]
+Archive = Annotated[Path | None, options.IMAGES.for_typer()]
 
 
 def say(line: str) -> None:
-    """Print a line of progress beside the command's own output."""
+    """Print a line of progress to stderr; stdout is for the command's result."""
     typer.echo(line, err=True)
 
 
 @app.command("list")
 def list_images(mesh: OfMesh = None, images: Archive = None) -> None:
-    """Show every image, and where it can be had from here: in the engine, in the archive directory, by building it."""
+    """List every image with its official and its built reference, and where each is: engine, archive directory."""
     from clusters.images import archive, engine
     from clusters.runtime import archive_dir
 
@@ -53,13 +52,13 @@ def pull(mesh: OfMesh = None, registry_mirror: Mirror = None) -> None:
 
 @app.command()
 def build(mesh: OfMesh = None) -> None:
-    """Build the images from package registries; what is built already is not built again."""
+    """Build the images from package registries; an image that is already built is kept."""
     _report(_resolve(mesh, "build", None, None))
 
 
 @app.command()
 def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = None) -> None:
-    """Write images, tools and charts into an archive directory: all that a site without a network needs."""
+    """Write images, tools and charts into an archive directory: everything that a site without a network needs."""
     from clusters import charts, tools
     from clusters.images import archive, catalogue
     from clusters.provision import CHARTS

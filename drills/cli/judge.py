@@ -1,4 +1,4 @@
-"""`meshdrill judge`: answer the claims that a bundle stores, or those of today's drill, from its history."""
+"""`meshdrill judge`: judge the history of a bundle by the claims that it stores, or by those of today's drill."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,6 @@ from drills.cli import exits
 from drills.cli import verify as cli_verify
 from drills.judge import files, known, migration, storage
 from drills.judge.claims import Claim, judge, restored
-from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.verdict import Verdict, read_verdict
 from drills.report import verification
@@ -24,18 +23,18 @@ def judge_again(
 ) -> tuple[str, int]:
     """Return a text for a person, and the exit code of the verdict.
 
-    The known issues are those that the run recorded. current: ask the claims of the drill of that name as it is today,
-    with the promises of today, in place of the stored claims. drill: FILE.py::test_x, where the drill is not one of
-    this package.
+    The known issues are those that the run recorded. unverified: judge a bundle that does not match its statement, too.
+    current: ask the claims and promises of today's drill of that name instead of the stored ones. drill:
+    FILE.py::test_x, for a drill outside of this package.
 
-    Raises InconclusiveError for a bundle that is not what its statement says, unless `unverified` asks for it, and for
-    one that stores no claims; UsageError where today's drill cannot be found.
+    Raises FileError for a bundle that cannot be read, InconclusiveError for one that does not match its statement or
+    stores no claims, UsageError where today's drill cannot be found.
     """
     if drill is not None and not current:
-        raise UsageError("--drill names the drill whose claims of today are asked: give --current, too.")
+        raise UsageError("--drill needs --current: it names the drill whose claims of today are asked.")
     files.demand_plain(bundle)
     label = _label(bundle, unverified=unverified)
-    history = load(bundle)
+    history = History.load(bundle)
     asked = claims_of_today(history, drill) if current else stored_claims(history)
     verdict = judge(history.at_hand(), asked)
     listed = history.facts.known_issues
@@ -46,59 +45,48 @@ def judge_again(
     return "\n".join(filter(None, lines)), exits.of(verdict, listed)
 
 
-def load(bundle: Path) -> History:
-    """Return the history of a bundle; InconclusiveError says why it cannot be read."""
-    try:
-        return History.load(bundle)
-    except FileError as error:
-        raise InconclusiveError(str(error)) from error
-
-
 def replay(history: History) -> Verdict:
     """Judge a history by the claims that its run stored."""
     return judge(history.at_hand(), stored_claims(history))
 
 
 def stored_claims(history: History) -> dict[str, Claim]:
-    """Return the claims that the run stored; InconclusiveError when this version cannot ask them, or it stored none."""
-    try:
-        found = restored(history.facts.claims)
-    except FileError as error:
-        raise InconclusiveError(str(error)) from error
+    """Return the stored claims; FileError when this version cannot ask one, InconclusiveError when there are none."""
+    found = restored(history.facts.claims)
     if not found:
         raise InconclusiveError(
-            f"The run {history.facts.run_id} stored no claims. `--current` asks those of its drill."
+            f"The run {history.facts.run_id} stored no claims. `--current` asks those of its drill as it is today."
         )
     return found
 
 
 def claims_of_today(history: History, drill: str | None = None) -> Mapping[str, Claim]:
-    """Return what the drill that made the run claims of its mesh today."""
+    """Return the claims of the run's drill, or of the named one, as it is today."""
     entry, mesh = catalogue.find(drill or history.facts.drill), meshes.load(history.facts.mesh)
     return promised(entry.build(mesh).claims, mesh, entry.name)
 
 
 def _label(bundle: Path, *, unverified: bool) -> str:
-    """Return in words how far the files can be believed; refuse those that cannot."""
+    """Describe how well the files are verified; InconclusiveError for files that do not match their statement."""
     if not verification.has_statement(bundle):
-        return "No statement: nothing but the seal in run.json vouches for these files."
+        return "No statement: only the digests in run.json protect these files."
     text, is_intact = cli_verify.verify(bundle)
     if is_intact:
         return f"Verified: {text}"
     if unverified:
         return f"UNVERIFIED, as asked: {text}"
-    raise InconclusiveError(f"{bundle} is {text}\nA verdict on it would prove nothing; --unverified judges it anyway.")
+    raise InconclusiveError(f"{bundle} is {text}\nA verdict on it proves nothing; --unverified judges it anyway.")
 
 
 def _compared(bundle: Path, verdict: Verdict) -> str:
     stored = _stored(bundle)
     if stored is None:
-        return f"{bundle / VERDICT_FILE} does not exist: nothing to compare with."
+        return f"{bundle / VERDICT_FILE} does not exist: there is nothing to compare with."
     if stored == verdict.encode():
         return f"Byte for byte the stored {VERDICT_FILE}."
     if _is_of_first_format(bundle) and read_verdict(bundle).encode() == verdict.encode():
         return f"Byte for byte the stored {VERDICT_FILE}, as this version reads the first format."
-    return f"NOT the stored {VERDICT_FILE}: the history or the judge changed since."
+    return f"NOT the stored {VERDICT_FILE}: the history or the judge has changed since."
 
 
 def _is_of_first_format(bundle: Path) -> bool:

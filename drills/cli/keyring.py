@@ -1,4 +1,4 @@
-"""Keys for the command line: what a key file cannot do is wrong usage."""
+"""Keys for the command line: a file that is no such key is a UsageError. `meshdrill keygen` makes a pair."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from drills.report import keys
 
 
 def signer_in(file: Path | str | None) -> Signer | None:
-    """Return what signs with the private key in the file, None without a file; UsageError when it is no such key."""
+    """Return a signer with the private key in the file, None without a file; UsageError when it is no such key."""
     try:
         return keys.signer(Path(file)) if file else None
     except keys.KeyFileError as error:
@@ -25,7 +25,7 @@ def public_key_in(file: Path | None) -> Key | None:
 
 
 def make(file: Path) -> str:
-    """Write a new pair of keys and say where they are; UsageError when a file is in the way."""
+    """Write a new key pair and describe it; UsageError when one of the files exists."""
     try:
         key = keys.generate(file)
     except keys.KeyFileError as error:

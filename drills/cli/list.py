@@ -1,4 +1,4 @@
-"""What `meshdrill list` prints: every drill, and which meshes can be asked on this machine."""
+"""`meshdrill list`: every drill, and the meshes that it can run on here."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from drills.run.declare import Declared, unmet
 
 
 class Listed(msgspec.Struct, frozen=True):
-    """One drill as the list shows it; `meshes` says for each mesh "" or why it cannot be asked here."""
+    """One drill of the list. meshes: for each mesh why the drill cannot run on it here, "" when it can."""
 
     drill: str
     hypothesis: str
@@ -22,7 +22,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 def listed(places: Iterable[Path] = ()) -> tuple[Listed, ...]:
-    """Return every drill of the package, and of these files and folders."""
+    """Return every drill of the package and of these files and folders."""
     return tuple(_listed(entry) for entry in (*entries(), *entries_of(places)))
 
 
@@ -47,7 +47,7 @@ def _listed(entry: Declared) -> Listed:
 
 
 def _reason(entry: Declared, mesh: Mesh) -> str:
-    """Return why the drill cannot be asked of the mesh, at all or on this machine; "" when it can."""
+    """Return why the drill cannot run on the mesh, at all or on this machine; "" when it can."""
     if reason := unmet(entry.requires, mesh):
         return reason
     lack = host.missing_kernel_features(mesh.install.kernel_features)

@@ -9,10 +9,9 @@ from drills.report import bundles, openmetrics
 
 
 def write(folders: Sequence[Path], out: Path | None) -> str:
-    """Return the text, and write it to the file if one is named: whole or not at all, as a collector may be reading it.
+    """Return the text, and write it to the file if one is named: atomically, because a collector may be reading it.
 
-    Raises InconclusiveError for a bundle that is not as stated: a metric would say more than is known; FileError
-    when the file cannot be written.
+    Raises InconclusiveError for a bundle that does not match its statement, FileError when the file cannot be written.
     """
     try:
         text = openmetrics.render(bundles.read_all(folders))

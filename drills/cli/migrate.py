@@ -1,4 +1,4 @@
-"""`meshdrill migrate`: bundles of an older format, written in this version's."""
+"""`meshdrill migrate`: convert bundles of an older format to this version's."""
 
 import json
 from pathlib import Path
@@ -7,19 +7,21 @@ import msgspec
 from securesystemslib.signer import Signer
 
 from clusters.runtime import InconclusiveError, UsageError
-from drills.cli.judge import load, replay
+from drills.cli.judge import replay
 from drills.cli.keyring import signer_in
 from drills.judge import files, migration, storage
 from drills.judge.files import FileError
+from drills.judge.history import History
 from drills.judge.verdict import read_verdict
 from drills.report import redraw, statement, verification
 from drills.run.chaos_toolkit import EXPERIMENT_FILE
 
 
 def migrate(place: Path, key: Path | None = None) -> str:
-    """Migrate one bundle, or each one below a folder; return a line for each. InconclusiveError names what stays.
+    """Migrate one bundle, or each one below a folder, and return a line for each.
 
-    A bundle that is not what its statement says is left alone, and so is a signed one without a key to sign with.
+    A bundle stays as it is when it cannot be read, does not match its statement, is signed and no key is given, or
+    would get another answer: InconclusiveError names each, after the others were migrated.
     """
     bundles = sorted(path.parent for path in place.rglob(storage.RUN_FILE))
     if not bundles:
@@ -28,7 +30,7 @@ def migrate(place: Path, key: Path | None = None) -> str:
     for bundle in bundles:
         try:
             lines.append(f"{bundle}: {_migrate(bundle, signer)}.")
-        except InconclusiveError as error:
+        except (InconclusiveError, FileError) as error:
             refused.append(str(error))
     if refused:
         raise InconclusiveError("\n".join([*lines, *refused]))
@@ -36,24 +38,21 @@ def migrate(place: Path, key: Path | None = None) -> str:
 
 
 def _migrate(bundle: Path, signer: Signer | None) -> str:
-    run = _read(bundle / storage.RUN_FILE)
+    run = storage.read_json(bundle / storage.RUN_FILE)
     if migration.format_of(run) == migration.FORMAT:
-        return "is of this version's format"
+        return "has this version's format"
     _refuse_unverified(bundle, signer)
-    history = load(bundle)
-    try:
-        answers = {it.id: it.verdict for it in read_verdict(bundle).findings}
-    except FileError as error:
-        raise InconclusiveError(str(error)) from error
+    history = History.load(bundle)
+    answers = {it.id: it.verdict for it in read_verdict(bundle).findings}
     verdict = replay(history)
     changed = [it.id for it in verdict.findings if answers[it.id] is not it.verdict]
     if changed:
-        raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another answer than is stored. It stays.")
-    upgraded = migration.upgrade_run(run, _read(bundle / storage.VERDICT_FILE))
+        raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another answer. It stays as it is.")
+    upgraded = migration.upgrade_run(run, storage.read_json(bundle / storage.VERDICT_FILE))
     claims = msgspec.to_builtins(history.facts.claims)
     files.write(bundle / storage.RUN_FILE, _text(upgraded))
     if files.is_there(bundle / EXPERIMENT_FILE):
-        experiment = migration.upgrade_experiment(_read(bundle / EXPERIMENT_FILE), claims)
+        experiment = migration.upgrade_experiment(storage.read_json(bundle / EXPERIMENT_FILE), claims)
         files.write(bundle / EXPERIMENT_FILE, json.dumps(experiment, indent=2).encode() + b"\n")
     files.write(bundle / storage.VERDICT_FILE, verdict.encode())
     if verification.has_statement(bundle):
@@ -72,16 +71,7 @@ def _refuse_unverified(bundle: Path, signer: Signer | None) -> None:
     if not found.is_intact:
         raise InconclusiveError(f"{bundle} is {found.explain()}\nIt stays as it is.")
     if found.is_signed and signer is None:
-        raise InconclusiveError(
-            f"{bundle} is signed: with --key it can be migrated and signed anew. It stays as it is."
-        )
-
-
-def _read(path: Path) -> migration.Json:
-    try:
-        return storage.read_json(path)
-    except FileError as error:
-        raise InconclusiveError(str(error)) from error
+        raise InconclusiveError(f"{bundle} is signed, and no --key is given to sign it again. It stays as it is.")
 
 
 def _text(content: migration.Json) -> bytes:

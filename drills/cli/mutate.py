@@ -1,4 +1,4 @@
-"""`meshdrill mutate`: change one thing at a time in a stored history, and see which of the drill's claims notice."""
+"""`meshdrill mutate`: change one thing at a time in a stored history, and show which claims detect it."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -13,10 +13,10 @@ from drills.report import mutations
 
 
 def mutate(bundle: Path) -> tuple[str, bool]:
-    """Return the matrix of one bundle in lines, and whether every mutation that its claims cover was noticed.
+    """Return the matrix of one bundle as text, and whether every mutation that its claims cover was detected.
 
-    Raises FileError when the bundle cannot be read, and InconclusiveError when no claim passed on it: then nothing can
-    be learnt.
+    Raises FileError when the bundle cannot be read, and InconclusiveError when no claim passed on it: such a run shows
+    nothing about its claims.
     """
     found = _matrix(bundle)
     if not found.passing:
@@ -25,13 +25,13 @@ def mutate(bundle: Path) -> tuple[str, bool]:
 
 
 def write_page(reports: Path) -> tuple[str, bool]:
-    """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as above.
+    """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as `mutate`.
 
-    Each bundle takes some ten seconds of one processor, and they have nothing to do with one another.
+    Each bundle takes about ten seconds of one processor; they are independent, so they run in parallel.
     """
     newest = {path.parts[-4:-2]: path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
     bundles = [bundle for _, bundle in sorted(newest.items())]
-    # Polars has threads of its own, so that a forked copy of this process could hang.
+    # Spawned, because polars has threads: a forked copy of this process could hang.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
         matrices = list(workers.map(_matrix, bundles))
     found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]

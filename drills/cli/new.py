@@ -1,4 +1,4 @@
-"""`meshdrill new`: a drill of one's own to begin with, which runs as it is, and its selftest."""
+"""`meshdrill new`: write a working drill to start from, and its selftest."""
 
 import re
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_{function}(mesh: Mesh) -> Experiment:
     )
 '''
 
-_SELFTEST: Final = '''"""The drill {name} is sound, as far as that can be said without a cluster."""
+_SELFTEST: Final = '''"""The drill {name} is sound, as far as a test without a cluster can show."""
 
 from pathlib import Path
 
@@ -38,16 +38,16 @@ from drills.run import catalogue
 
 
 def test_the_drill_is_sound() -> None:
-    """It can be built for every mesh that can be asked, and decides nothing where nothing happened."""
+    """It can be built for every mesh that it can run on, and no claim is decided by an empty history."""
     found = catalogue.find(f"{{Path(__file__).with_name('test_{function}.py')}}::test_{function}")
     assert prove.defects(found) == ()
 '''
 
 
 def write(name: str, folder: Path) -> str:
-    """Write a drill and its selftest into the folder; return what to do next. UsageError for a name or file in the way.
+    """Write a drill and its selftest into the folder, and return what to do next.
 
-    name: in kebab-case, for example dns-outage.
+    name: in kebab-case, for example dns-outage. Raises UsageError for another form and for a file that exists.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name!r} is no name of a drill; expected kebab-case, for example dns-outage.")

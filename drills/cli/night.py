@@ -1,4 +1,4 @@
-"""A night of drills: mesh after mesh, each run in a process of its own. A rerun never hides a failure."""
+"""Run a night of drills: mesh after mesh, each run in its own process. A rerun never hides a failure."""
 
 import subprocess
 import sys
@@ -15,19 +15,19 @@ from drills.run import catalogue
 from drills.run.declare import unmet
 
 RUN_S: Final = 2700.0
-"""One run, images built from nothing included."""
+"""Limit of one run, with images built from an empty cache."""
 STOP_S: Final = 180.0
-"""A stopped run undoes its fault and writes what it knows in this time."""
+"""Time for a stopped run to undo its fault and to write its record."""
 _PROGRAM: Final = "from drills.cli.app import main; main()"
 _KNOWN = frozenset({exits.PASSED, exits.VIOLATED, exits.INCONCLUSIVE, exits.USAGE})
 
 Ask = Callable[[Sequence[str], float], int]
-"""One command line of ours and its limit in seconds -> its exit code; HARNESS when the limit was not enough."""
+"""The arguments of a meshdrill command and its limit in seconds -> its exit code; HARNESS after the limit."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One run of a drill and the bundles that it left: one, or none when the harness could not work."""
+    """One run of a drill and its bundles: one, or none when the harness could not work."""
 
     code: int
     duration_s: float
@@ -36,7 +36,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Turn:
-    """One drill on one mesh, or why it was not asked. is_owed: that it was not asked is no pass."""
+    """One drill on one mesh. reason: why it was not run, or not to the end. is_owed: then that is a harness error."""
 
     drill: str
     mesh: str
@@ -46,19 +46,22 @@ class Turn:
 
     @property
     def code(self) -> int:
-        """Return the worst of the attempts; a turn that is owed is a harness error."""
+        """Return the worst exit code of the attempts; a turn that is owed counts as a harness error."""
         owed = (exits.HARNESS,) if self.is_owed else ()
         return min((*owed, *(it.code for it in self.attempts)), key=exits.WORST_FIRST.index, default=exits.PASSED)
 
     @property
     def is_flaky(self) -> bool:
-        """Whether attempts ended differently."""
+        """Whether the attempts ended differently."""
         return len({it.code for it in self.attempts}) > 1
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a night asks. repeat: how often at least. until_s: when it ends, on the monotonic clock."""
+    """The meshes and drills of a night. repeat: runs of each, at least. until_s: its end, on the monotonic clock.
+
+    drills_named, meshes_named: those that the command line named. () means all, also drills that only the baseline has.
+    """
 
     reports: Path
     meshes: tuple[str, ...]
@@ -66,22 +69,22 @@ class Plan:
     repeat: int
     until_s: float
     run_options: tuple[str, ...] = ()
-    drills_named: tuple[str, ...] = ()  # empty: all there are, so that one that is gone is missed
+    drills_named: tuple[str, ...] = ()
     meshes_named: tuple[str, ...] = ()
 
     def names(self, drill: str, mesh: str) -> bool:
-        """Whether the night is about that drill on that mesh, even if there is no such drill any more."""
+        """Return whether the night covers that drill on that mesh, even if the drill no longer exists."""
         return drill in (self.drills_named or (drill,)) and mesh in (self.meshes_named or (mesh,))
 
 
 def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Turn, None, None]:
     """Yield each turn when it is over. `remove` deletes a cluster by its name: after each mesh, and after a failure.
 
-    A drill that wants the mesh installed its own way gets a cluster of its own. Of a mesh for which this machine lacks
-    an image the first drill tells so; the others are not asked.
+    A drill that needs its own installation of the mesh gets a cluster of its own. When the first drill finds that this
+    machine lacks an image of the mesh, the others are skipped.
     """
     for mesh in plan.meshes:
-        name = f"meshdrill-nightly-{mesh}"  # never a cluster that somebody keeps for another purpose
+        name = f"meshdrill-nightly-{mesh}"  # never the name of a cluster that is kept for another purpose
         facts = meshes.load(mesh)
         lack = host.missing_kernel_features(facts.install.kernel_features)
         try:
@@ -102,9 +105,9 @@ def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Tu
 
 
 def process(words: Sequence[str], limit_s: float) -> int:
-    """Be an Ask: run one command line of ours in a process of its own.
+    """Run a meshdrill command in a process of its own: the Ask of a real night.
 
-    It stands in a session of its own, so that Ctrl-C reaches it once, from here, and its undo is not cut short.
+    It has its own session, so that Ctrl-C reaches it once, from here, and does not interrupt its undo.
     """
     child = subprocess.Popen([sys.executable, "-c", _PROGRAM, *words], start_new_session=True)
     try:
@@ -128,17 +131,17 @@ def _turn(plan: Plan, drill: str, mesh: str, name: str, ask: Ask, remove: Callab
             return Turn(drill, mesh, "the time of the night was used up", is_owed=True, attempts=tuple(attempts))
         attempts.append(_attempt(plan.reports / drill / mesh, (*words, *own), min(RUN_S, left_s), ask))
         if attempts[-1].code != exits.PASSED:
-            remove(name)  # whatever it left there must not decide how the next one ends
+            remove(name)  # what it left there must not influence the next run
     return Turn(drill, mesh, attempts=tuple(attempts))
 
 
 def _cannot_run(turn: Turn) -> bool:
-    """Whether nothing was asked of the mesh, for want of what it needs: inconclusive, and no record of a run."""
+    """Return whether the machine lacks what the mesh needs: every attempt is inconclusive and left no bundle."""
     return bool(turn.attempts) and all(it.code == exits.INCONCLUSIVE and not it.bundles for it in turn.attempts)
 
 
 def _is_asked_again(attempts: Sequence[Attempt], repeat: int) -> bool:
-    """Whether one more run shall tell a failure that repeats itself from one that does not. Both count."""
+    """Return whether to repeat a failed drill once, which shows whether it is flaky. Both runs count."""
     failed = [it for it in attempts if it.code not in {exits.PASSED, exits.USAGE}]
     return bool(failed) and len(attempts) == repeat
 
@@ -147,7 +150,7 @@ def _attempt(folder: Path, words: Sequence[str], limit_s: float, ask: Ask) -> At
     before, began_s = _bundles(folder), time.monotonic()
     code = ask(words, limit_s)
     made = tuple(sorted(_bundles(folder) - before))
-    has_proof = bool(made) or code not in {exits.PASSED, exits.VIOLATED}  # an answer without evidence is none
+    has_proof = bool(made) or code not in {exits.PASSED, exits.VIOLATED}  # 0 and 1 without evidence are no answer
     return Attempt(code if has_proof else exits.HARNESS, time.monotonic() - began_s, made)
 
 
@@ -156,7 +159,7 @@ def _bundles(folder: Path) -> set[Path]:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """End a run as Ctrl-C does, so that it undoes its fault; kill it only when that takes too long."""
+    """Stop a run as Ctrl-C does, so that it undoes its fault; kill it only when that takes too long."""
     child.terminate()
     try:
         child.wait(STOP_S)

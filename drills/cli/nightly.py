@@ -1,4 +1,4 @@
-"""`meshdrill nightly`: a night of drills on this machine, its summary, the index, and what changed since."""
+"""`meshdrill nightly`: a night of drills on this machine, its summary, the index, and the change since the baseline."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,10 +8,9 @@ from pathlib import Path
 from clusters import kind, meshes
 from clusters.runtime import InconclusiveError, MeshdrillError, Progress, UsageError
 from drills.cli import diff as cli_diff
-from drills.cli import exits
-from drills.cli import night as nightly
+from drills.cli import exits, night
 from drills.cli.night import Attempt, Plan, Turn
-from drills.cli.run import ended_like_ctrl_c
+from drills.cli.run import signals_as_ctrl_c
 from drills.judge import files
 from drills.report import bundles, evidence, issues
 from drills.report.cited import cell, table
@@ -36,7 +35,7 @@ def plan(
     repeat: int,
     limit_s: float,
 ) -> Plan:
-    """Return what the night asks: the named meshes and drills, or all. UsageError for a name that does not exist."""
+    """Return the plan of a night: the named meshes and drills, or all. UsageError for a name that does not exist."""
     return Plan(
         reports=reports,
         meshes=_each_once(catalogue.find_mesh(name).name for name in mesh_names or meshes.names()),
@@ -50,23 +49,25 @@ def plan(
 
 
 def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
-    """Spend the night, write its summary and the index, and return the summary and the exit code: the worst of all.
+    """Run the night, write its summary and the index, and return the summary and the worst exit code.
 
-    Each turn is written down when it is over, so that a night that is cut short still tells what it saw. Its bundles
-    are read once: reading those of all turns before it again would take longer than the night's last drills.
+    The summary is written after each turn, so that an interrupted night keeps what it found. Bundles are read once,
+    because reading all of them again after each turn would take longer than the drills.
     """
     turns: list[Turn] = []
     rows: list[Row] = []
     asked.reports.mkdir(parents=True, exist_ok=True)
-    night = nightly.spend(asked, nightly.process, lambda name: _remove(name, progress))
-    with ended_like_ctrl_c(), closing(night):
-        for turn in night:
+    running = night.spend(asked, night.process, lambda name: _remove(name, progress))
+    with signals_as_ctrl_c(), closing(running):
+        for turn in running:
             turns.append(turn)
             rows.append(row(turn))
             progress(f"{turn.drill} on {turn.mesh}: {_outcome(turn)}")
             _write(asked.reports, [*lines(rows), "", "The night is not over."])
             if turn.code == exits.USAGE:
-                raise UsageError(f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See above.")
+                raise UsageError(
+                    f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See its message above."
+                )
     evidence.write_index(asked.reports, catalogue.skipped())
     compared, code = _since(baseline, asked, turns)
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
@@ -79,11 +80,14 @@ def _each_once(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int]:
-    """Return what changed since the accepted baseline, for what this night was asked, and its exit code."""
+    """Return the comparison with the baseline, for the meshes and drills of this night, and its exit code."""
     made = [bundle for turn in turns for attempt in turn.attempts for bundle in attempt.bundles]
     accepted = {path.parts[-4:-2] for path in baseline.rglob(bundles.VERDICT_FILE)}
     if not any(asked.names(*pair) for pair in accepted):
-        return f"No baseline: {baseline} holds no bundle of what was asked, so nothing was compared.", exits.PASSED
+        return (
+            f"No baseline: {baseline} holds no bundle of these drills and meshes, so nothing was compared.",
+            exits.PASSED,
+        )
     if not made:
         return "No run left a bundle, so nothing was compared.", exits.PASSED
     try:
@@ -96,14 +100,14 @@ def lines(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the summary of the turns so far, line by line."""
     yield "# Night of drills"
     yield ""
-    yield "Every run counts: one that failed and passed when it was asked again is flaky, and its failure stands."
-    yield "A run that is VIOLATED exactly as is known of its mesh, with a link to where, is no surprise, and passes."
+    yield "Every run counts: a drill that failed and passed when it was repeated is flaky, and its failure stands."
+    yield "A run that violates exactly the known issues of its mesh, each with a link, passes."
     yield ""
     yield from table(("drill", "mesh", "outcome", "runs", "bundles"), rows)
 
 
 def row(turn: Turn) -> Row:
-    """Return the line of the summary that tells of a turn, with the verdicts of its bundles as they lie there now."""
+    """Return the row of a turn in the summary, with the verdicts of its bundles."""
     runs = ", ".join(f"{_WORDS.get(it.code, it.code)} in {it.duration_s:.0f} s" for it in turn.attempts)
     made = ", ".join(_bundle(it) for it in turn.attempts)
     return turn.drill, turn.mesh, cell(_outcome(turn)), runs, made
@@ -118,7 +122,7 @@ def _outcome(turn: Turn) -> str:
 
 
 def _bundle(attempt: Attempt) -> str:
-    """Return the verdict and the folder of an attempt's bundle."""
+    """Return the verdict and the folder name of each bundle of an attempt."""
     words = []
     for folder in attempt.bundles:
         try:
@@ -137,7 +141,7 @@ def _write(reports: Path, lines: Sequence[str]) -> str:
 
 
 def _remove(name: str, progress: Progress) -> None:
-    """Delete a cluster; when that fails the night goes on, and whatever stands in the way fails the next run aloud."""
+    """Delete a cluster. When that fails, the night goes on: the next run fails with the cause if it is still there."""
     try:
         kind.remove(name, progress)
     except MeshdrillError as error:

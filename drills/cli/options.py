@@ -1,4 +1,4 @@
-"""The options of a run, each defined once: for `meshdrill run`, for pytest, and for what they mean to a cluster."""
+"""The options of a run, each defined once for pytest and for every command of meshdrill that has it."""
 
 import inspect
 import os
@@ -10,12 +10,13 @@ from typing import Annotated, Final
 
 import pytest
 import typer
+from typer.models import OptionInfo
 
 from clusters.images.resolve import SOURCES
 
 KEY_VARIABLE: Final = "MESHDRILL_KEY"
 ImageSource = StrEnum("ImageSource", {name.upper(): name for name in SOURCES})  # type: ignore[misc]
-"""Where an image may be taken from, in the words of clusters.images.resolve."""
+"""The sources of an image, as clusters.images.resolve names them."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Option:
     """One option of a run.
 
     kind: bool for a switch, str, Path, or an enum of choices. is_pytest_kinds: pytest-kind defines it for pytest. env:
-    the variable that gives it where the option is absent.
+    the environment variable that gives its value where the option is absent.
     """
 
     flag: str
@@ -36,11 +37,11 @@ class Option:
 
     @property
     def name(self) -> str:
-        """Return the option as a Python name: --chart-dir -> chart_dir."""
+        """Return the name of its Python parameter: --chart-dir -> chart_dir."""
         return self.flag.removeprefix("--").replace("-", "_")
 
     def add_to(self, group: pytest.OptionGroup) -> None:
-        """Add the option to pytest's."""
+        """Add the option to a group of pytest's options."""
         if self.is_pytest_kinds:
             return
         if self.kind is bool:
@@ -51,42 +52,51 @@ class Option:
         kind = str if choices else self.kind
         group.addoption(self.flag, type=kind, choices=choices, default=default, help=self.help)
 
-    def parameter(self) -> inspect.Parameter:
-        """Return the option as a parameter of a typer command."""
-        wanted = typer.Option(
+    def for_typer(self) -> OptionInfo:
+        """Return the option for the annotation of a typer command's parameter."""
+        info: OptionInfo = typer.Option(
             self.flag,
             help=self.help,
             envvar=self.env or None,
             file_okay=not self.is_folder,
             dir_okay=self.is_folder or self.kind is not Path,
         )
+        return info
+
+    def parameter(self) -> inspect.Parameter:
+        """Return the option as a parameter of a typer command."""
         kind = self.kind if self.kind is bool or self.default is not None else self.kind | None
         default = False if self.kind is bool else self.default
         return inspect.Parameter(
-            self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, wanted]
+            self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, self.for_typer()]
         )
 
     def words(self, value: object) -> tuple[str, ...]:
-        """Return the option with a value as words of a command line, none when it was not given."""
+        """Return the arguments of a command line that give the option this value; none for None and False."""
         if value is None or value is False:
             return ()
         return (self.flag,) if value is True else (self.flag, str(value))
 
 
+BOOTSTRAP: Final = Option(
+    "--bootstrap", "First prepare a Debian or Ubuntu host, as root: install and start Docker.", bool
+)
+IMAGES: Final = Option("--images", "Directory of `docker save` archives.", Path, is_folder=True)
+REGISTRY_MIRROR: Final = Option("--registry-mirror", "HOST[:PORT] to pull from instead of each official registry.")
 OPTIONS: Final = (
-    Option("--bootstrap", "Make a Debian or Ubuntu host able first, as root: install and start Docker.", bool),
+    BOOTSTRAP,
     Option("--keep-cluster", "Leave the cluster for the next run.", bool, is_pytest_kinds=True),
     Option("--cluster-name", "Name of the kind cluster; by default meshdrill-MESH.", is_pytest_kinds=True),
-    Option("--images", "Directory of `docker save` archives.", Path, is_folder=True),
+    IMAGES,
     Option("--image-source", "Take images only from this source.", ImageSource),
-    Option("--registry-mirror", "HOST[:PORT] to ask in place of each official registry."),
+    REGISTRY_MIRROR,
     Option("--chart-dir", "Directory of Helm charts.", Path, is_folder=True),
     Option("--chart-repository", "URL of a Helm repository to take charts from."),
-    Option("--reports", "Where evidence bundles are written.", Path, Path("reports"), is_folder=True),
+    Option("--reports", "Folder for evidence bundles.", Path, Path("reports"), is_folder=True),
     Option("--key", "Private key that signs the evidence.", Path, env=KEY_VARIABLE),
 )
 
 
 def words(given: Mapping[str, object]) -> list[str]:
-    """Return the options that a command was given as words for pytest's command line."""
+    """Return the given options of a command as arguments of pytest's command line."""
     return [word for option in OPTIONS for word in option.words(given[option.name])]

@@ -1,4 +1,4 @@
-"""`meshdrill report`: the pages of stored runs, and the index over them, drawn again from their own files."""
+"""`meshdrill report`: draw the pages of stored runs, and their index, again from the bundles' own files."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from drills.run import catalogue
 def draw(place: Path, key: Path | None = None) -> str:
     """Draw one bundle, or every bundle `<drill>/<mesh>/<utc>/` below a folder and its index; return lines for a person.
 
-    Raises UsageError when the place is neither, and InconclusiveError when a bundle, or the index, cannot be drawn; the
-    others are drawn all the same.
+    Raises UsageError when the place is neither, and InconclusiveError naming each bundle or index that cannot be drawn,
+    after the others were drawn.
     """
     signer = signer_in(key)
     is_bundle = files.is_there(place / RUN_FILE)
@@ -28,7 +28,7 @@ def draw(place: Path, key: Path | None = None) -> str:
         try:
             if not is_bundle:
                 _refuse_links_to(bundle)
-            lines.append(_told(bundle, redraw(bundle, signer)))
+            lines.append(_describe(bundle, redraw(bundle, signer)))
         except RedrawError as error:
             refused.append(str(error))
     if not is_bundle:
@@ -43,10 +43,10 @@ def draw(place: Path, key: Path | None = None) -> str:
 
 
 def _refuse_links_to(bundle: Path) -> None:
-    """Raise RedrawError when UTC, MESH or DRILL is a link: the bundle lies, and would be written, elsewhere."""
+    """Raise RedrawError when UTC, MESH or DRILL is a link: the bundle would be written elsewhere."""
     if link := next((it for it in (bundle, *bundle.parents[:2]) if it.is_symlink()), None):
-        raise RedrawError(f"{link} is a link, expected a folder of runs: draw the bundle where it lies.")
+        raise RedrawError(f"{link} is a link, expected a folder of runs: draw the bundle at its own path.")
 
 
-def _told(bundle: Path, changed: tuple[str, ...]) -> str:
-    return f"{bundle}: {'drew ' + ', '.join(changed) if changed else 'its pages are as this version draws them'}."
+def _describe(bundle: Path, changed: tuple[str, ...]) -> str:
+    return f"{bundle}: {'drew ' + ', '.join(changed) if changed else 'its pages are up to date'}."

@@ -1,4 +1,4 @@
-"""What `meshdrill run` adds to pytest: live progress, the verdict in words, one exit code."""
+"""`meshdrill run`: run one drill under pytest, with live progress, the verdict in words and one exit code."""
 
 import signal
 import time
@@ -23,7 +23,7 @@ from drills.run.declare import Declared
 
 
 class Reporter:
-    """A pytest plugin that tells a person what happens and remembers how it ended."""
+    """A pytest plugin that prints progress and verdict for a person and keeps the exit code."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -34,16 +34,16 @@ class Reporter:
 
     @property
     def code(self) -> int:
-        """Return the exit code: of all that happened, the worst; a run that judged nothing is a harness error."""
+        """Return the worst exit code of everything that happened; a run that judged nothing is a harness error."""
         return min(self._codes, key=exits.WORST_FIRST.index, default=exits.HARNESS)
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing was judged and nothing failed: whatever ended the run did so before it began."""
+        """Whether nothing was judged and nothing failed: the run ended before it started."""
         return not self._codes
 
     def say(self, line: str) -> None:
-        """Print a line of progress; on a terminal the newest line also stays at the bottom with a spinner."""
+        """Print a line of progress; on a terminal a spinner at the bottom also shows the newest line."""
         elapsed_s = int(time.monotonic() - self._began_s)
         self._console.print(f"[dim]{elapsed_s // 60:3d}:{elapsed_s % 60:02d}[/dim]  {escape(line)}", highlight=False)
         if self._status is not None:
@@ -51,7 +51,7 @@ class Reporter:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show the spinner while a run is under way, on a terminal only."""
+        """Show a spinner during the run, on a terminal only."""
         if not self._console.is_terminal:
             yield
             return
@@ -61,11 +61,11 @@ class Reporter:
         self._status = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Let the fixtures report their progress here."""
+        """Make the fixtures report their progress here."""
         config.stash[plugin.PROGRESS] = self.say
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Tell of a drill's file that cannot even be loaded."""
+        """Report a drill's file that cannot be loaded."""
         if report.failed:
             self._codes.append(exits.HARNESS)
             self._complain(report.longreprtext)
@@ -74,7 +74,7 @@ class Reporter:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Note the verdict of a drill when its body is over, and any failure that is not how a verdict shows itself."""
+        """Note the verdict when the drill's body has ended, and every failure that is not a verdict's assertion."""
         report = yield
         run = item.stash.get(plugin.RUN, None)
         verdict = run.verdict if run is not None else None
@@ -88,7 +88,7 @@ class Reporter:
         return report
 
     def pytest_internalerror(self) -> None:
-        """Say what an error outside of any test is; pytest prints the trace."""
+        """Name an error outside of any test a defect; pytest prints the trace."""
         self._complain(exits.DEFECT)
 
     def summary(self) -> None:
@@ -113,7 +113,7 @@ class Reporter:
         elif isinstance(error, pytest.skip.Exception):  # the cluster does not have what the drill needs
             self._codes.append(exits.USAGE)
             self._complain(f"{name}: {error}")
-        else:  # nobody foresaw it: whoever mends it needs the trace
+        else:  # unforeseen: repairing it needs the trace
             self._codes.append(exits.HARNESS)
             self._complain(f"{name}: {type(error).__name__}: {error}\n{trace}\n{exits.DEFECT}")
 
@@ -122,7 +122,7 @@ class Reporter:
 
 
 def _is_by_verdict(error: BaseException | None) -> bool:
-    """Return whether a drill's body ended as its verdict makes it end; all else is no answer of the mesh."""
+    """Return whether a drill's body ended as its verdict makes it end; any other error says nothing about the mesh."""
     return error is None or isinstance(error, AssertionError)
 
 
@@ -130,12 +130,12 @@ def run(entry: Declared, mesh: str, options: list[str]) -> int:
     """Run one drill under pytest and return meshdrill's exit code."""
     reporter = Reporter(Console(soft_wrap=True))
     reporter.say(f"{entry.name} on {mesh}: {entry.hypothesis.splitlines()[0]}")
-    with ended_like_ctrl_c(), reporter.live():
+    with signals_as_ctrl_c(), reporter.live():
         ended = pytest.main([*_pytest_arguments(entry), entry.node_id, "--mesh", mesh, *options], plugins=[reporter])
     reporter.summary()
     if ended == pytest.ExitCode.INTERRUPTED:
         return exits.INTERRUPTED
-    if ended == pytest.ExitCode.INTERNAL_ERROR:  # whatever was noted before: its evidence may not be whole
+    if ended == pytest.ExitCode.INTERNAL_ERROR:  # whatever was noted before: its evidence may be incomplete
         return exits.HARNESS
     if ended == pytest.ExitCode.USAGE_ERROR and reporter.is_silent:
         return exits.USAGE
@@ -143,23 +143,23 @@ def run(entry: Declared, mesh: str, options: list[str]) -> int:
 
 
 def _pytest_arguments(entry: Declared) -> list[str]:
-    """Return what makes pytest run this file alone, with our plugin and no configuration of any directory."""
+    """Return the arguments that make pytest run this file alone, with our plugin and no configuration file."""
     root = entry.file.resolve().parent
     return [
         "--config-file=/dev/null",
         f"--rootdir={root}",
         f"--confcutdir={root}",
-        "-pdrills.plugin",  # loaded once, also where the entry point has loaded it
+        "-pdrills.plugin",  # pytest loads it once, also when the entry point already has
         "--import-mode=importlib",
         "--capture=no",
-        "-pno:terminal",  # the verdict is our last word, not a count of tests
-        "-pno:cacheprovider",  # site-packages is not ours to write to
+        "-pno:terminal",  # the last output is the verdict, not a count of tests
+        "-pno:cacheprovider",  # site-packages may be read-only
     ]
 
 
 @contextmanager
-def ended_like_ctrl_c() -> Iterator[None]:
-    """Let a polite kill (CI's time-out, a closed terminal) undo the fault and remove the cluster as Ctrl-C does."""
+def signals_as_ctrl_c() -> Iterator[None]:
+    """Handle SIGTERM (CI's time-out) and SIGHUP (a closed terminal) as Ctrl-C: undo the fault, remove the cluster."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""`meshdrill sweep`: put right what a killed run left in a cluster."""
+"""`meshdrill sweep`: undo what killed runs left in clusters."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ from drills.run.undo import sweep
 
 
 def sweep_all(progress: Progress) -> Iterator[str]:
-    """Revert every pending undo entry in every cluster of ours that stands, and yield a line for each cluster.
+    """Carry out every pending undo in every existing cluster of ours, and yield a line for each cluster.
 
-    What clusters shared with us that no longer exist is removed, with a line for each, too. Every cluster is tried;
-    HarnessError afterwards says what is wrong with those that could not be put right.
+    The shared directory of a cluster that no longer exists is removed, with a line for it, too. Every cluster is tried;
+    HarnessError then names those whose undo failed.
     """
     found, failed = False, []
     for cluster in kind.existing(progress):
@@ -23,8 +23,8 @@ def sweep_all(progress: Progress) -> Iterator[str]:
             continue
         yield f"{cluster.name}: {', '.join(subjects) or 'nothing to undo'}"
     if not found:
-        yield "No cluster of ours stands: nothing to undo."
+        yield "No cluster of ours exists: nothing to undo."
     for name in kind.remove_orphans(progress):
-        yield f"{name}: the cluster no longer exists, what it shared with us is removed"
+        yield f"{name}: the cluster no longer exists; its shared directory is removed"
     if failed:
         raise HarnessError(" ".join(failed))

@@ -1,4 +1,4 @@
-"""`meshdrill verify`: is a bundle still what its statement says, and who says so."""
+"""`meshdrill verify`: check a bundle against its statement, and the statement's signature."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from drills.report import verification
 
 
 def verify(bundle: Path, key: Path | None = None) -> tuple[str, bool]:
-    """Return a text for a person, and whether nothing changed. Without a readable statement nothing is known to hold.
+    """Return a text for a person, and whether the bundle matches; without a readable statement it does not.
 
     Raises UsageError for a file that is no public key.
     """

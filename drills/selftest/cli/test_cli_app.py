@@ -145,7 +145,7 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("standing", "told"),
-    [((), "No cluster of ours stands"), (("a",), "a: nothing to undo"), (("b",), "b: scale it back, resume it")],
+    [((), "No cluster of ours exists"), (("a",), "a: nothing to undo"), (("b",), "b: scale it back, resume it")],
 )
 def test_sweep_tells_what_it_undid_in_each_cluster(
     standing: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
