@@ -9,7 +9,7 @@ from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import public_key_in
 from drills.judge import files
 from drills.report import adr, blocks, bundles
-from drills.report.cited import Cited
+from drills.report.citations import Citations
 from drills.run import catalogue
 
 
@@ -25,27 +25,29 @@ def write(
         runs = bundles.read_all(folders, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    cited = Cited(runs, _titles(runs), out.resolve().parent, catalogue.skipped())
+    citations = Citations(runs, _titles(runs), out.resolve().parent, catalogue.skipped())
     is_new = not files.is_there(out)
-    text = _new(out, cited, title, stale_after_days) if is_new else _updated(out, cited, title, stale_after_days)
+    text = (
+        _new(out, citations, title, stale_after_days) if is_new else _updated(out, citations, title, stale_after_days)
+    )
     files.write(out, text.encode())
     return "\n".join((f"Written to {out}, from {len(runs)} runs.", *_to_do(text, runs, stale_after_days)))
 
 
-def _new(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> str:
+def _new(out: Path, citations: Citations, title: str | None, stale_after_days: int) -> str:
     if not title:
         raise UsageError(f"{out} does not exist yet: a new record needs --title.")
     if not out.resolve().parent.is_dir():
         raise UsageError(f"{out.parent} is no directory: create it, or give another --out.")
-    return adr.render(title, cited, stale_after_days)
+    return adr.render(title, citations, stale_after_days)
 
 
-def _updated(out: Path, cited: Cited, title: str | None, stale_after_days: int) -> str:
+def _updated(out: Path, citations: Citations, title: str | None, stale_after_days: int) -> str:
     try:
         text = files.read(out).decode()
         if title and f"# {title}" not in (line.strip() for line in text.splitlines()):
             raise UsageError(f"{out} has another title than {title!r}: change it in the file, or omit --title.")
-        return adr.update(text, cited, stale_after_days)
+        return adr.update(text, citations, stale_after_days)
     except (UnicodeDecodeError, blocks.BlockError) as error:
         raise UsageError(f"{out} cannot be updated and stays as it was. {error}") from error
 
@@ -54,7 +56,7 @@ def _titles(runs: Sequence[bundles.Run]) -> dict[str, str]:
     """Return the titles of all alternatives: the meshes of this package, and the variants in the bundles."""
     known = {name: meshes.load(name) for name in meshes.products()}
     titles = {name: mesh.title for name, mesh in known.items() if not mesh.is_control}
-    titles |= {run.verdict.mesh: run.stood_on.mesh_title for run in runs if not run.verdict.is_control}
+    titles |= {run.verdict.mesh: run.environment.mesh_title for run in runs if not run.verdict.is_control}
     return dict(sorted(titles.items()))
 
 

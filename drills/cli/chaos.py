@@ -20,10 +20,11 @@ from clusters.provision import Prepared
 from clusters.runtime import UsageError
 from drills.cli import exits
 from drills.cli.environment import run_environment
-from drills.cli.judge import VERDICT_FILE, replay
+from drills.cli.judge import replay
 from drills.cli.keyring import signer_in
 from drills.cli.options import KEY_VARIABLE
 from drills.judge import files, known
+from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.claims import restored
 from drills.judge.history import History
 from drills.judge.verdict import Answer, Verdict

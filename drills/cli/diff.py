@@ -5,7 +5,7 @@ from pathlib import Path
 
 from clusters.runtime import InconclusiveError
 from drills.cli import exits
-from drills.report import bundles, compare, diff
+from drills.report import bundles, compare, diff_md
 
 
 def compare_folders(
@@ -23,7 +23,7 @@ def compare_folders(
         empty, asked = new if before else old, " or ".join((*meshes, *drills))
         raise InconclusiveError(f"{', '.join(map(str, empty))}: no run of {asked}, so nothing can be compared.")
     found = compare.compare(before, now)
-    return diff.render(found), code_of(found)
+    return diff_md.render(found), code_of(found)
 
 
 def _is_asked(run: bundles.Run, meshes: Sequence[str], drills: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ import msgspec
 from clusters.images.resolve import Resolved
 from clusters.model import Override
 from clusters.provision import Prepared
-from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
+from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
 
 _HARNESS_OVERRIDES = (
     Override("nodes", "containers on one machine (kind)", "a place that anyone can make and throw away"),
@@ -16,11 +16,11 @@ _HARNESS_OVERRIDES = (
 )
 
 
-def run_environment(prepared: Prepared, hypothesis: str, command: str) -> Surroundings:
+def run_environment(prepared: Prepared, hypothesis: str, command: str) -> Environment:
     """Return the environment of a run on this cluster. command: the command line that reproduces the run."""
     provenance = prepared.provenance
     of_mesh = (it for it in prepared.mesh.overrides if provenance.built or not it.only_when_built)
-    return Surroundings(
+    return Environment(
         meshdrill_version=_own_version(),
         command=command,
         hypothesis=hypothesis,

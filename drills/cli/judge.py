@@ -8,14 +8,13 @@ from clusters.runtime import InconclusiveError, UsageError
 from drills.cli import exits
 from drills.cli import verify as cli_verify
 from drills.judge import files, known, migration, storage
+from drills.judge.bundle_files import RUN_FILE, VERDICT_FILE
 from drills.judge.claims import Claim, judge, restored
 from drills.judge.history import History
 from drills.judge.verdict import Verdict, read_verdict
 from drills.report import verification
 from drills.run import catalogue
 from drills.run.experiment import promised
-
-VERDICT_FILE = "verdict.json"
 
 
 def judge_again(
@@ -90,7 +89,7 @@ def _compared(bundle: Path, verdict: Verdict) -> str:
 
 
 def _is_of_first_format(bundle: Path) -> bool:
-    return migration.format_of(storage.read_json(bundle / storage.RUN_FILE)) == migration.FIRST
+    return migration.format_of(storage.read_json(bundle / RUN_FILE)) == migration.FIRST
 
 
 def _stored(bundle: Path) -> bytes | None:

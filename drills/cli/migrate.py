@@ -10,11 +10,11 @@ from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.judge import replay
 from drills.cli.keyring import signer_in
 from drills.judge import files, migration, storage
+from drills.judge.bundle_files import EXPERIMENT_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.verdict import read_verdict
 from drills.report import redraw, statement, verification
-from drills.run.chaos_toolkit import EXPERIMENT_FILE
 
 
 def migrate(place: Path, key: Path | None = None) -> str:
@@ -23,9 +23,9 @@ def migrate(place: Path, key: Path | None = None) -> str:
     A bundle stays as it is when it cannot be read, does not match its statement, is signed and no key is given, or
     would get another answer: InconclusiveError names each, after the others were migrated.
     """
-    bundles = sorted(path.parent for path in place.rglob(storage.RUN_FILE))
+    bundles = sorted(path.parent for path in place.rglob(RUN_FILE))
     if not bundles:
-        raise UsageError(f"{place} holds no {storage.RUN_FILE}: expected a bundle, or a folder of bundles.")
+        raise UsageError(f"{place} holds no {RUN_FILE}: expected a bundle, or a folder of bundles.")
     signer, lines, refused = signer_in(key), [], []
     for bundle in bundles:
         try:
@@ -38,7 +38,7 @@ def migrate(place: Path, key: Path | None = None) -> str:
 
 
 def _migrate(bundle: Path, signer: Signer | None) -> str:
-    run = storage.read_json(bundle / storage.RUN_FILE)
+    run = storage.read_json(bundle / RUN_FILE)
     if migration.format_of(run) == migration.FORMAT:
         return "has this version's format"
     _refuse_unverified(bundle, signer)
@@ -48,13 +48,13 @@ def _migrate(bundle: Path, signer: Signer | None) -> str:
     changed = [it.id for it in verdict.findings if answers[it.id] is not it.verdict]
     if changed:
         raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another answer. It stays as it is.")
-    upgraded = migration.upgrade_run(run, storage.read_json(bundle / storage.VERDICT_FILE))
+    upgraded = migration.upgrade_run(run, storage.read_json(bundle / VERDICT_FILE))
     claims = msgspec.to_builtins(history.facts.claims)
-    files.write(bundle / storage.RUN_FILE, _text(upgraded))
+    files.write(bundle / RUN_FILE, _text(upgraded))
     if files.is_there(bundle / EXPERIMENT_FILE):
         experiment = migration.upgrade_experiment(storage.read_json(bundle / EXPERIMENT_FILE), claims)
         files.write(bundle / EXPERIMENT_FILE, json.dumps(experiment, indent=2).encode() + b"\n")
-    files.write(bundle / storage.VERDICT_FILE, verdict.encode())
+    files.write(bundle / VERDICT_FILE, verdict.encode())
     if verification.has_statement(bundle):
         statement.write(bundle, verdict, signer)
     redraw.redraw(bundle, signer)

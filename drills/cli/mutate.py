@@ -5,8 +5,9 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from clusters.runtime import InconclusiveError
-from drills.cli.judge import VERDICT_FILE, replay
+from drills.cli.judge import replay
 from drills.judge import files
+from drills.judge.bundle_files import MUTATIONS_FILE, VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.report import mutations
@@ -35,7 +36,7 @@ def write_page(reports: Path) -> tuple[str, bool]:
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
         matrices = list(workers.map(_matrix, bundles))
     found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]
-    page = reports / mutations.PAGE_FILE
+    page = reports / MUTATIONS_FILE
     files.write(page, mutations.as_page(found).encode())
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
     return "\n".join(lines), not any(one.survivors for _, one in found)

@@ -10,7 +10,7 @@ from typing import Final
 
 from clusters import host, meshes
 from drills.cli import exits
-from drills.report.bundles import VERDICT_FILE
+from drills.judge.bundle_files import VERDICT_FILE
 from drills.run import catalogue
 from drills.run.declare import unmet
 

@@ -12,8 +12,9 @@ from drills.cli import exits, night
 from drills.cli.night import Attempt, Plan, Turn
 from drills.cli.run import signals_as_ctrl_c
 from drills.judge import files
-from drills.report import bundles, evidence, issues
-from drills.report.cited import cell, table
+from drills.judge.bundle_files import VERDICT_FILE
+from drills.report import bundles, evidence, known_issues
+from drills.report.citations import cell, table
 from drills.run import catalogue
 
 SUMMARY_FILE = "nightly.md"
@@ -82,7 +83,7 @@ def _each_once(names: Iterable[str]) -> tuple[str, ...]:
 def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int]:
     """Return the comparison with the baseline, for the meshes and drills of this night, and its exit code."""
     made = [bundle for turn in turns for attempt in turn.attempts for bundle in attempt.bundles]
-    accepted = {path.parts[-4:-2] for path in baseline.rglob(bundles.VERDICT_FILE)}
+    accepted = {path.parts[-4:-2] for path in baseline.rglob(VERDICT_FILE)}
     if not any(asked.names(*pair) for pair in accepted):
         return (
             f"No baseline: {baseline} holds no bundle of these drills and meshes, so nothing was compared.",
@@ -127,7 +128,7 @@ def _bundle(attempt: Attempt) -> str:
     for folder in attempt.bundles:
         try:
             verdict = bundles.read(folder).verdict
-            known = "".join(f", [known]({issue.url})," for issue in issues.expected_in(folder, verdict))
+            known = "".join(f", [known]({issue.url})," for issue in known_issues.expected_in(folder, verdict))
             words.append(f"{verdict.verdict}{known} {folder.name}")
         except bundles.BundleError:
             words.append(f"unreadable {folder.name}")

@@ -5,8 +5,8 @@ from pathlib import Path
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import signer_in
 from drills.judge import files
+from drills.judge.bundle_files import RUN_FILE, VERDICT_FILE
 from drills.report import evidence
-from drills.report.names import RUN_FILE, VERDICT_FILE
 from drills.report.redraw import RedrawError, redraw
 from drills.run import catalogue
 

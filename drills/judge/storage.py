@@ -8,13 +8,9 @@ import msgspec
 import polars as pl
 
 from drills.judge import files, migration
+from drills.judge.bundle_files import CALLS_FILE, EVENTS_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.events import Event, decode, encode
 from drills.judge.records import CALLS_SCHEMA, Defect, RunFacts
-
-CALLS_FILE = "calls.parquet"
-EVENTS_FILE = "events.jsonl"
-RUN_FILE = "run.json"
-VERDICT_FILE = "verdict.json"
 
 _File = TypeVar("_File")
 

@@ -9,10 +9,10 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import files, migration, storage
+from drills.judge.bundle_files import RUN_FILE, VERDICT_FILE
 from drills.judge.measure import Example, Number, Resolution, Row
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import NS_PER_S, Defect, Window
-from drills.judge.storage import RUN_FILE, VERDICT_FILE
 
 
 class Answer(StrEnum):

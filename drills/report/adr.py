@@ -6,11 +6,11 @@ from datetime import date, timedelta
 from typing import Final
 
 from drills.judge.verdict import worst
-from drills.report import adr_review, adr_rollback, blocks, figures, issues
+from drills.report import adr_review, adr_rollback, blocks, figures, known_issues
 from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
-from drills.report.cited import NO_EVIDENCE, NOT_ASKED, Cited, Select, cell, findings, table
+from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, cell, findings, table
 from drills.report.markdown import template
 
 STALE_AFTER_DAYS: Final = 90
@@ -18,39 +18,39 @@ STALE_AFTER_DAYS: Final = 90
 FOR_A_PERSON: Final = "[FOR A PERSON:"
 
 
-def render(title: str, cited: Cited, stale_after_days: int) -> str:
+def render(title: str, citations: Citations, stale_after_days: int) -> str:
     """Return a new record. The same bundles give the same bytes."""
-    made = generate(cited, stale_after_days)
+    made = generate(citations, stale_after_days)
     return template("adr.md.j2").render(
         title=title,
-        titles=cited.titles,
+        titles=citations.titles,
         reviewed=adr_review.for_a_person(),
         person=lambda what: f"**{FOR_A_PERSON} {what}]**",
         block=lambda name: blocks.wrap(name, made[name].content),
     )
 
 
-def update(text: str, cited: Cited, stale_after_days: int) -> str:
+def update(text: str, citations: Citations, stale_after_days: int) -> str:
     """Return an existing record with its generated blocks made anew; raises BlockError when that would lose words."""
-    return blocks.update(text, generate(cited, stale_after_days))
+    return blocks.update(text, generate(citations, stale_after_days))
 
 
-def generate(cited: Cited, stale_after_days: int) -> dict[str, blocks.Block]:
+def generate(citations: Citations, stale_after_days: int) -> dict[str, blocks.Block]:
     """Return every generated block of a record, by name, in its order."""
     upgrade, security = topics.topic("consequences-upgrade"), ("consequences-security", "### Security posture")
     parts: Mapping[tuple[str, str], Iterator[str]] = {
-        ("context", "## Context"): _context(cited, stale_after_days),
-        ("invariants", topics.INVARIANTS): _invariants(cited),
-        **{(it.block, it.heading): iter(cited.claims(it.bears)) for it in topics.TOPICS if it.is_invariant},
-        ("invariant-l7", topics.topic("invariant-l7").heading): _l7(cited),
-        ("alternatives", "## Alternatives Considered"): _alternatives(cited),
-        ("consequences-operations", "### Operational cost"): _operations(cited),
-        security: iter(cited.claims(lambda _, finding: finding.must_hold)),
-        ("consequences-debugging", "### Debugging"): _debugging(cited),
-        (upgrade.block, upgrade.heading): iter(cited.claims(upgrade.bears)),
-        ("rollback", "## Rollback Plan"): adr_rollback.lines(cited),
-        ("evidence", "## Evidence Required"): _evidence(cited, stale_after_days),
-        ("review", "## Review Before Production"): adr_review.lines(cited),
+        ("context", "## Context"): _context(citations, stale_after_days),
+        ("invariants", topics.INVARIANTS): _invariants(citations),
+        **{(it.block, it.heading): iter(citations.claims(it.bears)) for it in topics.TOPICS if it.is_invariant},
+        ("invariant-l7", topics.topic("invariant-l7").heading): _l7(citations),
+        ("alternatives", "## Alternatives Considered"): _alternatives(citations),
+        ("consequences-operations", "### Operational cost"): _operations(citations),
+        security: iter(citations.claims(lambda _, finding: finding.must_hold)),
+        ("consequences-debugging", "### Debugging"): _debugging(citations),
+        (upgrade.block, upgrade.heading): iter(citations.claims(upgrade.bears)),
+        ("rollback", "## Rollback Plan"): adr_rollback.lines(citations),
+        ("evidence", "## Evidence Required"): _evidence(citations, stale_after_days),
+        ("review", "## Review Before Production"): adr_review.lines(citations),
     }
     return {name: blocks.Block(heading, "\n".join(lines)) for (name, heading), lines in parts.items()}
 
@@ -60,159 +60,166 @@ def stale_on(run: Run, stale_after_days: int) -> date:
     return run.began.date() + timedelta(days=stale_after_days)
 
 
-def _context(cited: Cited, stale_after_days: int) -> Iterator[str]:
-    days = sorted(run.began.date().isoformat() for run in cited.runs)
-    drills = {run.verdict.drill for run in cited.runs}
-    stale = min(stale_on(run, stale_after_days) for run in cited.runs)
-    yield f"The evidence: {len(cited.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
+def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
+    days = sorted(run.began.date().isoformat() for run in citations.runs)
+    drills = {run.verdict.drill for run in citations.runs}
+    stale = min(stale_on(run, stale_after_days) for run in citations.runs)
+    yield f"The evidence: {len(citations.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
     yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
     yield "A run is named by the first digits of its statement's SHA-256 and links to its report."
     yield "Several runs of one question count as the worst of them; - is a question that nobody asked of that mesh."
     yield ""
     yield from table(
         ("mesh", "made of", "runs"),
-        ((title, *_made_of(cited, mesh)) for mesh, title in cited.titles.items()),
+        ((title, *_made_of(citations, mesh)) for mesh, title in citations.titles.items()),
     )
     yield ""
     yield "Where a caller is bound to a name, where traffic is taken up, and who enforces the policy:"
     yield ""
     yield from table(
-        ("mesh", "policy", "identity is bound by", "traffic is intercepted", "enforced by", "runs"), _points(cited)
+        ("mesh", "policy", "identity is bound by", "traffic is intercepted", "enforced by", "runs"), _points(citations)
     )
     yield ""
     yield "What differs from production in these runs:"
     yield ""
-    yield from table(("setting", "here", "why", "runs"), _deviations(cited))
+    yield from table(("setting", "here", "why", "runs"), _deviations(citations))
 
 
-def _invariants(cited: Cited) -> Iterator[str]:
+def _invariants(citations: Citations) -> Iterator[str]:
     yield "The worst answer to any question about each invariant, in how many of the runs that asked, and a run that"
     yield "gave it. What a mesh does not promise neither holds nor fails; measured as false, it is told."
     yield ""
     yield from table(
-        ("invariant", *cited.titles.values()),
-        ((it.heading.lstrip("# "), *_worst(cited, it.bears)) for it in topics.TOPICS if it.is_invariant),
+        ("invariant", *citations.titles.values()),
+        ((it.heading.lstrip("# "), *_worst(citations, it.bears)) for it in topics.TOPICS if it.is_invariant),
     )
 
 
-def _worst(cited: Cited, select: Select) -> Iterator[str]:
+def _worst(citations: Citations, select: Select) -> Iterator[str]:
     """Yield what each alternative answers to all that is selected, as one cell."""
-    for mesh in cited.titles:
-        yield cited.summed(findings(cited.of(mesh), select))
+    for mesh in citations.titles:
+        yield citations.summed(findings(citations.of(mesh), select))
 
 
-def _made_of(cited: Cited, mesh: str) -> tuple[str, str]:
+def _made_of(citations: Citations, mesh: str) -> tuple[str, str]:
     by_versions: dict[tuple[str, ...], list[Run]] = {}
-    for run in cited.of(mesh):
+    for run in citations.of(mesh):
         by_versions.setdefault(run.made_of, []).append(run)
     if not by_versions:
         return NO_EVIDENCE, ""
     return (
         "; or ".join(cell(", ".join(versions)) for versions in by_versions),
-        "; ".join(cited.refs(runs) for runs in by_versions.values()),
+        "; ".join(citations.refs(runs) for runs in by_versions.values()),
     )
 
 
-def _points(cited: Cited) -> Iterator[tuple[str, ...]]:
-    for mesh, title in cited.titles.items():
+def _points(citations: Citations) -> Iterator[tuple[str, ...]]:
+    for mesh, title in citations.titles.items():
         found: dict[tuple[str, ...], list[Run]] = {}
-        for run in cited.of(mesh):
-            for it in run.stood_on.points:
+        for run in citations.of(mesh):
+            for it in run.environment.points:
                 found.setdefault((it.policy, it.identity, it.interception, it.enforcement), []).append(run)
         for words, runs in found.items():
-            yield (title, *map(cell, words), cited.refs(runs))
+            yield (title, *map(cell, words), citations.refs(runs))
         if not found:
             yield title, NO_EVIDENCE, "", "", "", ""
 
 
-def _deviations(cited: Cited) -> Iterator[tuple[str, ...]]:
+def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
     found: dict[tuple[str, str, str], list[Run]] = {}
-    for run in cited.runs:
-        for it in run.stood_on.deviations:
+    for run in citations.runs:
+        for it in run.environment.deviations:
             found.setdefault((it.setting, it.value, it.reason), []).append(run)
     for setting, runs in found.items():
-        yield (*map(cell, setting), "all" if len(runs) == len(cited.runs) else cited.refs(runs))
+        yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 
 
-def _l7(cited: Cited) -> Iterator[str]:
-    yield from cited.claims(topics.topic("invariant-l7").bears)
+def _l7(citations: Citations) -> Iterator[str]:
+    yield from citations.claims(topics.topic("invariant-l7").bears)
     yield ""
     yield "How forbidden calls were refused. Only what reads HTTP can answer with an HTTP status; a reset or a silence"
     yield "says nothing of an L7 proxy."
     yield ""
-    yield from table(("mesh", "refused calls by error, all forbidden edges together", "runs"), _refusals(cited))
+    yield from table(("mesh", "refused calls by error, all forbidden edges together", "runs"), _refusals(citations))
 
 
-def _refusals(cited: Cited) -> Iterator[tuple[str, ...]]:
-    for mesh, title in cited.titles.items():
+def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
+    for mesh, title in citations.titles.items():
         counted: Counter[str] = Counter()
         runs: dict[str, Run] = {}
-        for run, finding in findings(cited.of(mesh), topics.any_check("denied")):
+        for run, finding in findings(citations.of(mesh), topics.any_check("denied")):
             runs[run.statement_sha256] = run
             for row in finding.rows:
                 errors = {name: count for name, count in row.numbers.items() if name.startswith("error ")}
                 counted.update({name: count for name, count in errors.items() if isinstance(count, int)})
         told = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
-        yield title, cell(told or "none was refused") if runs else NO_EVIDENCE, cited.refs(runs.values())
+        yield title, cell(told or "none was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
 
 
-def _alternatives(cited: Cited) -> Iterator[str]:
-    drills = sorted({run.verdict.drill for run in cited.runs})
+def _alternatives(citations: Citations) -> Iterator[str]:
+    drills = sorted({run.verdict.drill for run in citations.runs})
     yield from table(
-        ("drill", *cited.titles.values(), "control"),
-        ((drill, *(_answer(cited, mesh, drill) for mesh in cited.titles), _control(cited, drill)) for drill in drills),
+        ("drill", *citations.titles.values(), "control"),
+        (
+            (drill, *(_answer(citations, mesh, drill) for mesh in citations.titles), _control(citations, drill))
+            for drill in drills
+        ),
     )
 
 
-def _answer(cited: Cited, mesh: str, drill: str) -> str:
-    answers = [(run.standing, run) for run in cited.of(mesh) if run.verdict.drill == drill]
+def _answer(citations: Citations, mesh: str, drill: str) -> str:
+    answers = [(run.standing, run) for run in citations.of(mesh) if run.verdict.drill == drill]
     if not answers:
-        reason = cited.unasked.get((drill, mesh))
+        reason = citations.skipped.get((drill, mesh))
         return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
-    known = (issue.url for _, run in answers for issue in issues.expected(run.verdict, run.history.facts.known_issues))
+    known = (
+        issue.url for _, run in answers for issue in known_issues.expected(run.verdict, run.history.facts.known_issues)
+    )
     links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
-    return f"**{worst(answer for answer, _ in answers)}**{links} {cited.answered(answers)}"
+    return f"**{worst(answer for answer, _ in answers)}**{links} {citations.answered(answers)}"
 
 
-def _control(cited: Cited, drill: str) -> str:
+def _control(citations: Citations, drill: str) -> str:
     """Return whether the drill has shown that it can see what it looks for."""
-    runs = [run for run in cited.controls if run.verdict.drill == drill]
+    runs = [run for run in citations.controls if run.verdict.drill == drill]
     if not runs:
         return "no control: whether the drill can see is not shown"
     failed = [run for run in runs if not run.verdict.passed]
-    return f"**FAILED, believe no row** {cited.refs(failed)}" if failed else f"the drill sees {cited.refs(runs)}"
+    return (
+        f"**FAILED, believe no row** {citations.refs(failed)}" if failed else f"the drill sees {citations.refs(runs)}"
+    )
 
 
-def _operations(cited: Cited) -> Iterator[str]:
-    yield from cited.claims(topics.topic("consequences-operations").bears)
+def _operations(citations: Citations) -> Iterator[str]:
+    yield from citations.claims(topics.topic("consequences-operations").bears)
     yield ""
     yield "Measured, of successful calls of the baseline and from the fault on. Runs on one small machine: compare rows"
     yield "with each other and with the control, not with production."
     yield ""
-    rows = (_measured(cited, run) for run in cited.runs)
+    rows = (_measured(citations, run) for run in citations.runs)
     yield from table(("mesh", "drill", "p50 ms", "p99 ms", "longest outage s", "slowest signal s", "run"), rows)
 
 
-def _measured(cited: Cited, run: Run) -> tuple[str, ...]:
+def _measured(citations: Citations, run: Run) -> tuple[str, ...]:
     latency, outage = figures.latency(run.history), figures.outage(run.history)
     signals = figures.times_to_signal_s(run.verdict)
     return (
-        cell(cited.titles.get(run.verdict.mesh, run.stood_on.mesh_title)),
+        cell(citations.titles.get(run.verdict.mesh, run.environment.mesh_title)),
         cell(run.verdict.drill),
         number(latency.p50_ms if latency else None),
         number(latency.p99_ms if latency else None),
         f"{outage.longest_s:g} ({cell(outage.route)})" if outage else NO_NUMBER,
         number(max(signals.values(), default=None)),
-        cited.ref(run),
+        citations.ref(run),
     )
 
 
-def _debugging(cited: Cited) -> Iterator[str]:
+def _debugging(citations: Citations) -> Iterator[str]:
     about_signals = topics.topic("consequences-debugging")
-    yield from cited.claims(lambda run, finding: about_signals.bears(run, finding) or finding.signal is not None)
+    yield from citations.claims(lambda run, finding: about_signals.bears(run, finding) or finding.signal is not None)
 
 
-def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
+def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
     """The lines that a record wants; what no run can show says so, and who has to bring it."""
     required: tuple[tuple[str, Select], ...] = (
         (
@@ -226,23 +233,23 @@ def _evidence(cited: Cited, stale_after_days: int) -> Iterator[str]:
         ("failure drill", lambda _run, _finding: True),
     )
     yield from table(
-        ("required", *cited.titles.values()),
-        ((name, *_required(cited, select)) for name, select in required),
+        ("required", *citations.titles.values()),
+        ((name, *_required(citations, select)) for name, select in required),
     )
     yield ""
     yield "Claims that bear on no line above:"
     yield ""
-    yield from cited.claims(topics.bears_on_none, absent="none")
+    yield from citations.claims(topics.bears_on_none, absent="none")
     yield ""
     yield "The bundles. `sha256sum` of a bundle's `statement.dsse.json` shows that it is the one cited here,"
     yield "`meshdrill verify FOLDER` that no other file changed, `meshdrill judge FOLDER` that the verdict follows."
     yield ""
     yield from table(
         ("run", "drill", "mesh", "answer", "made at", "stale from", "SHA-256 of its statement", "signature"),
-        (_bundle(cited, run, stale_after_days) for run in cited.runs),
+        (_bundle(citations, run, stale_after_days) for run in citations.runs),
     )
     yield ""
-    yield from cited.links()
+    yield from citations.links()
 
 
 _SEEN_OF_MTLS = ("plaintext", "plaintext_tried", "unauthenticated", "certificate_validity")
@@ -250,15 +257,15 @@ _TWO_WITNESSES = ("attempts_per_request", "conservation", "denied_but_served", "
 _OWN_RECORD = ("drops_witnessed",)
 
 
-def _required(cited: Cited, select: Select) -> Iterator[str]:
-    for answer in _worst(cited, select):
+def _required(citations: Citations, select: Select) -> Iterator[str]:
+    for answer in _worst(citations, select):
         yield NO_EVIDENCE if answer == NOT_ASKED else answer
 
 
-def _bundle(cited: Cited, run: Run, stale_after_days: int) -> tuple[str, ...]:
+def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str, ...]:
     verdict = run.verdict
     return (
-        cited.ref(run),
+        citations.ref(run),
         cell(verdict.drill),
         cell(verdict.mesh),
         f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else verdict.verdict,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from drills.judge.verdict import Finding
 from drills.report.bundles import Run
-from drills.report.cited import NO_EVIDENCE, NOT_ASKED, Cited, findings, table
+from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, findings, table
 
 
 @dataclass(frozen=True)
@@ -59,14 +59,14 @@ LINES = (
 )
 
 
-def lines(cited: Cited) -> Iterator[str]:
+def lines(citations: Citations) -> Iterator[str]:
     """Yield the lines of the block."""
     yield "What drills say of each line: the worst answer, in how many runs, and a run that gave it. A line that failed"
     yield "observably was tested, too. No drill answers the lines that stand below for a person."
     yield ""
     yield from table(
-        ("part", "line", *cited.titles.values()),
-        ((it.part, it.asks, *_answers(cited, it)) for it in LINES if not it.is_for_a_person),
+        ("part", "line", *citations.titles.values()),
+        ((it.part, it.asks, *_answers(citations, it)) for it in LINES if not it.is_for_a_person),
     )
 
 
@@ -75,7 +75,7 @@ def for_a_person() -> tuple[str, ...]:
     return tuple(it.asks for it in LINES if it.is_for_a_person)
 
 
-def _answers(cited: Cited, line: Line) -> Iterator[str]:
-    for mesh in cited.titles:
-        answer = cited.summed(findings(cited.of(mesh), line.bears))
+def _answers(citations: Citations, line: Line) -> Iterator[str]:
+    for mesh in citations.titles:
+        answer = citations.summed(findings(citations.of(mesh), line.bears))
         yield NO_EVIDENCE if answer == NOT_ASKED else answer

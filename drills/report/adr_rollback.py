@@ -6,54 +6,56 @@ from typing import Final
 from drills.report import adr_topics as topics
 from drills.report import figures
 from drills.report.bundles import Run
-from drills.report.cited import NO_EVIDENCE, Cited, cell, table
+from drills.report.citations import NO_EVIDENCE, Citations, cell, table
 
 NO_NUMBER: Final = "-"
 _WHOLE = 1000  # from here on three digits would need an exponent
 
 
-def lines(cited: Cited) -> Iterator[str]:
+def lines(citations: Citations) -> Iterator[str]:
     """Yield what was measured for a step of the plan, and that nothing was for others."""
     yield "Measured for step 1, in health: one policy object that closed an edge is deleted, and this long after, the"
     yield "first new connection gets through again."
     yield ""
-    yield from table(("mesh", "objects deleted", "slowest s", "run"), (_reopened(cited, mesh) for mesh in cited.titles))
+    yield from table(
+        ("mesh", "objects deleted", "slowest s", "run"), (_reopened(citations, mesh) for mesh in citations.titles)
+    )
     yield ""
     yield "Measured around each drill's fault: how long its undo took, and how long after it all that had to come back"
     yield "was back. So long takes the undo of this fault; only a drill of a rollback measures the rollback of a mesh."
     yield ""
-    drills = sorted({run.verdict.drill for run in cited.asked})
+    drills = sorted({run.verdict.drill for run in citations.asked})
     yield from table(
-        ("drill", *cited.titles.values()),
-        ((cell(drill), *(_undone(cited, mesh, drill) for mesh in cited.titles)) for drill in drills),
+        ("drill", *citations.titles.values()),
+        ((cell(drill), *(_undone(citations, mesh, drill) for mesh in citations.titles)) for drill in drills),
     )
     yield ""
     yield "Plaintext after an undo:"
     yield ""
-    yield from cited.claims(topics.AFTER_UNDO.bears)
+    yield from citations.claims(topics.AFTER_UNDO.bears)
     yield ""
     yield "No run measures steps 2 and 3: see what is marked there for a person."
 
 
-def _reopened(cited: Cited, mesh: str) -> tuple[str, ...]:
+def _reopened(citations: Citations, mesh: str) -> tuple[str, ...]:
     """Return how long the removal of a policy takes to have an effect, of every run that measured it."""
-    times = [(seconds, run) for run in cited.of(mesh) for seconds in figures.reopened_s(run.history)]
+    times = [(seconds, run) for run in citations.of(mesh) for seconds in figures.reopened_s(run.history)]
     if not times:
-        return cited.titles[mesh], NO_EVIDENCE, NO_NUMBER, NO_NUMBER
+        return citations.titles[mesh], NO_EVIDENCE, NO_NUMBER, NO_NUMBER
     slowest, run = max(times, key=lambda it: it[0])
-    return cited.titles[mesh], str(len(times)), number(slowest), cited.ref(run)
+    return citations.titles[mesh], str(len(times)), number(slowest), citations.ref(run)
 
 
-def _undone(cited: Cited, mesh: str, drill: str) -> str:
+def _undone(citations: Citations, mesh: str, drill: str) -> str:
     """Return undo and recovery of the slowest run of a drill; one that did not recover is the slowest."""
-    runs = [(_recovered(run), run) for run in cited.of(mesh) if run.verdict.drill == drill]
+    runs = [(_recovered(run), run) for run in citations.of(mesh) if run.verdict.drill == drill]
     if not runs:
         return NO_NUMBER
     (is_late, after_s), run = max(runs, key=lambda it: it[0])
     undo = figures.undo_s(run.history)
     took = f"undo {number(undo)} s, " if undo is not None else ""
     back = "NOT back in time, or not known" if is_late else f"back {number(after_s)} s later"
-    return f"{took}{back}: {cited.ref(run)}"
+    return f"{took}{back}: {citations.ref(run)}"
 
 
 def _recovered(run: Run) -> tuple[bool, float]:

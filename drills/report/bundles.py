@@ -5,22 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from securesystemslib.signer import Key
 
 from clusters.model import Reference
 from drills.judge import files, known
+from drills.judge.bundle_files import RUN_FILE, STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
 from drills.report import verification
-from drills.report.record import Surroundings
-from drills.report.statement import STATEMENT_FILE
+from drills.report.run_file import Environment
 
-VERDICT_FILE: Final = "verdict.json"
-RUN_FILE: Final = "run.json"
 _SHORT_DIGITS = 12
 _NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images that stand under every mesh, and what we run on
 
@@ -30,7 +27,7 @@ class BundleError(Exception):
 
 
 class _RunFile(msgspec.Struct, frozen=True):
-    surroundings: Surroundings
+    surroundings: Environment
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Run:
 
     bundle: Path
     verdict: Verdict
-    stood_on: Surroundings
+    environment: Environment
     history: History
     statement_sha256: str
     signature: str  # in words
@@ -73,8 +70,10 @@ class Run:
     @property
     def made_of(self) -> tuple[str, ...]:
         """Return what names the version under test: the mesh's images and the tools that installed it."""
-        images = (f"{it.name} {it.digest or it.ref}" for it in self.stood_on.images if it.name not in _NOT_OF_A_MESH)
-        tools = (f"{name} {version}" for name, version in self.stood_on.versions.items() if name not in _NOT_OF_A_MESH)
+        images = (f"{it.name} {it.digest or it.ref}" for it in self.environment.images if it.name not in _NOT_OF_A_MESH)
+        tools = (
+            f"{name} {version}" for name, version in self.environment.versions.items() if name not in _NOT_OF_A_MESH
+        )
         return tuple(sorted({*images, *tools}))
 
     @property
@@ -130,14 +129,14 @@ def read(bundle: Path, key: Key | None = None) -> Run:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot be cited: use an intact copy.")
     try:
         verdict = read_verdict(bundle)
-        stood_on = files.decode(bundle / RUN_FILE, _RunFile).surroundings
+        environment = files.decode(bundle / RUN_FILE, _RunFile).surroundings
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
     except files.FileError as error:
         raise BundleError(f"{error} It cannot be cited.") from error
     if not history.events:
         raise BundleError(f"{bundle} records no event, so nobody can tell when it ran. Run it again.")
-    return Run(bundle, verdict, stood_on, history, digest, found.signature)
+    return Run(bundle, verdict, environment, history, digest, found.signature)
 
 
 def _each_once(runs: Iterable[Run]) -> Iterator[Run]:

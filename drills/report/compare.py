@@ -8,9 +8,9 @@ from enum import StrEnum
 from drills.judge.verdict import PASSING, SEVERITY, Answer, worst
 from drills.report import compare_numbers
 from drills.report.bundles import Run, standing
-from drills.report.cited import measured_of
+from drills.report.citations import measured_of
 from drills.report.compare_numbers import Number, Weight
-from drills.report.shift import CHANCE, all_in_one_part
+from drills.report.two_sample import CHANCE, all_in_one_part
 
 Pair = tuple[str, str]
 _PHASES = ("-in-baseline", "-in-fault", "-in-recovery")

@@ -8,7 +8,7 @@ from typing import Final
 
 from drills.report import figures
 from drills.report.bundles import Run
-from drills.report.shift import Shift, shift
+from drills.report.two_sample import Difference, difference
 
 MARGIN: Final = 0.1
 """A change of less than a tenth of what it was is none that anybody acts on."""
@@ -33,16 +33,16 @@ class Number:
     pair: tuple[str, str]
     name: str
     unit: str
-    shift: Shift
+    difference: Difference
     margin: float
     is_within: bool
 
     @property
     def weight(self) -> Weight:
         """Return how it counts: only what repeated runs show is worse, and only when its whole interval is."""
-        low, high = self.shift.low, self.shift.high
+        low, high = self.difference.low, self.difference.high
         if low is None or high is None:
-            least = min(self.shift.new) - max(self.shift.old)
+            least = min(self.difference.new) - max(self.difference.old)
             return Weight.SUSPECT if least > self.margin else Weight.SAME
         if low > self.margin:
             return Weight.SUSPECT if self.is_within else Weight.WORSE
@@ -82,19 +82,19 @@ def on_like_hosts(old: Sequence[Run], new: Sequence[Run]) -> tuple[tuple[Run, ..
 
 def host_of(run: Run) -> tuple[object, ...]:
     """Return what makes two hosts alike enough for their numbers to be compared."""
-    memory = run.stood_on.host.get("memory_gib")
+    memory = run.environment.host.get("memory_gib")
     gib = round(memory) if isinstance(memory, int | float) else None
-    return run.stood_on.host.get("os"), run.stood_on.host.get("cpus"), gib
+    return run.environment.host.get("os"), run.environment.host.get("cpus"), gib
 
 
 def _number(pair: tuple[str, str], name: tuple[str, str], old: Sequence[_Sample], new: Sequence[_Sample]) -> Number:
-    found = shift([it.value for it in old], [it.value for it in new])
+    found = difference([it.value for it in old], [it.value for it in new])
     seconds = [second for it in old for second in it.seconds], [second for it in new for second in it.seconds]
     is_within = found.low is None and all(seconds)
     least = LEAST_MS if name[1] == "ms" else LEAST_S
     resolution = max(it.resolution for it in (*old, *new))
     margin = max(least, resolution, MARGIN * median(it.value for it in old))
-    return Number(pair, *name, shift(*seconds) if is_within else found, margin, is_within)
+    return Number(pair, *name, difference(*seconds) if is_within else found, margin, is_within)
 
 
 def _samples(run: Run) -> _Samples:

@@ -9,10 +9,10 @@ from drills.judge.events import FaultInjected
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Verdict
-from drills.report import bins, chart
+from drills.report import bins, svg
+from drills.report.annotations import Annotation, Attempts, Band, annotations, attempts, bands
 from drills.report.bins import BE_REFUSED, SUCCEED, Bin, Lane, Latency, Span
 from drills.report.formats import number
-from drills.report.marks import Attempts, Band, Mark, attempts, bands, marks
 
 _GROUPS = (
     (SUCCEED, "Calls that must succeed"),
@@ -29,7 +29,7 @@ class Row(msgspec.Struct, frozen=True):
     detail: str
     summary: str
     is_judged: bool  # whether a claim says what must become of each call
-    calm: str
+    as_claimed: str
     alarm: str
     doubt: str
     slowest: str  # latency of the slowest call that succeeded, on the scale of the curve above
@@ -66,7 +66,7 @@ class Drawing(msgspec.Struct, frozen=True):
     bin_s: float
     ticks: tuple[Tick, ...]
     bands: tuple[Band, ...]
-    marks: tuple[Mark, ...]
+    annotations: tuple[Annotation, ...]
     offsets_s: tuple[float, ...]  # of the marks
     lost: str  # calls per bin that had to succeed and did not, "" when there was none
     lost_most: int
@@ -78,10 +78,10 @@ class Drawing(msgspec.Struct, frozen=True):
     nodes: tuple[Row, ...]
 
     @property
-    def mark_lines(self) -> str:
+    def annotation_lines(self) -> str:
         """Return a vertical line at each mark."""
-        places = dict.fromkeys(round(it.percent * self.width / 100, 2) for it in self.marks)
-        return "".join(f"M{place:g} 0V{chart.HEIGHT}" for place in places)
+        places = dict.fromkeys(round(it.percent * self.width / 100, 2) for it in self.annotations)
+        return "".join(f"M{place:g} 0V{svg.HEIGHT}" for place in places)
 
     @property
     def fault(self) -> Band | None:
@@ -89,9 +89,9 @@ class Drawing(msgspec.Struct, frozen=True):
         return next((band for band in self.bands if band.name == "fault"), None)
 
     @property
-    def mark_rows(self) -> int:
+    def annotation_rows(self) -> int:
         """How many rows the numbers of the marks need."""
-        return max((it.row for it in self.marks), default=-1) + 1
+        return max((it.row for it in self.annotations), default=-1) + 1
 
 
 def drawing(history: History, verdict: Verdict) -> Drawing | None:
@@ -105,17 +105,17 @@ def drawing(history: History, verdict: Verdict) -> Drawing | None:
     all_asked = bins.together(asked)
     curve = _curve(bins.latencies(history, drawn, edges), bins.slowest_ms(lanes))
     lost = [it.off + it.unknown if it else 0 for it in all_asked]
-    shown = marks(history, drawn)
+    shown = annotations(history, drawn)
     return Drawing(
         width=drawn.count,
         bin_s=drawn.bin_ns / NS_PER_S,
         ticks=_ticks(drawn),
         bands=bands(history, drawn),
-        marks=shown,
+        annotations=shown,
         offsets_s=tuple(drawn.offset_s(it.at_ns) for it in shown),
-        lost=chart.counts(lost),
+        lost=svg.counts(lost),
         lost_most=max(lost, default=0),
-        success=chart.line([None if it is None else it.good for it in all_asked]),
+        success=svg.line([None if it is None else it.good for it in all_asked]),
         success_summary=_summary(all_asked, SUCCEED),
         latency=curve,
         attempts=attempts(history, drawn),
@@ -128,17 +128,17 @@ def _ticks(drawn: Span) -> tuple[Tick, ...]:
     first_s, last_s = drawn.offset_s(drawn.start_ns), drawn.offset_s(drawn.end_ns)
     return tuple(
         Tick(drawn.percent(drawn.zero_ns + at_s * NS_PER_S), f"{at_s:+d} s".replace("-", "\u2212") if at_s else "0")
-        for at_s in chart.ticks_s(first_s, last_s)
+        for at_s in svg.ticks_s(first_s, last_s)
     )
 
 
 def _curve(latencies: Sequence[Latency | None], slowest_ms: Sequence[float | None]) -> Curve:
     """Return the curve, on a scale that has room for the slowest call of every row, too."""
     known = [it for it in latencies if it is not None]
-    scale = chart.decades([*(it.p50_ms for it in known), *(it for it in slowest_ms if it is not None)])
+    scale = svg.decades([*(it.p50_ms for it in known), *(it for it in slowest_ms if it is not None)])
     low, high = scale
-    p50 = chart.line([None if it is None else chart.on_scale(it.p50_ms, scale) for it in latencies])
-    p99 = chart.line([None if it is None else chart.on_scale(it.p99_ms, scale) for it in latencies])
+    p50 = svg.line([None if it is None else svg.on_scale(it.p50_ms, scale) for it in latencies])
+    p99 = svg.line([None if it is None else svg.on_scale(it.p99_ms, scale) for it in latencies])
     ticks = tuple(
         Tick(round(100 * (1 - (power - low) / (high - low)), 1), f"{number(10.0**power)} ms")
         for power in range(low, high + 1)
@@ -195,8 +195,8 @@ def _shared(nodes: Sequence[str]) -> str:
 
 def _row(label: str, detail: str, some: Sequence[Lane], must: str, scale: tuple[int, int]) -> Row:
     joined, slowest_ms = bins.together(some), bins.slowest_ms(some)
-    bars = (chart.calm(joined), chart.alarm(joined), chart.doubt(joined))
-    line = chart.line([None if it is None else chart.on_scale(it, scale) for it in slowest_ms])
+    bars = (svg.as_claimed(joined), svg.alarm(joined), svg.doubt(joined))
+    line = svg.line([None if it is None else svg.on_scale(it, scale) for it in slowest_ms])
     slowest = max((it for it in slowest_ms if it is not None), default=None)
     summary = _summary(joined, must) + ("" if slowest is None else f", slowest {slowest:.3g} ms")
     return Row(label, detail, summary, bool(must), *bars, line)

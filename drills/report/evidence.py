@@ -9,50 +9,56 @@ import msgspec
 from securesystemslib.signer import Signer
 
 from drills.judge import files
+from drills.judge.bundle_files import (
+    INDEX_HTML_FILE,
+    INDEX_MD_FILE,
+    JUNIT_FILE,
+    REPORT_HTML_FILE,
+    REPORT_MD_FILE,
+    RUN_FILE,
+)
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
-from drills.report import board, index, junit, page, statement, webpage
-from drills.report.names import JUNIT_FILE, PAGE_FILE, REPORT_FILE, RUN_FILE
-from drills.report.numbers import measured
-from drills.report.record import Surroundings
+from drills.report import index_html, index_md, junit, report_html, report_md, statement
+from drills.report.run_file import Environment
+from drills.report.traffic import measured
 
-INDEX_FILE: Final = "README.md"
 MAX_BUNDLE_BYTES: Final = 2_000_000
 
-_NOTHING_UNASKED: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
+_NOTHING_SKIPPED: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 
 
-def write(bundle: Path, verdict: Verdict, stood_on: Surroundings, signer: Signer | None = None) -> None:
+def write(bundle: Path, verdict: Verdict, environment: Environment, signer: Signer | None = None) -> None:
     """Complete run.json with what the run stood on and measured; write report.md, report.html and junit.xml beside it.
 
     The statement over all of them goes last, signed when there is a signer.
     """
-    _complete_run_file(bundle / RUN_FILE, stood_on, History.load(bundle))
-    files.write_all(bundle, drawn(bundle, verdict, stood_on))
+    _complete_run_file(bundle / RUN_FILE, environment, History.load(bundle))
+    files.write_all(bundle, drawn(bundle, verdict, environment))
     statement.write(bundle, verdict, signer)
 
 
-def drawn(bundle: Path, verdict: Verdict, stood_on: Surroundings) -> dict[str, bytes]:
+def drawn(bundle: Path, verdict: Verdict, environment: Environment) -> dict[str, bytes]:
     """Return the pages of a bundle by name, from its history and the files that are there.
 
     What was just judged is drawn as it will be read from disk, so that drawing again gives the same bytes.
     """
     verdict = msgspec.json.decode(verdict.encode(), type=Verdict)
-    stood_on = msgspec.json.decode(msgspec.json.encode(stood_on, order="sorted"), type=Surroundings)
+    environment = msgspec.json.decode(msgspec.json.encode(environment, order="sorted"), type=Environment)
     history = History.load(bundle)
     return {
-        REPORT_FILE: page.render(history, verdict, stood_on, bundle.name).encode(),
-        PAGE_FILE: webpage.render(history, verdict, stood_on, bundle).encode(),
+        REPORT_MD_FILE: report_md.render(history, verdict, environment, bundle.name).encode(),
+        REPORT_HTML_FILE: report_html.render(history, verdict, environment, bundle).encode(),
         JUNIT_FILE: junit.render(history, verdict),
     }
 
 
-def write_index(reports: Path, unasked: Mapping[tuple[str, str], str] = _NOTHING_UNASKED) -> None:
+def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED) -> None:
     """Write the tables drill x mesh over the bundles that lie there, for a repository and for a browser.
 
-    unasked: why a drill cannot be asked of a mesh, by (drill, mesh). Raises FileError where it cannot be written.
+    skipped: why a drill cannot be asked of a mesh, by (drill, mesh). Raises FileError where it cannot be written.
     """
-    pages = {INDEX_FILE: index.render(reports), board.PAGE_FILE: board.render(reports, unasked)}
+    pages = {INDEX_MD_FILE: index_md.render(reports), INDEX_HTML_FILE: index_html.render(reports, skipped)}
     files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 
@@ -61,8 +67,8 @@ def size_bytes(bundle: Path) -> int:
     return sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
 
 
-def _complete_run_file(path: Path, stood_on: Surroundings, history: History) -> None:
+def _complete_run_file(path: Path, environment: Environment, history: History) -> None:
     """Add to the file; the facts and the seal that the judge reads stay as they are."""
     record = files.decode(path, dict[str, object])
-    record |= {"surroundings": msgspec.to_builtins(stood_on), "measured": msgspec.to_builtins(measured(history))}
+    record |= {"surroundings": msgspec.to_builtins(environment), "measured": msgspec.to_builtins(measured(history))}
     files.write(path, msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=2) + b"\n")

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from drills.judge.mutations.matrix import Matrix, Trial
 
-PAGE_FILE = "mutations.md"
 _HEAD = (
     "# Would the claims notice?\n\n"
     "Each row changes one thing in a stored history of a real run and asks the drill's claims again. A claim notices\n"

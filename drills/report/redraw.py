@@ -6,10 +6,10 @@ import msgspec
 from securesystemslib.signer import Signer
 
 from drills.judge import files
+from drills.judge.bundle_files import DRAWN, RUN_FILE
 from drills.judge.verdict import Verdict, read_verdict
 from drills.report import evidence, statement, verification
-from drills.report.names import DRAWN, RUN_FILE
-from drills.report.record import Surroundings
+from drills.report.run_file import Environment
 
 
 class RedrawError(Exception):
@@ -19,7 +19,7 @@ class RedrawError(Exception):
 class _Stored(msgspec.Struct, frozen=True):
     """The part of run.json that the pages need beside the history."""
 
-    surroundings: Surroundings
+    surroundings: Environment
 
 
 def redraw(bundle: Path, signer: Signer | None = None) -> tuple[str, ...]:

@@ -21,9 +21,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import Signer
 
 from drills.judge import files
+from drills.judge.bundle_files import STATEMENT_FILE
 from drills.judge.verdict import Answer, Finding, Verdict
 
-STATEMENT_FILE: Final = "statement.dsse.json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"

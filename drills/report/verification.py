@@ -10,18 +10,17 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key
 
 from drills.judge import files
+from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.verdict import Answer
 from drills.report.statement import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
-    STATEMENT_FILE,
     STATEMENT_TYPE,
     Statement,
     digests,
     result_of,
 )
 
-_VERDICT_FILE = "verdict.json"
 _LIMIT_BYTES = 8_000_000  # a statement has a few thousand; a larger file is none of ours
 
 
@@ -108,14 +107,14 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
 def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
     """Yield where the statement's own words differ from the verdict that it vouches for."""
     try:
-        judged = files.decode(bundle / _VERDICT_FILE, _Judged)
+        judged = files.decode(bundle / VERDICT_FILE, _Judged)
     except files.FileError as error:
-        yield f"{_VERDICT_FILE}: cannot be read as a verdict: {error}"
+        yield f"{VERDICT_FILE}: cannot be read as a verdict: {error}"
         return
     said, result = statement.predicate, result_of(judged.verdict, passed=judged.passed, is_control=judged.is_control)
     if (said.result, said.meshdrill.verdict) != (result, judged.verdict):
         yield (
-            f"{STATEMENT_FILE}: says {said.result} ({said.meshdrill.verdict}), {_VERDICT_FILE} says {result} "
+            f"{STATEMENT_FILE}: says {said.result} ({said.meshdrill.verdict}), {VERDICT_FILE} says {result} "
             f"({judged.verdict})"
         )
 

@@ -14,10 +14,9 @@ from chaoslib.run import RunEventHandler
 from chaoslib.types import Strategy
 
 from clusters.runtime import UsageError
+from drills.judge.bundle_files import EXPERIMENT_FILE, JOURNAL_FILE
 from drills.run.experiment import Request, new_run_id
 
-EXPERIMENT_FILE = "experiment.json"
-JOURNAL_FILE = "journal.json"
 INTERRUPTED = "interrupted"
 EXTENSION = "meshdrill"
 _MODULE = "drills.run.activities"

@@ -10,6 +10,7 @@ from clusters.cluster import Cluster
 from clusters.model import Mesh
 from clusters.runtime import HarnessError, Progress, silent
 from drills.judge import files
+from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.claims import judge, restored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
@@ -20,7 +21,6 @@ from drills.run.live import LiveRun
 from drills.run.recorder import Recorder
 from drills.run.undo import leftovers, refuse_leftovers, sole_use
 
-VERDICT_FILE = "verdict.json"
 _NICE = 10
 
 

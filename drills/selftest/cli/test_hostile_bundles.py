@@ -13,12 +13,11 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.cli import nightly as cli_nightly
 from drills.cli.judge import replay
+from drills.judge.bundle_files import DRAWN, INDEX_MD_FILE, REPORT_MD_FILE, STATEMENT_FILE
 from drills.judge.files import FileError
 from drills.judge.history import History
-from drills.report import evidence, statement, verification
-from drills.report.names import DRAWN, REPORT_FILE
+from drills.report import statement, verification
 from drills.report.redraw import redraw
-from drills.report.statement import STATEMENT_FILE
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.statements import restate
 
@@ -181,7 +180,7 @@ def test_no_page_is_written_through_a_link(
 def test_a_link_that_is_no_page_keeps_pages_from_being_drawn(harm: Harm, bundle: Path, tmp_path: Path) -> None:
     """Wherever in the bundle it lies, nothing is written beside it."""
     (bundle / STATEMENT_FILE).unlink()
-    (bundle / REPORT_FILE).write_text("an older page")
+    (bundle / REPORT_MD_FILE).write_text("an older page")
     (bundle / "more").mkdir()
     (bundle / "more" / "extra").touch()
     harm(bundle / "more" / "extra")
@@ -190,7 +189,7 @@ def test_a_link_that_is_no_page_keeps_pages_from_being_drawn(harm: Harm, bundle:
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", [evidence.INDEX_FILE, "index.html"])
+@pytest.mark.parametrize("name", [INDEX_MD_FILE, "index.html"])
 def test_no_index_is_written_through_a_link(
     name: str, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,7 +210,7 @@ def test_a_folder_of_runs_does_not_lead_elsewhere(
     """A bundle to which a link leads is not drawn: it belongs to another folder. The others and the index are."""
     other = tmp_path / "other" / "control-plane-outage" / "none" / bundle.name
     shutil.copytree(bundle, other)
-    (other / REPORT_FILE).write_text("an older page")
+    (other / REPORT_MD_FILE).write_text("an older page")
     paths = (bundle, *bundle.parents), (other, *other.parents)
     shutil.rmtree(paths[0][levels])
     paths[0][levels].symlink_to(paths[1][levels])

@@ -12,7 +12,7 @@ from drills.report import audit
 from drills.report.audit import Audit, Question
 from drills.report.audit_objects import Pod
 from drills.report.bundles import Run
-from drills.selftest.doubles.statements import HELD, STOOD_ON
+from drills.selftest.doubles.statements import ENVIRONMENT, HELD
 from drills.selftest.doubles.story import START_NS, Story
 
 EDGE = ("payment", "ledger")
@@ -66,7 +66,7 @@ def is_about(policy: object, pod: Pod) -> bool:
 def run_of(told: Story | History) -> Run:
     """Return the run of a story."""
     history = told if isinstance(told, History) else told.history()
-    return Run(Path("bundle"), HELD, STOOD_ON, history, "ab" * 32, "unsigned")
+    return Run(Path("bundle"), HELD, ENVIRONMENT, history, "ab" * 32, "unsigned")
 
 
 def asked(told: Story, source: str = "payment", target: str = "ledger", *, at_s: float = T_S, route: str = "") -> Audit:

@@ -14,7 +14,7 @@ from drills.judge.events import ReplicaCount
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
-from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
+from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
 from drills.selftest.doubles import bundle_cache
 from drills.selftest.doubles.story import Story
 
@@ -132,7 +132,7 @@ def _write(
     write_history(place, story.table(), story.all_events(), facts)
     verdict = judged(place, claims)
     (place / "verdict.json").write_bytes(verdict.encode())
-    stood_on = Surroundings(
+    environment = Environment(
         meshdrill_version="0.1.0",
         command=f"meshdrill run {drill} --mesh {mesh}",
         hypothesis="It is made up.",
@@ -143,7 +143,7 @@ def _write(
         deviations=(OverrideRecord("replicas", "1", "two | cores"),),
         points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
     )
-    evidence.write(place, verdict, stood_on, keys.signer(key) if key else None)
+    evidence.write(place, verdict, environment, keys.signer(key) if key else None)
 
 
 @dataclass

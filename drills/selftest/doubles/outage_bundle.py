@@ -11,7 +11,7 @@ from drills.judge.events import ReplicaCount
 from drills.judge.history import write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence
-from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
+from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
 from drills.selftest.doubles import bundle_cache
 from drills.selftest.doubles.story import Story
 
@@ -25,7 +25,7 @@ CLAIMS = {
     "control-plane-down-alerts": sometimes(checks.signal_seen("control-plane-down")),
     "routes-recover": eventually(FLOW, within_s=10),
 }
-STOOD_ON = Surroundings(
+ENVIRONMENT = Environment(
     meshdrill_version="0.1.0",
     command="meshdrill run test-drill --mesh story",
     hypothesis="It survives.\n\nAnd <b>recovers</b>.",
@@ -72,7 +72,7 @@ def bundle_of(story: Story, place: Path, verdict: Verdict | None = None, listed:
         facts = msgspec.structs.replace(story.facts(), known_issues=listed, claims=stored(CLAIMS))
         write_history(to, story.table(), story.all_events(), facts)
         (to / "verdict.json").write_bytes(found.encode())
-        evidence.write(to, found, STOOD_ON)
+        evidence.write(to, found, ENVIRONMENT)
 
     return bundle_cache.once(bundle_cache.key_of(story, found, listed, place.name), place, write)
 

@@ -12,10 +12,10 @@ from drills.judge.events import Phase
 from drills.judge.history import CALLS_SCHEMA, RunFacts, write_history
 from drills.judge.verdict import Answer, Finding, Verdict
 from drills.report import evidence, keys
-from drills.report.record import Surroundings
+from drills.report.run_file import Environment
 
 SECOND = 1_000_000_000
-STOOD_ON = Surroundings("0.1.0", "meshdrill run made-up --mesh none", "It is made up.", "none", {}, (), {}, ())
+ENVIRONMENT = Environment("0.1.0", "meshdrill run made-up --mesh none", "It is made up.", "none", {}, (), {}, ())
 FILES = ["calls.parquet", "events.jsonl", "junit.xml", "report.html", "report.md", "run.json", "verdict.json"]
 
 
@@ -51,7 +51,7 @@ def written(place: Path, verdict: Verdict, key: Path | None) -> Path:
     events = (Phase(0, "baseline"), Phase(10 * SECOND, "end"))
     write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, RunFacts("made-up", "none", "0" * 12))
     (place / "verdict.json").write_bytes(verdict.encode())
-    evidence.write(place, verdict, STOOD_ON, keys.signer(key) if key else None)
+    evidence.write(place, verdict, ENVIRONMENT, keys.signer(key) if key else None)
     return place
 
 

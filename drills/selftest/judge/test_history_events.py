@@ -26,7 +26,7 @@ from drills.judge.files import FileError
 from drills.judge.history import History, write_history
 from drills.judge.migration import FORMAT
 from drills.report import evidence
-from drills.selftest.doubles.statements import HELD, STOOD_ON
+from drills.selftest.doubles.statements import ENVIRONMENT, HELD
 from drills.selftest.doubles.story import Story, event_of
 
 REPORTS = Path(__file__).resolve().parents[3] / "reports"
@@ -141,7 +141,7 @@ def test_a_new_run_names_its_format(tmp_path: Path) -> None:
     bundle = bundle_of(tmp_path / "drill" / "mesh" / "20260101T000000Z")
     assert msgspec.json.decode((bundle / "run.json").read_bytes())["format"] == FORMAT == 2
     (bundle / "verdict.json").write_bytes(HELD.encode())
-    evidence.write(bundle, HELD, STOOD_ON)
+    evidence.write(bundle, HELD, ENVIRONMENT)
     assert msgspec.json.decode((bundle / "run.json").read_bytes())["format"] == FORMAT
 
 
@@ -151,7 +151,7 @@ def test_a_run_of_the_first_edition_has_no_format_and_gets_none(tmp_path: Path) 
     assert History.load(bundle).completeness() == ()
     verdict = msgspec.structs.replace(HELD, findings=())
     (bundle / "verdict.json").write_bytes(verdict.encode())
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     assert "format" not in msgspec.json.decode((bundle / "run.json").read_bytes())
 
 

@@ -161,7 +161,7 @@ def test_a_migrated_bundle_is_one_of_today(first: Path, today: Path, capsys: pyt
     for name in ("verdict.json", "calls.parquet", "events.jsonl"):
         assert (first / name).read_bytes() == (today / name).read_bytes(), name
     assert verification.verify(first).is_intact
-    drawn = evidence.drawn(first, read_verdict(first), read_run(first).stood_on)
+    drawn = evidence.drawn(first, read_verdict(first), read_run(first).environment)
     assert {name: (first / name).read_bytes() for name in drawn} == drawn
     assert cli.status(["migrate", str(first.parents[2])]) == exits.PASSED
     assert "is of this version's format" in capsys.readouterr().out

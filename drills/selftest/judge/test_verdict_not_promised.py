@@ -13,9 +13,9 @@ from drills.judge.events import UndoVerified
 from drills.judge.history import write_history
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Answer, Verdict
-from drills.report import evidence, index
+from drills.report import evidence, index_md
 from drills.selftest.doubles.asking import judge
-from drills.selftest.doubles.statements import STOOD_ON
+from drills.selftest.doubles.statements import ENVIRONMENT
 from drills.selftest.doubles.story import Story, answer
 
 EDGE = ("checkout", "payment")
@@ -81,7 +81,7 @@ def written(reports: Path, *claims: Claim) -> tuple[Path, Verdict]:
     write_history(bundle, story.table(), story.all_events(), story.facts())
     verdict = judge(story.history(), claims)
     (bundle / "verdict.json").write_bytes(verdict.encode())
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     return bundle, verdict
 
 
@@ -103,7 +103,7 @@ def test_no_page_shows_as_held_what_is_not_promised(tmp_path: Path) -> None:
     assert "1 of 2 claims is not promised by this mesh" in text
     told = "not promised by the mesh; measured: VIOLATED, checkout->payment : 1 records of calls readable on the wire"
     assert f"| NOT_PROMISED | claim-2 | never during fault: a call is readable on the wire | yes | {told} |" in text
-    assert "[HELD, 1 claims not promised]" in index.render(tmp_path)
+    assert "[HELD, 1 claims not promised]" in index_md.render(tmp_path)
 
 
 def test_junit_skips_what_is_not_promised(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from drills.cli import exits
 from drills.judge import checks
 from drills.judge.claims import never
 from drills.report import adr, bundles, keys
-from drills.report.cited import Cited
+from drills.report.citations import Citations
 from drills.selftest.doubles.decision_bundles import section, write
 from drills.selftest.doubles.many_runs import EDGE, broken, bundle, quiet
 
@@ -112,8 +112,10 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
 def test_a_drill_that_cannot_be_asked_says_why(reports: Path, out: Path) -> None:
     """A mesh without the part that a drill breaks is told from one that nobody asked."""
     runs = bundles.read_all([reports])
-    cited = Cited(runs, {"mesh-a": "A", "mesh-b": "B"}, out.parent, {("node-outage", "mesh-b"): "B has no node agent"})
-    part = section(adr.render("x", cited, 90), "## Alternatives Considered")
+    citations = Citations(
+        runs, {"mesh-a": "A", "mesh-b": "B"}, out.parent, {("node-outage", "mesh-b"): "B has no node agent"}
+    )
+    part = section(adr.render("x", citations, 90), "## Alternatives Considered")
     (row,) = [line for line in part.splitlines() if line.startswith("| node-outage |")]
     assert "cannot be asked: B has no node agent" in row
 

@@ -9,7 +9,7 @@ from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import never
 from drills.report import adr, adr_review
-from drills.report.cited import NO_EVIDENCE
+from drills.report.citations import NO_EVIDENCE
 from drills.selftest.doubles.decision_bundles import answers_to, meshes_in, section, write
 from drills.selftest.doubles.many_runs import CLAIMS, EDGE, broken, bundle, quiet
 

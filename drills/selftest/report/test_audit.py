@@ -16,7 +16,7 @@ from drills.report import evidence
 from drills.report.audit_objects import NOT_RECORDED
 from drills.report.audit_text import moment, render
 from drills.selftest.doubles.audit_bundles import CALLER, EDGE, T_S, asked, looked, present, shown, story
-from drills.selftest.doubles.statements import HELD, STOOD_ON
+from drills.selftest.doubles.statements import ENVIRONMENT, HELD
 from drills.selftest.doubles.story import START_NS, Story, identity, xfcc
 
 
@@ -187,7 +187,7 @@ def written(folder: Path, told: Story) -> Path:
     """Write the bundle of a story, with its statement."""
     write_history(folder, told.table(), told.all_events(), told.facts())
     (folder / "verdict.json").write_bytes(HELD.encode())
-    evidence.write(folder, HELD, STOOD_ON)
+    evidence.write(folder, HELD, ENVIRONMENT)
     return folder
 
 

@@ -15,8 +15,8 @@ from drills.judge.claims import always, reached
 from drills.judge.events import FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
 from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
 from drills.judge.verdict import Answer, Verdict, judge_passed
-from drills.report import evidence, index, junit, numbers
-from drills.report.record import ImageRecord, OverrideRecord, PointRecord, Surroundings
+from drills.report import evidence, index_md, junit, traffic
+from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import event_of
 
@@ -25,7 +25,7 @@ MS = 1_000_000
 T0 = 1_700_000_000 * SECOND
 INJECTED, UNDONE, END = T0 + 10 * SECOND, T0 + 20 * SECOND, T0 + 30 * SECOND
 PROMISE = Reference("A promise | with a pipe", "https://example.org/promise", "1.0", "documented")
-STOOD_ON = Surroundings(
+ENVIRONMENT = Environment(
     meshdrill_version="0.1.0",
     command="meshdrill run made-up --mesh none",
     hypothesis="It is made up.\n\nAnd has two lines.",
@@ -101,7 +101,7 @@ def verdict(bundle: Path) -> Verdict:
 
 def test_the_table_counts_each_edge_window_and_connection_apart(bundle: Path) -> None:
     """Failures on new connections in the fault window are no failures of reused ones, nor of another window."""
-    failed = {(row.window, row.connection): row.fail for row in numbers.edges(History.load(bundle))}
+    failed = {(row.window, row.connection): row.fail for row in traffic.edges(History.load(bundle))}
     assert failed == {
         ("baseline", "new"): 0,
         ("baseline", "reused"): 0,
@@ -114,7 +114,7 @@ def test_the_table_counts_each_edge_window_and_connection_apart(bundle: Path) ->
 
 def test_a_transition_shows_first_failure_and_silence(bundle: Path) -> None:
     """Around the injection: who failed before and after, when first, and how long nothing succeeded."""
-    new, reused = numbers.transitions(History.load(bundle), [("injected", INJECTED)])
+    new, reused = traffic.transitions(History.load(bundle), [("injected", INJECTED)])
     assert (new.failed_before, new.calls_before, new.failed_after, new.calls_after) == (0, 50, 5, 50)
     assert (new.first_failure_ms, new.longest_silence_ms) == (0.0, 600.0)
     assert (reused.failed_after, reused.first_failure_ms, reused.longest_silence_ms) == (0, None, 100.0)
@@ -122,7 +122,7 @@ def test_a_transition_shows_first_failure_and_silence(bundle: Path) -> None:
 
 def test_the_resolution_of_a_run_is_measured(bundle: Path) -> None:
     """Calls, rate and schedule lag are those of the record."""
-    found = numbers.measured(History.load(bundle))
+    found = traffic.measured(History.load(bundle))
     assert found.calls == 600
     assert found.calls_per_s == pytest.approx(20, rel=0.01)
     assert (found.lag_p50_ms, found.lag_p99_ms) == (2.0, 2.0)
@@ -137,14 +137,14 @@ def test_an_empty_run_has_no_numbers_and_no_error(bundle: Path) -> None:
     """A history without calls is reported as such: nothing was measured, nothing divides by zero."""
     history = History.load(bundle)
     empty = History(history.calls.head(0), history.events, history.facts)
-    assert numbers.measured(empty).calls == 0
-    assert numbers.measured(empty).lag_p99_ms is None
-    assert numbers.edges(empty) == ()
+    assert traffic.measured(empty).calls == 0
+    assert traffic.measured(empty).lag_p99_ms is None
+    assert traffic.edges(empty) == ()
 
 
 def test_completing_the_run_file_leaves_the_verdict_as_it_was(bundle: Path, verdict: Verdict) -> None:
     """Versions, images and measurements are added to run.json; judging the bundle again gives the same bytes."""
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     claims = [
         always(checks.success_rate(("a", "b"), at_least=0.999), promise=PROMISE),
         reached(checks.attempted(("a", "b"))),
@@ -158,15 +158,15 @@ def test_completing_the_run_file_leaves_the_verdict_as_it_was(bundle: Path, verd
 
 def test_writing_twice_writes_the_same(bundle: Path, verdict: Verdict) -> None:
     """Evidence depends on nothing but the bundle and what the run stood on."""
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     first = {file.name: file.read_bytes() for file in bundle.iterdir()}
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     assert {file.name: file.read_bytes() for file in bundle.iterdir()} == first
 
 
 def test_the_report_tells_the_whole_story(bundle: Path, verdict: Verdict) -> None:
     """report.md has hypothesis, verdict, each claim with source, numbers, transitions, images, deviations, command."""
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     text = (bundle / "report.md").read_text(encoding="utf-8")
     for part in (
         "> It is made up.",
@@ -187,7 +187,7 @@ def test_the_report_tells_the_whole_story(bundle: Path, verdict: Verdict) -> Non
 def test_a_pipe_does_not_break_a_table(bundle: Path, verdict: Verdict) -> None:
     """A text with a pipe stays in its cell: every row of a table has as many cells as its head."""
     shouted = msgspec.structs.replace(verdict.findings[0], reason="a | b\nand more")
-    evidence.write(bundle, msgspec.structs.replace(verdict, findings=(shouted,)), STOOD_ON)
+    evidence.write(bundle, msgspec.structs.replace(verdict, findings=(shouted,)), ENVIRONMENT)
     lines = (bundle / "report.md").read_text(encoding="utf-8").splitlines()
     assert any("a \\| b and more" in line for line in lines)
     for above, line in pairwise(lines):
@@ -262,15 +262,15 @@ def test_the_index_tells_a_control_from_a_failure(bundle: Path, verdict: Verdict
     """A control that was violated as it should be is shown as passed."""
     as_control = msgspec.structs.replace(verdict, is_control=True, passed=True, verdict=Answer.VIOLATED)
     (bundle / "verdict.json").write_bytes(as_control.encode())
-    assert "control passed (VIOLATED)" in index.render(bundle.parents[2])
+    assert "control passed (VIOLATED)" in index_md.render(bundle.parents[2])
 
 
 def test_no_bundle_no_table(tmp_path: Path) -> None:
     """An empty directory gives a page that says that nothing ran yet."""
-    assert "No run yet" in index.render(tmp_path)
+    assert "No run yet" in index_md.render(tmp_path)
 
 
 def test_a_bundle_is_small(bundle: Path, verdict: Verdict) -> None:
     """What is added to a bundle is small beside its bound."""
-    evidence.write(bundle, verdict, STOOD_ON)
+    evidence.write(bundle, verdict, ENVIRONMENT)
     assert evidence.size_bytes(bundle) < evidence.MAX_BUNDLE_BYTES / 10

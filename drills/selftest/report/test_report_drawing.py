@@ -9,7 +9,7 @@ from drills.judge import checks
 from drills.judge.events import Phase
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.report import bins, chart, marks
+from drills.report import annotations, bins, svg
 from drills.report.bins import Bin
 from drills.report.drawing import drawing
 from drills.selftest.doubles import outage_bundle
@@ -55,7 +55,7 @@ def test_a_stretch_without_a_call_is_a_gap() -> None:
     assert drawn is not None
     (lane,) = bins.lanes(story.history(), drawn, {})
     assert [it is None for it in lane.bins[:20]].count(True) == 12
-    path = chart.line([None if it is None else it.good for it in lane.bins])
+    path = svg.line([None if it is None else it.good for it in lane.bins])
     assert path.count("M") == 2
 
 
@@ -114,13 +114,13 @@ def test_the_marks_are_the_acts_receipts_and_first_signals(history: History) -> 
     """In the order of time; the repeated receipt is told once, and a signal that never came is told as such."""
     drawn = bins.span(history)
     assert drawn is not None
-    found = marks.marks(history, drawn)
+    found = annotations.annotations(history, drawn)
     assert [it.title for it in found] == [
         *("fault injected", "receipt", "signal control-plane-down", "undo applied", "undo verified"),
     ]
     assert [drawn.offset_s(it.at_ns) for it in found] == [0.0, 0.5, 1.5, 19.0, 20.0]
-    assert [it.name for it in marks.unseen(history)] == ["never-told"]
-    assert [(it.name, it.left, it.width) for it in marks.bands(history, drawn)] == [
+    assert [it.name for it in annotations.unseen(history)] == ["never-told"]
+    assert [(it.name, it.left, it.width) for it in annotations.bands(history, drawn)] == [
         ("baseline", 0.0, 20.0),
         ("fault", 20.0, 40.0),
         ("recovery", 60.0, 40.0),
@@ -131,36 +131,36 @@ def test_attempts_differ_in_shape(history: History) -> None:
     """New pods and policy changes are told by shape and word; the removal of a change is no attempt."""
     drawn = bins.span(history)
     assert drawn is not None
-    pods, changes = marks.attempts(history, drawn)
+    pods, changes = annotations.attempts(history, drawn)
     assert pods.summary == "\u25b2 1 refused, \u25cf 1 admitted into the mesh"
     assert [it.shape for it in changes.tries] == ["\u25cf"]
 
 
 def test_numbers_that_lie_close_get_rows_of_their_own() -> None:
     """Of places closer than a number is wide each has another row; a far one goes back to the first row."""
-    assert chart.spread([1, 2, 3, 30], 7) == [0, 1, 2, 0]
+    assert svg.spread([1, 2, 3, 30], 7) == [0, 1, 2, 0]
 
 
 def test_a_line_goes_on_until_it_changes() -> None:
     """Equal heights are one step, a gap begins anew."""
-    assert chart.line([1.0, 1.0, 0.5, None, 1.0]) == "M0 0H2V50H3M4 0H5"
+    assert svg.line([1.0, 1.0, 0.5, None, 1.0]) == "M0 0H2V50H3M4 0H5"
 
 
 def test_one_failure_in_a_thousand_is_seen() -> None:
     """Whatever its share, what went wrong is higher than what went right; more is higher."""
-    few, many = chart.alarm([Bin(1000, 1, 0)]), chart.alarm([Bin(1000, 900, 0)])
-    heights = [int(re.search(r"v(\d+)", path)[1]) for path in (chart.calm([Bin(9, 0, 0)]), few, many)]  # type: ignore[index]
+    few, many = svg.alarm([Bin(1000, 1, 0)]), svg.alarm([Bin(1000, 900, 0)])
+    heights = [int(re.search(r"v(\d+)", path)[1]) for path in (svg.as_claimed([Bin(9, 0, 0)]), few, many)]  # type: ignore[index]
     assert heights == sorted(set(heights))
-    assert chart.doubt([Bin(5, 1, 2)]) == ""
-    assert chart.doubt([Bin(5, 0, 2)]) != ""
+    assert svg.doubt([Bin(5, 1, 2)]) == ""
+    assert svg.doubt([Bin(5, 0, 2)]) != ""
 
 
 def test_scales_hold_what_they_show() -> None:
     """A scale of decades encloses its values; without a value it still has a height."""
-    assert chart.decades([2.0, 450.0]) == (0, 3)
-    assert chart.decades([]) == (0, 1)
-    assert chart.on_scale(10.0, (0, 2)) == pytest.approx(0.5)
-    assert chart.ticks_s(-10.1, 59.9) == [-10, 0, 10, 20, 30, 40, 50]
+    assert svg.decades([2.0, 450.0]) == (0, 3)
+    assert svg.decades([]) == (0, 1)
+    assert svg.on_scale(10.0, (0, 2)) == pytest.approx(0.5)
+    assert svg.ticks_s(-10.1, 59.9) == [-10, 0, 10, 20, 30, 40, 50]
 
 
 def test_names_of_nodes_lose_what_all_share(history: History) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
+from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
 from drills.judge.claims import Claim, always, never
 from drills.judge.verdict import Answer
 from drills.report.failures import Failure, failures, sign
-from drills.report.names import PAGE_FILE, REPORT_FILE
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.outage_bundle import BY, EDGE
@@ -84,7 +84,7 @@ def test_every_kind_of_signal_says_where_it_is_seen(kind: SignalKind) -> None:
     assert "the-subject" in sign(SignalSpec("s", kind, "the-subject", threshold=2.0))
 
 
-@pytest.mark.parametrize("page", [REPORT_FILE, PAGE_FILE])
+@pytest.mark.parametrize("page", [REPORT_MD_FILE, REPORT_HTML_FILE])
 def test_the_pages_say_it_before_all_else(page: str, tmp_path: Path) -> None:
     """What failed stands above the claims, with the signals that appeared; where all held there is no such part."""
     text = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "a") / page).read_text(encoding="utf-8")
@@ -102,7 +102,7 @@ def test_a_known_failure_is_marked_as_known(tmp_path: Path) -> None:
     verdict = judge(history, (always(FLOW),))
     issue = Reference("An issue", "https://example.org/issue", "1", "issue")
     listed = (KnownIssue(verdict.findings[0].id, issue),)
-    text = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path, verdict, listed) / PAGE_FILE).read_text(
+    text = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path, verdict, listed) / REPORT_HTML_FILE).read_text(
         encoding="utf-8"
     )
     part = text[text.index('id="failed"') : text.index('<dl class="facts">')]

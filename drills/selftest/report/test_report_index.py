@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from drills.judge.bundle_files import INDEX_HTML_FILE, INDEX_MD_FILE, REPORT_HTML_FILE
 from drills.judge.verdict import Answer
-from drills.report import board, evidence, index
+from drills.report import evidence, index_html, index_md
 from drills.report.headline import headline
-from drills.report.names import PAGE_FILE
 from drills.selftest.doubles import outage_bundle
 
 
@@ -47,7 +47,7 @@ def cells(page: str) -> dict[tuple[str, str], str]:
 
 def test_the_matrix_shows_the_newest_run_with_its_numbers(reports: Path) -> None:
     """Answer, recovery, longest outage and first signal of the newest run; that an older one differed is not hidden."""
-    cell = cells(board.render(reports, {}))["test-drill", "story"]
+    cell = cells(index_html.render(reports, {}))["test-drill", "story"]
     for part in (
         "FAILED_OBSERVABLY passed",
         "recovery 0 s",
@@ -81,7 +81,7 @@ def test_recovery_is_what_was_measured_after_the_undo(
 
 def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:
     """One cell side by side with the others: answer, recovery, longest outage, first signal; a broken one says so."""
-    page = index.render(reports)
+    page = index_md.render(reports)
     cell = "(test-drill/story/20260102T000000Z/report.md)<br>recovery 0.0 s<br>outage 4.1 s<br>signal 1.5 s<br>"
     assert f"[FAILED_OBSERVABLY]{cell}20260102T000000Z" in page
     assert "[UNREADABLE](other-drill/story/20260104T000000Z/report.md) 20260104T000000Z" in page
@@ -89,7 +89,7 @@ def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:
 
 def test_a_control_a_gap_and_a_broken_verdict_are_told_apart(reports: Path) -> None:
     """A control says that it passed by being violated; what did not run says so; what cannot be read is no pass."""
-    found = cells(board.render(reports, {}))
+    found = cells(index_html.render(reports, {}))
     assert "VIOLATED control passed" in found["test-drill", "bare"]
     assert "not run" in found["other-drill", "bare"]
     assert "UNREADABLE the verdict cannot be read" in found["other-drill", "story"]
@@ -102,7 +102,7 @@ def test_a_drill_that_cannot_be_asked_says_why(reports: Path) -> None:
         ("test-drill", "story"): "not any more",
         ("node-drill", "elsewhere"): "unseen",
     }
-    page = board.render(reports, reasons)
+    page = index_html.render(reports, reasons)
     found = cells(page)
     assert "cannot be asked: A mesh has no node agent" in found["node-drill", "story"]
     assert "FAILED_OBSERVABLY" in found["test-drill", "story"]
@@ -113,15 +113,15 @@ def test_every_link_leads_to_a_file(reports: Path) -> None:
     """A run without report.html is linked by its report.md, as older ones are."""
     for bundle in (reports / "test-drill/bare/20260103T000000Z", reports / "other-drill/story/20260104T000000Z"):
         (bundle / "report.md").write_text("text")
-    links = re.findall(r'href="([^"#]+)"', board.render(reports, {}))
+    links = re.findall(r'href="([^"#]+)"', index_html.render(reports, {}))
     assert len(links) == 7
     assert all((reports / link).is_file() for link in links)
-    assert sum(link.endswith(PAGE_FILE) for link in links) == 3
+    assert sum(link.endswith(REPORT_HTML_FILE) for link in links) == 3
 
 
 def test_controls_stand_last(reports: Path) -> None:
     """The meshes are in the order of their names, what only controls after them."""
-    page = board.render(reports, {})
+    page = index_html.render(reports, {})
     assert page.index('<th role="columnheader" data-mesh="story"') < page.index(
         '<th role="columnheader" data-mesh="bare"'
     )
@@ -130,13 +130,13 @@ def test_controls_stand_last(reports: Path) -> None:
 def test_the_index_is_deterministic_and_written_with_the_other(reports: Path) -> None:
     """The same folder gives the same bytes, and both indexes are written at once."""
     evidence.write_index(reports, {})
-    written = (reports / board.PAGE_FILE).read_text(encoding="utf-8")
-    assert written == board.render(reports, {})
-    assert (reports / evidence.INDEX_FILE).exists()
+    written = (reports / INDEX_HTML_FILE).read_text(encoding="utf-8")
+    assert written == index_html.render(reports, {})
+    assert (reports / INDEX_MD_FILE).exists()
 
 
 def test_no_run_no_table(tmp_path: Path) -> None:
     """An empty folder gives a page that says so."""
-    page = board.render(tmp_path, {("a", "b"): "why"})
+    page = index_html.render(tmp_path, {("a", "b"): "why"})
     assert "No run yet" in page
     assert "<table" not in page

@@ -12,10 +12,15 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.cli import nightly as cli_nightly
 from drills.cli.night import Attempt, Turn
+from drills.judge.bundle_files import (
+    JUNIT_FILE,
+    REPORT_HTML_FILE,
+    REPORT_MD_FILE,
+    STATEMENT_FILE,
+)
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Answer
-from drills.report import evidence, statement
-from drills.report.names import JUNIT_FILE, PAGE_FILE, REPORT_FILE
+from drills.report import evidence
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.judge.test_verdict_known import BREAKS, HOLDS, ISSUE, entry, id_of, verdict_of
 
@@ -35,12 +40,14 @@ def with_run(reports: Path, *listed: KnownIssue) -> Path:
     facts = msgspec.structs.replace(story.facts(), known_issues=listed)
     write_history(bundle, story.table(), story.all_events(), facts)
     (bundle / "verdict.json").write_bytes(verdict.encode())
-    evidence.write(bundle, verdict, outage_bundle.STOOD_ON)
+    evidence.write(bundle, verdict, outage_bundle.ENVIRONMENT)
     evidence.write_index(reports)
     return reports
 
 
-@pytest.mark.parametrize("page", [f"{FOLDER}/{REPORT_FILE}", f"{FOLDER}/{PAGE_FILE}", "README.md", "index.html"])
+@pytest.mark.parametrize(
+    "page", [f"{FOLDER}/{REPORT_MD_FILE}", f"{FOLDER}/{REPORT_HTML_FILE}", "README.md", "index.html"]
+)
 def test_every_page_shows_the_issue_beside_the_answer(reports: Path, page: str) -> None:
     """VIOLATED is what a reader sees, with the link to who knows of it; without an entry there is no link."""
     text = (reports / page).read_text()
@@ -73,10 +80,10 @@ def test_what_is_known_is_on_record(reports: Path) -> None:
     bundle = reports / FOLDER
     assert History.load(bundle).facts.known_issues == (entry(BREAKS),)
     assert (
-        evidence.drawn(bundle, verdict_of(HOLDS, BREAKS), outage_bundle.STOOD_ON)[REPORT_FILE]
-        == (bundle / REPORT_FILE).read_bytes()
+        evidence.drawn(bundle, verdict_of(HOLDS, BREAKS), outage_bundle.ENVIRONMENT)[REPORT_MD_FILE]
+        == (bundle / REPORT_MD_FILE).read_bytes()
     )
-    assert statement.STATEMENT_FILE in {file.name for file in bundle.iterdir()}
+    assert STATEMENT_FILE in {file.name for file in bundle.iterdir()}
 
 
 def test_unreadable_facts_know_nothing(reports: Path) -> None:

@@ -8,15 +8,15 @@ import msgspec
 import pytest
 
 from clusters.model import Reference
+from drills.judge.bundle_files import REPORT_HTML_FILE
 from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer
-from drills.report import evidence, formats, numbers, readings, verification
+from drills.report import evidence, formats, traffic, verification, wording
 from drills.report.headline import headline
-from drills.report.names import PAGE_FILE
-from drills.report.tables import edge_windows, number_table
+from drills.report.html_tables import edge_windows, number_table
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import START_NS, Story
 
@@ -35,7 +35,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def page_of(bundle: Path) -> str:
     """Return the page of a bundle."""
-    return (bundle / PAGE_FILE).read_text(encoding="utf-8")
+    return (bundle / REPORT_HTML_FILE).read_text(encoding="utf-8")
 
 
 def test_the_page_tells_the_whole_story(bundle: Path) -> None:
@@ -86,16 +86,16 @@ def test_writing_twice_and_reading_back_give_the_same_bytes(bundle: Path) -> Non
     """The page depends on the bundle alone: drawn from the stored verdict it is what was drawn after the run."""
     first = page_of(bundle)
     stored = outage_bundle.verdict_of(outage_bundle.outage())
-    assert evidence.drawn(bundle, stored, outage_bundle.STOOD_ON)[PAGE_FILE].decode() == first
-    evidence.write(bundle, stored, outage_bundle.STOOD_ON)
+    assert evidence.drawn(bundle, stored, outage_bundle.ENVIRONMENT)[REPORT_HTML_FILE].decode() == first
+    evidence.write(bundle, stored, outage_bundle.ENVIRONMENT)
     assert page_of(bundle) == first
 
 
 def test_the_statement_covers_the_page(bundle: Path) -> None:
     """A changed page is found out."""
     assert verification.verify(bundle).is_intact
-    (bundle / PAGE_FILE).write_text(page_of(bundle) + " ", encoding="utf-8")
-    assert [it.partition(":")[0] for it in verification.verify(bundle).complaints] == [PAGE_FILE]
+    (bundle / REPORT_HTML_FILE).write_text(page_of(bundle) + " ", encoding="utf-8")
+    assert [it.partition(":")[0] for it in verification.verify(bundle).complaints] == [REPORT_HTML_FILE]
 
 
 def test_every_reference_within_the_page_leads_somewhere(bundle: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_headline_is_that_of_the_claims() -> None:
 def test_a_transition_names_classes_and_first_calls(history: History) -> None:
     """Before and after: outcomes by error class, the first failing and the first succeeding call."""
     at_ns = START_NS + 18 * NS_PER_S
-    rows = {(it.source, it.connection): it for it in numbers.transitions(history, [("here", at_ns)])}
+    rows = {(it.source, it.connection): it for it in traffic.transitions(history, [("here", at_ns)])}
     lost = rows["frontend", "new"]
     assert (lost.errors_before, lost.errors_after) == ({}, {"connect-reset": 40})
     assert (lost.first_failure_ms, lost.first_success_ms) == (0.0, 4000.0)
@@ -155,14 +155,14 @@ def test_an_edge_that_was_silent_in_a_window_leaves_its_place_empty() -> None:
     """Every edge has one cell for each window."""
     story = outage_bundle.outage()
     story.fault().calls("a", "b", ok=5)
-    names, rows = edge_windows(numbers.edges(story.history()))
+    names, rows = edge_windows(traffic.edges(story.history()))
     assert names == ("baseline", "fault", "recovery")
     assert [it is None for row in rows if row.edge == "a->b" for it in row.windows] == [True, False, True]
 
 
 def test_the_acts_are_told_in_order(history: History) -> None:
     """Instants of change are the injection and the undo."""
-    assert [name for name, _ in readings.instants(history)] == [
+    assert [name for name, _ in wording.instants(history)] == [
         *("fault injected: stop control-plane", "fault undone: stop control-plane"),
     ]
 

@@ -7,9 +7,16 @@ import pytest
 
 from drills.cli import app as cli
 from drills.cli import exits
+from drills.judge.bundle_files import (
+    DRAWN,
+    INDEX_HTML_FILE,
+    INDEX_MD_FILE,
+    REPORT_HTML_FILE,
+    REPORT_MD_FILE,
+    STATEMENT_FILE,
+)
 from drills.judge.verdict import Verdict
-from drills.report import board, evidence, keys, statement, verification
-from drills.report.names import DRAWN, PAGE_FILE, REPORT_FILE
+from drills.report import keys, statement, verification
 from drills.report.redraw import RedrawError, redraw
 from drills.run import catalogue
 from drills.selftest.doubles import outage_bundle
@@ -25,7 +32,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def older(bundle: Path, verdict: Verdict, key: Path | None = None) -> Path:
     """Make it the bundle of a version that drew report.html otherwise, stated and if asked signed."""
-    (bundle / PAGE_FILE).write_text("an older page")
+    (bundle / REPORT_HTML_FILE).write_text("an older page")
     statement.write(bundle, verdict, keys.signer(key) if key else None)
     return bundle
 
@@ -45,16 +52,16 @@ def test_a_bundle_of_this_version_stays_as_it_is(bundle: Path) -> None:
 def test_an_older_page_is_drawn_anew_and_stated(bundle: Path) -> None:
     """The page is that of this version afterwards, the record is untouched, and the bundle is intact."""
     before = stored(bundle)
-    assert redraw(older(bundle, outage_bundle.verdict_of(outage_bundle.outage()))) == (PAGE_FILE,)
+    assert redraw(older(bundle, outage_bundle.verdict_of(outage_bundle.outage()))) == (REPORT_HTML_FILE,)
     assert stored(bundle) == before
     assert verification.verify(bundle).is_intact
 
 
 def test_a_missing_page_is_drawn(bundle: Path) -> None:
     """A bundle from before there was a report.html gets one."""
-    (bundle / PAGE_FILE).unlink()
+    (bundle / REPORT_HTML_FILE).unlink()
     statement.write(bundle, outage_bundle.verdict_of(outage_bundle.outage()), None)
-    assert redraw(bundle) == (PAGE_FILE,)
+    assert redraw(bundle) == (REPORT_HTML_FILE,)
     assert verification.verify(bundle).is_intact
 
 
@@ -65,7 +72,7 @@ def test_a_signed_bundle_is_only_changed_by_who_can_sign(bundle: Path, tmp_path:
     with pytest.raises(RedrawError, match=r"signed.*report\.html.*private key"):
         redraw(bundle)
     assert stored(bundle) == before
-    assert redraw(bundle, keys.signer(tmp_path / "key")) == (PAGE_FILE,)
+    assert redraw(bundle, keys.signer(tmp_path / "key")) == (REPORT_HTML_FILE,)
     assert verification.verify(bundle, keys.public_key(tmp_path / "key.pub")).is_intact
 
 
@@ -83,23 +90,23 @@ def test_a_bundle_that_is_not_as_stated_gets_no_new_statement(bundle: Path, name
 def test_a_changed_page_is_put_right(bundle: Path) -> None:
     """What can be made again may have been changed: it is made again."""
     before = stored(bundle)
-    (bundle / REPORT_FILE).write_text("forged")
-    assert redraw(bundle) == (REPORT_FILE,)
+    (bundle / REPORT_MD_FILE).write_text("forged")
+    assert redraw(bundle) == (REPORT_MD_FILE,)
     assert stored(bundle) == before
 
 
 def test_without_a_statement_none_is_written(bundle: Path) -> None:
     """Nothing vouched for the record before, so nothing does afterwards."""
-    (bundle / statement.STATEMENT_FILE).unlink()
-    (bundle / PAGE_FILE).unlink()
-    assert redraw(bundle) == (PAGE_FILE,)
+    (bundle / STATEMENT_FILE).unlink()
+    (bundle / REPORT_HTML_FILE).unlink()
+    assert redraw(bundle) == (REPORT_HTML_FILE,)
     assert not verification.has_statement(bundle)
 
 
 @pytest.mark.parametrize("broken", ["{", "{}"])
 def test_a_run_that_was_not_judged_has_no_pages(bundle: Path, broken: str) -> None:
     """Without a readable verdict there is nothing to draw, and the reason names the bundle."""
-    (bundle / statement.STATEMENT_FILE).unlink()
+    (bundle / STATEMENT_FILE).unlink()
     (bundle / "verdict.json").write_text(broken)
     with pytest.raises(RedrawError, match="cannot be drawn"):
         redraw(bundle)
@@ -123,7 +130,7 @@ def test_the_command_draws_one_bundle(bundle: Path, capsys: pytest.CaptureFixtur
     """It says which pages are new, and the second time that none is."""
     older(bundle, outage_bundle.verdict_of(outage_bundle.outage()))
     assert cli.status(["report", str(bundle)]) == exits.PASSED
-    assert f"drew {PAGE_FILE}" in capsys.readouterr().out
+    assert f"drew {REPORT_HTML_FILE}" in capsys.readouterr().out
     assert cli.status(["report", str(bundle)]) == exits.PASSED
     assert "as this version draws them" in capsys.readouterr().out
 
@@ -137,10 +144,10 @@ def test_the_command_draws_a_folder_and_its_index(bundle: Path, capsys: pytest.C
     assert cli.status(["report", str(reports)]) == exits.INCONCLUSIVE
     told_of = capsys.readouterr().err
     assert f"{other} is not what its statement says" in told_of
-    assert (bundle / PAGE_FILE).read_text() != "an older page"
-    index = (reports / board.PAGE_FILE).read_text(encoding="utf-8")
+    assert (bundle / REPORT_HTML_FILE).read_text() != "an older page"
+    index = (reports / INDEX_HTML_FILE).read_text(encoding="utf-8")
     assert all(folder.name in index for folder in (bundle, other))
-    assert (reports / evidence.INDEX_FILE).exists()
+    assert (reports / INDEX_MD_FILE).exists()
 
 
 def test_a_folder_without_runs_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

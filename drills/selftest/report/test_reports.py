@@ -6,8 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drills.cli.judge import VERDICT_FILE, replay
+from drills.cli.judge import replay
 from drills.judge import migration
+from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.verdict import read_verdict
 

@@ -31,7 +31,7 @@ class PointRecord(msgspec.Struct, frozen=True):
     enforcement: str
 
 
-class Surroundings(msgspec.Struct, frozen=True):
+class Environment(msgspec.Struct, frozen=True):
     """What the run stood on."""
 
     meshdrill_version: str

@@ -7,7 +7,7 @@ import msgspec
 
 from drills.judge.measure import Number, Row, Truth
 from drills.report.formats import in_order
-from drills.report.numbers import EdgeRow, TransitionRow
+from drills.report.traffic import EdgeRow, TransitionRow
 
 
 class NumberTable(msgspec.Struct, frozen=True):

@@ -9,13 +9,11 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import files
+from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.verdict import SEVERITY, Answer, read_verdict
-from drills.report import issues, markup
+from drills.report import known_issues, markup
 from drills.report.headline import Headline, headline
-from drills.report.names import PAGE_FILE as RUN_PAGE
-from drills.report.names import REPORT_FILE, RUN_FILE, VERDICT_FILE
 
-PAGE_FILE: Final = "index.html"
 UNREADABLE: Final = "UNREADABLE"
 _TEMPLATE = "index.html.j2"
 _BLANK = Headline(None, None, None, "", 0, None, "")
@@ -79,14 +77,14 @@ class Column(msgspec.Struct, frozen=True):
     unrecovered: int
     outage_s: float | None  # the longest, of runs that lost a call
     signal_s: float | None  # the slowest first signal
-    unasked: int
+    skipped: int
 
 
-def render(reports: Path, unasked: Mapping[tuple[str, str], str]) -> str:
+def render(reports: Path, skipped: Mapping[tuple[str, str], str]) -> str:
     """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory."""
     runs = [_run(path, reports) for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))]
     meshes = sorted({run.mesh for run in runs}, key=lambda mesh: (_is_control(runs, mesh), mesh))
-    excused = {pair: reason for pair, reason in unasked.items() if pair[1] in meshes}
+    excused = {pair: reason for pair, reason in skipped.items() if pair[1] in meshes}
     drills = sorted({run.drill for run in runs} | {drill for drill, _ in excused})
     rows = tuple(_row(drill, meshes, runs, excused) for drill in drills)
     return markup.page(
@@ -103,7 +101,7 @@ def render(reports: Path, unasked: Mapping[tuple[str, str], str]) -> str:
 def _run(path: Path, reports: Path) -> Run:
     bundle = path.parent
     drill, mesh, folder = bundle.parts[-3:]
-    page = RUN_PAGE if (bundle / RUN_PAGE).exists() else REPORT_FILE
+    page = REPORT_HTML_FILE if (bundle / REPORT_HTML_FILE).exists() else REPORT_MD_FILE
     link = f"{bundle.relative_to(reports).as_posix()}/{page}"
     told = _told(bundle)
     try:
@@ -120,7 +118,7 @@ def _run(path: Path, reports: Path) -> Run:
         is_control=verdict.is_control,
         headline=headline(verdict),
         told=told,
-        expected=issues.expected_in(bundle, verdict),
+        expected=known_issues.expected_in(bundle, verdict),
     )
 
 
@@ -168,5 +166,5 @@ def _column(mesh: str, rows: Iterable[DrillRow], runs: Sequence[Run]) -> Column:
         unrecovered=sum(it.has_recovered is False for it in told),
         outage_s=max((it.outage_s for it in told if it.outage_s is not None and it.lost), default=None),
         signal_s=max((it.signal_s for it in told if it.signal_s is not None), default=None),
-        unasked=sum(bool(cell.reason) for cell in cells),
+        skipped=sum(bool(cell.reason) for cell in cells),
     )

@@ -3,31 +3,31 @@
 from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import Verdict, count_not_promised
-from drills.report import issues
+from drills.report import known_issues
+from drills.report.annotations import appeared
 from drills.report.failures import failures
 from drills.report.markdown import template
-from drills.report.marks import appeared
-from drills.report.numbers import TRANSITION_S, edges, measured, transitions
-from drills.report.readings import IN_WORDS, instants, shortest_outage_ms, timeline
-from drills.report.record import Surroundings
+from drills.report.run_file import Environment
+from drills.report.traffic import TRANSITION_S, edges, measured, transitions
+from drills.report.wording import IN_WORDS, instants, shortest_outage_ms, timeline
 
 _DEFECTS_SHOWN = 10
 
 
-def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: str) -> str:
+def render(history: History, verdict: Verdict, environment: Environment, bundle: str) -> str:
     """Return the page for the bundle of that folder name."""
     return template("report.md.j2").render(
         bundle=bundle,
         verdict=verdict,
         defects_shown=_DEFECTS_SHOWN,
-        expected=issues.expected(verdict, history.facts.known_issues),
+        expected=known_issues.expected(verdict, history.facts.known_issues),
         issues=[known.issue_of(finding, history.facts.known_issues) for finding in verdict.findings],
         in_words=IN_WORDS[verdict.verdict],
         failed=failures(history, verdict),
         appeared=appeared(history),
         not_promised=count_not_promised(verdict.findings),
-        hypothesis=stood_on.hypothesis,
-        stood_on=stood_on,
+        hypothesis=environment.hypothesis,
+        environment=environment,
         measured=measured(history),
         edges=edges(history),
         transitions=transitions(history, instants(history)),

@@ -8,7 +8,7 @@ from typing import Final
 from drills.report.bins import Bin
 
 HEIGHT: Final = 100
-_CALM = 30  # height of calls that went as claimed, from below
+_AS_CLAIMED = 30  # height of calls that went as claimed, from below
 _ALARM_AT_LEAST = 34  # one call in a thousand must be seen
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 _MOST_TICKS = 8
@@ -25,9 +25,9 @@ def line(heights: Sequence[float | None]) -> str:
     return "".join(parts)
 
 
-def calm(bins: Sequence[Bin | None]) -> str:
+def as_claimed(bins: Sequence[Bin | None]) -> str:
     """Return low bars where calls were made: the share that went as claimed is told by what lies above."""
-    return _bars([0 if it is None or it.off + it.unknown == it.calls else _CALM for it in bins], from_top=False)
+    return _bars([0 if it is None or it.off + it.unknown == it.calls else _AS_CLAIMED for it in bins], from_top=False)
 
 
 def alarm(bins: Sequence[Bin | None]) -> str:

@@ -25,16 +25,16 @@ Select = Callable[[Run, Finding], bool]
 
 
 @dataclass(frozen=True)
-class Cited:
+class Citations:
     """The runs of one record. titles: every mesh that is an alternative, by name; folder: where the record lies.
 
-    unasked: why a drill cannot be asked of a mesh, by both names.
+    skipped: why a drill cannot be asked of a mesh, by both names.
     """
 
     runs: tuple[Run, ...]
     titles: Mapping[str, str]
     folder: Path
-    unasked: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    skipped: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def asked(self) -> tuple[Run, ...]:

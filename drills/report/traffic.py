@@ -8,7 +8,7 @@ import polars as pl
 
 from drills.judge.history import History
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
-from drills.report.record import Measured, WindowRecord
+from drills.report.run_file import Measured, WindowRecord
 
 TRANSITION_S = 5  # how far before and after an instant a transition is looked at
 

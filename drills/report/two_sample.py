@@ -17,7 +17,7 @@ MOST: Final = 60
 
 
 @dataclass(frozen=True)
-class Shift:
+class Difference:
     """New minus old: the middle of all differences, and its interval; None where the numbers are too few for one."""
 
     estimate: float
@@ -27,13 +27,13 @@ class Shift:
     new: tuple[float, ...]
 
 
-def shift(old: Sequence[float], new: Sequence[float]) -> Shift:
+def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
     """Return how far the new numbers lie from the old ones. Both must have at least one."""
     before, after = tuple(old[:MOST]), tuple(new[:MOST])
     differences = sorted(late - early for late in after for early in before)
     rank = _rank(len(before), len(after))
     low, high = (differences[rank - 1], differences[-rank]) if rank else (None, None)
-    return Shift(median(differences), low, high, before, after)
+    return Difference(median(differences), low, high, before, after)
 
 
 def all_in_one_part(marked: int, of: int, part: int) -> float:

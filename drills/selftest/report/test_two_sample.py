@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drills.report import shift as shifts
-from drills.report.shift import CHANCE, all_in_one_part, shift
+from drills.report import two_sample
+from drills.report.two_sample import CHANCE, all_in_one_part, difference
 
 NUMBERS = st.lists(st.floats(0, 1e6), min_size=1, max_size=8)
 
@@ -17,7 +17,7 @@ NUMBERS = st.lists(st.floats(0, 1e6), min_size=1, max_size=8)
 def test_few_runs_tell_nothing(sizes: tuple[int, int]) -> None:
     """However far apart they lie, so few numbers could have fallen so by chance: no end of an interval."""
     old, new = sizes
-    found = shift([float(it) for it in range(old)], [1e9 + it for it in range(new)])
+    found = difference([float(it) for it in range(old)], [1e9 + it for it in range(new)])
     assert (found.low, found.high) == (None, None)
 
 
@@ -25,7 +25,7 @@ def test_few_runs_tell_nothing(sizes: tuple[int, int]) -> None:
 def test_the_least_that_tells_needs_full_separation(sizes: tuple[int, int]) -> None:
     """At the least sizes the lower end is the smallest of all differences."""
     old, new = sizes
-    found = shift([float(it) for it in range(old)], [100.0 + it for it in range(new)])
+    found = difference([float(it) for it in range(old)], [100.0 + it for it in range(new)])
     assert found.low == 100 - (old - 1)
     assert found.high == 100 + new - 1
 
@@ -37,7 +37,7 @@ def test_orders_are_counted_as_by_hand(old: int, new: int) -> None:
     for places in itertools.combinations(range(old + new), new):
         rest = [place for place in range(old + new) if place not in places]
         counts[sum(place < other for place in places for other in rest)] += 1
-    assert shifts._orders(old, new) == counts
+    assert two_sample._orders(old, new) == counts
 
 
 def test_the_lower_end_is_wrong_as_seldom_as_it_says() -> None:
@@ -46,7 +46,7 @@ def test_the_lower_end_is_wrong_as_seldom_as_it_says() -> None:
     for places in itertools.combinations(range(8), 4):
         new = [float(place) for place in places]
         old = [float(place) for place in range(8) if place not in places]
-        low = shift(old, new).low
+        low = difference(old, new).low
         assert low is not None
         wrong, ways = wrong + (low > 0), ways + 1
     assert 0 < Fraction(wrong, ways) <= CHANCE
@@ -55,7 +55,7 @@ def test_the_lower_end_is_wrong_as_seldom_as_it_says() -> None:
 @given(old=NUMBERS, new=NUMBERS)
 def test_the_interval_holds_its_estimate(old: list[float], new: list[float]) -> None:
     """The estimate lies inside the interval wherever there is one, and turning the sides round turns the sign."""
-    found, back = shift(old, new), shift(new, old)
+    found, back = difference(old, new), difference(new, old)
     if found.low is not None and found.high is not None:
         assert found.low <= found.estimate <= found.high
     assert found.estimate == pytest.approx(-back.estimate)
@@ -64,8 +64,8 @@ def test_the_interval_holds_its_estimate(old: list[float], new: list[float]) -> 
 
 def test_more_numbers_than_needed_are_left_out() -> None:
     """Thousands of seconds are no reason to count for hours."""
-    found = shift([0.0] * 5000, [1.0] * 5000)
-    assert (len(found.old), found.low) == (shifts.MOST, 1.0)
+    found = difference([0.0] * 5000, [1.0] * 5000)
+    assert (len(found.old), found.low) == (two_sample.MOST, 1.0)
 
 
 def test_chance_of_a_bad_part() -> None:

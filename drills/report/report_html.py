@@ -7,21 +7,21 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import known
+from drills.judge.bundle_files import DRAWN, REPORT_HTML_FILE, STATEMENT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import SEVERITY, Finding, Verdict, count_not_promised
-from drills.report import issues, markup
+from drills.report import known_issues, markup
+from drills.report.annotations import appeared, unseen
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.failures import failures
 from drills.report.headline import headline
-from drills.report.marks import appeared, unseen
-from drills.report.names import DRAWN, PAGE_FILE
-from drills.report.numbers import TRANSITION_S, edges, measured, transitions
-from drills.report.readings import IN_WORDS, instants, shortest_outage_ms, timeline
-from drills.report.record import Surroundings
-from drills.report.statement import STATEMENT_FILE, digests
-from drills.report.tables import NumberTable, by_instant, edge_windows, number_table
+from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
+from drills.report.run_file import Environment
+from drills.report.statement import digests
+from drills.report.traffic import TRANSITION_S, edges, measured, transitions
+from drills.report.wording import IN_WORDS, instants, shortest_outage_ms, timeline
 
 _TEMPLATE = "report.html.j2"
 _DEFECTS_SHOWN = 10
@@ -69,7 +69,7 @@ class FileOfBundle(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: Path) -> str:
+def render(history: History, verdict: Verdict, environment: Environment, bundle: Path) -> str:
     """Return the page of the bundle in that folder; the same files there give the same bytes."""
     claims = [
         Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.known_issues))
@@ -81,10 +81,10 @@ def render(history: History, verdict: Verdict, stood_on: Surroundings, bundle: P
         ("print.js",),
         bundle=bundle.name,
         verdict=verdict,
-        expected=issues.expected(verdict, history.facts.known_issues),
+        expected=known_issues.expected(verdict, history.facts.known_issues),
         in_words=IN_WORDS[verdict.verdict],
         not_promised=count_not_promised(verdict.findings),
-        stood_on=stood_on,
+        environment=environment,
         headline=headline(verdict),
         counted=_counted(verdict),
         failed=failures(history, verdict),
@@ -124,5 +124,5 @@ def _examples(finding: Finding) -> tuple[Examples, ...]:
 def _files(bundle: Path) -> list[FileOfBundle]:
     """Return the files beside the page; what is made after it, or of the same record, it does not vouch for."""
     found = digests(bundle)
-    names = [*(it for it in found if it not in DRAWN), *sorted(set(DRAWN) - {PAGE_FILE}), STATEMENT_FILE]
+    names = [*(it for it in found if it not in DRAWN), *sorted(set(DRAWN) - {REPORT_HTML_FILE}), STATEMENT_FILE]
     return [FileOfBundle(it, _SAYS.get(it, ""), "" if it in DRAWN else found.get(it, "")) for it in names]

@@ -6,11 +6,11 @@ from pathlib import Path
 import msgspec
 
 from drills.judge import files
+from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.verdict import Answer, Verdict, read_verdict
-from drills.report import issues
+from drills.report import known_issues
 from drills.report.headline import headline
 
-_VERDICT_FILE = "verdict.json"
 _HEAD = (
     "# Reports\n\n"
     "The newest run of each drill on each mesh; every cell links to its report, and the folder beside it holds the\n"
@@ -39,7 +39,7 @@ class _Judged(msgspec.Struct, frozen=True):
 
 def render(reports: Path) -> str:
     """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory; an unreadable verdict says so."""
-    newest = {(path.parts[-4], path.parts[-3]): path for path in sorted(reports.glob(f"*/*/*/{_VERDICT_FILE}"))}
+    newest = {(path.parts[-4], path.parts[-3]): path for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
     if not newest:
         return _HEAD + _EMPTY
     drills = sorted({drill for drill, _ in newest})
@@ -56,7 +56,7 @@ def _cell(verdict_file: Path | None, reports: Path) -> str:
     report = f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md)"
     if verdict is None:
         return f"{report} {folder.name}"
-    known = "".join(f", [known]({issue.url})" for issue in issues.expected_in(folder, verdict))
+    known = "".join(f", [known]({issue.url})" for issue in known_issues.expected_in(folder, verdict))
     return "<br>".join([f"{report}{known}", *_numbers(verdict), folder.name])
 
 

@@ -21,10 +21,10 @@ from drills.judge.history import History
 from drills.judge.measure import Truth
 from drills.judge.records import NS_PER_S
 from drills.report.bins import Span
-from drills.report.chart import spread
-from drills.report.readings import acts
+from drills.report.svg import spread
+from drills.report.wording import acts
 
-MAX_MARKS: Final = 24  # more cannot be told apart on paper; the event log has all of them
+MAX_ANNOTATIONS: Final = 24  # more cannot be told apart on paper; the event log has all of them
 _APART_PERCENT: Final = 7.0  # the width of a number on a phone
 _KINDS: dict[type[Event], tuple[str, str]] = {
     FaultInjected: ("fault", "fault injected"),
@@ -46,7 +46,7 @@ _SHAPES = {
 }
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Annotation(msgspec.Struct, frozen=True):
     """One instant with its number on the drawing; row keeps numbers apart that lie close together."""
 
     number: int
@@ -109,19 +109,19 @@ class Attempts(msgspec.Struct, frozen=True):
         )
 
 
-def marks(history: History, drawn: Span) -> tuple[Mark, ...]:
-    """Return the marks in the order of time, at most MAX_MARKS."""
+def annotations(history: History, drawn: Span) -> tuple[Annotation, ...]:
+    """Return the marks in the order of time, at most MAX_ANNOTATIONS."""
     found = [
         (event.at_ns, *_KINDS[type(event)], words.removeprefix(event.kind).removeprefix("receipt of").strip())
         for event, words in acts(history)
         if type(event) in _KINDS
     ]
     found += [(at_ns, "signal", f"signal {name}", f"first seen on {source}") for at_ns, name, source in _seen(history)]
-    shown = sorted(found, key=lambda it: it[0])[:MAX_MARKS]
+    shown = sorted(found, key=lambda it: it[0])[:MAX_ANNOTATIONS]
     places = [drawn.percent(at_ns) for at_ns, *_ in shown]
     rows = spread(places, _APART_PERCENT)
     return tuple(
-        Mark(number, kind, title, words, at_ns, place, row)
+        Annotation(number, kind, title, words, at_ns, place, row)
         for number, ((at_ns, kind, title, words), place, row) in enumerate(zip(shown, places, rows, strict=True), 1)
     )
 

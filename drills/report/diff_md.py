@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from drills.report.cited import cell, table
+from drills.report.citations import cell, table
 from drills.report.compare import Asked, Change, Comparison, Flaky, told
 from drills.report.compare_numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
-from drills.report.shift import CHANCE
+from drills.report.two_sample import CHANCE
 
 _LOUD = (
     Change.WORSE,
@@ -88,7 +88,7 @@ def _numbers(it: Comparison) -> Iterator[tuple[str, ...]]:
     loud = (number for number in it.numbers if number.weight in _WEIGHTS)
     for number in sorted(loud, key=lambda number: _WEIGHTS.index(number.weight)):
         weight = f"**{number.weight}**" if number.weight is Weight.WORSE else number.weight
-        before, now = (_values(side, number) for side in (number.shift.old, number.shift.new))
+        before, now = (_values(side, number) for side in (number.difference.old, number.difference.new))
         yield (*map(cell, number.pair), cell(number.name), weight, before, now, _difference(number))
 
 
@@ -98,12 +98,12 @@ def _values(values: tuple[float, ...], number: Number) -> str:
 
 
 def _difference(number: Number) -> str:
-    shift = number.shift
-    beyond = f"{shift.estimate:+.3g} {number.unit}, margin {number.margin:.3g}"
-    if shift.low is None or shift.high is None:
+    difference = number.difference
+    beyond = f"{difference.estimate:+.3g} {number.unit}, margin {number.margin:.3g}"
+    if difference.low is None or difference.high is None:
         return f"{beyond}; too few runs to tell it from chance"
     within = ", within single runs only" if number.is_within else ""
-    return f"{beyond}; interval {shift.low:+.3g} to {shift.high:+.3g}{within}"
+    return f"{beyond}; interval {difference.low:+.3g} to {difference.high:+.3g}{within}"
 
 
 def _flaky_row(it: Flaky) -> tuple[str, ...]:
