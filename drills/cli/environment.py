@@ -28,7 +28,7 @@ def run_environment(prepared: Prepared, hypothesis: str, command: str) -> Enviro
         versions={**provenance.tools, "python": platform.python_version()},
         images=tuple(_image_record(image) for image in (provenance.node_image, *provenance.images)),
         host=msgspec.to_builtins(provenance.host),
-        deviations=tuple(OverrideRecord(it.setting, it.value, it.reason) for it in (*_HARNESS_OVERRIDES, *of_mesh)),
+        overrides=tuple(OverrideRecord(it.setting, it.value, it.reason) for it in (*_HARNESS_OVERRIDES, *of_mesh)),
         points=tuple(
             PointRecord(it.policy, it.identity, it.interception, it.enforcement) for it in prepared.mesh.policy.points
         ),

@@ -14,7 +14,7 @@ from drills.cli.run import signals_as_ctrl_c
 from drills.judge import files
 from drills.judge.bundle_files import VERDICT_FILE
 from drills.report import bundles, evidence, known_issues
-from drills.report.citations import cell, table
+from drills.report.markdown import cell, table
 from drills.run import catalogue
 
 SUMMARY_FILE = "nightly.md"

@@ -10,8 +10,8 @@ from drills.report import adr_review, adr_rollback, blocks, figures, known_issue
 from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
-from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, cell, findings, table
-from drills.report.markdown import template
+from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
+from drills.report.markdown import cell, table, template
 
 STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes bring a minor release about that often, so what was tested is then no longer new."""
@@ -128,7 +128,7 @@ def _points(citations: Citations) -> Iterator[tuple[str, ...]]:
 def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
     found: dict[tuple[str, str, str], list[Run]] = {}
     for run in citations.runs:
-        for it in run.environment.deviations:
+        for it in run.environment.overrides:
             found.setdefault((it.setting, it.value, it.reason), []).append(run)
     for setting, runs in found.items():
         yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))

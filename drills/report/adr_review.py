@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from drills.judge.verdict import Finding
 from drills.report.bundles import Run
-from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, findings, table
+from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, findings
+from drills.report.markdown import table
 
 
 @dataclass(frozen=True)

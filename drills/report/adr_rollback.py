@@ -6,7 +6,8 @@ from typing import Final
 from drills.report import adr_topics as topics
 from drills.report import figures
 from drills.report.bundles import Run
-from drills.report.citations import NO_EVIDENCE, Citations, cell, table
+from drills.report.citations import NO_EVIDENCE, Citations
+from drills.report.markdown import cell, table
 
 NO_NUMBER: Final = "-"
 _WHOLE = 1000  # from here on three digits would need an exponent

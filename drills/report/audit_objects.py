@@ -11,10 +11,10 @@ from drills.judge.events import CertificateShown, CertificateText, PodListed, Po
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.report.audit_chain import Issuer, above, sha256_of
-from drills.report.audit_related import related
 
 RECORDED, NOT_RECORDED = "recorded", "not recorded"
 GONE: Final = "gone"
+_ATTACHES: Final = ("targetRef", "targetRefs", "parentRefs")  # the words of the Gateway API
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Pod:
     service_account: str
     labels: Mapping[str, str]
 
+
+Manifests = Mapping[str, Mapping[str, object]]
+"""Objects by `Kind namespace/name`."""
 
 Select = Callable[[Mapping[str, object], Pod], bool]
 """Whether a policy object is about a pod; a mesh knows it of its own kinds."""
@@ -238,3 +241,32 @@ def _manifest(event: PolicyVersion) -> Mapping[str, object]:
 
 def _ago_s(before_ns: int, after_ns: int) -> float:
     return (after_ns - before_ns) / NS_PER_S
+
+
+def related(objects: Manifests, is_about: Callable[[Mapping[str, object]], bool]) -> frozenset[str]:
+    """Return the names of the objects that apply to the pod, directly or through others.
+
+    An object that attaches to one of these (`targetRef`, `parentRefs`) applies too. Any other object that one of these
+    names is one that it needs, and is returned as well.
+    """
+    ours = {name for name, manifest in objects.items() if is_about(manifest)}
+    while more := _next(objects, ours):
+        ours |= more
+    return frozenset(ours)
+
+
+def _next(objects: Manifests, ours: set[str]) -> set[str]:
+    attached = {name for name in objects if ours.intersection(_named(objects, name, attaches=True))}
+    needed = {it for name in ours for it in _named(objects, name, attaches=False)}
+    return (attached | needed).intersection(objects) - ours
+
+
+def _named(objects: Manifests, name: str, *, attaches: bool) -> Iterator[str]:
+    """Yield the objects that this one names; the default namespace is its own."""
+    spec = objects[name].get("spec")
+    home = name.partition(" ")[2].rpartition("/")[0]
+    for key, value in spec.items() if isinstance(spec, Mapping) else ():
+        if (key in _ATTACHES) is attaches:
+            for it in value if isinstance(value, list) else (value,):
+                if isinstance(it, Mapping):
+                    yield f"{it.get('kind')} {it.get('namespace') or home}/{it.get('name')}"

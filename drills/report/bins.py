@@ -9,8 +9,9 @@ import polars as pl
 from drills.judge.callers import LANE
 from drills.judge.events import FaultInjected
 from drills.judge.history import History
-from drills.judge.records import NS_PER_MS, NS_PER_S
+from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Finding
+from drills.report.traffic import LATENCY_MS
 
 MAX_BINS: Final = 150  # a phone has about 330 points for them, paper about 700
 SUCCEED: Final = "succeed"
@@ -21,7 +22,6 @@ CHECKS_OF_SUCCESS: Final = frozenset({"success_rate", "availability"})
 CHECKS_OF_REFUSAL: Final = frozenset({"denied"})
 
 _WIDTHS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
-_LATENCY_MS = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
 _LANE_OF_NODE = (*LANE, "node")
 
 
@@ -116,7 +116,7 @@ def lanes(history: History, drawn: Span, asked: Mapping[str, str]) -> tuple[Lane
             ok=(pl.col("outcome") == "ok").sum(),
             info=(pl.col("outcome") == "info").sum(),
             served=served_all_the_same.sum(),
-            slowest_ms=_LATENCY_MS.filter(pl.col("outcome") == "ok").max(),
+            slowest_ms=LATENCY_MS.filter(pl.col("outcome") == "ok").max(),
         )
         .sort(*_LANE_OF_NODE, "bin")
         .collect()
@@ -138,7 +138,7 @@ def latencies(history: History, drawn: Span, edges: Sequence[str]) -> tuple[Late
         _numbered(history, drawn)
         .filter(pl.col("outcome") == "ok", pl.concat_str("source", "target", separator="->").is_in(list(edges)))
         .group_by("bin")
-        .agg(p50=_LATENCY_MS.quantile(0.5), p99=_LATENCY_MS.quantile(0.99))
+        .agg(p50=LATENCY_MS.quantile(0.5), p99=LATENCY_MS.quantile(0.99))
         .drop_nulls()
         .collect()
     )

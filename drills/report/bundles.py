@@ -6,17 +6,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-import msgspec
 from securesystemslib.signer import Key
 
 from clusters.model import Reference
 from drills.judge import files, known
-from drills.judge.bundle_files import RUN_FILE, STATEMENT_FILE, VERDICT_FILE
+from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
 from drills.report import verification
-from drills.report.run_file import Environment
+from drills.report.run_file import Environment, read_environment
 
 _SHORT_DIGITS = 12
 _NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images that stand under every mesh, and what we run on
@@ -24,10 +23,6 @@ _NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images that stand under
 
 class BundleError(Exception):
     """A bundle cannot be used as evidence; the message names it and what is wrong with it."""
-
-
-class _RunFile(msgspec.Struct, frozen=True):
-    surroundings: Environment
 
 
 @dataclass(frozen=True)
@@ -129,7 +124,7 @@ def read(bundle: Path, key: Key | None = None) -> Run:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot be cited: use an intact copy.")
     try:
         verdict = read_verdict(bundle)
-        environment = files.decode(bundle / RUN_FILE, _RunFile).surroundings
+        environment = read_environment(bundle)
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
     except files.FileError as error:

@@ -10,14 +10,15 @@ from urllib.parse import quote
 
 import msgspec
 
+from drills.judge.bundle_files import REPORT_MD_FILE
 from drills.judge.verdict import FAILING, SEVERITY, Answer, Finding
 from drills.report.bundles import Run
+from drills.report.markdown import cell, table
 
 NO_EVIDENCE = "no evidence in these bundles"
 MAX_REFS = 3
 """What a reader follows from one cell; the table of bundles at the end of a record names every run."""
 NOT_ASKED = "-"
-_REPORT_FILE = "report.md"
 _REACHED = "reached"  # says that the question was really put, not how it was answered
 _PHASE = re.compile(r"-in-(baseline|fault|recovery)$")
 
@@ -73,7 +74,7 @@ class Citations:
         return "; ".join(f"{kind}: {self.refs(run for answer, run in answers if answer is kind)}" for kind in kinds)
 
     def _address(self, run: Run) -> str:
-        return quote(Path(os.path.relpath(run.bundle.resolve() / _REPORT_FILE, self.folder)).as_posix())
+        return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
 
     def claims(self, select: Select, absent: str = NO_EVIDENCE) -> list[str]:
         """Return a table of the selected questions, with the answer of each alternative; `absent` where nobody asked.
@@ -182,17 +183,3 @@ def findings(runs: Iterable[Run], select: Select) -> Iterator[tuple[Run, Finding
         for finding in run.verdict.findings:
             if finding.quantifier != _REACHED and select(run, finding):
                 yield run, finding
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a Markdown table."""
-    return [_row(head), _row(["---"] * len(head)), *map(_row, rows)]
-
-
-def cell(text: object) -> str:
-    """Return a text as one line that neither ends a cell nor opens a tag."""
-    return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;")
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

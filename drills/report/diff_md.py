@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from drills.report.citations import cell, table
 from drills.report.compare import Asked, Change, Comparison, Flaky, told
 from drills.report.compare_numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
+from drills.report.markdown import cell, table
 from drills.report.two_sample import CHANCE
 
 _LOUD = (

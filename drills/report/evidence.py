@@ -15,11 +15,10 @@ from drills.judge.bundle_files import (
     JUNIT_FILE,
     REPORT_HTML_FILE,
     REPORT_MD_FILE,
-    RUN_FILE,
 )
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
-from drills.report import index_html, index_md, junit, report_html, report_md, statement
+from drills.report import index_html, index_md, junit, report_html, report_md, run_file, statement
 from drills.report.run_file import Environment
 from drills.report.traffic import measured
 
@@ -33,7 +32,7 @@ def write(bundle: Path, verdict: Verdict, environment: Environment, signer: Sign
 
     The statement over all of them goes last, signed when there is a signer.
     """
-    _complete_run_file(bundle / RUN_FILE, environment, History.load(bundle))
+    run_file.complete(bundle, environment, measured(History.load(bundle)))
     files.write_all(bundle, drawn(bundle, verdict, environment))
     statement.write(bundle, verdict, signer)
 
@@ -65,10 +64,3 @@ def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING
 def size_bytes(bundle: Path) -> int:
     """Return the size of the bundle: MAX_BUNDLE_BYTES is what a repository should be asked to keep."""
     return sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
-
-
-def _complete_run_file(path: Path, environment: Environment, history: History) -> None:
-    """Add to the file; the facts and the seal that the judge reads stay as they are."""
-    record = files.decode(path, dict[str, object])
-    record |= {"surroundings": msgspec.to_builtins(environment), "measured": msgspec.to_builtins(measured(history))}
-    files.write(path, msgspec.json.format(msgspec.json.encode(record, order="sorted"), indent=2) + b"\n")

@@ -1,24 +1,25 @@
-"""The few numbers by which runs are compared: recovery, longest outage, time to signal, latency of the baseline."""
+"""The figures of a run: recovery, longest outage, time to signal, undo, latency. Each is computed only here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lane import AgedKey, Lane
+from drills.judge import files
 from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.events import PolicyChangeStep, UndoApplied, UndoVerified
 from drills.judge.history import History
-from drills.judge.records import NEW, NS_PER_MS, NS_PER_S, Window
+from drills.judge.records import NEW, NS_PER_S, Window
 from drills.judge.verdict import Answer, Finding, Verdict
+from drills.report.traffic import LATENCY_MS
 
 _SIGNAL_SEEN = "signal_seen"
 _EVENTUALLY = "eventually"
-_LATENCY_MS = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Latency from the due time of the baseline's successful calls, all routes together; and of each of its seconds."""
+    """Latency of the baseline's successful calls from their scheduled start, over all routes; also for each second."""
 
     calls: int
     p50_ms: float
@@ -28,27 +29,73 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """The longest time without a success on a route, from the fault on; the baseline's longest is what it can tell."""
+    """The longest time without a successful call on a route, from the injection to the end of the run.
+
+    Only routes that worked in the baseline count. resolution_s: the longest such time in the baseline; a shorter outage
+    cannot be detected. lost: calls on these routes that did not succeed; with none, longest_s is only their spacing.
+    """
 
     longest_s: float
     resolution_s: float
     route: str
+    lost: int
+
+
+class Headline(msgspec.Struct, frozen=True):
+    """The figures that an index shows of a run; None: not measured.
+
+    recovery_s: from the start of the window, usually the verified undo, until the last `eventually` claim was true for
+    good, promised or not. has_recovered: whether all of them came true.
+    signal_s: from the start of its window to the first signal that a claim asks for.
+    """
+
+    recovery_s: float | None = None
+    has_recovered: bool | None = None
+    outage: Outage | None = None
+    signal_s: float | None = None
+    signal: str = ""
+
+
+def headline(verdict: Verdict, longest: Outage | None) -> Headline:
+    """Return the figures of a verdict, beside the outage that its history shows."""
+    awaited = [finding for finding in verdict.findings if finding.quantifier == _EVENTUALLY]
+    # A claim about the fault window need not come true while the fault stands; if it did, it counts.
+    counted = [finding for finding in awaited if finding.during == "recovery" or _came_true(finding)]
+    has_recovered = all(map(_came_true, counted)) if counted else None
+    recoveries = [finding.recovery_s for finding in counted if finding.recovery_s is not None]
+    signals = ((seconds, name) for finding in verdict.findings for name, seconds in _signals(finding))
+    signal_s, signal = min(signals, default=(None, ""))
+    return Headline(
+        recovery_s=max(recoveries, default=None) if has_recovered else None,
+        has_recovered=has_recovered,
+        outage=longest,
+        signal_s=signal_s,
+        signal=signal,
+    )
+
+
+def headline_of(bundle: Path, verdict: Verdict) -> Headline:
+    """Return the figures of a stored run; without its outage when its history cannot be read."""
+    try:
+        return headline(verdict, outage(History.load(bundle)))
+    except (files.FileError, pl.exceptions.PolarsError):
+        return headline(verdict, None)
 
 
 def recoveries_s(verdict: Verdict, during: str = "") -> dict[str, float | None]:
-    """Return, by claim id, how long each recovery took; None where it did not come in time or is not known.
+    """Return, by claim id, how long each recovery took; None where it came too late or is unknown.
 
-    What is not promised is measured all the same. during: only claims of that window.
+    Includes claims that the mesh does not promise. during: only claims of that window.
     """
     claims = (it for it in verdict.findings if it.quantifier == _EVENTUALLY and during in {"", it.during})
-    return {it.id: it.recovery_s if Answer.HELD in {it.verdict, it.measured} else None for it in claims}
+    return {it.id: it.recovery_s if _came_true(it) else None for it in claims}
 
 
 def reopened_s(history: History) -> tuple[float, ...]:
-    """Return how long after each removal of an enforced policy, before the fault, the first call got through again.
+    """Return, for each removal of an enforced policy in the baseline, the seconds until the first call succeeded again.
 
-    Counted from when the removal was sent, on calls that open a connection. Only where the last call that ended before
-    it did not get through; a removal after which none did before the next change, or the fault, is not counted.
+    Counted from the request for the removal, on calls that open a connection. A removal counts only if the last call
+    that ended before it failed, and if a call succeeded before the next change and before the fault.
     """
     baseline = history.windows().get("baseline")
     changes = [it for it in history.of_kind(PolicyChangeStep) if baseline and it.at_ns < baseline.end_ns]
@@ -69,7 +116,7 @@ def reopened_s(history: History) -> tuple[float, ...]:
 
 
 def times_to_signal_s(verdict: Verdict) -> dict[str, float]:
-    """Return, for each signal that was seen, the seconds from the window's start; of several the longest."""
+    """Return, for each signal that was seen, the seconds from the start of the window; the longest of several."""
     found: dict[str, float] = {}
     for finding in verdict.findings:
         for name, value in _signals(finding):
@@ -78,7 +125,7 @@ def times_to_signal_s(verdict: Verdict) -> dict[str, float]:
 
 
 def undo_s(history: History) -> float | None:
-    """Return the time from the first undo applied to the last verified; None when there is no such pair."""
+    """Return the time from the first undo applied to the last undo verified; None without such a pair."""
     applied = min((event.at_ns for event in history.of_kind(UndoApplied)), default=None)
     verified = max((event.at_ns for event in history.of_kind(UndoVerified)), default=None)
     if applied is None or verified is None or verified < applied:
@@ -91,7 +138,7 @@ def latency(history: History) -> Latency | None:
     window = history.windows().get("baseline")
     if window is None:
         return None
-    calls = history.calls_in(window).filter(SUCCEEDED).select("scheduled_ns", _LATENCY_MS.alias("ms"))
+    calls = history.calls_in(window).filter(SUCCEEDED).select("scheduled_ns", LATENCY_MS.alias("ms"))
     whole = calls.select(pl.len(), pl.col("ms").quantile(0.5).alias("p50"), pl.col("ms").quantile(0.99).alias("p99"))
     count, p50_ms, p99_ms = whole.collect().row(0)
     if not count:
@@ -109,25 +156,36 @@ def latency(history: History) -> Latency | None:
 
 
 def outage(history: History) -> Outage | None:
-    """Return the longest outage of the lanes that worked in the baseline; None without a fault, or when none worked."""
+    """Return the longest outage over all routes that worked in the baseline; None without a fault or such a route."""
     windows = history.windows()
     if not {"baseline", "fault", "run"} <= windows.keys():
         return None
-    forbidden = {change.edge for change in history.of_kind(PolicyChangeStep)}  # on purpose
-    edges = tuple(sorted({(it.source, it.target) for it in history.facts.callers} - forbidden))
-    before = {_key(lane): lane for lane in lanes(history, windows["baseline"], edges) if lane.ok} if edges else {}
+    closed = {change.edge for change in history.of_kind(PolicyChangeStep)}  # by the drill, on purpose
+    edges = tuple(sorted({(it.source, it.target) for it in history.facts.callers} - closed))
+    before = {lane.key: lane for lane in lanes(history, windows["baseline"], edges) if lane.ok} if edges else {}
     since = Window("since the fault", windows["fault"].start_ns, windows["run"].end_ns)
-    after = [lane for lane in lanes(history, since, edges) if _key(lane) in before] if before else []
+    after = [lane for lane in lanes(history, since, edges) if lane.key in before] if before else []
     if not after:
         return None
     worst = max(after, key=lambda lane: lane.outage.length_ns)
     resolution_ns = max(lane.outage.length_ns for lane in before.values())
     route = f"{worst.source}->{worst.target} {worst.connection}"
-    return Outage(round(worst.outage.length_ns / NS_PER_S, 3), round(resolution_ns / NS_PER_S, 3), route)
+    return Outage(
+        longest_s=round(worst.outage.length_ns / NS_PER_S, 3),
+        resolution_s=round(resolution_ns / NS_PER_S, 3),
+        route=route,
+        lost=sum(lane.failed + lane.unknown for lane in after),
+    )
 
 
-def _key(lane: Lane) -> AgedKey:
-    return lane.key
+def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:
+    """Return the shortest outage that every traffic claim would have noticed: that of the weakest one."""
+    found = [finding.resolving.shortest_outage_ms for finding in findings if finding.resolving is not None]
+    return max(found, default=None)
+
+
+def _came_true(finding: Finding) -> bool:
+    return Answer.HELD in {finding.verdict, finding.measured}
 
 
 def _signals(finding: Finding) -> Iterator[tuple[str, float]]:

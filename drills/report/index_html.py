@@ -9,27 +9,14 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import files
-from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, RUN_FILE, VERDICT_FILE
+from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, VERDICT_FILE
 from drills.judge.verdict import SEVERITY, Answer, read_verdict
 from drills.report import known_issues, markup
-from drills.report.headline import Headline, headline
+from drills.report.figures import Headline, headline_of
+from drills.report.run_file import Environment, read_environment
 
 UNREADABLE: Final = "UNREADABLE"
 _TEMPLATE = "index.html.j2"
-_BLANK = Headline(None, None, None, "", 0, None, "")
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """The part of a run's surroundings that the index shows."""
-
-    mesh_title: str = ""
-    hypothesis: str = ""
-
-
-class _RunFile(msgspec.Struct, frozen=True):
-    """The part of a run.json that the index shows."""
-
-    surroundings: _Told = _Told()
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -43,8 +30,9 @@ class Run(msgspec.Struct, frozen=True):
     passed: bool
     is_control: bool
     headline: Headline
-    told: _Told
-    expected: tuple[Reference, ...] = ()  # where it is told that the mesh fails so
+    mesh_title: str = ""
+    hypothesis: str = ""
+    expected: tuple[Reference, ...] = ()  # the known issues, when the run shows exactly these
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -103,11 +91,11 @@ def _run(path: Path, reports: Path) -> Run:
     drill, mesh, folder = bundle.parts[-3:]
     page = REPORT_HTML_FILE if (bundle / REPORT_HTML_FILE).exists() else REPORT_MD_FILE
     link = f"{bundle.relative_to(reports).as_posix()}/{page}"
-    told = _told(bundle)
     try:
         verdict = read_verdict(bundle)
     except files.FileError:
-        return Run(drill, mesh, folder, link, UNREADABLE, passed=False, is_control=False, headline=_BLANK, told=told)
+        return Run(drill, mesh, folder, link, UNREADABLE, passed=False, is_control=False, headline=Headline())
+    environment = _environment(bundle)
     return Run(
         drill=drill,
         mesh=mesh,
@@ -116,17 +104,18 @@ def _run(path: Path, reports: Path) -> Run:
         answer=verdict.verdict.value,
         passed=verdict.passed,
         is_control=verdict.is_control,
-        headline=headline(verdict),
-        told=told,
+        headline=headline_of(bundle, verdict),
+        mesh_title=environment.mesh_title if environment else "",
+        hypothesis=environment.hypothesis if environment else "",
         expected=known_issues.expected_in(bundle, verdict),
     )
 
 
-def _told(bundle: Path) -> _Told:
+def _environment(bundle: Path) -> Environment | None:
     try:
-        return files.decode(bundle / RUN_FILE, _RunFile).surroundings
+        return read_environment(bundle)
     except files.FileError:
-        return _Told()
+        return None
 
 
 def _is_control(runs: Iterable[Run], mesh: str) -> bool:
@@ -135,7 +124,7 @@ def _is_control(runs: Iterable[Run], mesh: str) -> bool:
 
 def _row(drill: str, meshes: Sequence[str], runs: Sequence[Run], excused: Mapping[tuple[str, str], str]) -> DrillRow:
     mine = [run for run in runs if run.drill == drill]
-    hypothesis = next((run.told.hypothesis for run in reversed(mine) if run.told.hypothesis), "")
+    hypothesis = next((run.hypothesis for run in reversed(mine) if run.hypothesis), "")
     return DrillRow(
         drill,
         hypothesis.partition("\n")[0],
@@ -155,16 +144,17 @@ def _cell(mesh: str, runs: Sequence[Run], reason: str) -> Cell:
 def _column(mesh: str, rows: Iterable[DrillRow], runs: Sequence[Run]) -> Column:
     cells = [cell for row in rows for cell in row.cells if cell.mesh == mesh]
     newest = [cell.newest for cell in cells if cell.newest is not None]
-    told = [it.headline for it in newest]
+    figures = [it.headline for it in newest]
+    outages = [it.outage.longest_s for it in figures if it.outage and it.outage.lost]
     return Column(
         mesh=mesh,
-        title=next((run.told.mesh_title for run in reversed(runs) if run.mesh == mesh and run.told.mesh_title), mesh),
+        title=next((run.mesh_title for run in reversed(runs) if run.mesh == mesh and run.mesh_title), mesh),
         is_control=_is_control(runs, mesh),
         drills=len(newest),
         counts={name: sum(it.answer == name for it in newest) for name in (*map(str, Answer), UNREADABLE)},
-        recovery_s=max((it.recovery_s for it in told if it.recovery_s is not None), default=None),
-        unrecovered=sum(it.has_recovered is False for it in told),
-        outage_s=max((it.outage_s for it in told if it.outage_s is not None and it.lost), default=None),
-        signal_s=max((it.signal_s for it in told if it.signal_s is not None), default=None),
+        recovery_s=max((it.recovery_s for it in figures if it.recovery_s is not None), default=None),
+        unrecovered=sum(it.has_recovered is False for it in figures),
+        outage_s=max(outages, default=None),
+        signal_s=max((it.signal_s for it in figures if it.signal_s is not None), default=None),
         skipped=sum(bool(cell.reason) for cell in cells),
     )

@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 
 from drills.judge import files
-from drills.judge.bundle_files import VERDICT_FILE
+from drills.judge.bundle_files import REPORT_MD_FILE, VERDICT_FILE
 from drills.judge.verdict import Answer, Verdict, read_verdict
 from drills.report import known_issues
-from drills.report.headline import headline
+from drills.report.figures import Headline, headline_of
+from drills.report.markdown import table
 
 _HEAD = (
     "# Reports\n\n"
@@ -44,20 +45,19 @@ def render(reports: Path) -> str:
         return _HEAD + _EMPTY
     drills = sorted({drill for drill, _ in newest})
     meshes = sorted({mesh for _, mesh in newest})
-    lines = [_row(["drill", *meshes]), _row(["---"] * (len(meshes) + 1))]
-    lines += [_row([drill, *(_cell(newest.get((drill, mesh)), reports) for mesh in meshes)]) for drill in drills]
-    return _HEAD + "\n".join(lines) + "\n"
+    rows = ((drill, *(_cell(newest.get((drill, mesh)), reports) for mesh in meshes)) for drill in drills)
+    return _HEAD + "\n".join(table(("drill", *meshes), rows)) + "\n"
 
 
 def _cell(verdict_file: Path | None, reports: Path) -> str:
     if verdict_file is None:
         return "not run"
     folder, verdict = verdict_file.parent, _whole(verdict_file)
-    report = f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/report.md)"
+    report = f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/{REPORT_MD_FILE})"
     if verdict is None:
         return f"{report} {folder.name}"
     known = "".join(f", [known]({issue.url})" for issue in known_issues.expected_in(folder, verdict))
-    return "<br>".join([f"{report}{known}", *_numbers(verdict), folder.name])
+    return "<br>".join([f"{report}{known}", *_figures(headline_of(folder, verdict)), folder.name])
 
 
 def _whole(verdict_file: Path) -> Verdict | None:
@@ -68,14 +68,13 @@ def _whole(verdict_file: Path) -> Verdict | None:
         return None
 
 
-def _numbers(verdict: Verdict) -> Iterator[str]:
-    told = headline(verdict)
-    if told.has_recovered is not None:
-        yield f"recovery {told.recovery_s:.1f} s" if told.recovery_s is not None else "no recovery"
-    if told.outage_s is not None:
-        yield f"outage {told.outage_s:.1f} s" if told.lost else "no call lost"
-    if told.signal_s is not None:
-        yield f"signal {told.signal_s:.1f} s"
+def _figures(it: Headline) -> Iterator[str]:
+    if it.has_recovered is not None:
+        yield f"recovery {it.recovery_s:.1f} s" if it.recovery_s is not None else "no recovery"
+    if it.outage is not None:
+        yield f"outage {it.outage.longest_s:.1f} s" if it.outage.lost else "no call lost"
+    if it.signal_s is not None:
+        yield f"signal {it.signal_s:.1f} s"
 
 
 def _words(verdict_file: Path) -> str:
@@ -87,7 +86,3 @@ def _words(verdict_file: Path) -> str:
         return f"control {'passed' if judged.passed else 'FAILED'} ({judged.verdict})"
     count = sum(finding.verdict is Answer.NOT_PROMISED for finding in judged.findings)
     return f"{judged.verdict}, {count} claims not promised" if count else judged.verdict.value
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from drills.judge.mutations.matrix import Matrix, Trial
+from drills.report.markdown import table
 
 _HEAD = (
     "# Would the claims notice?\n\n"
@@ -24,12 +25,12 @@ def as_page(matrices: Sequence[tuple[str, Matrix]]) -> str:
     """Return reports/mutations.md for matrices by the folder of their bundle."""
     if not matrices:
         return _HEAD + _NO_RUN
-    rows = [_row(["run", "claims that pass", "mutations", "survivors"]), _row(["---"] * 4)]
-    rows += [
-        _row([folder, f"{len(it.passing)} of {len(it.claims)}", str(len(it.trials)), str(len(it.survivors))])
+    rows = (
+        (folder, f"{len(it.passing)} of {len(it.claims)}", str(len(it.trials)), str(len(it.survivors)))
         for folder, it in matrices
-    ]
-    return _HEAD + "\n" + "\n".join(rows) + "\n" + "".join(_section(folder, matrix) for folder, matrix in matrices)
+    )
+    lines = table(("run", "claims that pass", "mutations", "survivors"), rows)
+    return _HEAD + "\n" + "\n".join(lines) + "\n" + "".join(_section(folder, matrix) for folder, matrix in matrices)
 
 
 def summary(matrix: Matrix) -> str:
@@ -55,9 +56,8 @@ def _section(folder: str, matrix: Matrix) -> str:
     lines = [f"\n## {folder}", "", f"{summary(matrix)}.", ""]
     lines += [f"{number}. {_claim(matrix, number)}" for number in range(1, len(matrix.claims) + 1)]
     if matrix.trials:
-        lines += ["", _row(["mutation", "what happens", "where", "must notice", "noticed", ""]), _row(["---"] * 6)]
-        lines += [_row(_cells(matrix, trial)) for trial in matrix.trials]
-        lines += ["", *_gaps(matrix)]
+        head = ("mutation", "what happens", "where", "must notice", "noticed", "")
+        lines += ["", *table(head, (_cells(matrix, trial) for trial in matrix.trials)), "", *_gaps(matrix)]
     return "\n".join(lines) + "\n"
 
 
@@ -92,7 +92,3 @@ def _numbers(matrix: Matrix, numbers: tuple[int, ...]) -> str:
 
 def _plain(numbers: Iterable[int]) -> str:
     return " ".join(map(str, numbers))
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -2,24 +2,17 @@
 
 from pathlib import Path
 
-import msgspec
 from securesystemslib.signer import Signer
 
 from drills.judge import files
-from drills.judge.bundle_files import DRAWN, RUN_FILE
+from drills.judge.bundle_files import DRAWN
 from drills.judge.verdict import Verdict, read_verdict
 from drills.report import evidence, statement, verification
-from drills.report.run_file import Environment
+from drills.report.run_file import read_environment
 
 
 class RedrawError(Exception):
     """The pages stay as they are; the message says why, and what can be done."""
-
-
-class _Stored(msgspec.Struct, frozen=True):
-    """The part of run.json that the pages need beside the history."""
-
-    surroundings: Environment
 
 
 def redraw(bundle: Path, signer: Signer | None = None) -> tuple[str, ...]:
@@ -69,9 +62,9 @@ def _is_signed(bundle: Path) -> bool:
 
 def _pages(bundle: Path) -> tuple[Verdict, dict[str, bytes]]:
     try:
-        stored = files.decode(bundle / RUN_FILE, _Stored)
+        environment = read_environment(bundle)
         verdict = read_verdict(bundle)
-        return verdict, evidence.drawn(bundle, verdict, stored.surroundings)
+        return verdict, evidence.drawn(bundle, verdict, environment)
     except files.FileError as error:
         raise RedrawError(f"{bundle} cannot be drawn: {error} Only a run that was judged has pages.") from error
 

@@ -16,12 +16,12 @@ from drills.report.annotations import appeared, unseen
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.failures import failures
-from drills.report.headline import headline
+from drills.report.figures import headline, outage, shortest_outage_ms
 from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
 from drills.report.run_file import Environment
 from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
-from drills.report.wording import IN_WORDS, instants, shortest_outage_ms, timeline
+from drills.report.wording import IN_WORDS, instants, timeline
 
 _TEMPLATE = "report.html.j2"
 _DEFECTS_SHOWN = 10
@@ -85,7 +85,7 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         in_words=IN_WORDS[verdict.verdict],
         not_promised=count_not_promised(verdict.findings),
         environment=environment,
-        headline=headline(verdict),
+        headline=headline(verdict, outage(history)),
         counted=_counted(verdict),
         failed=failures(history, verdict),
         appeared=appeared(history),

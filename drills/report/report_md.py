@@ -6,10 +6,11 @@ from drills.judge.verdict import Verdict, count_not_promised
 from drills.report import known_issues
 from drills.report.annotations import appeared
 from drills.report.failures import failures
+from drills.report.figures import shortest_outage_ms
 from drills.report.markdown import template
 from drills.report.run_file import Environment
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
-from drills.report.wording import IN_WORDS, instants, shortest_outage_ms, timeline
+from drills.report.wording import IN_WORDS, instants, timeline
 
 _DEFECTS_SHOWN = 10
 

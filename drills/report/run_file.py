@@ -1,6 +1,11 @@
-"""The part of run.json that no verdict needs and every reader does: what the run stood on, and what it measured."""
+"""The part of run.json that the judge does not need: the environment of the run, and what the callers achieved."""
+
+from pathlib import Path
 
 import msgspec
+
+from drills.judge import files
+from drills.judge.bundle_files import RUN_FILE
 
 
 class ImageRecord(msgspec.Struct, frozen=True):
@@ -11,7 +16,7 @@ class ImageRecord(msgspec.Struct, frozen=True):
     source: str  # engine | archive | registry | build
     image_id: str
     digest: str | None = None  # as a registry knows it
-    origin: str | None = None  # for an image found in the engine: where it first came from
+    origin: str | None = None  # of an image that was already in the engine: the registry or archive it came from
 
 
 class OverrideRecord(msgspec.Struct, frozen=True):
@@ -23,7 +28,7 @@ class OverrideRecord(msgspec.Struct, frozen=True):
 
 
 class PointRecord(msgspec.Struct, frozen=True):
-    """One kind of policy: where a caller is bound to a name, where traffic is taken up, and who enforces the policy."""
+    """For one kind of policy: what binds the caller's identity, intercepts traffic and enforces the policy."""
 
     policy: str
     identity: str
@@ -31,18 +36,18 @@ class PointRecord(msgspec.Struct, frozen=True):
     enforcement: str
 
 
-class Environment(msgspec.Struct, frozen=True):
-    """What the run stood on."""
+class Environment(msgspec.Struct, frozen=True, rename={"overrides": "deviations"}):
+    """The environment of a run: versions, images, host, and settings that differ from production."""
 
     meshdrill_version: str
-    command: str  # how to reproduce it
+    command: str  # reproduces the run
     hypothesis: str
     mesh_title: str
     versions: dict[str, str]
     images: tuple[ImageRecord, ...]
     host: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | None]
-    deviations: tuple[OverrideRecord, ...]
-    points: tuple[PointRecord, ...] = ()  # runs of before this was recorded have none
+    overrides: tuple[OverrideRecord, ...]
+    points: tuple[PointRecord, ...] = ()  # empty in runs that predate this field
 
 
 class WindowRecord(msgspec.Struct, frozen=True):
@@ -55,10 +60,26 @@ class WindowRecord(msgspec.Struct, frozen=True):
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """What the callers achieved: the run's resolution, not the mesh's behaviour."""
+    """What the callers achieved: the resolution of the run, not the behaviour of the mesh."""
 
     calls: int
     calls_per_s: float
-    lag_p50_ms: float | None  # real start of a call after its scheduled start
+    lag_p50_ms: float | None  # actual start of a call minus its scheduled start
     lag_p99_ms: float | None
     windows: tuple[WindowRecord, ...]
+
+
+class _RunFile(msgspec.Struct, frozen=True, rename={"environment": "surroundings"}):
+    environment: Environment
+
+
+def read_environment(bundle: Path) -> Environment:
+    """Return the environment that the bundle's run.json records. Raises FileError if it records none."""
+    return files.decode(bundle / RUN_FILE, _RunFile).environment
+
+
+def complete(bundle: Path, environment: Environment, measured: Measured) -> None:
+    """Add both to the bundle's run.json; the facts and the seal that the judge reads stay as they are."""
+    stored = files.decode(bundle / RUN_FILE, dict[str, object])
+    stored |= {"surroundings": msgspec.to_builtins(environment), "measured": msgspec.to_builtins(measured)}
+    files.write(bundle / RUN_FILE, msgspec.json.format(msgspec.json.encode(stored, order="sorted"), indent=2) + b"\n")

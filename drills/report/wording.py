@@ -1,11 +1,9 @@
 """What every page of a run says in words: the order of events, the instants of change, the verdict."""
 
-from collections.abc import Iterable
-
 from drills.judge.events import Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified, UndoWritten
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer, Finding
+from drills.judge.verdict import Answer
 
 IN_WORDS = {
     Answer.HELD: "every claim is true over enough samples",
@@ -46,9 +44,3 @@ def acts(history: History) -> list[tuple[Event, str]]:
 def timeline(history: History) -> list[tuple[float, str]]:
     """Return (seconds since the first event, words) of the drill's own events."""
     return [((event.at_ns - history.events[0].at_ns) / NS_PER_S, words) for event, words in acts(history)]
-
-
-def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:
-    """Return the shortest outage that the run could have missed: that of its weakest traffic claim."""
-    found = [finding.resolving.shortest_outage_ms for finding in findings if finding.resolving is not None]
-    return max(found, default=None)

@@ -140,7 +140,7 @@ def _write(
         versions={"kind": "0.33.0"},
         images=(ImageRecord("brain", f"example.org/brain:{version}", "registry", "sha256:1"),),
         host={**HOST, "cpus": cpus},
-        deviations=(OverrideRecord("replicas", "1", "two | cores"),),
+        overrides=(OverrideRecord("replicas", "1", "two | cores"),),
         points=(PointRecord("A rule", "a certificate", "in the pod", "the called pod's proxy"),),
     )
     evidence.write(place, verdict, environment, keys.signer(key) if key else None)

@@ -33,7 +33,7 @@ ENVIRONMENT = Environment(
     versions={"kind": "0.33.0", "helm": "3.22.0"},
     images=(ImageRecord("lab", "example.org/lab:1", "engine", "sha256:1", None, "registry example.org/lab:1"),),
     host={"kernel": "6.1", "cpus": 2, "builder_lacks": ()},
-    deviations=(OverrideRecord("replicas", "1", "two <cores>"),),
+    overrides=(OverrideRecord("replicas", "1", "two <cores>"),),
     points=(PointRecord("A rule", "a <certificate>", "in the pod", "the called pod's proxy"),),
 )
 

@@ -10,7 +10,7 @@ import pytest
 from drills.judge.bundle_files import INDEX_HTML_FILE, INDEX_MD_FILE, REPORT_HTML_FILE
 from drills.judge.verdict import Answer
 from drills.report import evidence, index_html, index_md
-from drills.report.headline import headline
+from drills.report.figures import headline
 from drills.selftest.doubles import outage_bundle
 
 
@@ -76,7 +76,7 @@ def test_recovery_is_what_was_measured_after_the_undo(
     verdict = outage_bundle.verdict_of(outage_bundle.outage())
     asked = next(it for it in verdict.findings if it.quantifier == "eventually")
     changed = msgspec.structs.replace(asked, during=during, verdict=answer, measured=measured, recovery_s=3.0)
-    assert headline(msgspec.structs.replace(verdict, findings=(changed,))).has_recovered is recovered
+    assert headline(msgspec.structs.replace(verdict, findings=(changed,)), None).has_recovered is recovered
 
 
 def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:

@@ -15,7 +15,7 @@ from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer
 from drills.report import evidence, formats, traffic, verification, wording
-from drills.report.headline import headline
+from drills.report.figures import Outage, headline, outage
 from drills.report.html_tables import edge_windows, number_table
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import START_NS, Story
@@ -47,7 +47,7 @@ def test_the_page_tells_the_whole_story(bundle: Path) -> None:
         "always during fault: at least 0.999 of the calls succeed",
         'href="https://example.org/promise?a=1&amp;b=2"',
         "control-plane-down, after 1.5 s",
-        "40 calls lost that had to succeed",
+        "40 calls lost on all routes that worked before",
         "mdc.frontend.checkout.frontend-1.n180",
         '<td class="w">two &lt;cores&gt;</td>',
         '<tr><th>A rule</th><td class="w">a &lt;certificate&gt;</td><td class="w">in the pod</td>',
@@ -115,18 +115,19 @@ def test_a_page_of_nothing_says_so(tmp_path: Path) -> None:
     assert "Defects of the record" in text
 
 
-def test_the_headline_is_that_of_the_claims() -> None:
-    """Recovery, outage, lost calls and first signal are read from the findings; a broken recovery has no number."""
-    verdict = outage_bundle.verdict_of(outage_bundle.outage())
-    found = headline(verdict)
-    assert (found.recovery_s, found.has_recovered, found.lost) == (0.0, True, 40)
-    assert (found.outage_s, found.outage_on) == (4.1, "frontend->checkout new")
+def test_the_headline_is_that_of_the_claims_and_of_the_calls() -> None:
+    """Recovery and first signal come from the findings, the outage from the calls; a missed recovery has no number."""
+    story = outage_bundle.outage()
+    verdict = outage_bundle.verdict_of(story)
+    found = headline(verdict, outage(story.history()))
+    assert (found.recovery_s, found.has_recovered) == (0.0, True)
+    assert found.outage == Outage(longest_s=4.1, resolution_s=0.1, route="frontend->checkout new", lost=40)
     assert (found.signal_s, found.signal) == (1.5, "control-plane-down")
     broken = msgspec.structs.replace(verdict.findings[3], verdict=Answer.VIOLATED)
-    unhealed = headline(msgspec.structs.replace(verdict, findings=(*verdict.findings[:3], broken)))
+    unhealed = headline(msgspec.structs.replace(verdict, findings=(*verdict.findings[:3], broken)), None)
     assert (unhealed.recovery_s, unhealed.has_recovered) == (None, False)
-    nothing = headline(msgspec.structs.replace(verdict, findings=()))
-    assert (nothing.has_recovered, nothing.outage_s, nothing.signal_s) == (None, None, None)
+    nothing = headline(msgspec.structs.replace(verdict, findings=()), None)
+    assert (nothing.has_recovered, nothing.outage, nothing.signal_s) == (None, None, None)
 
 
 def test_a_transition_names_classes_and_first_calls(history: History) -> None:
