@@ -6,13 +6,14 @@ from itertools import chain
 import msgspec
 import polars as pl
 
-from drills.judge.callers import CALLER_OF_POD, CallerOfPodKey, call_roll
-from drills.judge.casualties import Casualties, casualties_of, find_casualty_defects
+from drills.judge.caller_ids import caller_ids_of
 from drills.judge.events import CallerEnd, Event, ServerEnd
+from drills.judge.gaps import steps
+from drills.judge.keys import CALLER_OF_POD, CallerOfPodKey
+from drills.judge.lost_pods import LostPods, find_lost_pod_defects, lost_pods_of
 from drills.judge.receipts import find_drill_defects
 from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, RunFacts, Window
-from drills.judge.slices import slices, stretches
-from drills.judge.steps import steps
+from drills.judge.slices import chunks, slices
 
 CLOCK_TOLERANCE_MS = 20
 """All nodes share one clock and agree to well under this."""
@@ -68,18 +69,18 @@ def find_defects(
     """Return the defects of a history in a stable order."""
     table, servers = pl.collect_all([_table_facts(calls), _server_facts(calls)], engine="streaming")
     rows = int(calls.select(pl.len()).collect(engine="streaming").item())
-    gone = casualties_of(events, facts)
-    undisturbed = gone.undisturbed(calls) if gone else calls
+    lost = lost_pods_of(events, facts)
+    undisturbed = lost.undisturbed(calls) if lost else calls
     callers = _callers(undisturbed, rows, windows.get("run"), facts.lag_bound_ms)
     return tuple(
         chain(
-            find_drill_defects(events, facts, windows, gone),
+            find_drill_defects(events, facts, windows, lost),
             _missing_witnesses(facts),
             _order_defect(_disorder(calls, rows)),
             _clock_defects(msgspec.convert(table.row(0, named=True), _TableFacts)),
-            _caller_defects(callers, events, facts, gone),
-            _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts, gone),
-            find_casualty_defects(calls, events, gone) if gone else (),
+            _caller_defects(callers, events, facts, lost),
+            _server_defects(msgspec.convert(dict(servers.iter_rows()), dict[str, int]), events, facts, lost),
+            find_lost_pod_defects(calls, events, lost) if lost else (),
         )
     )
 
@@ -104,7 +105,7 @@ def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
 def _disorder(calls: pl.LazyFrame, rows: int) -> int:
     """Return how many rows stand after one that was due later."""
     count, before = 0, pl.Series(dtype=pl.Int64)
-    for part in stretches(calls.select("scheduled_ns"), rows):
+    for part in chunks(calls.select("scheduled_ns"), rows):
         due = pl.concat([before, part.collect(engine="streaming").to_series().drop_nulls()])
         count += int((steps(due) < 0).sum())
         before = due.tail(1)
@@ -116,11 +117,11 @@ def _callers(
 ) -> dict[CallerOfPodKey, _CallerFacts]:
     """Return what each caller left, read slice by slice in the order of the schedule."""
     made = calls.filter(pl.col("scheduled_ns").is_not_null())
-    roll = call_roll(calls, CALLER_OF_POD)
+    ids = caller_ids_of(calls, CALLER_OF_POD)
     callers: dict[CallerOfPodKey, _CallerFacts] = {}
     for part in slices(made, run or NO_WINDOW, rows, by="scheduled_ns"):
-        for number, seen in _read(part, roll.number, run, round(lag_bound_ms * NS_PER_MS)):
-            pod, target, connection = roll.names[number]
+        for number, seen in _read(part, ids.number, run, round(lag_bound_ms * NS_PER_MS)):
+            pod, target, connection = ids.names[number]
             key = (pod, target, connection)
             callers[key] = callers[key].followed_by(seen) if key in callers else seen
     return callers
@@ -175,7 +176,7 @@ def _clock_defects(table: _TableFacts) -> Iterator[Defect]:
 
 
 def _caller_defects(
-    seen: dict[CallerOfPodKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
+    seen: dict[CallerOfPodKey, _CallerFacts], events: tuple[Event, ...], facts: RunFacts, lost: LostPods | None
 ) -> Iterator[Defect]:
     ends = {
         (event.detail.pod, event.detail.target, event.detail.connection): event.detail
@@ -186,7 +187,7 @@ def _caller_defects(
     # One that no plan names and of whose calls no row is left has still told how many there were.
     for key in sorted(expected | set(seen) | set(ends)):
         name = f"{key[0]} -> {key[1]} ({key[2]})"
-        if gone is None or key[0] not in gone.pods:
+        if lost is None or key[0] not in lost.pods:
             yield from _end_of_caller(name, ends.get(key), seen.get(key))
         elif key not in seen:
             yield Defect("hole", name, f"{name} has no row from before its node was ended: its calls were lost")
@@ -234,10 +235,10 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
 
 
 def _server_defects(
-    seen: dict[str, int], events: tuple[Event, ...], facts: RunFacts, gone: Casualties | None
+    seen: dict[str, int], events: tuple[Event, ...], facts: RunFacts, lost: LostPods | None
 ) -> Iterator[Defect]:
     ends = {event.detail.pod: event.detail for event in events if isinstance(event, ServerEnd)}
-    broken_off = gone.pods if gone else frozenset()
+    broken_off = lost.pods if lost else frozenset()
     for pod in sorted((set(facts.servers) | set(seen) | set(ends)) - broken_off):
         rows, end = seen.get(pod, 0), ends.get(pod)
         if end is None:

@@ -9,11 +9,11 @@ from typing import Self, TypeVar, cast
 import polars as pl
 
 from drills.judge import storage
-from drills.judge.callers import Roll, call_roll
-from drills.judge.casualties import Casualties, casualties_of
+from drills.judge.caller_ids import CallerIds, caller_ids_of
+from drills.judge.cohorts import NewPods, new_pods_of
 from drills.judge.completeness import find_defects
 from drills.judge.events import E, Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
-from drills.judge.newcomers import Newcomers, newcomers_of
+from drills.judge.lost_pods import LostPods, lost_pods_of
 from drills.judge.records import (
     CALLS_SCHEMA,
     Caller,
@@ -111,9 +111,9 @@ class History:
         return {}
 
     @cached_property
-    def roll(self) -> Roll:
+    def caller_ids(self) -> CallerIds:
         """Every caller that left a row, with the number by which it is known."""
-        return call_roll(self.calls)
+        return caller_ids_of(self.calls)
 
     def windows(self) -> dict[str, Window]:
         """Return baseline, fault, recovery and run: those of them whose both ends were recorded, in that order."""
@@ -138,14 +138,14 @@ class History:
         return self._defects
 
     @cached_property
-    def casualties(self) -> Casualties | None:
+    def lost_pods(self) -> LostPods | None:
         """Pods that the fault itself ended; None when it ends none, or was never injected."""
-        return casualties_of(self.events, self.facts)
+        return lost_pods_of(self.events, self.facts)
 
     @cached_property
-    def newcomers(self) -> Newcomers:
+    def new_pods(self) -> NewPods:
         """Pods with which the run did not begin and that came up after the baseline."""
-        return self.whole.newcomers if self.whole else newcomers_of(self.calls, self.facts, self.window("baseline"))
+        return self.whole.new_pods if self.whole else new_pods_of(self.calls, self.facts, self.window("baseline"))
 
     @cached_property
     def _rows(self) -> int:

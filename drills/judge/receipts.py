@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from drills.judge.casualties import Casualties
 from drills.judge.events import (
     Event,
     FaultInjected,
@@ -13,6 +12,7 @@ from drills.judge.events import (
     UndoApplied,
     UndoVerified,
 )
+from drills.judge.lost_pods import LostPods
 from drills.judge.records import NS_PER_S, Defect, RunFacts, Window
 
 MAX_UNWATCHED_S = 10.0
@@ -25,7 +25,7 @@ MAX_HARNESS_DEFECTS = 20
 
 
 def find_drill_defects(
-    events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window], gone: Casualties | None
+    events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window], lost: LostPods | None
 ) -> Iterator[Defect]:
     """Yield what went wrong with the drill, as its events tell."""
     yield from _missing_windows(windows)
@@ -33,7 +33,7 @@ def find_drill_defects(
     for subject in dict.fromkeys(event.subject for event in events if isinstance(event, FaultInjected)):
         yield from _fault(subject, tuple(event for event in events if event.subject == subject), facts.hold_s)
     boots = (event for event in events if isinstance(event, ProgramStarted))
-    yield from _restarts((boot for boot in boots if not (gone and gone.explains(boot))), facts, windows)
+    yield from _restarts((boot for boot in boots if not (lost and lost.explains(boot))), facts, windows)
     yield from _harness(events)
 
 

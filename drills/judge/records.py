@@ -106,7 +106,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     nameless_edges: (source, target) where the mesh, as configured, shows the server no identity to be judged by.
     known_issues: claims that the mesh is known to break; no verdict depends on them, only whether one was expected.
     claims: what the run is asked, in the order of its report.
-    casualties: pods that the fault itself ends; their records break off, and may go on after a new start.
+    lost_pods: pods that the fault itself ends; their records break off, and may go on after a new start.
     """
 
     drill: str
@@ -126,7 +126,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
-    casualties: tuple[str, ...] = ()
+    lost_pods: tuple[str, ...] = msgspec.field(default=(), name="casualties")
     known_issues: tuple[KnownIssue, ...] = ()
     claims: tuple[StoredClaim, ...] = ()
 

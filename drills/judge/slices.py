@@ -1,4 +1,4 @@
-"""Many calls, little memory: a window is read slice by slice, and what each slice says is added up."""
+"""Reads a table of calls in slices of bounded size, so that memory does not grow with the length of a run."""
 
 from collections.abc import Iterator
 
@@ -7,15 +7,15 @@ import polars as pl
 from drills.judge.records import Window
 
 ROWS_PER_SLICE = 1_000_000
-"""A slice of this size needs about 250 MB, the reader included; a usual run is one slice."""
+"""A slice of this size needs about 250 MB, the reader included; an ordinary run is one slice."""
 
 
 def slices(calls: pl.LazyFrame, window: Window, rows: int, *, by: str = "started_ns") -> Iterator[pl.LazyFrame]:
-    """Yield every call once, in slices that follow each other by the instant of a column; null belongs to the first.
+    """Yield every call once, in slices ordered by the instant in a column; rows without one are in the first slice.
 
-    rows: about how many calls lie in the window. Equal stretches of time hold about equal numbers of them, because
-    callers call at a fixed rate. Bounds compare a column as it is stored, so that the statistics of a file tell which
-    of its parts need not be read.
+    rows: about how many calls lie in the window. Slices have equal lengths in time, so about equal numbers of calls:
+    callers call at a fixed rate. Bounds compare the column as stored, so that the reader can skip row groups by their
+    statistics.
     """
     count = rows // ROWS_PER_SLICE + 1
     at_ns = pl.col(by)
@@ -30,7 +30,7 @@ def slices(calls: pl.LazyFrame, window: Window, rows: int, *, by: str = "started
         yield part if before_ns is None else part.filter(at_ns < before_ns)
 
 
-def stretches(calls: pl.LazyFrame, rows: int) -> Iterator[pl.LazyFrame]:
-    """Yield every row once, in the order of the table."""
+def chunks(calls: pl.LazyFrame, rows: int) -> Iterator[pl.LazyFrame]:
+    """Yield every row once, in chunks in the order of the table."""
     for offset in range(0, rows, ROWS_PER_SLICE):
         yield calls.slice(offset, ROWS_PER_SLICE)

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from drills.judge.checks.newpods import MESHED, STUCK, UNMESHED, fate_of
+from drills.judge.checks.new_pods import MESHED, STUCK, UNMESHED, fate_of
 from drills.judge.checks.signals import sighting
 from drills.judge.events import (
     Event,

@@ -6,9 +6,9 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from drills.judge.callers import LANE
 from drills.judge.events import FaultInjected
 from drills.judge.history import History
+from drills.judge.keys import LANE
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Finding
 from drills.report.traffic import LATENCY_MS

@@ -36,7 +36,7 @@ def facts_of(
             for pod in sorted(pods, key=lambda pod: pod.service)
         },
         signals=by_name(*signals_of(request, mesh)),
-        casualties=pods_ended_by(request.fault, inventory) if inventory else (),
+        lost_pods=pods_ended_by(request.fault, inventory) if inventory else (),
         known_issues=known_issues_of(mesh, request.drill),
         claims=request.claims,
     )

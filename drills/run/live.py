@@ -182,7 +182,7 @@ class LiveRun:
     def collect(self) -> Collected:
         """Read what the lab's programs recorded of this run."""
         context = self._context
-        ended_pods = frozenset(self.facts().casualties)
+        ended_pods = frozenset(self.facts().lost_pods)
         found = collect(
             context.cluster.share, context.run_id, pods=self._pods(), offsets=self._tail.offsets, ended_pods=ended_pods
         )

@@ -1,8 +1,8 @@
 """Every check a drill may ask; each is a small function that returns a frozen Check. Edges are (source, target)."""
 
-from drills.judge.checks.changes import change_enforced, change_ignored, change_refused, change_tried
 from drills.judge.checks.drops import drops_witnessed
-from drills.judge.checks.newpods import drift_found, new_pod_meshed, new_pod_refused, new_pod_tried, outside_mesh
+from drills.judge.checks.new_pods import drift_found, new_pod_meshed, new_pod_refused, new_pod_tried, outside_mesh
+from drills.judge.checks.policy_changes import change_enforced, change_ignored, change_refused, change_tried
 from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal

@@ -12,10 +12,10 @@ from drills.judge.checks.lanes import WAS_MADE, on_edges
 from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import all_true, deciding_reason, need_edges
 from drills.judge.events import DropCount, DropLogRead
+from drills.judge.gaps import steps
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Parameter, Row, Truth
 from drills.judge.records import NS_PER_S, PLACES, Window
-from drills.judge.steps import steps
 
 
 def drops_witnessed(

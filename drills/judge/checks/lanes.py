@@ -18,16 +18,105 @@ from operator import add, or_
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lane import AgedKey, Lane, watched_of
-from drills.judge.checks.spread import Spread, Stretch
+from drills.judge.cohorts import NewPods, subject_of
+from drills.judge.gaps import Spread, Stretch
 from drills.judge.history import History
-from drills.judge.measure import Edge
-from drills.judge.newcomers import Newcomers
-from drills.judge.records import IN_FLIGHT_BOUND, OK, REUSED, Window
+from drills.judge.keys import CohortKey
+from drills.judge.measure import Edge, Number, Truth
+from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, NS_PER_S, OK, REUSED, Window
 
 WAS_MADE = pl.col("error").fill_null("") != IN_FLIGHT_BOUND
 SUCCEEDED = (pl.col("outcome") == OK).fill_null(value=False)
 TRAVELLED_AS_NAMED = pl.col("reused") == (pl.col("connection") == REUSED)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What the calls of one lane did in a window.
+
+    ok_as_named: successes that really travelled on the kind of connection that the lane is named after.
+    reconnected: calls of a reused lane that had to open a connection. bound: schedule slots that could not be used.
+    gap: widest stretch in which a caller made no call. outage: widest stretch in which a caller had no success.
+    first_bad_ns: schedule of the first call that did not succeed.
+    since_ns: schedule of the first call that a new pod made, also before the window; None on a lane of old pods.
+    """
+
+    source: str
+    target: str
+    connection: str
+    is_new: bool
+    calls: int
+    ok: int
+    failed: int
+    unknown: int
+    bound: int
+    served: int
+    ok_as_named: int
+    reconnected: int
+    gap: Stretch
+    outage: Stretch
+    first_bad_ns: int | None
+    errors: tuple[tuple[str, int], ...]
+    since_ns: int | None
+
+    @property
+    def key(self) -> CohortKey:
+        """What tells the lane from others."""
+        return self.source, self.target, self.connection, self.is_new
+
+    @property
+    def subject(self) -> str:
+        """How a row names it, beside its kind of connection."""
+        return subject_of(self.source, self.target, is_new=self.is_new)
+
+    @property
+    def if_few(self) -> Truth:
+        """What too few calls say of an occurrence: it did not happen, but new pods come as they come."""
+        return Truth.UNKNOWN if self.is_new else Truth.FALSE
+
+    @property
+    def edge(self) -> Edge:
+        """Source and target."""
+        return self.source, self.target
+
+    @property
+    def made(self) -> int:
+        """Calls that were really made."""
+        return self.calls - self.bound
+
+    def watched(self, window: Window) -> Window:
+        """Return the part of a window in which there was somebody to call."""
+        return watched_of(window, self.since_ns)
+
+    def calls_per_s(self, window: Window) -> float:
+        """Return how often it was called while there was somebody to call."""
+        return round(self.made / self.watched(window).length_s, 3)
+
+    def numbers(self, window: Window) -> dict[str, Number]:
+        """Return the numbers that every finding shows of this lane."""
+        counts: dict[str, Number] = {
+            "calls": self.calls,
+            "ok": self.ok,
+            "failed": self.failed,
+            "cannot_know": self.unknown,
+            "in_flight_bound": self.bound,
+            "served": self.served,
+            "success_rate": round(self.ok / self.calls, 6) if self.calls else None,
+            "calls_per_s": self.calls_per_s(window),
+            "largest_gap_ms": round(self.gap.length_ns / NS_PER_MS, 3),
+            "longest_outage_ms": round(self.outage.length_ns / NS_PER_MS, 3),
+            "longest_outage_at_s": round((self.outage.start_ns - window.start_ns) / NS_PER_S, 3),
+        }
+        if self.connection == REUSED:
+            counts |= {"ok_on_reused": self.ok_as_named, "reconnected": self.reconnected}
+        if self.since_ns is not None:
+            counts |= {"first_call_at_s": round((self.since_ns - window.start_ns) / NS_PER_S, 3)}
+        return counts | {f"error {name}": count for name, count in self.errors}
+
+
+def watched_of(window: Window, since_ns: int | None) -> Window:
+    """Return the part of a window that begins with an instant; None began before."""
+    return window if since_ns is None else window.since(max(window.start_ns, since_ns))
 
 
 def on_edges(edges: tuple[Edge, ...]) -> pl.Expr:
@@ -71,7 +160,7 @@ class _Odd(msgspec.Struct, frozen=True):
     first_ns: int
 
 
-Callers = dict[AgedKey, dict[str, _Caller]]
+Callers = dict[CohortKey, dict[str, _Caller]]
 OddCalls = dict[tuple[str | None, str | None, str | None, bool], list[_Odd]]
 
 
@@ -92,17 +181,17 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
     # Many claims ask about a window of the drill, and about other edges each: it is read as a whole.
     wanted = () if window in history.windows().values() else tuple(sorted(set(edges)))
     seen = history.once(("lanes", window, wanted), lambda: _see(history, window, wanted))
-    gone = history.casualties
-    ended = gone.pods if gone and window.end_ns > gone.injected_ns else frozenset[str]()
-    expected: dict[AgedKey, set[str]] = {}
+    lost = history.lost_pods
+    ended = lost.pods if lost and window.end_ns > lost.injected_ns else frozenset[str]()
+    expected: dict[CohortKey, set[str]] = {}
     for caller in history.facts.callers:
         expected.setdefault((caller.source, caller.target, caller.connection, False), set()).add(caller.pod)
-    for (source, target, connection, pod), since_ns in history.newcomers.callers.items():
+    for (source, target, connection, pod), since_ns in history.new_pods.callers.items():
         if since_ns < window.end_ns:
             expected.setdefault((source, target, connection, True), set()).add(pod)
     keys = set(expected) | set(seen.callers)
     return tuple(
-        _lane(key, window, seen, expected.get(key, set()) - ended, ended, history.newcomers.since_ns)
+        _lane(key, window, seen, expected.get(key, set()) - ended, ended, history.new_pods.since_ns)
         for edge in sorted(set(edges))
         for key in sorted(key for key in keys if key[:2] == edge) or [(*edge, "none", False)]
     )
@@ -111,16 +200,16 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
 def _see(history: History, window: Window, wanted: tuple[Edge, ...]) -> _Seen:
     """Read these edges, or all of them when none is named."""
     is_wanted = on_edges(wanted) if wanted else pl.lit(value=True)
-    odd = _odd(history.due_in(window).filter(is_wanted), history.newcomers)
+    odd = _odd(history.due_in(window).filter(is_wanted), history.new_pods)
     return _Seen(_callers(history, window, is_wanted), odd)
 
 
 def _callers(history: History, window: Window, is_wanted: pl.Expr) -> Callers:
     found: Callers = {}
-    new = history.newcomers.since_ns
+    new = history.new_pods.since_ns
     for part in history.due_slices(window):
-        for number, caller in _read(part.filter(is_wanted), window, history.roll.number):
-            source, target, connection, pod = history.roll.names[number]
+        for number, caller in _read(part.filter(is_wanted), window, history.caller_ids.number):
+            source, target, connection, pod = history.caller_ids.names[number]
             is_new = pod in new
             lane = found.setdefault((source, target, connection, is_new), {})
             lane[pod] = lane[pod].followed_by(caller) if pod in lane else caller
@@ -168,20 +257,20 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
     )
 
 
-def _odd(calls: pl.LazyFrame, newcomers: Newcomers) -> OddCalls:
+def _odd(calls: pl.LazyFrame, new_pods: NewPods) -> OddCalls:
     """Return the calls that did not succeed, or name an error, by lane."""
     key = ("source", "target", "connection")
     odd: OddCalls = {}
-    for age in newcomers.by_caller():
-        alike = age.of(calls).filter(~SUCCEEDED | (pl.col("error") != "")).group_by(*key, "outcome", "error")
+    for cohort in new_pods.by_caller():
+        alike = cohort.of(calls).filter(~SUCCEEDED | (pl.col("error") != "")).group_by(*key, "outcome", "error")
         found = alike.agg(calls=pl.len(), first_ns=pl.col("scheduled_ns").min()).collect(engine="streaming")
         for row in msgspec.convert(found.to_dicts(), list[_Odd]):
-            odd.setdefault((row.source, row.target, row.connection, age.is_new), []).append(row)
+            odd.setdefault((row.source, row.target, row.connection, cohort.is_new), []).append(row)
     return odd
 
 
 def _lane(
-    key: AgedKey,
+    key: CohortKey,
     window: Window,
     seen: _Seen,
     expected: set[str],

@@ -10,13 +10,13 @@ from itertools import chain
 import msgspec
 import polars as pl
 
-from drills.judge.callers import LANE
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
 from drills.judge.checks.security import ANSWERS
 from drills.judge.checks.unwritten import unwritten
+from drills.judge.cohorts import Cohort, subject_of
 from drills.judge.history import History
+from drills.judge.keys import LANE
 from drills.judge.measure import Edge, Row, Truth
-from drills.judge.newcomers import Age, subject_of
 from drills.judge.records import Window
 
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
@@ -90,21 +90,23 @@ def pairs_of(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple
     in_window = history.calls_in(window)
     calls = in_window.filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
     claimed = history.calls.filter(on_edges(edges), FROM_CALLER)
-    ages = history.newcomers.by_caller()
+    cohorts = history.new_pods.by_caller()
     servings = calls.filter(~FROM_CALLER, WAS_SERVED)
-    servings = servings if len(ages) == 1 else _with_callers(servings, claimed)
+    servings = servings if len(cohorts) == 1 else _with_callers(servings, claimed)
     live, *more = pl.collect_all(
         [
             in_window.filter(WAS_SERVED).select("target").unique(),
-            *(_beyond(age.of(servings), claimed) for age in ages),
+            *(_beyond(cohort.of(servings), claimed) for cohort in cohorts),
         ],
         engine="streaming",
     )
     targets = set(live["target"])
-    told = [list(_of_age(age, calls, rows, targets)) for age, rows in zip(ages, more, strict=True)]
-    asked = {(pair.source, pair.target) for pairs in told for pair in pairs}
-    told[0] += [_pair((*edge, "none"), None, None, targets) for edge in set(edges) - asked]
-    pairs = chain(*(_without_unwritten(history, age.of(calls), ours) for age, ours in zip(ages, told, strict=True)))
+    lanes = [list(_of_cohort(cohort, calls, rows, targets)) for cohort, rows in zip(cohorts, more, strict=True)]
+    asked = {(pair.source, pair.target) for pairs in lanes for pair in pairs}
+    lanes[0] += [_pair((*edge, "none"), None, None, targets) for edge in set(edges) - asked]
+    pairs = chain(
+        *(_without_unwritten(history, cohort.of(calls), ours) for cohort, ours in zip(cohorts, lanes, strict=True))
+    )
     return tuple(sorted(pairs, key=lambda pair: (*_lane(pair), pair.is_new)))
 
 
@@ -114,12 +116,12 @@ def _with_callers(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame
     return servings.drop("pod").join(made, on="id", how="left")
 
 
-def _of_age(age: Age, calls: pl.LazyFrame, more: pl.DataFrame, targets: set[str]) -> Iterator[Pair]:
-    ours = _ours(age.of(calls.filter(FROM_CALLER)))
+def _of_cohort(cohort: Cohort, calls: pl.LazyFrame, more: pl.DataFrame, targets: set[str]) -> Iterator[Pair]:
+    ours = _ours(cohort.of(calls.filter(FROM_CALLER)))
     extra = {_lane(row): row for row in msgspec.convert(more.to_dicts(), list[_More])}
     for key in set(ours) | set(extra):
         pair = _pair(key, ours.get(key), extra.get(key), targets)
-        yield msgspec.structs.replace(pair, is_new=age.is_new)
+        yield msgspec.structs.replace(pair, is_new=cohort.is_new)
 
 
 def _without_unwritten(history: History, calls: pl.LazyFrame, pairs: Iterable[Pair]) -> Iterator[Pair]:

@@ -6,8 +6,7 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lane import Lane
-from drills.judge.checks.lanes import lanes, on_edges
+from drills.judge.checks.lanes import Lane, lanes, on_edges
 from drills.judge.checks.tally import Ruled, all_true, lanes_measured, need_edges
 from drills.judge.checks.traffic import success_rate
 from drills.judge.history import History

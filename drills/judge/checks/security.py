@@ -6,8 +6,7 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lane import Lane
-from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
 from drills.judge.checks.tally import (
     Ruled,
     all_true,
@@ -17,9 +16,9 @@ from drills.judge.checks.tally import (
     lanes_measured,
     need_edges,
 )
+from drills.judge.cohorts import subject_of
 from drills.judge.history import History
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
-from drills.judge.newcomers import subject_of
 from drills.judge.records import NS_PER_S, Window
 
 SERVED = SUCCEEDED | pl.col("served_ns").is_not_null()
@@ -119,8 +118,8 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
     lane = ("source", "target", "connection")
     # Peers repeat: each is looked at once, however many calls showed it.
     seen = [
-        age.of(served).group_by(*lane, "peer").agg(calls=pl.len()).with_columns(is_new=age.is_new)
-        for age in history.newcomers.by_either()
+        cohort.of(served).group_by(*lane, "peer").agg(calls=pl.len()).with_columns(is_new=cohort.is_new)
+        for cohort in history.new_pods.by_either_end()
     ]
     shown = pl.concat(pl.collect_all(seen, engine="streaming")).with_columns(fits=_shows_source(identities))
     calls, is_nameless = pl.col("calls"), pl.col("peer") == ""

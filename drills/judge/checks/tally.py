@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lane import Lane
+from drills.judge.checks.lanes import Lane
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Number, Resolution, Row, Truth
 from drills.judge.records import NS_PER_MS, Window
 

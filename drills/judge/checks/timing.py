@@ -9,13 +9,12 @@ from operator import or_
 import msgspec
 import polars as pl
 
-from drills.judge.callers import CALLER, LANE, LaneKey
-from drills.judge.checks.lane import AgedKey, Lane
-from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
 from drills.judge.checks.tally import TWO_SIDED_95, Ruled, all_true, examples_due, lanes_measured, need_edges
 from drills.judge.history import History
+from drills.judge.keys import CALLER, LANE, CohortKey, LaneKey
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
-from drills.judge.ranks import counted, order_statistics
+from drills.judge.quantiles import counted, order_statistics
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
 
 NEVER_NS = 1 << 62
@@ -80,7 +79,7 @@ def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History
     calls = history.due_in(window).filter(on_edges(edges))
     scheduled = pl.col("scheduled_ns")
     callers = _callers(calls)
-    new = history.newcomers.since_ns
+    new = history.new_pods.since_ns
     ruled = tuple(
         _rule_recovery(lane, [c for c in callers if (*c.lane, c.pod in new) == lane.key], bounds, window)
         for lane in lanes(history, window, edges)
@@ -168,9 +167,9 @@ def _latency(edges: tuple[Edge, ...], bounds: _LatencyBounds, history: History, 
     # Of the baseline only successes count: a failure there must not raise the bar.
     before = history.due_in(baseline).filter(on_edges(edges), SUCCEEDED) if baseline else calls.clear()
     now = {
-        (*key, age.is_new): found
-        for age in history.newcomers.by_caller()
-        for key, found in _latencies(age.of(calls), bounds.quantile).items()
+        (*key, cohort.is_new): found
+        for cohort in history.new_pods.by_caller()
+        for key, found in _latencies(cohort.of(calls), bounds.quantile).items()
     }
     limits = {
         key: math.floor(base.at_ns * bounds.at_most_times + bounds.slack_ms * NS_PER_MS)
@@ -189,7 +188,7 @@ def _is_slow(key: LaneKey, limit_ns: int) -> pl.Expr:
 
 
 def _rule_latency(
-    lane: Lane, now: dict[AgedKey, _Latency], limits: dict[LaneKey, int], bounds: _LatencyBounds
+    lane: Lane, now: dict[CohortKey, _Latency], limits: dict[LaneKey, int], bounds: _LatencyBounds
 ) -> Ruled:
     found, limit_ns = now.get(lane.key), limits.get((*lane.edge, lane.connection))
     gap_s = lane.gap.length_ns / NS_PER_S

@@ -6,8 +6,7 @@ from functools import partial
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lane import AgedKey, Lane
-from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
 from drills.judge.checks.tally import (
     TWO_SIDED_95,
     Ruled,
@@ -18,9 +17,10 @@ from drills.judge.checks.tally import (
     need_edges,
     wilson,
 )
+from drills.judge.cohorts import subject_of
 from drills.judge.history import History
+from drills.judge.keys import CohortKey
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Parameter, Row, Truth
-from drills.judge.newcomers import subject_of
 from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 
 
@@ -180,9 +180,9 @@ def _split(
     key = ("source", "target", "connection")
     served = history.calls_in(window).filter(on_edges(edges), SUCCEEDED, served_by.is_not_null())
     shares: list[_Share] = []
-    for age in history.newcomers.by_caller():
-        counted = age.of(served).group_by(key).agg(calls=pl.len(), hits=(served_by == version).sum())
-        told = counted.with_columns(is_new=age.is_new).collect(engine="streaming")
+    for cohort in history.new_pods.by_caller():
+        counted = cohort.of(served).group_by(key).agg(calls=pl.len(), hits=(served_by == version).sum())
+        told = counted.with_columns(is_new=cohort.is_new).collect(engine="streaming")
         shares += msgspec.convert(told.to_dicts(), list[_Share])
     shares = sorted(shares, key=_place)
     shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
@@ -191,7 +191,7 @@ def _split(
     return Measurement(truth, deciding_reason(rows, truth), rows)
 
 
-def _place(share: _Share) -> AgedKey:
+def _place(share: _Share) -> CohortKey:
     return share.source, share.target, share.connection, share.is_new
 
 

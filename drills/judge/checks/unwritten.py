@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
-from drills.judge.callers import LANE, LaneKey
-from drills.judge.casualties import UNWRITTEN_S, Casualties
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE
 from drills.judge.history import History
+from drills.judge.keys import LANE, LaneKey
+from drills.judge.lost_pods import UNWRITTEN_S, LostPods
 from drills.judge.records import NS_PER_S
 
 _UNTIL_NOW = 2**63 - 1
@@ -60,22 +60,22 @@ class _Answered(msgspec.Struct, frozen=True):
 
 def unwritten(history: History, calls: pl.LazyFrame) -> Unwritten | None:
     """Return what may lack in the records of these calls; None when the fault ended nobody."""
-    gone = history.casualties
-    if gone is None:
+    lost = history.lost_pods
+    if lost is None:
         return None
-    breaks = tuple(_breaks(history, gone))
+    breaks = tuple(_breaks(history, lost))
     answered, unsure = _answered(calls, breaks)
-    return Unwritten(answered, unsure, _orphaned(history, calls, gone), _unwitnessed(calls, breaks))
+    return Unwritten(answered, unsure, _orphaned(history, calls, lost), _unwitnessed(calls, breaks))
 
 
-def _breaks(history: History, gone: Casualties) -> Iterator[Break]:
-    theirs = pl.col("served_pod").is_in(sorted(gone.pods)) & (pl.col("served_ns") >= gone.injected_ns)
+def _breaks(history: History, lost: LostPods) -> Iterator[Break]:
+    theirs = pl.col("served_pod").is_in(sorted(lost.pods)) & (pl.col("served_ns") >= lost.injected_ns)
     lines = history.calls.filter(theirs).select("served_pod", "served_ns").collect()
-    for pod in sorted(gone.pods):
+    for pod in sorted(lost.pods):
         served_ns = lines.filter(pl.col("served_pod") == pod)["served_ns"]
-        for boot_ns in gone.boots[pod] or (_UNTIL_NOW,):
+        for boot_ns in lost.boots[pod] or (_UNTIL_NOW,):
             before = served_ns.filter(served_ns < boot_ns).to_list()
-            yield Break(pod, max(before, default=gone.injected_ns), boot_ns)
+            yield Break(pod, max(before, default=lost.injected_ns), boot_ns)
 
 
 def _answered(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> tuple[Counter[LaneKey], Counter[LaneKey]]:
@@ -91,23 +91,23 @@ def _answered(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> tuple[Counter[L
     return answered, unsure
 
 
-def _orphaned(history: History, calls: pl.LazyFrame, gone: Casualties) -> Counter[LaneKey]:
-    only_served = calls.filter(pl.col("scheduled_ns").is_null(), pl.col("served_ns") >= gone.sure_until_ns)
+def _orphaned(history: History, calls: pl.LazyFrame, lost: LostPods) -> Counter[LaneKey]:
+    only_served = calls.filter(pl.col("scheduled_ns").is_null(), pl.col("served_ns") >= lost.sure_until_ns)
     known = history.calls.filter(pl.col("scheduled_ns").is_not_null()).select("id")
     strangers = only_served.join(known, on="id", how="anti").with_columns(pl.col("connection").fill_null("unknown"))
     found = strangers.select(*LANE, "id", "served_ns").unique("id").collect()
     orphaned = Counter[LaneKey]()
     for source, target, connection, call_id, served_ns in found.iter_rows():
-        pod = _caller_in(call_id, source, gone)
-        orphaned[source, target, connection] += bool(pod) and served_ns < min(gone.boots[pod], default=_UNTIL_NOW)
+        pod = _caller_in(call_id, source, lost)
+        orphaned[source, target, connection] += bool(pod) and served_ns < min(lost.boots[pod], default=_UNTIL_NOW)
     return orphaned
 
 
-def _caller_in(call_id: str, source: str, gone: Casualties) -> str:
+def _caller_in(call_id: str, source: str, lost: LostPods) -> str:
     """Return the casualty that an id names as its caller, "" for none: canary.source.target.rest-of-pod.number."""
     words = call_id.split(".")
     pod = f"{source}-{words[3]}" if len(words) > 3 else ""  # noqa: PLR2004 - the place of the pod in an id
-    return pod if pod in gone.pods else ""
+    return pod if pod in lost.pods else ""
 
 
 def _unwitnessed(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> Counter[LaneKey]:

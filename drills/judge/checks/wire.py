@@ -6,12 +6,11 @@ from functools import partial
 
 import polars as pl
 
-from drills.judge.casualties import Casualties
-from drills.judge.checks.lane import Lane
-from drills.judge.checks.lanes import lanes
+from drills.judge.checks.lanes import Lane, lanes
 from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
 from drills.judge.events import ProgramStarted, WireEnd, WireGap, WireHit, WirePair, WireReady
 from drills.judge.history import History
+from drills.judge.lost_pods import LostPods
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Need, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Window
 
@@ -185,8 +184,8 @@ def _may_lie_in(window: Window, event: _Readable) -> bool:
 
 def _may_go_on(history: History, window: Window, event: _Readable) -> bool:
     """Whether a hit was followed by others that nobody counted, because its observer was ended before it could."""
-    gone = history.casualties
-    if gone is None or isinstance(event, WirePair) or event.at_ns >= gone.first_boots.get(event.detail.node, 0):
+    lost = history.lost_pods
+    if lost is None or isinstance(event, WirePair) or event.at_ns >= lost.first_boots.get(event.detail.node, 0):
         return False
     return event.at_ns < window.start_ns <= event.at_ns + UNTOLD_NS
 
@@ -229,17 +228,17 @@ def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[
     for gap in history.of_kind(WireGap):
         if gap.detail.node == node and gap.at_ns < window.end_ns:
             yield f"the observer of node {node} was blind: {gap.detail.reason}"
-    if history.casualties is not None and window.end_ns > history.casualties.injected_ns:
-        yield from _blindness_of_casualty(history, history.casualties, node, [event.at_ns for event in ready])
+    if history.lost_pods is not None and window.end_ns > history.lost_pods.injected_ns:
+        yield from _blindness_of_lost_node(history, history.lost_pods, node, [event.at_ns for event in ready])
 
 
-def _blindness_of_casualty(history: History, gone: Casualties, node: str, ready_ns: list[int]) -> Iterator[str]:
+def _blindness_of_lost_node(history: History, lost: LostPods, node: str, ready_ns: list[int]) -> Iterator[str]:
     """Yield why the observer that ended with its node may have missed what the pods of that node sent."""
-    booted_ns = gone.first_boots.get(node)
+    booted_ns = lost.first_boots.get(node)
     if booted_ns is None:
         return  # another node, or one on which nobody came back: then its observer owes its end
-    observers = gone.pods - set(history.facts.servers)
-    boots = [it for it in history.of_kind(ProgramStarted) if gone.explains(it) and it.detail.node == node]
+    observers = lost.pods - set(history.facts.servers)
+    boots = [it for it in history.of_kind(ProgramStarted) if lost.explains(it) and it.detail.node == node]
     starts = sum(boot.detail.pod in observers for boot in boots)
     if starts != 1:
         yield f"the observer of node {node} started {starts} times after its node was ended: it watched in pieces"

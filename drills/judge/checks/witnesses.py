@@ -139,7 +139,7 @@ def _holds(
     rows = tuple(pair.row(*rule(pair)) for pair in pairs)
     truth = all_true([row.truth for row in rows])
     examples = examples_of(history.calls_in(window).filter(on_edges(edges), harm))
-    if history.casualties is not None and truth is not Truth.FALSE:
+    if history.lost_pods is not None and truth is not Truth.FALSE:
         examples = ()  # what lacks a witness is no example of harm
     at_ns = examples[0].at_ns if examples else None
     proven = any(is_proof(pair) for pair in pairs)

@@ -2,9 +2,9 @@
 
 import polars as pl
 
-from drills.judge.checks.changes import OPEN_BEFORE_S
 from drills.judge.checks.lanes import SUCCEEDED
 from drills.judge.checks.pairs import REFUSALS
+from drills.judge.checks.policy_changes import OPEN_BEFORE_S
 from drills.judge.events import PolicyChangeStep, revised
 from drills.judge.history import History
 from drills.judge.mutations.target import Target, each_of, table, whole

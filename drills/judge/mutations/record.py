@@ -56,7 +56,7 @@ def lose_failures(history: History, _target: Target) -> History:
 
 def lose_one_serving(history: History, _target: Target) -> History:
     """Lose the line of one served call in the log of a server that no fault is to end."""
-    was_whole = WAS_SERVED & ~pl.col("served_pod").is_in(history.facts.casualties).fill_null(value=False)
+    was_whole = WAS_SERVED & ~pl.col("served_pod").is_in(history.facts.lost_pods).fill_null(value=False)
     is_first = was_whole & (was_whole.cast(pl.Int64).cum_sum() == 1)
     served = ("served_ns", "served_pod", "served_version", "served_status", "peer")
     blank = (pl.when(~is_first).then(pl.col(name)).alias(name) for name in served)
@@ -93,7 +93,7 @@ def starve_callers(history: History, _target: Target) -> History:
 
 def restart_a_witness(history: History, target: Target) -> History:
     """Let the program of one server start anew in the middle of the run, of one that no fault is to end."""
-    pod = next((pod for pod in history.facts.servers if pod not in history.facts.casualties), "")
+    pod = next((pod for pod in history.facts.servers if pod not in history.facts.lost_pods), "")
     started = ProgramStarted(target.middle_ns, pod, ProgramStarted.Detail(pod=pod, node=""))
     return with_events(history, [*history.events, started])
 

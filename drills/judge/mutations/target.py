@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from drills.judge.callers import CALLER_OF_POD
 from drills.judge.checks.lanes import on_edges
 from drills.judge.events import CallerEnd, E, Event, ServerEnd, revised
 from drills.judge.history import History
+from drills.judge.keys import CALLER_OF_POD
 from drills.judge.measure import Edge, Number
 from drills.judge.records import Window
 from drills.judge.verdict import Finding

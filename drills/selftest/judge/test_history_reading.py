@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drills.judge import callers, ranks, slices
-from drills.judge.callers import CALLER, call_roll
-from drills.judge.checks.spread import Spread
+from drills.judge import caller_ids, quantiles, slices
+from drills.judge.caller_ids import caller_ids_of
+from drills.judge.gaps import Spread
+from drills.judge.keys import CALLER
 from drills.judge.records import Window
-from drills.judge.slices import stretches
+from drills.judge.slices import chunks
 from drills.selftest.doubles.story import START_NS, Story
 
 EDGE = ("checkout", "payment")
@@ -52,19 +53,19 @@ def test_two_spreads_make_one(values: list[int], cut: int) -> None:
 def test_every_caller_has_a_number_of_its_own() -> None:
     """Each row's number names the caller that made it; a row that only a server saw is nobody else's."""
     story = Story().steady(EDGE, (EDGE[1], EDGE[0])).fault().served_only(*EDGE)
-    roll = call_roll(story.table().lazy())
-    rows = story.table().select(*CALLER, number=roll.number)
-    assert len(roll.names) == 5
-    assert all(roll.names[number] == names for *key, number in rows.rows() if (names := tuple(key)))
+    ids = caller_ids_of(story.table().lazy())
+    rows = story.table().select(*CALLER, number=ids.number)
+    assert len(ids.names) == 5
+    assert all(ids.names[number] == names for *key, number in rows.rows() if (names := tuple(key)))
 
 
 def test_callers_that_would_share_a_number_get_other_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     """A seed that gives two callers one number is not used: no caller ever hides behind another."""
-    really = callers._number
+    really = caller_ids._number
     same = pl.col("pod").is_null().cast(pl.UInt64)
-    monkeypatch.setattr(callers, "_number", lambda columns, seed: really(columns, seed) if seed == 3 else same)
-    roll = call_roll(Story().steady(EDGE).table().lazy())
-    assert len(roll.names) == 2
+    monkeypatch.setattr(caller_ids, "_number", lambda columns, seed: really(columns, seed) if seed == 3 else same)
+    ids = caller_ids_of(Story().steady(EDGE).table().lazy())
+    assert len(ids.names) == 2
 
 
 @QUICK
@@ -74,8 +75,8 @@ def test_a_rank_is_what_sorting_shows(values: list[int], data: st.DataObject) ->
     rank = data.draw(st.integers(0, len(values) - 1))
     frame = pl.LazyFrame({"source": "a", "target": "b", "connection": "new", "value": values})
     lane = ("a", "b", "new")
-    assert ranks.counted(frame) == {lane: len(values)}
-    assert ranks.order_statistics(frame, {(lane, rank)}) == {(lane, rank): sorted(values)[rank]}
+    assert quantiles.counted(frame) == {lane: len(values)}
+    assert quantiles.order_statistics(frame, {(lane, rank)}) == {(lane, rank): sorted(values)[rank]}
 
 
 @QUICK
@@ -88,7 +89,7 @@ def test_slices_and_stretches_hold_every_row_once(rows: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slices, "ROWS_PER_SLICE", rows)
         by_time = [part.collect() for part in slices.slices(calls, Window("w", START_NS, START_NS + 30), len(times))]
-        by_place = [part.collect() for part in stretches(calls, len(times))]
+        by_place = [part.collect() for part in chunks(calls, len(times))]
     assert sorted(pl.concat(by_time)["row"]) == pl.concat(by_place)["row"].to_list() == list(range(len(times)))
     bounds = [(part["started_ns"].min(), part["started_ns"].max()) for part in by_time if part["started_ns"].count()]
     assert bounds == sorted(bounds)

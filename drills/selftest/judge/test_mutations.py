@@ -309,7 +309,7 @@ def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
     """What befalls a server that the fault was to end is explained, and would harm nothing."""
     history, staying = rich_run(), "ledger-1"
     gone = tuple(pod for pod in history.facts.servers if pod != staying)
-    ending = replace(history, facts=msgspec.structs.replace(history.facts, casualties=gone))
+    ending = replace(history, facts=msgspec.structs.replace(history.facts, lost_pods=gone))
     target = Target((), history.windows()["run"], {})
     assert staying in {
         event.subject for event in RECORD["restart-a-witness"].apply(ending, target).of_kind(ProgramStarted)

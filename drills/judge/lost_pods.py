@@ -1,7 +1,7 @@
-"""Pods that the fault itself ends, with the node on which they run, and the breaks in their records that it explains.
+"""Pods that the fault itself ends together with their node, and the breaks in their records that the fault explains.
 
-What such a pod wrote is evidence like any other. What it may have done without writing it down lies between its last
-line and its next start: that is not known, and nobody may take it for "nothing".
+What such a pod recorded is evidence like any other. What it did between its last line and its next start is unknown,
+and never counts as "nothing happened".
 """
 
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from drills.judge.events import Event, FaultInjected, ProgramStarted, ServerEnd,
 from drills.judge.records import NS_PER_S, Defect, RunFacts
 
 LONGEST_CALL_S = 2.0
-"""No call lasts longer; those under way when their caller ended have no line, and leave holes among the last ones."""
+"""No call lasts longer. Calls in flight when their caller ended have no line, so its last seconds have holes."""
 
 UNWRITTEN_S = 1.0
-"""A program writes its lines a twentieth of a second late, on a busy machine more; this is ample."""
+"""How late a program may write a line. It buffers for 0.05 s, longer on a busy machine."""
 
 
 @dataclass(frozen=True)
-class Casualties:
-    """The pods, the instant from which the fault explains their end, and when they started again.
+class LostPods:
+    """The pods that the fault ended, and when they started again.
 
-    boots: pod to the starts of its program after that instant. late: pods that took the run up again, as servers only.
-    first_boots: node to the first of those starts on it.
+    injected_ns: the fault explains ends from this instant on. boots: pod to the later starts of its program.
+    late: pods that rejoined the run, as servers only. first_boots: node to the first of the boots on it.
     """
 
     pods: frozenset[str]
@@ -35,30 +35,30 @@ class Casualties:
 
     @property
     def sure_until_ns(self) -> int:
-        """Calls that were due before this have ended and were written down when their caller ended."""
+        """Calls due before this instant had ended and were recorded when their caller ended."""
         return self.injected_ns - round(LONGEST_CALL_S * NS_PER_S)
 
     def explains(self, boot: ProgramStarted) -> bool:
-        """Whether the start of a program is one that follows from the fault."""
+        """Whether the fault caused this start of a program."""
         return boot.detail.pod in self.pods and boot.at_ns >= self.injected_ns
 
     def undisturbed(self, calls: pl.LazyFrame) -> pl.LazyFrame:
-        """Return the calls without those of the casualties that their end may have left incomplete."""
+        """Return the calls without those of lost pods that may be recorded incompletely."""
         is_theirs = pl.col("pod").is_in(sorted(self.pods)).fill_null(value=False)
         return calls.filter(~is_theirs | (pl.col("scheduled_ns") < self.sure_until_ns))
 
 
-def casualties_of(events: tuple[Event, ...], facts: RunFacts) -> Casualties | None:
-    """Return the casualties of a run; None when its fault ends no pod, or was never injected."""
+def lost_pods_of(events: tuple[Event, ...], facts: RunFacts) -> LostPods | None:
+    """Return the pods that the fault ended; None when it ends none, or was never injected."""
     injected_ns = min((event.at_ns for event in events if isinstance(event, FaultInjected)), default=None)
-    if not facts.casualties or injected_ns is None:
+    if not facts.lost_pods or injected_ns is None:
         return None
-    pods = frozenset(facts.casualties)
+    pods = frozenset(facts.lost_pods)
     boots = sorted(
         (e for e in events if isinstance(e, ProgramStarted) and e.detail.pod in pods and e.at_ns >= injected_ns),
         key=_by_clock,
     )
-    return Casualties(
+    return LostPods(
         pods=pods,
         injected_ns=injected_ns,
         boots={pod: tuple(e.at_ns for e in boots if e.detail.pod == pod) for pod in pods},
@@ -71,24 +71,24 @@ def _by_clock(event: Event) -> int:
     return event.at_ns
 
 
-def find_casualty_defects(calls: pl.LazyFrame, events: tuple[Event, ...], gone: Casualties) -> Iterator[Defect]:
-    """Yield what the fault does not explain: calls after the break, and holes in what was served after it."""
-    ours = calls.filter(pl.col("pod").is_in(sorted(gone.pods)), pl.col("started_ns") >= gone.injected_ns)
+def find_lost_pod_defects(calls: pl.LazyFrame, events: tuple[Event, ...], lost: LostPods) -> Iterator[Defect]:
+    """Yield what the fault does not explain: calls after a restart, and holes in the calls served after it."""
+    ours = calls.filter(pl.col("pod").is_in(sorted(lost.pods)), pl.col("started_ns") >= lost.injected_ns)
     started = ours.group_by("pod").agg(pl.col("started_ns").max()).sort("pod").collect()
     for pod, last_ns in started.iter_rows():
-        if gone.boots[pod] and last_ns >= gone.boots[pod][0]:
-            message = f"{pod} started again and made calls under the same run: two of them may share an id"
+        if lost.boots[pod] and last_ns >= lost.boots[pod][0]:
+            message = f"{pod} restarted and made calls in the same run: two of its calls may share an id"
             yield Defect("restarted", pod, message)
     ends = {event.detail.pod: event.detail.served for event in events if isinstance(event, ServerEnd)}
-    for pod in sorted(gone.late):
-        yield from _served_since(calls, pod, max(gone.boots[pod], default=gone.injected_ns), ends.get(pod))
+    for pod in sorted(lost.late):
+        yield from _served_since(calls, pod, max(lost.boots[pod], default=lost.injected_ns), ends.get(pod))
 
 
 def _served_since(calls: pl.LazyFrame, pod: str, boot_ns: int, counted: int | None) -> Iterator[Defect]:
     served = calls.filter(pl.col("served_pod") == pod, pl.col("served_ns") >= boot_ns)
     rows = int(served.select(pl.len()).collect().item())
     if counted is None:
-        message = f"server {pod} took the run up again and never reported its end: calls it served may be lost"
+        message = f"server {pod} rejoined the run and never reported its end: calls it served may be lost"
         yield Defect("missing-server-end", pod, message)
     elif counted != rows:
         message = f"server {pod} served {counted} calls after it started again, the table has {rows}: a hole"

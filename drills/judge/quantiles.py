@@ -1,6 +1,6 @@
-"""The n-th smallest of many values, exactly and in little memory: they are counted in ever narrower ranges, not sorted.
+"""Exact order statistics (the n-th smallest of many values) in bounded memory: by counting, not by sorting.
 
-Frames have the columns of a lane, and `value`.
+Values are counted in ranges that get narrower with each pass. Frames have the columns of a lane, and `value`.
 """
 
 from bisect import bisect_right
@@ -10,21 +10,21 @@ from itertools import accumulate
 
 import polars as pl
 
-from drills.judge.callers import LANE, LaneKey
+from drills.judge.keys import LANE, LaneKey
 
 WIDTHS = (1 << 20, 1 << 10, 1)
-"""Width of the ranges of each reading, in ns: no range of one is divided into more than 1024 in the next."""
+"""Width of the ranges of each pass, in ns: a pass divides a range of the one before into at most 1024."""
 
 Sought = tuple[LaneKey, int]
-"""A lane and a rank within it, from 0."""
+"""A lane and the position of a value in its sorted values, from 0."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a rank lies: in the range of this number, as the rank-th of those in it."""
+    """Where a sought value lies: in this range, at this position among the values of the range."""
 
     range: int
-    rank: int
+    position: int
 
 
 def counted(values: pl.LazyFrame) -> dict[LaneKey, int]:
@@ -34,19 +34,19 @@ def counted(values: pl.LazyFrame) -> dict[LaneKey, int]:
 
 
 def order_statistics(values: pl.LazyFrame, sought: Iterable[Sought]) -> dict[Sought, int]:
-    """Return the value at each rank of each lane; the rank must be less than the number of values."""
-    places = {(lane, rank): _Place(0, rank) for lane, rank in sought}
+    """Return the value at each position of each lane; a position must be less than the number of values."""
+    places = {(lane, at): _Place(0, at) for lane, at in sought}
     ranged = values.with_columns(outer=pl.lit(0, pl.Int64))
     for width in WIDTHS:
         ranged = ranged.with_columns(inner=pl.col("value") // width)
         counts = _counts(ranged, {(lane, place.range) for (lane, _), place in places.items()})
-        places = {(lane, rank): _narrow(counts[lane, place.range], place) for (lane, rank), place in places.items()}
+        places = {(lane, at): _narrow(counts[lane, place.range], place) for (lane, at), place in places.items()}
         ranged = ranged.drop("outer").rename({"inner": "outer"})
     return {key: place.range for key, place in places.items()}
 
 
 def _counts(values: pl.LazyFrame, wanted: set[tuple[LaneKey, int]]) -> dict[tuple[LaneKey, int], list[tuple[int, int]]]:
-    """Return, for each wanted range, the narrower ranges in it, in order, with the number of values in each."""
+    """Return, for each wanted range, its narrower ranges in order, with the number of values in each."""
     rows = [(*lane, number) for lane, number in sorted(wanted)]
     schema = {**dict.fromkeys(LANE, pl.String()), "outer": pl.Int64()}
     asked = pl.LazyFrame(rows, schema=schema, orient="row")
@@ -60,5 +60,5 @@ def _counts(values: pl.LazyFrame, wanted: set[tuple[LaneKey, int]]) -> dict[tupl
 
 def _narrow(counts: list[tuple[int, int]], place: _Place) -> _Place:
     upto = list(accumulate(count for _, count in counts))
-    at = bisect_right(upto, place.rank)
-    return _Place(counts[at][0], place.rank - upto[at] + counts[at][1])
+    at = bisect_right(upto, place.position)
+    return _Place(counts[at][0], place.position - upto[at] + counts[at][1])

@@ -73,7 +73,7 @@ def history(story: Story) -> History:
         for event in told.events
         if not (isinstance(event, CallerEnd) and event.subject == "payment-2")
     ]
-    facts = msgspec.structs.replace(told.facts, casualties=GONE, servers=("ledger-1", "ledger-2", "payment-2"))
+    facts = msgspec.structs.replace(told.facts, lost_pods=GONE, servers=("ledger-1", "ledger-2", "payment-2"))
     return History(told.calls, tuple(e for e in events), facts)
 
 
@@ -96,7 +96,7 @@ def test_records_that_break_off_with_their_node_are_whole(back: bool) -> None:
 def test_the_same_breaks_are_defects_where_the_fault_ends_nobody() -> None:
     """A pod that starts anew and a caller without an end are named as ever when no fault explains them."""
     told = history(rebooted())
-    unexplained = History(told.calls, told.events, msgspec.structs.replace(told.facts, casualties=()))
+    unexplained = History(told.calls, told.events, msgspec.structs.replace(told.facts, lost_pods=()))
     assert {("restarted", "ledger-2"), ("missing-end", "payment-2 -> ledger (new)")} <= kinds(unexplained)
 
 
@@ -161,7 +161,7 @@ def test_an_edge_that_only_casualties_called_is_not_known() -> None:
     story = Story().baseline().calls(*EDGE, ok=100, pod="payment-2").fault().calls(*EDGE, ok=30, pod="payment-2")
     story.recovery().calls(*EDGE, ok=100, pod="payment-2")
     told = story.history()
-    facts = msgspec.structs.replace(told.facts, casualties=GONE)
+    facts = msgspec.structs.replace(told.facts, lost_pods=GONE)
     ruling = ruled(History(told.calls, told.events, facts), always(checks.success_rate(EDGE, at_least=0.9)))
     assert ruling.verdict is Answer.INCONCLUSIVE
     assert "no call was made for 20.000 s" in ruling.reason

@@ -254,8 +254,8 @@ def test_new_pods_read_the_same_from_a_file(tmp_path: Path) -> None:
     history, claims = with_new_pod().history(), [RATE, BACK]
     write_history(tmp_path, history.calls.collect(), history.events, history.facts)
     assert judge(History.load(tmp_path), claims).encode() == judge(history, claims).encode()
-    assert History.load(tmp_path).newcomers == history.newcomers
-    assert history.newcomers.since_ns == {NEW_POD: story_start_ns()}
+    assert History.load(tmp_path).new_pods == history.new_pods
+    assert history.new_pods.since_ns == {NEW_POD: story_start_ns()}
 
 
 def story_start_ns() -> int:
