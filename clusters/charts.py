@@ -1,7 +1,4 @@
-"""What a mesh is installed from: Helm charts, and definitions of kinds of objects that no chart of its brings.
-
-Each comes from a directory, from where its project publishes it, or out of the Go module that carries it.
-"""
+"""Get Helm charts, and CRDs that no chart contains, from a directory, their project's address, or a Go module."""
 
 import hashlib
 import shutil
@@ -36,11 +33,10 @@ class _Index(msgspec.Struct, frozen=True):
 
 
 def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress: Progress) -> Path:
-    """Return a chart of the catalogue as a directory or .tgz that helm takes.
+    """Return a chart of the catalogue as a directory or .tgz for helm.
 
-    A directory given wins, then a repository given (its URL; the official one stands in the catalogue), else the
-    module that carries the chart. Raises HarnessError when the named source has it not, or when no module carries the
-    chart: no other source is tried silently.
+    It comes from chart_dir if given, else from repository (a URL) if given, else from its Go module. Raises
+    HarnessError when that one source lacks the chart; no other source is tried.
     """
     wanted = chart_named(name)
     if chart_dir is not None:
@@ -49,7 +45,7 @@ def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress
         return _from_repository(wanted, repository, progress)
     if wanted.module is None:
         raise HarnessError(
-            f"Chart {wanted.chart} {wanted.version} is carried by no Go module, and no other source was named. "
+            f"Chart {wanted.chart} {wanted.version} is in no Go module, and no other source was named. "
             f"Take it from {wanted.repository} with --chart-repository, or from a directory with --chart-dir."
         )
     _, recipe, module, inside = wanted.module.split(":")
@@ -57,14 +53,14 @@ def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress
 
 
 def is_in(name: str, directory: Path) -> bool:
-    """Tell whether a directory carries a chart of the catalogue."""
+    """Return whether a directory has a chart of the catalogue."""
     return any(candidate.exists() for candidate in _candidates(chart_named(name), directory))
 
 
 def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
     """Copy charts into an archive directory, for a site that reaches neither a chart repository nor a Go proxy.
 
-    One that no Go module carries comes from its project's repository. HarnessError as `chart`.
+    A chart without a Go module comes from its project's repository. HarnessError as `chart`.
     """
     saved = []
     for name in names:
@@ -82,10 +78,10 @@ def save(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Pat
 
 
 def crd_manifest(name: str, *, directories: Iterable[Path], published: bool) -> bytes:
-    """Return one definition: from the first directory that has its file, else from where its project publishes it.
+    """Return one CRD as YAML, from the first directory that has its file, else from its source.
 
-    published: whether that is the project's own address; else it is the Go module that carries the same file. Raises
-    HarnessError when it cannot be had, or is not the file whose hash the catalogue has.
+    published: the source is the project's address, else the Go module with the same file. Raises HarnessError when the
+    file cannot be read or does not match the hash in the catalogue.
     """
     wanted = crd_named(name)
     found = next((path for path in (folder / wanted.file for folder in directories) if path.exists()), None)
@@ -98,7 +94,7 @@ def crd_manifest(name: str, *, directories: Iterable[Path], published: bool) -> 
 
 
 def save_crds(names: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
-    """Copy definitions into an archive directory, beside the charts, out of the Go module. HarnessError as above."""
+    """Copy CRDs from their Go modules into an archive directory. HarnessError as `crd_manifest`."""
     saved = []
     for name in names:
         with Steps(progress).step(f"CRD {name}"):
@@ -158,7 +154,7 @@ def _keep(data: bytes, digest: str, place: Path) -> None:
     if actual != digest:
         raise HarnessError(
             f"{place.name}: the file has sha256 {actual}, the repository's index says {digest}; it is not used. "
-            "Try again, and if it stays so, ask the repository's owner."
+            "Try again; if it fails again, ask the repository's owner."
         )
     place.parent.mkdir(parents=True, exist_ok=True)
     partial = place.with_suffix(".partial")
@@ -167,7 +163,7 @@ def _keep(data: bytes, digest: str, place: Path) -> None:
 
 
 def read_url(url: str) -> bytes:
-    """Return what is at an address, a few megabytes at most; HarnessError when it cannot be read."""
+    """Return the body of a URL, at most 64 MiB; HarnessError when it cannot be read."""
     try:
         with requests.get(url, timeout=_TIMEOUT_S, stream=True) as answer:
             answer.raise_for_status()
@@ -175,7 +171,7 @@ def read_url(url: str) -> bytes:
     except requests.RequestException as refused:
         raise HarnessError(f"{url} could not be read: {refused}. Check the address and the network.") from refused
     if len(data) > _MAX_BYTES:
-        raise HarnessError(f"{url} is larger than {_MAX_BYTES // 1024**2} MiB; nothing wanted from there is so large.")
+        raise HarnessError(f"{url} is larger than {_MAX_BYTES // 1024**2} MiB; expected a smaller file.")
     return bytes(data)
 
 
@@ -184,6 +180,6 @@ def _checked(wanted: Crd, text: bytes, where: str) -> bytes:
     if actual != wanted.sha256:
         raise HarnessError(
             f"{where} has sha256 {actual}, CRD {wanted.name} of the catalogue {wanted.sha256}; it is not used. "
-            f"Put the file {wanted.file} of {wanted.url} into the archive directory's charts, or take that one away."
+            f"Put the file {wanted.file} of {wanted.url} into the archive directory's charts, or remove that one."
         )
     return text

@@ -218,7 +218,7 @@ def find(name: str, progress: Progress) -> Iterator[Cluster]:
     with contextlib.nullcontext() if maker is None else _alone(maker):
         if maker is None or not maker.exists():
             raise UsageError(
-                f"There is no cluster {name!r} of ours. Create it with `meshdrill run DRILL --mesh MESH --keep-cluster`; "
+                f"No cluster {name!r} of ours exists. Create it with `meshdrill run DRILL --mesh MESH --keep-cluster`; "
                 "--cluster-name of pytest names it."
             )
         yield maker.cluster()

@@ -1,6 +1,6 @@
 """The plain pod network of a kind cluster: standard CNI plugins on each node, and a route to every other node.
 
-It is the same on every node image, and it has no policy engine: whatever refuses a call in a drill is the mesh.
+It is the same on every node image and has no policy engine: only the mesh can deny a call in a drill.
 """
 
 import json
@@ -22,10 +22,10 @@ def configure(cluster: Cluster) -> None:
 
 
 def restore_routes(cluster: Cluster) -> None:
-    """Lay the routes again on each node that has the plain network: a node that starts anew has lost its own.
+    """Restore the routes on each node with the plain network, which a restarted node has lost.
 
-    Where a mesh brings the network nothing is done. The configuration is left as it is: on disk it survives, and a
-    mesh may have put its own plugin into it.
+    No effect where a mesh brings the network. The CNI configuration is not rewritten: it survives on disk, and a mesh
+    may have added its plugin to it.
     """
     ranges = _pod_ranges(cluster)
     for node in cluster.nodes:
@@ -35,7 +35,7 @@ def restore_routes(cluster: Cluster) -> None:
 
 
 def missing_routes(cluster: Cluster) -> str:
-    """Say which routes of the plain network a node lacks, "" when it lacks none or a mesh brings the network."""
+    """Return a phrase that names a node's missing routes; "" when none is missing or a mesh brings the network."""
     ranges = _pod_ranges(cluster)
     for node in cluster.nodes:
         script = f"test ! -e {_CONFLIST} || ip -o route show"
@@ -78,7 +78,7 @@ def _conflist(pod_range: str) -> dict[str, object]:
 
 
 def _pod_ranges(cluster: Cluster) -> dict[str, tuple[str, str]]:
-    """Return node -> (pod CIDR, address); the controller manager gives out the CIDRs shortly after a node joins."""
+    """Return node -> (pod CIDR, address); the controller manager assigns the CIDR shortly after a node joins."""
 
     def look() -> dict[str, tuple[str, str]]:
         found = {}

@@ -1,4 +1,4 @@
-"""kind, kubectl and helm: on the PATH when the version fits, else cached, in the archives, or from their Go modules."""
+"""Find kind, kubectl and helm: on the PATH if the version fits, else in the cache, the archives, or built with Go."""
 
 import os
 import re
@@ -20,7 +20,7 @@ _ASK_TIMEOUT_S = 10.0
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """Programs whose versions fit each other and the cluster; `versions` says which they are, for run.json."""
+    """Programs with compatible versions; `versions` is name -> version, for run.json."""
 
     kind: Path
     kubectl: Path
@@ -29,7 +29,7 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 class _Tool(msgspec.Struct, frozen=True):
-    """How one tool is asked for its version, when a found version fits the pinned one, and how it is built."""
+    """One tool: the arguments that print its version, whether a version fits the pinned one, and its build source."""
 
     ask: tuple[str, ...]
     fits: Callable[[Version, Version], bool]
@@ -54,10 +54,10 @@ _TOOLS = MappingProxyType(
 def ensure_tools(
     progress: Progress, *, kind: Path | None = None, kubectl: Path | None = None, archives: Path | None = None
 ) -> Tools:
-    """Return all three tools; those that are nowhere to be found are compiled, which takes minutes once.
+    """Return all three tools; compile those that are not found, which takes minutes once.
 
-    `kind` and `kubectl` are the user's own choice and used as they are. `archives` is the directory into which `save`
-    put them on another machine; None is the one in the cache. Raises HarnessError when a tool tells no version.
+    kind, kubectl: the user's choice, used without a version check. archives: the directory that `save` filled; None is
+    the one in the cache. Raises HarnessError when a tool prints no version.
     """
     given = {"kind": kind, "kubectl": kubectl}
     places = (tools_dir(), (archives or archive_dir()) / "tools")
@@ -75,19 +75,19 @@ def ensure_tools(
 
 
 def save(tools: Tools, directory: Path) -> tuple[Path, ...]:
-    """Copy the tools into an archive directory, for a site that reaches no package registry."""
+    """Copy the tools into an archive directory, for a site without access to package registries."""
     chosen = {"kind": tools.kind, "kubectl": tools.kubectl, "helm": tools.helm}
     return tuple(_put(path, directory / "tools" / _pinned(name)) for name, path in chosen.items())
 
 
 def parse_version(text: str) -> Version | None:
-    """Return the first `vX.Y.Z` in a tool's own words, or None."""
+    """Return the first `vX.Y.Z` in a tool's output, or None."""
     match = re.search(r"\bv(\d+)\.(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2]), int(match[3])) if match else None
 
 
 def fits(name: str, said: str) -> bool:
-    """Tell whether what a tool said of its version fits the pinned one."""
+    """Return whether the version in a tool's output fits the pinned one."""
     found, pinned = parse_version(said), parse_version(f"v{versions().tools[name]}")
     return found is not None and pinned is not None and _TOOLS[name].fits(found, pinned)
 
@@ -104,7 +104,7 @@ def _kept(name: str, places: Iterable[Path]) -> Path | None:
 
 
 def _pinned(name: str) -> Path:
-    """Return where the pinned version of a tool lies, below the directory that holds them all."""
+    """Return the path of a tool's pinned version, relative to a directory of tools."""
     return Path(f"{name}-{versions().tools[name]}") / name
 
 
@@ -127,7 +127,5 @@ def _version_text(name: str, path: Path) -> str:
     said = answers([path, *_TOOLS[name].ask], timeout_s=_ASK_TIMEOUT_S)
     version = parse_version(said or "")
     if version is None:
-        raise HarnessError(
-            f"{path} does not tell its version (it said {said!r}); expected vX.Y.Z. Remove it and run again."
-        )
+        raise HarnessError(f"{path} prints no version (it printed {said!r}); expected vX.Y.Z. Remove it and run again.")
     return ".".join(str(number) for number in version)

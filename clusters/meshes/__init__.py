@@ -1,9 +1,9 @@
-"""The meshes: one file each, which defines MESH; a file _NAME is what several share.
+"""The meshes. Each file defines one MESH; a file whose name starts with _ is shared by several.
 
-VARIANTS beside MESH, if there are any, are the same product installed otherwise, for drills as a mesh of its own name.
-An installed package adds meshes by entry points of the group `meshdrill.meshes`: the name of the mesh, and where its
-`Mesh` is (`kuma = "kuma_drills.mesh:MESH"`). Its manifests, promises and known issues lie in the folder that the
-Mesh names, beside a versions.toml of its own images, charts and CRDs.
+VARIANTS, if defined, are the same product installed differently; drills treat each as a mesh with its own name.
+An installed package adds meshes by entry points of the group `meshdrill.meshes`, e.g.
+`kuma = "kuma_drills.mesh:MESH"`. The Mesh names the folder of its manifests, promises, known issues and a
+versions.toml with its images, charts and CRDs.
 """
 
 import importlib
@@ -20,12 +20,12 @@ GROUP = "meshdrill.meshes"
 
 
 def names() -> tuple[str, ...]:
-    """Return the name of every mesh and variant: those of the files here, and those of plug-ins that load."""
+    """Return the names of all meshes and variants, those of plug-ins that load included."""
     return tuple(sorted((*_built_in(), *(mesh.name for mesh in plugged_in()))))
 
 
 def products() -> tuple[str, ...]:
-    """Return the name of every mesh without its variants; one of a plug-in is a product."""
+    """Return the names of all meshes without variants, those of plug-ins that load included."""
     return tuple(sorted((*(file.MESH.name for file in _files()), *(mesh.name for mesh in plugged_in()))))
 
 
@@ -35,15 +35,12 @@ def plugged_in() -> tuple[Mesh, ...]:
 
 
 def broken() -> dict[str, str]:
-    """Return name -> reason for each plug-in that gives no mesh."""
+    """Return name -> reason for each plug-in that does not load."""
     return {name: found for name, found in _plug_ins().items() if isinstance(found, str)}
 
 
 def load(name: str) -> Mesh:
-    """Return the facts of the mesh called name.
-
-    Raises UsageError: there is none of that name, or the plug-in that should give it does not load.
-    """
+    """Return a mesh by name. Raises UsageError when there is none, or its plug-in does not load."""
     known = {**_built_in(), **{mesh.name: mesh for mesh in plugged_in()}}
     if name in known:
         return known[name]
@@ -65,7 +62,7 @@ def _files() -> list[ModuleType]:
 
 @cache
 def _plug_ins() -> dict[str, Mesh | str]:
-    """Return the mesh of each entry point, or why there is none."""
+    """Return entry point -> its mesh, or the reason why it does not load."""
     return {point.name: _loaded(point) for point in entry_points(group=GROUP)}
 
 
@@ -76,7 +73,7 @@ def _loaded(point: EntryPoint) -> Mesh | str:
         return f"{where} has the name of a mesh of meshdrill. Ask its author for another name."
     try:
         found = point.load()
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's module raises, the other meshes must work
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises, the other meshes must work
         return f"{where} does not load: {type(error).__name__}: {error}. Install another version of it, or remove it."
     if not isinstance(found, Mesh):
         return f"{where} is {type(found).__name__}; expected a Mesh of clusters.model. Ask its author."

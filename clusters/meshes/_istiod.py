@@ -1,4 +1,4 @@
-"""What istiod does with an authority that it is given, in either of Istio's data planes. Facts are those of 1.31."""
+"""A plugged-in CA for istiod, in both of Istio's data planes. Facts are those of 1.31."""
 
 from clusters.model import IssuerSecret, Mesh, with_given_issuer
 
@@ -6,5 +6,5 @@ _CACERTS = IssuerSecret("istio-system", "cacerts", "tls.crt", "tls.key", "/etc/c
 
 
 def with_plugged_in_ca(mesh: Mesh) -> Mesh:
-    """Return the mesh with the Secret laid from which istiod takes its issuer and anchor, as its documents advise."""
+    """Return the variant of the mesh whose issuer and anchor are in the Secret `cacerts`, as Istio documents."""
     return with_given_issuer(mesh, "istiod.istio-system.svc", _CACERTS)

@@ -1,8 +1,8 @@
 """Cilium: no sidecar; identity comes from labels, and the kernel of each node enforces policy.
 
-The agent of a node programs that kernel, the operator keeps books for the whole cluster, SPIRE issues the identities
-with which agents authenticate each other for their pods. Facts are those of 1.20; the
-source of each stands beside it. Hubble, each agent's own observer, exports every drop to a file.
+The agent of a node programs the kernel, the operator does cluster-wide work, and SPIRE issues the identities with
+which agents authenticate each other for their pods. Hubble, in each agent, exports every drop to a file. Facts are
+those of 1.20, with their sources.
 """
 
 import json
@@ -61,7 +61,7 @@ _EXPORTER = _source(
 _READINESS = _code("The chart's readiness probes", f"{_CHART}/templates/cilium-agent/daemonset.yaml")
 _TAINT = _code("The operator taints a node whose agent is not ready", "operator/watchers/node_taint.go")
 _PLUGIN = _code("The CNI plugin calls the agent of its node and fails without it", "plugins/cilium-cni/cmd/cmd.go")
-# What the agent cannot parse it does not take, and goes by the object of before (pkg/policy/k8s, v1.20.2).
+# The agent ignores an update that it cannot parse and keeps the previous version (pkg/policy/k8s, v1.20.2).
 _NO_REQUESTS = _code(
     "Without its L7 proxy, Cilium rejects policies with HTTP rules and reports it in the object's status (Valid)",
     _VALIDATOR,
@@ -69,14 +69,14 @@ _NO_REQUESTS = _code(
 _DECLARED = "cilium.io/v2 CiliumNetworkPolicy lab/frontend Valid=False"
 _HUBBLE = "/var/run/cilium/hubble"
 _APP = "k8s:app="
-_ORIGINS = ("k8s:", "any:")  # where a label comes from, said before it
+_ORIGINS = ("k8s:", "any:")  # prefixes of label names: the label's source
 _OPERATOR = ("cilium-operator", "io.cilium/app=operator", "cilium-operator-generic")  # name, selector, process
 _AGENT = ("cilium", "k8s-app=cilium", "cilium-agent")
-_PARTS = (Role.NODE_AGENT, Role.CNI)  # both are the agent: it is the backend of the CNI plugin, too
+_PARTS = (Role.NODE_AGENT, Role.CNI)  # the agent has both roles: it is also the CNI plugin's backend
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
-    """Tell whether one of the object's rules is about the called pod."""
+    """Return whether one of the object's rules selects the called pod."""
     if policy.get("kind") == "NetworkPolicy":
         return network_policy_selects(policy, called.namespace, called.labels)
     if policy.get("kind") == "CiliumNetworkPolicy" and at_path(policy, "metadata", "namespace") != called.namespace:
@@ -86,7 +86,7 @@ def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
         "io.kubernetes.pod.namespace": called.namespace,
         "io.cilium.k8s.policy.serviceaccount": called.service_account,
     }
-    return rules_select(policy, "endpointSelector", known_by, _ORIGINS)  # a rule without that one is about nodes
+    return rules_select(policy, "endpointSelector", known_by, _ORIGINS)  # a rule without it selects nodes
 
 
 def _exactly(ref: str) -> dict[str, object]:
@@ -106,7 +106,7 @@ def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
 
 
 def _drop(line: str) -> Drop | None:
-    """Return the refusal in one line of Hubble's export, None when it is about no two pods of known apps."""
+    """Parse one line of Hubble's export; None unless it is a drop between two pods with app labels."""
     flow = json.loads(line).get("flow", {})
     source, target = (_app(flow.get(end, {})) for end in ("source", "destination"))
     if not source or not target or flow.get("verdict") != "DROPPED":
@@ -121,7 +121,7 @@ def _app(end: object) -> str:
     return next((label.removeprefix(_APP) for label in known if label.startswith(_APP)), "")
 
 
-_NO_ENVOY = Override("envoy.enabled, l7Proxy", "false", "cilium-envoy is on no package registry; cilium-l7 has it")
+_NO_ENVOY = Override("envoy.enabled, l7Proxy", "false", "no package registry has cilium-envoy; cilium-l7 enables it")
 
 
 MESH = Mesh(
@@ -131,7 +131,7 @@ MESH = Mesh(
     components=(
         Component(Role.CONTROL_PLANE, "Deployment", _NAMESPACE, *_OPERATOR, port=9963),
         *(Component(role, "DaemonSet", _NAMESPACE, *_AGENT, port=9962) for role in _PARTS),
-        # Its pod's port answers plain HTTP: the server's health endpoint.
+        # 8080 serves plain HTTP on the pod: the server's health endpoint.
         Component(Role.IDENTITY, "StatefulSet", _SPIRE, "spire-server", "app=spire-server", "spire-server", port=8080),
     ),
     capabilities=frozenset(
@@ -143,18 +143,18 @@ MESH = Mesh(
         }
     ),
     absent={
-        Role.POLICY: "each agent reads policies from the Kubernetes API itself: apiserver-outage asks what that means",
+        Role.POLICY: "each agent reads policies from the Kubernetes API itself; see apiserver-outage",
         Capability.L7_AUTHZ: "needs cilium-envoy, which is off here: cilium-l7 has it",
-        Capability.BOUND_L7_PROXY: "no Service chooses its proxy by a label",
+        Capability.BOUND_L7_PROXY: "no Service selects its proxy by a label",
         Capability.WEIGHTED_ROUTING: "needs the Gateway API, which is off in our values",
         Capability.ENCRYPTION: (
-            "it is off here: cilium-wireguard has it. IPsec would ask the same of ESP in the kernel, and of a key "
-            "that we would have to make; ztunnel is beta in 1.20, and one more image"
+            "it is off here: cilium-wireguard has it. IPsec would need ESP in the kernel and a key from the harness; "
+            "ztunnel is beta in 1.20 and needs one more image"
         ),
-        Capability.MTLS: "agents authenticate each other for their pods, but no connection of a pod is TLS",
-        Capability.CONTROL_PLANE_NETWORK: "the operator is in its node's network: packets of both cannot be told apart",
-        Capability.SHORT_LEAVES: "the chart has no value for the life of SPIRE's certificates, an hour",
-        Capability.GIVEN_ISSUER: "SPIRE's server signs as an authority that it makes for itself",
+        Capability.MTLS: "agents authenticate each other for their pods, but no connection of a pod uses TLS",
+        Capability.CONTROL_PLANE_NETWORK: "the operator shares its node's network: their packets are indistinguishable",
+        Capability.SHORT_LEAVES: "the chart has no value for the lifetime of SPIRE's certificates, one hour",
+        Capability.GIVEN_ISSUER: "SPIRE's server creates its own authority",
         Capability.INJECTION: "there is nothing to inject: the pod network is the mesh",
     },
     install=Install(
@@ -164,13 +164,13 @@ MESH = Mesh(
         is_network=True,
     ),
     membership=Membership(
-        # The agent manages the pod: its CiliumEndpoint has a security identity and is ready.
+        # An agent manages the pod if its CiliumEndpoint has a security identity and is ready.
         proves=lambda _pod, it: bool(at_path(it, "status", "identity")) and at_path(it, "status", "state") == "ready",
         witness=("cilium.io/v2", "CiliumEndpoint"),
         enrolment=Enrolment.START,
         is_cluster_wide=True,
     ),
-    # The kernel knows the caller's identity, and no request shows it.
+    # No pod has a TLS certificate: the kernel knows the caller's identity from its labels.
     certificates=Certificates(leaf_ttl_s=0),
     policy=PolicyModel(
         kinds=(
@@ -190,26 +190,26 @@ MESH = Mesh(
         SignalSpec("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
         *(SignalSpec(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
         SignalSpec("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
-        # An agent's first garbage collection, 5 min after its start, forgets whom it authenticated on nodes that
-        # had no number yet when it heard of them (pkg/auth/authmap_gc.go, v1.20.2); a dead one cannot do it again.
+        # An agent's first garbage collection, 5 min after start, deletes authentications with nodes that had no id yet
+        # when the agent learned of them (pkg/auth/authmap_gc.go, v1.20.2); a dead agent cannot renew them.
         SignalSpec("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
-        # The plugin waits 30 s for its agent when it adds the pod, and 30 s more when it removes what it half made.
+        # The plugin waits 30 s for its agent when it adds a pod, and 30 s more when it cleans up a failed add.
         SignalSpec("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),
     ),
     overrides=(
         Override("operator.replicas", "1", "one replica makes the outage total"),
         _NO_ENVOY,
-        Override("resources.limits.cpu", "500m", "an agent that starts would take both cores from the callers"),
+        Override("resources.limits.cpu", "500m", "a starting agent would take both cores from the callers"),
         Override("updateStrategy.rollingUpdate.maxUnavailable", "1", "three nodes share two cores"),
         Override("authentication.mutual.spire", "enabled", "the identity issuer to kill; deprecated in 1.20"),
         Override("SPIRE server.dataStorage", "a directory of one node", "a cluster of kind provisions no volumes"),
         Override(
             "SPIRE server, agent and busybox",
-            "SPIRE 1.13.3 and a shell image of our own in place of 1.15.3 and busybox",
-            "no container registry: one of 1.15.3's modules is on no package registry",
+            "SPIRE 1.13.3 and our own shell image instead of 1.15.3 and busybox",
+            "no container registry: no package registry has one of 1.15.3's modules",
             only_when_built=True,
         ),
-        Override("hubble.export.static", "drops only", "the harness reads each node's record of what it refused"),
+        Override("hubble.export.static", "drops only", "the harness reads each node's drop log"),
         Override(
             "agent and operator images",
             "our own builds of the release's module",
@@ -236,7 +236,7 @@ VARIANTS = (
         name="cilium-wireguard",
         title="Cilium with WireGuard",
         install=replace(_ENCRYPTING.install, kernel_features=("WireGuard",)),
-        wire_scope="nodes",  # what stays on one node is not encrypted
+        wire_scope="nodes",  # traffic within one node is not encrypted
     ),
     replace(
         _WITH_ENVOY,

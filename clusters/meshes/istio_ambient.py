@@ -1,7 +1,7 @@
-"""Istio in ambient mode: one ztunnel per node carries all pods' connections, a CNI plugin enrols pods as they start.
+"""Istio in ambient mode: one ztunnel per node carries all pods' connections; a CNI plugin enrols pods at start.
 
-istiod is control plane, certificate issuer and validating webhook; nothing is injected. Without a waypoint everything
-is layer 4: connections have identities, requests are not looked at. Facts are those of 1.31, with their sources.
+istiod is control plane, certificate issuer and validating webhook; nothing is injected. Without a waypoint,
+authorization is layer 4 only. Facts are those of 1.31, with their sources.
 """
 
 import json
@@ -48,7 +48,7 @@ _BOUND = "v1 Service lab/frontend istio.io/WaypointBound"
 _BINDINGS = {"l7-proxy-unbound": False, "l7-proxy-bound": True}  # signal -> what the condition says
 _LOGS = "/var/log/pods/istio-system_ztunnel-*/istio-proxy/*.log"
 _REFUSED = re.compile(r"connection closed due to policy (?:rejection: |change)")
-_ENROLLED = "ambient.istio.io/redirection"  # an annotation that the CNI's agent writes last, once ztunnel has the pod
+_ENROLLED = "ambient.istio.io/redirection"  # the CNI agent sets this annotation last, once ztunnel serves the pod
 
 
 def _source(title: str, url: str, kind: str) -> Reference:
@@ -76,8 +76,8 @@ _VALIDATION = _code(
     "manifests/charts/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
 )
 _PLUGIN = _code("The CNI plugin calls the CNI agent of its node and fails without it", "cni/pkg/plugin/plugin.go")
-# Of a DENY, nothing is left by that: ztunnel skips a match that says nothing (src/rbac.rs). The words of the status in
-# 1.31, that it is "more restrictive than requested", are not so; those of later lines are.
+# A DENY rule then has no effect: ztunnel skips an empty match (src/rbac.rs). The status message of 1.31, "more
+# restrictive than requested", is wrong for it; later releases correct the message.
 _L4_ONLY = _code(
     "ztunnel ignores the HTTP fields of a rule, which need a waypoint; the object's status reports it",
     "pilot/pkg/serviceregistry/ambient/authorization.go",
@@ -92,12 +92,12 @@ _ACCESS_LOG = _rust(
 
 
 def _member(pod: Mapping[str, object], _witness: Mapping[str, object] | None) -> bool:
-    """Tell whether the CNI's agent said of the pod that its connections go through ztunnel."""
+    """Return whether the CNI agent reported that ztunnel carries the pod's connections."""
     return at_path(pod, "metadata", "annotations", _ENROLLED) == "enabled"
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
-    """Tell whether ztunnel holds the called pod to the object: what names a target is for a waypoint."""
+    """Return whether ztunnel enforces the object for the called pod; an object with a targetRef is for a waypoint."""
     spec, namespace = policy.get("spec"), at_path(policy, "metadata", "namespace")
     if at_path(spec, "targetRef") or at_path(spec, "targetRefs"):
         return False
@@ -112,12 +112,11 @@ def _image_values(images: Mapping[str, str], _built: bool) -> dict[str, object]:
 
 
 def _drop(line: str) -> Drop | None:
-    """Return the refusal in one line of ztunnel's container log, None when it tells of anything else.
+    """Parse one line of ztunnel's container log; None unless it is a denial.
 
-    The kubelet writes time, stream and a tag before what ztunnel said. The ztunnel that received the connection tells
-    of it; its fellow at the caller's end knows only that it was turned away.
+    The kubelet prefixes time, stream and a tag. Only the ztunnel that received the connection logs the denial as one.
     """
-    _, is_whole, said = line.partition(" F {")  # F: a whole line, not the part of one
+    _, is_whole, said = line.partition(" F {")  # F: the kubelet's tag of a full line
     if not is_whole:
         return None
     entry = json.loads("{" + said)
@@ -132,13 +131,13 @@ def _drop(line: str) -> Drop | None:
 
 
 def _account(identity: object) -> str:
-    """Return the ServiceAccount of an identity, which in the lab is the app; a caller outside the mesh has none."""
+    """Return the ServiceAccount of an identity, which is the app label in the lab; "" outside the mesh."""
     return str(identity).rpartition("/sa/")[2] if identity else ""
 
 
 def _istiod(role: Role) -> Component:
-    """Istiod plays several roles at once: whoever stops one of them stops them all."""
-    # The port answers plain HTTP, and has the same number on the Service and on the pod.
+    """Return istiod as the component of a role; it has several, and a fault of one breaks all."""
+    # 15014 serves plain HTTP on the Service and on the pod.
     return Component(role, "Deployment", _NAMESPACE, "istiod", "app=istiod", "pilot-discovery", "istiod", 15014)
 
 
@@ -147,7 +146,7 @@ def _down(workload: str, *parts: Role) -> dict[str, SignalSpec]:
     return {it: SignalSpec(it, SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]) for it in names}
 
 
-_WAYPOINT = "a waypoint's matter, and a waypoint needs Istio's own proxy image, which is on no package registry"
+_WAYPOINT = "a waypoint, which needs Istio's own proxy image; no package registry has it"
 
 MESH = Mesh(
     name="istio-ambient",
@@ -172,17 +171,17 @@ MESH = Mesh(
         }
     ),
     absent={
-        Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod as it starts, or keeps it from starting",
-        Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod as it starts",
-        Capability.L7_AUTHZ: f"requests are {_WAYPOINT}",
-        Capability.WEIGHTED_ROUTING: f"splitting by weight is {_WAYPOINT}",
-        Capability.GIVEN_ISSUER: "istiod makes its own authority; in istio-ambient-ca it has one given",
+        Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod at start, or keeps it from starting",
+        Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod at start",
+        Capability.L7_AUTHZ: f"HTTP rules need {_WAYPOINT}",
+        Capability.WEIGHTED_ROUTING: f"weighted splitting needs {_WAYPOINT}",
+        Capability.GIVEN_ISSUER: "istiod creates its own authority; istio-ambient-ca supplies one",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },
     install=Install(
         charts=tuple(ChartRelease(it, it, _NAMESPACE, it) for it in ("istio-base", "istiod", "istio-cni", "ztunnel")),
         image_values=_image_values,
-        crds=("gateway-classes", "gateways"),  # a waypoint is one; istiod reads them, and without them it knows of none
+        crds=("gateway-classes", "gateways"),  # a waypoint is a Gateway; without its CRD istiod knows no waypoints
     ),
     membership=Membership(
         proves=_member, enrolment=Enrolment.START, namespace_labels={"istio.io/dataplane-mode": "ambient"}
@@ -190,9 +189,9 @@ MESH = Mesh(
     certificates=Certificates(
         leaf_ttl_s=24 * 3600,
         leaf_values=lambda leaf_s: {"ztunnel": {"env": {"SECRET_TTL": f"{leaf_s}s"}}},
-        handshake=Handshake(15008, ("h2",)),  # where tunnels come in: ztunnel shows the pod's certificate there
+        handshake=Handshake(15008, ("h2",)),  # HBONE: ztunnel presents the pod's certificate here
     ),
-    identity=Identity(trust_domain=_TRUST_DOMAIN),  # ztunnel proves it to ztunnel; the server sees a plain connection
+    identity=Identity(trust_domain=_TRUST_DOMAIN),  # mutual TLS ends at ztunnel; the server sees no identity
     policy=PolicyModel(
         kinds=tuple(PolicyKind(_POLICIES, it) for it in ("AuthorizationPolicy", "PeerAuthentication")),
         points=(
@@ -207,9 +206,9 @@ MESH = Mesh(
         selects=_selects,
     ),
     drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _ACCESS_LOG),
-    wire_scope="any",  # ztunnel's sockets are in each pod's own network namespace: what leaves it is encrypted
+    wire_scope="any",  # ztunnel's sockets are in the pod's network namespace: all that leaves it is encrypted
     signals={
-        **_down("Deployment/istiod", Role.CONTROL_PLANE, Role.IDENTITY),  # its readiness clears however it dies
+        **_down("Deployment/istiod", Role.CONTROL_PLANE, Role.IDENTITY),  # readiness fails after each kind of fault
         **_down("DaemonSet/ztunnel", Role.NODE_AGENT),
         **_down("DaemonSet/istio-cni-node", Role.CNI),
         "new-pod-blocked": SignalSpec(
@@ -223,10 +222,10 @@ MESH = Mesh(
     overrides=(
         Override("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
         Override("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
-        # By default up to 100 connections share one tunnel, and what is refused shares its log with all that is not.
-        Override("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "a new connection must need a handshake of its own"),
-        Override("ztunnel: logLevel, logAsJson", "info,access=warn; true", "refusals are read from its log"),
-        Override("Gateway API", "GatewayClass and Gateway alone", "a waypoint is a Gateway; no drill has routes"),
+        # By default up to 100 connections share one tunnel, and the access log has a line for every connection.
+        Override("ztunnel: POOL_MAX_STREAMS_PER_CONNECTION", "1", "each new connection must need its own handshake"),
+        Override("ztunnel: logLevel, logAsJson", "info,access=warn; true", "denials are read from its log"),
+        Override("Gateway API", "GatewayClass and Gateway only", "a waypoint is a Gateway; no drill uses routes"),
         Override(
             "istiod and CNI images",
             "our own builds of the release line's module",

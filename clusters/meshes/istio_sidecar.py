@@ -1,6 +1,6 @@
-"""Istio in sidecar mode: an Envoy in every pod, istiod as control plane, certificate issuer and both webhooks.
+"""Istio in sidecar mode: an Envoy in every pod; istiod is control plane, certificate issuer and both webhooks.
 
-Facts are those of the 1.31 line; the source of each stands beside it.
+Facts are those of 1.31, with their sources.
 """
 
 from collections.abc import Mapping
@@ -55,14 +55,14 @@ def _identity(namespace: str, service_account: str) -> str:
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
-    """Tell whether the object is about the called pod: by its selector, or, of a route, by the host of its Service."""
+    """Return whether the object selects the called pod: by its selector or, for a route, by the Service's host."""
     namespace, spec = at_path(policy, "metadata", "namespace"), policy.get("spec")
     if policy.get("kind") in _ROUTES:
         return any(
             _names(host, str(namespace), called) for host in (at_path(spec, "host"), *_listed(at_path(spec, "hosts")))
         )
     if at_path(spec, "targetRef") or at_path(spec, "targetRefs"):
-        return False  # about a gateway or a waypoint, and the lab has neither
+        return False  # for a gateway or a waypoint; the lab has neither
     return namespace in {called.namespace, _ROOT} and selects(at_path(spec, "selector"), called.labels)
 
 
@@ -71,7 +71,7 @@ def _listed(found: object) -> list[object]:
 
 
 def _names(host: object, namespace: str, called: TargetPod) -> bool:
-    """Tell whether a host as a route gives it, short or full, exact or by a leading `*`, is the called service."""
+    """Return whether a route's host (short or full, exact or with a leading `*`) is the called service."""
     full = f"{called.service}.{called.namespace}.svc.cluster.local"
     wanted = str(host)
     if wanted.startswith("*"):
@@ -80,13 +80,13 @@ def _names(host: object, namespace: str, called: TargetPod) -> bool:
 
 
 def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
-    """Return chart values that name the images; with our build of the proxy, also what it cannot do."""
+    """Return chart values with the images; for our build of the proxy, also disable what it cannot do."""
     values: dict[str, object] = {
         "image": images["istio-pilot"],
         "global": {"proxy": {"image": images["istio-proxyv2"]}, "proxy_init": {"image": images["istio-proxyv2"]}},
     }
     if built:
-        # Upstream Envoy has none of Istio's own filters: istiod must not ask for them.
+        # Upstream Envoy lacks Istio's own filters: istiod must not configure them.
         values["env"] = {"PILOT_ENABLE_METADATA_EXCHANGE": "false", "PILOT_ENABLE_ALPN_FILTER": "false"}
         values["telemetry"] = {"enabled": False}
         values["meshConfig"] = {"defaultProviders": {"metrics": []}}
@@ -94,7 +94,7 @@ def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
 
 
 def _istiod(role: Role) -> Component:
-    """Istiod plays several roles at once: whoever stops one of them stops them all."""
+    """Return istiod as the component of a role; it has several, and a fault of one breaks all."""
     return Component(
         role=role,
         kind="Deployment",
@@ -103,7 +103,7 @@ def _istiod(role: Role) -> Component:
         selector="app=istiod",
         process="pilot-discovery",
         service="istiod",
-        port=15014,  # plain HTTP, and the same number on the Service and on the pod
+        port=15014,  # plain HTTP on the Service and on the pod
     )
 
 
@@ -125,9 +125,9 @@ MESH = Mesh(
         }
     ),
     absent={
-        Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another",
-        Capability.GIVEN_ISSUER: "istiod makes its own authority; in istio-sidecar-ca it has one given",
-        Capability.NEW_PODS_ALONE: "its injector is in istiod: while that is away no new pod is let in",
+        Capability.BOUND_L7_PROXY: "each pod's own proxy enforces HTTP rules; no Service is bound to another proxy",
+        Capability.GIVEN_ISSUER: "istiod creates its own authority; istio-sidecar-ca supplies one",
+        Capability.NEW_PODS_ALONE: "istiod is the injector: while it is down, no new pod is admitted",
     },
     install=Install(
         charts=tuple(ChartRelease(it, it, _ROOT) for it in ("istio-base", "istiod")), image_values=_image_values
@@ -137,9 +137,9 @@ MESH = Mesh(
     ),
     certificates=Certificates(
         leaf_ttl_s=24 * 3600,
-        # What every agent asks the issuer for; it never gets more than MAX_WORKLOAD_CERT_TTL, 90 days.
+        # The lifetime that each agent requests; the issuer's limit is MAX_WORKLOAD_CERT_TTL, 90 days.
         leaf_values=lambda leaf_s: {"meshConfig": {"defaultConfig": {"proxyMetadata": {"SECRET_TTL": f"{leaf_s}s"}}}},
-        handshake=Handshake(8080, ("istio",)),  # the port of the lab; istio is what a peer's proxy offers
+        handshake=Handshake(8080, ("istio",)),  # the lab's port; ALPN istio, as a peer's proxy offers
     ),
     identity=Identity(of=_identity, header="x-forwarded-client-cert", trust_domain=_TRUST_DOMAIN),
     policy=PolicyModel(
@@ -157,12 +157,12 @@ MESH = Mesh(
         root=_ROOT,
         selects=_selects,
     ),
-    pod_proxy="pilot-agent",  # the first process of the proxy's container, and what asks istiod
+    pod_proxy="pilot-agent",  # the first process of the proxy's container; it calls istiod
     signals={
-        # Readiness is what all three deaths (absent, killed, silent) clear; see the chart's readinessProbe.
+        # Readiness fails whether istiod is absent, killed or hung; see the chart's readinessProbe.
         "control-plane-down": SignalSpec("control-plane-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
-        # What the proxies themselves say: their streams end when istiod does. A hung istiod keeps them open. The
-        # sibling istiod_connection_failures was never seen to rise: an agent that cannot connect does not count it.
+        # Reported by the proxies: their streams end when istiod ends. A hung istiod keeps them open. The metric
+        # istiod_connection_failures was never seen to rise: an agent that cannot connect does not count it.
         "control-plane-unreachable": SignalSpec(
             name="control-plane-unreachable",
             kind=SignalKind.METRIC_INCREASES,
@@ -171,14 +171,14 @@ MESH = Mesh(
             scrape_port=15020,
             scrape_path="/stats/prometheus",
         ),
-        # One process plays all roles: whoever loses one of them sees the same readiness go.
+        # One process has all roles: losing any of them shows in the same readiness.
         "identity-down": SignalSpec("identity-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
         "injector-down": SignalSpec("injector-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
         "injection-refused": SignalSpec("injection-refused", SignalKind.ADMISSION, _NOT_CALLED, _ADMISSION),
         "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
     },
     webhooks=(
-        # istiod writes its CA bundle back at once where the label names its revision (pkg/webhooks/webhookpatch.go).
+        # istiod restores its CA bundle at once if the label names its revision (pkg/webhooks/webhookpatch.go).
         Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION, owner_label="istio.io/rev"),
         Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
     ),
@@ -189,14 +189,14 @@ MESH = Mesh(
         Override("VirtualService retries", "0", "two default retries would hide failures from the callers"),
         Override(
             "proxy image",
-            "upstream Envoy in place of Istio's build",
+            "upstream Envoy instead of Istio's build",
             "no container registry: upstream Envoy comes from a package registry",
             only_when_built=True,
         ),
         Override(
             "PILOT_ENABLE_METADATA_EXCHANGE, PILOT_ENABLE_ALPN_FILTER, telemetry.enabled",
             "false",
-            "upstream Envoy has none of Istio's own filters",
+            "upstream Envoy lacks Istio's own filters",
             only_when_built=True,
         ),
     ),

@@ -1,8 +1,8 @@
-"""Linkerd: a micro-proxy in every pod; destination, identity and proxy-injector are deployments of their own.
+"""Linkerd: a micro-proxy in every pod; destination, identity and proxy-injector are separate Deployments.
 
-Facts are those of the edge channel at 26.8; the source of each stands beside it. MESH is the
-chart's default: one replica of everything, and webhooks that the API server does without. VARIANTS are its HA mode, and
-a lab that keeps the chart's default inbound policy, which lets all in where no policy object names a port.
+Facts are those of edge-26.8, with their sources. MESH is the chart's default: one replica each, and webhooks with
+failurePolicy Ignore. VARIANTS are the HA mode, and a lab with the chart's default inbound policy,
+`all-unauthenticated`.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ _VALIDATOR = _source(
 )
 _PARTS = {"control-plane": "destination", "identity": "identity", "injector": "proxy-injector"}
 _ALONE = Override("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
-_CLOSED = Override("default-inbound-policy of the lab", "deny", "all four meshes are asked to refuse by default")
+_CLOSED = Override("default-inbound-policy of the lab", "deny", "all four meshes must deny by default")
 _AUTHORIZATION = ("AuthorizationPolicy", "MeshTLSAuthentication", "NetworkAuthentication")
 _RELOADED = _docs(
     "The identity controller loads a replaced issuer and reports it by an Event",
@@ -81,7 +81,7 @@ _DENIED = _source("The proxy's authorization metrics", f"{_PROXY}/app/inbound/sr
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
-    """Tell whether a Server is about the pod, or a route about its Service; all other kinds attach to those."""
+    """Return whether a Server selects the pod or a route its Service; all other kinds attach to those."""
     is_about_pod = policy.get("kind") == "Server" and network_policy_selects(policy, called.namespace, called.labels)
     return is_about_pod or route_selects(policy, called.namespace, called.service)
 
@@ -102,7 +102,7 @@ def _authority_values(authority: Authority) -> dict[str, object]:
 
 
 def _part(role: Role, name: str, *, port: int, process: str = "controller") -> Component:
-    """One deployment of the control plane; the port is that of its program's own admin server, which no Service has."""
+    """Return one Deployment of the control plane; port is its program's admin server, which no Service exposes."""
     selector = f"linkerd.io/control-plane-component={name}"
     return Component(role, "Deployment", _NAMESPACE, f"linkerd-{name}", selector, process, port=port)
 
@@ -112,7 +112,7 @@ MESH = Mesh(
     title="Linkerd",
     manifests=MANIFESTS / "linkerd",
     components=(
-        # "controller" is in the name of each program of this pod: /controller twice, and /linkerd-policy-controller.
+        # "controller" is in the name of each program of this pod: twice /controller, and /linkerd-policy-controller.
         _part(Role.CONTROL_PLANE, "destination", port=9996),
         _part(Role.POLICY, "destination", port=9990, process="linkerd-policy-controller"),
         _part(Role.IDENTITY, "identity", port=9990),
@@ -132,21 +132,23 @@ MESH = Mesh(
             Capability.NEW_PODS_ALONE,
         }
     ),
-    absent={Capability.BOUND_L7_PROXY: "each pod's own proxy judges requests; no Service is bound to another"},
+    absent={
+        Capability.BOUND_L7_PROXY: "each pod's own proxy enforces HTTP rules; no Service is bound to another proxy"
+    },
     install=Install(
         charts=tuple(ChartRelease(name, name, _NAMESPACE) for name in ("linkerd-crds", "linkerd-control-plane")),
         image_values=_image_values,
     ),
     membership=Membership(
         proves=lambda pod, _witness: has_container(pod, "linkerd-proxy"),
-        # The default policy is fixed when a proxy starts: until the policy controller answers, it is all that counts.
+        # A proxy reads its default policy at start and applies only that until the policy controller answers.
         namespace_annotations={"linkerd.io/inject": "enabled", _DEFAULT_POLICY: "deny"},
     ),
     certificates=Certificates(
         leaf_ttl_s=24 * 3600,
         leaf_values=lambda leaf_s: {"identity": {"issuer": {"issuanceLifetime": f"{leaf_s}s"}}},
         issuance=Issuance(f"identity.{_NAMESPACE}.{_TRUST_DOMAIN}", _authority_values, _ISSUER),
-        # The lab's port. A proxy ends TLS that asks for its own name, and passes on all other: tls/src/server.rs.
+        # The lab's port. A proxy terminates TLS whose SNI is its own name and forwards all other: tls/src/server.rs.
         handshake=Handshake(8080, (), by_name=True),
     ),
     identity=Identity(
@@ -155,7 +157,7 @@ MESH = Mesh(
         trust_domain=_TRUST_DOMAIN,
         edges_without_identity=(
             ("checkout", "fraud"),
-        ),  # an opaque port: no proxy reads the request, so none writes into it
+        ),  # an opaque port: no proxy parses the request, so none adds the header
     ),
     policy=PolicyModel(
         kinds=(
@@ -192,9 +194,9 @@ MESH = Mesh(
         _ALONE,
         _CLOSED,
         Override("resources.requests", "10m to 20m CPU, 10Mi to 50Mi", "three nodes share two cores"),
-        Override("Service fraud", "opaque port", "each call there has a handshake of its own, and shows no identity"),
-        Override("trust anchor and issuer", "made by the harness", "the mesh wants them from whoever installs it"),
-        Override("disableHeartBeat", "true", "a drill cluster reports its version to nobody"),
+        Override("Service fraud", "opaque port", "each call to it needs its own handshake, and carries no identity"),
+        Override("trust anchor and issuer", "made by the harness", "the chart requires them at installation"),
+        Override("disableHeartBeat", "true", "a drill cluster does not report its version"),
     ),
 )
 
@@ -202,7 +204,7 @@ _HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/val
 
 
 def _ha_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
-    """Return what the chart's values-ha.yaml says of failures, with as many replicas as the cluster has workers."""
+    """Return the availability settings of the chart's values-ha.yaml, with one replica per worker node."""
     ha = {"controllerReplicas": 2, "webhookFailurePolicy": "Fail", "enablePodAntiAffinity": True}
     return {**_image_values(images, built), **ha, "highAvailability": True, "enablePodDisruptionBudget": True}
 
@@ -225,7 +227,10 @@ VARIANTS = (
                 for name, hook in (("injection-refused", "proxy-injector"), ("policy-refused", "policy-validator"))
             },
         },
-        overrides=(msgspec.structs.replace(_ALONE, value="2", reason="two workers carry two"), *_without(_ALONE)),
+        overrides=(
+            msgspec.structs.replace(_ALONE, value="2", reason="the cluster has two worker nodes"),
+            *_without(_ALONE),
+        ),
     ),
     replace(
         MESH,

@@ -1,8 +1,8 @@
-"""No mesh at all: the control. Whatever a security claim says, it must come out VIOLATED here.
+"""No mesh: the control, on which every security claim must be VIOLATED.
 
-Its control plane and node agents are placebos, workloads on which nothing depends, so that the same fault lands with
-the same receipt and availability can be seen to hold. Its policies are NetworkPolicies, accepted by the API
-server and enforced by nobody, because the plain CNI of our clusters has no policy engine.
+Its control plane and node agents are placebos, workloads on which nothing depends: the same fault lands with the same
+receipt, and availability holds. Its policies are NetworkPolicies, which the API server accepts and nothing enforces,
+because the plain CNI of our clusters has no policy engine.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
 
 
 def _placebo(role: Role, kind: str, name: str, service: str = "") -> Component:
-    """One placebo plays several roles, as one real process often does."""
+    """Return a component backed by a placebo; one placebo has several roles, as a real process often has."""
     return Component(
         role=role,
         kind=kind,
@@ -66,11 +66,11 @@ MESH = Mesh(
         *(_placebo(role, "Deployment", "placebo", service="placebo") for role in (*_CENTRAL, Role.POLICY)),
         *(_placebo(role, "DaemonSet", "agent-placebo") for role in _ON_EACH_NODE),
     ),
-    # The control claims what it does not have: a drill must ask it the same questions and see them fail.
+    # The control claims capabilities that it lacks, so that a drill makes the same claims and sees them fail.
     capabilities=frozenset(Capability) - OF_CLUSTER - {Capability.INJECTION, Capability.GIVEN_ISSUER},
     absent={
-        Capability.INJECTION: "no webhook to break and no label to take away; injection-outage is the control of these",
-        Capability.GIVEN_ISSUER: "nobody signs anything; identity-outage is the control of these",
+        Capability.INJECTION: "no webhook to break and no label to remove; injection-outage is their control",
+        Capability.GIVEN_ISSUER: "nothing is signed; identity-outage is their control",
     },
     install=Install(),
     membership=Membership(proves=lambda _pod, _witness: False),

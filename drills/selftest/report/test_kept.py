@@ -118,7 +118,7 @@ def test_a_cluster_in_use_is_refused(tmp_path: Path) -> None:
 
 def test_a_cluster_with_another_mesh_is_refused(cluster: FileCluster) -> None:
     """The mesh that the cluster carries must be the one that the run asks for; one that does not tell is refused."""
-    with pytest.raises(UsageError, match="carries mesh double"), provision.kept("kept", "other", silent):
+    with pytest.raises(UsageError, match="has mesh double"), provision.kept("kept", "other", silent):
         pass
     (cluster.state / "made-of.json").unlink()
     with pytest.raises(UsageError, match="does not tell"), provision.kept("kept", "double", silent):
