@@ -1,1 +1,1 @@
-"""Where every image comes from: the engine, an archive directory, a container registry, or a build."""
+"""Get images from the engine, an archive directory, a container registry, or a build."""

@@ -1,4 +1,4 @@
-"""A directory of `docker save` archives: what an air-gapped site carries in, and where images are looked for there."""
+"""A directory of `docker save` archives, the image source of an air-gapped site."""
 
 import re
 import tarfile
@@ -17,7 +17,7 @@ class _Manifest(msgspec.Struct, frozen=True):
 
 
 class _Indexed(msgspec.Struct, frozen=True):
-    """What one archive holds; valid while the file's size and time are the same."""
+    """The images in one archive; valid while the file's size and modification time are unchanged."""
 
     size_bytes: int
     modified_ns: int
@@ -30,7 +30,7 @@ _Index = dict[str, _Indexed]
 def save(refs: Iterable[str], directory: Path, progress: Progress) -> tuple[Path, ...]:
     """Write one archive per image of the engine into `directory`, named after its reference.
 
-    An archive appears under its name only when it is whole. Raises HarnessError when an image is absent.
+    Each archive is renamed into place once complete. Raises HarnessError when an image is absent.
     """
     directory.mkdir(parents=True, exist_ok=True)
     steps = Steps(progress)
@@ -51,9 +51,9 @@ def load(path: Path) -> None:
 
 
 def find(ref: str, directory: Path) -> Path | None:
-    """Return the archive that holds an image, by what the archives themselves say, or None.
+    """Return the archive that contains an image, by the archives' own manifests, or None.
 
-    Raises HarnessError for an archive that cannot be read: a copy that was cut short must not look like an absent one.
+    Raises HarnessError for an unreadable archive, so that a truncated copy is not mistaken for an absent image.
     """
     index = _indexed(directory)
     wanted = familiar(ref)
@@ -66,7 +66,7 @@ def file_name(ref: str) -> str:
 
 
 def familiar(ref: str) -> str:
-    """Return a reference as the engine writes it into an archive: Docker's own registry is left out."""
+    """Return a reference as the engine writes it into an archive: without Docker Hub's registry name."""
     return ref.partition("@")[0].removeprefix("docker.io/").removeprefix("library/")
 
 
@@ -91,22 +91,22 @@ def _read_index(cache: Path) -> _Index:
     try:
         return msgspec.json.decode(cache.read_bytes(), type=_Index)
     except (FileNotFoundError, msgspec.DecodeError):
-        return {}  # never written, or by a killed run: reading the archives again costs seconds
+        return {}  # absent or truncated: reading the archives again takes seconds
 
 
 def _refs_in(path: Path) -> tuple[str, ...]:
     try:
         with tarfile.open(path, "r:") as archive:
-            # Every header is read: the manifest comes last, and a file that was cut short ends here.
+            # Reads every header: the manifest comes last, so a truncated file fails here.
             member = archive.extractfile("manifest.json")
             manifests = msgspec.json.decode(member.read() if member else b"[]", type=tuple[_Manifest, ...])
     except KeyError as absent:
         raise HarnessError(
-            f"{path} has no manifest.json; expected a whole archive of `docker save`. Copy it again, or remove it."
+            f"{path} has no manifest.json; expected a complete archive of `docker save`. Copy it again, or remove it."
         ) from absent
     except (tarfile.TarError, EOFError, OSError, msgspec.DecodeError) as broken:
         raise HarnessError(
-            f"{path} cannot be read as an archive of `docker save` ({broken}); it may have been cut short. "
+            f"{path} cannot be read as an archive of `docker save` ({broken}); it may be truncated. "
             "Copy it again, or remove it."
         ) from broken
     return tuple(familiar(ref) for manifest in manifests for ref in manifest.RepoTags or ())

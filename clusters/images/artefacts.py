@@ -1,4 +1,4 @@
-"""Artefacts of the builder: each made once, kept in the cache under a key of its inputs, put in place by a rename."""
+"""Artefacts of the builder: each is made once and cached under a key of its inputs."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ _PIP_TIMEOUT_S = 900.0
 
 
 class Artefacts:
-    """Hands out paths of artefacts and makes those that are missing. Safe to use from several threads."""
+    """Makes artefacts that are missing and returns their paths. Thread-safe."""
 
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
@@ -26,7 +26,7 @@ class Artefacts:
         self._guard = threading.Lock()
 
     def path(self, source: str) -> Path:
-        """Return the file or directory that a context entry names (see `Recipe`), made if it is missing."""
+        """Return the file or directory that a context entry names (see `Recipe`), made if missing."""
         kind, _, rest = source.partition(":")
         owner, _, detail = rest.partition(":")
         match kind:
@@ -41,10 +41,10 @@ class Artefacts:
             case "module":
                 module, _, inside = detail.partition(":")
                 return golang.module_path(owner, module, inside)
-        raise HarnessError(f"Source {source} is of no kind the builder knows. This is a defect of meshdrill.")
+        raise HarnessError(f"Source {source} is of an unknown kind. This is a defect of meshdrill.")
 
     def programs(self, owner: str, wanted: tuple[str, ...]) -> dict[str, Path]:
-        """Return Go programs of one recipe; the missing ones are compiled together, so that both cores stay busy."""
+        """Return Go programs of one recipe; missing ones are compiled together, so that all cores stay busy."""
         places = {name: _place("go", owner, f"go:{owner}:{name}") / name for name in wanted}
         with self._lock(build_dir() / "go" / owner):
             described = recipe.load(owner).go
@@ -112,7 +112,7 @@ def _place(kind: str, owner: str, source: str) -> Path:
 
 
 def clear_work() -> None:
-    """Remove what a killed builder left half made. Only whoever holds the builder's lock may call it."""
+    """Remove the unfinished work of a killed builder. The caller must hold the builder's lock."""
     _remove(_work_dir())
 
 
@@ -121,13 +121,13 @@ def _work_dir() -> Path:
 
 
 def _remove(path: Path) -> None:
-    debian.unmount_below(path)  # a debootstrap that was killed leaves /proc mounted in its root
+    debian.unmount_below(path)  # a killed debootstrap leaves /proc mounted in its root
     shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
 def _work() -> Iterator[Path]:
-    """Give a directory on the cache's own file system: what is finished in it is renamed, never copied."""
+    """Yield a work directory on the cache's file system, so that results are renamed, not copied."""
     _work_dir().mkdir(exist_ok=True)
     path = Path(tempfile.mkdtemp(dir=_work_dir()))
     try:
@@ -161,6 +161,6 @@ def _unpack_wheels(requirements: Path, work: Path) -> None:
     for wheel in downloads.glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(work / "unpacked")
-            for entry in archive.infolist():  # extractall drops the modes, and with them what makes a program run
+            for entry in archive.infolist():  # extractall drops the executable bits
                 if mode := entry.external_attr >> 16 & 0o777:
                     (work / "unpacked" / entry.filename).chmod(mode)

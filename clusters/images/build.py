@@ -1,4 +1,4 @@
-"""The builder: images from package registries alone. Compiler, downloads and Debian work run side by side."""
+"""Build images from package registries only. Compiler, downloads and debootstrap run concurrently."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -12,15 +12,15 @@ from clusters.runtime import HarnessError, Progress, Steps, build_dir, hold
 
 _DISK_GIB = 12.0  # compiler cache, modules, Debian roots and the images themselves
 _PROGRAM_DISK_GIB = 3.0
-OUR_REGISTRY = "meshdrill.local"  # no such host: an image of ours is never pulled by mistake
+OUR_REGISTRY = "meshdrill.local"  # no such host, so that an image of ours is never pulled
 
 
 def build(recipes: Sequence[str], progress: Progress, programs: Sequence[str] = ()) -> dict[str, str]:
-    """Build the images of these recipes, and what they are made of, unless they are in the engine already.
+    """Build the images of these recipes and their artefacts, unless they are in the engine already.
 
-    `programs` are further artefacts (`go:RECIPE:PROGRAM`) to make on the way. Returns recipe -> reference in the
-    engine. Resumable: each artefact is made once and kept. Raises UsageError when another builder runs and
-    HarnessError when a step fails.
+    programs: further artefacts (`go:RECIPE:PROGRAM`) to make. Returns recipe -> reference in the engine. Resumable:
+    each artefact is made once and cached. Raises UsageError when another builder runs and HarnessError when a step
+    fails.
     """
     missing = _missing(recipes)
     steps = Steps(progress)
@@ -48,7 +48,7 @@ def _require_disk(needed_gib: float) -> None:
 
 
 def built_ref(name: str) -> str:
-    """Return the reference of a recipe's image in the engine; it changes with everything the image is made of."""
+    """Return the reference of a recipe's image in the engine; the tag changes with every input of the image."""
     return f"{OUR_REGISTRY}/build/{name}:{recipe.image_key(name)}"
 
 
@@ -59,7 +59,7 @@ def program(source: str, progress: Progress) -> Path:
 
 
 def _missing(recipes: Sequence[str]) -> list[str]:
-    """Return recipes to build, what an image needs before the image; nothing below an image that is there."""
+    """Return recipes to build, dependencies first; an image in the engine and its dependencies are left out."""
     ordered: dict[str, None] = {}
 
     def visit(name: str) -> None:
@@ -80,25 +80,25 @@ def _sources(missing: Sequence[str]) -> list[str]:
 
 
 def _lane_key(source: str) -> str:
-    """Return what is made as one: every Go program of a recipe together, every other artefact alone."""
+    """Return the key of artefacts that are made together: those of one kind and recipe."""
     kind, _, rest = source.partition(":")
     return f"{kind}:{rest.partition(':')[0]}"
 
 
 @contextmanager
 def _lanes(artefacts: Artefacts, sources: Sequence[str], steps: Steps) -> Iterator[dict[str, Future[None]]]:
-    """Start all artefacts: one compiler at a time (it uses every core itself), beside downloads and Debian work."""
+    """Start making all artefacts: one Go build at a time (it uses every core), beside downloads and debootstrap."""
     groups: dict[str, list[str]] = {}
     for source in sources:
         groups.setdefault(_lane_key(source), []).append(source)
     pools = {kind: ThreadPoolExecutor(1) for kind in ("go", "debian", "other")}
-    modules = [key.partition(":")[2] for key in groups if key.startswith("go:")]  # in the order of their need
+    modules = [key.partition(":")[2] for key in groups if key.startswith("go:")]  # in build order
     fetched = {name: pools["other"].submit(_fetch_modules, name, steps) for name in modules}
 
     failures: list[Exception] = []
 
     def make(key: str, members: list[str]) -> None:
-        if failures:  # nobody wants the rest: report the first failure without minutes of further work
+        if failures:  # report the first failure without minutes of further work
             raise failures[0]
         kind, _, owner = key.partition(":")
         try:
@@ -147,7 +147,7 @@ def _build_image(name: str, artefacts: Artefacts) -> None:
 
 @contextmanager
 def _only_builder() -> Iterator[None]:
-    """Refuse a second builder on the same cache: it would compile everything again."""
+    """Hold the builder's lock: a second builder on the same cache would compile everything again."""
     taken = f"Another meshdrill builds images in {build_dir()}. Wait until it ends and run again: its work is reused."
     with hold(build_dir() / "lock", taken):
         clear_work()

@@ -13,7 +13,7 @@ _FILE = "versions.toml"
 
 
 class Image(msgspec.Struct, frozen=True):
-    """One image: its official reference, and how it is built where no registry is reachable (None: it cannot be)."""
+    """One image: its official reference, and the recipe to build it without a registry (None: not possible)."""
 
     name: str
     official: str
@@ -22,7 +22,7 @@ class Image(msgspec.Struct, frozen=True):
 
 
 class Chart(msgspec.Struct, frozen=True):
-    """One Helm chart: in its project's chart repository, and maybe in a Go module (`module:RECIPE:MODULE:PATH`)."""
+    """One Helm chart: the project's chart repository, and the Go module with it (`module:RECIPE:MODULE:PATH`)."""
 
     name: str
     repository: str
@@ -32,7 +32,7 @@ class Chart(msgspec.Struct, frozen=True):
 
 
 class Crd(msgspec.Struct, frozen=True):
-    """One definition of a kind of objects that no chart brings: its project's own file, and the same in a Go module."""
+    """One CRD that no chart contains: the project's file, and the same file in a Go module."""
 
     name: str
     url: str
@@ -41,7 +41,7 @@ class Crd(msgspec.Struct, frozen=True):
 
     @property
     def file(self) -> str:
-        """The name of the file, which is the same everywhere."""
+        """The file's name, the same in every source."""
         return self.url.rpartition("/")[2]
 
 
@@ -65,7 +65,7 @@ class _CrdRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole of versions.toml."""
+    """The content of versions.toml."""
 
     tools: dict[str, str]
     images: dict[str, _ImageRow]
@@ -75,7 +75,7 @@ class Versions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _PluggedIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The versions.toml of a plugged-in mesh: nothing but what is its own."""
+    """The versions.toml of a plugged-in mesh."""
 
     images: dict[str, _ImageRow] = msgspec.field(default_factory=dict)
     meshes: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
@@ -85,9 +85,9 @@ class _PluggedIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def versions() -> Versions:
-    """Return versions.toml, and beside its rows those of each plugged-in mesh, which cannot replace one of ours.
+    """Return versions.toml with the rows of each plugged-in mesh added; such a row cannot replace one of ours.
 
-    Raises UsageError when the versions.toml of a plug-in, among its manifests, cannot be read.
+    Raises UsageError when a plug-in's versions.toml, in the folder of its manifests, cannot be read.
     """
     text = files("clusters").joinpath(_FILE).read_text(encoding="utf-8")
     tables: dict[str, dict[str, object]] = tomllib.loads(text)
@@ -111,7 +111,7 @@ def image(name: str) -> Image:
 
 
 def images_for(mesh_name: str) -> tuple[Image, ...]:
-    """Return the images that a mesh runs in the cluster, beside `node` and `lab`. Raises UsageError."""
+    """Return a mesh's images, without `node` and `lab`. Raises UsageError."""
     names = versions().meshes.get(mesh_name)
     if names is None:
         raise UsageError(f"Mesh {mesh_name!r} has no images listed; known: {', '.join(sorted(versions().meshes))}.")
@@ -132,7 +132,7 @@ def chart(name: str) -> Chart:
 
 
 def crd(name: str) -> Crd:
-    """Return one definition of a kind of objects. Raises UsageError with the known names."""
+    """Return one CRD. Raises UsageError with the known names."""
     row = versions().crds.get(name)
     if row is None:
         raise UsageError(f"CRD {name!r} is not in the catalogue; it has {', '.join(sorted(versions().crds))}.")

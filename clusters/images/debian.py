@@ -1,4 +1,4 @@
-"""Debian root file systems by debootstrap, from the host's own package sources, its signatures verified."""
+"""Debian root file systems by debootstrap, from the host's apt sources, with verified signatures."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ from clusters.runtime import HarnessError, build_dir, run
 _DEBOOTSTRAP_TIMEOUT_S = 1200.0
 _TAR_TIMEOUT_S = 300.0
 
-# Nothing of the host (its resolver, name and mirror) and nothing that no program reads.
+# Files of the host (resolver, name and mirror), and files that no program reads.
 _LEFT_OUT = (
     "./dev/*",
     "./proc/*",
@@ -29,17 +29,17 @@ _LEFT_OUT = (
 
 
 def make_root(wanted: Debian, target: Path, work: Path, log: Path) -> None:
-    """Write a tar of a root file system, or of what is kept of it, to `target`; needs root, as debootstrap does.
+    """Write a tar of a root file system, reduced to the `keep` patterns if any, to `target`; needs root.
 
-    Raises HarnessError when the host's package sources name no release of its own, debootstrap fails, or a pattern of
-    what to keep matches nothing.
+    Raises HarnessError when the host's apt sources lack its own release, debootstrap fails, or a `keep` pattern
+    matches nothing.
     """
     if os.geteuid() != 0:
         raise HarnessError(
             "Building Debian roots needs root, as debootstrap does. Run `sudo meshdrill images build` once."
         )
     mirror, suite, components = host_release()
-    downloads = build_dir() / "debs"  # shared: the second root fetches only what the first did not
+    downloads = build_dir() / "debs"  # shared by all roots
     downloads.mkdir(exist_ok=True)
     root = work / "root"
     run(
@@ -66,7 +66,7 @@ def make_root(wanted: Debian, target: Path, work: Path, log: Path) -> None:
 
 
 def kept_paths(root: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what of a root to put into its tar, relative to it: all that the patterns match, or everything."""
+    """Return the relative paths of a root that its tar contains: those that match a pattern, or all without any."""
     if not patterns:
         return (".",)
     matched = {pattern: sorted(root.glob(pattern)) for pattern in patterns}
@@ -80,7 +80,7 @@ def kept_paths(root: Path, patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def unmount_below(path: Path) -> None:
-    """Unmount every file system that is mounted below a directory, the deepest first."""
+    """Unmount every file system below a directory, deepest first."""
     inside = f"{path.resolve()}/"
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
     for mount in sorted((mount for mount in mounts if mount.startswith(inside)), key=len, reverse=True):
@@ -88,7 +88,7 @@ def unmount_below(path: Path) -> None:
 
 
 def host_release() -> tuple[str, str, tuple[str, ...]]:
-    """Return the mirror, suite and components that the host's own apt sources name for the release it runs."""
+    """Return the mirror, suite and components that the host's apt sources name for its own release."""
     suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     said = run(
         ["apt-get", "indextargets", "--format", "$(SITE)|$(CODENAME)|$(COMPONENT)", "Created-By: Packages"],

@@ -1,4 +1,4 @@
-"""Docker Engine, by its own client: images in and out, nothing kept here."""
+"""Image operations of Docker Engine, by the docker client."""
 
 import io
 import subprocess
@@ -25,7 +25,7 @@ class _Config(msgspec.Struct, frozen=True):
 
 
 class ImageFacts(msgspec.Struct, frozen=True):
-    """What the engine says of one image (the names are Docker's)."""
+    """Facts of one image in the engine (field names are Docker's)."""
 
     Id: str
     RepoDigests: tuple[str, ...] | None = None
@@ -38,20 +38,20 @@ class ImageFacts(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str | None:
-        """The registry digest under which it was pulled, if it was."""
+        """The registry digest, None if it was not pulled."""
         return self.RepoDigests[0].partition("@")[2] if self.RepoDigests else None
 
 
 def inspect_image(ref: str) -> ImageFacts | None:
-    """Return facts of an image in the engine, or None when it is not there."""
+    """Return facts of an image in the engine, or None."""
     said = answers(["docker", "image", "inspect", ref], timeout_s=_QUICK_TIMEOUT_S)
     return msgspec.json.decode(said.encode(), type=tuple[ImageFacts, ...])[0] if said else None
 
 
 def has_mirror_or_proxy() -> bool:
-    """Tell whether the engine is told of a mirror or a proxy: it may reach a registry that we do not."""
-    told = "{{if .RegistryConfig}}{{range .RegistryConfig.Mirrors}}{{.}}{{end}}{{end}}{{.HTTPSProxy}}{{.HTTPProxy}}"
-    return bool((answers(["docker", "info", f"--format={told}"], timeout_s=_INFO_TIMEOUT_S) or "").strip())
+    """Return whether the engine has a mirror or proxy configured, and so may reach registries that we cannot."""
+    fields = "{{if .RegistryConfig}}{{range .RegistryConfig.Mirrors}}{{.}}{{end}}{{end}}{{.HTTPSProxy}}{{.HTTPProxy}}"
+    return bool((answers(["docker", "info", f"--format={fields}"], timeout_s=_INFO_TIMEOUT_S) or "").strip())
 
 
 def tag(ref: str, other: str) -> None:
@@ -78,7 +78,7 @@ def pull(ref: str) -> None:
 def build_image(
     ref: str, context: Mapping[str, Path | bytes], arguments: Mapping[str, str], labels: Mapping[str, str], log: Path
 ) -> ImageFacts:
-    """Build an image from a context that is streamed, never assembled on disk: name in the context -> content.
+    """Build an image from a streamed context: name in the context -> content.
 
     Works with the classic builder and with BuildKit. Raises HarnessError with the end of the builder's output.
     """
@@ -100,10 +100,10 @@ def _stream(words: list[str], context: Mapping[str, Path | bytes], log: Path) ->
         watchdog.start()
         try:
             if process.stdin is None:  # pragma: no cover - PIPE was asked for
-                raise HarnessError("docker build gave no standard input.")
+                raise HarnessError("docker build has no standard input.")
             _write_context(process.stdin, context)
             code = process.wait()
-        except BrokenPipeError:  # docker ended before it read everything: its log says why
+        except BrokenPipeError:  # docker ended early: its log has the reason
             code = process.wait() or 1
         finally:
             watchdog.cancel()
@@ -125,7 +125,7 @@ def _write_context(pipe: IO[bytes], context: Mapping[str, Path | bytes]) -> None
 
 
 def _neutral(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Drop owner and time, so that equal content is an equal layer; a module's files are read-only, an image's not."""
+    """Normalise owner, time and mode, so that equal content gives an equal layer; a Go module's files are read-only."""
     entry.uid = entry.gid = 0
     entry.uname = entry.gname = "root"
     entry.mtime = 0

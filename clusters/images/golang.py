@@ -1,4 +1,4 @@
-"""Go: finding a compiler that is new enough, and building programs and finding files of pinned modules with it."""
+"""Go: find a recent toolchain, and with it build programs and get files of pinned modules."""
 
 import platform
 import re
@@ -12,7 +12,7 @@ from clusters.images import recipe
 from clusters.runtime import HarnessError, build_dir, run
 
 MIN_GO = (1, 26)
-# What a host with an older Go fetches, as a module: go.sum's database vouches for it as for any other module.
+# Fetched as a module by a host with an older Go; the checksum database verifies it like any module.
 TOOLCHAIN_MODULE = "golang.org/toolchain@v0.0.1-go1.26.8.linux-{architecture}"
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -48,7 +48,7 @@ def download(name: str, log: Path) -> None:
 
 
 def module_path(name: str, module: str, inside: str) -> Path:
-    """Return a file or directory of a module, in the module cache, at the version of the recipe's go.mod."""
+    """Return a file or directory in the module cache, of a module at the version in the recipe's go.mod."""
     said = run(
         [go_program(), "mod", "download", "-json", module],
         timeout_s=_DOWNLOAD_TIMEOUT_S,
@@ -58,13 +58,15 @@ def module_path(name: str, module: str, inside: str) -> Path:
 
 
 def compile_programs(name: str, programs: tuple[str, ...], target: Path, log: Path) -> None:
-    """Compile programs of one recipe that share their build tags into `target`, statically and without paths."""
+    """Compile programs of one recipe with equal build tags into `target`, statically and with -trimpath."""
     described = recipe.load(name).go
     if described is None:
         raise HarnessError(f"Recipe {name} has no [go] table. This is a defect of meshdrill.")
     chosen = [described.programs[program] for program in programs]
     stamped = [f"-X '{variable}={value}'" for variable, value in sorted(described.variables.items())]
-    linked = ["-linkmode=external", "-extldflags=-static"] if described.cgo else []  # without C, Go is static by itself
+    linked = (
+        ["-linkmode=external", "-extldflags=-static"] if described.cgo else []
+    )  # without cgo, Go links statically by default
     run(
         [
             go_program(),
@@ -91,7 +93,7 @@ def executable_name(package: str) -> str:
 
 
 def _version(go: Path) -> tuple[int, int]:
-    # GOTOOLCHAIN=local: ask this very program, not the one it would fetch for some go.mod.
+    # GOTOOLCHAIN=local: the version of this program, not of one that it would fetch for a go.mod.
     said = run([go, "version"], timeout_s=30, environment={"GOTOOLCHAIN": "local"}, cwd=Path("/"))
     match = re.search(r"go(\d+)\.(\d+)", said)
     if match is None:
@@ -100,12 +102,12 @@ def _version(go: Path) -> tuple[int, int]:
 
 
 def _module_dir(said: str) -> Path:
-    """Return where `go mod download -json` says that a module lies."""
+    """Return the directory of a module from the output of `go mod download -json`."""
     return Path(msgspec.json.decode(said.encode(), type=_Downloaded).Dir)
 
 
 def _fetched_toolchain(old: Path) -> Path:
-    """Fetch the toolchain as a module: Go from 1.21 could do so by itself, Debian 12 has an older one."""
+    """Fetch the toolchain as a module; Go fetches one itself only from 1.21, and Debian 12 has 1.19."""
     said = run(
         [old, "mod", "download", "-json", TOOLCHAIN_MODULE.format(architecture=_ARCHITECTURES[platform.machine()])],
         timeout_s=_DOWNLOAD_TIMEOUT_S,
@@ -115,5 +117,5 @@ def _fetched_toolchain(old: Path) -> Path:
     root = _module_dir(said)
     for program in [*(root / "bin").iterdir(), *(root / "pkg" / "tool").rglob("*")]:
         if program.is_file():
-            program.chmod(0o755)  # a module's zip keeps no executable bits
+            program.chmod(0o755)  # a module's zip has no executable bits
     return root / "bin" / "go"

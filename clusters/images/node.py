@@ -1,4 +1,4 @@
-"""Node images: other images put into a kind node, by the node's own containerd, before any cluster starts."""
+"""Node images: import other images into a kind node image with the node's own containerd."""
 
 import re
 import subprocess
@@ -19,9 +19,9 @@ _ENTRYPOINT = 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]'
 def bake(base: str, target: str, carried: Mapping[str, tuple[str, ...]], *, bounded: bool, label: str) -> None:
     """Commit `target`: node image `base` with images of the engine in its containerd.
 
-    `carried` maps a reference in the engine to the names it has in the node. `bounded` puts the capability-bounded
-    runtime ahead of runc. `label` is kept as the image's recipe key. Raises HarnessError when any step fails; nothing
-    but the finished image stays behind.
+    carried: reference in the engine -> names in the node. bounded: install the capability-bounded runtime before runc
+    on the PATH. label: value of the image's recipe-key label. Raises HarnessError when a step fails; only the finished
+    image remains.
     """
     with _container(base) as container:
         if bounded:
@@ -35,7 +35,7 @@ def bake(base: str, target: str, carried: Mapping[str, tuple[str, ...]], *, boun
 
 
 def names_in_node(base: str, kubernetes_version: str, programs: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Return the names under which kubeadm and containerd ask for each image that a bare node image must carry."""
+    """Return program -> the image names that kubeadm and containerd expect in a node image."""
     listing = ("config", "images", "list", f"--kubernetes-version={kubernetes_version}")
     wanted = _in_passing(base, "kubeadm", *listing).split()
     settings = _in_passing(base, "cat", "/etc/containerd/config.toml")
@@ -45,14 +45,14 @@ def names_in_node(base: str, kubernetes_version: str, programs: tuple[str, ...])
     unknown = sorted(ref for ref in wanted if _program(ref) not in programs)
     if nameless or unknown:
         raise HarnessError(
-            f"kubeadm {kubernetes_version} asks for {unknown} beyond the recipe and not for {nameless}; "
+            f"kubeadm {kubernetes_version} needs {unknown}, which the recipe lacks, and does not need {nameless}; "
             "expected exactly the recipe's `preloaded` list. This is a defect of meshdrill."
         )
     return names
 
 
 def _in_passing(base: str, program: str, *words: str) -> str:
-    """Return what one program of an image says."""
+    """Return the output of one program of an image."""
     return run(["docker", "run", "--rm", f"--entrypoint={program}", base, *words], timeout_s=_QUICK_TIMEOUT_S)
 
 
@@ -72,7 +72,7 @@ def _container(base: str) -> Iterator[str]:
 
 
 def _install_bounded_runtime(container: str) -> None:
-    """Put our runtime where PATH looks first; a runc that was there moves to where the runtime finds it."""
+    """Install our runtime first on the PATH; a runc at that place moves to a later one, where our runtime finds it."""
     _exec(container, "sh", "-c", "if [ -e /usr/local/sbin/runc ]; then mv /usr/local/sbin/runc /usr/local/bin/runc; fi")
     script = (recipe.recipes_dir() / "bounded-runc" / "runc").read_bytes()
     run(
@@ -105,7 +105,7 @@ def _containerd(container: str) -> Iterator[None]:
 
 
 def _import(container: str, refs: tuple[str, ...]) -> None:
-    """Pipe `docker save` into the node's `ctr images import`; layers stay packed, each node unpacks what it runs."""
+    """Pipe `docker save` into the node's `ctr images import` without unpacking; each node unpacks what it runs."""
     words = ["docker", "exec", "--interactive", container, *_CTR, "import", "--all-platforms", "--no-unpack", "-"]
     with subprocess.Popen(["docker", "save", *refs], stdout=subprocess.PIPE) as saving:
         try:
@@ -116,7 +116,7 @@ def _import(container: str, refs: tuple[str, ...]) -> None:
             raise HarnessError(f"Importing {', '.join(refs)} took more than {_IMPORT_TIMEOUT_S:.0f} s.") from late
         finally:
             if saving.stdout is not None:
-                saving.stdout.close()  # a failed import ends the save, too
+                saving.stdout.close()  # a failed import also ends the save
     if done.returncode != 0 or saving.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()
         raise HarnessError(f"Importing {', '.join(refs)} into {container} failed: {said or 'docker save failed'}")

@@ -1,4 +1,4 @@
-"""Where an image in the engine first came from: one small file in the cache, by image id."""
+"""Remember where each image in the engine first came from: one file in the cache, by image id."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 def remember(image_id: str, record: Record) -> None:
-    """Keep where an image came from; the first record of an image stays, the oldest of too many go."""
+    """Store an image's origin unless it has one; drop the oldest records beyond 1000."""
     known = _all()
     if image_id in known:
         return
@@ -28,7 +28,7 @@ def remember(image_id: str, record: Record) -> None:
 
 
 def recall(image_id: str) -> Record | None:
-    """Return where an image came from, or None when it was in the engine before us."""
+    """Return an image's origin, or None when it is unknown."""
     return _all().get(image_id)
 
 

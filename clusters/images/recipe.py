@@ -1,4 +1,4 @@
-"""Recipes: what an image is made of, as data. Read only; nothing is built here."""
+"""Recipes: the inputs of an image, as data. Builds nothing."""
 
 import hashlib
 import tomllib
@@ -22,9 +22,9 @@ class GoProgram(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Go(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Programs compiled from the recipe's go.mod; `variables` are set by the linker in all of them.
+    """Programs compiled from the recipe's go.mod and linked statically.
 
-    They are linked statically. `cgo` allows C in them, which gcc compiles.
+    variables: set by the linker in all programs. cgo: allow C, compiled by gcc.
     """
 
     programs: dict[str, GoProgram]
@@ -46,9 +46,9 @@ class C(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Debian(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A root file system of the host's own Debian or Ubuntu release with these packages and what they depend on.
+    """A root file system of the host's Debian or Ubuntu release with these packages and their dependencies.
 
-    With `keep`, only what these patterns match (see pathlib's glob; relative to the root) is taken out of it.
+    keep: glob patterns (pathlib, relative to the root); if given, only matching paths are used.
     """
 
     packages: tuple[str, ...]
@@ -64,9 +64,9 @@ class Wheel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One directory under recipes/.
 
-    `context` maps a name in the build context to where it comes from: `go:RECIPE:PROGRAM`, `c:RECIPE:PROGRAM`,
-    `debian:RECIPE`, `wheel:RECIPE:PATH` or `module:RECIPE:MODULE:PATH`. `base` is the recipe of the image that the
-    Dockerfile starts from (its ARG BASE); `preloaded` are recipes of images that a node image carries.
+    context: name in the build context -> its source: `go:RECIPE:PROGRAM`, `c:RECIPE:PROGRAM`, `debian:RECIPE`,
+    `wheel:RECIPE:PATH` or `module:RECIPE:MODULE:PATH`. base: the recipe of the Dockerfile's base image (its ARG BASE).
+    preloaded: recipes of the images inside a node image.
     """
 
     base: str | None = None
@@ -88,7 +88,7 @@ def recipes_dir() -> Path:
 
 @cache
 def load(name: str) -> Recipe:
-    """Return the recipe of that name. Raises HarnessError when it is absent or not as `Recipe` says."""
+    """Return a recipe by name. Raises HarnessError when it is absent or invalid."""
     file = recipes_dir() / name / RECIPE_FILE
     try:
         return msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Recipe)
@@ -104,7 +104,7 @@ def names() -> tuple[str, ...]:
 
 
 def digest(parts: Mapping[str, str | bytes]) -> str:
-    """Return a short name for exactly these contents: equal inputs, equal key."""
+    """Return a short hash of these contents."""
     whole = hashlib.sha256()
     for key in sorted(parts):
         value = parts[key]
@@ -126,7 +126,7 @@ def own_files(name: str) -> dict[str, bytes]:
 
 
 def source_key(source: str) -> str:
-    """Return the key of one source of a context: it changes with anything that could change what is built."""
+    """Return the cache key of one source of a context: a hash of all its inputs."""
     kind, _, rest = source.partition(":")
     owner, _, detail = rest.partition(":")
     recipe = load(owner)
@@ -149,7 +149,7 @@ def source_key(source: str) -> str:
 
 
 def image_key(name: str) -> str:
-    """Return the key of a built image: of its Dockerfile, its context, its base and the images it carries."""
+    """Return the key of an image: a hash of its Dockerfile, context, base and preloaded images."""
     recipe = load(name)
     parts: dict[str, str | bytes] = dict(own_files(name))
     parts |= {f"context {target}": source_key(source) for target, source in recipe.context.items()}
@@ -165,6 +165,6 @@ def _file_parts(name: str, *file_names: str) -> dict[str, str | bytes]:
 
 
 def _local_modules(name: str) -> dict[str, str | bytes]:
-    """Return the files of the modules that lie in folders of a recipe, by which its go.mod replaces others."""
+    """Return the files of local modules in a recipe's folders, which its go.mod names in `replace`."""
     folder = recipes_dir() / name
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.glob("*/*") if file.is_file()}

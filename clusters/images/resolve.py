@@ -1,4 +1,4 @@
-"""Getting an image into the engine: the engine itself, an archive directory, a registry, the builder, in this order."""
+"""Bring images into the engine, from the first of: the engine itself, an archive directory, a registry, the builder."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +16,15 @@ from clusters.runtime import HarnessError, MissingImagesError, Progress, Steps
 Source = Literal["engine", "archive", "registry", "build"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 
-_NOT_BUILT = "it cannot be built: no package registry carries it"
-_PROBE_S = 3.0  # an image that is nowhere must be named within 10 s, and the host's report asked a registry before us
+_NOT_BUILT = "it cannot be built: no package registry has it"
+_PROBE_S = 3.0  # a missing image must be reported within 10 s, of which the host's report has used 5 s
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """An image that is in the engine now, as `ref`, without a digest: archives and nodes know images by tag.
+    """An image in the engine.
 
-    `digest` is the registry's, where one is known; `origin` is where the image first came from, where we know it.
+    ref: its reference without a digest, as archives and nodes know images by tag. digest: the registry's, if known.
+    origin: where the image first came from, if known.
     """
 
     name: str
@@ -53,15 +54,15 @@ def resolve_all(
 ) -> tuple[Resolved, ...]:
     """Bring images into the engine, each from the first source that has it, or only from `source`.
 
-    What must be built is built together, after everything else was found. `registry_mirror` (HOST[:PORT]) stands in
-    for every official registry. Raises MissingImagesError, before anything is fetched or built, that names in full
-    each image that is nowhere to be had, and why each source failed; HarnessError when a source is there and broken.
+    Builds run together, after all other images are found. registry_mirror (HOST[:PORT]) replaces every official
+    registry. Raises MissingImagesError, before anything is fetched or built, with each image that no source has and
+    the reason of each source; HarnessError when a source is broken.
     """
     allowed = SOURCES if source is None else (source,)
     _require(images, allowed, archive_dir, registry_mirror)
     found: dict[str, Resolved] = {}
     to_build: list[Image] = []
-    # What cannot be built comes first: a registry may answer and still refuse it, and that must not show late.
+    # Images without a recipe come first: a registry may answer and still lack one, which must show before any build.
     for image in sorted(images, key=lambda wanted: _can_be_built(wanted, allowed)):
         reasons: dict[Source, str] = {}
         for attempt in allowed:
@@ -74,7 +75,7 @@ def resolve_all(
                 break
             reasons[attempt] = got
         else:
-            raise MissingImagesError(_nowhere({image: reasons}, archive_dir))
+            raise MissingImagesError(_missing_images_message({image: reasons}, archive_dir))
     found |= _built(to_build, progress)
     return tuple(found[image.name] for image in images)
 
@@ -84,13 +85,13 @@ def node_image_for(
 ) -> Resolved:
     """Return the node image of a mesh: `node` with the images of the mesh and the lab inside, baked once.
 
-    On a host that cannot grant every capability it carries the bounded runtime, too. Raises HarnessError.
+    On a host that lacks a capability it also has the bounded runtime. Raises HarnessError.
     """
     return _bake(mesh, (*images, lab), node, progress)
 
 
 def mirrored(ref: str, registry_mirror: str | None) -> str:
-    """Return a reference with its registry's host replaced by the mirror's; without a mirror, the reference."""
+    """Return the reference with its registry replaced by the mirror, if there is one."""
     if registry_mirror is None:
         return ref
     return f"{registry_mirror}/{ref.partition('/')[2]}"
@@ -99,7 +100,7 @@ def mirrored(ref: str, registry_mirror: str | None) -> str:
 def _require(
     images: Iterable[Image], allowed: Sequence[Source], archive_dir: Path, registry_mirror: str | None
 ) -> None:
-    """Raise MissingImagesError for all images that no source can have, without fetching or building any."""
+    """Raise MissingImagesError for the images that no source has, without fetching or building any."""
     doubtful = [image for image in images if not _can_be_built(image, allowed)]
     missing = {image: why for image in doubtful if (why := _absent_here(image, allowed, archive_dir)) is not None}
     if missing and "registry" in allowed:
@@ -110,11 +111,11 @@ def _require(
             if (name := _registry_of(image, registry_mirror)) in silent
         }
     if missing:
-        raise MissingImagesError(_nowhere(missing, archive_dir))
+        raise MissingImagesError(_missing_images_message(missing, archive_dir))
 
 
 def _absent_here(image: Image, allowed: Sequence[Source], archive_dir: Path) -> dict[Source, str] | None:
-    """Return why each source but the registry has not the image, None when one of them has it."""
+    """Return source -> why it lacks the image, for all but the registry; None when one of them has it."""
     why: dict[Source, str] = {"build": _NOT_BUILT} if "build" in allowed else {}
     if "engine" in allowed:
         got = _from_engine(image)
@@ -130,7 +131,7 @@ def _absent_here(image: Image, allowed: Sequence[Source], archive_dir: Path) -> 
 
 
 def _silent(registries: Iterable[str]) -> set[str]:
-    """Return the registries that do not answer; none when the engine has a way of its own, which only a pull shows."""
+    """Return the registries that do not answer; none if the engine has a mirror or proxy, which only a pull tests."""
     if engine.has_mirror_or_proxy():
         return set()
     names = sorted(registries)
@@ -150,7 +151,7 @@ def _can_be_built(image: Image, allowed: Sequence[Source]) -> bool:
 def _attempt(
     source: Source, image: Image, archive_dir: Path, registry_mirror: str | None, progress: Progress
 ) -> Resolved | str | None:
-    """Return the image, or the reason why this source has it not, or None when it is to be built."""
+    """Return the image, the reason why this source lacks it, or None when it must be built."""
     match source:
         case "engine":
             return _from_engine(image)
@@ -176,7 +177,7 @@ def _from_engine(image: Image) -> Resolved | str:
     if facts is None:
         return f"neither {official} nor {image.built}"
     if facts.labels.get(engine.KEY_LABEL, "") != recipe.image_key(image.recipe):
-        return f"{image.built} is there, but was made by another state of its recipe"
+        return f"{image.built} is there, but was built from another version of its recipe"
     return _resolved(image, image.built, "engine", facts)
 
 
@@ -195,12 +196,12 @@ def _from_archive(image: Image, archive_dir: Path, progress: Progress) -> Resolv
 
 
 def _in_archive(image: Image, archive_dir: Path) -> tuple[str, Path] | str:
-    """Return (reference, archive that holds it), or the reason why there is none."""
+    """Return (reference, archive that contains it), or the reason why there is none."""
     for ref in (image.official.partition("@")[0], image.built):
         path = archive.find(ref, archive_dir) if ref is not None else None
         if ref is not None and path is not None:
             return ref, path
-    return f"no archive in {archive_dir} holds it" if archive_dir.is_dir() else f"{archive_dir} does not exist"
+    return f"no archive in {archive_dir} contains it" if archive_dir.is_dir() else f"{archive_dir} does not exist"
 
 
 def _from_registry(image: Image, registry_mirror: str | None, progress: Progress) -> Resolved | str:
@@ -242,19 +243,19 @@ def _resolved(image: Image, ref: str, source: Source, facts: engine.ImageFacts) 
     return Resolved(image.name, ref, source, facts.Id, digest, record.origin if record else None)
 
 
-def _nowhere(missing: Mapping[Image, Mapping[Source, str]], archive_dir: Path) -> str:
-    """Return a sentence on each image that is missing, then how to provide one."""
-    told = []
+def _missing_images_message(missing: Mapping[Image, Mapping[Source, str]], archive_dir: Path) -> str:
+    """Return one sentence per missing image, then how to provide an image."""
+    sentences = []
     for image, reasons in missing.items():
         tried = "; ".join(f"{source}: {reasons[source]}" for source in SOURCES if source in reasons)
-        told.append(f"Image {image.name} ({image.official}) could not be had. Tried {tried}.")
-    example = next(iter(missing)).official.partition("@")[0]  # a digest is not what an archive keeps
+        sentences.append(f"Image {image.name} ({image.official}) is missing. Tried {tried}.")
+    example = next(iter(missing)).official.partition("@")[0]  # archives store no digest
     cure = (
         f"To provide an image: `docker pull {example}`; or, where this machine reaches no registry, run "
         f"`docker save --output FILE.tar {example}` on one that does and put the file into {archive_dir} (or name its "
         "directory with --images DIR); or name a registry that has it with --registry-mirror HOST."
     )
-    return "\n".join(["Inconclusive for want of an image.", *told, cure])
+    return "\n".join(["Inconclusive: an image is missing.", *sentences, cure])
 
 
 def _bake(mesh: str, carried: tuple[Resolved, ...], base: Resolved, progress: Progress) -> Resolved:
@@ -270,7 +271,7 @@ def _bake(mesh: str, carried: tuple[Resolved, ...], base: Resolved, progress: Pr
     if facts is None:
         with Steps(progress).step(f"bake {ref}"):
             node.bake(base.ref, ref, {image.ref: (image.ref,) for image in carried}, bounded=bounded, label=key)
-        engine.remove_others(repository, f"{mesh}-", ref)  # a gigabyte each, and no run asks for them again
+        engine.remove_others(repository, f"{mesh}-", ref)  # a gigabyte each, and no run uses them again
         facts = engine.inspect_image(ref)
         if facts is None:
             raise HarnessError(f"{ref} was baked and is absent from the engine; was it removed meanwhile?")
