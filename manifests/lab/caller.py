@@ -1,7 +1,7 @@
-"""One caller: an open loop of calls to one target, each written down whatever becomes of it.
+"""One caller: an open loop of calls to one target, each logged with its outcome.
 
-Open loop: call k is due at t0 + k * every, however the calls before it fared, so a slow target cannot
-slow the measurement of itself. There are no retries: a retry would hide the failure that we look for.
+Open loop: call k is due at t0 + k * every, independent of earlier calls, so a slow target does not slow its own
+measurement. There are no retries, which would hide failures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from share import Calls, Log, Me, Plan, writer
 
 IN_FLIGHT_LIMIT = 64
 CLOCK_SAMPLES = 5
-SLOTS_PER_TICK = 256  # a caller that was frozen catches up in slices and leaves the loop to others in between
+SLOTS_PER_TICK = 256  # a caller that was paused catches up in slices, so that it does not block the event loop
 FIRST_ERROR_STATUS = 300
 FORBIDDEN = 403
 
@@ -38,7 +38,7 @@ WRITTEN_ERRORS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one call, in the words of the call table."""
+    """The outcome of one call, in the columns of the call table."""
 
     outcome: Literal["ok", "fail", "info"]
     error: str = ""
@@ -58,7 +58,7 @@ class Caller:
         self._resolver = resolver
         suffix = me.pod.removeprefix(f"{me.service}-")
         self._prefix = f"{plan.canary}.{calls.source}.{calls.target}.{suffix}.{calls.connection[0]}"
-        self._idle: list[Wire] = []  # bounded by the calls in flight, which alone can fill it
+        self._idle: list[Wire] = []  # bounded by IN_FLIGHT_LIMIT
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.Handle | None = None
         self._t0_s = 0.0
@@ -68,14 +68,14 @@ class Caller:
         self._skipped = 0
 
     def start(self, after_s: float) -> None:
-        """Make the first call due `after_s` from now. Due times follow the steady clock, anchored here once."""
+        """Schedule the first call `after_s` from now. Due times follow the monotonic clock, anchored once here."""
         steady_s, wall_ns = read_both_clocks()
         self._t0_s = steady_s + after_s
         self._t0_ns = wall_ns + round(after_s * 1e9)
         self._timer = asyncio.get_running_loop().call_at(self._t0_s, self._tick)
 
     async def finish(self) -> None:
-        """Schedule no more, wait for the calls in flight (each has its own deadline), write the end."""
+        """Stop scheduling, wait for the calls in flight (each has a deadline) and log the end."""
         if self._timer is not None:
             self._timer.cancel()
         if self._tasks:
@@ -127,7 +127,7 @@ class Caller:
                 answer = await wire.exchange(self._request(seq))
             result = read_answer(answer, self._id(seq))
             self._put_back(wire, answer)
-        except Exception as error:  # noqa: BLE001 - whatever happened, a call without its line would be a hole
+        except Exception as error:  # noqa: BLE001 - a call without a line would be a gap in the log
             result = read_failure(stage, error)
             if wire is not None:
                 wire.abort()
@@ -147,7 +147,7 @@ class Caller:
             wire.close()
 
     async def _connect(self, address: str) -> Wire:
-        # asyncio sets TCP_NODELAY: without it, Nagle and delayed acknowledgements would show a false 40 ms.
+        # asyncio sets TCP_NODELAY: without it, Nagle and delayed acknowledgements add 40 ms.
         _, wire = await asyncio.get_running_loop().create_connection(Wire, address, self._calls.port)
         return wire
 
@@ -186,9 +186,9 @@ class Caller:
 
 
 def read_both_clocks() -> tuple[float, int]:
-    """Return the same instant on the event loop's clock (seconds) and on the wall clock (nanoseconds).
+    """Return one instant on the event loop's clock (seconds) and on the wall clock (nanoseconds).
 
-    Of several attempts the quickest counts: a process that is put aside between two readings would shift its schedule.
+    Takes the fastest of several attempts: a process preempted between two clock reads would misplace its schedule.
     """
     attempts = [(time.monotonic(), time.time_ns(), time.monotonic()) for _ in range(CLOCK_SAMPLES)]
     before_s, wall_ns, after_s = min(attempts, key=lambda attempt: attempt[2] - attempt[0])
@@ -196,10 +196,10 @@ def read_both_clocks() -> tuple[float, int]:
 
 
 def read_answer(answer: Message, call_id: str) -> Outcome:
-    """Classify an answer: only our own server's, to this very call, is `ok`."""
+    """Classify an answer: only our own server's answer to this call is `ok`."""
     status = answer.status
     if status >= FIRST_ERROR_STATUS:
-        # A refusal by policy is certainly not served; of any other error we cannot know how far the call came.
+        # A policy denial was certainly not served; with any other error the call may have been served.
         return Outcome("fail" if status == FORBIDDEN else "info", f"http-{status}", status)
     if answer.body.decode("latin-1") != call_id:
         return Outcome("info", "protocol", status)
@@ -207,7 +207,7 @@ def read_answer(answer: Message, call_id: str) -> Outcome:
 
 
 def read_failure(stage: Stage, error: Exception) -> Outcome:
-    """Classify a call without an answer: before the request was written it certainly failed, after it nobody knows."""
+    """Classify a call without an answer: failed before the request was written, unknown (`info`) after that."""
     other = f"other:{type(error).__name__}"
     if stage == "dns":
         return Outcome("fail", "dns")

@@ -1,7 +1,7 @@
-"""Watches every interface of a node for the canary: whoever can read it here could read the request itself.
+"""Searches every interface of a node for the canary: if it is readable here, so is the request.
 
-A packet socket that is bound to no interface sees all of them, those too that appear later. The kernel
-drops what cannot hold the canary (loopback, empty segments), so Python looks at little more than requests.
+A packet socket that is bound to no interface receives from all, also those created later. A kernel filter drops packets
+that cannot contain the canary (loopback, empty segments), so Python reads little more than requests.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PACKET_STATISTICS = 6
 SO_ATTACH_FILTER = 26
 SO_RCVBUFFORCE = 33
 RECEIVE_BUFFER_BYTES = 32 * 1024 * 1024
-PACKET_LIMIT_BYTES = 256 * 1024  # no segment is longer, even where offloads join many
+PACKET_LIMIT_BYTES = 256 * 1024  # no segment is longer, even with offloads
 PACKETS_PER_WAKE = 256
-LINES_PER_PAIR = 2  # each of the first hits is a line, then one hit every LINE_EVERY_NS: no drill's fault is as short
+LINES_PER_PAIR = 2  # log the first hits, then one every LINE_EVERY_NS, which is shorter than any drill's fault
 LINE_EVERY_NS = 15_000_000_000
 PAIR_LIMIT = 1000
 STATISTICS_EVERY_S = 1.0
@@ -47,8 +47,8 @@ Pair = tuple[str, str, str]
 def packet_filter() -> bytes:
     """Return the program that drops loopback, packets too short for a canary, and TLS records over IPv4.
 
-    A TCP payload that begins with the type and version of a TLS record is encrypted: nothing to read there, and a
-    mesh makes little else. Whatever is not surely that, of any protocol or tunnel, is looked at.
+    A TCP payload that begins with the type and version of a TLS record is encrypted, as is most traffic of a mesh.
+    Every other packet, of any protocol or tunnel, is searched.
     """
     rows = [
         LOAD_INTERFACE,
@@ -68,7 +68,7 @@ def packet_filter() -> bytes:
         (0x64, "", "", 2),
         (0x0C, "", "", 0),
         (0x07, "", "", 0),  # X: where the payload begins
-        (0x48, "", "", 0),  # its first two bytes; a packet without payload is dropped here
+        (0x48, "", "", 0),  # its first two bytes; drops a packet without payload
         *((JUMP_EQUAL, "drop", "", record << 8 | TLS_MAJOR) for record in TLS_RECORDS),
         ACCEPT_WHOLE,
         DROP,
@@ -87,7 +87,7 @@ def packet_filter() -> bytes:
 def open_packet_socket() -> socket.socket:
     """Return a filtered, non-blocking socket over all interfaces.
 
-    It needs CAP_NET_RAW, and CAP_NET_ADMIN for a buffer larger than the node's default: a late observer drops packets.
+    Needs CAP_NET_RAW, and CAP_NET_ADMIN for a buffer larger than the node's default: a slow observer loses packets.
     """
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     program = packet_filter()
@@ -136,7 +136,7 @@ class Capture:
         self._note("wire_ready", interfaces=interfaces)
 
     def finish(self) -> None:
-        """Read what the kernel still holds, then write the end with the totals."""
+        """Read the packets still in the kernel's buffer, then log the end with the totals."""
         for _ in range(DRAIN_WAKES):
             if not self._read():
                 break
@@ -160,7 +160,7 @@ class Capture:
         self._note("wire_end", packets=self._packets, dropped=self._dropped, hits=hits)
 
     def _read(self) -> bool:
-        """Look at a bounded batch of packets; False when there are none left."""
+        """Search a bounded batch of packets; False when there are none left."""
         for _ in range(PACKETS_PER_WAKE):
             try:
                 length, address = self._socket.recvfrom_into(self._buffer)
@@ -185,7 +185,7 @@ class Capture:
     def _found(self, text: bytes, interface: str) -> None:
         call_id = text.split(b"\r")[0].split(b"\n")[0].decode("ascii", "replace")
         words = call_id.split(".")
-        # A word is whole only when a dot follows it: the segment may end anywhere.
+        # A word is complete only if a dot follows it: the segment may end anywhere.
         source, target = (words[1], words[2]) if len(words) > 3 else ("?", "?")  # noqa: PLR2004 - canary.source.target.rest
         pair = (source, target, interface)
         now_ns = time.time_ns()

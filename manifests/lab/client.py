@@ -1,4 +1,4 @@
-"""The client's side of a connection: one exchange at a time, and names resolved as an application would."""
+"""The client's side of a connection: one exchange at a time; names are resolved as by an application."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Wire(asyncio.Protocol):
             self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        """Hand the whole answer to the one who waits."""
+        """Settle the exchange when the answer is complete."""
         try:
             for message in self._parser.feed(data):
                 self._settle(message)
@@ -39,7 +39,7 @@ class Wire(asyncio.Protocol):
             self.abort()
 
     def eof_received(self) -> None:
-        """Take what came as the whole answer, if it may be one."""
+        """Settle the exchange with what arrived, if it is a complete answer."""
         self.is_open = False
         try:
             message = self._parser.end()
@@ -49,7 +49,7 @@ class Wire(asyncio.Protocol):
         self._settle(message or ClosedError())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the one who waits why there is no answer."""
+        """Settle the exchange with the reason why there is no answer."""
         self.is_open = False
         self._settle(exc or ClosedError())
 
@@ -62,13 +62,13 @@ class Wire(asyncio.Protocol):
         return await self._waiter
 
     def abort(self) -> None:
-        """Close at once and forget what is under way."""
+        """Close at once and discard buffered data."""
         self.is_open = False
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
-        """Close after what was written."""
+        """Close after the buffered data is sent."""
         self.is_open = False
         if self._transport is not None:
             self._transport.close()
@@ -77,7 +77,7 @@ class Wire(asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         if waiter is None:
             if isinstance(result, Message):
-                self.abort()  # an answer nobody asked for: the next call must not take it for its own
+                self.abort()  # an unexpected answer: the next call must not take it for its own
         elif waiter.done():
             return
         elif isinstance(result, Message):
@@ -87,7 +87,7 @@ class Wire(asyncio.Protocol):
 
 
 class Resolver:
-    """Resolves names, remembering an answer for DNS_TTL_S and asking once for all who wait."""
+    """Resolves names, with a cache of DNS_TTL_S and one query for concurrent callers."""
 
     def __init__(self) -> None:
         self._answers: dict[str, tuple[float, str]] = {}
@@ -102,12 +102,12 @@ class Resolver:
             self._asked[host] = asyncio.create_task(self._ask(host))
             self._asked[host].add_done_callback(
                 lambda done: done.cancelled() or done.exception()
-            )  # its waiters may all have given up
+            )  # all its waiters may have been cancelled
         return await asyncio.shield(self._asked[host])
 
     async def _ask(self, host: str) -> str:
         loop = asyncio.get_running_loop()
-        # The final dot spares a full name the search list of the pod, which would try it under three domains first.
+        # The final dot skips the pod's DNS search list, which would try three domains first.
         name = f"{host}." if "." in host and not host[-1].isdigit() else host
         try:
             answers = await loop.getaddrinfo(name, None, family=socket.AF_INET, type=socket.SOCK_STREAM)

@@ -1,6 +1,6 @@
-"""Looks at the certificates of meshed pods on this node: one TLS handshake each, without a certificate of our own.
+"""Reads the certificates of meshed pods on this node, by one TLS handshake each without a client certificate.
 
-A server that insists on mutual TLS shows its certificate before it turns us away, so nothing reaches the application.
+A server that requires mutual TLS presents its certificate before it rejects us, so nothing reaches the application.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ import time
 from share import Certificate, Log, Me, Plan
 
 DEADLINE_S = 3.0
-_DER = 2  # OpenSSL's number of the encoding, which only the inner name wants
+_DER = 2  # OpenSSL's number of the encoding, for CPython's private method
 
 
 class HandshakeError(Exception):
-    """The handshake ended and showed no certificate."""
+    """The handshake ended without a certificate."""
 
 
 class Handshakes:
-    """Looks at what the plan asks of this node, from construction until `finish`.
+    """Reads the planned certificates of this node, from construction until `finish`.
 
-    A chain is written in full when its leaf is first seen, and by the leaf's SHA-256 from then on.
+    A chain is logged in full when its leaf is first seen, then only by the leaf's SHA-256.
     """
 
     def __init__(self, me: Me, plan: Plan, log: Log) -> None:
@@ -34,13 +34,13 @@ class Handshakes:
         self._known: set[str] = set()
         ours = [wanted for wanted in plan.certificates if wanted.node == me.node]
         self._tasks = [
-            # One after the other: many handshakes at once would take time from the calls.
+            # Spread over the interval: many handshakes at once would take CPU time from the calls.
             asyncio.create_task(self._repeat(wanted, index * wanted.every_s / len(ours)))
             for index, wanted in enumerate(ours)
         ]
 
     async def finish(self) -> None:
-        """Stop looking."""
+        """Stop."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -52,7 +52,7 @@ class Handshakes:
         while True:  # until finish cancels it
             await asyncio.sleep(due_s - loop.time())
             await self._once(wanted, context)
-            due_s = max(due_s + wanted.every_s, loop.time())  # a late look is not made up for
+            due_s = max(due_s + wanted.every_s, loop.time())  # a late handshake is not caught up
 
     async def _once(self, wanted: Certificate, context: ssl.SSLContext) -> None:
         at_ns = time.time_ns()
@@ -75,7 +75,7 @@ class Handshakes:
 
 
 def client(alpn: tuple[str, ...]) -> ssl.SSLContext:
-    """Return a client that takes whatever certificate it is shown: we look, and trust nothing."""
+    """Return a client context that accepts any certificate: we only read it."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -85,11 +85,11 @@ def client(alpn: tuple[str, ...]) -> ssl.SSLContext:
 
 
 async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[bytes, ...], bool]:
-    """Return the server's chain, leaf first, as DER, and whether it is all that the server sent.
+    """Return the server's chain, leaf first, as DER, and whether it is complete.
 
     Raises OSError or HandshakeError; the caller sets the deadline.
     """
-    name = wanted.server_name or wanted.host  # an address is no name: it is asked for nothing
+    name = wanted.server_name or wanted.host  # an IP address sends no SNI
     _, writer = await asyncio.open_connection(wanted.host, wanted.port, ssl=context, server_hostname=name)
     try:
         session = writer.get_extra_info("ssl_object")
@@ -99,14 +99,14 @@ async def shown(wanted: Certificate, context: ssl.SSLContext) -> tuple[tuple[byt
         whole = presented(session)
         return (whole, True) if whole else ((leaf,), False)
     finally:
-        writer.transport.abort()  # a server that turned us away owes no farewell
+        writer.transport.abort()  # a server that rejected us sends no close_notify
 
 
 def presented(session: ssl.SSLObject) -> tuple[bytes, ...]:
-    """Return all that the server sent, leaf first, as DER; nothing where this Python cannot tell it.
+    """Return the chain that the server sent, leaf first, as DER; empty if this Python cannot read it.
 
-    From 3.13 on that is in the standard library. CPython has had it since 3.10, but under an inner name: that is tried
-    and not relied on, because an image may bring any Python.
+    The method is public from Python 3.13. CPython has it since 3.10 under a private name, which is tried but not
+    required, because an image may have any Python.
     """
     if hasattr(session, "get_unverified_chain"):
         return tuple(session.get_unverified_chain())

@@ -1,7 +1,7 @@
-"""HTTP/1.1 as far as the lab needs it: bytes in, whole messages out, no I/O.
+"""A minimal HTTP/1.1 parser without I/O: bytes in, whole messages out.
 
-Enough for our own server and for what a proxy may put in front of it: Content-Length, chunked bodies,
-interim 1xx answers and bodies that end with the connection.
+It covers our own server and proxies in front of it: Content-Length, chunked bodies, interim 1xx answers and bodies
+that end with the connection.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ class Message:
 
     @property
     def keeps_connection(self) -> bool:
-        """Whether the sender will take another message on this connection."""
+        """Whether the sender keeps the connection open for another message."""
         return "close" not in self.headers.get("connection", "").lower()
 
 
 class Parser:
-    """Turns the bytes of one connection, cut anywhere, into messages; raises ProtocolError."""
+    """Turns the bytes of one connection, in chunks of any size, into messages; raises ProtocolError."""
 
     def __init__(self, kind: Literal["request", "response"], body_limit_bytes: int = BODY_LIMIT_BYTES) -> None:
         self._kind = kind
@@ -74,7 +74,7 @@ class Parser:
             begin = split + len(END_OF_HEAD)
             if self._kind == "request" or _status(start) >= FIRST_FINAL_STATUS:
                 break
-            del self._buffer[:begin]  # an interim answer (1xx) has no body and announces another
+            del self._buffer[:begin]  # an interim answer (1xx) has no body, and another follows
         found = self._body(start, headers, begin, at_end=at_end)
         if found is None:
             if len(self._buffer) - begin > self._body_limit_bytes:

@@ -1,8 +1,8 @@
-"""The observer of one node: looks for the canary on the wire, reads metrics and looks at certificates, as planned.
+"""The observer of one node: searches the wire for the canary, scrapes metrics and reads certificates, as planned.
 
     python3 observer.py        environment: POD NODE SHARE (see share.Me)
 
-It runs in the network of the node, outside every mesh; it reads, and changes nothing.
+It runs in the network of the node, outside every mesh, and only reads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from share import POLL_S, Log, Me, Plan, PlanFile
 
 
 class Watch:
-    """What the observer does for one run."""
+    """The observer's work for one run."""
 
     def __init__(self, me: Me, plan: Plan, log: Log) -> None:
         self._me = me
@@ -28,14 +28,14 @@ class Watch:
         self._handshakes = Handshakes(me, plan, log)
 
     async def update(self, plan: Plan) -> None:
-        """Follow a plan of the same run that names other endpoints: a pod that was replaced has a new address."""
+        """Apply a plan of the same run with other endpoints: a replaced pod has a new address."""
         self.plan = plan
         await self._stop_asking()
         self._scraper = Scraper(self._me, plan, self._log)
         self._handshakes = Handshakes(self._me, plan, self._log)
 
     async def finish(self, linger_s: float) -> None:
-        """Go on while requests may still be on their way, then write the end."""
+        """Continue while requests may still arrive, then log the end."""
         await asyncio.sleep(linger_s)
         await self._stop_asking()
         if self._capture is not None:

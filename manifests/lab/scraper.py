@@ -1,4 +1,4 @@
-"""Reads Prometheus text endpoints of pods on this node; every reading, good or bad, becomes one line per metric."""
+"""Scrapes Prometheus text endpoints of pods on this node; every scrape, failed or not, logs one line per metric."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Scraper:
         due_s = loop.time()
         while True:  # until finish cancels it
             await self._once(scrape)
-            due_s = max(due_s + scrape.every_s, loop.time())  # a late reading is not made up for
+            due_s = max(due_s + scrape.every_s, loop.time())  # a late scrape is not caught up
             await asyncio.sleep(due_s - loop.time())
 
     async def _once(self, scrape: Scrape) -> None:
@@ -59,8 +59,8 @@ class Scraper:
             self._write(scrape, metric, value, error, at_ns)
 
     def _write(self, scrape: Scrape, metric: str, value: float | None, error: str, at_ns: int) -> None:
-        reading = {"pod": scrape.pod, "node": self._me.node, "metric": metric, "value": value, "error": error}
-        self._log.write({"type": "scrape", "run_id": self._run_id, **reading, "at_ns": at_ns})
+        sample = {"pod": scrape.pod, "node": self._me.node, "metric": metric, "value": value, "error": error}
+        self._log.write({"type": "scrape", "run_id": self._run_id, **sample, "at_ns": at_ns})
 
 
 async def fetch(url: str) -> bytes:
@@ -91,7 +91,7 @@ async def _answer(reader: asyncio.StreamReader) -> Message:
 
 
 def total(text: bytes, metric: str) -> float | None:
-    """Return the sum of a metric over its label sets, or None when the text does not have it."""
+    """Return the sum of a metric over its label sets, or None when it is absent."""
     line = re.compile(rb"^" + re.escape(metric.encode("ascii")) + rb"(?:\{[^\n]*\})?[ \t]+(\S+)", re.MULTILINE)
     values = [float(value) for value in line.findall(text)]
     return sum(values) if values else None

@@ -1,9 +1,9 @@
-"""A service of the lab: answers calls, and makes those that the plan asks of it.
+"""A service of the lab: answers calls, and makes the calls that the plan gives it.
 
     python3 service.py NAME        environment: VERSION POD NODE SHARE PORT (see share.Me)
 
-It needs no more than a stock Python 3.11. The same program is every service, the intruder, the outsider,
-the newcomer of a drill, and the placebo that stands in for a control plane where there is no mesh.
+It needs only a stock Python 3.11. The same program is every service, the intruder, the outsider, the new destination
+of a drill, and the placebo of the control without a mesh.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONNECTION_LIMIT = 1024
 
 
 class Desk:
-    """Answers requests, and writes down what it served before it answers."""
+    """Answers requests; logs each served call before it answers."""
 
     def __init__(self, me: Me, log: Log, plans: Plans) -> None:
         self._me = me
@@ -38,14 +38,14 @@ class Desk:
         self._served = 0
 
     def close(self) -> None:
-        """Serve no call of the run any more and write how many there were."""
+        """Stop serving calls of the run and log their number."""
         plan, self._plan = self._plan, None
         if plan is not None:
             counts = {"service": self._me.service, "served": self._served, "at_ns": time.time_ns()}
             self._log.note({"type": "served_end", "run_id": plan.run_id, "pod": self._me.pod, **counts})
 
     def answer(self, request: Message) -> bytes:
-        """Return the whole response; a call that cannot be written down is refused."""
+        """Return the whole response; a call that cannot be logged is refused."""
         if request.start[:2] == ("GET", "/healthz"):
             return self._response("200 OK", "ok")
         call_id = request.body.decode("latin-1")
@@ -56,7 +56,7 @@ class Desk:
 
     def _plan_of(self, canary: str) -> Plan | None:
         if self._plan is None or self._plan.canary != canary:
-            # The caller may have seen a new plan before us. Without its identity header we could not name the peer.
+            # The caller may have read a new plan first. The plan has the identity header that names the peer.
             self._plans.look()
         return self._plan if self._plan is not None and self._plan.canary == canary else None
 
@@ -96,7 +96,7 @@ class Door(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let the peer in unless the house is full."""
+        """Accept the connection unless the limit is reached."""
         self._desk.connections += 1
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
@@ -105,11 +105,11 @@ class Door(asyncio.Protocol):
                 transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio fixes the signature
-        """Count the peer out."""
+        """Update the number of connections."""
         self._desk.connections -= 1
 
     def data_received(self, data: bytes) -> None:
-        """Answer every whole request."""
+        """Answer each complete request."""
         if self._transport is None:
             return
         try:
@@ -125,7 +125,7 @@ class Door(asyncio.Protocol):
 
 
 class Plans:
-    """Carries out each plan once: ready, calls and service, end. Started in the middle of a run, it only serves."""
+    """Runs each plan once: log ready, make and serve calls, log the end. If started during a run, it only serves."""
 
     def __init__(self, me: Me, log: Log) -> None:
         self._me = me
@@ -146,7 +146,7 @@ class Plans:
                 self._start(plan)
 
     async def turn(self) -> None:
-        """Look, and end the run under way when the plan says stop or names another run."""
+        """Read the plan; end the current run when the plan says stop or names another run."""
         self.look()
         if self._live is not None and self._next is not None:
             plan = self._next
@@ -154,7 +154,7 @@ class Plans:
                 await self.finish(self._live.linger_s)
 
     async def finish(self, linger_s: float) -> None:
-        """End the callers, go on serving while calls of others may still arrive, then write the end."""
+        """Stop the callers, keep serving while other pods' calls may arrive, then log the end."""
         if self._live is None:
             return
         deadline_s = asyncio.get_running_loop().time() + linger_s
@@ -168,7 +168,7 @@ class Plans:
         self._live = plan
         self.desk.open(plan)
         if self._log.is_continued and plan.published_ns < self._log.boot_ns:
-            # This pod's container was started anew in the middle of the run: the ids of its calls would repeat.
+            # This pod's container restarted during the run: the ids of its calls would repeat.
             self._log.note({"type": "late", "run_id": plan.run_id, **writer(self._me), "at_ns": time.time_ns()})
             return
         ours = [calls for calls in plan.callers if calls.source == self._me.service]
@@ -182,7 +182,7 @@ class Plans:
 
 
 async def serve(me: Me) -> None:
-    """Serve until SIGTERM or SIGINT; then close the door, end the run under way and flush the log."""
+    """Serve until SIGTERM or SIGINT; then close the listening socket, end the current run and flush the log."""
     loop = asyncio.get_running_loop()
     log = Log(me)
     plans = Plans(me, log)

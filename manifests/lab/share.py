@@ -1,6 +1,6 @@
-"""The shared directory of a lab node: the plan comes in, log lines go out.
+"""The shared directory of a lab node: the plan is read from it, log lines are written to it.
 
-Neither the API server nor the mesh lies on this path, because a drill may take either away.
+This path needs neither the API server nor the mesh, because a drill may break either.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ encode = json.JSONEncoder(separators=(",", ":")).encode
 
 @dataclass(frozen=True, slots=True)
 class Me:
-    """Who this process is: from its command line and the environment that its manifest sets."""
+    """This process's identity, from its command line and environment."""
 
     service: str
     version: str
@@ -51,7 +51,7 @@ class Me:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """One caller that a plan asks of every pod of its source."""
+    """One caller that every pod of the source runs."""
 
     source: str
     target: str
@@ -64,7 +64,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One metrics endpoint that the observer of its node reads."""
+    """One metrics endpoint that the observer of its node scrapes."""
 
     pod: str
     node: str
@@ -75,20 +75,20 @@ class Scrape:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """One pod whose certificate the observer of its node looks at, by a TLS handshake that offers these protocols."""
+    """One pod whose certificate the observer of its node reads by a TLS handshake; alpn: the protocols it offers."""
 
     pod: str
     node: str
     host: str
     port: int
     alpn: tuple[str, ...]
-    server_name: str  # asked for in the handshake, "" when no name is
+    server_name: str  # SNI of the handshake, "" for none
     every_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the harness wants of everyone in the lab during one run."""
+    """The work of all lab programs during one run."""
 
     run_id: str
     stop: bool
@@ -102,7 +102,7 @@ class Plan:
 
     @classmethod
     def parse(cls, text: str, published_ns: int = 0) -> Plan:
-        """Read plan.json; raises ValueError, KeyError or TypeError when it is not one."""
+        """Parse plan.json; raises ValueError, KeyError or TypeError when it is invalid."""
         raw = json.loads(text)
         if len(raw["canary"]) != CANARY_CHARS:
             raise ValueError(f"a canary has {CANARY_CHARS} characters, this one {len(raw['canary'])}")
@@ -124,20 +124,20 @@ class Plan:
 
     @property
     def linger_s(self) -> float:
-        """How long after a stop a call may still arrive: every program's poll, then the longest call."""
+        """Time after a stop until the last call may arrive, in s: every program's poll, then the longest call."""
         longest_ms = max((caller.timeout_ms for caller in self.callers), default=0.0)
         return POLL_S + FLUSH_S + longest_ms / 1000
 
 
 class PlanFile:
-    """Sees each new version of plan.json once; the harness replaces the file atomically."""
+    """Returns each version of plan.json once; the harness replaces the file atomically."""
 
     def __init__(self, share: Path) -> None:
         self._path = share / "plan.json"
         self._seen: tuple[int, int, int] | None = None
 
     def poll(self) -> Plan | None:
-        """Return the plan when it changed since the last poll; None when it did not, or is absent or malformed."""
+        """Return the plan if it changed since the last poll; None if not, or if it is absent or invalid."""
         try:
             stat = self._path.stat()
             version = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -155,7 +155,7 @@ class PlanFile:
 class Log:
     """Appends JSON lines to logs/<pod>.jsonl; buffers for at most FLUSH_S; needs a running event loop.
 
-    A disk that refuses a line ends the process: a log with a silent hole is worse than none.
+    A write error ends the process: a log with a silent gap is worse than none.
     """
 
     def __init__(self, me: Me, limit_bytes: int = LOG_LIMIT_BYTES) -> None:
@@ -171,12 +171,12 @@ class Log:
         self.note({"type": "boot", **writer(me), "service": me.service, "version": me.version, "at_ns": self.boot_ns})
 
     def _end_torn_line(self) -> None:
-        """Let a line that was cut when this pod was killed stand alone: it must not swallow the next one."""
+        """End a line that was truncated when this pod was killed, so that the next line stays intact."""
         if self.is_continued and os.pread(self._file, 1, self._size_bytes - 1) != b"\n":
             self._size_bytes += os.write(self._file, b"\n")
 
     def write(self, record: Record) -> bool:
-        """Add one of many lines; False when the file has reached its limit and the line is lost."""
+        """Add a line; False when the file is at its limit and the line is dropped."""
         if self._is_full:
             return False
         self.note(record)
@@ -186,7 +186,7 @@ class Log:
         return True
 
     def note(self, record: Record) -> None:
-        """Add one of the few lines that a run always writes, whatever the limit."""
+        """Add a line that ignores the limit; for the few lines that every run needs."""
         line = encode(record) + "\n"
         self._size_bytes += len(line)
         if not self._lines:
@@ -194,7 +194,7 @@ class Log:
         self._lines.append(line)
 
     def flush(self) -> None:
-        """Write what is buffered."""
+        """Write the buffered lines."""
         data = "".join(self._lines).encode()
         self._lines.clear()
         try:
@@ -206,7 +206,7 @@ class Log:
 
 
 def _logs_folder(share: Path) -> Path:
-    """Return the folder of the logs; the first program makes it, for programs of any user."""
+    """Return the folder of the logs; the first program creates it, writable by programs of any user."""
     folder = share / "logs"
     with contextlib.suppress(FileExistsError):
         folder.mkdir()
@@ -215,5 +215,5 @@ def _logs_folder(share: Path) -> Path:
 
 
 def writer(me: Me) -> dict[str, str]:
-    """Return the fields that name the writer of a line."""
+    """Return the fields that identify the writer of a line."""
     return {"pod": me.pod, "node": me.node}
