@@ -1,4 +1,4 @@
-"""The authority that the harness makes for a mesh: a chain that verifies, kept for the owner alone."""
+"""The authority that the harness creates for a mesh: a valid chain, readable by its owner only."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -71,7 +71,7 @@ def test_a_kept_cluster_keeps_its_authority(tmp_path: Path) -> None:
     [("identity.other", DEFAULT_LIVES, "trust no other"), (NAME, Lives(issuer_s=60), "trust no other")],
 )
 def test_another_authority_on_the_same_cluster_is_refused(tmp_path: Path, name: str, lives: Lives, words: str) -> None:
-    """Another name or another life cannot come over a cluster whose pods trust the first."""
+    """Another name or lifetime is refused: the cluster's pods trust the first authority."""
     authority(tmp_path, NAME, DEFAULT_LIVES)
     with pytest.raises(HarnessError, match=words):
         authority(tmp_path, name, lives)
@@ -86,7 +86,7 @@ def test_an_expired_issuer_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_is_one_clear_error(tmp_path: Path) -> None:
-    """A kept authority that cannot be read is named, and never made anew behind the cluster's back."""
+    """An unreadable authority is an error and is not replaced."""
     authority(tmp_path, NAME, DEFAULT_LIVES)
     [file] = tmp_path.iterdir()
     file.write_bytes(msgspec.json.encode({"issuer_name": NAME}))
@@ -95,7 +95,7 @@ def test_a_broken_file_is_one_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
-    """Trust anchor, issuer and key land where the chart looks for them."""
+    """The chart values contain trust anchor, issuer and key."""
     issuance = load("linkerd").certificates.issuance
     assert issuance is not None
     made = authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
@@ -105,7 +105,7 @@ def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["istio-sidecar-ca", "istio-ambient-ca"])
 def test_a_mesh_that_looks_for_its_authority_finds_it(name: str, tmp_path: Path) -> None:
-    """Issuer, key and anchor lie in the Secret before the charts come, in which there is nothing of them."""
+    """The Secret with issuer, key and anchor exists before the charts, which do not contain them."""
     mesh, laid = load(name), Laid()
     assert mesh.certificates.issuance is not None
     assert Capability.GIVEN_ISSUER in mesh.capabilities - set(mesh.absent)
@@ -120,7 +120,7 @@ def test_a_mesh_that_looks_for_its_authority_finds_it(name: str, tmp_path: Path)
 
 
 def test_a_chart_that_makes_the_secret_finds_none(tmp_path: Path) -> None:
-    """What the chart owns is not laid before it: it would not be its own."""
+    """A Secret that the chart creates is not created before it."""
     issuance, laid = load("linkerd").certificates.issuance, Laid()
     assert issuance is not None
     create_issuer_secret(
@@ -147,7 +147,7 @@ def test_another_issuer_stands_under_the_same_anchor(tmp_path: Path) -> None:
 
 
 def test_a_foreign_authority_has_the_same_names_and_another_anchor(tmp_path: Path) -> None:
-    """Only its keys tell it apart: who goes by names would trust it."""
+    """It differs only in its keys, not in its names."""
     made, other = authority(tmp_path, NAME, DEFAULT_LIVES), foreign(tmp_path)
     first, then = (x509.load_pem_x509_certificate(text.encode()) for text in (made.issuer, other.issuer))
     assert (then.subject, then.issuer) == (first.subject, first.issuer)
@@ -157,7 +157,7 @@ def test_a_foreign_authority_has_the_same_names_and_another_anchor(tmp_path: Pat
 
 
 def test_an_anchor_s_key_that_is_not_ours_is_told(tmp_path: Path) -> None:
-    """Whoever edited the file is told to begin anew."""
+    """An edited file is an error that says to delete the cluster."""
     authority(tmp_path, NAME, DEFAULT_LIVES)
     [file] = tmp_path.iterdir()
     rsa_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -51,7 +51,7 @@ def test_a_chart_comes_verified_from_a_repository(site: tuple[Path, str]) -> Non
 
 
 def test_a_changed_chart_is_refused(site: tuple[Path, str]) -> None:
-    """An archive whose bytes are not the index's digest is not used, and both digests are told."""
+    """An archive that does not match the index's digest is not used; the error has both digests."""
     root, url = site
     write_index(root, digest="0" * 64)
     with pytest.raises(HarnessError, match=r"0000.*not used"):
@@ -59,7 +59,7 @@ def test_a_changed_chart_is_refused(site: tuple[Path, str]) -> None:
 
 
 def test_an_index_without_a_digest_is_refused(site: tuple[Path, str]) -> None:
-    """What cannot be verified is not used."""
+    """A chart that cannot be verified is not used."""
     root, url = site
     write_index(root, digest=None)
     with pytest.raises(HarnessError, match="no digest"):
@@ -94,7 +94,7 @@ def test_an_absent_chart_names_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_a_carried_chart_wins_and_another_may_be_absent(tmp_path: Path) -> None:
-    """Charts beside the image archives are used where they are; a named directory or repository outranks them."""
+    """Charts beside the image archives are used if present; a named directory or repository takes precedence."""
     (tmp_path / "istiod").mkdir()
     carried = ChartSource(carried=tmp_path)
     assert carried.directory_for("istiod") == tmp_path

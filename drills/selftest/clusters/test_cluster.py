@@ -1,4 +1,4 @@
-"""What a cluster cannot do: a drill that needs it is skipped with the reason, before anything of it begins."""
+"""Capabilities that a cluster lacks: a drill that needs one is skipped with the reason before it starts."""
 
 import inspect
 from contextlib import contextmanager
@@ -40,7 +40,7 @@ def built(_mesh: Mesh) -> Experiment:
 
 @pytest.mark.parametrize("need", [Capability.NODE_POWER, Capability.API_SERVER])
 def test_a_drill_that_the_cluster_cannot_carry_is_skipped_with_the_reason(need: Capability, tmp_path: Path) -> None:
-    """It is skipped where the cluster lacks what it needs, and made where it lacks something else."""
+    """It is skipped if the cluster lacks its need, and built if the cluster lacks another capability."""
     with pytest.raises(pytest.skip.Exception, match=rf"Cluster double has no {need} \({REASON}\)"):
         asked(tmp_path, Role.CNI, need, absent=need)
     (other,) = {Capability.NODE_POWER, Capability.API_SERVER} - {need}
@@ -49,13 +49,13 @@ def test_a_drill_that_the_cluster_cannot_carry_is_skipped_with_the_reason(need: 
 
 @pytest.mark.parametrize("need", [Capability.NODE_EXEC, Capability.WIRE])
 def test_every_drill_needs_its_nodes_and_the_wire(need: Capability, tmp_path: Path) -> None:
-    """No receipt could be taken without the one, and no plaintext be seen without the other."""
+    """Receipts need NODE_EXEC, and plaintext detection needs WIRE."""
     with pytest.raises(pytest.skip.Exception, match=f"no {need}"):
         asked(tmp_path, absent=need)
 
 
 def test_several_lacks_are_one_sentence(tmp_path: Path) -> None:
-    """Each is named with its own reason; what the cluster has is not."""
+    """Each missing capability is named with its reason; present ones are not."""
     double = FileCluster(tmp_path)
     double.absent = {Capability.NODE_POWER: "hosted", Capability.WIRE: "no observer"}
     said = lacking(double, [Capability.WIRE, Role.CNI, Capability.NODE_EXEC, Capability.NODE_POWER])
@@ -64,12 +64,12 @@ def test_several_lacks_are_one_sentence(tmp_path: Path) -> None:
 
 
 def test_what_a_cluster_gives_is_not_asked_of_a_mesh() -> None:
-    """No mesh has or lacks the power of nodes: a list of drills and meshes says nothing of it."""
+    """Node power is no capability of a mesh: the list of drills and meshes ignores it."""
     assert unmet(OF_CLUSTER, mesh()) == ""
 
 
 def test_drills_say_what_they_need_of_a_cluster() -> None:
-    """A drill that switches a node off, or the API server, is skipped where that cannot be done."""
+    """A drill that powers off a node, or stops the API server, requires that capability."""
     needs = {entry.name: set(entry.requires) & OF_CLUSTER for entry in catalogue.entries()}
     assert {name: found for name, found in needs.items() if found} == {
         "apiserver-outage": {Capability.API_SERVER},

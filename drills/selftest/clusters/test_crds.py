@@ -1,4 +1,4 @@
-"""Definitions of kinds of objects: from a directory, an address or a module, and never another file than the pinned."""
+"""CRDs: from a directory, an address or a module, and never a file other than the pinned one."""
 
 import hashlib
 import http.server
@@ -55,7 +55,7 @@ def pinned(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 def test_official_images_go_with_the_published_file_and_ours_with_the_module(pinned: Path, address: str) -> None:
-    """Each is the pinned file; a directory that has it is asked first, and one that has not does no harm."""
+    """Each is the pinned file; a directory that has it comes first, and one that lacks it is skipped."""
     folder = pinned.parent
     assert charts.crd_manifest(NAME, directories=(), published=True) == TEXT
     assert charts.crd_manifest(NAME, directories=(), published=False) == TEXT
@@ -69,7 +69,7 @@ def test_official_images_go_with_the_published_file_and_ours_with_the_module(pin
 
 
 def test_another_file_is_refused(pinned: Path) -> None:
-    """Wherever it comes from: both hashes are told, and what to do."""
+    """From any source: the error has both hashes and the next step."""
     pinned.write_bytes(TEXT + b"\n")
     for published in (True, False):
         with pytest.raises(HarnessError, match=rf"(?s){FILE} has sha256 .*it is not used.*archive directory"):
@@ -79,7 +79,7 @@ def test_another_file_is_refused(pinned: Path) -> None:
 def test_a_kind_is_defined_once_the_api_server_serves_it(
     pinned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Accepted is not served: the condition is waited for, and its absence is an error that names the kind."""
+    """The installation waits for the Established condition; its absence is an error that names the CRD."""
     assert pinned.exists()
     double = FileCluster(tmp_path)
     stated: list[dict[str, str]] = [{"type": "Established", "status": "False"}]
@@ -100,7 +100,7 @@ def test_a_kind_is_defined_once_the_api_server_serves_it(
 
 
 def test_what_is_saved_is_found_again(pinned: Path, tmp_path: Path) -> None:
-    """A site that reaches neither the project nor a module has it among the charts."""
+    """A site without access to the project or a module finds it among the charts."""
     archives = tmp_path / "archives" / "charts"
     assert charts.save_crds((NAME,), archives, print) == (archives / FILE,)
     pinned.unlink()

@@ -1,4 +1,4 @@
-"""What drills declare says what it is said to say, names what is there, and is never deployed with the lab."""
+"""Declared manifests: they do what their drills claim, name existing objects, and are not deployed with the lab."""
 
 from itertools import chain
 from pathlib import Path
@@ -27,12 +27,12 @@ def objects(mesh: str, name: str) -> list[Json]:
 
 
 def objects_named(mesh: str, name: str) -> bool:
-    """Tell whether the mesh has objects of that name to declare."""
+    """Return whether the mesh has declared objects of that name."""
     return name in {path.stem for path in declared(mesh)}
 
 
 def names_source(mesh: str, rule: Json) -> bool:
-    """Tell whether the object closes the target to the source alone, for the requests that the lab makes."""
+    """Return whether the object denies only the source's requests to the target, as the lab makes them."""
     spec = rule["spec"]
     match rule["kind"]:
         case "AuthorizationPolicy":
@@ -68,7 +68,7 @@ def test_callers_of_the_lab_make_the_requests_that_the_rules_name() -> None:
 
 @pytest.mark.parametrize("mesh", meshes.names())
 def test_every_mesh_has_a_rule_on_requests(mesh: str) -> None:
-    """One object closes the front door to one caller's requests and is about nobody else."""
+    """One object denies one caller's requests to frontend and affects no other caller."""
     (rule,) = objects(mesh, "request-rule")
     assert rule["metadata"]["namespace"] == "lab"
     assert TARGET in str(rule)
@@ -114,7 +114,7 @@ def test_what_is_declared_is_not_deployed(mesh: str) -> None:
 
 @pytest.mark.parametrize("mesh", meshes.names())
 def test_every_status_that_is_a_signal_is_that_of_a_declared_object(mesh: str) -> None:
-    """A signal that names another object would never appear, and its drill would say that nothing told."""
+    """A signal for another object would never appear, and its drill would report no alert."""
     known = {
         f"{it['apiVersion']} {describe(it)}"
         for it in chain.from_iterable(lab.load(path, {}) for path in declared(mesh))

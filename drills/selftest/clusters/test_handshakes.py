@@ -1,4 +1,4 @@
-"""The observer looks at certificates: of real TLS servers, also of those that turn it away; and what becomes of it."""
+"""The observer reads certificates of real TLS servers, also of those that reject it; how the harness records them."""
 
 import base64
 import hashlib
@@ -58,7 +58,7 @@ def server(folder: Path, *, mutual: bool) -> Iterator[Served]:
             try:
                 with context.wrap_socket(connection, server_side=True) as session:
                     agreed.append(session.selected_alpn_protocol())
-            except OSError:  # turned away, or gone already
+            except OSError:  # rejected, or closed already
                 agreed.append("turned away")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -75,7 +75,7 @@ def wanted(pod: str, port: int, node: str = "n1", server_name: str = "") -> dict
 
 @pytest.mark.parametrize("mutual", [True, False])
 def test_a_certificate_is_seen_even_by_whom_the_server_turns_away(lab: Lab, tmp_path: Path, mutual: bool) -> None:
-    """A server that asks for a certificate shows its own first: it is written in full once, then by its SHA-256."""
+    """A server that requires a client certificate presents its own first: logged in full once, then by its SHA-256."""
     with server(tmp_path, mutual=mutual) as (port, shown, agreed, named):
         lab.start("observer")
         lab.plan(certificates=[wanted("ledger", port), wanted("far", port, "n2")])
@@ -92,7 +92,7 @@ def test_a_certificate_is_seen_even_by_whom_the_server_turns_away(lab: Lab, tmp_
 
 
 class _Session:
-    """A session of a Python that tells the chain in one way or in none."""
+    """A TLS session of a Python that has one of the two chain methods, or none."""
 
     def __init__(self, **ways: object) -> None:
         vars(self).update(ways)
@@ -115,12 +115,12 @@ class _Inner:
     ],
 )
 def test_a_chain_that_this_python_cannot_tell_is_not_made_up(ways: dict[str, object], chain: tuple[bytes, ...]) -> None:
-    """By its public name or its inner one, and nothing where there is neither: then the look has only the leaf."""
+    """By its public or its private method; without either, only the leaf is logged."""
     assert handshakes.presented(_Session(**ways)) == chain  # type: ignore[arg-type]
 
 
 def test_a_server_is_asked_for_by_name_where_the_plan_says_so(lab: Lab, tmp_path: Path) -> None:
-    """A proxy that answers only to its own name hears it, and shows its certificate."""
+    """A proxy that answers only for its own name gets it as SNI and presents its certificate."""
     with server(tmp_path, mutual=False) as (port, shown, _, named):
         lab.start("observer")
         lab.plan(certificates=[wanted("ledger", port, server_name="ledger.lab.mesh.local")])
@@ -172,7 +172,7 @@ def text_of(*looks: lines.Certificate) -> CertificateText:
 
 
 def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
-    """The words of a certificate are told once; each look tells its fingerprint and validity."""
+    """The details of a certificate are recorded once; each handshake records its fingerprint and validity."""
     begins_ns = round(SINCE.timestamp()) * NS_PER_S
     validity = {"not_before_ns": begins_ns, "not_after_ns": begins_ns + round(LIFE.total_seconds()) * NS_PER_S}
     shown = der(leaf()[0])
@@ -186,7 +186,7 @@ def test_a_look_becomes_an_event_that_the_judge_reads() -> None:
 
 
 def test_a_certificate_says_which_key_signed_it() -> None:
-    """Two issuers of one name are told apart by their keys; a certificate that does not say leaves it open."""
+    """Two issuers of one name differ by their key ids; a certificate without one leaves the issuer unknown."""
     made, key = leaf()
     signer = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     for named, expected in (
@@ -202,7 +202,7 @@ def test_a_certificate_says_which_key_signed_it() -> None:
 
 @pytest.mark.parametrize("name", ["https://example.org", "spiffe.example.org", "cluster.local.example.org"])
 def test_whoever_is_no_workload_leaves_no_word_in_the_evidence(name: str) -> None:
-    """A look that left the cluster says so: no name and no chain of the stranger is kept, however often it is met."""
+    """A handshake that ended outside the cluster is recorded as such, without the peer's name or chain."""
     found = events(look("ab", der(leaf(name)[0])), look("ab", at_ns=9))
     assert [type(event) for event in found] == [CertificateShown, CertificateShown]
     assert all(str(event.detail.error).startswith("somebody outside of the cluster") for event in found)
@@ -230,7 +230,7 @@ def test_a_certificate_without_names_has_none() -> None:
     ],
 )
 def test_a_look_that_shows_nothing_says_why(seen: lines.Certificate, error: str) -> None:
-    """Whatever is wrong, the look is there with its reason, and without a validity."""
+    """An invalid handshake is recorded with its reason and without a validity."""
     event = events(seen)[-1]
     assert isinstance(event, CertificateShown)
     assert error in event.detail.error
@@ -238,7 +238,7 @@ def test_a_look_that_shows_nothing_says_why(seen: lines.Certificate, error: str)
 
 
 def test_only_meshes_with_certificates_are_looked_at() -> None:
-    """Only a mesh that issues leaf certificates can say where a pod shows its own; of others none is promised."""
+    """Exactly the meshes that issue leaf certificates have a handshake; the others promise none."""
     for name in names():
         mesh = load(name)
         assert mesh.certificates.handshake is None or mesh.certificates.leaf_ttl_s > 0, name

@@ -1,4 +1,4 @@
-"""What the machine can do, and what is said when it cannot."""
+"""Host inspection, and the gaps that it reports."""
 
 import json
 import os
@@ -34,7 +34,7 @@ ABLE = host.HostReport(
 def test_all_containers_together_weigh_more_than_one_process(
     euid: int, is_systemd: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Root gives them weight where no service manager does; a place that is no control group stays untouched."""
+    """Root sets their CPU weight where systemd does not; a path that is no cgroup stays unchanged."""
     weight, elsewhere = tmp_path / "cpu" / "docker" / "cpu.shares", tmp_path / "unified" / "docker" / "cpu.weight"
     weight.parent.mkdir(parents=True)
     weight.write_text("1", encoding="ascii")
@@ -64,14 +64,14 @@ def test_a_mesh_is_told_which_feature_the_kernel_lacks(monkeypatch: pytest.Monke
     ],
 )
 def test_doctor_names_the_meshes_that_cannot_run_here(lacking: tuple[str, ...], told: str) -> None:
-    """Whoever reads which feature is missing reads what that costs; a feature that no mesh needs costs none."""
+    """A gap of kernel features names the meshes that need them; a feature that no mesh needs names none."""
     report = msgspec.structs.replace(ABLE, kernel_features={"BTF": True, **dict.fromkeys(lacking, False)})
     assert told in host.render(report)
     assert "cannot run here" not in host.render(ABLE)
 
 
 def test_every_feature_that_a_mesh_needs_is_one_that_is_looked_for() -> None:
-    """A name with a typing error would never be missing."""
+    """Every required feature is a known one; a misspelt name would never be missing."""
     needed = {name for mesh in map(meshes.load, meshes.names()) for name in mesh.install.kernel_features}
     assert needed
     assert needed <= set(host.kernel_features())
@@ -80,7 +80,7 @@ def test_every_feature_that_a_mesh_needs_is_one_that_is_looked_for() -> None:
 def test_a_mesh_that_this_kernel_cannot_carry_is_inconclusive_before_anything_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody installs an engine or makes a cluster for it."""
+    """No engine is installed and no cluster created for it."""
     monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False})
     monkeypatch.setattr(host, "ensure", lambda **_: pytest.fail("the host was touched"))
     with (
@@ -122,7 +122,7 @@ def test_a_bounded_host_needs_the_bounded_runtime(runtime: str, fatal: bool) -> 
     ],
 )
 def test_each_lack_is_a_gap_with_a_cure(change: dict[str, object], subject: str, fatal: bool) -> None:
-    """Every single lack is one gap that says what was seen, what was expected and what to do."""
+    """Each gap has what was observed, what was expected and the cure."""
     (gap,) = host.gaps(msgspec.structs.replace(ABLE, **change))
     assert (gap.subject, gap.fatal) == (subject, fatal)
     assert gap.observed
@@ -162,7 +162,7 @@ BUNDLE = {"process": {"capabilities": {"bounding": ["CAP_KILL", "CAP_SYS_TIME"],
 
 @pytest.fixture
 def bounded(tmp_path: Path) -> list[str]:
-    """The bounded runtime's command line, without CAP_SYS_TIME, in front of a runc that only repeats its words."""
+    """The bounded runtime's command line, without CAP_SYS_TIME, before a runc that echoes its arguments."""
     if os.geteuid() != 0 or not shutil.which("setpriv") or not shutil.which("jq"):
         pytest.skip("needs root, setpriv and jq to take a capability away")
     real = tmp_path / "runc"
@@ -178,7 +178,7 @@ def bounded(tmp_path: Path) -> list[str]:
 def test_the_bounded_runtime_drops_what_the_host_cannot_grant(
     tmp_path: Path, bounded: list[str], words: list[str]
 ) -> None:
-    """Of a bundle's capabilities exactly the missing ones go, in every set, and runc gets the same words."""
+    """Exactly the missing capabilities are removed from every set of a bundle; runc gets the same arguments."""
     (tmp_path / "config.json").write_text(json.dumps(BUNDLE))
     words = [word.format(tmp_path) for word in [*words, "box"]]
     said = subprocess.run([*bounded, *words], capture_output=True, text=True, check=True, timeout=20).stdout

@@ -1,4 +1,4 @@
-"""The catalogue and the recipes agree; an image that cannot be had says why; archives are read for what they hold."""
+"""The catalogue and recipes agree; a missing image has a reason; archives are indexed by content."""
 
 import io
 import os
@@ -150,7 +150,7 @@ def test_a_mirror_replaces_the_host_alone(ref: str, mirror: str | None, expected
 
 
 def test_a_record_of_origin_is_kept_and_the_first_one_stays() -> None:
-    """Where an image first came from is remembered by its id, whatever brings it again."""
+    """The origin of an image is recorded once by its id."""
     assert origins.recall("sha256:aa") is None
     origins.remember("sha256:aa", origins.Record("registry docker.io/a:1", "sha256:d"))
     origins.remember("sha256:aa", origins.Record("archive a.tar"))
@@ -188,7 +188,7 @@ def test_a_changed_archive_is_read_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept_bytes", [0, 700, 20_000])
 def test_a_truncated_archive_is_an_error_not_an_absence(tmp_path: Path, kept_bytes: int) -> None:
-    """A copy that was cut short names its file and says so."""
+    """A truncated archive is an error that names the file."""
     path = write_archive(tmp_path / "cut.tar", "some/a:1")
     path.write_bytes(path.read_bytes()[:kept_bytes])
     with pytest.raises(HarnessError, match=r"cut\.tar.*Copy it again"):
@@ -226,13 +226,13 @@ def test_go_needed_is_the_newest_that_a_recipe_names() -> None:
 
 
 def test_a_second_builder_is_refused() -> None:
-    """Two builders on one cache would compile everything twice: the second is told to wait, at once."""
+    """Two builders on one cache would compile everything twice: the second fails at once and says to wait."""
     with build._only_builder(), pytest.raises(UsageError, match="Another meshdrill builds"):
         build.program("go:kind:kind", print)
 
 
 def test_what_a_killed_builder_left_is_cleared(tmp_path: Path) -> None:
-    """The next builder starts without the half-made work of the last, and unmounts what that had mounted in it."""
+    """The next builder removes the unfinished work of a killed one, and unmounts its mounts."""
     if os.geteuid() != 0:
         pytest.skip("needs root to mount")
     mounted = tmp_path / "cache" / "build" / "work" / "killed" / "root" / "proc"

@@ -1,4 +1,4 @@
-"""Debian roots: what is taken of one."""
+"""Debian roots: which files a tar contains."""
 
 from pathlib import Path
 
@@ -21,6 +21,6 @@ def test_of_a_root_only_what_is_kept_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_root_without_what_is_to_be_kept_is_an_error(tmp_path: Path) -> None:
-    """A library that another release names otherwise stops the build, with the pattern that found nothing."""
+    """A pattern without a match stops the build and is named in the error."""
     with pytest.raises(HarnessError, match=r"libjq\.so\.\*.*adapt `keep`"):
         debian.kept_paths(tmp_path, ("usr/lib/*/libjq.so.*",))

@@ -83,13 +83,13 @@ def get(wanted: Image, tmp_path: Path, **how: object) -> resolve.Resolved:
 
 
 def test_an_image_in_the_engine_is_used_first(tiny: Image, tmp_path: Path) -> None:
-    """What is there already needs no other source."""
+    """An image in the engine needs no other source."""
     got = get(tiny, tmp_path)
     assert (got.source, got.ref, got.origin) == ("engine", tiny.official, None)
 
 
 def test_an_archive_carries_an_image_from_engine_to_engine(tiny: Image, tmp_path: Path) -> None:
-    """Saved, removed, found by its reference, loaded: the same image, and its origin is remembered afterwards."""
+    """An image saved, removed, found by its reference and loaded is the same image, and its origin is recorded."""
     before = get(tiny, tmp_path)
     (path,) = archive.save([tiny.official], tmp_path / "images", print)
     remove(tiny.official)

@@ -1,4 +1,4 @@
-"""An image that can be had from nowhere: the run is inconclusive at once, names it in full, and tells the cure."""
+"""An image that no source has: the run is inconclusive at once and names it and the cure."""
 
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def test_an_image_that_cannot_be_had_says_why(tmp_path: Path, monkeypatch: pytes
 def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only a pull can tell, and it comes first: what a registry refuses is named before any image is made."""
+    """Only a pull shows it, and comes first: an image that a registry refuses is named before any build."""
     pulled: list[str] = []
 
     def pull(ref: str) -> None:
@@ -69,7 +69,7 @@ def test_an_image_that_a_registry_may_have_is_asked_for_before_anything_is_built
 
 
 def test_an_image_in_an_archive_is_not_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an archive holds is loaded; whether a registry answers is not even asked."""
+    """An image in an archive is loaded without a probe of registries."""
     monkeypatch.setattr(resolve, "registry_answers", lambda *_: pytest.fail("a registry was asked"))
     monkeypatch.setattr(engine, "inspect_image", lambda _ref: None)
     monkeypatch.setattr(archive, "load", lambda _path: None)

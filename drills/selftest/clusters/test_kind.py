@@ -1,4 +1,4 @@
-"""What a kind cluster shares with us: a directory that no other user could prepare, and that does not outlive it."""
+"""The shared directory of a kind cluster: no other user can prepare it, and it is deleted with the cluster."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ TOOLS = Tools(Path("kind"), Path("kubectl"), Path("helm"), {})
 
 @pytest.fixture
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory in place of /dev/shm, with an engine that has cluster `stands` and makes what it is told."""
+    """Return a directory instead of /dev/shm, with an engine that has cluster `stands` and accepts each command."""
     found = tmp_path / "shm"
     found.mkdir()
     state = tmp_path / "state"
@@ -47,7 +47,7 @@ def made_again(name: str) -> kind.Maker:
 
 
 def test_what_is_shared_lies_where_no_other_user_can_enter(memory: Path) -> None:
-    """Programs of any user on the nodes may write logs; on this machine nobody else reaches them."""
+    """Programs of any user on the nodes can write logs; no other user of this machine can reach them."""
     maker = made("a")
     assert maker.share == shares(memory) / "a"
     assert stat.S_IMODE(shares(memory).stat().st_mode) == 0o700
@@ -90,14 +90,14 @@ def test_a_cluster_shares_what_it_was_made_with(memory: Path) -> None:
 
 @pytest.mark.usefixtures("memory")
 def test_state_of_a_cluster_is_for_its_owner_alone() -> None:
-    """What a sweep obeys lies there, and the keys of the mesh: an older directory is closed, too."""
+    """It holds the undo log and the mesh's keys: the mode of an existing directory is corrected, too."""
     maker = made("a")
     maker.home.chmod(0o755)
     assert stat.S_IMODE(made_again("a").home.stat().st_mode) == 0o700
 
 
 def test_shares_without_a_cluster_are_removed(memory: Path) -> None:
-    """A share goes when its cluster is gone; that of a cluster that stands, or that a run holds, stays."""
+    """The share of a deleted cluster is removed; that of an existing or locked cluster stays."""
     for name in ("stands", "gone", "held"):
         made(name)
     with kind._lock("held").open("w") as lock:

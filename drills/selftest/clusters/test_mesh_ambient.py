@@ -1,4 +1,4 @@
-"""Istio ambient: who counts as a member, which values each of its charts is given, and that each call has a tunnel."""
+"""Istio ambient: membership, the values of each chart, and one tunnel per connection."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ ENROLLED = "ambient.istio.io/redirection"
     ],
 )
 def test_a_pod_is_a_member_once_its_enrolment_is_complete(pod: dict[str, object], is_member: bool) -> None:
-    """Only the agent's last word counts: neither a label that wishes for it nor an enrolment half done does."""
+    """Only the agent's final annotation counts, neither the label nor a partial enrolment."""
     assert MESH.membership.proves(pod, None) is is_member
 
 
@@ -59,7 +59,7 @@ def test_a_chart_without_a_section_is_given_the_whole_and_a_wrong_section_is_nam
 
 
 def test_a_tunnel_carries_one_connection() -> None:
-    """Its values tell ztunnel so: a call on a new connection never rides on an old handshake."""
+    """Its values configure it: a call on a new connection never uses an old handshake."""
     whole = yaml.safe_load((MESH.manifests / "values.yaml").read_text())
     assert whole["ztunnel"]["env"] == {"POOL_MAX_STREAMS_PER_CONNECTION": "1"}
     assert any("POOL_MAX_STREAMS_PER_CONNECTION" in found.setting for found in MESH.overrides)
@@ -85,7 +85,7 @@ def test_a_gateway_can_be_declared() -> None:
 
 
 def test_a_missing_role_says_why() -> None:
-    """A drill that needs an injector is told that nothing is injected here, not only that there is none."""
+    """The reason for a missing injector states that nothing is injected."""
     assert unmet((Role.INJECTOR,), MESH) == f"Istio ambient has no injector ({MESH.absent[Role.INJECTOR]})"
 
 
@@ -130,13 +130,13 @@ AT_NS = 2_500_000_000
     ],
 )
 def test_a_refusal_is_read_from_the_log_of_the_ztunnel_that_made_it(line: str, drop: Drop | None) -> None:
-    """A policy's refusal counts once, at the called end, under the apps' names; an outage or a success never does."""
+    """A policy denial counts once, at the called end, under the apps' names; an outage or a success does not."""
     assert MESH.drop_log is not None
     assert MESH.drop_log.parse(line) == drop
 
 
 def test_a_torn_entry_is_an_error() -> None:
-    """A line that begins as an entry and is none means that the record cannot be trusted: never an absence of drops."""
+    """A malformed entry is an error, not an absence of drops: the log cannot be trusted."""
     assert MESH.drop_log is not None
     with pytest.raises(ValueError, match="Expecting"):
         MESH.drop_log.parse("1970-01-01T00:00:02.6Z stdout F {torn")
@@ -155,7 +155,7 @@ def test_a_torn_entry_is_an_error() -> None:
     ],
 )
 def test_ztunnel_holds_a_pod_to_what_selects_it(namespace: str, spec: dict[str, object], is_about: bool) -> None:
-    """By namespace and labels, and from the root for all; what is attached to a target is a waypoint's, not its."""
+    """By namespace and labels, and from the root namespace; an object with a targetRef is for a waypoint."""
     ledger = TargetPod("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
     assert MESH.policy.selects is not None
     assert MESH.policy.selects({"metadata": {"namespace": namespace}, "spec": spec}, ledger) is is_about

@@ -1,4 +1,4 @@
-"""Cilium's variants: what each turns on in the chart, what it promises then, and that nothing it has is absent."""
+"""Cilium's variants: what each enables in the chart and promises, and that no present capability is absent."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ def refs(mesh: Mesh) -> dict[str, str]:
 
 
 def merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str, object]:
-    """Lay one file of values over another, as helm does: mappings are joined, everything else is replaced."""
+    """Merge values as helm does: mappings are merged, everything else is replaced."""
     joined = dict(under)
     for key, value in over.items():
         below = joined.get(key)
@@ -40,7 +40,7 @@ def merged(under: Mapping[str, object], over: Mapping[str, object]) -> dict[str,
 
 @EACH
 def test_every_image_of_the_catalogue_is_given_to_the_chart_exactly_once(mesh: Mesh) -> None:
-    """One that is listed and not used would be asked for in vain; one that is used and not listed is not in a node."""
+    """The listed images are exactly the images that the chart uses."""
     text = yaml.safe_dump(mesh.install.image_values(refs(mesh), OFFICIAL), width=1000)
     assert {ref: text.count(f"override: {ref}\n") for ref in refs(mesh).values()} == dict.fromkeys(
         refs(mesh).values(), 1
@@ -49,7 +49,7 @@ def test_every_image_of_the_catalogue_is_given_to_the_chart_exactly_once(mesh: M
 
 
 def test_only_the_variant_turns_on_what_it_is_named_for() -> None:
-    """Cilium as such neither encrypts nor judges requests, and neither variant does what the other does."""
+    """Base Cilium has neither encryption nor HTTP rules, and each variant has only one of them."""
     on = {"enabled": True, "type": "wireguard"}
     found = {mesh.name: chart_values(mesh) for mesh in (MESH, *VARIANTS)}
     assert {name: values.get("encryption") for name, values in found.items()} == {
@@ -79,7 +79,7 @@ def test_the_l7_proxy_runs_from_the_image_that_the_catalogue_pins() -> None:
 
 @EACH
 def test_what_a_mesh_has_it_does_not_call_absent(mesh: Mesh) -> None:
-    """A reason for what is there would be an untrue word in `meshdrill list`, and what is not there has one."""
+    """Each missing capability has a reason, and no present one has."""
     roles = {part.role for part in mesh.components}
     assert not set(mesh.absent) & (mesh.capabilities | roles)
     assert {Capability.ENCRYPTION, Capability.L7_AUTHZ} <= set(mesh.absent) | mesh.capabilities
@@ -87,7 +87,7 @@ def test_what_a_mesh_has_it_does_not_call_absent(mesh: Mesh) -> None:
 
 @pytest.mark.parametrize(("lacks", "variant"), [(Capability.ENCRYPTION, WIREGUARD), (Capability.L7_AUTHZ, WITH_L7)])
 def test_what_is_off_names_the_variant_that_has_it(lacks: Capability, variant: Mesh) -> None:
-    """Whoever misses it reads where it is."""
+    """The reason for a missing capability names the variant that has it."""
     assert f"{variant.name} has it" in MESH.absent[lacks]
     assert lacks in variant.capabilities
 
@@ -101,13 +101,13 @@ def test_wireguard_promises_what_travels_between_nodes_and_no_more() -> None:
 
 
 def test_the_l7_proxy_is_waited_for_and_named_as_the_one_who_judges_requests() -> None:
-    """A rule is asked about once its proxy is ready, and whoever reads a report learns who enforces it."""
+    """The proxy is a component that drills wait for, and reports name it as the enforcement point."""
     proxy = WITH_L7.component(Role.L7_PROXY)
     assert proxy is not None
     assert (proxy.kind, proxy.name) == ("DaemonSet", "cilium-envoy")
     assert MESH.component(Role.L7_PROXY) is WIREGUARD.component(Role.L7_PROXY) is None
     assert WITH_L7.promises.references["request-rule"].kind == "documented"
-    assert MESH.promises.references["request-rule"].kind == "source"  # it says no, and that it says so
+    assert MESH.promises.references["request-rule"].kind == "source"  # the rule is rejected, and the status reports it
     assert [it.enforcement for it in WITH_L7.policy.points] == ["the called node's kernel", "the called node's Envoy"]
     assert WITH_L7.install.kernel_features == ("TPROXY",)
 
@@ -123,7 +123,7 @@ def test_a_rule_that_is_not_taken_is_told_of_in_the_same_place_on_both() -> None
 
 
 def test_what_no_variant_changes_is_the_same() -> None:
-    """All but one promise are Cilium's own, and so are all deviations but that of the proxy which is on."""
+    """All promises but one, and all overrides but that of the enabled proxy, are Cilium's own."""
     own = MESH.promises.references
     for variant, name in ((WIREGUARD, "no-plaintext"), (WITH_L7, "request-rule")):
         assert {it for it in own if own[it] != variant.promises.references[it]} == {name}

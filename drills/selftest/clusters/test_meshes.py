@@ -1,4 +1,4 @@
-"""Meshes of installed packages: found by name beside our own, and clear about it when they give none."""
+"""Meshes of installed packages: found by name like our own, with a clear error when one does not load."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -54,13 +54,13 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
 
 def forget() -> None:
-    """Let the next question read what is installed now."""
+    """Clear the caches, so that the next call reads what is installed now."""
     meshes._plug_ins.cache_clear()
     versions.cache_clear()
 
 
 def test_a_mesh_of_a_package_is_found_by_name(install: Install) -> None:
-    """It stands beside our own, for the command line, too."""
+    """It is listed with our own meshes, on the command line, too."""
     install("kuma = {module}:MESH", MESH)
     assert meshes.load("kuma").title == "Kuma"
     assert {"kuma", "linkerd"} <= set(meshes.names())
@@ -102,7 +102,7 @@ def test_its_catalogue_must_be_readable(install: Install, tmp_path: Path) -> Non
 def test_a_package_that_gives_no_mesh_is_named_with_the_reason(
     point: str, module: str, reason: str, install: Install
 ) -> None:
-    """Whoever asks for its mesh is answered with package, version and cause; the other meshes work as ever."""
+    """Loading its mesh names package, version and cause; the other meshes load as before."""
     install(point, module)
     for find in (meshes.load, catalogue.find_mesh):
         with pytest.raises(UsageError, match=rf"Mesh 'kuma' of kuma-drills 1\.2 .*{reason}"):
@@ -112,7 +112,7 @@ def test_a_package_that_gives_no_mesh_is_named_with_the_reason(
 
 
 def test_a_package_cannot_replace_a_mesh_of_ours(install: Install) -> None:
-    """A mesh of ours stays what it is, whatever is installed beside it."""
+    """A plug-in with the name of one of our meshes does not load."""
     install("linkerd = {module}:MESH", MESH)
     assert meshes.load("linkerd").title == "Linkerd"
     assert "has the name of a mesh of meshdrill" in meshes.broken()["linkerd"]

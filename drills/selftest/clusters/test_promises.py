@@ -1,4 +1,4 @@
-"""What the documents of a mesh promise, and what it is known to break: every claim has its word, every word a claim."""
+"""Promises and known issues: every claim has an entry, and every entry a claim."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +26,7 @@ def asked_of(name: str) -> dict[str, Mapping[str, Claim]]:
 
 @EACH
 def test_every_claim_has_its_promise(name: str) -> None:
-    """Of each claim that can fail, the documents say something: that it is promised, or that it is not."""
+    """Each claim that can fail has a reference: that it is promised, or that it is not."""
     found = meshes.load(name).promises
     asked = asked_of(name)
     assert len(asked) > 10
@@ -40,7 +40,7 @@ def test_every_claim_has_its_promise(name: str) -> None:
 
 @EACH
 def test_a_claim_reached_is_no_promise_of_a_mesh(name: str) -> None:
-    """That the situation occurred is the drill's own business: no document says that it must."""
+    """A claim that the situation occurred has no reference: no document promises it."""
     mesh = meshes.load(name)
     for drill, claims in asked_of(name).items():
         found = promised(claims, mesh, drill).values()
@@ -72,7 +72,7 @@ def test_every_reference_is_there_and_is_used() -> None:
 
 @EACH
 def test_every_known_issue_is_about_a_claim_that_the_mesh_is_asked(name: str) -> None:
-    """An issue of a drill or a claim that is gone would excuse nothing for ever, and fail every run."""
+    """A known issue of a removed drill or claim would fail every run."""
     asked = asked_of(name)
     known = [(it.drill, it.claim) for it in meshes.load(name).known_issues]
     assert not [it for it in known if it[1] not in asked.get(it[0], {})]
@@ -84,7 +84,7 @@ Place = Callable[[str, str, str], None]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """Return what writes a file of a made-up mesh; of no mesh is anything else read."""
+    """Return a function that writes a file of a made-up mesh, the only one that is read."""
     monkeypatch.setattr(promises, "MANIFESTS", tmp_path)
     monkeypatch.setattr(promises, "promises_of", promises.promises_of.__wrapped__)
     monkeypatch.setattr(promises, "known_issues_of", promises.known_issues_of.__wrapped__)
@@ -103,13 +103,13 @@ def folder(mesh: str) -> Path:
 
 
 def titles(found: Promises, drill: str) -> list[str]:
-    """Return which references speak of the claims a, b, c and x in a drill, "" where none does."""
+    """Return the titles of the references of claims a, b, c and x in a drill, "" for none."""
     references = (found.of(drill, claim) for claim in "abcx")
     return [it.title if it else "" for it in references]
 
 
 def test_what_a_mesh_says_counts_before_what_holds_for_every_mesh(write: Place) -> None:
-    """Its own reference, its own word on a claim, and its word on a claim of one drill; all else is as it was."""
+    """It may override a reference, a claim, and a claim of one drill; all else is inherited."""
     common = "".join(REFERENCE.format(it) for it in ("kept", "own"))
     claims = '[claims]\na = "kept"\nb = "kept"\n[drills.d]\na = "own"\nc = "own"\n'
     write("kubernetes", "promises.toml", f"{common}{claims}")
@@ -126,7 +126,7 @@ def test_what_a_mesh_says_counts_before_what_holds_for_every_mesh(write: Place) 
 
 
 def test_a_mesh_without_a_file_says_what_holds_for_every_mesh(write: Place) -> None:
-    """A new mesh needs no file to begin with, and breaks nothing that is known."""
+    """A new mesh needs no files, and has no known issues."""
     write("kubernetes", "promises.toml", f'{REFERENCE.format("all")}[claims]\na = "all"\n')
     assert promises.promises_of(folder("new")) == promises.promises_of(folder("kubernetes"))
     assert promises.known_issues_of(folder("new")) == ()
@@ -152,7 +152,7 @@ def test_a_variant_breaks_what_its_mesh_breaks(write: Place) -> None:
     ],
 )
 def test_a_file_that_is_wrong_is_refused(file: str, text: str, named: str, write: Place) -> None:
-    """A word too many, one too few, and a reference that is not there are errors that name the file and the word."""
+    """An unknown key, a missing key and an unknown reference are errors that name the file and the key."""
     write("kubernetes", "promises.toml", "")
     write("mesh", file, text)
     read = promises.promises_of if file == "promises.toml" else promises.known_issues_of

@@ -1,4 +1,4 @@
-"""When a kept cluster is used as it is, and when the mesh and the lab are installed again."""
+"""When a kept cluster is used unchanged, and when the mesh and the lab are installed again."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ def fingerprint(manifests: Path, mesh: str = "linkerd", baked: Resolved = BAKED)
 
 
 def test_a_change_to_another_mesh_reinstalls_nothing(manifests: Path) -> None:
-    """Cilium's policies are no part of what a kept Linkerd was made of."""
+    """Cilium's policies are not part of a Linkerd cluster's fingerprint."""
     before = fingerprint(manifests)
     (manifests / "cilium" / "policy" / "authorization.yaml").write_text("a: 2")
     (manifests / "cilium" / "values.yaml").write_text("a: 2")

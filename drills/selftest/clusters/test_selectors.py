@@ -1,4 +1,4 @@
-"""Which policy objects are about a pod: the selectors of Kubernetes, and each mesh's own kinds."""
+"""Which policy objects select a pod: Kubernetes' selectors, and each mesh's own kinds."""
 
 import pytest
 
@@ -39,12 +39,12 @@ def expression(key: str, operator: str, *values: str) -> dict[str, object]:
     ],
 )
 def test_a_selector_fits_as_kubernetes_says(selector: object, fits: bool) -> None:
-    """All labels and all expressions must fit; an operator that is not known leaves an object in, to be looked at."""
+    """All labels and expressions must match; an unknown operator matches."""
     assert selects(selector, LEDGER.labels) is fits
 
 
 def about(mesh: str, policy: dict[str, object], called: TargetPod = LEDGER) -> bool:
-    """Return what a mesh says of an object."""
+    """Return whether the object selects the pod, by the mesh's rules."""
     tells = load(mesh).policy.selects
     assert tells is not None
     return tells(policy, called)
@@ -56,7 +56,7 @@ def policy(kind: str, namespace: str = "lab", **spec: object) -> dict[str, objec
 
 
 def applied(mesh: Mesh) -> list[Json]:
-    """Return what the harness applies of a mesh's policies, for callers and for whoever watches."""
+    """Return the mesh's policy objects that the harness applies, for callers and observers."""
     files = (mesh.manifests / "policy" / name for name in ("authorization.yaml", "observers.yaml"))
     return [it for path in files if path.exists() for it in objects(path, {})]
 
@@ -128,7 +128,7 @@ def test_the_harness_own_policies_are_found_for_the_service_that_they_are_about(
 
 
 def test_what_attaches_is_about_what_it_attaches_to() -> None:
-    """A rule for the route of ledger's server, and whom the rule names; not the other servers of its routes."""
+    """The authorization of the route of ledger's Server and its callers, not those of other Servers."""
     by_name = {f"{it['kind']} lab/{it['metadata']['name']}": it for it in applied(load("linkerd"))}
     ours = related(by_name, lambda it: about("linkerd", dict(it)))
     assert {
@@ -145,7 +145,7 @@ def test_what_attaches_is_about_what_it_attaches_to() -> None:
 
 @pytest.mark.parametrize("kind", ["containers", "initContainers"])
 def test_a_proxy_is_found_as_sidecar_of_either_kind(kind: str) -> None:
-    """By its whole name, among ordinary containers and native sidecars; a pod without any has none."""
+    """By its full name, among containers and native sidecars; a pod without containers has none."""
     assert has_container({"spec": {kind: [{"name": "app"}, {"name": "proxy"}]}}, "proxy")
     assert not has_container({"spec": {kind: [{"name": "proxy-init"}]}}, "proxy")
     assert not has_container({"spec": {kind: None}}, "proxy")

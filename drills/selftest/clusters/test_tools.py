@@ -30,7 +30,7 @@ def test_a_tool_fits_by_the_rule_of_its_own(name: str, said: str, fits: bool) ->
 
 
 def test_a_tool_on_the_path_with_a_wrong_version_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The PATH is asked for the version, not for the name; the cached tool of the pinned version is next."""
+    """A tool on the PATH is used only if its version fits; then comes the cached tool of the pinned version."""
     monkeypatch.setenv("MESHDRILL_CACHE", str(tmp_path / "cache"))
     for name, version in (("kind", "v0.1.0"), ("kubectl", "v1.34.1"), ("helm", "v3.22.0")):
         _program(tmp_path / "bin" / name, version)
@@ -43,7 +43,7 @@ def test_a_tool_on_the_path_with_a_wrong_version_is_not_taken(tmp_path: Path, mo
 
 
 def test_a_given_tool_is_used_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the user names is not second-guessed, and its version is still recorded."""
+    """The user's tool is used without a check, and its version is recorded."""
     monkeypatch.setenv("MESHDRILL_CACHE", str(tmp_path / "cache"))
     for name in ("kind", "kubectl", "helm"):
         _program(tools_dir() / f"{name}-{versions().tools[name]}" / name, f"v{versions().tools[name]}")

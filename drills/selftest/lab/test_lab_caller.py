@@ -1,4 +1,4 @@
-"""The lab's caller, run for real on loopback against peers that misbehave in every way it must tell apart."""
+"""The lab's caller, run on loopback against peers with each kind of failure that it classifies."""
 
 import socket
 import socketserver
@@ -59,7 +59,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "silent": _say_nothing,
 }
 
-# target -> outcome, error, status: what the call table must say of each of those peers
+# target -> outcome, error, status: the expected call table row of each peer
 EXPECTED = {
     "refuser": ("fail", "http-403", 403),
     "broken": ("info", "http-503", 503),
@@ -85,7 +85,7 @@ def _peer(behave: Behaviour) -> Iterator[int]:
 
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
-        request_queue_size = 256  # the usual 5 would drop connections: another failure than the one on trial
+        request_queue_size = 256  # the default 5 would drop connections, which is another failure
 
     with Server(("127.0.0.1", 0), Handler) as server:
         server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a peer that aborts is the point
@@ -133,7 +133,7 @@ def rough(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.mark.parametrize("target", EXPECTED)
 def test_each_misbehaviour_has_its_own_words(rough: Lab, target: str) -> None:
-    """What a peer does to a call is written as the right outcome, error class and status, every time."""
+    """Each peer's behaviour is logged with the right outcome, error class and status."""
     # What the caller's own bound kept it from making, on a busy machine, says nothing of the peer.
     calls = [c for c in rough.lines("call", target=target, connection="new") if c["error"] != "in-flight-bound"]
     seen = {(call["outcome"], call["error"], call["status"]) for call in calls}
@@ -142,7 +142,7 @@ def test_each_misbehaviour_has_its_own_words(rough: Lab, target: str) -> None:
 
 
 def test_no_call_is_lost_whatever_happens_to_it(rough: Lab) -> None:
-    """Each caller's sequence runs from 0 without a hole to what its end line says was scheduled."""
+    """Each caller's sequence runs from 0 without a gap to the number scheduled in its end line."""
     ends = rough.lines("end")
     assert len(ends) == len(EXPECTED) + 3
     for end in ends:
@@ -163,6 +163,6 @@ def test_calls_beyond_the_bound_are_written_and_not_made(rough: Lab) -> None:
 
 
 def test_answer_that_closes_is_not_reused(rough: Lab) -> None:
-    """A connection whose answer said close carries no second call; one that stays open does."""
+    """A connection with `Connection: close` carries no second call; one that stays open does."""
     assert not any(call["reused"] for call in rough.lines("call", target="parting", connection="reused"))
     assert not any(call["reused"] for call in rough.lines("call", target="chunker", connection="new"))

@@ -1,4 +1,4 @@
-"""The lab is deployed when the API server reaches the mesh's webhook, not when the webhook's objects say so."""
+"""The lab is deployed once the API server reaches the mesh's webhook, not once its objects exist."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +22,12 @@ def picky() -> Mesh:
 
 
 def test_a_webhook_that_answers_is_enough(tmp_path: Path) -> None:
-    """A pod that is only tried comes back in the mesh."""
+    """A dry-run pod comes back in the mesh."""
     lab.wait_enrolled(InjectedCluster(tmp_path), picky(), within_s=1)
 
 
 def test_pods_let_in_outside_the_mesh_are_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the API server may do without the webhook, a pod that is admitted as it came is no answer yet."""
+    """With failurePolicy Ignore, a pod admitted unchanged means that the webhook is not reached yet."""
     double = InjectedCluster(tmp_path, policy="Ignore")
     answers = [Admission("accepted", object=lab.tried_pod()), Admission("refused", "not yet")]
     later = double.try_pod
@@ -45,7 +45,7 @@ def test_a_webhook_that_is_never_reached_is_named(tmp_path: Path) -> None:
 
 
 def test_an_api_server_that_cannot_be_asked_is_named(tmp_path: Path) -> None:
-    """A question that nobody answers is no pod outside the mesh."""
+    """An API server that does not answer is an error, not a pod outside the mesh."""
     double = InjectedCluster(tmp_path)
     world = double.load()
     world.is_api_dead = True

@@ -1,4 +1,4 @@
-"""The lab's HTTP/1.1 parser: pure, so that every way to cut a stream can be tried."""
+"""The lab's HTTP/1.1 parser, tested with every way to split a stream."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_pipelined_requests_are_all_found(size: int) -> None:
 
 
 def test_response_without_a_length_ends_with_the_connection() -> None:
-    """A body that only the end of the connection delimits is whole at that end, not before."""
+    """A body delimited by the end of the connection is complete only then."""
     parser = Parser("response")
     assert parser.feed(b"HTTP/1.0 200 OK\r\n\r\nhel") == []
     assert parser.feed(b"lo") == []
@@ -46,7 +46,7 @@ def test_response_without_a_length_ends_with_the_connection() -> None:
 
 
 def test_cut_response_is_no_message() -> None:
-    """A connection that ends inside a counted body has given no answer."""
+    """A connection that ends within a body with Content-Length gives no answer."""
     parser = Parser("response")
     assert parser.feed(PLAIN[:-1]) == []
     assert parser.end() is None
@@ -72,6 +72,6 @@ def test_statuses_without_a_body_need_no_length() -> None:
     ],
 )
 def test_garbage_is_refused(garbage: bytes) -> None:
-    """What is no HTTP/1 response, or is too large, is an error and never a message."""
+    """Bytes that are no HTTP/1 response, or too many, are an error and not a message."""
     with pytest.raises(ProtocolError):
         Parser("response").feed(garbage)

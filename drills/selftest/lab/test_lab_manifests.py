@@ -1,4 +1,4 @@
-"""The manifests: what every workload has in common, and one intent in the words of every mesh."""
+"""The manifests: common settings of all workloads, and the same policy in the objects of every mesh."""
 
 from pathlib import Path
 from string import Template
@@ -54,7 +54,7 @@ def pods(items: list[Item]) -> list[tuple[str, Item]]:
 
 
 def allowed_by_identity(items: list[Item]) -> dict[str, set[str]]:
-    """Return target -> sources where a policy names a Server or its route, and who is let in there by identity."""
+    """Return target -> sources that policies authorize, by identity, for a Server or its route."""
     named = {(item["kind"], item["metadata"]["name"]): item["spec"] for item in items}
     found: dict[str, set[str]] = {}
     for (kind, _), spec in named.items():
@@ -72,7 +72,7 @@ def allowed_by_identity(items: list[Item]) -> dict[str, set[str]]:
 
 
 def allowed(items: list[Item]) -> dict[str, set[str]]:
-    """Return target -> sources as the policies of one mesh say it."""
+    """Return target -> sources that the policies of one mesh allow."""
     if any(item["kind"] == "MeshTLSAuthentication" for item in items):
         return allowed_by_identity(items)
     found: dict[str, set[str]] = {}
@@ -97,21 +97,21 @@ def allowed(items: list[Item]) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("path", WORKLOADS, ids=lambda path: path.stem)
 def test_every_workload_runs_a_program_of_ours_with_little(path: Path) -> None:
-    """Each pod runs one of our programs by its own name, asks for little, and holds no right that it does not need."""
+    """Each pod runs one of our programs under its own name, with small requests and minimal rights."""
     [*found] = pods(load(path))
     assert found
     for app, spec in found:
         [container] = spec["containers"]
         assert spec["automountServiceAccountToken"] is False
         assert container["securityContext"]["capabilities"]["drop"] == ["ALL"]
-        if app == "newcomer":  # it only has to start
+        if app == "newcomer":  # only its start matters
             assert container["resources"]["requests"]["cpu"] == "10m"
             continue
         python, program, *name = container["command"]
         assert python == "python3"
         assert (PROGRAMS / Path(program).name).is_file()
         assert name in ([app], [])
-        # Callers weigh more than what they measure: a starved caller measures itself.
+        # Callers have more CPU weight than the mesh: a starved caller measures itself.
         assert container["resources"]["requests"]["cpu"] == {
             "observer": "50m",
             "placebo": "10m",
@@ -162,7 +162,7 @@ def test_every_mesh_is_given_the_same_intent(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.parent.name)
 def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
-    """The change is one object of the given name that refuses the source to the target and touches nobody else."""
+    """The change is one object of the given name that denies the source's calls to the target and no others."""
     [change] = load(folder / "change.yaml")
     assert change["metadata"] == {"name": "change-1", "namespace": "lab"}
     spec = change["spec"]
@@ -179,7 +179,7 @@ def test_every_mesh_has_a_change_to_try(folder: Path) -> None:
         assert [parent["name"] for parent in spec["parentRefs"]] == ["frontend"]
         [match] = spec["rules"][0]["matches"]
         assert match["headers"] == [{"name": mesh.identity.header, "value": mesh.identity.of("lab", "intruder")}]
-        assert "change-1" not in str(load(*folder.glob("*.yaml"))).replace(str(change), "")  # nobody is let in there
+        assert "change-1" not in str(load(*folder.glob("*.yaml"))).replace(str(change), "")  # no authorization names it
     else:
         assert spec["podSelector"] == {"matchLabels": {"app": "frontend"}}
         [peer] = spec["ingress"][0]["from"]
@@ -227,7 +227,7 @@ def test_every_mesh_makes_a_connection_per_call_where_drills_ask_for_handshakes(
 
 
 def test_a_rule_that_reuses_connections_is_not_fresh() -> None:
-    """A rule without a pool, and one that allows more calls than one per connection, make no fresh edge."""
+    """A rule without a pool, and one that allows several calls per connection, make no fresh edge."""
     rule: Item = {"kind": "DestinationRule", "spec": {"host": "fraud.lab.svc.cluster.local"}}
     reused = {"connectionPool": {"http": {"maxRequestsPerConnection": 2}}}
     assert fresh_targets([rule, {**rule, "spec": {**rule["spec"], "trafficPolicy": reused}}]) == set()

@@ -1,4 +1,4 @@
-"""The lab's service program, run for real on loopback: a caller and a server that behave."""
+"""The lab's service program, run on loopback: a caller and a server without failures."""
 
 import asyncio
 import json
@@ -70,7 +70,7 @@ def test_open_loop_keeps_its_beat(calm: Lab) -> None:
 
 
 def test_each_program_answers_a_plan_once(calm: Lab) -> None:
-    """A program says once that it took up a run, with its own callers and nobody else's."""
+    """A program logs once that it is ready for a run, with its own callers only."""
     ready = {line["pod"]: line["callers"] for line in calm.lines("ready", run_id=RUN_ID)}
     assert len(calm.lines("ready", run_id=RUN_ID)) == 2
     assert ready == {"checkout-5d9f-abcde": [["payment", "new"], ["payment", "reused"]], "payment-5d9f-abcde": []}
@@ -94,7 +94,7 @@ def _post(port: int, body: str, headers: dict[str, str]) -> int:
 
 
 def test_server_knows_its_peer_from_the_first_call(tmp_path: Path) -> None:
-    """A call that overtakes the server's own look at the plan is still logged with the identity header."""
+    """A call that arrives before the server has read the plan is still logged with the identity header."""
     with running(tmp_path) as lab:
         port = free_port()
         pod = lab.start("ledger", port=port)
@@ -133,7 +133,7 @@ def test_restart_appends_to_the_same_log(tmp_path: Path) -> None:
 
 
 def test_a_restart_in_the_middle_of_a_run_serves_and_does_not_call(tmp_path: Path) -> None:
-    """A container that was killed in a run and starts again says that it is late, makes no call, serves, and ends.
+    """A container killed and restarted during a run logs that it is late, makes no calls, serves, and ends.
 
     In the next run it calls as ever.
     """
@@ -169,7 +169,7 @@ def test_a_new_pod_in_the_middle_of_a_run_calls(tmp_path: Path) -> None:
 
 
 def test_a_line_that_was_cut_swallows_no_other(tmp_path: Path) -> None:
-    """What a killed program left of its last line stays alone on it, and the boot line follows whole."""
+    """A line truncated by a kill stays separate, and the boot line follows intact."""
     (tmp_path / "logs").mkdir()
     log = tmp_path / "logs" / "ledger-1.jsonl"
     log.write_text('{"type":"cal')
@@ -185,7 +185,7 @@ def test_a_line_that_was_cut_swallows_no_other(tmp_path: Path) -> None:
 
 
 def test_malformed_plan_is_waited_out(tmp_path: Path) -> None:
-    """A plan that is none, or whose canary has the wrong length, starts nothing; the next good one does."""
+    """An invalid plan, or one with a canary of wrong length, starts nothing; the next valid one does."""
     with running(tmp_path) as lab:
         (tmp_path / "plan.json").write_text("{")
         lab.start("fraud", port=free_port())
@@ -196,7 +196,7 @@ def test_malformed_plan_is_waited_out(tmp_path: Path) -> None:
 
 
 def test_first_program_makes_room_for_every_user(tmp_path: Path) -> None:
-    """Whoever starts first, often root, makes a log folder in which every other user can write his own file."""
+    """The first program, often root, creates a log folder in which every other user can write a file."""
     me = Me("ledger", "v1", "ledger-1", "n1", tmp_path, 0)
 
     async def start() -> None:

@@ -1,4 +1,4 @@
-"""The observer, run for real: in a network namespace that stands for a node, with a pod at the end of a veth pair."""
+"""The observer, run in a network namespace as a node, with a pod at the other end of a veth pair."""
 
 import http.server
 import os
@@ -177,7 +177,7 @@ def test_encrypted_calls_are_not_found(lab: Lab, node: Node) -> None:
 
 @needs_root
 def test_canary_that_is_cut_has_no_edge(lab: Lab, node: Node) -> None:
-    """A segment that ends inside the call's id is still a hit, of an edge that nobody claims to know."""
+    """A segment that ends within the call's id is still a hit, of an unknown edge."""
     node.add_pod()
     observer = _watch(lab, node)
     send = "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto({!r}, ('10.77.1.2', 9))"
@@ -193,7 +193,7 @@ def test_canary_that_is_cut_has_no_edge(lab: Lab, node: Node) -> None:
 
 @needs_root
 def test_packets_that_the_observer_missed_are_told(lab: Lab, node: Node) -> None:
-    """An observer that was frozen in a flood says how many packets it never saw, and that it was blind."""
+    """An observer paused during a flood logs the gap and the number of packets that it lost."""
     node.add_pod(mtu=65000)
     observer = _watch(lab, node)
     process = lab.processes[observer]
@@ -236,7 +236,7 @@ def _scrape(pod: str, url: str, node: str = "n1") -> dict[str, object]:
 
 
 def test_scrapes_are_read_or_their_failure_is(lab: Lab) -> None:
-    """A reading is the sum over label sets; an absent metric, a bad status, a dead and a silent endpoint differ."""
+    """A sample is the sum over label sets; absent metric, bad status, dead and silent endpoint differ."""
     with _endpoint(200, METRICS) as good, _endpoint(500, b"") as bad, socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -259,7 +259,7 @@ def test_scrapes_are_read_or_their_failure_is(lab: Lab) -> None:
 
 
 def test_same_run_may_name_other_endpoints(lab: Lab) -> None:
-    """A pod that was replaced is scraped at its new address when the plan of the same run says so."""
+    """A replaced pod is scraped at its new address when the plan of the same run has it."""
     with _endpoint(200, METRICS) as url:
         lab.start("observer")
         lab.plan(scrapes=[_scrape("old", url)])
@@ -275,7 +275,7 @@ def test_metric_names_match_whole(metric: str, value: float | None) -> None:
 
 
 def test_anonymous_tls_is_available() -> None:
-    """The cipher that the TLS test relies on exists here: without it that test would prove nothing."""
+    """The cipher of the TLS test exists here; without it that test proves nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_ciphers("AECDH-AES256-SHA:@SECLEVEL=0")
     assert "AECDH-AES256-SHA" in {cipher["name"] for cipher in context.get_ciphers()}
