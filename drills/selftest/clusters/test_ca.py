@@ -27,7 +27,7 @@ from drills.selftest.doubles.strict_double import StrictCluster, StrictKube
 NAME = "identity.mesh.cluster.local"
 
 
-class Laid(StrictKube):
+class AppliedObjects(StrictKube):
     """An API server that keeps what is applied, in order."""
 
     def __init__(self) -> None:
@@ -106,27 +106,31 @@ def test_a_mesh_takes_its_authority_in_its_own_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["istio-sidecar-ca", "istio-ambient-ca"])
 def test_a_mesh_that_looks_for_its_authority_finds_it(name: str, tmp_path: Path) -> None:
     """The Secret with issuer, key and anchor exists before the charts, which do not contain them."""
-    mesh, laid = load(name), Laid()
+    mesh, applied = load(name), AppliedObjects()
     assert mesh.certificates.issuance is not None
     assert Capability.GIVEN_ISSUER in mesh.capabilities - set(mesh.absent)
     made = authority(tmp_path, mesh.certificates.issuance.issuer_name, DEFAULT_LIVES)
-    create_issuer_secret(StrictCluster(laid, tmp_path), mesh.certificates.issuance.secret, made)
-    assert [(it["kind"], it["metadata"]["name"]) for it in laid.objects] == [
+    create_issuer_secret(StrictCluster(applied, tmp_path), mesh.certificates.issuance.secret, made)
+    assert [(it["kind"], it["metadata"]["name"]) for it in applied.objects] == [
         ("Namespace", "istio-system"),
         ("Secret", "cacerts"),
     ]
-    assert laid.objects[1]["stringData"] == {"tls.crt": made.issuer, "tls.key": made.issuer_key, "ca.crt": made.anchors}
+    assert applied.objects[1]["stringData"] == {
+        "tls.crt": made.issuer,
+        "tls.key": made.issuer_key,
+        "ca.crt": made.anchors,
+    }
     assert mesh.certificates.issuance.values(made) == {}
 
 
 def test_a_chart_that_makes_the_secret_finds_none(tmp_path: Path) -> None:
     """A Secret that the chart creates is not created before it."""
-    issuance, laid = load("linkerd").certificates.issuance, Laid()
+    issuance, applied = load("linkerd").certificates.issuance, AppliedObjects()
     assert issuance is not None
     create_issuer_secret(
-        StrictCluster(laid, tmp_path), issuance.secret, authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
+        StrictCluster(applied, tmp_path), issuance.secret, authority(tmp_path, issuance.issuer_name, DEFAULT_LIVES)
     )
-    assert laid.objects == []
+    assert applied.objects == []
 
 
 def test_another_issuer_stands_under_the_same_anchor(tmp_path: Path) -> None:

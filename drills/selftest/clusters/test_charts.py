@@ -16,7 +16,7 @@ from clusters.install import ChartSource
 from clusters.runtime import HarnessError
 
 WANTED = chart_named("istiod")
-CONTENT = b"a chart's archive: only its bytes matter to whoever fetches it"
+CONTENT = b"a chart's archive: only its bytes matter"
 FILE = f"{WANTED.chart}-{WANTED.version}.tgz"
 
 

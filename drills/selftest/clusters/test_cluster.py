@@ -19,7 +19,7 @@ from drills.run.experiment import Experiment
 from drills.selftest.doubles.cluster_double import FileCluster, mesh
 from drills.selftest.doubles.drill_double import MADE_OF
 
-REASON = "its nodes are machines of somebody else"
+REASON = "its nodes are machines of another team"
 
 
 def asked(tmp_path: Path, *needs: Role | Capability, absent: Capability | None = None) -> object:

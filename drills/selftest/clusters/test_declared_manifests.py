@@ -92,7 +92,7 @@ def test_a_service_is_bound_where_the_mesh_can_bind_one(mesh: str) -> None:
 def test_a_proxy_that_never_gets_ready_is_the_first_and_its_image_is_had_nowhere(mesh: str) -> None:
     """The Service is bound to the very object that comes first, by the one label that is changed; the rule is the same.
 
-    The image is of a registry at a port of the node itself on which nobody listens: no host can ever have it.
+    The image's registry is a port of the node on which no process listens: it cannot be pulled on any host.
     """
     proxy, service, rule = objects(mesh, "l7-proxy-unready")
     assert proxy["metadata"]["name"] in service["metadata"]["labels"].values()

@@ -56,17 +56,17 @@ def test_a_mesh_is_told_which_feature_the_kernel_lacks(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("lacking", "told"),
+    ("lacking", "named"),
     [
         (("WireGuard", "ESP"), "Meshes that cannot run here: cilium-wireguard."),
         (("TPROXY",), "Meshes that cannot run here: cilium-l7."),
         (("netem",), "Meshes that cannot run here: none."),
     ],
 )
-def test_doctor_names_the_meshes_that_cannot_run_here(lacking: tuple[str, ...], told: str) -> None:
+def test_doctor_names_the_meshes_that_cannot_run_here(lacking: tuple[str, ...], named: str) -> None:
     """A gap of kernel features names the meshes that need them; a feature that no mesh needs names none."""
     report = msgspec.structs.replace(ABLE, kernel_features={"BTF": True, **dict.fromkeys(lacking, False)})
-    assert told in host.render(report)
+    assert named in host.render(report)
     assert "cannot run here" not in host.render(ABLE)
 
 

@@ -92,8 +92,10 @@ def test_a_missing_role_says_why() -> None:
 def logged(scope: str = "access", **fields: str) -> str:
     """Return a line of ztunnel's container log as the kubelet keeps it; `_` in a name stands for the dot."""
     entry = {"level": "error", "time": "1970-01-01T00:00:02.5Z", "scope": scope, "message": "connection complete"}
-    told = entry | {"direction": "inbound"} | {name.replace("_", "."): value for name, value in fields.items()}
-    return f"1970-01-01T00:00:02.6Z stdout F {json.dumps(told)}"
+    fields_of_line = (
+        entry | {"direction": "inbound"} | {name.replace("_", "."): value for name, value in fields.items()}
+    )
+    return f"1970-01-01T00:00:02.6Z stdout F {json.dumps(fields_of_line)}"
 
 
 REJECTED = "connection closed due to policy rejection: "

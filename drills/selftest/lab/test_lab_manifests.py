@@ -218,7 +218,7 @@ def fresh_targets(items: list[Item]) -> set[str]:
 
 @pytest.mark.parametrize("folder", POLICIES, ids=lambda path: path.parent.name)
 def test_every_mesh_makes_a_connection_per_call_where_drills_ask_for_handshakes(folder: Path) -> None:
-    """Each mesh is told to make one connection per call on the fresh edges and nowhere else, or says why it need not.
+    """Each mesh makes one connection per call on the fresh edges only, or has a reason why it need not.
 
     A new mesh whose setting is not known here fails: `reached(handshake)` would believe what its policies do not say.
     """

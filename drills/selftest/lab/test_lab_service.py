@@ -18,9 +18,9 @@ from share import Log, Me
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A run of a second over one honest edge, new and reused, on a service that is asked to end during the next run."""
-    with running(tmp_path_factory.mktemp("calm")) as lab:
+    with running(tmp_path_factory.mktemp("steady")) as lab:
         port = free_port()
         checkout, payment = lab.start("checkout", port=free_port()), lab.start("payment", port=port)
         callers = [caller("checkout", "payment", port, connection) for connection in ("new", "reused")]
@@ -35,21 +35,21 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-def test_both_witnesses_agree(calm: Lab) -> None:
+def test_both_witnesses_agree(steady: Lab) -> None:
     """Every call of an honest edge is `ok`, served once under its id, and counted in the server's end."""
-    calls, served = calm.lines("call", run_id=RUN_ID), calm.lines("served", run_id=RUN_ID)
+    calls, served = steady.lines("call", run_id=RUN_ID), steady.lines("served", run_id=RUN_ID)
     assert {(call["outcome"], call["status"], call["server_pod"]) for call in calls} == {
         ("ok", 200, "payment-5d9f-abcde")
     }
     assert Counter(call["id"] for call in calls) == Counter(line["id"] for line in served)
-    assert calm.lines("served_end", run_id=RUN_ID, service="payment")[0]["served"] == len(served)
+    assert steady.lines("served_end", run_id=RUN_ID, service="payment")[0]["served"] == len(served)
     assert calls[0]["id"].startswith(f"{CANARY}.checkout.payment.5d9f-abcde.")
     assert {line["source"] for line in served} == {"checkout"}
 
 
-def test_new_means_new_and_reused_means_reused(calm: Lab) -> None:
+def test_new_means_new_and_reused_means_reused(steady: Lab) -> None:
     """A `new` caller never travels on a used connection; a `reused` one does whenever it has one that is idle."""
-    calls = calm.lines("call", run_id=RUN_ID)
+    calls = steady.lines("call", run_id=RUN_ID)
     assert not any(call["reused"] for call in calls if call["connection"] == "new")
     reusers = [call for call in calls if call["connection"] == "reused"]
     for call in reusers:
@@ -60,28 +60,28 @@ def test_new_means_new_and_reused_means_reused(calm: Lab) -> None:
     assert any(call["reused"] for call in reusers)
 
 
-def test_open_loop_keeps_its_beat(calm: Lab) -> None:
+def test_open_loop_keeps_its_beat(steady: Lab) -> None:
     """Call k is scheduled at t0 + 20 ms * k exactly, never starts before that, and can start within 5 ms of it."""
-    calls = sorted(calm.lines("call", run_id=RUN_ID, connection="new"), key=lambda call: int(call["seq"]))
+    calls = sorted(steady.lines("call", run_id=RUN_ID, connection="new"), key=lambda call: int(call["seq"]))
     first_ns = calls[0]["scheduled_ns"]
     assert all(call["scheduled_ns"] == first_ns + call["seq"] * 20_000_000 for call in calls)
     lags_ms = sorted((call["started_ns"] - call["scheduled_ns"]) / 1e6 for call in calls)
     assert -1 < lags_ms[0] < 5  # two clocks are read: a fraction of a millisecond may lie between them
 
 
-def test_each_program_answers_a_plan_once(calm: Lab) -> None:
+def test_each_program_answers_a_plan_once(steady: Lab) -> None:
     """A program logs once that it is ready for a run, with its own callers only."""
-    ready = {line["pod"]: line["callers"] for line in calm.lines("ready", run_id=RUN_ID)}
-    assert len(calm.lines("ready", run_id=RUN_ID)) == 2
+    ready = {line["pod"]: line["callers"] for line in steady.lines("ready", run_id=RUN_ID)}
+    assert len(steady.lines("ready", run_id=RUN_ID)) == 2
     assert ready == {"checkout-5d9f-abcde": [["payment", "new"], ["payment", "reused"]], "payment-5d9f-abcde": []}
 
 
-def test_a_pod_that_ends_says_so(calm: Lab) -> None:
+def test_a_pod_that_ends_says_so(steady: Lab) -> None:
     """After SIGTERM in the middle of a run the ends are on disk and the counts still add up."""
-    [new, reused] = calm.lines("end", run_id="second")
-    assert new["written"] + reused["written"] == len(calm.lines("call", run_id="second"))
-    [served_end] = calm.lines("served_end", run_id="second", service="payment")
-    assert served_end["served"] == len(calm.lines("served", run_id="second"))
+    [new, reused] = steady.lines("end", run_id="second")
+    assert new["written"] + reused["written"] == len(steady.lines("call", run_id="second"))
+    [served_end] = steady.lines("served_end", run_id="second", service="payment")
+    assert served_end["served"] == len(steady.lines("served", run_id="second"))
 
 
 def _post(port: int, body: str, headers: dict[str, str]) -> int:

@@ -245,12 +245,12 @@ def test_scrapes_are_read_or_their_failure_is(lab: Lab) -> None:
         scrapes.append(_scrape("dead", "http://127.0.0.1:1/"))
         lab.start("observer")
         lab.plan(scrapes=scrapes)
-        lab.wait(lambda: len(lab.lines("scrape", pod="good")) > 4, "three readings of the good endpoint")
-        lab.wait(lambda: bool(lab.lines("scrape", pod="mute")), "the reading of the silent endpoint")
-    readings = {(line["pod"], line["metric"]): (line["value"], line["error"]) for line in lab.lines("scrape")[:8]}
+        lab.wait(lambda: len(lab.lines("scrape", pod="good")) > 4, "three samples of the good endpoint")
+        lab.wait(lambda: bool(lab.lines("scrape", pod="mute")), "the sample of the silent endpoint")
+    samples = {(line["pod"], line["metric"]): (line["value"], line["error"]) for line in lab.lines("scrape")[:8]}
     first = {pod: lab.lines("scrape", pod=pod)[0] for pod in ("bad", "mute", "dead")}
-    assert readings[("good", "failures")] == (17.0, "")
-    assert readings[("good", "missing")] == (None, "")
+    assert samples[("good", "failures")] == (17.0, "")
+    assert samples[("good", "missing")] == (None, "")
     assert first["bad"]["error"] == "ScrapeError: status 500"
     assert first["mute"]["error"] == "no answer within 1.5 s"
     assert first["dead"]["error"].startswith("ConnectionRefusedError")
@@ -263,9 +263,9 @@ def test_same_run_may_name_other_endpoints(lab: Lab) -> None:
     with _endpoint(200, METRICS) as url:
         lab.start("observer")
         lab.plan(scrapes=[_scrape("old", url)])
-        lab.wait(lambda: bool(lab.lines("scrape", pod="old")), "a reading of the first pod")
+        lab.wait(lambda: bool(lab.lines("scrape", pod="old")), "a sample of the first pod")
         lab.plan(scrapes=[_scrape("new", url)])
-        lab.wait(lambda: bool(lab.lines("scrape", pod="new")), "a reading of the second pod")
+        lab.wait(lambda: bool(lab.lines("scrape", pod="new")), "a sample of the second pod")
 
 
 @pytest.mark.parametrize(("metric", "value"), [("failures", 17.0), ("plain", 7.0), ("fail", None), ("failures_", None)])
