@@ -153,7 +153,7 @@ def test_sweep_tells_what_it_undid_in_each_cluster(
     """`sweep` names every cluster that stands and what was undone there, and says so when there is none."""
     clusters = [SimpleNamespace(name=name) for name in standing]
     undone = {"a": (), "b": ("scale it back", "resume it")}
-    monkeypatch.setattr(kind, "standing", lambda _progress: iter(clusters))
+    monkeypatch.setattr(kind, "existing", lambda _progress: iter(clusters))
     monkeypatch.setattr(kind, "remove_orphans", lambda _progress: ("gone",))
     monkeypatch.setattr(cli_sweep, "sweep", lambda cluster, _progress: undone[cluster.name])
     assert cli.status(["sweep"]) == exits.PASSED

@@ -162,7 +162,7 @@ def test_bad_entry_of_one_cluster_does_not_keep_the_next_from_its_sweep(
     first, second = FileCluster(_folder(tmp_path / "a")), FileCluster(_folder(tmp_path / "b"))
     put(first, b"{")
     put(second, CALLS)
-    monkeypatch.setattr(kind, "standing", lambda _progress: iter([first, second]))
+    monkeypatch.setattr(kind, "existing", lambda _progress: iter([first, second]))
     assert cli.status(["sweep"]) == 3
     said = capsys.readouterr()
     assert "calls of the lab stopped" in said.out
