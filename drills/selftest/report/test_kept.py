@@ -121,7 +121,7 @@ def test_a_cluster_with_another_mesh_is_refused(cluster: FileCluster) -> None:
     with pytest.raises(UsageError, match="has mesh double"), provision.kept("kept", "other", silent):
         pass
     (cluster.state / "made-of.json").unlink()
-    with pytest.raises(UsageError, match="does not tell"), provision.kept("kept", "double", silent):
+    with pytest.raises(UsageError, match="no readable record"), provision.kept("kept", "double", silent):
         pass
 
 
