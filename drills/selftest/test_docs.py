@@ -1,4 +1,4 @@
-"""What the pages that are written by hand say is true of the code: drills, faults, commands and links."""
+"""The hand-written pages match the code: drills, faults, commands and links."""
 
 import inspect
 import re
@@ -44,8 +44,8 @@ def test_every_fault_is_in_the_table_with_its_arguments() -> None:
 
 def test_every_command_is_in_the_table() -> None:
     """The README names each command of meshdrill, and no other."""
-    told = {it.split()[1] for it in re.findall(r"^\| `(meshdrill [^`]+)`", text("README.md"), flags=re.MULTILINE)}
-    assert told == set(get_command(cli.app).commands)  # type: ignore[attr-defined]  # a group, as it has commands
+    named = {it.split()[1] for it in re.findall(r"^\| `(meshdrill [^`]+)`", text("README.md"), flags=re.MULTILINE)}
+    assert named == set(get_command(cli.app).commands)  # type: ignore[attr-defined]  # a group, as it has commands
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -62,8 +62,8 @@ def test_what_is_quoted_from_a_report_stands_there() -> None:
     address = re.search(r"\[a real run\]\(([^)]+)\)", text("README.md"))
     assert address is not None
     report = " ".join(text(address[1]).replace(">", " ").split())
-    told = [" ".join(line.replace(">", " ").split()) for line in quoted]
-    assert [line for line in told if line.strip("*") not in report] == []
+    words = [" ".join(line.replace(">", " ").split()) for line in quoted]
+    assert [line for line in words if line.strip("*") not in report] == []
 
 
 def test_the_page_of_checks_is_made_from_the_checks() -> None:

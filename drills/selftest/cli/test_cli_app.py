@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "expected"),
     [
         (["run", "control-plane-outge", "--mesh", "none"], "control-plane-outage"),
         (["run", "control-plane-outage", "--mesh", "nonne"], "Did you mean none?"),
@@ -40,10 +40,12 @@ ROOT = Path(__file__).resolve().parents[3]
         (["images", "no-such-command"], "no-such-command"),
     ],
 )
-def test_wrong_usage_is_64_and_names_the_word(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_64_and_names_the_word(
+    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Wrong usage, ours or typer's, ends with 64 and a message that names what was wrong."""
     assert cli.status(words) == exits.USAGE
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 def test_a_usage_error_of_ours_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -92,7 +94,7 @@ def test_refusal_comes_before_anything_heavy_is_loaded(words: list[str], light: 
 def test_failures_of_ours_end_with_their_code(
     error: Exception, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A failure of the harness is told on stderr in its own words and ends with its own code."""
+    """A failure of the harness is reported on stderr in its own words and ends with its own code."""
 
     def fail(*_words: object) -> None:
         raise error
@@ -105,7 +107,7 @@ def test_failures_of_ours_end_with_their_code(
 @pytest.mark.parametrize(
     "error", [ValueError("a bug"), SystemExit("a text"), SystemExit(77), pl.exceptions.PanicException("a panic")]
 )
-def test_what_nobody_foresaw_is_a_defect_of_the_harness(
+def test_an_unforeseen_error_is_a_defect_of_the_harness(
     error: BaseException, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A crash ends with 3 and its trace, and never with 1, which is a verdict; a panic of a library is one, too."""
@@ -123,7 +125,7 @@ def test_what_nobody_foresaw_is_a_defect_of_the_harness(
 def test_a_file_that_cannot_be_used_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What is wrong with a file of a bundle is told in its own words and ends with 2, whatever command reads it."""
+    """What is wrong with a file of a bundle is reported in its own words and ends with 2, whatever command reads it."""
 
     def fail(*_words: object) -> None:
         raise FileError("run.json is a pipe")
@@ -144,26 +146,26 @@ def test_an_interrupted_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize(
-    ("standing", "told"),
+    ("existing", "expected"),
     [((), "No cluster of ours exists"), (("a",), "a: nothing to undo"), (("b",), "b: scale it back, resume it")],
 )
-def test_sweep_tells_what_it_undid_in_each_cluster(
-    standing: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_sweep_names_what_it_undid_in_each_cluster(
+    existing: tuple[str, ...], expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`sweep` names every cluster that stands and what was undone there, and says so when there is none."""
-    clusters = [SimpleNamespace(name=name) for name in standing]
+    """`sweep` names every existing cluster and what was undone there, and says so when there is none."""
+    clusters = [SimpleNamespace(name=name) for name in existing]
     undone = {"a": (), "b": ("scale it back", "resume it")}
     monkeypatch.setattr(kind, "existing", lambda _progress: iter(clusters))
     monkeypatch.setattr(kind, "remove_orphans", lambda _progress: ("gone",))
     monkeypatch.setattr(cli_sweep, "sweep", lambda cluster, _progress: undone[cluster.name])
     assert cli.status(["sweep"]) == exits.PASSED
     out = capsys.readouterr().out
-    assert told in out
+    assert expected in out
     assert "gone: the cluster no longer exists" in out
 
 
 def test_help_names_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
-    """The help tells what each exit code means."""
+    """The help states what each exit code means."""
     assert cli.status(["--help"]) == exits.PASSED
     text = capsys.readouterr().out
     assert all(f"{code} {word}" in text for code, word in {0: "passed", 1: "violated", 64: "usage"}.items())
@@ -196,7 +198,7 @@ def test_list_names_a_mesh_that_this_machine_cannot_carry(
 
 
 def test_list_for_people_names_drills_and_meshes(capsys: pytest.CaptureFixture[str]) -> None:
-    """`list` names every drill and the meshes that can be asked."""
+    """`list` names every drill and the meshes that it can run on."""
     assert cli.status(["list"]) == exits.PASSED
     text = capsys.readouterr().out
     assert all(entry.name in text for entry in catalogue.entries())

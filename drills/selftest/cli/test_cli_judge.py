@@ -108,7 +108,7 @@ def test_a_drill_of_ones_own_is_asked_by_its_file(tmp_path: Path, capsys: pytest
 
 
 def test_judging_again_compares_with_the_stored_verdict(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same bytes are recognised; other bytes, and no bytes, are told apart."""
+    """The same bytes are recognised; other bytes, and no bytes, are distinguished."""
     assert cli.status(["judge", str(bundle)]) == exits.INCONCLUSIVE
     assert "nothing to compare with" in capsys.readouterr().out
     (bundle / "verdict.json").write_bytes(replay(History.load(bundle)).encode())
@@ -155,10 +155,10 @@ def stated(bundle: Path) -> Path:
 def test_a_verified_bundle_is_judged_and_labelled(stated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Judging says of a bundle whether its statement matches, is unsigned, or is not there."""
     assert cli.status(["judge", str(stated)]) == exits.INCONCLUSIVE
-    told = capsys.readouterr().out
-    assert "Byte for byte" in told
-    assert "Verified: every file is as stated" in told
-    assert "unsigned" in told
+    output = capsys.readouterr().out
+    assert "Byte for byte" in output
+    assert "Verified: every file is as stated" in output
+    assert "unsigned" in output
     (stated / "statement.dsse.json").unlink()
     cli.status(["judge", str(stated)])
     assert "No statement" in capsys.readouterr().out

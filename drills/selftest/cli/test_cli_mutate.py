@@ -25,9 +25,9 @@ BLIND = always(Invariant("success_rate", "all is well", lambda _history, _window
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """Return a stored run in which all is well."""
-    told = Story().steady(EDGE)
+    story = Story().steady(EDGE)
     folder = tmp_path / "reports" / "drill" / "mesh" / "20260101T000000Z"
-    write_history(folder, told.table(), told.all_events(), told.facts())
+    write_history(folder, story.table(), story.all_events(), story.facts())
     (folder / "verdict.json").write_text("{}")
     return folder
 

@@ -1,4 +1,4 @@
-"""A night of drills: every mesh is asked, every run counts, nothing is left standing, and what changed is told."""
+"""A night of drills: every mesh is asked, every run counts, nothing is left standing, and what changed is listed."""
 
 import itertools
 import re
@@ -277,7 +277,7 @@ def test_wrong_usage_of_a_run_ends_the_night(night: Night, capsys: pytest.Captur
 
 @pytest.mark.parametrize("words", [["--mesh", "nonne"], ["--drill", "nothing"], ["--repeat", "0"]])
 def test_a_name_that_does_not_exist_begins_no_night(words: list[str], tmp_path: Path) -> None:
-    """An unknown mesh or drill is told before anything is asked."""
+    """An unknown mesh or drill is refused before any run starts."""
     assert cli.status(["nightly", "--reports", str(tmp_path / "night"), *words]) == exits.USAGE
     assert not (tmp_path / "night").exists()
 
@@ -285,7 +285,7 @@ def test_a_name_that_does_not_exist_begins_no_night(words: list[str], tmp_path: 
 def test_a_cluster_that_cannot_be_removed_does_not_end_the_night(
     night: Night, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is told, and the next mesh is asked."""
+    """The error is printed, and the next mesh is run."""
 
     def refuse(_machine: Machine, name: str, *_more: object) -> bool:
         raise UsageError(f"{name} is in use")

@@ -1,4 +1,4 @@
-"""A bundle that somebody else made, with links, pipes, sparse files and bytes that are no text in it."""
+"""Bundles from an untrusted source, with links, pipes, sparse files and bytes that are no text in it."""
 
 import json
 import os
@@ -30,7 +30,7 @@ Harm = Callable[[Path], None]
 
 
 def link(path: Path) -> None:
-    """Put a link in the file's place, to a file of somebody else's."""
+    """Put a link in the file's place, to a file outside of the bundle."""
     path.unlink()
     (path.parents[4] / "diary").write_text("mine")
     path.symlink_to(path.parents[4] / "diary")
@@ -240,7 +240,7 @@ def test_no_other_page_is_written_through_a_link(bundle: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("content", [NESTED, NO_UTF8])
 @pytest.mark.parametrize("name", ["events.jsonl", "run.json", "verdict.json"])
-def test_json_that_cannot_be_decoded_is_told_in_a_sentence(
+def test_json_that_cannot_be_decoded_is_reported_in_a_sentence(
     content: bytes, name: str, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bytes that are no UTF-8, and nesting deeper than Python's stack, end with 2 wherever they are read."""
@@ -279,7 +279,7 @@ def test_a_signature_of_other_types_is_none(signature: object, bundle: Path) -> 
         verification.verify(bundle)
 
 
-def test_a_name_that_is_no_utf8_can_be_told(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_that_is_no_utf8_can_be_printed(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is an extra file to `verify`, and a bundle with it is neither judged nor drawn; each says so in print."""
     (bundle / os.fsdecode(b"odd-\xff")).touch()
     assert status("verify", bundle) == exits.VIOLATED

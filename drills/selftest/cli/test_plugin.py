@@ -31,7 +31,7 @@ def pytest_on_drills(notes: Path, *options: str) -> Ended:
 
 
 def test_without_a_mesh_every_drill_is_listed_as_skipped(tmp_path: Path) -> None:
-    """`pytest drills` without --mesh lists each drill as skipped, tells why, and passes."""
+    """`pytest drills` without --mesh lists each drill as skipped with the reason, and passes."""
     done = pytest_on_drills(tmp_path, "-v")
     assert done.code == 0, done.out
     assert "5 skipped" in done.out
@@ -39,7 +39,7 @@ def test_without_a_mesh_every_drill_is_listed_as_skipped(tmp_path: Path) -> None
 
 
 def test_an_unknown_mesh_is_refused_before_collection(tmp_path: Path) -> None:
-    """`--mesh` with a name that does not exist is wrong usage, told in one line with the nearest names."""
+    """`--mesh` with a name that does not exist is wrong usage, reported in one line with the nearest names."""
     done = pytest_on_drills(tmp_path, "--mesh", "nonne")
     assert done.code == pytest.ExitCode.USAGE_ERROR
     assert "Did you mean none?" in done.err
@@ -117,10 +117,10 @@ def test_each_verdict_has_its_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("body", "code", "told"),
+    ("body", "code", "expected"),
     [
         ("raise HarnessError('the engine is gone')", exits.HARNESS, "the engine is gone"),
-        ("raise InconclusiveError('nobody answered')", exits.INCONCLUSIVE, "nobody answered"),
+        ("raise InconclusiveError('no answer')", exits.INCONCLUSIVE, "no answer"),
         ("raise UsageError('in use')", exits.USAGE, "in use"),
         ("raise ValueError('a bug')", exits.HARNESS, "ValueError: a bug"),
         ("pass", exits.HARNESS, ""),
@@ -129,14 +129,14 @@ def test_each_verdict_has_its_exit_code(
 def test_a_run_without_a_verdict_never_passes(
     body: str,
     code: int,
-    told: str,
+    expected: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """A drill without a verdict ends with its error's code, told in its words; to judge nothing is an error, too."""
+    """A drill without a verdict ends with its error's code, reported in its words; judging nothing is an error."""
     assert ended(tmp_path, monkeypatch, Run(None), body) == code
-    assert told in capfd.readouterr().out
+    assert expected in capfd.readouterr().out
 
 
 def test_a_drill_that_cannot_be_loaded_is_a_harness_error(
@@ -192,7 +192,7 @@ def test_without_a_console_progress_passes_pytests_capture(tmp_path: Path) -> No
 
 
 def test_a_missing_image_lists_the_drills_that_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For want of an image the run is inconclusive, and tells what the mesh can therefore not be asked."""
+    """For want of an image the run is inconclusive, and names the drills that therefore cannot run."""
 
     def nowhere(*_: object) -> Iterator[None]:
         raise MissingImagesError("Image proxy (registry.example/proxy:1) could not be had.")

@@ -25,9 +25,9 @@ CHAIN = [base64.b64encode(part).decode() for part in (b"leaf", b"root")]
 
 
 def story() -> Story:
-    """Tell of calls that are served, of one that never is, and of observers that see."""
-    told = Story().watched().steady(EDGE).refused(("intruder", "ledger"))
-    return told.event(
+    """Return a story of calls that are served, of an edge that is refused, and of observers that see."""
+    story = Story().watched().steady(EDGE).refused(("intruder", "ledger"))
+    return story.event(
         PodListed, "ledger-1", at_s=0, service="ledger", namespace="lab", service_account="l", labels=LABELS
     )
 
@@ -37,38 +37,40 @@ def rule(app: str) -> str:
     return json.dumps({"kind": "Rule", "spec": {"app": app}})
 
 
-def present(told: Story, name: str, app: str, *, at_s: float, verb: str = "present", version: str = "7") -> Story:
-    """Tell of one version of a policy object."""
+def present(story: Story, name: str, app: str, *, at_s: float, verb: str = "present", version: str = "7") -> Story:
+    """Add one version of a policy object."""
     more = {} if verb == "gone" else {"resource_version": version, "manifest": rule(app)}
-    return told.event(PolicyVersion, f"Rule lab/{name}", at_s=at_s, verb=verb, api_version="v1", **more)
+    return story.event(PolicyVersion, f"Rule lab/{name}", at_s=at_s, verb=verb, api_version="v1", **more)
 
 
-def looked(told: Story, *offsets_s: float, error: str = "") -> Story:
-    """Tell of looks at the policy objects, each answered a tenth of a second later."""
+def looked(story: Story, *offsets_s: float, error: str = "") -> Story:
+    """Add listings of the policy objects, each answered a tenth of a second later."""
     for offset_s in offsets_s:
         answered_ns = START_NS + round((offset_s + 0.1) * NS_PER_S)
-        told.event(PolicyListing, "Rule", at_s=offset_s, answered_ns=answered_ns, error=error)
-    return told
+        story.event(PolicyListing, "Rule", at_s=offset_s, answered_ns=answered_ns, error=error)
+    return story
 
 
-def shown(told: Story, at_s: float, fingerprint: str = FINGERPRINT, *, pod: str = "ledger-1") -> Story:
-    """Tell that a pod showed a certificate, valid for an hour around the start."""
+def shown(story: Story, at_s: float, fingerprint: str = FINGERPRINT, *, pod: str = "ledger-1") -> Story:
+    """Add a certificate that a pod showed, valid for an hour around the start."""
     validity = {"not_before_ns": START_NS - HOUR_NS, "not_after_ns": START_NS + HOUR_NS}
-    return told.event(CertificateShown, pod, at_s=at_s, fingerprint=fingerprint, error="", **validity)
+    return story.event(CertificateShown, pod, at_s=at_s, fingerprint=fingerprint, error="", **validity)
 
 
 def is_about(policy: object, pod: Pod) -> bool:
-    """Tell whether a rule of this test selects the pod."""
+    """Return whether a rule of this test selects the pod."""
     assert isinstance(policy, dict)
     return bool(policy["spec"]["app"] == pod.labels["app"])
 
 
-def run_of(told: Story | History) -> Run:
+def run_of(story: Story | History) -> Run:
     """Return the run of a story."""
-    history = told if isinstance(told, History) else told.history()
+    history = story if isinstance(story, History) else story.history()
     return Run(Path("bundle"), HELD, ENVIRONMENT, history, "ab" * 32, "unsigned")
 
 
-def asked(told: Story, source: str = "payment", target: str = "ledger", *, at_s: float = T_S, route: str = "") -> Audit:
+def asked(
+    story: Story, source: str = "payment", target: str = "ledger", *, at_s: float = T_S, route: str = ""
+) -> Audit:
     """Ask of an instant, in seconds after the start."""
-    return audit.ask(run_of(told), Question(START_NS + round(at_s * NS_PER_S), source, target, route), is_about)
+    return audit.ask(run_of(story), Question(START_NS + round(at_s * NS_PER_S), source, target, route), is_about)

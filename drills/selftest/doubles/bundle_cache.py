@@ -1,4 +1,4 @@
-"""Bundles of the same story are judged, drawn and written once in a session; who asks again gets a copy of them."""
+"""Write each bundle of a story once in a test session; a later request gets a copy of it."""
 
 import shutil
 import tempfile
@@ -15,7 +15,7 @@ _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def key_of(story: Story, *more: object) -> bytes:
-    """Return what tells a story, and whatever else a bundle is made of, from every other."""
+    """Return a key that is unique for a story and for everything else that the bundle is made of."""
     return msgspec.json.encode((story.rows, story.all_events(), story.facts(), *more))
 
 

@@ -49,7 +49,7 @@ class DeclaredCluster(FileCluster):
         ]
 
     def own(self, kind: str, name: str, owner_kind: str, owner: str) -> None:
-        """Put an object there that somebody made of another."""
+        """Store an object that a controller made of another one."""
         belongs = [{"kind": owner_kind, "name": owner}]
         metadata = {"name": name, "namespace": "lab", "ownerReferences": belongs}
         self.apply({"apiVersion": "v1", "kind": kind, "metadata": metadata})

@@ -1,4 +1,4 @@
-"""Whole bundles in numbers: runs of made-up drills on made-up meshes, each told as a story and judged for real."""
+"""Many whole bundles: runs of made-up drills on made-up meshes, each built as a story and really judged."""
 
 import shutil
 from collections.abc import Mapping
@@ -148,18 +148,18 @@ def _write(
 
 @dataclass
 class Runs:
-    """Many bundles of few stories: each story is told, judged and drawn once."""
+    """Many bundles of few stories: each story is built, judged and drawn once."""
 
-    told: list[tuple[Story, Path]] = field(default_factory=list)
+    made: list[tuple[Story, Path]] = field(default_factory=list)
 
     def leave(self, reports: Path, story: Story, *, drill: str, mesh: str) -> None:
         """Write the run as the bundle of the day after the last that lies there."""
         folder = f"202601{len(list((reports / drill / mesh).glob('*'))) + 1:02d}T000000Z"
-        earlier = next((first for it, first in self.told if it is story), None)
+        earlier = next((first for it, first in self.made if it is story), None)
         if earlier:
             _again(earlier, reports, drill=drill, mesh=mesh, folder=folder)
         else:
-            self.told.append((story, bundle(reports, story, drill=drill, mesh=mesh, folder=folder)))
+            self.made.append((story, bundle(reports, story, drill=drill, mesh=mesh, folder=folder)))
 
 
 def _again(earlier: Path, reports: Path, *, drill: str, mesh: str, folder: str) -> None:

@@ -39,9 +39,9 @@ ENVIRONMENT = Environment(
 
 
 def outage() -> Story:
-    """Tell of thirty failed and ten unknown calls while the control plane was away, and of a stranger refused."""
+    """Return a story of a control-plane outage: thirty failed and ten unknown calls, and a refused stranger."""
     down = SignalSpec("control-plane-down", SignalKind.CONDITION, "ns/Deployment/brain")
-    story = Story(signals=(down, SignalSpec("never-told", SignalKind.METRIC_INCREASES, "lost_total")))
+    story = Story(signals=(down, SignalSpec("never-seen", SignalKind.METRIC_INCREASES, "lost_total")))
     story.refused(FORBIDDEN).steady(FREE)
     story.baseline().calls(*EDGE, ok=100).event(ReplicaCount, down.subject, ready=1, desired=1)
     story.fault().calls(*EDGE, ok=160, fail=30, info=10).new_pod("refused", at_s=2.0, message="no webhook")

@@ -1,4 +1,4 @@
-"""Plays the lab's programs on the shared directory: answers a plan, logs calls, and stops when told.
+"""Plays the lab's programs on the shared directory: answers a plan, logs calls, and stops on request.
 
 It stands in for pods in tests of the harness; what a real service does is tested with the real program.
 """

@@ -1,7 +1,7 @@
-"""A small history told as a story: `Story().steady(EDGE).fault().calls(*EDGE, ok=100, fail=3).history()`.
+"""Build a small history step by step: `Story().steady(EDGE).fault().calls(*EDGE, ok=100, fail=3).history()`.
 
-Three phases lie one after the other: baseline, fault, recovery. A story tells what happened in the current one;
-the fault with its receipts and its undo, and the ends of callers and servers, are told without being asked.
+A story has three phases: baseline, fault, recovery. Its methods add records to the current one. The fault with its
+receipts and its undo, and the ends of callers and servers, are added by themselves.
 """
 
 from collections import Counter
@@ -71,7 +71,7 @@ def xfcc(service: str, server: str = "ledger") -> str:
 
 @dataclass
 class Story:
-    """The run so far. Every method that tells something returns the story."""
+    """The run so far. Every method that adds records returns the story."""
 
     baseline_s: float = 10.0
     fault_s: float = 20.0
@@ -109,7 +109,7 @@ class Story:
         return START_NS + round((starts[self._phase] + offset_s) * NS_PER_S)
 
     def unplanned(self, *pods: str) -> Self:
-        """Tell that the run did not begin with these pods: no plan of it names them."""
+        """Leave these pods out of the plans: they did not exist when the run began."""
         self._unplanned |= set(pods)
         return self
 
@@ -137,7 +137,7 @@ class Story:
         lag_ms: float = 0.1,
         after_ms: float = 0.0,
     ) -> Self:
-        """Tell of calls at even distances over the phase, or from one offset to another; what fails lies in the middle.
+        """Add calls at even distances over the phase, or from one offset to another; failures are in the middle.
 
         served: whether the server logged the call; it follows the outcome when not given.
         """
@@ -162,11 +162,11 @@ class Story:
         return self
 
     def steady(self, *edges: tuple[str, str], per_s: int = 10) -> Self:
-        """Tell that every call of these edges succeeds in every phase, on new and on reused connections."""
+        """Add successful calls of these edges in every phase, on new and on reused connections."""
         return self._everywhere(edges, per_s, ok=True)
 
     def refused(self, *edges: tuple[str, str], per_s: int = 10) -> Self:
-        """Tell that every call of these edges is refused in every phase."""
+        """Add refused calls of these edges in every phase."""
         return self._everywhere(edges, per_s, ok=False)
 
     def _everywhere(self, edges: tuple[tuple[str, str], ...], per_s: int, *, ok: bool) -> Self:
@@ -180,25 +180,25 @@ class Story:
         return self
 
     def served_only(self, source: str, target: str, offset_s: float = 1.0, *, server: str | None = None) -> Self:
-        """Tell of a call that only the server saw."""
-        told = {"id": f"mdc.{source}.{target}.x.n{len(self.rows)}", "source": source, "target": target, "peer": ""}
+        """Add a call that only the server saw."""
+        ids = {"id": f"mdc.{source}.{target}.x.n{len(self.rows)}", "source": source, "target": target, "peer": ""}
         service = self._service(server or f"{target}-1", self.at(offset_s), "v1")
-        self.rows.append({**dict.fromkeys(CALLS_SCHEMA.names()), **told, **service})
+        self.rows.append({**dict.fromkeys(CALLS_SCHEMA.names()), **ids, **service})
         return self
 
     def served_again(self, source: str, target: str, offset_s: float = 1.0, *, server: str | None = None) -> Self:
-        """Tell that a server served the first new call of the edge once more."""
+        """Let a server serve the first new call of the edge once more."""
         self.served_only(source, target, offset_s, server=server)
         self.rows[-1] |= {"id": f"mdc.{source}.{target}.{source}-1.n0", "connection": "new"}
         return self
 
     def event(self, kind: type[E], subject: str, *, at_s: float = 1.0, **detail: object) -> Self:
-        """Tell of any event; what its detail must say besides is made up."""
+        """Add any event; required fields of its detail that are not given are made up."""
         self.events.append(event_of(kind, self.at(at_s), subject, **detail))
         return self
 
     def watched(self, *, dropped: int = 0, packets: int = 1000, proven: bool = True) -> Self:
-        """Tell that every node watched the wire through the run, and by default saw the outsider's plaintext."""
+        """Let every node watch the wire through the run, and by default see the outsider's plaintext."""
         end_ns = self._end_ns() + NS_PER_S
         for node in NODES:
             self.events.append(event_of(WireReady, START_NS - 1, node, node=node))
@@ -206,12 +206,12 @@ class Story:
         return self.pair("outsider", "ledger", first_ns=START_NS, last_ns=end_ns) if proven else self
 
     def hit(self, source: str, target: str, *, at_s: float = 1.0, interface: str = "eth0") -> Self:
-        """Tell that a canary was readable on a node."""
+        """Add a canary that was readable on a node."""
         edge = {"source": source, "target": target, "id": f"mdc.{source}.{target}.x.n0"}
         return self.event(WireHit, "n1", at_s=at_s, interface=interface, **edge)
 
     def pair(self, source: str, target: str, *, first_ns: int, last_ns: int, count: int = 50) -> Self:
-        """Tell how often, and from when to when, an edge was readable on a node."""
+        """Add how often, and from when to when, an edge was readable on a node."""
         found: dict[str, object] = {"count": count, "first_ns": first_ns, "last_ns": last_ns}
         return self.event(WirePair, "n1", at_s=1.0, interface="eth0", source=source, target=target, **found)
 
@@ -224,7 +224,7 @@ class Story:
         at_s: float = 1.0,
         **more: object,
     ) -> Self:
-        """Tell what became of a new pod; more: where it was placed, the message, and what blocked it."""
+        """Add the outcome of a new pod. more: where it was placed, the message, and what blocked it."""
         fate = {"outcome": outcome, "meshed": meshed, "started": started, "node": "", **more}
         return self.event(NewPod, f"new-pod-{len(self.events)}", at_s=at_s, **fate)
 
@@ -238,7 +238,7 @@ class Story:
         held_s: float | None = 8.0,
         message: str = "",
     ) -> Self:
-        """Tell of a policy change that forbids an edge, and of its removal when it was held."""
+        """Add a policy change that forbids an edge, and its removal when it was held."""
         name = f"forbid-{len(self.events)}"
         edge = {"source": source, "target": target, "message": message}
         self.event(PolicyChangeStep, name, at_s=at_s, **edge, step="apply", outcome=outcome)
@@ -247,17 +247,17 @@ class Story:
         return self
 
     def without(self, *kinds: type[Event]) -> Self:
-        """Tell that events of these kinds were never recorded, not even the untold ones."""
+        """Leave out all events of these kinds, also those that are added by themselves."""
         self._forgotten |= set(kinds)
         return self
 
     def table(self) -> pl.DataFrame:
         """Return the calls in the order of their schedule; each caller numbers its own from 0."""
-        told = pl.DataFrame(self.rows, schema=CALLS_SCHEMA).sort("scheduled_ns", maintain_order=True)
+        calls = pl.DataFrame(self.rows, schema=CALLS_SCHEMA).sort("scheduled_ns", maintain_order=True)
         number = pl.int_range(pl.len()).over("pod", "target", "connection")
         last_word = pl.col("connection").str.head(1) + pl.col("seq").cast(pl.String)
         call_id = pl.concat_str(pl.lit("mdc"), "source", "target", "pod", last_word, separator=".")
-        numbered = told.with_columns(seq=pl.when(pl.col("pod").is_not_null()).then(number))
+        numbered = calls.with_columns(seq=pl.when(pl.col("pod").is_not_null()).then(number))
         return numbered.with_columns(id=pl.coalesce("id", call_id)).sort("scheduled_ns", "id")
 
     def facts(self) -> RunFacts:
@@ -284,7 +284,7 @@ class Story:
         return History((self.table() if table is None else table).lazy(), self.all_events(), self.facts())
 
     def all_events(self) -> tuple[Event, ...]:
-        """Return the told and the untold events in the order of their clock."""
+        """Return all events in the order of their clock."""
         every = (*self.events, *self._drill(), *self._ends())
         kept = (event for event in every if type(event) not in self._forgotten)
         return tuple(sorted(kept, key=lambda event: event.at_ns))
@@ -325,9 +325,10 @@ class Story:
 
 
 def event_of(kind: type[E], at_ns: int, subject: str, **detail: object) -> E:
-    """Return an event of a kind; what its detail must say and is not given here is made up.
+    """Return an event of a kind; required fields of its detail that are not given are made up.
 
-    Only what no answer depends on is made up: who looked, never what was seen. ValidationError for what is ill-typed.
+    Only fields on which no answer depends are made up: the observer, never the observation. ValidationError for a wrong
+    type.
     """
     source, _, target = subject.partition("->")
     made_up = _NOTHING_SAID | {
