@@ -1,1 +1,1 @@
-"""The part that touches the cluster: faults, workload, probes, undo log and the runner. Its product is a History."""
+"""What touches the cluster: faults, workload, probes, undo log and runner. The result of a run is a History."""

@@ -1,4 +1,4 @@
-"""The fault of one run, from the undo on disk to the undo verified; each step is an event of the history."""
+"""The fault of one run, from the undo entry on disk to the verified undo. Each step is an event of the history."""
 
 import time
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from drills.run.faults.base import Receipt, prepare
 from drills.run.undo import Pending, apply, verify
 
 _LAND_S = 45.0  # longer than the grace period that a pod usually has
-# A look costs a tenth of a second of a core, and the callers share the cores: seldom is kinder, and often enough.
+# A receipt costs a tenth of a second of a core, and the callers share the cores: so receipts are few.
 _LAND_LOOK_S = 1.0
 _LOOK_S = 2.0
 
 
 class ActiveFault:
-    """A fault that is prepared, and then injected, observed, undone and verified."""
+    """A prepared fault: inject it, take receipts, undo it, verify the undo."""
 
     def __init__(self, context: Context, fault: Fault) -> None:
         self._context = context
@@ -27,32 +27,32 @@ class ActiveFault:
         self._turn = 0
 
     def inject(self) -> None:
-        """Write the undo to disk, do the fault, and wait for the first receipt.
+        """Write the undo entry to disk, inject the fault, and wait for the first receipt that says it landed.
 
-        Raises HarnessError when the fault could not be done, or when no observer saw it land in time.
+        Raises HarnessError when the injection fails, or when no observer sees the fault land in time.
         """
         prepared, fault = self._prepared, self._fault
         self._pending = self._context.undo_log.write(prepared)
         title, note = fault.title, self._context.recorder.note
         note(UndoWritten(time.time_ns(), title, UndoWritten.Detail(action=prepared.kind, what=prepared.subject)))
         note(Phase(time.time_ns(), "fault"))
-        # Noted before the act: whatever the act causes belongs to the fault's window.
+        # Recorded before the injection: its effects belong to the fault's window.
         role = fault.role.value if fault.role else ""
         note(FaultInjected(time.time_ns(), title, FaultInjected.Detail(fault=fault.kind, role=role, node=fault.node)))
         account = FaultAccount.Detail(actor=prepared.inject(self._context.cluster), signer=prepared.signer)
         note(FaultAccount(time.time_ns(), title, account))
         within_s = _LAND_S + prepared.land_extra_s
         deadline_s = time.monotonic() + within_s
-        self._context.phase.pause(_LAND_LOOK_S)  # nothing lands at once, and this is when the cores are wanted most
+        self._context.phase.pause(_LAND_LOOK_S)  # no fault lands at once, and the cores are busiest now
         while not self._look():
             if time.monotonic() >= deadline_s:
                 raise HarnessError(f"{fault.title}: no independent observer saw it land within {within_s:g} s.")
             self._context.phase.pause(_LAND_LOOK_S)
 
     def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
-        """Take a receipt every other second until `until` is true, and return whether that came before the deadline.
+        """Take a receipt every 2 s until `until` is true; return False when the deadline comes first.
 
-        A fault that is an instant (kill) has had its receipt, and nothing of it must last.
+        A momentary fault (kill) needs no further receipt.
         """
         deadline_s = time.monotonic() + within_s
         while not until():
@@ -66,11 +66,11 @@ class ActiveFault:
         return True
 
     def is_over(self) -> bool:
-        """Tell whether the fault has run its course, so that there is nothing more to hold."""
+        """Return whether the fault is complete by itself, so that nothing is left to hold."""
         return self._prepared.is_over()
 
     def undo(self) -> None:
-        """Undo and verify; nothing to do when it was done before. HarnessError when it could not be verified."""
+        """Undo and verify; does nothing the second time. Raises HarnessError when the undo cannot be verified."""
         if self._pending is None:
             return
         title, note = self._fault.title, self._context.recorder.note
@@ -82,7 +82,7 @@ class ActiveFault:
         self._pending = None
 
     def _look(self, turn: int | None = None) -> bool:
-        """Take one receipt; an observer that could not look says neither yes nor no."""
+        """Take one receipt. If the observer cannot look, the receipt records neither yes nor no."""
         try:
             seen: Receipt = self._prepared.receipt(self._context.cluster, turn)
         except HarnessError as error:

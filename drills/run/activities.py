@@ -1,8 +1,8 @@
-"""What a drill's experiment can do: Python activities for Chaos Toolkit, with arguments of plain JSON.
+"""The activities of a drill's experiment: Python functions for Chaos Toolkit, with arguments of plain JSON.
 
-Each finds the run that it belongs to by the id that the experiment gives it. Under `chaos run` the first one begins the
-run. Whatever goes wrong is an event of the history first: Chaos Toolkit only notes it in the journal, and a run must
-not pass because nobody read the journal.
+Each activity finds its run by the id in its arguments. Under `chaos run` the first activity starts the run. Every
+failure is recorded as an event of the history: Chaos Toolkit writes it to the journal only, which the judge does not
+read.
 """
 
 import time
@@ -14,7 +14,7 @@ from clusters.runtime import HarnessError
 from drills.judge.events import StepEnd
 from drills.run.live import LiveRun
 
-# Each needs what the one before it did. Chaos Toolkit's options can leave them out, repeat and reorder them.
+# Each step needs the one before it. Options of Chaos Toolkit can skip, repeat and reorder steps.
 _IN_ORDER = ("workload", "gate", "baseline", "inject", "hold", "undo", "recovery")
 
 
@@ -25,7 +25,7 @@ class _UnderWay:
 
     @property
     def due(self) -> str:
-        """Return the step that comes next, "" after the last."""
+        """The next step, "" after the last."""
         return _IN_ORDER[len(self.done)] if len(self.done) < len(_IN_ORDER) else ""
 
 
@@ -35,7 +35,7 @@ _BEGINNERS: dict[str, Callable[[], None]] = {}
 
 @contextmanager
 def under_way(run: LiveRun, *, known_as: str) -> Iterator[None]:
-    """Let activities find the run, by the id that its experiment gives them, for as long as this lasts."""
+    """Register the run under the id that its experiment passes to activities, until the context ends."""
     _RUNS[known_as] = _UnderWay(run)
     try:
         yield
@@ -44,7 +44,7 @@ def under_way(run: LiveRun, *, known_as: str) -> Iterator[None]:
 
 
 def begin_on_demand(run_id: str, begin: Callable[[], None]) -> bool:
-    """Let the first activity of that id call `begin`, which puts the run under way; False when it is already."""
+    """Let the first activity with that id call `begin`, which starts the run; return False if the run has started."""
     if run_id in _RUNS:
         return False
     _BEGINNERS[run_id] = begin
@@ -52,14 +52,14 @@ def begin_on_demand(run_id: str, begin: Callable[[], None]) -> bool:
 
 
 def workload_runs(run_id: str) -> bool:
-    """Probe: every caller, server and observer of the lab is at work. The first to ask starts them."""
+    """Probe: start the workload, and wait until every caller, server and observer of the lab works."""
     with _step(run_id, "workload") as run:
         run.start_workload()
     return True
 
 
 def steady_state_holds(run_id: str, within_s: float) -> bool:
-    """Probe: routes carry calls and what policy forbids is refused, within a bound."""
+    """Probe: within a bound, calls on routes succeed and calls that policy denies are refused."""
     with _step(run_id, "gate") as run:
         run.await_steady_state(within_s)
     return True
@@ -72,13 +72,13 @@ def baseline(run_id: str, baseline_s: float) -> None:
 
 
 def inject(run_id: str) -> None:
-    """Action: write the undo to disk, do the fault, and wait until an independent observer saw it."""
+    """Action: write the undo entry to disk, inject the fault, and wait for a receipt of an independent observer."""
     with _step(run_id, "inject") as run:
         run.inject()
 
 
 def hold(run_id: str, hold_s: float) -> None:
-    """Probe: keep the fault, with receipts all along."""
+    """Probe: hold the fault and take receipts."""
     with _step(run_id, "hold") as run:
         run.hold(hold_s)
 
@@ -90,19 +90,19 @@ def undo(run_id: str) -> None:
 
 
 def recovery(run_id: str, recovery_s: float) -> None:
-    """Probe: watch the mesh come back."""
+    """Probe: watch the mesh recover."""
     with _step(run_id, "recovery") as run:
         run.recover(recovery_s)
 
 
 def put_back(run_id: str) -> None:
-    """Rollback: undo whatever is still on the undo log, the calls of the lab included."""
+    """Rollback: revert every pending entry of the undo log, including the calls of the lab."""
     with _step(run_id, "rollback") as run:
         run.put_back()
 
 
 def await_last_words(run_id: str) -> None:
-    """Rollback: wait until every program of the lab has written its last line."""
+    """Rollback: wait until every program of the lab has written its end line."""
     with _step(run_id, "end") as run:
         run.await_last_words()
 
@@ -126,16 +126,18 @@ def _step(run_id: str, name: str) -> Iterator[LiveRun]:
 
 def _demand_order(found: _UnderWay, name: str) -> None:
     if name in _IN_ORDER and name != found.due:
-        raise HarnessError(f"Step {name!r} came where {found.due or 'none'!r} was due: one was left out, or it failed.")
+        raise HarnessError(
+            f"Step {name!r} came where {found.due or 'none'!r} was expected: a step was skipped, or it failed."
+        )
 
 
 def _find(run_id: str) -> _UnderWay:
-    begin = _BEGINNERS.pop(run_id, None)  # once: what could not begin is not begun again by a rollback
+    begin = _BEGINNERS.pop(run_id, None)  # once: a rollback must not retry a start that failed
     if begin is not None:
         begin()
     if run_id not in _RUNS:
         raise HarnessError(
             f"No run {run_id} is under way in this process. Start it with `meshdrill run`, or with `chaos run` on an "
-            "experiment.json of a bundle, whose control finds the kept cluster."
+            "experiment.json of a bundle: its control finds the kept cluster."
         )
     return _RUNS[run_id]

@@ -1,4 +1,4 @@
-"""Which drills there are: those of this package, and those of files that a person names."""
+"""The drills: those of this package, and those in files named on the command line."""
 
 import difflib
 import importlib.util
@@ -20,17 +20,17 @@ _SEPARATOR = "::"
 
 @cache
 def entries() -> tuple[Declared, ...]:
-    """Return every drill of this package, in the order of file and line."""
+    """Return every drill of this package, by file and line."""
     return tuple(_of_files(sorted(DRILLS_DIR.glob(_PATTERN))))
 
 
 def entries_of(places: Iterable[Path]) -> tuple[Declared, ...]:
-    """Return every drill of files and folders outside of this package; UsageError for a file that cannot be loaded."""
+    """Return every drill of files and folders outside this package; UsageError for a file that cannot be loaded."""
     return tuple(_of_files(file for place in places for file in _files(place)))
 
 
 def find(name: str) -> Declared:
-    """Return the drill called name, or the one of FILE.py::test_x; UsageError offers the nearest names."""
+    """Return the drill called name, or the one of FILE.py::test_x; UsageError suggests similar names."""
     if _SEPARATOR in name:
         return _find_in_file(name)
     known = {entry.name: entry for entry in entries()}
@@ -42,7 +42,7 @@ def find(name: str) -> Declared:
 def find_mesh(name: str) -> Mesh:
     """Return the facts of the mesh called name.
 
-    UsageError offers the nearest names when there is none, or says why a plug-in gives none.
+    UsageError suggests similar names for an unknown one, or says why a plug-in cannot be loaded.
     """
     if name not in (*meshes.names(), *meshes.broken()):
         raise UsageError(f"There is no mesh {name!r}. {_nearest(name, meshes.names())}")
@@ -50,7 +50,7 @@ def find_mesh(name: str) -> Mesh:
 
 
 def skipped() -> dict[tuple[str, str], str]:
-    """Return why a drill cannot be asked of a mesh, by (drill, mesh), of all drills and meshes there are."""
+    """Return (drill, mesh) -> why that drill is skipped on that mesh, for all drills and meshes."""
     pairs = ((entry, meshes.load(name)) for entry in entries() for name in meshes.names())
     found = {(entry.name, mesh.name): unmet(entry.requires, mesh) for entry, mesh in pairs}
     return {pair: reason for pair, reason in found.items() if reason}
@@ -77,7 +77,7 @@ def _of_files(files: Iterable[Path]) -> Iterator[Declared]:
 
 
 def _module(file: Path) -> ModuleType:
-    """Return the module of a file: the package's own by its name, any other under a name that no package has."""
+    """Return the module of a file: a drill of this package by its name, any other under a name that no package has."""
     if file.parent == DRILLS_DIR:
         return importlib.import_module(f"drills.{file.stem}")
     name = f"meshdrill_outside_{file.stem}_{abs(hash(file)):x}"

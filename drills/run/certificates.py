@@ -1,4 +1,4 @@
-"""From what pods showed in a handshake to what it says: each certificate is read once, however often it is seen."""
+"""Parses the certificates that pods present in TLS handshakes, each certificate once."""
 
 import base64
 import binascii
@@ -13,17 +13,17 @@ from drills.judge.events import CertificateShown, CertificateText
 from drills.judge.records import NS_PER_S
 from drills.run import lines
 
-_FOREIGN = "somebody outside of the cluster answered at the pod's address: none of the names is a workload's"
+_FOREIGN = "a host outside the cluster answered at the pod's address: none of the names is a workload's"
 _OF_WORKLOADS = re.compile(r"spiffe://|.*\.cluster\.local$")  # an X509-SVID, or a name under the cluster's domain
 
 
 @dataclass(frozen=True)
 class _Text:
-    """What one leaf says."""
+    """The fields of one leaf certificate."""
 
     subject: str
     issuer: str
-    signer: str  # id of the key that signed it, "" when it does not say
+    signer: str  # key id of the issuer, "" when the certificate has none
     serial: str
     san: tuple[str, ...]
     not_before_ns: int
@@ -31,23 +31,23 @@ class _Text:
 
 
 class CertificateReader:
-    """Turns the looks of one run into events; it remembers the certificates that it has read."""
+    """Turns the observations of one run into events; keeps every certificate that it has parsed."""
 
     def __init__(self) -> None:
-        self._read: dict[str, _Text | str] = {}  # fingerprint -> what it says, or why it cannot be read
+        self._read: dict[str, _Text | str] = {}  # fingerprint -> its fields, or why it cannot be parsed
 
     def events_of(self, line: lines.Certificate) -> Iterator[CertificateShown | CertificateText]:
-        """Yield a CertificateShown for the look, and before it a CertificateText when the leaf is seen first."""
+        """Yield a CertificateShown, preceded by a CertificateText when the leaf is new."""
         if line.error or not line.fingerprint:
             nothing = CertificateShown.Detail(node=line.node, error=line.error or "none was shown")
             yield CertificateShown(line.at_ns, line.pod, nothing)
             return
         if line.fingerprint not in self._read and line.chain:
             self._read[line.fingerprint] = _parsed(line.chain[0])
-            # Where a node has lost a pod's route, the look may leave the cluster: what it meets there is no evidence.
+            # Without a route to the pod, the handshake may leave the cluster: a foreign certificate is no evidence.
             if self._read[line.fingerprint] != _FOREIGN:
                 yield self._text_event(line)
-        text = self._read.get(line.fingerprint, "the line that held it is lost")
+        text = self._read.get(line.fingerprint, "the log line with its text is lost")
         if isinstance(text, str):
             shown = CertificateShown.Detail(node=line.node, error=text, fingerprint=line.fingerprint)
         else:
@@ -78,7 +78,7 @@ class CertificateReader:
 
 
 def _parsed(text: str) -> _Text | str:
-    """Return what the certificate says; a string says why it cannot be read."""
+    """Return the fields of a base64 DER certificate, or why it cannot be parsed."""
     try:
         leaf = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
         names = _names(leaf)
@@ -114,4 +114,4 @@ def _signer(leaf: x509.Certificate) -> str:
 
 
 def _ns(moment: datetime) -> int:
-    return round(moment.timestamp()) * NS_PER_S  # certificates know whole seconds
+    return round(moment.timestamp()) * NS_PER_S  # certificates have whole seconds

@@ -1,7 +1,7 @@
-"""A request as a Chaos Toolkit experiment and back, and running it so that nothing it forgives is forgiven.
+"""Converts a request to a Chaos Toolkit experiment and back, and runs it more strictly than Chaos Toolkit does.
 
-Chaos Toolkit goes on after a failed action and leaves rollbacks out after an interruption. Here a failed activity
-ends the method, and rollbacks always run. `chaos run` is held to the same by the experiment's own settings and control.
+By default, Chaos Toolkit continues after a failed action and skips rollbacks after an interruption. Here a failed
+activity ends the method, and rollbacks always run; under `chaos run`, the experiment's settings and control do it.
 """
 
 import json
@@ -20,19 +20,19 @@ from drills.run.experiment import Request, new_run_id
 INTERRUPTED = "interrupted"
 EXTENSION = "meshdrill"
 _MODULE = "drills.run.activities"
-_CONTROL = "drills.cli.chaos"  # a name for Chaos Toolkit to load, no import of ours: it stands above this package
+_CONTROL = "drills.cli.chaos"  # Chaos Toolkit loads it by name; importing it here would go up the layers
 _STEADY_STATE_S = 60.0
 _ROLLBACKS = "always"
 _STEPS = ("steady-state-hypothesis", "method", "rollbacks")
 
 Json = dict[str, object]
 
-# Its progress is ours to tell; its warnings would otherwise go to the terminal beside the verdict.
+# The harness reports progress. Without a handler, warnings of Chaos Toolkit would be printed beside the verdict.
 logging.getLogger("chaostoolkit").addHandler(logging.NullHandler())
 
 
 def experiment_of(request: Request) -> Json:
-    """Return the experiment: gate, method, rollbacks. The order of its steps is the life of every drill."""
+    """Return the experiment: steady-state hypothesis, method, rollbacks. Every drill has these steps in this order."""
     run_id = request.run_id
     fault = request.fault
     return {
@@ -73,9 +73,9 @@ def experiment_of(request: Request) -> Json:
 
 
 def run(experiment: Json, bundle: Path) -> str:
-    """Run the experiment, leave experiment.json and journal.json in the bundle, and return the journal's status.
+    """Run the experiment, write experiment.json and journal.json to the bundle, and return the journal's status.
 
-    An interruption (Ctrl-C, SIGTERM) does not pass through: the status says so.
+    An interruption (Ctrl-C, SIGTERM) is not raised: the status is INTERRUPTED.
     """
     write_experiment(bundle, experiment)
     ensure_experiment_is_valid(experiment)
@@ -101,18 +101,18 @@ def write_journal(bundle: Path, journal: Json) -> None:
 
 
 class StopAtFailure(RunEventHandler):  # type: ignore[misc]  # chaoslib ships no types
-    """Ends the method at the first activity that failed: what follows would measure something else."""
+    """Ends the method at the first activity that fails: later steps would measure something else."""
 
     def __init__(self) -> None:
         self._journal: Json = {}
 
     def running(self, experiment: Json, journal: Json, *_more: object) -> None:
-        """Remember the journal, whose status the method's loop reads after each activity."""
+        """Keep the journal: the loop of the method reads its status after each activity."""
         del experiment
         self._journal = journal
 
     def activity_completed(self, activity: Json, run: Json) -> None:
-        """Mark the run as aborted when the activity failed."""
+        """Set the run's status to aborted when the activity failed."""
         del activity
         if run.get("status") == "failed" and self._journal.get("status") != INTERRUPTED:
             self._journal["status"] = "aborted"
@@ -133,28 +133,28 @@ class _Experiment(msgspec.Struct, frozen=True):
 
 
 def request_in(experiment: Json) -> Request:
-    """Return the request that the experiment carries; UsageError when it carries none that this version knows."""
+    """Return the request in the experiment; UsageError when it has none that this version can read."""
     try:
         found = msgspec.convert(experiment, _Experiment).extensions
     except msgspec.ValidationError as error:
-        raise UsageError(f"The experiment does not carry a run that this version can read: {error}.") from error
+        raise UsageError(f"The experiment has no run that this version can read: {error}.") from error
     for extension in found:
         if extension.name == EXTENSION and extension.request is not None:
             return extension.request
-    raise UsageError(f"The experiment has no extension {EXTENSION!r} with a request: it is no drill.")
+    raise UsageError(f"The experiment has no extension {EXTENSION!r} with a request: it is not a drill.")
 
 
 def run_anew(experiment: Json) -> Request:
-    """Return the request under an id of its own; UsageError when the steps are not those that the request asks for.
+    """Return the request with a new run id; UsageError when the experiment's steps are not those of the request.
 
-    An edited step would run something else than the facts that the judge reads.
+    An edited step would run something other than the stored facts say.
     """
     request = request_in(experiment)
     meant = experiment_of(request)
     edited = [part for part in _STEPS if experiment.get(part) != meant[part]]
     if edited:
         raise UsageError(
-            f"The experiment's {', '.join(edited)} is not what its request asks for: it was edited, or another version "
-            "wrote it. Run an experiment.json as `meshdrill run` leaves it."
+            f"The experiment's {', '.join(edited)} does not match its request: it was edited, or written by another "
+            "version. Run an experiment.json as `meshdrill run` writes it."
         )
     return msgspec.structs.replace(request, run_id=new_run_id())

@@ -1,4 +1,4 @@
-"""From the lab's logs to the two tables of a history. One line in memory at a time; columns, not rows, are kept."""
+"""Turns the lab's logs into the calls and events of a history, one line in memory at a time."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -108,7 +108,7 @@ class _Collection:
             case lines.End():
                 self.events.append(_of_end(line, self.nodes.get(line.pod, "")))
             case lines.ServedEnd() | lines.Late():
-                # One that came up during the run must account for what it served, if it was called at all.
+                # A server that started during the run must account for what it served, if it served any call.
                 has_served = isinstance(line, lines.ServedEnd) and line.served > 0
                 self.events += [_of_server(line)] if line.pod in self.pods or has_served else []
             case _:
@@ -125,10 +125,10 @@ def collect(
     offsets: Mapping[str, int],
     ended_pods: frozenset[str] = frozenset(),
 ) -> Collected:
-    """Read what was added to the logs since `offsets` and belongs to the run.
+    """Read the run's lines that were appended to the logs since `offsets`.
 
-    `pods` are those that must keep a whole log; a torn line of one of them becomes a HarnessTrouble. Of `ended_pods`,
-    which the fault itself ends, the last line before a new start, or of all, may be torn.
+    pods: their logs must be whole; a torn line becomes a HarnessTrouble. ended_pods: the fault itself ends these, so
+    the last line of their logs, and the last before a restart, may be torn.
     """
     collection = _Collection(run_id, pods)
     for path in sorted(logs_dir(share).glob("*.jsonl")):
@@ -147,10 +147,10 @@ def collect(
 
 
 def _joined(callers: pl.DataFrame, servers: pl.DataFrame) -> pl.DataFrame:
-    """Join the two witnesses by request id; what only a server saw gets its edge from the id.
+    """Join callers and servers by request id; a call that only a server saw gets its edge from the id.
 
-    The first serving of a call joins its caller's row; each further one is a row of its own, as if only a server had
-    seen it. So the caller's sequence stays whole, and checks of retries and doubled postings see every serving.
+    The first time that a call is served joins its caller's row; each further time is a row of its own. So the caller's
+    sequence stays whole, and checks of retries and duplicates see every time that a call was served.
     """
     servers = servers.sort("served_ns", maintain_order=True)
     is_first = pl.col("id").is_first_distinct()

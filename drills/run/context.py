@@ -1,4 +1,4 @@
-"""What the parts of one run share."""
+"""The objects that the parts of one run share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from drills.run.undo import UndoLog
 
 @dataclass(frozen=True)
 class Context:
-    """On which cluster the run is and where it writes things down."""
+    """The cluster of a run, and where the run records events and undo entries."""
 
     run_id: str
     cluster: Cluster
@@ -23,9 +23,9 @@ class Context:
     undo_log: UndoLog
     phase: CurrentPhase
     tail: Tail
-    takes_api: bool = False  # the run's own fault takes the Kubernetes API away
+    takes_api: bool = False  # the run's own fault makes the Kubernetes API unreachable
 
     @cached_property
     def policies(self) -> PolicyLog:
-        """What is known of the mesh's policy objects so far."""
+        """The mesh's policy objects as last seen."""
         return PolicyLog(self.recorder)

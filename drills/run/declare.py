@@ -1,4 +1,4 @@
-"""Declaring a drill: a function from a mesh to an experiment becomes the ordinary pytest test that runs it."""
+"""The decorator `drill`: makes a function from a mesh to an experiment a pytest test that runs the experiment."""
 
 import functools
 import inspect
@@ -11,12 +11,12 @@ import pytest
 
 from clusters.model import OF_CLUSTER, Capability, Mesh, Role
 
-if TYPE_CHECKING:  # they load the judge and the API of Kubernetes: the command line needs neither to be there
+if TYPE_CHECKING:  # they load the judge and the Kubernetes client, which a fast command line does not need
     from drills.run.experiment import Experiment
     from drills.run.runner import Drill
 
 EVERY_DRILL = (Capability.NODE_EXEC, Capability.WIRE)
-"""What each drill requires of its cluster: receipts are taken on the nodes, and each run watches the wire."""
+"""What every drill requires of its cluster: receipts are taken on the nodes, and every run watches the wire."""
 
 Build = Callable[[Mesh], "Experiment"]
 Test = Callable[["Drill"], None]
@@ -31,9 +31,9 @@ _INSTALLED_FOR = "prepared"
 class Declared:
     """One drill, as its function declares it.
 
-    name: control-plane-outage, of the function test_control_plane_outage. hypothesis: its docstring. requires: what a
-    mesh must have to be asked. leaf_s: how long a workload's certificate must live, in seconds, 0 for the mesh's
-    default; another life needs a cluster of its own. build: what it does and claims on a mesh.
+    name: control-plane-outage for test_control_plane_outage. hypothesis: the docstring. requires: roles and
+    capabilities without which the drill is skipped. leaf_s: lifetime of a workload's certificate in seconds, 0 for the
+    mesh's default; any other lifetime needs a cluster of its own. build: returns the experiment for a mesh.
     """
 
     name: str
@@ -46,30 +46,30 @@ class Declared:
 
     @property
     def node_id(self) -> str:
-        """Return how pytest names it."""
+        """The test's node id in pytest."""
         return f"{self.file}::{self.function}"
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """Return the parts that a mesh must have."""
+        """The roles that a mesh must have."""
         return tuple(need.value for need in self.requires if isinstance(need, Role))
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """Return what a mesh must be able to do."""
+        """The capabilities that a mesh must have."""
         return tuple(need.value for need in self.requires if isinstance(need, Capability))
 
     @property
     def has_own_install(self) -> bool:
-        """Return whether no cluster that stands already will do."""
+        """Whether the drill needs a cluster of its own."""
         return self.leaf_s > 0
 
 
 def drill(*, requires: Iterable[Role | Capability] = (), leaf_s: int = 0) -> Callable[[Build], Test]:
-    """Make of a function from a mesh to an experiment the pytest test that runs it, with the fixture `drill`.
+    """Turn a function from a mesh to an experiment into a pytest test that runs it with the fixture `drill`.
 
-    requires: roles and capabilities without which the drill is skipped, with the reason. leaf_s: how long a workload's
-    certificate must live, in seconds. The function's docstring is the drill's hypothesis.
+    requires: roles and capabilities without which the drill is skipped, with the reason. leaf_s: lifetime of a
+    workload's certificate in seconds. The function's docstring is the drill's hypothesis.
     """
 
     def declare(build: Build) -> Test:
@@ -78,7 +78,7 @@ def drill(*, requires: Iterable[Role | Capability] = (), leaf_s: int = 0) -> Cal
             verdict = drill.conduct(build(drill.mesh))
             assert verdict.passed, verdict.explain()
 
-        # Pytest reads the fixtures that the test wants from its signature, and its place from what it wraps.
+        # Pytest reads the fixtures from the signature, and file and line from the wrapped function.
         parameter = inspect.Parameter("drill", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         test.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
         setattr(
@@ -105,20 +105,20 @@ def drill(*, requires: Iterable[Role | Capability] = (), leaf_s: int = 0) -> Cal
 
 
 def declared(test: object) -> Declared | None:
-    """Return what a test declares, None when it is no drill."""
+    """Return the drill that a test declares, None when it is not a drill."""
     found = getattr(test, _DECLARED, None)
     return found if isinstance(found, Declared) else None
 
 
 def drill_name(function: str) -> str:
-    """Return the name of the drill that a function declares: test_control_plane_outage -> control-plane-outage."""
+    """Return the drill's name for a function's name: test_control_plane_outage -> control-plane-outage."""
     return function.removeprefix(_PREFIX).replace("_", "-")
 
 
 def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
-    """Return why the mesh cannot be asked, as a sentence, or "" when it can.
+    """Return as a sentence why the mesh does not meet the needs, "" when it does.
 
-    What a drill requires of the cluster is not asked here: see `clusters.cluster.lacking`.
+    For capabilities of the cluster see `clusters.cluster.lacking`.
     """
     missing = [need for need in needs if not _has(mesh, need)]
     if not missing:
@@ -127,7 +127,7 @@ def unmet(needs: Iterable[Role | Capability], mesh: Mesh) -> str:
 
 
 def _named(need: Role | Capability, mesh: Mesh) -> str:
-    """Return the need, with the reason why the mesh does not meet it here where its facts give one."""
+    """Return the need, with the reason why the mesh does not meet it if its facts give one."""
     reason = mesh.absent.get(need, "")
     return f"{need.value} ({reason})" if reason else need.value
 

@@ -1,10 +1,9 @@
-"""What the mesh itself says it refused: its record on each node, read once the calls are over.
+"""Reads the mesh's own log of denied connections on each node, after the calls have ended.
 
-Read afterwards and past the API, so that it costs the callers nothing and needs neither the mesh nor the API server.
+Reading then, and without the Kubernetes API, costs the callers nothing and needs neither the mesh nor the API server.
 
-A record may be moved when it is full, compressed later, or begun anew by a successor of its writer: a file is known
-again by what stays the same (inode and birth), never by its name. A compressed one is another file, with lines from
-before the run among its own: the instant of each line decides. What goes with the pod that wrote it is lost.
+Log rotation is handled: files are identified by inode and birth time, not by name. A compressed file is a new file that
+also holds lines from before the run, so each line counts by its timestamp. A log that is deleted with its pod is lost.
 """
 
 from collections import defaultdict
@@ -17,15 +16,15 @@ from drills.judge.events import DropCount, DropLogRead
 
 _ASK_S = 10.0
 _READ_S = 60.0
-_SPAN_NS = 3_000_000_000  # its first and its last drop are exact, and no claim asks about a gap as short as this
+_SPAN_NS = 3_000_000_000  # first and last drop of a span are exact, and no claim asks about a shorter gap
 _BETWEEN_FILES = "\x1e"
 
 Lengths = dict[str, int]
-"""File, by inode and birth -> its length in bytes."""
+"""File, by inode and birth time -> its length in bytes."""
 
 
 class DropReader:
-    """Reads the records of one run from where they stood when it began; reads nothing of a mesh that keeps none."""
+    """Reads what the drop logs gained during one run; reads nothing for a mesh without a drop log."""
 
     def __init__(self, cluster: Cluster, log: DropLog | None) -> None:
         self._cluster = cluster
@@ -33,7 +32,7 @@ class DropReader:
         self._lengths: dict[str, Lengths] = {}
 
     def begin(self) -> None:
-        """Remember how long each node's files are now; a node that has none yet begins at nothing."""
+        """Store the current length of each node's files; a file that does not exist yet has length 0."""
         if self._log is not None:
             self._lengths = {node: _sizes(self._cluster, node, self._log) for node in self._cluster.nodes}
 
@@ -74,7 +73,7 @@ def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[DropCount]:
 
 
 def _sizes(cluster: Cluster, node: str, log: DropLog) -> Lengths:
-    """Return how long each file of the record is; a record that does not exist yet holds nothing."""
+    """Return the length of each file of the log; none for a log that does not exist yet."""
     script = f"stat --format='%i.%W %s' {log.path} {log.older} 2>/dev/null; true"
     said = cluster.exec(node, ["sh", "-c", script], timeout_s=_ASK_S, check=False)
     return {
@@ -83,10 +82,10 @@ def _sizes(cluster: Cluster, node: str, log: DropLog) -> Lengths:
 
 
 def _read(cluster: Cluster, node: str, log: DropLog, lengths: Lengths) -> str:
-    """Return what was appended to the record since the marks, the oldest file first."""
+    """Return what was appended to the log since the lengths were stored, the oldest file first."""
     known = "".join(f"{name}) from={size + 1};; " for name, size in lengths.items())
-    # One program on the node: between two, the mesh could move a file once more. A file that is being compressed (.tmp)
-    # still has its whole beside it; a file shorter than its mark was emptied and is read from its beginning.
+    # One program on the node: between two, the log could rotate again. A file that is being compressed (.tmp) still has
+    # the uncompressed file beside it. A file shorter than its stored length was truncated: it is read from the start.
     script = f"""
         for file in $(ls -tr {log.path} {log.older} 2>/dev/null); do
             case "$file" in *.tmp) continue;; esac
@@ -100,4 +99,4 @@ def _read(cluster: Cluster, node: str, log: DropLog, lengths: Lengths) -> str:
         done
     """
     files = cluster.exec(node, ["sh", "-c", script], timeout_s=_READ_S).split(_BETWEEN_FILES)
-    return "".join(text[: text.rfind("\n") + 1] for text in files)  # a line in the making is left out
+    return "".join(text[: text.rfind("\n") + 1] for text in files)  # without an unfinished last line

@@ -1,4 +1,4 @@
-"""An experiment: what one drill does and claims, as a value; and the request for one run that follows from it."""
+"""The experiment of a drill as a value, and the request for one run that follows from it."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -19,15 +19,15 @@ _RECOVERY_S = 45.0
 _RECOVERY_AT_LEAST_S = 10.0
 _RUN_ID_BYTES = 6
 _BEYOND_BOUND_S = 20.0
-"""How long a recovery is watched after the longest bound of its claims: a late recovery is not one that never came."""
+"""How long a recovery is watched after the longest bound of its claims: so a late recovery differs from none."""
 
 
 class NewPods(msgspec.Struct, frozen=True):
-    """Try to bring a new pod into the lab: once in the baseline, then every so often until one gets in for good.
+    """Create a new pod in the lab: once in the baseline, then every `every_s`, and in the recovery until one joins.
 
-    In the recovery a pod is tried at least every 10 s. on: VICTIM and BYSTANDER, to make one pod for each of these
-    nodes; empty: one pod, wherever it fits. within_s: how long a pod may take to start. serves_s: how long it then
-    stays to be called on the edge NEW_SERVICE; 0: it only starts.
+    In the recovery the interval is at most 10 s. on: VICTIM and BYSTANDER create one pod on each of these nodes; empty
+    creates one pod that the scheduler places. within_s: how long a pod may take to start. serves_s: how long a started
+    pod then serves calls on the edge NEW_SERVICE, 0 for not at all.
     """
 
     every_s: float = 10.0
@@ -37,7 +37,7 @@ class NewPods(msgspec.Struct, frozen=True):
 
 
 class PolicyChanges(msgspec.Struct, frozen=True):
-    """Try to close source -> target by policy for hold_s: once in the baseline, then every so often until enforced."""
+    """Deny source -> target by policy for hold_s: once in the baseline, then every `every_s`, until it is enforced."""
 
     source: str = FRONT_DOOR[0]
     target: str = FRONT_DOOR[1]
@@ -50,12 +50,12 @@ class Experiment:
     """What a drill does and what it claims.
 
     method: the fault. claims: by id, in the order of the report; an id is kebab-case and never reused for another
-    question. workload: the calls on the lab. new_pods, policy_changes: how the probes behave that claims about new pods
-    and policy changes need; without such a claim no probe runs. baseline_s: how long the healthy mesh is watched before
-    the fault. recovery_at_least_s: how long the mesh is watched after the fault, however early all is well.
-    recovery_s: how long it is watched at most; by default 20 s longer than the longest bound of a claim about the
-    recovery. only_named_signals: record no signals but those that claims name, to keep the evidence of a long drill
-    small; by default a run in which one claim needs a signal records every signal of the mesh.
+    question. workload: the calls on the lab. new_pods, policy_changes: settings of these probes; a probe runs only if a
+    claim needs it. baseline_s: how long the healthy mesh is watched before the fault. recovery_at_least_s: how long the
+    mesh is watched after the fault, even if it recovers earlier. recovery_s: how long it is watched at most; by default
+    20 s longer than the longest bound of a claim about the recovery. only_named_signals: record only the signals that
+    claims name, to keep the evidence of a long drill small; by default a run records every signal of the mesh if one
+    claim needs a signal.
     """
 
     method: Fault
@@ -76,7 +76,7 @@ class Experiment:
 
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True):
-    """The probes of one run, one field for each kind, and the signals that it records."""
+    """The probes of one run, one field for each kind, and the names of the recorded signals."""
 
     wire: bool = False
     new_pods: NewPods | None = None
@@ -87,7 +87,8 @@ class Probes(msgspec.Struct, frozen=True, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one drill on one mesh, as data: enough to run it again from experiment.json.
 
-    cluster: where it runs; a kept cluster can run it again. leaf_ttl_s: how long a workload's certificate lives there.
+    cluster: its name; if the cluster is kept, it can run the request again. leaf_ttl_s: lifetime of a workload's
+    certificate there.
     """
 
     run_id: str
@@ -106,14 +107,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def title(self) -> str:
-        """One line for the experiment and for people."""
+        """Drill and mesh, for messages and the experiment's title."""
         return f"{self.drill} on {self.mesh}"
 
 
 def request_of(
     experiment: Experiment, mesh: Mesh, *, drill: str, hypothesis: str, cluster: str, run_id: str
 ) -> Request:
-    """Return the request for one run on a mesh, with the mesh's promise beside each claim."""
+    """Return the request for one run on a mesh, with the mesh's promise for each claim."""
     return Request(
         run_id=run_id,
         cluster=cluster,
@@ -132,12 +133,12 @@ def request_of(
 
 
 def new_run_id() -> str:
-    """Return an id that no run had: the lab's logs of two runs must never mix."""
+    """Return a new id: two runs must never share lines in the lab's logs."""
     return secrets.token_hex(_RUN_ID_BYTES)
 
 
 def promised(claims: Mapping[str, Claim], mesh: Mesh, drill: str) -> dict[str, Claim]:
-    """Return the claims with what the mesh's documents say of each; a claim `reached` is never a mesh's promise."""
+    """Return the claims with the mesh's promises; a claim with quantifier `reached` has none."""
     return {
         name: claim if claim.quantifier is Quantifier.REACHED else claim.promised_by(_promise(mesh, drill, name))
         for name, claim in claims.items()
@@ -165,7 +166,7 @@ def _probes(experiment: Experiment, mesh: Mesh) -> Probes:
 
 
 def _new_pods(experiment: Experiment) -> NewPods:
-    """Return the probe of new pods; claims about the pods of one node need one pod on each of the placed nodes."""
+    """Return the settings of the probe; claims about pods of one node need one pod on each of the placed nodes."""
     named = {claim.check.params.get("on") for claim in experiment.claims.values() if Need.NEW_PODS in claim.check.needs}
     if not named & {VICTIM, BYSTANDER}:
         return experiment.new_pods
@@ -173,7 +174,7 @@ def _new_pods(experiment: Experiment) -> NewPods:
 
 
 def _signals(experiment: Experiment, mesh: Mesh) -> tuple[str, ...]:
-    """Return the signals to record; one that a claim names and the mesh lacks is found missing by the judge."""
+    """Return the signals to record; the judge reports a signal that a claim names and the mesh lacks."""
     if not experiment.only_named_signals:
         return tuple(sorted(mesh.signals))
     return tuple(name for name in dict.fromkeys(_named_signals(experiment)) if name in mesh.signals)

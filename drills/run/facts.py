@@ -1,4 +1,4 @@
-"""What the judge must know of a run besides its tables."""
+"""The facts of a run: what the judge needs besides calls and events."""
 
 import msgspec
 
@@ -15,7 +15,7 @@ from drills.run.lab import EACH_CALL_CONNECTS
 def facts_of(
     request: Request, mesh: Mesh, cluster: Cluster, inventory: Inventory | None, callers: tuple[Caller, ...]
 ) -> RunFacts:
-    """Return the facts of a run; without an inventory (it could not be taken) nobody is expected to have recorded."""
+    """Return the facts of a run; without an inventory (it could not be taken) no pod is expected to have a log."""
     pods = inventory.services if inventory else ()
     return RunFacts(
         drill=request.drill,
@@ -43,12 +43,12 @@ def facts_of(
 
 
 def known_issues_of(mesh: Mesh, drill: str) -> tuple[KnownIssue, ...]:
-    """Return the claims that the mesh is known to break in one drill, which the facts of its run need not name."""
+    """Return the mesh's known issues for one drill, without the drill's name, which the facts have already."""
     return tuple(msgspec.structs.replace(known, drill="") for known in mesh.known_issues if known.drill == drill)
 
 
 def pods_ended_by(fault: Fault, pods: Inventory) -> tuple[str, ...]:
-    """Return the pods, observers among them, that the fault itself ends."""
+    """Return the names of the pods, including observers, that the fault itself ends."""
     if not fault.ends_pods:
         return ()
     node = pods.placed.get(fault.node)

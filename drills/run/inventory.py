@@ -1,4 +1,4 @@
-"""Which pods of the lab there are, as the API lists them when a run begins."""
+"""The pods of the lab, as the Kubernetes API lists them when a run begins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class LabPod:
 
     name: str
     namespace: str
-    service: str  # label app: what it plays
+    service: str  # the value of its label `app`
     node: str
     address: str
     image: str  # of its first container
@@ -61,12 +61,12 @@ class Inventory:
     placed: Mapping[str, str] = field(default_factory=dict)  # part in the lab's placement -> node
 
     def of(self, service: str) -> tuple[LabPod, ...]:
-        """Return the pods that play a service."""
+        """Return the pods of a service."""
         return tuple(pod for pod in self.services if pod.service == service)
 
     @property
     def image(self) -> str:
-        """The lab's image, read from a pod into which no mesh injects anything."""
+        """The lab's image, read from a pod into which no mesh injects a container."""
         return next(pod.image for pod in self.services if pod.namespace == OUTSIDE)
 
     @property
@@ -98,7 +98,7 @@ def _placed(cluster: Cluster) -> list[Json]:
 
 
 def name_of(pod: Mapping[str, object]) -> str:
-    """Return the name of a pod as the API shows it."""
+    """Return the name of a pod as the API returns it."""
     return msgspec.convert(pod, _Pod).metadata.name
 
 

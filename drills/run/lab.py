@@ -1,4 +1,4 @@
-"""The lab as a drill sees it: which of its services may call which, and the load on them."""
+"""The lab as a drill sees it: the edges between its services, and the load on them."""
 
 import msgspec
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Edge = tuple[str, str]
-"""(source, target): the service that calls, and the service that is called."""
+"""(source, target): the calling service and the called service."""
 
 ROUTES: tuple[Edge, ...] = (
     ("frontend", "checkout"),
@@ -55,14 +55,14 @@ DENIED: tuple[Edge, ...] = (
 """Calls that the lab's policies deny: a wrong route, a wrong identity, no identity at all."""
 
 EACH_CALL_CONNECTS: tuple[Edge, ...] = (("checkout", "fraud"),)
-"""Each call opens a connection, and so makes a handshake, of its own: every mesh's traffic policy must say so."""
+"""Each call opens its own connection, and so makes its own handshake: every mesh's traffic policy must say so."""
 
 NEW_SERVICE: Edge = ("checkout", "latecomer")
-"""Calls to a service whose pods are created during the run, while a probe of new pods lets one serve."""
+"""Calls to a service whose pods the new-pods probe creates during the run."""
 
 UNMESHED_PAIR: Edge = ("outsider", "outsider")
-"""Outside the mesh at both ends, and never denied. Where a mesh denies by silence, only this edge shows that the
-outsider can call at all; and its plaintext proves that the observers of the wire see plaintext."""
+"""Outside the mesh at both ends, and never denied. If a mesh denies calls by dropping packets, only this edge shows
+that the outsider can call at all. Its plaintext proves that the observers of the wire see plaintext."""
 
 TIMEOUT_MS = 2000
 _ROUTE_MS, _CONNECTING_MS, _DENIED_MS, _UNMESHED_MS = 140, 200, 500, 500
@@ -70,7 +70,7 @@ _LONGEST_MS = 1500
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """An open loop on one edge, in every pod of the source: one call each `every_ms` on each kind of connection."""
+    """An open loop on one edge: every pod of the source makes one call per `every_ms` on each kind of connection."""
 
     source: str
     target: str
@@ -87,19 +87,19 @@ def calls(
     connections: tuple[str, ...] = (NEW, REUSED),
     timeout_ms: int = TIMEOUT_MS,
 ) -> Calls:
-    """Let every pod of the source call the target at a fixed rate, on connections of its own: new, reused or both.
+    """Let every pod of the source call the target at a fixed rate, on new connections, a reused one, or both.
 
-    A caller has at most 64 calls in flight: where calls are dropped silently, timeout_ms must be below 64 * every_ms.
+    A caller has at most 64 calls in flight: if calls may be dropped silently, timeout_ms must be below 64 * every_ms.
     """
     return Calls(source, target, every_ms, connections, timeout_ms)
 
 
 def traffic(*left_out: Edge, pace: float = 1.0) -> tuple[Calls, ...]:
-    """Load every edge but those left out, about 250 calls a second in all.
+    """Load every edge except those left out, about 250 calls a second in total.
 
-    Both pods of a service call each of their targets every 140 ms on new and on reused connections: fine enough to see
-    a gap of that length on one node, or of half of it on a route. Twice the rate kept two cores 95 % busy with a proxy
-    in every pod, and every second such run was short of processor time.
+    Both pods of a service call each of their targets every 140 ms on new and on reused connections: so a gap of that
+    length is visible on one node, and of half that length on a route. Twice the rate kept two cores 95 % busy with a
+    proxy in every pod, and half of those runs were short of processor time.
 
     pace: multiplies every interval between two calls; use it to keep the evidence of a long drill small. No interval
     grows beyond 1.5 s: above 2 s every check takes the caller for silent (max_gap_s).

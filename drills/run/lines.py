@@ -1,4 +1,4 @@
-"""The log lines of the lab's programs, typed: one parser for the live view and for the final tables."""
+"""The typed log lines of the lab's programs: one parser for the live view and for the final tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import msgspec
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
-    """What every line says: when, on the clock that all nodes share."""
+    """The fields of every line; at_ns is the time on the clock that all nodes share."""
 
     at_ns: int = 0
     run_id: str = ""
@@ -21,7 +21,7 @@ class Boot(Line, frozen=True, kw_only=True, tag="boot"):
 
 
 class Ready(Line, frozen=True, kw_only=True, tag="ready"):
-    """A program took up the plan; `callers` lists its (target, connection) pairs."""
+    """A program has read the plan; `callers` lists its (target, connection) pairs."""
 
     pod: str
     node: str
@@ -29,14 +29,14 @@ class Ready(Line, frozen=True, kw_only=True, tag="ready"):
 
 
 class Late(Line, frozen=True, kw_only=True, tag="late"):
-    """A program that started again in the middle of a run serves it on, and makes no calls: their ids would repeat."""
+    """A restarted program: it serves requests but makes no calls, because request ids would repeat."""
 
     pod: str
     node: str
 
 
 class Call(Line, frozen=True, kw_only=True, tag="call"):
-    """One call, as its caller saw it."""
+    """One call, recorded by its caller."""
 
     id: str
     seq: int
@@ -57,7 +57,7 @@ class Call(Line, frozen=True, kw_only=True, tag="call"):
 
 
 class Served(Line, frozen=True, kw_only=True, tag="served"):
-    """One call, as its server saw it; `peer` is the identity header as it came."""
+    """One call, recorded by its server; `peer` is the identity header as received."""
 
     id: str
     pod: str
@@ -70,7 +70,7 @@ class Served(Line, frozen=True, kw_only=True, tag="served"):
 
 
 class End(Line, frozen=True, kw_only=True, tag="end"):
-    """A caller stopped: how many calls were due and how many it wrote down."""
+    """A caller stopped: how many calls were due and how many it recorded."""
 
     pod: str
     target: str
@@ -81,7 +81,7 @@ class End(Line, frozen=True, kw_only=True, tag="end"):
 
 
 class ServedEnd(Line, frozen=True, kw_only=True, tag="served_end"):
-    """A server stopped: how many requests it wrote down."""
+    """A server stopped: how many requests it recorded."""
 
     pod: str
     service: str
@@ -96,7 +96,7 @@ class WireReady(Line, frozen=True, kw_only=True, tag="wire_ready"):
 
 
 class Wire(Line, frozen=True, kw_only=True, tag="wire"):
-    """An observer found a call's canary in the clear."""
+    """An observer found a call's canary in plaintext."""
 
     node: str
     interface: str
@@ -118,7 +118,7 @@ class WirePair(msgspec.Struct, frozen=True):
 
 
 class WireEnd(Line, frozen=True, kw_only=True, tag="wire_end"):
-    """An observer stopped: what it looked at, what it lost, what it found."""
+    """An observer stopped: packets inspected, packets dropped, canaries found."""
 
     node: str
     packets: int
@@ -137,9 +137,9 @@ class Scrape(Line, frozen=True, kw_only=True, tag="scrape"):
 
 
 class Certificate(Line, frozen=True, kw_only=True, tag="certificate"):
-    """One look at a pod's certificate: SHA-256 of the leaf, "" when none was seen.
+    """The certificate that a pod presented: SHA-256 of the leaf, "" when there was none.
 
-    chain: base64 of DER, leaf first, when this leaf is first seen; is_whole: it is all that the server sent.
+    chain: base64 of DER, leaf first, only when this leaf is new; is_whole: the chain is all that the server sent.
     """
 
     pod: str
@@ -151,14 +151,14 @@ class Certificate(Line, frozen=True, kw_only=True, tag="certificate"):
 
 
 class Gap(Line, frozen=True, kw_only=True, tag="gap"):
-    """An observer was blind and knows it."""
+    """An observer could not capture packets for a while."""
 
     node: str
     reason: str
 
 
 class Truncated(Line, frozen=True, kw_only=True, tag="truncated"):
-    """A program reached the bound of its log and wrote no more calls."""
+    """A program reached the size limit of its log and recorded no more calls."""
 
 
 AnyLine = (
@@ -170,7 +170,7 @@ _DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)
 
 
 class TornLine(msgspec.Struct, frozen=True):
-    """A line that is not one: cut when its writer was killed, or edited."""
+    """A line that cannot be parsed: cut off when its writer was killed, or edited."""
 
     file: str
     number: int
@@ -178,7 +178,7 @@ class TornLine(msgspec.Struct, frozen=True):
 
 
 def parse(raw: bytes) -> AnyLine:
-    """Return the typed line; msgspec.DecodeError (or its ValidationError) when it is torn or of no known shape."""
+    """Return the typed line; msgspec.DecodeError when it is torn or of no known shape."""
     return _DECODER.decode(raw)
 
 

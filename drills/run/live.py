@@ -1,4 +1,4 @@
-"""One run under way: what each activity of the experiment does. The order of the steps stands in experiment.py."""
+"""One run in progress: the steps that the activities call. chaos_toolkit.py defines their order."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -34,13 +34,13 @@ from drills.run.undo import UndoLog, undo_all
 from drills.run.waiting import wait_for
 from drills.run.workload import Workload
 
-_ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhooks that time out, a pod that is given up, its removal
+_ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhook timeouts, a pod that never starts, its removal
 _LOOK_S = 0.5
-_START_S = 60.0  # pods that the fault ended start again; those that wait for their network do so after a back-off
+_START_S = 60.0  # pods that the fault ended start again; some wait out a back-off for their network
 
 
 class LiveRun:
-    """The parts of one run and the steps of its life; each step is called once, in order, by an activity."""
+    """The parts of one run, and its steps. Activities call each step once, in order."""
 
     def __init__(self, cluster: Cluster, mesh: Mesh, request: Request, recorder: Recorder, progress: Progress) -> None:
         self.request = request
@@ -65,12 +65,12 @@ class LiveRun:
         self._policies = PolicyWatch(cluster.kube, self._context.policies, mesh)
         self._inventory: Inventory | None = None
         self._workload: Workload | None = None
-        self._ending: Workload | None = None  # the workload whose last words are still to be waited for
+        self._ending: Workload | None = None  # the workload whose end lines are still outstanding
         self._fault: ActiveFault | None = None
         self._probes: tuple[Probe, ...] = ()
 
     def start_workload(self) -> None:
-        """Start calls and probes and wait until each program of the lab is at work."""
+        """Start calls and probes, and wait until each program of the lab works."""
         context, request = self._context, self.request
         self._inventory = inventory.take(context.cluster)
         self._workload = self._ending = Workload(context, request, self._inventory)
@@ -86,14 +86,14 @@ class LiveRun:
             probe.start()
 
     def await_steady_state(self, within_s: float) -> None:
-        """Wait until the steady state holds; HarnessError says what does not."""
-        self._say("waiting at the gate for the steady state")
-        gate = SteadyState(self._context, self.facts(), self.request.workload, self._pods())
-        wait_for("Steady state before the fault", gate.missing, within_s=within_s)
+        """Wait until the steady state holds; HarnessError says what does not hold."""
+        self._say("waiting for the steady state")
+        steady_state = SteadyState(self._context, self.facts(), self.request.workload, self._pods())
+        wait_for("Steady state before the fault", steady_state.missing, within_s=within_s)
 
     def baseline(self, baseline_s: float) -> None:
-        """Prepare the fault, then watch the healthy mesh, and let every probe make its one attempt there."""
-        # Before the window: looking at the component on every node costs the callers a little of their time.
+        """Prepare the fault, then watch the healthy mesh while every probe makes one attempt."""
+        # Before the window: the preparation runs programs on every node, which takes processor time from the callers.
         self._fault = ActiveFault(self._context, self.request.fault)
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note(Phase(time.time_ns(), "baseline"))
@@ -104,14 +104,14 @@ class LiveRun:
         self._demand_attempts(BASELINE)
 
     def inject(self) -> None:
-        """Do the fault and wait for its receipt."""
+        """Inject the fault and wait for its receipt."""
         self._say(f"fault: {self.request.fault.title}")
         self._active_fault().inject()
         self._say("fault landed")
         self._phase.enter(FAULT)
 
     def hold(self, hold_s: float) -> None:
-        """Keep the fault and take receipts, at least for hold_s and until every probe has tried once."""
+        """Hold the fault and take receipts, for at least hold_s and until every probe has made an attempt."""
         fault = self._active_fault()
         self._say(f"hold, {hold_s:g} s")
         enough_s = time.monotonic() + hold_s
@@ -125,18 +125,18 @@ class LiveRun:
         self._demand_attempts(FAULT)
 
     def undo(self) -> None:
-        """Undo the fault and verify it; the recovery begins there."""
+        """Undo the fault and verify the undo; then the recovery begins."""
         self._say(f"undo: {self.request.fault.title}")
         self._active_fault().undo()
         self.recorder.note(Phase(time.time_ns(), "recovery"))
         self._phase.enter(RECOVERY)
 
     def recover(self, recovery_s: float) -> None:
-        """Watch until probes and routes are well again and stay so for a while, at most recovery_s."""
+        """Watch until probes and routes are healthy and stay healthy for a while, at most recovery_s."""
         self._say(f"recovery, at most {recovery_s:g} s")
-        calm = RecoveryDetector(self._are_routes_healthy)
+        detector = RecoveryDetector(self._are_routes_healthy)
         self._watch(
-            lambda: calm.is_stable() and self._are_probes_done(RECOVERY),
+            lambda: detector.is_stable() and self._are_probes_done(RECOVERY),
             at_least_s=min(self.request.recovery_at_least_s, recovery_s),
             at_most_s=recovery_s,
         )
@@ -144,12 +144,12 @@ class LiveRun:
         self._note_membership(within_s=_START_S)
 
     def put_back(self) -> None:
-        """Roll back: the fault first, then what probes and workload left. Safe at any moment, and again."""
+        """Roll back: the fault first, then what probes and workload left. Safe at any time and more than once."""
         self._phase.stop()
         try:
             if self._fault is not None:
                 self._fault.undo()
-        except HarnessError as error:  # tried again below, with everything else
+        except HarnessError as error:  # retried below, with everything else
             self.recorder.trouble("undo", str(error))
         for probe in self._probes:
             probe.join()
@@ -158,16 +158,16 @@ class LiveRun:
         undo_all(self._context.cluster)
 
     def await_last_words(self) -> None:
-        """Wait until every program of the lab wrote its end; HarnessError names those that did not. Safe again."""
+        """Wait until every program of the lab wrote its end line; HarnessError names the others. Safe twice."""
         self._conditions.stop()
         self._policies.stop()
         self._reporter.stop()
-        ending, self._ending = self._ending, None  # waited for once: a second Ctrl-C means "no more waiting"
+        ending, self._ending = self._ending, None  # only once: a second Ctrl-C means "stop waiting"
         if ending is not None:
             ending.await_ends()
 
     def close(self) -> None:
-        """Do what rollbacks did not, because a second Ctrl-C cut them short; what fails is an event."""
+        """Do what the rollbacks could not, because a second Ctrl-C cut them short; a failure is an event."""
         for step in (self.put_back, self.await_last_words):
             try:
                 step()
@@ -175,12 +175,12 @@ class LiveRun:
                 self.recorder.trouble(step.__name__, str(error))
 
     def facts(self) -> RunFacts:
-        """Return what the judge must know besides the tables."""
+        """Return the facts of the run for the judge."""
         callers = self._workload.expected if self._workload else ()
         return facts_of(self.request, self._context.mesh, self._context.cluster, self._inventory, callers)
 
     def collect(self) -> Collected:
-        """Read what the lab's programs recorded of this run."""
+        """Read what the lab's programs recorded in this run."""
         context = self._context
         ended_pods = frozenset(self.facts().lost_pods)
         found = collect(
@@ -195,7 +195,7 @@ class LiveRun:
             yield PolicyChangeProbe(self._context, self.request.probes.policy_change)
 
     def _watch(self, is_enough: Callable[[], bool], *, at_least_s: float, at_most_s: float) -> bool:
-        """Let time pass until it is enough, and return whether that came in time."""
+        """Wait until `is_enough`, for at_least_s to at_most_s; return False when it did not come in time."""
         begun_s = time.monotonic()
         while (passed_s := time.monotonic() - begun_s) < at_least_s or not is_enough():
             if passed_s >= at_most_s:
@@ -211,13 +211,13 @@ class LiveRun:
         return all(probe.is_done(phase) for probe in self._probes)
 
     def _demand_attempts(self, phase: str) -> None:
-        """Write down which probes did not try: what they would have seen is not known."""
+        """Record which probes made no attempt: their result is unknown, and the run INCONCLUSIVE."""
         idle = [probe.name for probe in self._probes if not probe.is_done(phase)]
         if idle:
             self.recorder.trouble("probes", f"no attempt of {', '.join(idle)} in the {phase} window")
 
     def _are_routes_healthy(self) -> bool:
-        """Tell whether every route of the workload carried calls in the last seconds and lost none."""
+        """Return whether every route of the workload carried calls in the last seconds and lost none."""
         pulse = self._tail.pulse()
         routes = {(spec.source, spec.target) for spec in self.request.workload} & set(ROUTES)
         return all(pulse.recent.get(edge) and not pulse.failing.get(edge) for edge in routes)

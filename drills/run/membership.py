@@ -1,4 +1,4 @@
-"""Who the pods of the lab are, and whether each is in the mesh exactly when it belongs there."""
+"""Records the pods of the lab, and whether each is in the mesh exactly when it should be."""
 
 import time
 from contextlib import suppress
@@ -11,7 +11,7 @@ from drills.run.inventory import Inventory
 
 
 def note_pods(context: Context, pods: Inventory) -> None:
-    """Write one PodListed per pod: what policies know it by, so that a reader can tell which of them select it."""
+    """Record one PodListed per pod: what policies select pods by, so that a reader can tell which of them apply."""
     for pod in pods.services:
         listed = PodListed.Detail(
             service=pod.service,
@@ -25,13 +25,13 @@ def note_pods(context: Context, pods: Inventory) -> None:
 
 
 def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0) -> None:
-    """Write one MembershipSeen per pod: whether it belongs in the mesh, and whether the API shows it there.
+    """Record one MembershipSeen per pod: whether it should be in the mesh, and whether the API shows it there.
 
-    Looks again for within_s while a pod that is there has nothing to show yet. A pod that is gone, or an API that
-    cannot be asked, leaves null: it was not found out.
+    Repeats the query for up to within_s while an existing pod shows neither yet. For a pod that is gone, or if the API
+    does not answer, the result is null: unknown.
     """
     if within_s:
-        with suppress(HarnessError):  # what is not found out by then is written down as that
+        with suppress(HarnessError):  # what is unknown by then is recorded as unknown
             wait_until(
                 lambda: _shown(context),
                 lambda shown: None not in shown.values(),

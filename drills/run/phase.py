@@ -1,4 +1,4 @@
-"""Which part of the run it is, told to the probes: an attempt lies whole inside one window or is not made."""
+"""The current phase of a run. Probes ask it before each attempt, so that an attempt lies entirely within one phase."""
 
 import threading
 from collections.abc import Iterator
@@ -10,34 +10,34 @@ IDLE, BASELINE, FAULT, RECOVERY = "idle", "baseline", "fault", "recovery"
 
 
 class StoppedError(HarnessError):
-    """The run ends; whoever waits within an attempt stops waiting."""
+    """The run ends: an attempt that waits must stop waiting."""
 
 
 class CurrentPhase:
-    """The current part of the run. The runner sets it; probes ask for leave before each attempt."""
+    """The current phase. The runner sets it; probes ask for permission before each attempt."""
 
     def __init__(self) -> None:
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
-        self._rested = threading.Condition(lock)  # apart, so that a probe which ends an attempt wakes no other probe
+        self._rested = threading.Condition(lock)  # separate, so that the end of an attempt wakes no other probe
         self._current = IDLE
         self._busy = 0
         self._stopped = False
 
     def enter(self, name: str) -> None:
-        """Begin a part of the run. IDLE lets no new attempt begin."""
+        """Begin a phase. IDLE lets no new attempt begin."""
         with self._changed:
             self._current = name
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """End all probing."""
+        """End all attempts: the run ends."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def settle(self, within_s: float) -> bool:
-        """Let no new attempt begin and wait for those under way; False when they outlast the deadline."""
+        """Let no new attempt begin and wait for those in progress; return False when they outlast the deadline."""
         with self._changed:
             self._current = IDLE
             self._changed.notify_all()
@@ -50,7 +50,7 @@ class CurrentPhase:
 
     @contextmanager
     def attempt(self) -> Iterator[str]:
-        """Give leave for one attempt and yield the part of the run it belongs to, IDLE when there is none."""
+        """Begin one attempt and yield its phase; IDLE means that no attempt may be made now."""
         with self._changed:
             name = IDLE if self._stopped else self._current
             self._busy += name != IDLE
@@ -62,13 +62,13 @@ class CurrentPhase:
                 self._rested.notify_all()
 
     def wait_change(self, within_s: float) -> None:
-        """Wait until the runner says something, or the time is over."""
+        """Wait until the phase changes, for at most within_s."""
         with self._changed:
             if not self._stopped:
                 self._changed.wait(within_s)
 
     def pause(self, seconds: float) -> None:
-        """Let time pass within an attempt; StoppedError at once when the run ends."""
+        """Sleep within an attempt; raise StoppedError at once when the run ends."""
         with self._changed:
             if self._changed.wait_for(lambda: self._stopped, seconds):
                 raise StoppedError("the run ended in the middle of an attempt")

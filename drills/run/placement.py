@@ -1,4 +1,4 @@
-"""Which node plays which part: the fault's effect on one node is told apart from the state of another."""
+"""Finds the nodes with a part in the lab's placement: VICTIM, which faults of one node hit, and BYSTANDER."""
 
 from clusters.cluster import PLACED, Cluster
 from clusters.model import BYSTANDER, VICTIM
@@ -8,17 +8,17 @@ __all__ = ["BYSTANDER", "PLACED", "VICTIM", "bystander_node", "find_node", "vict
 
 
 def victim_node(cluster: Cluster) -> str:
-    """Return the node that faults of one node hit; HarnessError unless exactly one carries the part."""
+    """Return the node that faults of one node hit; HarnessError unless exactly one has the label."""
     return find_node(cluster, VICTIM)
 
 
 def bystander_node(cluster: Cluster) -> str:
-    """Return the node on which nothing may change meanwhile; HarnessError unless exactly one carries the part."""
+    """Return the node that such faults must not affect; HarnessError unless exactly one has the label."""
     return find_node(cluster, BYSTANDER)
 
 
 def find_node(cluster: Cluster, part: str) -> str:
-    """Return the one node that carries the part; HarnessError unless it is exactly one of the cluster's nodes."""
+    """Return the one node with the part's label; HarnessError unless it is exactly one of the cluster's nodes."""
     found: list[str] = [
         node["metadata"]["name"] for node in cluster.kube.find("v1", "Node", selector=f"{PLACED}={part}")
     ]

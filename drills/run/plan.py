@@ -1,4 +1,4 @@
-"""plan.json: the one message from the harness to the programs of the lab, replaced whole and never edited in place."""
+"""plan.json: the harness's message to the programs of the lab, replaced atomically and never edited in place."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 class ScrapeTarget(msgspec.Struct, frozen=True):
-    """Metrics that the observer on the pod's node reads."""
+    """Metrics of a pod that the observer on its node scrapes."""
 
     pod: str
     node: str
@@ -35,19 +35,19 @@ class ScrapeTarget(msgspec.Struct, frozen=True):
 
 
 class CertificateTarget(msgspec.Struct, frozen=True):
-    """A pod whose certificate the observer on its node looks at, by a TLS handshake that offers these protocols."""
+    """A pod whose certificate the observer on its node reads, by a TLS handshake that offers these protocols."""
 
     pod: str
     node: str
     host: str
     port: int
     alpn: tuple[str, ...]
-    server_name: str  # asked for in the handshake, "" when no name is
+    server_name: str  # SNI of the handshake, "" for none
     every_s: float
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What every program does from the moment it reads this."""
+    """What every program of the lab does once it has read the plan."""
 
     run_id: str
     canary: str
@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_plan(share: Path, plan: Plan) -> None:
-    """Publish the plan: readers see the old one or the new one, whole."""
+    """Publish the plan atomically."""
     draft = share / f".{_NAME}.{os.getpid()}"
     draft.write_bytes(msgspec.json.encode(plan))
     draft.chmod(_READABLE)
@@ -68,7 +68,7 @@ def write_plan(share: Path, plan: Plan) -> None:
 
 
 def read_plan(share: Path) -> Plan | None:
-    """Return the plan in force, or None when there never was one."""
+    """Return the current plan, None when there is none; HarnessError when it cannot be read."""
     path = share / _NAME
     if not path.exists():
         return None
@@ -79,12 +79,12 @@ def read_plan(share: Path) -> Plan | None:
 
 
 def stop_plan(share: Path) -> None:
-    """Tell every program to stop; harmless when nothing runs."""
+    """Make every program stop; harmless when none runs."""
     plan = read_plan(share)
     if plan is not None and not plan.stop:
         write_plan(share, msgspec.structs.replace(plan, stop=True))
 
 
 def logs_dir(share: Path) -> Path:
-    """Return where the programs write, one file per pod."""
+    """Return the folder of the programs' logs, one file per pod."""
     return share / _LOGS

@@ -1,4 +1,4 @@
-"""Which policy objects there were, in which version, through a whole run: what an auditor asks for afterwards."""
+"""Records every version of the mesh's policy objects through a run, for later audits."""
 
 import threading
 import time
@@ -13,17 +13,17 @@ from clusters.runtime import HarnessError
 from drills.judge.events import PolicyListing, PolicyVersion
 from drills.run.recorder import Recorder
 
-_EVERY_S = 5.0  # for one look at every kind; an object that a probe changes is noted at once besides
-_JOIN_S = 15.0  # the question under way when the run ends, and one more
-_OBJECTS = 500  # more than this of one kind are not recorded: a lab has some ten
-_UNSAID = ("managedFields",)  # who wrote which field: as long as all the rest, and no part of what is asked for
+_EVERY_S = 5.0  # one list request per kind; a probe reports its own changes at once
+_JOIN_S = 15.0  # the request in progress when the run ends, and one more
+_OBJECTS = 500  # limit per kind: a lab has some ten
+_LEFT_OUT = ("managedFields",)  # the owners of fields: as long as all the rest, and irrelevant to an audit
 
 
 class PolicyLog:
-    """What was last seen of each object, by several threads; a change becomes an event PolicyVersion.
+    """The last known version of each object; a change becomes an event PolicyVersion. Safe for several threads.
 
-    A look at the whole kind takes a while, and a probe may change an object meanwhile: what was told of an object
-    after the look was asked for is newer than the look.
+    While a list request runs, a probe may change an object: what the log noted of an object since the request was sent
+    is newer than the list.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -33,7 +33,7 @@ class PolicyLog:
         self._noted_ns: dict[tuple[str, str], int] = {}
 
     def saw(self, found: Mapping[str, object]) -> None:
-        """Note an object as the API server just gave it."""
+        """Note an object that the API server just returned."""
         with self._lock:
             self._present(found, time.time_ns())
 
@@ -43,7 +43,7 @@ class PolicyLog:
             self._gone((str(manifest["apiVersion"]), describe(manifest)), time.time_ns())
 
     def looked(self, asked: PolicyKind, objects: Iterable[Mapping[str, object]], asked_ns: int) -> None:
-        """Note all objects of a kind as a look found them; each that is not among them any more is gone."""
+        """Note the complete list of a kind; a known object that is not in it is gone."""
         found = {(asked.api_version, describe(it)): it for it in objects}
         with self._lock:
             at_ns = time.time_ns()
@@ -57,7 +57,7 @@ class PolicyLog:
             self._listed(asked, asked_ns, PolicyListing.Detail(answered_ns=at_ns, error=""))
 
     def failed(self, asked: PolicyKind, error: str, asked_ns: int) -> None:
-        """Note that a look was answered by nobody, or not in full."""
+        """Note that a list request failed, or returned too many objects."""
         self._listed(asked, asked_ns, PolicyListing.Detail(answered_ns=time.time_ns(), error=error))
 
     def _listed(self, asked: PolicyKind, asked_ns: int, listing: PolicyListing.Detail) -> None:
@@ -85,23 +85,23 @@ class PolicyLog:
 
 
 class PolicyWatch:
-    """Looks at every kind when it starts, every few seconds, and once more at the end."""
+    """Lists every kind at the start, every few seconds, and at the end."""
 
     def __init__(self, kube: Kube, log: PolicyLog, mesh: Mesh) -> None:
         self._kube = kube
         self._log = log
         self._kinds = mesh.policy.kinds
-        self._namespaces = frozenset({LAB, mesh.policy.root, ""})  # "" has what belongs to the whole cluster
+        self._namespaces = frozenset({LAB, mesh.policy.root, ""})  # "" for cluster-scoped objects
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="policies", daemon=True)
 
     def start(self) -> None:
-        """Begin, if the mesh has policy objects."""
+        """Start the thread, if the mesh has policy objects."""
         if self._kinds:
             self._thread.start()
 
     def stop(self) -> None:
-        """Look a last time and end."""
+        """List every kind a last time and stop the thread."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
@@ -110,13 +110,13 @@ class PolicyWatch:
         self._look_at_all()
         while not self._ended.is_set():
             for kind in self._kinds:
-                # One kind at a time: a look at all of them at once would take time from the calls.
+                # One kind at a time: all of them at once would take processor time from the callers.
                 if not self._ended.wait(_EVERY_S / len(self._kinds)):
                     self._look(kind)
         self._look_at_all()
 
     def _look_at_all(self) -> None:
-        """Look at every kind, unless the API server does not answer for one: then it is not asked for the others."""
+        """List every kind; after the first request that fails, skip the others."""
         is_answered = True
         for kind in self._kinds:
             is_answered = is_answered and self._look(kind)
@@ -130,14 +130,14 @@ class PolicyWatch:
             return False
         ours = [_named(it, asked) for it in found if _metadata(it).get("namespace", "") in self._namespaces]
         if len(ours) > _OBJECTS:
-            self._log.failed(asked, f"there are {len(ours)} of them; {_OBJECTS} are recorded at most", asked_ns)
+            self._log.failed(asked, f"there are {len(ours)} of them; at most {_OBJECTS} are recorded", asked_ns)
         else:
             self._log.looked(asked, ours, asked_ns)
         return True
 
 
 def _named(found: Json, asked: PolicyKind) -> Json:
-    """Give an object of a list the kind that the API server states only once, of the list."""
+    """Add API version and kind to an object of a list: the API server states them only for the list."""
     return {**found, "apiVersion": asked.api_version, "kind": asked.kind}
 
 
@@ -151,7 +151,7 @@ def _metadata(found: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _canonical(found: Mapping[str, object]) -> str:
-    """Return the object as one line of JSON with sorted keys, without its status and what nobody asks for."""
-    metadata = {name: value for name, value in _metadata(found).items() if name not in _UNSAID}
+    """Return the object as one line of JSON with sorted keys, without its status and managed fields."""
+    metadata = {name: value for name, value in _metadata(found).items() if name not in _LEFT_OUT}
     kept = {name: value for name, value in found.items() if name != "status"} | {"metadata": metadata}
     return msgspec.json.encode(kept, order="sorted").decode()

@@ -1,4 +1,4 @@
-"""Telling a person every few seconds how the calls fare while a drill waits."""
+"""Progress of the calls, one line every few seconds while a drill runs."""
 
 import threading
 import time
@@ -12,22 +12,22 @@ _JOIN_S = 10.0
 
 
 class ProgressReporter:
-    """One line every 5 s from the first call to the last."""
+    """Prints one line every 5 s from the first call to the last."""
 
     def __init__(self, tail: Tail, progress: Progress) -> None:
         self._tail = tail
         self._progress = progress
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
         self._begun_s = 0.0
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._begun_s = time.monotonic()
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
@@ -38,11 +38,11 @@ class ProgressReporter:
 
 
 def line_of(pulse: Pulse) -> str:
-    """Return the line: how many calls there were, and which routes lose some now."""
+    """Return the line: the number of calls, and the routes on which calls fail now."""
     losing = [
         f"{source}->{target} {count}/{pulse.recent[source, target]}"
         for (source, target), count in sorted(pulse.failing.items())
         if (source, target) in ROUTES
     ]
-    words = f"failing now: {', '.join(losing)}" if losing else "every route flows"
+    words = f"failing now: {', '.join(losing)}" if losing else "no route loses calls"
     return f"{pulse.calls} calls so far; {words}"

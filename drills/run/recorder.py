@@ -1,11 +1,11 @@
-"""Where everything that happens in a run is written down, from several threads, on one clock."""
+"""Records the events of a run, from several threads, on one clock."""
 
 import threading
 import time
 
 from drills.judge.events import E, Event, HarnessTrouble
 
-_LIMIT = 200_000  # a run makes a few thousand; a loop gone wild must not take the machine
+_LIMIT = 200_000  # a run has a few thousand; a runaway loop must not exhaust the memory
 
 
 class Recorder:
@@ -17,7 +17,7 @@ class Recorder:
         self._lost = 0
 
     def note(self, event: Event) -> None:
-        """Write down one event."""
+        """Record one event."""
         with self._lock:
             if len(self._events) < _LIMIT:
                 self._events.append(event)
@@ -25,16 +25,16 @@ class Recorder:
                 self._lost += 1
 
     def trouble(self, cause: str, message: str) -> None:
-        """Write down that something went wrong on our side: it makes the run inconclusive, never passed."""
+        """Record a failure of the harness itself: it makes the run INCONCLUSIVE."""
         self.note(_trouble(cause, message))
 
     def has(self, kind: type[E], subject: str) -> bool:
-        """Whether such an event was written down."""
+        """Return whether an event of this kind and subject was recorded."""
         with self._lock:
             return any(isinstance(event, kind) and event.subject == subject for event in self._events)
 
     def events(self) -> tuple[Event, ...]:
-        """Return what was written down so far, by the clock."""
+        """Return the events so far, by time."""
         with self._lock:
             events = [*self._events]
             if self._lost:

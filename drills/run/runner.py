@@ -1,4 +1,4 @@
-"""Running a drill: from an experiment to a stored history, and from there to a verdict."""
+"""Runs a drill: from an experiment to a stored history, and from the history to a verdict."""
 
 import os
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Drill:
     ) -> None:
         self.mesh = mesh
         self.known_issues = known_issues_of(mesh, name)
-        self.bundle: Path | None = None  # where the evidence is, once the run began
+        self.bundle: Path | None = None  # the folder of the evidence, once the run began
         self.verdict: Verdict | None = None  # once the run is judged
         self._cluster = cluster
         self._name = name
@@ -50,10 +50,9 @@ class Drill:
     def conduct(self, experiment: Experiment) -> Verdict:
         """Break the mesh under traffic, undo the fault, store the history, and judge the claims on it.
 
-        The recovery is watched until all is well, within the experiment's bounds. A steady state that does not hold, a
-        fault that does not land, a step that fails: all of it is in the history, which then judges INCONCLUSIVE.
-        Raises UsageError for a drill that cannot be asked, HarnessError when the cluster carries an earlier fault or
-        the fault could not be undone, KeyboardInterrupt after everything was undone.
+        If the steady state does not hold, the fault does not land, or a step fails, the history says so and the verdict
+        is INCONCLUSIVE. Raises UsageError for a drill that this mesh cannot run, HarnessError when the undo log has
+        entries of an earlier run or the fault could not be undone, KeyboardInterrupt after everything was undone.
         """
         request = request_of(
             experiment,
@@ -70,7 +69,7 @@ class Drill:
         return self.verdict
 
     def carry_out(self, request: Request) -> History:
-        """Run what was requested and return the history, which is on disk by then. Raises as `conduct` does."""
+        """Run a request and return its history, which is then on disk. Raises as `conduct` does."""
         with recorded(self._cluster, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
             status = chaos_toolkit.run(chaos_toolkit.experiment_of(request), self.bundle)
         if status == chaos_toolkit.INTERRUPTED:
@@ -82,9 +81,9 @@ class Drill:
 def recorded(
     cluster: Cluster, mesh: Mesh, request: Request, reports_dir: Path, progress: Progress, *, known_as: str = ""
 ) -> Iterator[Path]:
-    """Give the bundle of a run that activities find meanwhile, by its own id or by that of an older experiment.
+    """Yield the bundle of a run, and register the run for activities under its id or that of an older experiment.
 
-    Whatever happens, the cluster is put right and the history stored. Raises as `Drill.conduct` does.
+    At the end the cluster is reverted and the history stored, even after an error. Raises as `Drill.conduct` does.
     """
     request.fault.demand(mesh)
     with _low_priority(), sole_use(cluster):
@@ -104,10 +103,9 @@ def recorded(
 
 @contextmanager
 def _low_priority() -> Iterator[None]:
-    """Let the harness, and every program that it starts, yield to what it measures, for as long as this lasts.
+    """Lower the priority of the harness, and of every program that it starts, below that of the cluster under test.
 
-    The priority is set, not lowered by a step: a second run in the same process has the same one. An ordinary user may
-    not raise it back, and then keeps it.
+    Every run in one process gets the same priority. Without the privilege to raise it back, the process keeps it.
     """
     before = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, max(before, _NICE))
@@ -122,7 +120,7 @@ def _refuse_unreverted(cluster: Cluster, bundle: Path) -> None:
     left = leftovers(cluster.state)
     if left:
         raise HarnessError(
-            f"Cluster {cluster.name} could not be put right after the drill: {left[0].subject}"
+            f"Cluster {cluster.name} could not be reverted after the drill: {left[0].subject}"
             f"{f' and {len(left) - 1} more' if len(left) > 1 else ''}. The evidence is kept in {bundle}. "
             "Run `meshdrill sweep`, or delete the cluster."
         )

@@ -1,4 +1,4 @@
-"""The gate: before anything is broken, the mesh must do what its policies say, by the judge's own checks."""
+"""The steady state before a fault: the mesh enforces its policies, according to the judge's own checks."""
 
 import time
 from collections import deque
@@ -16,13 +16,13 @@ from drills.run.tail import log_offsets
 
 _LENGTH_S = 3.0
 _SETTLED_S = TIMEOUT_MS / 1000 + 0.5  # a call due earlier than this has its outcome in the log
-_LOOK_S = 2.0  # the gate must not become the load that it finds
+_LOOK_S = 2.0  # the check must not become a load itself
 _SUCCESS = 0.99
 _SAMPLES = 20
 
 
 class SteadyState:
-    """Looks at the last seconds of the workload, again and again; each look reads only what was logged since."""
+    """Checks the last seconds of the workload repeatedly; each time it reads only the log lines that it needs."""
 
     def __init__(self, context: Context, facts: RunFacts, workload: Sequence[Calls], pods: frozenset[str]) -> None:
         self._context = context
@@ -33,10 +33,10 @@ class SteadyState:
         self._length_ns = int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * NS_PER_S)
         self._offsets = deque([(0, context.tail.offsets)])  # (instant, where each log stood), the oldest first
         self._next_s = 0.0
-        self._last = "not looked yet"
+        self._last = "not checked yet"
 
     def missing(self) -> str:
-        """Say which part of the steady state does not hold, "" when all of it does."""
+        """Return which part of the steady state does not hold, "" when all of it does."""
         if time.monotonic() >= self._next_s:
             self._last = self._look()
             self._next_s = time.monotonic() + _LOOK_S
@@ -45,10 +45,10 @@ class SteadyState:
     def _look(self) -> str:
         now_ns = time.time_ns()
         end_ns = now_ns - int(_SETTLED_S * NS_PER_S)
-        window = Window("gate", end_ns - self._length_ns, end_ns)
+        window = Window("steady state", end_ns - self._length_ns, end_ns)
         self._offsets.append((now_ns, log_offsets(self._context.cluster.share)))
         while self._offsets[1][0] < window.start_ns:
-            self._offsets.popleft()  # whatever was due in the window was logged after the mark that is first now
+            self._offsets.popleft()  # calls due in the window were logged after the first offset that is left
         recorded = collect(
             self._context.cluster.share, self._context.run_id, pods=self._pods, offsets=self._offsets[0][1]
         )
@@ -58,7 +58,7 @@ class SteadyState:
 
 
 def _steady_state(workload: Sequence[Calls], mesh: Mesh) -> list[Check]:
-    """Return what must hold: routes carry calls; what policy forbids is refused, except where nothing enforces it."""
+    """Return the checks: calls on routes succeed; calls that policy denies are refused, except in a control mesh."""
     called = {(spec.source, spec.target) for spec in workload}
     routes = [edge for edge in (*ROUTES, FRONT_DOOR, UNMESHED_PAIR) if edge in called]
     denied = [edge for edge in DENIED if edge in called and not mesh.is_control]

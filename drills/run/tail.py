@@ -1,4 +1,4 @@
-"""Following the lab's logs while a run is under way: who is ready, who is done, and how its calls fare."""
+"""Follows the lab's logs during a run: which programs are ready, which have ended, and how the calls fare."""
 
 import threading
 import time
@@ -20,20 +20,20 @@ Edge = tuple[str, str]
 
 @dataclass(frozen=True)
 class Pulse:
-    """How the last seconds went: for people and for deciding whether to go on watching, never for a verdict."""
+    """The calls of the last seconds: for progress lines and for ending the recovery, never for a verdict."""
 
     calls: int  # since the run began
     recent: dict[Edge, int]  # calls of the last 5 s
-    failing: dict[Edge, int]  # those of them that were not ok
+    failing: dict[Edge, int]  # those of `recent` that were not ok
 
 
 class Tail:
-    """What the logs of one run said so far. Safe to ask from several threads."""
+    """What the logs of one run say so far. Safe for several threads."""
 
     def __init__(self, share: Path, run_id: str) -> None:
         self._folder = logs_dir(share)
         self._run_id = run_id
-        self.offsets = log_offsets(share)  # where each log stood before the run
+        self.offsets = log_offsets(share)  # length of each log before the run
         self._offsets = dict(self.offsets)
         self._lock = threading.Lock()
         self._recent: deque[tuple[int, Edge, bool]] = deque(maxlen=_RECENT_LIMIT)
@@ -48,43 +48,43 @@ class Tail:
         self._wire_ends: set[str] = set()
 
     def ready(self) -> frozenset[str]:
-        """Return the pods that took up the plan."""
+        """Return the pods that have read the plan."""
         with self._lock:
             self._catch_up()
             return frozenset(self._ready)
 
     def late(self) -> frozenset[str]:
-        """Return the pods that started again and serve the run on."""
+        """Return the pods that restarted during the run and serve requests."""
         with self._lock:
             self._catch_up()
             return frozenset(self._late)
 
     def ended(self) -> frozenset[tuple[str, str, str]]:
-        """Return (pod, target, connection) of the callers that ended."""
+        """Return (pod, target, connection) of the callers that have ended."""
         with self._lock:
             self._catch_up()
             return frozenset(self._ended)
 
     def servers_ended(self) -> frozenset[str]:
-        """Return the pods whose server ended."""
+        """Return the pods whose server has ended."""
         with self._lock:
             self._catch_up()
             return frozenset(self._served_ends)
 
     def watching(self) -> frozenset[str]:
-        """Return the nodes whose observer listens."""
+        """Return the nodes whose observer captures."""
         with self._lock:
             self._catch_up()
             return frozenset(self._wire_ready)
 
     def watched(self) -> frozenset[str]:
-        """Return the nodes whose observer ended."""
+        """Return the nodes whose observer has ended."""
         with self._lock:
             self._catch_up()
             return frozenset(self._wire_ends)
 
     def pulse(self) -> Pulse:
-        """Return how the last seconds went."""
+        """Return the calls of the last seconds."""
         with self._lock:
             self._catch_up()
             since_ns = time.time_ns() - int(_RECENT_S * NS_PER_S)
@@ -98,7 +98,7 @@ class Tail:
             return Pulse(self._calls, recent, failing)
 
     def is_closed(self, edge: Edge, *, since_ns: int) -> bool:
-        """Tell whether calls of the edge were due since then and none of them got through."""
+        """Return whether calls of the edge were due since then and none of them succeeded."""
         with self._lock:
             self._catch_up()
             return self._last_call_ns.get(edge, 0) > since_ns > self._last_ok_ns.get(edge, 0)
@@ -110,7 +110,7 @@ class Tail:
             self._read(path)
 
     def _read(self, path: Path) -> None:
-        """Read the whole lines that were added; a line in the making waits for its end."""
+        """Read the complete lines that were appended; an unfinished line is read later."""
         begin = self._offsets.get(path.name, 0)
         with path.open("rb") as source:
             source.seek(begin)
@@ -121,7 +121,7 @@ class Tail:
             try:
                 line = parse(raw)
             except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # collect.py names torn lines
+                continue  # collect.py reports torn lines
             if line.run_id == self._run_id:
                 self._take(line)
 
@@ -152,6 +152,6 @@ class Tail:
 
 
 def log_offsets(share: Path) -> dict[str, int]:
-    """Return where each log stands now, in bytes: a run reads from there."""
+    """Return the current length of each log in bytes: a run reads from there."""
     folder = logs_dir(share)
     return {path.name: path.stat().st_size for path in folder.glob("*.jsonl")} if folder.is_dir() else {}

@@ -1,8 +1,8 @@
-"""The write-ahead undo log: what must be reverted is on disk before it is done to the cluster.
+"""The write-ahead undo log: an entry is on disk before the change that it reverts is made to the cluster.
 
-One JSON file for each pending entry, which is the prepared fault itself, or what a probe is about to create. A later
-process decodes the tagged union and reverts the entry; it removes the file that it read, and only after the revert was
-verified. Neither a file's name nor its path ever comes from what the file says.
+Each pending entry is one JSON file: the prepared fault itself, or an object that a probe is about to create. A later
+process decodes the tagged union and reverts the entry; it removes the file only after the revert is verified. No file
+name or path is ever taken from the content of a file.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from drills.run.undo_entry import CreatedObject, LabCalls, UndoEntry
 from drills.run.waiting import wait_for
 
 Entry = Prepared | CreatedObject | LabCalls
-"""Every class whose instances may be on the log."""
+"""Every class of which the log may hold instances."""
 
 _FOLDER = "undo"
 _OWNER_ONLY = 0o700
@@ -49,16 +49,16 @@ class UndoLog:
         self._folder.mkdir(parents=True, exist_ok=True, mode=_OWNER_ONLY)
 
     def write(self, entry: UndoEntry) -> Pending:
-        """Put the entry on disk, so that it outlives this process and this machine's power, and return where it is.
+        """Write the entry to disk durably (fsync), and return it with its file.
 
-        Raises HarnessError for an entry that no later process would accept: what it stands for must not be done then.
+        Raises HarnessError for an entry that a later process would reject: then its change must not be made.
         """
         path = self._folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}.json"
         data = msgspec.json.encode(entry)
         try:
             _decode(data)
         except ValueError as error:
-            raise HarnessError(f"No later process would accept the undo entry {entry.kind}: {error}.") from error
+            raise HarnessError(f"A later process would reject the undo entry {entry.kind}: {error}.") from error
         draft = path.with_suffix(".draft")
         with draft.open("wb") as sink:
             sink.write(data)
@@ -69,7 +69,7 @@ class UndoLog:
         return Pending(entry, path)
 
     def remove(self, pending: Pending) -> None:
-        """Remove the file of an entry whose revert was verified; removing it twice is fine."""
+        """Remove the file of an entry whose revert was verified; harmless the second time."""
         pending.file.unlink(missing_ok=True)
         self._sync()
 
@@ -78,7 +78,7 @@ class UndoLog:
         return tuple(Pending(_read(path), path) for path in self.files())
 
     def readable(self) -> tuple[list[Pending], list[str]]:
-        """Return the entries that can be read, the oldest first, and what is wrong with each of the others."""
+        """Return the readable entries, oldest first, and an error message for each of the others."""
         found, unreadable = [], []
         for path in self.files():
             try:
@@ -88,7 +88,7 @@ class UndoLog:
         return found, unreadable
 
     def files(self) -> Iterable[Path]:
-        """Return the files of the log, the oldest first."""
+        """Return the files of the log, oldest first."""
         return sorted(self._folder.glob("*.json"))
 
     def _sync(self) -> None:
@@ -100,15 +100,15 @@ class UndoLog:
 
 
 def leftovers(state: Path) -> tuple[UndoEntry, ...]:
-    """Return what an earlier run left to be reverted in the cluster whose state directory this is.
+    """Return the entries that an earlier run left in the undo log of a cluster, given its state directory.
 
-    Raises HarnessError that names an entry which cannot be read.
+    Raises HarnessError that names an unreadable entry.
     """
     return tuple(pending.entry for pending in UndoLog(state).pending())
 
 
 def refuse_leftovers(cluster: Cluster) -> None:
-    """Raise HarnessError when an earlier run left something to revert: a drill there would measure that run's fault."""
+    """Raise HarnessError when an earlier run left undo entries: a drill would measure that run's fault."""
     left = leftovers(cluster.state)
     if left:
         raise HarnessError(
@@ -118,15 +118,15 @@ def refuse_leftovers(cluster: Cluster) -> None:
 
 
 def sole_use(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
-    """Hold the cluster for one drill or sweep; UsageError when a living process holds it already."""
+    """Lock the cluster for one drill or sweep; UsageError when another process holds the lock."""
     return hold(
         cluster.state / _LOCK,
-        f"Cluster {cluster.name} is in use by another drill or sweep. Wait for its end, or choose another.",
+        f"Cluster {cluster.name} is in use by another drill or sweep. Wait until it ends, or choose another cluster.",
     )
 
 
 def sweep(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
-    """Revert every pending entry, newest first but for what all others need, and return their subjects.
+    """Revert every pending entry, those with `comes_first` and then the newest first, and return their subjects.
 
     Safe any number of times. Raises UsageError when a drill is running there, HarnessError as `undo_all` does.
     """
@@ -135,9 +135,9 @@ def sweep(cluster: Cluster, progress: Progress = silent, *, within_s: float = _V
 
 
 def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
-    """Revert every pending entry, for a caller that holds the cluster.
+    """Revert every pending entry, for a caller that holds the lock.
 
-    Every entry is tried, whatever is wrong with another; HarnessError names those that could not be read or verified.
+    An error of one entry does not stop the others; HarnessError names those that could not be read or verified.
     """
     log = UndoLog(cluster.state)
     done: list[str] = []
@@ -147,7 +147,7 @@ def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float =
         try:
             subject = pending.entry.subject
             carry_out(cluster, log, pending, within_s=within_s)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with one entry, the others are reverted
+        except Exception as error:  # noqa: BLE001 - an error of one entry must not stop the others
             named = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
             failed.append(f"{subject} ({pending.file.name}): {named}{error}")
         else:
@@ -164,22 +164,22 @@ def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float =
 
 
 def carry_out(cluster: Cluster, log: UndoLog, pending: Pending, *, within_s: float = _VERIFY_S) -> None:
-    """Revert an entry, verify it, and only then remove its file; HarnessError when it was not verified in time."""
+    """Revert an entry, verify the revert, and only then remove the file; HarnessError when not verified in time."""
     apply(cluster, pending.entry, within_s=within_s)
     verify(cluster, pending.entry, within_s=within_s)
     log.remove(pending)
 
 
 def apply(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) -> None:
-    """Revert an entry, trying until the deadline because the API may be the thing that was broken.
+    """Revert an entry, with retries until the deadline, because the fault may have taken the API away.
 
     Raises HarnessError at once for an entry that names a node of another cluster.
     """
     strange = sorted(set(entry.nodes) - set(cluster.nodes))
     if strange:
         raise HarnessError(
-            f"The undo entry names {', '.join(strange)}, which is no node of {cluster.name}; expected one of "
-            f"{', '.join(cluster.nodes)}. Nothing was done for it. Remove the file, or delete the cluster."
+            f"The undo entry names {', '.join(strange)}, not a node of {cluster.name}; expected one of "
+            f"{', '.join(cluster.nodes)}. It was not reverted. Remove the file, or delete the cluster."
         )
 
     def missing() -> str:
@@ -190,14 +190,14 @@ def apply(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) ->
 
 
 def verify(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) -> None:
-    """Wait until the cluster shows that the revert took effect; HarnessError says what it showed instead."""
+    """Wait until the cluster shows that the revert took effect; HarnessError says what still differs."""
     wait_for(
         f"Undo verified: {entry.subject}", lambda: entry.reverted(cluster), within_s=within_s, every_s=entry.every_s
     )
 
 
 def _read(path: Path) -> UndoEntry:
-    """Return the entry of a file; HarnessError that names the file when it is not a regular file with one in it."""
+    """Return the entry in a file; HarnessError that names the file when it is not a regular file with an entry."""
     try:
         return _decode(_bytes(path))
     except (OSError, ValueError) as error:
@@ -207,7 +207,7 @@ def _read(path: Path) -> UndoEntry:
 
 
 def _bytes(path: Path) -> bytes:
-    """Return what the file holds, one byte more than the limit at most; ValueError for what is no regular file."""
+    """Return at most one byte more than the limit; ValueError for a file that is not regular."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -216,7 +216,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _decode(data: bytes) -> UndoEntry:
-    """Return the entry; ValueError that says why the data is none."""
+    """Return the entry; ValueError that says why the data is not an entry."""
     if len(data) > _FILE_BYTES:
         raise ValueError(f"it is longer than {_FILE_BYTES} bytes")
     try:

@@ -1,4 +1,4 @@
-"""One entry of the undo log: a tagged struct that a process which knows nothing of the run can decode and revert."""
+"""The entries of the undo log: tagged structs that any later process can decode and revert."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
@@ -9,42 +9,42 @@ from clusters.cluster import Cluster
 from clusters.kube import Json, describe
 from drills.run.plan import stop_plan
 
-# \Z and not $, which would let a line's end pass.
+# \Z and not $, which would accept a trailing newline.
 RunId = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,64}\Z")]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[\w.:/=-]{0,253}\Z")]
 
 
 class UndoEntry(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
-    """What a run did, or is about to do, to the cluster, and how it is reverted. Reverting twice is harmless."""
+    """A change that a run makes to the cluster, and how to revert it. Reverting twice is harmless."""
 
     run_id: RunId
 
     comes_first: ClassVar[bool] = False
-    """Whether no other entry can be reverted before this one."""
+    """Whether this entry must be reverted before all others."""
     every_s: ClassVar[float] = 0.0
-    """How often `reverted` is asked, 0 for as often as usual: each look takes processor time from the calls."""
+    """Interval between two calls of `reverted` in seconds, 0 for the default: each takes processor time."""
 
     @property
     def kind(self) -> str:
-        """The tag by which the log knows the class."""
+        """The tag of the class in the log."""
         return str(self.__struct_config__.tag)
 
     @property
     def subject(self) -> str:
-        """Say in words for people what the cluster is like once this is reverted."""
+        """The state of the cluster after the revert, in words."""
         raise NotImplementedError
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes on which reverting acts by name; the log refuses an entry that names a node of no such cluster."""
+        """The nodes on which the revert acts; an entry that names a node of another cluster is rejected."""
         return ()
 
     def revert(self, cluster: Cluster) -> None:
-        """Put the cluster back, once; HarnessError when it cannot be done now, which a later try may."""
+        """Revert the change, once; HarnessError when this attempt fails, and a later one may succeed."""
         raise NotImplementedError
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what still differs from the reverted state, "" when nothing does."""
+        """Return what still differs from the reverted state, "" when nothing does."""
         raise NotImplementedError
 
 
@@ -65,7 +65,7 @@ class ObjectRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def manifest(self) -> Json:
-        """The object's address as a manifest without content."""
+        """A manifest with the object's address and nothing else."""
         metadata = {"name": self.name, **({"namespace": self.namespace} if self.namespace else {})}
         return {"apiVersion": self.api_version, "kind": self.kind, "metadata": metadata}
 
@@ -79,7 +79,7 @@ class ObjectRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cluster.kube.get(self.api_version, self.kind, self.name, self.namespace or None)
 
     def delete(self, cluster: Cluster, *, grace_s: int | None = None) -> None:
-        """Delete the object, which may be gone already; HarnessError when the API server does not accept it."""
+        """Delete the object, if it exists; HarnessError when the API server does not accept the request."""
         cluster.kube.delete(self.manifest, grace_s=grace_s).demand(f"Deleting {self.title}")
 
 
@@ -87,28 +87,28 @@ class Patch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A merge patch (RFC 7386) of one object."""
 
     target: ObjectRef
-    changes: dict[str, Any]  # without what addresses the object
+    changes: dict[str, Any]  # without the object's address
 
     @classmethod
     def of(cls, manifest: Mapping[str, object]) -> Self:
-        """Return the patch that a manifest of some fields stands for."""
+        """Return the patch that sets the fields of a partial manifest."""
         metadata = {key: value for key, value in _metadata(manifest).items() if key not in {"name", "namespace"}}
         fields = {key: value for key, value in manifest.items() if key not in {"apiVersion", "kind", "metadata"}}
         return cls(ObjectRef.of(manifest), fields | ({"metadata": metadata} if metadata else {}))
 
     @property
     def manifest(self) -> Json:
-        """The patch with the address of its object."""
+        """The changes with the object's address, as a partial manifest."""
         address = self.target.manifest
         return {**address, **self.changes, "metadata": {**self.changes.get("metadata", {}), **address["metadata"]}}
 
     def apply(self, cluster: Cluster) -> None:
-        """Merge the changes into the object; HarnessError when the API server does not accept them."""
+        """Send the patch; HarnessError when the API server does not accept it."""
         cluster.kube.patch(self.manifest)
 
 
 class CreatedObject(UndoEntry, tag="created-object", kw_only=True):
-    """An object that a probe creates: a pod, a Service, a policy. It is reverted by deleting it."""
+    """An object that a probe creates: a pod, a Service, a policy. The revert deletes it."""
 
     created: ObjectRef
 
@@ -118,16 +118,16 @@ class CreatedObject(UndoEntry, tag="created-object", kw_only=True):
         return f"{self.created.title} deleted"
 
     def revert(self, cluster: Cluster) -> None:
-        """Delete it at once."""
+        """Delete the object without a grace period."""
         self.created.delete(cluster, grace_s=0)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say that it still exists."""
+        """Return that the object still exists, "" when it does not."""
         return f"{self.created.title} still exists" if self.created.find(cluster) is not None else ""
 
 
 class LabCalls(UndoEntry, tag="lab-calls", kw_only=True):
-    """The calls that the lab's programs make for a run. They are reverted by the plan that says stop."""
+    """The calls that the lab's programs make for a run. The revert publishes a plan that stops them."""
 
     @property
     def subject(self) -> str:
@@ -135,11 +135,11 @@ class LabCalls(UndoEntry, tag="lab-calls", kw_only=True):
         return "calls of the lab stopped"
 
     def revert(self, cluster: Cluster) -> None:
-        """Publish that the plan in force is to stop."""
+        """Set `stop` in the current plan."""
         stop_plan(cluster.share)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Return "": each program reads the plan by itself, and the run waits for the last line of each elsewhere."""
+        """Return "": the programs read the plan by themselves, and the run waits elsewhere for the end line of each."""
         del cluster
         return ""
 

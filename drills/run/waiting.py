@@ -1,4 +1,4 @@
-"""Waiting for a cluster that may be broken on purpose: an error while looking counts as "not yet"."""
+"""Waits for a cluster that may be broken on purpose: an error of a query counts as "not yet"."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ _EVERY_S = 0.5
 
 
 def wait_for(what: str, missing: Callable[[], str], *, within_s: float, every_s: float = 0.0) -> None:
-    """Look every so often, by default twice a second, until nothing is missing ("").
+    """Call `missing` every every_s (by default 0.5 s) until it returns "".
 
-    `missing` says in words what is; a HarnessError that it raises is such words too.
-    Raises HarnessError after within_s with what was waited for and what was missing last.
+    missing: returns in words what is missing; the message of a HarnessError counts as such words.
+    Raises HarnessError after within_s with `what` and the last words.
     """
 
     def look() -> str:

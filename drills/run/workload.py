@@ -1,4 +1,4 @@
-"""The calls of a run: told to the lab's programs by plan.json, and told to end the same way."""
+"""The calls of a run: plan.json starts and stops them in the lab's programs."""
 
 import secrets
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ _PORT = 8080
 _READY_S = 30.0
 _END_S = 20.0
 _SCRAPE_EVERY_S = 4.0  # a proxy renders all its statistics for each scrape
-_CERTIFICATE_EVERY_S = 20.0  # each look costs the pod's proxy one signature
+_CERTIFICATE_EVERY_S = 20.0  # each handshake costs the pod's proxy one signature
 
 
 class Workload:
-    """The calls of one run, from the plan to the last end."""
+    """The calls of one run, from the plan to the last end line."""
 
     def __init__(self, context: Context, request: Request, pods: Inventory) -> None:
         self._context = context
@@ -42,15 +42,15 @@ class Workload:
         )
 
     def start(self) -> None:
-        """Publish the plan and wait until every program took it up; HarnessError names those that did not."""
+        """Publish the plan and wait until every program has read it; HarnessError names the others."""
         self._context.undo_log.write(LabCalls(run_id=self._plan.run_id))
         write_plan(self._context.cluster.share, self._plan)
         wait_for("Every program of the lab at work", self._not_ready, within_s=_READY_S)
 
     def await_ends(self) -> None:
-        """Wait, after the stop, until every program wrote its last word; HarnessError names those that did not.
+        """Wait, after the stop, until every program wrote its end line; HarnessError names the others.
 
-        One that the fault ended owes it only for what it took up again.
+        A program that the fault ended must write one only if it served requests again.
         """
         wait_for("Every program of the lab at its end", self._not_ended, within_s=_END_S)
 
@@ -64,7 +64,7 @@ class Workload:
         silent = [
             f"{source}->{target}" for source, target in sorted(self._edges() - set(self._context.tail.pulse().recent))
         ]
-        return _words({"no plan taken up by": pods, "no wire observer on": nodes, "no call yet on": silent})
+        return _words({"plan not read by": pods, "no wire observer on": nodes, "no call yet on": silent})
 
     def _not_ended(self) -> str:
         ended, served = self._context.tail.ended(), self._context.tail.servers_ended()
@@ -84,7 +84,7 @@ class Workload:
 
 
 def expected_callers(specs: Sequence[Calls], inventory: Inventory) -> tuple[ExpectedCaller, ...]:
-    """Return one entry per pod, target and connection: each must leave rows without a hole."""
+    """Return one entry per pod, target and connection: each must record a gapless sequence of calls."""
     return tuple(
         ExpectedCaller(pod.name, spec.source, spec.target, connection, spec.every_ms)
         for spec in specs
@@ -103,7 +103,7 @@ def _callers(spec: Calls) -> tuple[Caller, ...]:
 
 
 def _scrapes(signals: Sequence[SignalSpec], inventory: Inventory) -> tuple[ScrapeTarget, ...]:
-    """Let the observer of each node read the metrics that meshed pods there serve."""
+    """Return the metrics of meshed pods that the observers scrape, each on its own node."""
     metric_kinds = {SignalKind.METRIC_INCREASES, SignalKind.METRIC_BELOW}
     ports: dict[tuple[int, str], list[str]] = {}
     for signal in signals:
@@ -118,18 +118,18 @@ def _scrapes(signals: Sequence[SignalSpec], inventory: Inventory) -> tuple[Scrap
 
 
 def _certificates(mesh: Mesh, inventory: Inventory) -> tuple[CertificateTarget, ...]:
-    """Let the observer of each node look at the certificates of meshed pods there, of a mesh whose pods have some."""
-    shows = mesh.certificates.handshake
-    if shows is None:
+    """Return the meshed pods whose certificates the observers read; none if the mesh's pods present none."""
+    handshake = mesh.certificates.handshake
+    if handshake is None:
         return ()
     return tuple(
         CertificateTarget(
             pod=pod.name,
             node=pod.node,
             host=pod.address,
-            port=shows.port,
-            alpn=shows.alpn,
-            server_name=mesh.identity.of(pod.namespace, pod.service_account) if shows.by_name else "",
+            port=handshake.port,
+            alpn=handshake.alpn,
+            server_name=mesh.identity.of(pod.namespace, pod.service_account) if handshake.by_name else "",
             every_s=_CERTIFICATE_EVERY_S,
         )
         for pod in inventory.services

@@ -1,12 +1,12 @@
-"""Faults: what a drill may break, each reversible, each seen by an observer other than its actor.
+"""Faults: what a drill may break. Each fault is reversible, and an observer other than its actor confirms it.
 
-A drill calls one of the functions below; the mesh's facts say which component plays the role. Each fault is one file:
-the struct that a drill asks for, the prepared struct that is its undo-log entry, and the function. The two unions are
-the registry: a class that is missing here can be read neither from experiment.json nor from the undo log.
+A drill calls one of the functions below; the facts of the mesh say which component plays the role. Each fault is one
+file: the struct that a drill requests, the prepared struct that is its undo-log entry, and the function. The two unions
+are the registry: only their classes can be read from experiment.json and from the undo log.
 
-How a component dies matters. `kill` is SIGKILL, and the kubelet restarts it at once. `pause` is SIGSTOP: it accepts
-connections and does not reply. `make_unavailable` is a loss that lasts and that Kubernetes reports; `scale_to_zero` is
-an absence that Kubernetes was asked for, so it reports none. `partition` leaves it alive, Ready and cut off.
+How a component fails matters. `kill` is SIGKILL: the kubelet restarts the container at once. `pause` is SIGSTOP: the
+process accepts connections and does not reply. `make_unavailable` is a lasting loss that Kubernetes reports.
+`scale_to_zero` is a requested absence, so Kubernetes reports none. `partition` leaves the pod alive, Ready and cut off.
 """
 
 from drills.run.faults.admission import (
@@ -73,7 +73,7 @@ Fault = (
     | ApplyObjects
     | ApplyThenDelete
 )
-"""Every fault that a drill can ask for."""
+"""Every fault that a drill can request."""
 
 Prepared = (
     Killed

@@ -1,9 +1,9 @@
-"""`replace_webhook_ca`, `ignore_webhook`, `remove_enrolment`: new pods that are not put into the mesh any more.
+"""`replace_webhook_ca`, `ignore_webhook`, `remove_enrolment`: new pods no longer join the mesh.
 
-What is changed are fields of objects, and to read them back would prove nothing: what is stored is not in force yet,
-and a mesh may repair its own webhook within moments. So the receipt is what the API server does with a pod that it is
-asked about and does not keep (a dry run): that very webhook fails it, or it is admitted unchanged. It is taken all
-through the hold. Reverting puts the old fields back, and is verified by a pod that gets the same containers again.
+The faults change fields of objects. Reading the fields back would prove nothing: a stored field is not yet in force,
+and a mesh may repair its own webhook at once. So the receipt is a dry run of a new pod: that webhook refuses the pod,
+or the pod is admitted unchanged. Receipts are taken all through the hold. The revert restores the fields, and is
+verified by a dry run in which the pod gets the same containers as before.
 """
 
 import base64
@@ -26,15 +26,15 @@ _OWNER_OF_NO_MESH = "meshdrill"
 
 
 class ReplaceWebhookCa(BaseFault, tag="replace-webhook-ca", frozen=True, kw_only=True):
-    """Give every hook of the injector the CA bundle of an authority that signed nothing."""
+    """Replace the CA bundle of every injector webhook by that of an authority that signed nothing."""
 
     role: Role = Role.INJECTOR
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Uninjected":
         """Read the injector's webhook configuration.
 
-        The fault takes the configuration from the controller that repairs it, as one of another owner would be: the
-        question is how a webhook fails that stays broken, not how fast it is repaired.
+        The fault also changes the label by which a controller finds the configuration to repair it: the drill asks how
+        a broken webhook fails, not how fast it is repaired.
         """
         webhook, found, owner_label = _configuration(cluster, mesh)
         bundle = base64.b64encode(unrelated_ca().encode()).decode()
@@ -57,7 +57,7 @@ class ReplaceWebhookCa(BaseFault, tag="replace-webhook-ca", frozen=True, kw_only
 
 
 class IgnoreWebhook(BaseFault, tag="ignore-webhook", frozen=True, kw_only=True):
-    """Let the API server do without every hook of the injector, and make the injector unavailable."""
+    """Set failurePolicy Ignore on every injector webhook, and make the injector unavailable."""
 
     role: Role = Role.INJECTOR
 
@@ -76,13 +76,13 @@ class IgnoreWebhook(BaseFault, tag="ignore-webhook", frozen=True, kw_only=True):
 
 
 class RemoveEnrolment(BaseFault, tag="remove-enrolment", frozen=True, kw_only=True):
-    """Take from the lab's namespace the labels and annotations that enrol it."""
+    """Remove the labels and annotations that enrol the lab's namespace."""
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Uninjected":
         """Return the change of the namespace; UsageError for a mesh that enrols by neither."""
         enrolling = {"labels": mesh.membership.namespace_labels, "annotations": mesh.membership.namespace_annotations}
         if not any(enrolling.values()):
-            raise UsageError(f"{mesh.title} enrols a namespace by no label or annotation that could be taken away.")
+            raise UsageError(f"{mesh.title} enrols a namespace by no label or annotation that could be removed.")
         away = {where: dict.fromkeys(named) for where, named in enrolling.items() if named}
         back = {where: dict(named) for where, named in enrolling.items() if named}
         namespace = ObjectRef("v1", "Namespace", LAB)
@@ -96,19 +96,19 @@ class RemoveEnrolment(BaseFault, tag="remove-enrolment", frozen=True, kw_only=Tr
 
 
 class Uninjected(PreparedFault, tag="uninjected", kw_only=True):
-    """One object changed, and the injector unavailable if one is given; seen by what happens to a pod in a dry run."""
+    """One changed object, and optionally an unavailable injector; observed by a dry run of a new pod."""
 
     what: str  # what is changed, for people
     away: Patch
     back: Patch
-    refused_by: tuple[str, ...] = ()  # webhooks, one of which a refusal names; none: the pod is admitted unchanged
+    refused_by: tuple[str, ...] = ()  # webhooks that a refusal may name; empty: the pod is admitted unchanged
     injector: MadeUnavailable | None = None
-    own: frozenset[Name]  # containers that the pod has by itself
-    whole: frozenset[Name]  # and those that it has with what the mesh adds
+    own: frozenset[Name]  # containers of the pod without the mesh
+    whole: frozenset[Name]  # containers of the pod in the mesh
 
     @property
     def subject(self) -> str:
-        """The object is as before."""
+        """The object has its old fields."""
         return f"{self.what} as before"
 
     @property
@@ -124,8 +124,8 @@ class Uninjected(PreparedFault, tag="uninjected", kw_only=True):
         return f"{self.what} changed; {self.injector.inject(cluster)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: one of the webhooks is what refuses a pod, or, where none should, the pod is admitted unchanged."""
-        del turn  # it is one request, and costs the nodes nothing
+        """Landed: one of the webhooks refuses the pod, or, if none should, the pod is admitted unchanged."""
+        del turn  # one request, at no cost to the nodes
         answer = try_pod(cluster)
         if answer.outcome == "refused":
             landed = any(f'"{name}"' in answer.message for name in self.refused_by)
@@ -135,13 +135,13 @@ class Uninjected(PreparedFault, tag="uninjected", kw_only=True):
         return Receipt(landed, _OBSERVER, f"admitted with {', '.join(sorted(found))}")
 
     def revert(self, cluster: Cluster) -> None:
-        """Put the fields back, and admit the injector's pods again."""
+        """Restore the fields, and admit the injector's pods again."""
         self.back.apply(cluster)
         if self.injector is not None:
             self.injector.revert(cluster)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what the injector lacks, or what a new pod does."""
+        """Return what the injector lacks, or which containers a new pod lacks."""
         lacks = self.injector.reverted(cluster) if self.injector else ""
         if lacks:
             return lacks
@@ -153,17 +153,17 @@ class Uninjected(PreparedFault, tag="uninjected", kw_only=True):
 
 
 def replace_webhook_ca(*, hold_s: float = 30.0) -> ReplaceWebhookCa:
-    """Give the injector's webhook the CA bundle of another authority: the API server does not trust it any more."""
+    """Give the injector's webhook the CA bundle of another authority: the API server no longer trusts the webhook."""
     return ReplaceWebhookCa(hold_s=hold_s)
 
 
 def ignore_webhook(*, hold_s: float = 30.0) -> IgnoreWebhook:
-    """Have the API server do without the injector's webhook (failurePolicy Ignore); make the injector unavailable."""
+    """Set failurePolicy Ignore on the injector's webhook, and make the injector unavailable."""
     return IgnoreWebhook(hold_s=hold_s)
 
 
 def remove_enrolment(*, hold_s: float = 30.0) -> RemoveEnrolment:
-    """Take from the lab's namespace the labels and annotations that put its pods into the mesh."""
+    """Remove from the lab's namespace the labels and annotations that enrol its pods in the mesh."""
     return RemoveEnrolment(hold_s=hold_s)
 
 
@@ -177,7 +177,7 @@ def _uninjected(
     refused_by: tuple[str, ...] = (),
     injector: MadeUnavailable | None = None,
 ) -> Uninjected:
-    """Return the fault; HarnessError when a new pod gets nothing from the mesh even now."""
+    """Return the fault; HarnessError when a new pod gets nothing from the mesh before the fault."""
     own = _containers(tried_pod())
     answer = try_pod(cluster)
     whole = _containers(answer.object)
@@ -199,7 +199,7 @@ def _uninjected(
 
 
 def _configuration(cluster: Cluster, mesh: Mesh) -> tuple[ObjectRef, Json, str]:
-    """Return the injector's webhook configuration, and the label by which the controller that repairs it knows it."""
+    """Return the injector's webhook configuration, and the label by which its controller finds it."""
     hook = next((hook for hook in mesh.webhooks if hook.kind == "mutating"), None)
     if hook is None:
         raise UsageError(f"{mesh.title} has no mutating webhook: the drill must say @requires(Capability.INJECTION).")

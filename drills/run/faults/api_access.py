@@ -1,8 +1,8 @@
-"""`block_api`: new connections of a node's own programs to the Kubernetes API are refused; those that stand go on.
+"""`block_api`: new connections of a node's own programs to the Kubernetes API are refused; established ones continue.
 
-A refusal comes at once, as from an API server that is gone for a moment; silence would only keep programs waiting.
-So the kubelet, which has its connection, learns of new pods and starts them, while a program that starts anew with each
-pod, as a CNI plugin does, cannot connect. Pods have networks of their own, which the rule does not touch.
+The refusal is immediate, as from an API server that is briefly down; dropped packets would only delay programs. The
+kubelet keeps its connection, so it learns of new pods and starts them. A program that starts with each pod, such as a
+CNI plugin, cannot connect. The rule does not affect pods with a network namespace of their own.
 """
 
 import re
@@ -28,12 +28,12 @@ class BlockApi(BaseFault, tag="block-api", frozen=True, kw_only=True):
     """Refuse the new connections of one node's programs to the API."""
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "BlockedApi":
-        """Find the node, which must reach the API now; HarnessError for the API server's own node."""
+        """Find the node, which must reach the API before the fault; HarnessError for the API server's own node."""
         del mesh
         node = find_node(cluster, self.node)
         api_node, address = control_plane(cluster)
         if node == api_node:
-            raise HarnessError(f"block-api: {node} carries the API server itself; name another node.")
+            raise HarnessError(f"block-api: {node} runs the API server itself; name another node.")
         answer = ask(cluster, node, address, API_PORT)
         if not answer.accepted:
             raise HarnessError(f"block-api: before the fault {answer.words} to {node}; expected a connection.")
@@ -41,7 +41,7 @@ class BlockApi(BaseFault, tag="block-api", frozen=True, kw_only=True):
 
 
 class BlockedApi(PreparedFault, tag="block-api", kw_only=True):
-    """One rule on a node; seen by TCP from that node, and by the rule's own counter."""
+    """One firewall rule on a node; observed by TCP from that node, and by the rule's packet counter."""
 
     node: Name
     address: Name
@@ -57,23 +57,23 @@ class BlockedApi(PreparedFault, tag="block-api", kw_only=True):
         return (self.node,)
 
     def inject(self, cluster: Cluster) -> str:
-        """Put the rule first."""
+        """Insert the rule at the top of the chain."""
         cluster.exec(self.node, ["sh", "-c", f"iptables -w -I {_RULE}"], timeout_s=_NODE_S)
         return f"new connections of node {self.node} to port {API_PORT} refused"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the API accepts no connection from the node, and the rule counts refusals. A turn is one of both."""
+        """Landed: connections from the node are refused, and the rule counts them. A turn is one of the two."""
         if turn is None:
             return both(self._unreached(cluster), self._counted(cluster))
         return self._unreached(cluster) if turn % 2 == 0 else self._counted(cluster)
 
     def revert(self, cluster: Cluster) -> None:
-        """Remove the rule, however often it is there."""
+        """Remove every copy of the rule."""
         script = f"while iptables -w -D {_RULE} 2>/dev/null; do :; done"
         cluster.exec(self.node, ["sh", "-c", script], timeout_s=_NODE_S)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say that the rule still stands."""
+        """Return that the rule still exists, "" when it does not."""
         return f"node {self.node} still has the rule {_MARK}" if _MARK in self._table(cluster) else ""
 
     def _unreached(self, cluster: Cluster) -> Receipt:
@@ -88,10 +88,10 @@ class BlockedApi(PreparedFault, tag="block-api", kw_only=True):
     def _table(self, cluster: Cluster) -> str:
         table = cluster.exec(self.node, ["sh", "-c", _TABLE], timeout_s=_NODE_S, check=False)
         if "asked" not in table:
-            raise HarnessError(f"The packet rules of node {self.node} could not be looked at: {table!r}.")
+            raise HarnessError(f"The packet rules of node {self.node} could not be read: {table!r}.")
         return table
 
 
 def block_api(node: str = VICTIM, *, hold_s: float = 30.0) -> BlockApi:
-    """Refuse new connections of a node's own programs to the Kubernetes API; established ones go on."""
+    """Refuse new connections of a node's own programs to the Kubernetes API; established ones continue."""
     return BlockApi(node=node, hold_s=hold_s)

@@ -1,8 +1,8 @@
-"""`stop_api_server`: its static pod's manifest is moved where the kubelet does not look, on the one control plane.
+"""`stop_api_server`: moves the manifest of its static pod out of the kubelet's folder, on the only control-plane node.
 
-An absence, not a silence: the kubelet ends the process and the port refuses. While it lasts no request to the API is
-answered, the harness's own included, so injection, receipts and revert use the nodes alone. The controllers and
-the scheduler lose their leases meanwhile and start anew; after a long outage they wait out the kubelet's back-off.
+The kubelet ends the process, and the port refuses connections. No request to the API is answered during the fault,
+including those of the harness, so injection, receipts and revert use the nodes only. The controllers and the scheduler
+lose their leases and restart; after a long outage they wait out the kubelet's back-off.
 """
 
 from clusters.cluster import Cluster
@@ -16,24 +16,24 @@ CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 API_PORT = 6443
 
 _MANIFEST = "/etc/kubernetes/manifests/kube-apiserver.yaml"
-_PARKED = "/etc/kubernetes/meshdrill-kube-apiserver.yaml"  # the same file system: moving there is one step
+_PARKED = "/etc/kubernetes/meshdrill-kube-apiserver.yaml"  # on the same file system, so that the move is atomic
 _PROCESS = "kube-apiserver"
 _NODE_S = 10.0
 
 
 class StopApiServer(BaseFault, tag="stop-api-server", frozen=True, kw_only=True):
-    """Take the one API server away."""
+    """Stop the only API server."""
 
     takes_api = True
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "StoppedApiServer":
-        """Find the control-plane node, and another one to watch it from."""
+        """Find the control-plane node, and another node to observe it from."""
         del mesh
         return stopped_api_server(cluster, run_id)
 
 
 class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
-    """An API server taken from the kubelet; seen by TCP from another node and in the node's process table."""
+    """A stopped API server; observed by TCP from another node, and in its node's process table."""
 
     node: Name
     address: Name
@@ -43,7 +43,7 @@ class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
 
     @property
     def land_extra_s(self) -> float:
-        """The kubelet looks every 20 s at worst, and open requests have their grace period."""
+        """The kubelet reads the folder every 20 s at worst, and open requests have a grace period."""
         return 45.0
 
     @property
@@ -57,12 +57,12 @@ class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
         return self.node, self.watcher
 
     def inject(self, cluster: Cluster) -> str:
-        """Move the manifest out of the folder that the kubelet reads."""
+        """Move the manifest out of the kubelet's folder."""
         cluster.exec(self.node, ["mv", _MANIFEST, _PARKED], timeout_s=_NODE_S)
         return f"{_MANIFEST} of {self.node} moved to {_PARKED}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the port refuses another node, and the process is gone. A turn is the port, or the process."""
+        """Landed: the port refuses another node, and the process is gone. A turn is one of the two."""
         if turn is None:
             answer, pids = self._ask(cluster), _pids(cluster, self.node)
             return Receipt(answer.refused and not pids, f"{TCP}, {TABLES}", f"{answer.words}; {self._words(pids)}")
@@ -73,19 +73,19 @@ class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
         return Receipt(not pids, TABLES, self._words(pids))
 
     def revert(self, cluster: Cluster) -> None:
-        """Put the manifest back where the kubelet reads it, through the node alone; nothing to do when it is there."""
+        """Move the manifest back, using the node only; does nothing when it is there."""
         script = f"test ! -e {_PARKED} || mv -f {_PARKED} {_MANIFEST}"
         cluster.exec(self.node, ["sh", "-c", script], timeout_s=_NODE_S)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say why the API server is not back, "" when it says that it is ready and answers us."""
+        """Return why the API server is not back, "" when it reports ready and answers the harness."""
         url = f"https://127.0.0.1:{API_PORT}/readyz"
-        # Its certificate is not the question: this runs on the very node, and decides nothing but the waiting.
+        # The certificate is not verified: the request stays on the node, and only decides how long to wait.
         command = ["curl", "--silent", "--insecure", "--max-time", "2", url]
         said = cluster.exec(self.node, command, timeout_s=_NODE_S, check=False)
         if said.strip() != "ok":
-            return f"the API server on {self.node} does not say that it is ready: {said.strip() or 'no reply'}"
-        cluster.kube.find("v1", "Node")  # raises while our own way to it is not open
+            return f"the API server on {self.node} does not report ready: {said.strip() or 'no reply'}"
+        cluster.kube.find("v1", "Node")  # raises while the harness cannot reach the API
         return ""
 
     def _ask(self, cluster: Cluster) -> Answer:
@@ -96,11 +96,11 @@ class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
 
 
 def stopped_api_server(cluster: Cluster, run_id: str) -> StoppedApiServer:
-    """Return the fault for the cluster's API server; HarnessError unless it is the only one and can be seen."""
+    """Return the fault for the cluster's API server; HarnessError unless it is the only one and can be observed."""
     node, address = control_plane(cluster)
     others = [other for other in cluster.nodes if other != node]
     if not others:
-        raise HarnessError(f"stop-api-server needs a node besides {node} to see from that the port refuses.")
+        raise HarnessError(f"stop-api-server needs a second node besides {node}, to observe that the port refuses.")
     return StoppedApiServer(run_id=run_id, node=node, address=address, watcher=others[0])
 
 
@@ -109,7 +109,7 @@ def control_plane(cluster: Cluster) -> tuple[str, str]:
     found = cluster.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
     if len(found) != 1:
         raise HarnessError(
-            f"The fault needs exactly one control-plane node in {cluster.name}, so that one API server is all of them; "
+            f"The fault needs exactly one control-plane node in {cluster.name}, so that it has one API server; "
             f"it has {len(found)}."
         )
     addresses = {item["type"]: item["address"] for item in found[0]["status"]["addresses"]}
@@ -117,12 +117,12 @@ def control_plane(cluster: Cluster) -> tuple[str, str]:
 
 
 def stop_api_server(*, hold_s: float = 30.0) -> StopApiServer:
-    """Take the Kubernetes API server away until the undo; probes that ask it learn only that it does not answer."""
+    """Stop the Kubernetes API server until the undo; probes then record only that it does not answer."""
     return StopApiServer(hold_s=hold_s)
 
 
 def _pids(cluster: Cluster, node: str) -> str:
-    """Return the process ids, "" for none; ps fails when it finds none, and prints its header when it works."""
+    """Return the process ids, "" for none; ps fails when it finds none, and still prints its header."""
     table = cluster.exec(node, ["ps", "-C", _PROCESS, "-o", "pid"], timeout_s=_NODE_S, check=False)
     head, *rows = table.split() or [""]
     if head != "PID":

@@ -1,8 +1,8 @@
-"""What every fault is: first what a drill asks for, then what that is in one cluster, which is its undo-log entry.
+"""The bases of every fault: the fault that a drill requests, and the prepared fault, which is its undo-log entry.
 
-A `BaseFault` names a role and the part that a node plays; it is stored in experiment.json. `resolve` looks at the
-healthy cluster and returns a `PreparedFault`, which names workloads, processes and nodes. That one is written to the
-undo log before it is injected, and it alone knows how to inject, observe and revert itself.
+A `BaseFault` names a role and a node's part in the placement; it is stored in experiment.json. `resolve` inspects the
+healthy cluster and returns a `PreparedFault`, which names workloads, processes and nodes. The prepared fault is written
+to the undo log before it is injected, and knows how to inject, observe and revert itself.
 """
 
 import re
@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[ -~]{0,512}")
 
 @dataclass(frozen=True)
 class Receipt:
-    """What an independent observer saw of the fault in one look."""
+    """One observation of the fault by an independent observer."""
 
     landed: bool
     observer: str
@@ -35,7 +35,7 @@ class Receipt:
 
 
 def both(first: Receipt, second: Receipt) -> Receipt:
-    """Return one receipt for a fault that has landed only if two observers say so, each in its own words."""
+    """Combine two receipts: the fault has landed only if both observers say so."""
     return Receipt(
         first.landed and second.landed,
         f"{first.observer}, {second.observer}",
@@ -44,69 +44,69 @@ def both(first: Receipt, second: Receipt) -> Receipt:
 
 
 class PreparedFault(UndoEntry):
-    """A fault resolved to the objects of one cluster: ready to be injected, and its own entry of the undo log."""
+    """A fault resolved to the objects of one cluster: ready to be injected, and its own undo-log entry."""
 
     is_watched: ClassVar[bool] = True
-    """Whether it is a state that must last, so that receipts are taken all through the hold."""
+    """Whether the fault is a lasting state, so that receipts are taken all through the hold."""
 
     @property
     def land_extra_s(self) -> float:
-        """How much longer than most faults it may take until the first receipt, in seconds."""
+        """Extra time that the fault may take to land, in seconds."""
         return 0.0
 
     def inject(self, cluster: Cluster) -> str:
-        """Do it, and return what was done in words. The entry is on disk by then."""
+        """Inject the fault and return what was done, in words. The undo-log entry is already on disk."""
         raise NotImplementedError
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Look through another channel than `inject` used; HarnessError when the observer cannot look.
+        """Observe the fault through another channel than `inject` used; HarnessError when that is impossible.
 
-        Without a turn it looks at everything, and the receipt says whether the fault has landed. With one it looks at
-        a part, another in each turn: each program that is run on a node takes processor time from the calls.
+        Without a turn, observe everything: the receipt says whether the fault has landed. With a turn, observe one
+        part, a different one each turn: each program run on a node takes processor time from the callers.
         """
         raise NotImplementedError
 
     @property
     def signer(self) -> str:
-        """Key id of the issuer that the fault puts in, for the checks; "" where it puts in none."""
+        """Key id of the issuer that the fault installs, for the checks; "" for none."""
         return ""
 
     def is_over(self) -> bool:
-        """Whether the fault has run its course, so that there is nothing more to hold."""
+        """Return whether the fault is complete by itself, so that nothing is left to hold."""
         return False
 
 
 class BaseFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
-    """What a drill asks for: what is done, to which role, on which node, and how long it is held."""
+    """A fault as a drill requests it: what is done, to which role, on which node, and for how long."""
 
     hold_s: float
-    role: Role | None = None  # None: it is done to something that is no part of the mesh
-    node: str = ""  # the part that the node plays in the lab's placement; "" for a fault of no single node
+    role: Role | None = None  # None for a target outside the mesh
+    node: str = ""  # the node's part in the lab's placement; "" for a fault of no single node
 
     takes_api: ClassVar[bool] = False
-    """Whether the Kubernetes API is gone while the fault lasts, so that not to reach it is expected."""
+    """Whether the Kubernetes API is unreachable during the fault, so that failed requests are expected."""
     ends_pods: ClassVar[bool] = False
-    """Whether it ends every program of its node, the lab's among them: their records then break off."""
+    """Whether the fault ends every program on its node, including the lab's, whose logs then break off."""
 
     @property
     def kind(self) -> str:
-        """The tag by which an experiment knows the class."""
+        """The tag of the class in an experiment."""
         return str(self.__struct_config__.tag)
 
     @property
     def variant(self) -> str:
-        """The word that tells two faults of one kind apart, "" where role and node are enough."""
+        """A word that distinguishes two faults of one kind, "" where role and node do."""
         return ""
 
     @property
     def title(self) -> str:
-        """The words by which events and people call this fault."""
+        """The fault's name in events and messages."""
         where = f"on {self.node}" if self.role and self.node else self.node
         words = (self.kind, self.role.value if self.role else "", self.variant, where)
         return " ".join(word for word in words if word)
 
     def component(self, mesh: Mesh) -> Component:
-        """Return the part of the mesh that plays the role; UsageError when the mesh has none."""
+        """Return the mesh's component of the role; UsageError when the mesh has none."""
         if self.role is None:
             raise UsageError(f"{self.title} names no role of the mesh; it needs one.")
         found = mesh.component(self.role)
@@ -115,47 +115,48 @@ class BaseFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
         return found
 
     def demand(self, mesh: Mesh) -> None:
-        """Raise UsageError when the mesh lacks the role that this fault is done to."""
+        """Raise UsageError when the mesh lacks the fault's role."""
         if self.role is not None:
             self.component(mesh)
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> PreparedFault:
-        """Look at the healthy cluster and return the fault as it is to be done there; nothing is changed by that.
+        """Inspect the healthy cluster and return the prepared fault; changes nothing.
 
-        Raises UsageError for a fault that this mesh or cluster cannot have, HarnessError when something is not healthy.
+        Raises UsageError for a fault that this mesh or cluster does not support, HarnessError when the cluster is not
+        healthy.
         """
         raise NotImplementedError
 
 
 def prepare(fault: BaseFault, cluster: Cluster, mesh: Mesh, run_id: str) -> PreparedFault:
-    """Return the fault, ready to be injected. Raises as `resolve` does.
+    """Return the prepared fault. Raises as `resolve` does.
 
-    HarnessError, too, when the observer reports the fault already: such a receipt would prove nothing.
+    Raises HarnessError, too, when the observer already reports the fault: then its receipt would prove nothing.
     """
     prepared = fault.resolve(cluster, mesh, run_id)
     seen = prepared.receipt(cluster)
     if seen.landed:
         raise HarnessError(
-            f"Before {fault.title} its observer ({seen.observer}) already reports it as done: {seen.evidence}. "
+            f"Before {fault.title} its observer ({seen.observer}) already reports it as landed: {seen.evidence}. "
             "Its receipt would prove nothing; check the component's process name and port in the mesh's facts."
         )
     return prepared
 
 
 class ComponentFault(PreparedFault, kw_only=True):
-    """What prepared faults of one component share. Reverting waits until all replicas are ready again."""
+    """The base of prepared faults of one component. The revert is verified when all replicas are ready again."""
 
     component: Component
     replicas: int
 
     def __post_init__(self) -> None:
-        """Refuse a component that no fact of a mesh holds: its words reach commands and terminals."""
+        """Reject unprintable or overlong fields: they reach commands and terminals."""
         if not all(_PLAIN.fullmatch(text) for text in astuple(self.component) if isinstance(text, str)):
             raise ValueError("the component's fields are printable ASCII of at most 512 characters")
 
     @property
     def title(self) -> str:
-        """The component's workload, for people."""
+        """The component's workload, for messages."""
         return f"{self.component.kind} {self.component.namespace}/{self.component.name}"
 
     @property
@@ -164,7 +165,7 @@ class ComponentFault(PreparedFault, kw_only=True):
         return f"{self.title} with {self.replicas} ready"
 
     def found(self, cluster: Cluster, node: str = "") -> tuple[Process, ...]:
-        """Return the component's processes, those of one node if one is named; HarnessError when there is none."""
+        """Return the component's processes, on one node if one is named; HarnessError when there is none."""
         nodes = (node,) if node else cluster.nodes
         found = tuple(it for name in nodes for it in process_table.find_on(cluster, name, self.component))
         if not found:
@@ -176,19 +177,19 @@ class ComponentFault(PreparedFault, kw_only=True):
         """Do nothing: the component's own controller brings it back."""
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say how many replicas are not ready, or which process is still stopped."""
+        """Return how many replicas are not ready, or which process is still stopped; "" for neither."""
         desired, ready = cluster.kube.replicas(self.component)
         if not desired == ready == self.replicas:
             return f"{self.title} has {ready} of {desired} replicas ready; expected {self.replicas}"
-        # Asked last because it costs most: a program run on every node.
+        # Last because it costs most: a program on every node.
         stopped = [it.pid for it in process_table.find(cluster, self.component) if it.is_stopped]
         return f"processes {stopped} of {self.component.name} are still stopped (state T)" if stopped else ""
 
 
 def healthy(cluster: Cluster, component: Component, title: str) -> int:
-    """Return how many replicas the component has; HarnessError unless all that are wanted are ready.
+    """Return the number of replicas; HarnessError unless all of them are ready.
 
-    title: the fault's, for the message.
+    title: of the fault, for the message.
     """
     desired, ready = cluster.kube.replicas(component)
     if desired < 1 or ready != desired:

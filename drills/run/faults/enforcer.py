@@ -1,6 +1,6 @@
-"""`restart_enforcer_without`: what enforces policy starts anew while what hands policy out is unavailable.
+"""`restart_enforcer_without`: the policy enforcer restarts while the source of its policy is unavailable.
 
-The enforcer of an app's pods is the proxy in each of them where the mesh has one, else the agent of their node.
+The enforcer of an app's pods is the proxy in each pod if the mesh has one, else the agent of their node.
 """
 
 from clusters.cluster import Cluster
@@ -38,14 +38,14 @@ class RestartEnforcerWithout(BaseFault, tag="restart-enforcer-without", frozen=T
 
 
 class RestartedEnforcer(PreparedFault, tag="restart-enforcer-without", kw_only=True):
-    """A role that is unavailable, and an enforcer that was killed meanwhile; seen as each of the two is."""
+    """An unavailable role, and an enforcer killed meanwhile; observed as each of the two is."""
 
     absent: MadeUnavailable
     killed: Killed
 
     @property
     def subject(self) -> str:
-        """The role is back; the enforcer restarts by itself."""
+        """The role is available; the enforcer restarts by itself."""
         return self.absent.subject
 
     @property
@@ -54,14 +54,14 @@ class RestartedEnforcer(PreparedFault, tag="restart-enforcer-without", kw_only=T
         return (*self.absent.nodes, *self.killed.nodes)
 
     def inject(self, cluster: Cluster) -> str:
-        """Make the role unavailable, and kill the enforcer once it has nothing left to ask."""
+        """Make the role unavailable, and kill the enforcer once the role is gone."""
         done = self.absent.inject(cluster)
         what = f"{self.absent.title} gone"
         wait_until(lambda: self.absent.receipt(cluster), lambda seen: seen.landed, what=what, within_s=_GONE_S)
         return f"{done}; {self.killed.inject(cluster)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the role is unavailable and the enforcer was ended by SIGKILL. In a turn, only the first lasts."""
+        """Landed: the role is unavailable and SIGKILL ended the enforcer. A turn is the role: only its loss lasts."""
         seen = self.absent.receipt(cluster, turn)
         return both(seen, self.killed.receipt(cluster)) if turn is None else seen
 
@@ -70,7 +70,7 @@ class RestartedEnforcer(PreparedFault, tag="restart-enforcer-without", kw_only=T
         self.absent.revert(cluster)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what the role lacks."""
+        """Return what the role lacks, "" for nothing."""
         return self.absent.reverted(cluster)
 
 
@@ -79,6 +79,6 @@ def restart_enforcer_without(
 ) -> RestartEnforcerWithout:
     """Make the role unavailable until the undo, and meanwhile SIGKILL the enforcer of the app's pods on one node.
 
-    That is the proxy in each of those pods where the mesh has one, else the node's agent.
+    The enforcer is the proxy in each of those pods if the mesh has one, else the node's agent.
     """
     return RestartEnforcerWithout(role=role, app=app, node=node, hold_s=hold_s)

@@ -1,9 +1,9 @@
-"""`rotate_issuer`: the issuer's certificate and key replaced in the Secret from which its process has them.
+"""`rotate_issuer`: replaces the issuer's certificate and key in the Secret that its process mounts.
 
-What the API server stores proves nothing: the kubelet brings it to the pod up to 90 s later. So the receipt is the file
-that the issuer's own process has before it, read on its node, and of an issuer whose life ends in service, that it is
-over by now. Reverting puts back what the cluster was installed with. It reads that from the state directory, where the
-key lies for its owner alone: no key is in the undo log, in an event, or in a bundle.
+The stored Secret proves nothing: the kubelet updates the pod's volume up to 90 s later. So the receipt is the file as
+the issuer's own process sees it, read on its node, and for an EXPIRED issuer also that its certificate has expired.
+The revert restores the issuer of the installation from the state directory, which only its owner can read: no key is in
+the undo log, in an event, or in a bundle.
 """
 
 import base64
@@ -25,16 +25,16 @@ from drills.run.undo_entry import Name, ObjectRef, Patch
 
 Variant = Literal["rotated", "expired", "untrusted"]
 ROTATED: Variant = "rotated"
-"""A good issuer under the same trust anchor."""
+"""A valid issuer under the same trust anchor."""
 EXPIRED: Variant = "expired"
-"""A good issuer under the same trust anchor, whose life ends in service."""
+"""A valid issuer under the same trust anchor that expires during the fault."""
 UNTRUSTED: Variant = "untrusted"
 """An issuer under an anchor that no peer trusts."""
 
-_OBSERVER = "files before the issuer's process, on its node"
+_OBSERVER = "files of the issuer's process, on its node"
 _NODE_S = 10.0
 _MOUNT_POINT = 4  # its field in /proc/PID/mountinfo
-_PROJECTED_S = 75.0  # a kubelet looks at a pod's Secrets every 60 s to 90 s; a fault has 45 s anyway
+_PROJECTED_S = 75.0  # a kubelet updates a pod's Secrets every 60 s to 90 s; 45 s of it every fault has
 
 _MADE: Mapping[Variant, Callable[[Path, float], Authority]] = {
     ROTATED: lambda state, _life_s: successor(state, DEFAULT_LIVES.issuer_s),
@@ -44,19 +44,19 @@ _MADE: Mapping[Variant, Callable[[Path, float], Authority]] = {
 
 
 class RotateIssuer(BaseFault, tag="rotate-issuer", frozen=True, kw_only=True):
-    """Put another issuer in the place of the mesh's own."""
+    """Replace the mesh's issuer."""
 
     role: Role = Role.IDENTITY
     issuer: Variant
-    life_s: float = 0.0  # how long the new one lives, 0 when that does not matter
+    life_s: float = 0.0  # lifetime of the new issuer in seconds, 0 when it does not matter
 
     @property
     def variant(self) -> str:
-        """Which issuer comes in its place."""
+        """The kind of the new issuer."""
         return self.issuer
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "ReplacedIssuer":
-        """Find the Secret and the issuer's processes; HarnessError when what it holds could not be put back."""
+        """Find the Secret and the issuer's processes; HarnessError when its content could not be restored."""
         component = self.component(mesh)
         replicas = healthy(cluster, component, self.title)
         if mesh.certificates.issuance is None:
@@ -75,34 +75,34 @@ class RotateIssuer(BaseFault, tag="rotate-issuer", frozen=True, kw_only=True):
             issuer=self.issuer,
             life_s=self.life_s,
         )
-        replaced.demand_known(cluster)
+        replaced.demand_restorable(cluster)
         replaced.processes = replaced.found(cluster)
         return replaced
 
 
 class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
-    """Another issuer in the Secret; seen in the files of the issuer's processes, on every node that runs one."""
+    """Another issuer in the Secret; observed in the files of the issuer's processes, on every node that runs one."""
 
     namespace: Name  # of the Secret
     name: Name
-    files: tuple[Name, Name]  # the keys of certificate and key in its data, and so the names of the files
-    folder: Name  # where the issuer's process sees the files
+    files: tuple[Name, Name]  # names of certificate and key in its data, and so of the files
+    folder: Name  # where the issuer's process mounts the files
     issuer: Variant
     life_s: float
     processes: tuple[Process, ...] = ()
-    certificate: str = ""  # the new one as PEM text, once it is injected
+    certificate: str = ""  # the new one in PEM, once it is injected
     is_taken_up_alive: bool = False
 
     every_s = 3.0
 
     @property
     def land_extra_s(self) -> float:
-        """The kubelet brings the Secret late, and an issuer that is to expire lands only when it does."""
+        """The kubelet updates the volume late, and an EXPIRED issuer lands only when it expires."""
         return max(_PROJECTED_S, self.life_s + 15.0 if self.issuer == EXPIRED else 0.0)
 
     @property
     def subject(self) -> str:
-        """The cluster's own issuer is in the Secret."""
+        """The issuer of the installation is in the Secret."""
         return f"the issuer of the installation back in Secret {self.namespace}/{self.name}"
 
     @property
@@ -110,15 +110,15 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
         """The nodes on which the issuer runs."""
         return tuple(process.node for process in self.processes)
 
-    def demand_known(self, cluster: Cluster) -> None:
-        """Raise HarnessError unless the Secret holds what the state directory could put back."""
+    def demand_restorable(self, cluster: Cluster) -> None:
+        """Raise HarnessError unless the Secret holds what the state directory can restore."""
         successor(cluster.state, 1.0) if self.issuer != UNTRUSTED else foreign(cluster.state)
         differs = self._not_stored(cluster)
         if differs:
-            raise HarnessError(f"{differs}: it could not be put back. Reinstall the mesh, or delete the cluster.")
+            raise HarnessError(f"{differs}: it could not be restored. Reinstall the mesh, or delete the cluster.")
 
     def inject(self, cluster: Cluster) -> str:
-        """Replace certificate and key in one change."""
+        """Replace certificate and key in one patch."""
         made = _MADE[self.issuer](cluster.state, self.life_s)
         self.certificate = made.issuer
         self._store(cluster, made)
@@ -129,12 +129,12 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
 
     @property
     def signer(self) -> str:
-        """Key id of the new issuer, whose signature shows that it signs."""
+        """Key id of the new issuer: certificates that it signs name it."""
         return key_id(self.certificate)
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: every process of the issuer has the new one before it, and it is over if its life was to end."""
-        del turn  # it is one small file of each process
+        """Landed: every process of the issuer has the new one, which has expired if it is EXPIRED."""
+        del turn  # one small file of each process
         shown = self._shown(cluster, self.processes)
         if not shown:
             self.processes = self.found(cluster)  # a pod that was replaced
@@ -149,16 +149,16 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
         left_s = ends_s - time.time()
         self.is_taken_up_alive |= left_s > 0
         if not self.is_taken_up_alive:
-            return Receipt(landed=False, observer=_OBSERVER, evidence=f"{words}, over before it came there")
-        ended = f", {left_s:.0f} s before its end" if left_s > 0 else f", over for {-left_s:.0f} s"
+            return Receipt(landed=False, observer=_OBSERVER, evidence=f"{words}, expired before the process had it")
+        ended = f", {left_s:.0f} s before it expires" if left_s > 0 else f", expired {-left_s:.0f} s ago"
         return Receipt(left_s <= 0, _OBSERVER, words + ended)
 
     def revert(self, cluster: Cluster) -> None:
-        """Put the issuer with which the cluster was installed back into its Secret."""
+        """Restore the issuer of the installation in the Secret."""
         self._store(cluster, installed(cluster.state))
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say where that issuer is not back yet, in the Secret or before a process, or which replicas are not ready."""
+        """Return where that issuer is not back yet (Secret or process), or which replicas are not ready."""
         differs = self._not_stored(cluster)
         if differs:
             return differs
@@ -184,7 +184,7 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
         return "the issuer of the installation" if is_own else "an unknown issuer"
 
     def _not_stored(self, cluster: Cluster) -> str:
-        """Say how the Secret differs from what the cluster was installed with, "" when it does not."""
+        """Return how the Secret differs from the issuer of the installation, "" when it does not."""
         found, title = self._secret.find(cluster), f"Secret {self.namespace}/{self.name}"
         if found is None:
             return f"{title} does not exist"
@@ -193,7 +193,7 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
         return "" if is_same else f"{title} does not hold the issuer with which the cluster was installed"
 
     def _shown(self, cluster: Cluster, found: tuple[Process, ...]) -> dict[str, str]:
-        """Return what each pod's process has before it; a process of the pod that has no such file is left out."""
+        """Return pod -> the certificate file of its process; a process without such a file is left out."""
         shown = {}
         for process in found:
             path = f"/proc/{process.pid}/root{_mounted(cluster, process, self.folder)}/{self.files[0]}"
@@ -205,23 +205,23 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
     def _data(self, authority: Authority) -> dict[str, str]:
         certificate, key = self.files
         texts = {certificate: authority.issuer, key: authority.issuer_key}
-        # With a line's end after the last line: an issuer may put files together, and without it two PEM texts merge.
+        # With a trailing newline: an issuer may concatenate the files, and two PEM texts must not share a line.
         return {name: base64.b64encode((text.strip() + "\n").encode()).decode() for name, text in texts.items()}
 
 
 def rotate_issuer(issuer: Variant = ROTATED, *, life_s: float = 0.0, hold_s: float) -> RotateIssuer:
-    """Put another issuer in the place of the mesh's own, and hold there from when its process has it before it.
+    """Replace the mesh's issuer until the undo; the hold begins when the issuer's process has the new files.
 
-    ROTATED: a good one under the same trust anchor. UNTRUSTED: one under an anchor that no peer trusts. EXPIRED: a good
-    one whose life ends after life_s; the fault lands only then, and life_s must outlast the 90 s until it gets there.
+    ROTATED: a valid one under the same trust anchor. UNTRUSTED: one under an anchor that no peer trusts. EXPIRED: a
+    valid one that expires after life_s; the fault lands only then, and life_s must exceed the 90 s until it is loaded.
     """
     return RotateIssuer(issuer=issuer, life_s=life_s, hold_s=hold_s)
 
 
 def _mounted(cluster: Cluster, process: Process, folder: str) -> str:
-    """Return where a process really has the folder: in many images /var/run is a link, and it would lead to the node's.
+    """Return the mount point of the folder in a process's own mount table.
 
-    Its mounts are listed by their own cluster, whatever link leads there.
+    In many images /var/run is a symbolic link, and followed from the node it would lead to the node's folder.
     """
     table = cluster.exec(process.node, ["cat", f"/proc/{process.pid}/mountinfo"], timeout_s=_NODE_S, check=False)
     points = [line.split()[_MOUNT_POINT] for line in table.splitlines()]

@@ -1,14 +1,14 @@
-"""`partition`: every packet between a component's pods and all others is dropped, while the processes live on.
+"""`partition`: drops every packet between a component's pods and all others, while the processes keep running.
 
-The rules stand in the pod's own network, where every packet of it passes whatever carries it outside (routes,
-tunnels, eBPF that goes round the node's own rules). All of them are in one chain that bears our name, so that a sweep
-finds them on any node without knowing the pod. They outlive a container that starts anew in its pod; a pod that is
-replaced has a network without them, and loses the receipt.
+The rules are in the pod's network namespace, which every packet of the pod passes, whatever carries it outside (routes,
+tunnels, eBPF that bypasses the node's own rules). All of them are in one chain with a fixed name, so that a sweep finds
+them on any node without knowing the pod. They survive a container restart. A replaced pod has a new network namespace
+without them, and its receipt fails.
 
-Two things pass: the pod's own loopback, and its gateway, from where the kubelet of its node asks whether it is ready.
-The pod therefore stays Ready: no restart heals it, and Kubernetes reports no loss. Other programs of that node that are
-in no pod reach it through the gateway, too. The packets of a component in the network of its node are the
-node's own, so it is refused. Only IPv4 is cut.
+Two things pass: the pod's loopback, and its gateway, through which the kubelet of its node probes readiness. So the pod
+stays Ready: no restart repairs it, and Kubernetes reports no loss. Other programs of the node outside pods reach it
+through the gateway, too. A component with host networking is rejected, because its packets are those of the node. Only
+IPv4 is cut.
 """
 
 import re
@@ -28,7 +28,7 @@ _COUNTERS = "packet counters in the pods' networks"
 _NODE_S = 20.0
 _DROPPED = re.compile(r"^\s*(\d+)\s+\d+\s+DROP\b", re.MULTILINE)
 _GATEWAY = re.compile(r"^default via (\S+)", re.MULTILINE)
-# One transaction: there is no moment at which half of it is in force.
+# One transaction: it is never half in force.
 _RULES = f"""*filter
 :{_CHAIN} - [0:0]
 -A {_CHAIN} -i lo -j RETURN
@@ -39,7 +39,7 @@ _RULES = f"""*filter
 -I INPUT -j {_CHAIN}
 -I OUTPUT -j {_CHAIN}
 COMMIT"""
-# The runtime keeps every pod's network under this folder, whether or not a program of the pod lives.
+# The runtime keeps every pod's network namespace in this folder, even if no program of the pod runs.
 _NETWORKS = "for net in /run/netns/*; do test -e $net || continue; "
 _FIND = f'{_NETWORKS} nsenter --net=$net iptables -w -n -L {_CHAIN} >/dev/null 2>&1 && echo "$net"; done; true'
 _REMOVE = (
@@ -50,18 +50,18 @@ _REMOVE = (
 
 
 class Partition(BaseFault, tag="partition", frozen=True, kw_only=True):
-    """Cut a role's pods off from all but their kubelets."""
+    """Cut a role's pods off from everything except their kubelets."""
 
     role: Role
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Partitioned":
-        """Find each pod's network and gateway; every pod must answer on its port now."""
+        """Find each pod's network namespace and gateway; every pod must reply on its port before the fault."""
         component = self.component(mesh)
         cut = Partitioned(run_id=run_id, component=component, replicas=healthy(cluster, component, self.title), pods=())
         if not component.port:
-            raise UsageError(f"partition needs a port of {cut.title} that answers while it is reached; none is named.")
+            raise UsageError(f"partition needs a port on which {cut.title} replies; the mesh names none.")
         if len(cluster.nodes) == 1:
-            raise HarnessError("partition needs a second node from which to see that no pod is reached.")
+            raise HarnessError("partition needs a second node, to observe that no pod is reachable.")
         addresses = pod_addresses(cluster, component)
         found = {process.pod: process for process in cut.found(cluster)}
         cut.pods = tuple(
@@ -83,24 +83,24 @@ class Partition(BaseFault, tag="partition", frozen=True, kw_only=True):
 
 
 class CutPod(msgspec.Struct, frozen=True):
-    """One pod that is cut off."""
+    """One pod to cut off."""
 
     node: Name
     name: Name
-    pid: int  # of a process in its network
+    pid: int  # of a process in its network namespace
     address: Name
     watcher: Name  # a node that must not reach it
     gateway: Name
 
 
 class Partitioned(ComponentFault, tag="partition", kw_only=True):
-    """Pods cut off by rules in their networks; seen by TCP from another node, and by the rules' own counters."""
+    """Pods cut off by firewall rules; observed by TCP from another node, and by the rules' packet counters."""
 
     pods: tuple[CutPod, ...]
 
     @property
     def subject(self) -> str:
-        """Every rule is gone."""
+        """No rule is left."""
         return f"{self.title} reached again"
 
     @property
@@ -109,7 +109,7 @@ class Partitioned(ComponentFault, tag="partition", kw_only=True):
         return tuple(node for pod in self.pods for node in (pod.node, pod.watcher))
 
     def inject(self, cluster: Cluster) -> str:
-        """Put the rules in force in the network of each pod."""
+        """Load the rules in the network namespace of each pod."""
         for pod in self.pods:
             rules = _RULES.format(gateway=pod.gateway)
             _within(cluster, pod.node, pod.pid, f"iptables-restore --noflush <<'RULES'\n{rules}\nRULES")
@@ -118,7 +118,7 @@ class Partitioned(ComponentFault, tag="partition", kw_only=True):
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: TCP to each pod from another node is neither accepted nor refused, and each pod's rules count.
 
-        A turn is one pod: whether it is reached, or what its rules count.
+        A turn is one pod: its reachability, or its counter.
         """
         if turn is not None:
             pod = self.pods[turn // 2 % len(self.pods)]
@@ -128,12 +128,12 @@ class Partitioned(ComponentFault, tag="partition", kw_only=True):
         return Receipt(all(receipt.landed for receipt in seen), f"{TCP}, {_COUNTERS}", words)
 
     def revert(self, cluster: Cluster) -> None:
-        """Remove every rule of ours from every network of every node; harmless where there is none."""
+        """Remove the chain from every network namespace of every node; harmless where there is none."""
         for node in cluster.nodes:
             cluster.exec(node, ["sh", "-c", _REMOVE], timeout_s=_NODE_S)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say which networks still have rules of ours, or how many replicas are not ready."""
+        """Return which network namespaces still have the chain, or how many replicas are not ready."""
         for node in cluster.nodes:
             found = cluster.exec(node, ["sh", "-c", _FIND], timeout_s=_NODE_S).split()
             if found:
@@ -141,7 +141,7 @@ class Partitioned(ComponentFault, tag="partition", kw_only=True):
         return super().reverted(cluster)
 
     def ask(self, cluster: Cluster, pod: CutPod) -> Answer:
-        """Ask the pod's port from its watcher."""
+        """Connect to the pod's port from its watcher."""
         return ask(cluster, pod.watcher, pod.address, self.component.port)
 
     def _unreached(self, cluster: Cluster, pod: CutPod) -> Receipt:
@@ -150,17 +150,17 @@ class Partitioned(ComponentFault, tag="partition", kw_only=True):
 
     @staticmethod
     def _counted(cluster: Cluster, pod: CutPod) -> Receipt:
-        # A chain that is absent is what the answer "no rule" looks like; a node that is gone fails to run the rest.
+        # Without the chain the output has only the last word; a dead node prints nothing.
         table = _within(cluster, pod.node, pod.pid, f"iptables -w -n -v -x -L {_CHAIN} 2>/dev/null; echo asked")
         if "asked" not in table:
-            raise HarnessError(f"The network of pod {pod.name} on {pod.node} could not be looked at: {table!r}.")
+            raise HarnessError(f"The network of pod {pod.name} on {pod.node} could not be read: {table!r}.")
         dropped = _DROPPED.search(table)
         words = f"{pod.name}: {f'{dropped[1]} packets dropped' if dropped else 'no rule in its network'}"
         return Receipt(dropped is not None and int(dropped[1]) > 0, _COUNTERS, words)
 
 
 def partition(role: Role, *, hold_s: float = 30.0) -> Partition:
-    """Drop every packet between the role's pods and all but their own kubelet: alive, Ready, and cut off."""
+    """Drop every packet of the role's pods except those of their own kubelet: alive, Ready, and cut off."""
     return Partition(role=role, hold_s=hold_s)
 
 
@@ -169,7 +169,7 @@ def _gateway(cluster: Cluster, node: str, pid: int, name: str) -> str:
     nets = cluster.exec(node, ["sh", "-c", same], timeout_s=_NODE_S).split()
     if len(set(nets)) == 1:
         raise UsageError(
-            f"partition: pod {name} is in the network of node {node}; its packets are the node's own. Use "
+            f"partition: pod {name} is in the network of node {node}; its packets are those of the node. Use "
             "keep_off_node, kill or pause."
         )
     routes = _within(cluster, node, pid, "ip -4 route show default")
@@ -180,6 +180,6 @@ def _gateway(cluster: Cluster, node: str, pid: int, name: str) -> str:
 
 
 def _within(cluster: Cluster, node: str, pid: int, script: str) -> str:
-    """Run a script in the network of a process on a node."""
+    """Run a script in the network namespace of a process on a node."""
     command = ["nsenter", "--target", str(pid), "--net", "sh", "-c", script]
     return cluster.exec(node, command, timeout_s=_NODE_S)

@@ -1,15 +1,15 @@
-"""`keep_off_node`: a node agent leaves one node and stays away, and its pods on the other nodes are not touched.
+"""`keep_off_node`: removes a node agent from one node and keeps it away; its pods on other nodes are unchanged.
 
-How: one change of the DaemonSet says at once "only where this label is" (a node selector, by a label that every other
-node carries) and "replace no pod on account of this change" (update strategy OnDelete). Its controller removes the pod
-that no longer belongs, and only that one. Other ways touch more. A taint is tolerated by every node agent. A label that
-the pods ask for already (kubernetes.io/os) is asked for by every other DaemonSet, too, so the node would lose more than
-the agent. A changed template without OnDelete restarts the agents of all nodes one after the other. A deleted pod has a
-successor within a second. And a node affinity is read by the agents, too: one of them takes an affinity that leaves its
-node out for its own removal, and uninstalls its CNI plugin as it goes, which is the fault `delete_workload`.
+How: one patch of the DaemonSet sets a node selector, with a label that every other node has, and the update strategy
+OnDelete, which replaces no pod because of the patch. The controller then removes the pod on the excluded node, and only
+that one. Alternatives do more harm or nothing. Node agents tolerate every taint. Other DaemonSets select by the labels
+that the pods select by already (kubernetes.io/os), so the node would lose more than the agent. A changed template
+without OnDelete restarts the agents of all nodes one after the other. A deleted pod is replaced within a second. And
+agents read a node affinity: one of them takes an affinity that excludes its node for its own removal, and uninstalls
+its CNI plugin when it ends, which is the fault `delete_workload`.
 
-Reverting puts both fields back in one change. The template is then, byte for byte, the old one, so the pods on the
-other nodes count as up to date and stay. The receipts look for exactly that: the same process in the same pod.
+The revert restores both fields in one patch. The template is then byte for byte the old one, so the pods on the other
+nodes count as up to date and stay. The receipts check exactly that: the same process in the same pod.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from drills.run.placement import find_node
 from drills.run.undo_entry import Name, ObjectRef, Patch
 
 Leaders = dict[str, int]
-"""Pod UID -> the lowest process id in it: while both stay, neither the pod nor its program started anew."""
+"""Pod UID -> its lowest process id: while both are the same, neither the pod nor its program has restarted."""
 
 
 class KeepOffNode(BaseFault, tag="keep-off-node", frozen=True, kw_only=True):
@@ -36,13 +36,13 @@ class KeepOffNode(BaseFault, tag="keep-off-node", frozen=True, kw_only=True):
     role: Role
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "KeptOffNode":
-        """Find the processes on every node, and the two changes of the DaemonSet."""
+        """Find the processes on every node, and compute the two patches of the DaemonSet."""
         component = self.component(mesh)
         replicas = healthy(cluster, component, self.title)
         if component.kind != "DaemonSet":
             raise UsageError(
                 f"{self.title} needs one pod on each node, and {component.kind} {component.namespace}/{component.name} "
-                "is no DaemonSet. Use make_unavailable."
+                "is not a DaemonSet. Use make_unavailable."
             )
         node = find_node(cluster, self.node)
         _demand_labels(cluster, self.node, node)
@@ -67,25 +67,25 @@ class KeepOffNode(BaseFault, tag="keep-off-node", frozen=True, kw_only=True):
 
 
 class KeptOffNode(ComponentFault, tag="keep-off-node", kw_only=True):
-    """An agent kept off one node by its own controller; seen in the process tables of that node and of all others."""
+    """An agent kept off one node by its own controller; observed in the process tables of all nodes."""
 
     node: Name
-    leaders: dict[Name, Leaders]  # node -> its processes before
-    away: dict[str, Any]  # what is merged into the specification
+    leaders: dict[Name, Leaders]  # node -> its processes before the fault
+    away: dict[str, Any]  # merge patch of the specification
     back: dict[str, Any]
 
     @property
     def subject(self) -> str:
-        """The agent is on the node."""
+        """The agent runs on the node."""
         return f"{self.title} back on node {self.node}"
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that are looked at."""
+        """The observed nodes."""
         return (self.node, *self.leaders)
 
     def inject(self, cluster: Cluster) -> str:
-        """Change both fields at once."""
+        """Set both fields in one patch."""
         self._patch(cluster, self.away)
         return f"{self.title} kept off node {self.node}"
 
@@ -95,11 +95,11 @@ class KeptOffNode(ComponentFault, tag="keep-off-node", kw_only=True):
         return self._look(cluster, order if turn is None else (order[turn % len(order)],))
 
     def revert(self, cluster: Cluster) -> None:
-        """Put node selector and update strategy back."""
+        """Restore node selector and update strategy."""
         self._patch(cluster, self.back)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what its controller has not done yet."""
+        """Return what the controller has not done yet, "" for nothing."""
         return unsettled(cluster, self.component) or super().reverted(cluster)
 
     def found_on(self, cluster: Cluster, node: str) -> Leaders:
@@ -124,11 +124,11 @@ class KeptOffNode(ComponentFault, tag="keep-off-node", kw_only=True):
 
     def _words(self, node: str, leaders: Leaders) -> str:
         found = f"pid {', '.join(map(str, leaders.values()))}" if leaders else "none"
-        return found if leaders == self.leaders[node] or not leaders else f"{found}, another one than before"
+        return found if leaders == self.leaders[node] or not leaders else f"{found}, not the one before the fault"
 
 
 def without(spec: Json, part: str) -> Json:
-    """Return a DaemonSet's spec that leaves that part's node out and does not replace the pods on the others."""
+    """Return a DaemonSet's spec that excludes the part's node and does not replace the pods on the others."""
     found = deepcopy(spec)
     found["updateStrategy"] = {"type": "OnDelete"}
     pod = found["template"]["spec"]
@@ -137,7 +137,7 @@ def without(spec: Json, part: str) -> Json:
 
 
 def changes(before: Mapping[str, object], after: Mapping[str, object]) -> Json:
-    """Return the merge patch (RFC 7386) that makes `after` of `before`; harmless to what is as `after` already."""
+    """Return the merge patch (RFC 7386) that turns `before` into `after`; harmless if applied twice."""
     found: Json = dict.fromkeys(key for key in before if key not in after)
     for key, value in after.items():
         old = before.get(key)
@@ -147,7 +147,7 @@ def changes(before: Mapping[str, object], after: Mapping[str, object]) -> Json:
 
 
 def keep_off_node(role: Role, node: str = VICTIM, *, hold_s: float = 30.0) -> KeepOffNode:
-    """Take the role's pod off one node and keep it away until the undo; its pods on other nodes are not touched."""
+    """Remove the role's pod from one node and keep it away until the undo; its pods on other nodes are unchanged."""
     return KeepOffNode(role=role, node=node, hold_s=hold_s)
 
 
@@ -157,5 +157,5 @@ def _demand_labels(cluster: Cluster, part: str, node: str) -> None:
     if found != set(cluster.nodes) - {node}:
         raise HarnessError(
             f"Label {label} is on {', '.join(sorted(found)) or 'no node'} of {cluster.name}; expected on every node "
-            f"but {node}. Make the cluster anew, or label its nodes."
+            f"but {node}. Create the cluster again, or label its nodes."
         )

@@ -1,13 +1,13 @@
-"""`apply_objects` and `apply_then_delete`: objects of a mesh's API stored, whether or not the mesh enforces them.
+"""`apply_objects` and `apply_then_delete`: store objects of a mesh's API, whether or not the mesh enforces them.
 
-The objects stand in manifests/<mesh>/policy/declared/<name>.yaml. One that the cluster does not have is created; of one
-that it has, the fields given there are changed. Reverting deletes what was created and puts back what was changed.
+The objects are in manifests/<mesh>/policy/declared/<name>.yaml. An object that the cluster does not have is created; one
+that it has is patched. The revert deletes created objects and restores patched fields.
 
-What a mesh makes of an object, and Kubernetes keeps as that object's own (workloads, their pods, Services), goes with
-it: reverting is over when none of that is left.
+What a mesh creates for an object, with an owner reference to it (workloads, their pods, Services), is deleted with it:
+the revert is verified when none of that is left.
 
-The receipt is a second read of the API: it shows that the objects were stored and stay so. It does not say whether
-anything enforces them: that is what a drill asks of the calls.
+The receipt is a second read of the API: it shows that the objects are stored. Whether anything enforces them is what
+the drill's claims on the calls show.
 """
 
 import time
@@ -42,43 +42,43 @@ class ApplyObjects(BaseFault, tag="apply-objects", frozen=True, kw_only=True):
         return self.name
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "AppliedObjects":
-        """Read the objects, and what of them the cluster has."""
+        """Read the manifests, and the objects that the cluster already has."""
         wanted, created, back = _read(cluster, mesh, self.name)
         return AppliedObjects(run_id=run_id, wanted=wanted, created=created, back=back)
 
 
 class AppliedObjects(PreparedFault, tag="apply-objects", kw_only=True):
-    """Objects applied through the API; seen by reading them again."""
+    """Objects applied through the API; observed by reading them again."""
 
-    wanted: tuple[dict[str, Any], ...]  # manifests in the order of their file
-    created: tuple[ObjectRef, ...]  # those of them that the cluster did not have
-    back: tuple[Patch, ...]  # what takes the changes of the others back
+    wanted: tuple[dict[str, Any], ...]  # manifests in file order
+    created: tuple[ObjectRef, ...]  # those that the cluster did not have
+    back: tuple[Patch, ...]  # patches that revert the changes of the others
 
     @property
     def subject(self) -> str:
-        """Each object is as before."""
+        """Each object is as before the fault."""
         return f"{', '.join(map(describe, self.wanted))} as before"
 
     def inject(self, cluster: Cluster) -> str:
-        """Apply the objects in the order of the file."""
+        """Apply the objects in file order."""
         for wanted in self.wanted:
             self.apply(cluster, wanted)
         return f"applied: {', '.join(map(describe, self.wanted))}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: each object is there, with every field that was applied."""
-        del turn  # it is a read of each object, and costs the nodes nothing
+        """Landed: each object exists, with every applied field."""
+        del turn  # one read of each object, at no cost to the nodes
         return self.seen(cluster, self.wanted)
 
     def revert(self, cluster: Cluster) -> None:
-        """Put fields back and delete objects, each of which may be as before already."""
+        """Restore fields and delete objects; each may be reverted already."""
         for patch in self.back:
             patch.apply(cluster)
         for ref in reversed(self.created):
             ref.delete(cluster, grace_s=0)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say which object still exists, and which is not as before."""
+        """Return which objects still exist, and which are not as before."""
         changed = [it.target.title for it in self.back if not _covers(it.target.find(cluster), it.changes)]
         return "; ".join([*remains(cluster, self.created), *(f"{title} is not as before" for title in changed)])
 
@@ -101,7 +101,7 @@ class ApplyThenDelete(BaseFault, tag="apply-then-delete", frozen=True, kw_only=T
     """Store the first of the objects, then the others, then delete the first."""
 
     name: str
-    stands_s: float  # how long the first stands by itself, and again with all the others
+    stands_s: float  # how long the first exists alone, and then with the others
 
     @property
     def variant(self) -> str:
@@ -109,7 +109,7 @@ class ApplyThenDelete(BaseFault, tag="apply-then-delete", frozen=True, kw_only=T
         return self.name
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "AppliedThenDeleted":
-        """Read the objects; UsageError when the first is in the cluster already."""
+        """Read the manifests; UsageError when the first object exists already."""
         wanted, created, back = _read(cluster, mesh, self.name)
         if ObjectRef.of(wanted[0]) not in created:
             raise UsageError(f"{describe(wanted[0])} exists already: a drill may delete only what it created.")
@@ -117,16 +117,16 @@ class ApplyThenDelete(BaseFault, tag="apply-then-delete", frozen=True, kw_only=T
 
 
 class AppliedThenDeleted(AppliedObjects, tag="apply-then-delete", kw_only=True):
-    """Objects that refer to one that was deleted again; seen by reading all of them.
+    """Objects that refer to a deleted one; observed by reading all of them.
 
-    What acts on such an object needs some seconds for it. It stands alone first, so that no other object ever refers
-    to what does not exist yet.
+    Controllers need some seconds to act on the first object. It exists alone at first, so that no other object ever
+    refers to one that does not exist yet.
     """
 
     stands_s: float
 
     def inject(self, cluster: Cluster) -> str:
-        """Apply the objects, each in its time, and delete the first."""
+        """Apply the first object, later the others, and later delete the first."""
         first, *others = self.wanted
         self.apply(cluster, first)
         time.sleep(self.stands_s)
@@ -140,12 +140,12 @@ class AppliedThenDeleted(AppliedObjects, tag="apply-then-delete", kw_only=True):
         )
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the first object and all that was made of it is gone, and each of the others stands as applied."""
+        """Landed: the first object and all that it owned are gone, and the others are stored as applied."""
         del turn
         first, *others = self.wanted
         rest = self.seen(cluster, others)
         left = "; ".join(remains(cluster, (ObjectRef.of(first),)))
-        gone = left or f"{describe(first)} is not there"
+        gone = left or f"{describe(first)} does not exist"
         return Receipt(rest.landed and not left, _OBSERVER, f"{gone}; {rest.evidence}")
 
 
@@ -155,18 +155,18 @@ def apply_objects(name: str, *, hold_s: float = 30.0) -> ApplyObjects:
 
 
 def apply_then_delete(name: str, *, stands_s: float, hold_s: float = 30.0) -> ApplyThenDelete:
-    """Store the first of those objects, after stands_s the others, after stands_s more delete the first again.
+    """Store the first of those objects, after stands_s the others, and after stands_s more delete the first.
 
-    It is held from then on: what refers to the first object refers to nothing.
+    The hold begins then: references to the first object are dangling.
     """
     return ApplyThenDelete(name=name, stands_s=stands_s, hold_s=hold_s)
 
 
 def remains(cluster: Cluster, refs: Iterable[ObjectRef]) -> Iterator[str]:
-    """Say which of the objects exist, and what else does that belongs to one of them, or to something gone.
+    """Yield which of the objects exist, and which existing objects are owned by one of them or by a deleted owner.
 
-    Kubernetes removes what belongs to a removed object one generation after the other: what outlives its own owner, a
-    pod that of its ReplicaSet, is on its way.
+    Kubernetes deletes the objects of a deleted owner one generation after the other: an object without its owner, such
+    as a pod without its ReplicaSet, is about to be deleted.
     """
     gone_or_going: set[_Key] = set()
     for ref in refs:
@@ -187,7 +187,7 @@ def remains(cluster: Cluster, refs: Iterable[ObjectRef]) -> Iterator[str]:
 
 
 def _read(cluster: Cluster, mesh: Mesh, name: str) -> tuple[tuple[Json, ...], tuple[ObjectRef, ...], tuple[Patch, ...]]:
-    """Return the objects of that name, those that the cluster does not have, and what would take changes back."""
+    """Return the objects of a name, those that the cluster lacks, and the patches that revert changes."""
     path = mesh.manifests / "policy" / _FOLDER / f"{name}.yaml"
     if not path.is_file():
         raise UsageError(f"{mesh.title} has no objects by the name {name}: there is no {path.name}.")
@@ -196,13 +196,13 @@ def _read(cluster: Cluster, mesh: Mesh, name: str) -> tuple[tuple[Json, ...], tu
         raise HarnessError(f"{path.name}: an object's metadata is no mapping. Correct the manifest.")
     known = [(it, ObjectRef.of(it).find(cluster)) for it in wanted]
     created = tuple(ObjectRef.of(it) for it, found in known if found is None)
-    # Addressed as before, and with the old value of each field.
+    # The same address, and the old value of each field.
     back = tuple(Patch(ObjectRef.of(it), _inverse(Patch.of(it).changes, found)) for it, found in known if found)
     return wanted, created, back
 
 
 def _inverse(change: Mapping[str, object], found: Mapping[str, object]) -> Json:
-    """Return the merge patch that takes a change back: what was there, and None for what was not."""
+    """Return the merge patch that reverts a change: old values, and None for fields that did not exist."""
 
     def before(key: str, value: object) -> object:
         known = found.get(key)
@@ -212,7 +212,7 @@ def _inverse(change: Mapping[str, object], found: Mapping[str, object]) -> Json:
 
 
 def _covers(found: object, wanted: object) -> bool:
-    """Tell whether all that is wanted is found, None being what is not there; the server adds defaults to the rest."""
+    """Return whether `found` has all that is wanted (None: absent); other fields may have the server's defaults."""
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(_covers(found.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
@@ -222,5 +222,5 @@ def _covers(found: object, wanted: object) -> bool:
 
 def _words(wanted: Mapping[str, object], found: Mapping[str, object] | None) -> str:
     if found is None:
-        return f"{describe(wanted)} is not there"
-    return f"{describe(wanted)} is stored {'as applied' if _covers(found, wanted) else 'otherwise'}"
+        return f"{describe(wanted)} does not exist"
+    return f"{describe(wanted)} is stored {'as applied' if _covers(found, wanted) else 'with other fields'}"

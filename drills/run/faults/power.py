@@ -1,8 +1,8 @@
-"""`reboot` and `reboot_without_api`: a node loses its power and comes back; its processes and pod networks are gone.
+"""`reboot` and `reboot_without_api`: a node loses power and comes back, without its processes and pod networks.
 
-A kind node is a container, so its kernel does not boot; what a reboot means to Kubernetes happens all the same: the
-kubelet, the runtime and all containers are killed and start anew, and what was only in memory is lost (/run, routes,
-firewall rules). kind's own entry point puts its own part right; the routes that this harness laid it lays again.
+A kind node is a container, so its kernel does not boot. Everything else that a reboot means to Kubernetes happens: the
+kubelet, the runtime and all containers are killed and restart, and what was only in memory is lost (/run, routes,
+firewall rules). kind's entry point restores kind's own settings; this harness restores the routes that it had added.
 Volumes, the shared directory and the Node object with its labels survive.
 """
 
@@ -18,14 +18,14 @@ from drills.run.placement import find_node
 from drills.run.undo_entry import Name
 
 _NODE_S = 10.0
-_API_GONE_S = 90.0  # the kubelet looks every 20 s at worst, and open requests have their grace period
-_START_TICKS = 19  # field 22 of /proc/PID/stat, counted behind the name, which may hold anything
-# A report by the old kubelet can carry the second of the boot itself; its successor needs longer than this.
+_API_GONE_S = 90.0  # the kubelet reads the folder every 20 s at worst, and open requests have a grace period
+_START_TICKS = 19  # field 22 of /proc/PID/stat, counted after the name, which may contain spaces
+# The old kubelet may report in the very second of the boot; the new one needs longer than this.
 _REPORT_AFTER_S = 2
 
 
 class Reboot(BaseFault, tag="reboot", frozen=True, kw_only=True):
-    """Cut a node's power and give it back at once."""
+    """Power a node off and on again."""
 
     ends_pods = True
 
@@ -36,16 +36,16 @@ class Reboot(BaseFault, tag="reboot", frozen=True, kw_only=True):
 
 
 class Rebooted(PreparedFault, tag="reboot", kw_only=True):
-    """A node killed and started by the container engine; seen in its own /proc: its first process is another one."""
+    """A node that the container engine killed and started; observed in its /proc: process 1 is a new one."""
 
     node: Name
-    started_ticks: int  # when its first process started, in clock ticks after its host did
+    started_ticks: int  # start time of process 1, in clock ticks since the host's boot
 
     is_watched = False
 
     @property
     def subject(self) -> str:
-        """The node is up."""
+        """The node is Ready."""
         return f"node {self.node} up and Ready"
 
     @property
@@ -54,13 +54,13 @@ class Rebooted(PreparedFault, tag="reboot", kw_only=True):
         return (self.node,)
 
     def inject(self, cluster: Cluster) -> str:
-        """Cut the power and give it back at once."""
+        """Power the node off and on."""
         cluster.power_off(self.node)
         cluster.power_on(self.node)
         return f"node {self.node} killed and started again"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the first process of the node started later than the one before the fault."""
+        """Landed: process 1 of the node started later than before the fault."""
         del turn
         now = _started_ticks(cluster, self.node)
         words = (
@@ -69,7 +69,7 @@ class Rebooted(PreparedFault, tag="reboot", kw_only=True):
         return Receipt(now > self.started_ticks, "/proc of the node", words, momentary=True)
 
     def revert(self, cluster: Cluster) -> None:
-        """Start the node if it is down, and lay its routes again; HarnessError while its kubelet is not back."""
+        """Start the node if it is down, and restore its routes; HarnessError while its kubelet is not back."""
         cluster.power_on(self.node)
         lacks = unready(cluster, self.node)
         if lacks:
@@ -77,15 +77,15 @@ class Rebooted(PreparedFault, tag="reboot", kw_only=True):
         network.restore_routes(cluster)  # only now does the API know the node's address, which may be a new one
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what the node still lacks, "" when it is Ready and every node's routes are whole.
+        """Return what the node still lacks, "" when it is Ready and every node has its routes.
 
-        Whether its pods come back is what a drill asks of the mesh: no part of the undo.
+        Whether its pods come back is for the drill's claims, not for the undo.
         """
         return unready(cluster, self.node) or network.missing_routes(cluster)
 
 
 class RebootWithoutApi(BaseFault, tag="reboot-without-api", frozen=True, kw_only=True):
-    """Take the API away, then cut a node's power and give it back."""
+    """Stop the API server, then power a node off and on."""
 
     takes_api = True
     ends_pods = True
@@ -98,7 +98,7 @@ class RebootWithoutApi(BaseFault, tag="reboot-without-api", frozen=True, kw_only
 
 
 class RebootedWithoutApi(PreparedFault, tag="reboot-without-api", kw_only=True):
-    """The API server stopped, and then the node rebooted; seen as each of the two is."""
+    """A stopped API server, and then a rebooted node; observed as each of the two is."""
 
     api: StoppedApiServer
     reboot: Rebooted
@@ -107,12 +107,12 @@ class RebootedWithoutApi(PreparedFault, tag="reboot-without-api", kw_only=True):
 
     @property
     def land_extra_s(self) -> float:
-        """As long as the API server may take to stop."""
+        """As for the API server."""
         return self.api.land_extra_s
 
     @property
     def subject(self) -> str:
-        """The API is back, then the node: what a node lacks is known from the API alone."""
+        """The API answers, then the node is Ready: only the API knows what a node lacks."""
         return f"{self.api.subject}, then {self.reboot.subject}"
 
     @property
@@ -121,7 +121,7 @@ class RebootedWithoutApi(PreparedFault, tag="reboot-without-api", kw_only=True):
         return (*self.api.nodes, *self.reboot.nodes)
 
     def inject(self, cluster: Cluster) -> str:
-        """Stop the API server, and cut the node's power once it is gone."""
+        """Stop the API server, and reboot the node once the API is gone."""
         stopped = self.api.inject(cluster)
         wait_until(
             lambda: self.api.receipt(cluster),
@@ -132,27 +132,27 @@ class RebootedWithoutApi(PreparedFault, tag="reboot-without-api", kw_only=True):
         return f"{stopped}; {self.reboot.inject(cluster)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the port of the API refuses, and the first process of the node is another one.
+        """Landed: the API's port refuses, and process 1 of the node is a new one.
 
-        In a turn it looks whether the API is still away: that lasts, a reboot is an instant.
+        A turn is the API server: its absence lasts, a reboot is momentary.
         """
         seen = self.api.receipt(cluster, turn)
         return both(seen, self.reboot.receipt(cluster)) if turn is None else seen
 
     def revert(self, cluster: Cluster) -> None:
-        """Give the API back, then start the node."""
+        """Bring the API server back, then the node."""
         self.api.revert(cluster)
         self.reboot.revert(cluster)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what the API server lacks, or what the node does."""
+        """Return what the API server lacks, or what the node lacks."""
         return self.api.reverted(cluster) or self.reboot.reverted(cluster)
 
 
 def unready(cluster: Cluster, node: str) -> str:
-    """Say why the node is not Ready according to the kubelet that runs now, "" when it is.
+    """Return why the node is not Ready according to its current kubelet, "" when it is.
 
-    For most of a minute the API repeats what the kubelet said last before the reboot.
+    For most of a minute the API still has the last report from before the reboot.
     """
     clock = ["sh", "-c", "date +%s; ps -o etimes= -p 1"]
     said = cluster.exec(node, clock, timeout_s=_NODE_S).split()
@@ -170,14 +170,14 @@ def unready(cluster: Cluster, node: str) -> str:
 
 
 def reboot(node: str = VICTIM, *, hold_s: float = 30.0) -> Reboot:
-    """Cut a node's power and give it back at once; never the control plane's."""
+    """Power a node off and on again; never the control plane's."""
     return Reboot(node=node, hold_s=hold_s)
 
 
 def reboot_without_api(node: str = VICTIM, *, hold_s: float = 30.0) -> RebootWithoutApi:
-    """Take the Kubernetes API away, then cut the node's power and give it back; the undo brings the API back.
+    """Stop the Kubernetes API server, then power the node off and on; the undo brings the API back.
 
-    Until then its kubelet knows of no pod; then it starts all of them at once, the mesh's own parts among them.
+    Until then its kubelet knows no pod; then it starts all of them at once, including the mesh's own.
     """
     return RebootWithoutApi(node=node, hold_s=hold_s)
 
@@ -185,7 +185,7 @@ def reboot_without_api(node: str = VICTIM, *, hold_s: float = 30.0) -> RebootWit
 def _rebooted(cluster: Cluster, node: str, run_id: str) -> Rebooted:
     of_control_plane = cluster.kube.find("v1", "Node", selector=CONTROL_PLANE_LABEL)
     if node in {found["metadata"]["name"] for found in of_control_plane}:
-        raise UsageError(f"reboot: {node} carries the control plane, and with it the API. Use stop_api_server.")
+        raise UsageError(f"reboot: {node} runs the control plane, and with it the API. Use stop_api_server.")
     lacks = unready(cluster, node)
     if lacks:
         raise HarnessError(f"reboot needs a healthy node: {lacks}. Wait for it, or delete the cluster.")

@@ -1,4 +1,4 @@
-"""`kill` and `pause`: SIGKILL and SIGSTOP to a component's processes, sent on their nodes, past the Kubernetes API."""
+"""`kill` and `pause`: SIGKILL and SIGSTOP to a component's processes, sent on their nodes, not through the API."""
 
 from clusters.cluster import Cluster
 from clusters.model import Component, Mesh, Role
@@ -15,21 +15,21 @@ _KILLED = 137  # 128 + SIGKILL
 
 
 class Kill(BaseFault, tag="kill", frozen=True, kw_only=True):
-    """SIGKILL to every process of a role, or to those on one node."""
+    """Send SIGKILL to every process of a role, or to those on one node."""
 
     role: Role
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Killed":
-        """Find the processes, and how each of their containers last ended."""
+        """Find the processes, and the last ended container of each."""
         node = find_node(cluster, self.node) if self.node else ""
         return killed(cluster, self.component(mesh), node, run_id, self.title)
 
 
 class Killed(ComponentFault, tag="kill", kw_only=True):
-    """Processes of a component ended by SIGKILL; seen through the API: a container of the same pod exited with 137."""
+    """Processes ended by SIGKILL; observed through the API: a container of the same pod exited with code 137."""
 
     node: Name = ""  # "" for all nodes
-    ended: dict[str, str]  # pod UID and container name -> runtime id of the last container of it that ended
+    ended: dict[str, str]  # pod UID and container name -> runtime id of its last ended container
 
     is_watched = False
 
@@ -39,13 +39,13 @@ class Killed(ComponentFault, tag="kill", kw_only=True):
         return (self.node,) if self.node else ()
 
     def inject(self, cluster: Cluster) -> str:
-        """Send SIGKILL, as the kernel would when memory runs out."""
+        """Send SIGKILL, as the kernel does when memory runs out."""
         found = self.found(cluster, self.node)
         process_table.signal(cluster, found, "KILL")
         return f"SIGKILL to {_listed(found)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: a container of the same pod was ended by SIGKILL since the fault was prepared."""
+        """Landed: SIGKILL has ended a container of the same pod since the fault was prepared."""
         del turn
         dead = [view for view in containers(cluster, self.component) if self._was_killed(view)]
         evidence = "; ".join(f"{view.key}: exit {view.exit_code}, restarts {view.restarts}" for view in dead)
@@ -66,7 +66,7 @@ def killed(cluster: Cluster, component: Component, node: str, run_id: str, title
 
 
 class Pause(BaseFault, tag="pause", frozen=True, kw_only=True):
-    """SIGSTOP to every process of a role."""
+    """Send SIGSTOP to every process of a role."""
 
     role: Role
 
@@ -81,22 +81,20 @@ class Pause(BaseFault, tag="pause", frozen=True, kw_only=True):
             addresses=pod_addresses(cluster, component),
         )
         if not component.port:
-            raise UsageError(
-                f"pause needs a port of {paused.title} that a healthy one answers on; the mesh names none."
-            )
+            raise UsageError(f"pause needs a port on which {paused.title} replies when healthy; the mesh names none.")
         paused.processes = paused.found(cluster)
         return paused
 
 
 class Paused(ComponentFault, tag="pause", kw_only=True):
-    """Processes stopped where they are; seen by TCP: the kernel accepts the connection, the process does not reply."""
+    """Stopped processes; observed by TCP: the kernel accepts the connection, the process does not reply."""
 
     processes: tuple[Process, ...]
     addresses: dict[str, str]  # pod -> IP address
 
     @property
     def subject(self) -> str:
-        """Every process runs on."""
+        """Every process runs."""
         return f"{self.title} resumed"
 
     @property
@@ -111,9 +109,9 @@ class Paused(ComponentFault, tag="pause", kw_only=True):
         return f"SIGSTOP to {_listed(self.processes)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: the processes are the same as before, and the port of no pod replies.
+        """Landed: the processes are the same as before, and no pod's port replies.
 
-        In a turn it looks at one process: whether it replies, or in the next turn, whether it still exists, stopped.
+        A turn is one process: whether it replies, or, in the next turn, whether it still exists and is stopped.
         """
         if turn is None:
             return self._all(cluster)
@@ -140,7 +138,7 @@ class Paused(ComponentFault, tag="pause", kw_only=True):
     def _ask(self, cluster: Cluster, process: Process) -> Answer:
         address = self.addresses.get(process.pod)
         if address is None:
-            raise HarnessError(f"Pod {process.pod} of {self.title} has no address that could be asked for a reply.")
+            raise HarnessError(f"Pod {process.pod} of {self.title} has no address to connect to.")
         return ask(cluster, process.node, address, self.component.port)
 
 

@@ -1,4 +1,4 @@
-"""The process tables of the nodes: what runs there, whatever the Kubernetes API says about it."""
+"""The process tables of the nodes: what runs there, independently of the Kubernetes API."""
 
 import re
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from clusters.model import Component
 
 _LOOK_S = 10.0
 _BETWEEN = "----\n"
-# One program run on a node is one piece of processor time taken from the callers: all that is asked, in one.
+# Each program run on a node takes processor time from the callers, so one program collects everything.
 _LOOK = (
-    "ps -ww -e -o pid=,stat=,comm=,args=; echo ----;"  # the short name, too: a program may start without arguments
-    " grep -s pod /proc/[0-9]*/cgroup; echo ----;"  # which control group, and so which pod, each process is in
+    "ps -ww -e -o pid=,stat=,comm=,args=; echo ----;"  # comm, too: a program may have no arguments
+    " grep -s pod /proc/[0-9]*/cgroup; echo ----;"  # the control group, and so the pod, of each process
     " ls -1 /var/log/pods"
 )
 _POD_OF_PID = re.compile(r"/proc/(\d+)/cgroup:.*pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})")
-# What each kind of workload appends to its own name in the names of its pods.
+# What each kind of workload appends to its own name to name its pods.
 _POD_SUFFIX = {"Deployment": r"-[a-z0-9]+-[a-z0-9]{5}", "StatefulSet": r"-[0-9]+", "DaemonSet": r"-[a-z0-9]{5}"}
 
 
@@ -25,8 +25,8 @@ class Process:
     """One process of a component."""
 
     node: str
-    pid: int  # as the node numbers it
-    state: str  # the first letter of ps: T is stopped, Z is dead and not yet collected
+    pid: int  # in the node's PID namespace
+    state: str  # first letter of ps's STAT: T stopped, Z zombie
     pod: str
     pod_uid: str
 
@@ -37,19 +37,19 @@ class Process:
 
 
 def find(cluster: Cluster, component: Component) -> tuple[Process, ...]:
-    """Return the component's living processes on every node; HarnessError when a node cannot be asked."""
-    # One node after the other: asked side by side they would take every core from the callers for a moment.
+    """Return the component's processes on every node; HarnessError when a node does not answer."""
+    # One node after the other: in parallel they would briefly take every core from the callers.
     return tuple(process for node in cluster.nodes for process in find_on(cluster, node, component))
 
 
 def look_again(cluster: Cluster, process: Process) -> str:
-    """Return the state that the process is in now, "" when it is gone: one cheap question."""
+    """Return the current state of the process, "" when it is gone: one cheap query."""
     row = cluster.exec(process.node, ["ps", "-o", "stat=", "-p", str(process.pid)], timeout_s=_LOOK_S, check=False)
     return row.strip()[:1]
 
 
 def signal(cluster: Cluster, processes: Sequence[Process], name: str) -> None:
-    """Send a signal (KILL, STOP, CONT) to each process; one that is gone already is no error."""
+    """Send a signal (KILL, STOP, CONT) to each process; a process that is gone is no error."""
     for node in sorted({process.node for process in processes}):
         pids = [str(process.pid) for process in processes if process.node == node]
         cluster.exec(node, ["kill", f"-{name}", *pids], timeout_s=_LOOK_S, check=False)
@@ -63,7 +63,7 @@ def resume(cluster: Cluster, component: Component) -> tuple[Process, ...]:
 
 
 def find_on(cluster: Cluster, node: str, component: Component) -> tuple[Process, ...]:
-    """Return the component's living processes on one node; HarnessError when it cannot be asked."""
+    """Return the component's processes on one node; HarnessError when the node does not answer."""
     table, groups, folders = cluster.exec(node, ["sh", "-c", _LOOK], timeout_s=_LOOK_S).split(_BETWEEN)
     uids = {int(match[1]): match[2].replace("_", "-") for match in map(_POD_OF_PID.match, groups.splitlines()) if match}
     pods = _pods(folders, component)

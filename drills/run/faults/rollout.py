@@ -1,9 +1,8 @@
-"""`rolling_restart`: every pod replaced by a new one, in the order and at the pace that its own controller keeps.
+"""`rolling_restart`: the controller replaces every pod, in its own order and at its own pace.
 
-It is what an upgrade does, without the new version: the pod template gets an annotation, as from `kubectl rollout
-restart`. The fault lands with the first process that is gone, and has run its course when the last one is. Reverting
-is to wait for the end: it is verified only when no process of the old pods is left, so a rollout that stops half-way
-never counts as complete.
+This is an upgrade without a new version: the pod template gets an annotation, as from `kubectl rollout restart`. The
+fault lands when the first old process is gone, and is complete when the last one is. The revert waits for the end: it
+is verified only when no process of the old pods is left, so a rollout that stops half-way never counts as complete.
 """
 
 from datetime import UTC, datetime
@@ -19,16 +18,16 @@ from drills.run.faults.process_table import Process
 from drills.run.faults.views import unsettled, workload
 from drills.run.undo_entry import Name, ObjectRef, Patch
 
-_STAMP = "kubectl.kubernetes.io/restartedAt"  # the one that people's own restarts leave
+_STAMP = "kubectl.kubernetes.io/restartedAt"  # the annotation of `kubectl rollout restart`
 
 
 class RollingRestart(BaseFault, tag="rolling-restart", frozen=True, kw_only=True):
-    """Have a role's controller replace every pod, one after the other."""
+    """Make a role's controller replace every pod, one after the other."""
 
     role: Role
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Restarted":
-        """Note which pods run; UsageError when the controller replaces none by itself."""
+        """Find the running pods; UsageError when the controller replaces none by itself."""
         component = self.component(mesh)
         restarted = Restarted(
             run_id=run_id,
@@ -46,20 +45,20 @@ class RollingRestart(BaseFault, tag="rolling-restart", frozen=True, kw_only=True
 
 
 class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
-    """Pods replaced by their controller; seen in the process tables: the old processes go, others come."""
+    """Pods replaced by their controller; observed in the process tables: the old processes disappear."""
 
-    old: dict[Name, frozenset[Name]]  # node -> UIDs of the pods that the restart is to replace
+    old: dict[Name, frozenset[Name]]  # node -> UIDs of the pods to replace
     stamp: str
-    left: dict[Name, frozenset[Name]] = msgspec.field(default_factory=dict)  # those that the last looks found
+    left: dict[Name, frozenset[Name]] = msgspec.field(default_factory=dict)  # old pods in the last observations
 
     @property
     def land_extra_s(self) -> float:
-        """A Deployment starts the successor first, and the first pod to go has its grace period."""
+        """A Deployment starts the new pod first, and the first old pod has its grace period."""
         return 90.0
 
     @property
     def subject(self) -> str:
-        """Every pod is a new one, and ready."""
+        """Every pod is new and ready."""
         return f"{self.title} with {self.replicas} ready and no old pod"
 
     @property
@@ -74,18 +73,18 @@ class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
         return f"{self.title} to replace its {self._count(self.old)} pods one after the other"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
-        """Landed: at least one old process is gone. In a turn it looks at one node that still had some."""
+        """Landed: at least one old process is gone. A turn is one node that still had some."""
         if turn is None:
             return self._look(cluster, *cluster.nodes)
         due = [node for node in cluster.nodes if self.left.get(node)]
         return self._look(cluster, due[turn % len(due)]) if due else self._look(cluster)
 
     def is_over(self) -> bool:
-        """Whether the last looks found no old process."""
+        """Return whether the last observations found no old process."""
         return not self._count(self.left)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what the restart still lacks; one that was never asked for lacks nothing: no old pod is gone."""
+        """Return what the restart still lacks, "" for nothing; a restart that never began lacks nothing."""
         annotations = workload(cluster, self.component)["spec"]["template"].get("metadata", {}).get("annotations") or {}
         old = frozenset().union(*self.old.values())
         left = {process.pod_uid for process in process_table.find(cluster, self.component)} & old
@@ -99,7 +98,7 @@ class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
         for node in nodes:
             now = _pods(process_table.find_on(cluster, node, self.component), node)
             fresh += len(now - self.old.get(node, frozenset()))
-            self.left[node] = self.left.get(node, frozenset()) & now  # a pod that went does not come back
+            self.left[node] = self.left.get(node, frozenset()) & now  # a pod that is gone does not come back
         left, count = self._count(self.left), self._count(self.old)
         words = f"old processes: {left} of {count}; new on {', '.join(nodes) or 'no node'}: {fresh}"
         return Receipt(left < count, TABLES, words, momentary=True)
@@ -110,9 +109,9 @@ class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
 
 
 def rolling_restart(role: Role, *, hold_s: float = 120.0) -> RollingRestart:
-    """Have the role's controller replace every pod, one after the other; the hold ends with the last, or by hold_s.
+    """Make the role's controller replace every pod, one after the other; the hold ends with the last, or after hold_s.
 
-    The undo waits for a restart that is not complete by then, and the fault's window lasts until it is.
+    The undo waits for a restart that is not complete by then, and the fault's phase lasts until it is.
     """
     return RollingRestart(role=role, hold_s=hold_s)
 

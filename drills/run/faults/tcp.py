@@ -1,4 +1,4 @@
-"""Whether a port replies: asked from a node, over TCP, past the Kubernetes API and past the mesh."""
+"""Tests from a node over TCP whether a port replies, without the Kubernetes API and the mesh."""
 
 import re
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ _CURL_CONNECTION_REFUSED = 7
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back from one TCP connect and one HTTP request (a TLS port answers that with an error: an answer)."""
+    """The result of one TCP connection and one HTTP request. A TLS port replies with an error, which is a reply."""
 
-    accepted: bool  # the TCP handshake was completed, if only by the kernel's backlog
-    replied: bool  # the process itself sent something
-    words: str  # for people
-    refused: bool = False  # the node there answered that no program listens; silence may be a lost packet
+    accepted: bool  # the TCP handshake completed, if only by the kernel's backlog
+    replied: bool  # the process itself sent data
+    words: str  # for messages
+    refused: bool = False  # the target's node answered that no program listens
 
 
 def ask(cluster: Cluster, node: str, address: str, port: int) -> Answer:
-    """Ask address:port from a node; HarnessError when the node itself could not be used."""
+    """Connect from a node to address:port; HarnessError when the node itself cannot do it."""
     url = f"http://{address}:{port}/"
     said = cluster.exec(
         node,
@@ -39,11 +39,13 @@ def ask(cluster: Cluster, node: str, address: str, port: int) -> Answer:
             url,
         ],
         timeout_s=_NODE_S,
-        check=False,  # curl fails when there is no answer, and that is what is asked
+        check=False,  # curl fails without an answer, which is a result here
     )
     report = _REPORT.search(said)
     if report is None:
-        raise HarnessError(f"curl on node {node} printed {said!r} instead of its report about {url}. Is curl there?")
+        raise HarnessError(
+            f"curl on node {node} printed {said!r} instead of its report about {url}. Is curl installed?"
+        )
     status, code, connected_s = int(report[1]), int(report[2]), float(report[3])
     return _answer(f"{address}:{port}", status, code, accepted=connected_s > 0)
 

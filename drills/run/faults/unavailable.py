@@ -1,28 +1,27 @@
-"""`make_unavailable`: no pod of a component can exist, and Kubernetes goes on wanting all of them.
+"""`make_unavailable`: no pod of a component can exist, while Kubernetes still wants all of them.
 
-How. A ValidatingAdmissionPolicy (stable since Kubernetes 1.30) refuses the creation of each pod that the workload's
-own selector matches, in its namespace; its one expression is `false`. Once a dry run shows that the API server
-enforces it, which takes some tenths of a second, the pods that exist are deleted with a grace period of 1 s: the least
-that a kubelet obeys, and when the pod is gone from the API, its processes are gone too (after 0 s they might live on).
-The workload itself is not touched. So its desired count (`spec.replicas`, or `desiredNumberScheduled` of a DaemonSet)
-stays as it was, nothing is available, and every alert that compares the two may fire, as after a real loss.
+How: a ValidatingAdmissionPolicy (stable since Kubernetes 1.30) with the expression `false` refuses the creation of each
+pod that the workload's own selector matches, in its namespace. Once a dry run shows that the API server enforces it,
+after some tenths of a second, the existing pods are deleted with a grace period of 1 s. That is the shortest that a
+kubelet obeys: when such a pod is gone from the API, its processes are gone too (with 0 s they might still run). The
+workload itself is unchanged. So its desired count (`spec.replicas`, or `desiredNumberScheduled` of a DaemonSet) stays,
+no pod is available, and every alert that compares the two may fire, as after a real loss.
 
-Why not otherwise. A desired count of 0 silences exactly those alerts. A changed pod template is a rollout with a new
-ReplicaSet. A ResourceQuota hits every other workload of the namespace, and a webhook of our own needs a server that
-the API server reaches. A taint is tolerated by every node agent. A DaemonSet and a StatefulSet are held off in the same
-way as a Deployment. The policy lives in the API server, so it needs no pod, no network and no node, and it holds while
-the component is a CNI plugin or the mesh's own webhook. Injecting and reverting need the API: while it is away, the
-entry stays in the undo log.
+Why not otherwise: a desired count of 0 silences exactly those alerts. A changed pod template is a rollout with a new
+ReplicaSet. A ResourceQuota affects every other workload of the namespace. A webhook needs a server that the API server
+reaches. Node agents tolerate every taint. The policy works for Deployments, DaemonSets and StatefulSets alike; it runs
+in the API server, so it needs no pod, no network and no node, and works for a CNI plugin or the mesh's own webhook.
+Injection and revert need the API: while it is away, the entry stays in the undo log.
 
-What of it is the harness's own footprint, and no alert of the mesh: Events with reason FailedCreate, and the condition
-ReplicaFailure (reason FailedCreate) of the Deployment and its ReplicaSet. Both name the policy, which is called
+The harness's own footprint, which is no alert of the mesh: Events with reason FailedCreate, and the condition
+ReplicaFailure (reason FailedCreate) of the Deployment and its ReplicaSet. Both name the policy,
 `meshdrill-unavailable-NAMESPACE-NAME`. After a real loss the pods would exist and be Pending, or crash.
 
-Reverting deletes the policy, waits until the API server admits such a pod again (dry run), and then touches an
-annotation of the ReplicaSet (or of the DaemonSet or StatefulSet itself). Without that the pods return late: a
-controller whose creations failed doubles its wait with each of them, up to 1000 s. After an outage of 40 s a ReplicaSet
-took 29 s more to try again; an update of its object makes it try at once. On kind, a Deployment and a DaemonSet were
-ready again 2 s to 4 s after the revert began, whether they had been unavailable for 30 s or for 240 s.
+The revert deletes the policy, waits until the API server admits such a pod again (dry run), and then changes an
+annotation of the ReplicaSet (or of the DaemonSet or StatefulSet itself). Without the annotation the pods return late: a
+controller doubles its wait after each failed creation, up to 1000 s. After an outage of 40 s a ReplicaSet took 29 s
+more to retry; an update of the object makes it retry at once. On kind, a Deployment and a DaemonSet were ready again
+2 s to 4 s after the revert began, whether they had been unavailable for 30 s or for 240 s.
 """
 
 import time
@@ -42,13 +41,13 @@ POLICY = "ValidatingAdmissionPolicy"
 BINDING = f"{POLICY}Binding"
 NUDGE = "meshdrill/nudge"
 _API = "admissionregistration.k8s.io/v1"
-_IN_FORCE_S = 15.0  # the API server looks for new policies once a second
+_IN_FORCE_S = 15.0  # the API server loads new policies once a second
 _GRACE_S = 1
 _TRIED = "meshdrill-asked"
 
 
 class MakeUnavailable(BaseFault, tag="make-unavailable", frozen=True, kw_only=True):
-    """Let no pod of a role exist, and leave its workload as it is."""
+    """Let no pod of a role exist, without a change of its workload."""
 
     role: Role
 
@@ -58,17 +57,17 @@ class MakeUnavailable(BaseFault, tag="make-unavailable", frozen=True, kw_only=Tr
 
 
 class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
-    """Pods refused at creation; seen in the process tables, by TCP, and by the counts that Kubernetes reports."""
+    """Pods refused at creation; observed in the process tables, by TCP, and by the counts that Kubernetes reports."""
 
     selector: dict[str, Any]  # a LabelSelector
 
     @property
     def subject(self) -> str:
-        """The pods may be created, and all are ready."""
+        """The pods can be created, and all are ready."""
         return f"pods of {self.title} admitted again, {self.replicas} ready"
 
     def inject(self, cluster: Cluster) -> str:
-        """Put the policy in force, and then delete the pods that exist."""
+        """Create the policy, wait until it is enforced, and delete the existing pods."""
         for manifest in self._manifests():
             cluster.kube.apply(manifest).demand(f"Creating {manifest['kind']} {self._name}")
         wait_until(
@@ -90,20 +89,20 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
         return both(seen, self._counted(cluster)) if turn is None else seen
 
     def looks(self, cluster: Cluster) -> list[Callable[[], Receipt]]:
-        """Add the counts to the looks of any component that is absent."""
+        """Add the counts to the observations of an absent component."""
         return [*super().looks(cluster), lambda: self._counted(cluster)]
 
     def revert(self, cluster: Cluster) -> None:
-        """Delete the policy, and once it is out of force, have the controllers try again; HarnessError until then."""
+        """Delete the policy, and make the controllers retry once it is out of force; HarnessError until then."""
         for ref in self._refs:
             ref.delete(cluster)
         if self._is_refused(cluster):
-            raise HarnessError(f"{POLICY} {self._name} is deleted and still in force.")
+            raise HarnessError(f"{POLICY} {self._name} is deleted but still in force.")
         for patch in self._nudges(cluster):
             patch.apply(cluster)
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say that the policy exists, or how many replicas are not ready."""
+        """Return that the policy exists, or how many replicas are not ready; "" for neither."""
         left = [ref.title for ref in self._refs if ref.find(cluster) is not None]
         return f"{', '.join(left)} still exist" if left else super().reverted(cluster)
 
@@ -120,7 +119,7 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
         return ObjectRef(_API, BINDING, self._name), ObjectRef(_API, POLICY, self._name)
 
     def _manifests(self) -> tuple[Json, Json]:
-        """Return the policy and what puts it in force."""
+        """Return the policy and its binding."""
         matched = {
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.component.namespace}},
             "objectSelector": self.selector,
@@ -136,10 +135,10 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
         )
 
     def _is_refused(self, cluster: Cluster) -> bool:
-        """Tell whether the policy refuses a pod of the workload in a dry run; HarnessError when it cannot be asked."""
+        """Return whether the policy refuses a pod of the workload in a dry run; HarnessError when the API fails."""
         answer = cluster.kube.try_pod(_pod(workload(cluster, self.component)))
         if answer.outcome == "failed":
-            raise HarnessError(f"The API server could not be asked about a pod of {self.title}: {answer.message}")
+            raise HarnessError(f"The dry run of a pod of {self.title} failed: {answer.message}")
         return answer.outcome == "refused" and self._name in answer.message
 
     def _counted(self, cluster: Cluster) -> Receipt:
@@ -148,7 +147,7 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
         return Receipt(wanted == self.replicas and not ready, "Kubernetes API", words)
 
     def _nudges(self, cluster: Cluster) -> list[Patch]:
-        """Return two changes of each object that makes the pods; together they leave it as it was."""
+        """Return two patches for each object that creates the pods; the second reverts the first."""
         owner = self.component
         makers = [ObjectRef("apps/v1", owner.kind, owner.name, owner.namespace)]
         if owner.kind == "Deployment":
@@ -166,7 +165,7 @@ def made_unavailable(cluster: Cluster, component: Component, run_id: str, title:
 
 
 def make_unavailable(role: Role, *, hold_s: float = 30.0) -> MakeUnavailable:
-    """Let no pod of the role exist until the undo, and leave its desired count alone: Kubernetes reports the loss."""
+    """Let no pod of the role exist until the undo, with the desired count unchanged: Kubernetes reports the loss."""
     return MakeUnavailable(role=role, hold_s=hold_s)
 
 

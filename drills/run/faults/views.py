@@ -1,4 +1,4 @@
-"""What the Kubernetes API says about a component's pods, reduced to what faults ask."""
+"""The fields of a component's pods in the Kubernetes API that faults need."""
 
 from dataclasses import dataclass
 
@@ -70,7 +70,7 @@ class ContainerView:
     pod: str
     key: str  # pod UID and container name: the same container across its restarts
     restarts: int
-    ended_container: str  # runtime id of the last one that ended, "" when none did
+    ended_container: str  # runtime id of the last ended container, "" for none
     exit_code: int
 
 
@@ -89,7 +89,7 @@ def pod_addresses(cluster: Cluster, component: Component) -> dict[str, str]:
 
 
 def service_address(cluster: Cluster, component: Component) -> str:
-    """Return the cluster address of the component's Service, "" when it has none or no port to ask."""
+    """Return the cluster address of the component's Service, "" when it has no Service or no port."""
     if not component.service or not component.port:
         return ""
     found = cluster.kube.get("v1", "Service", component.service, component.namespace)
@@ -101,25 +101,25 @@ def workload(cluster: Cluster, component: Component) -> Json:
     """Return the component's Deployment, StatefulSet or DaemonSet; HarnessError when it does not exist."""
     found = cluster.kube.get("apps/v1", component.kind, component.name, component.namespace)
     if found is None:
-        raise HarnessError(f"{component.kind} {component.namespace}/{component.name} does not exist any more.")
+        raise HarnessError(f"{component.kind} {component.namespace}/{component.name} does not exist.")
     return found
 
 
 def unsettled(cluster: Cluster, component: Component) -> str:
-    """Say why the component's controller is not done with the last change, "" when it is and every pod is ready.
+    """Return why the rollout of the component's last change is not complete, "" when it is and every pod is ready.
 
-    Numbers of replicas alone do not show it: right after a change they are still the old ones.
+    Replica counts alone do not show it: right after a change they are still the old ones.
     """
     found = msgspec.convert(workload(cluster, component), _Workload)
     title = f"{component.kind} {component.namespace}/{component.name}"
     if found.status.observed_generation < found.metadata.generation:
-        return f"the controller of {title} has not taken up its last change yet"
+        return f"the controller of {title} has not observed its last change yet"
     unready = [
         pod["metadata"]["name"]
         for pod in cluster.kube.pods(component.namespace, component.selector)
         if not is_ready(pod)
     ]
-    return f"pods of {title} that are not ready, or going: {', '.join(unready)}" if unready else ""
+    return f"pods of {title} that are not ready, or terminating: {', '.join(unready)}" if unready else ""
 
 
 def _pods(cluster: Cluster, component: Component) -> list[_Pod]:

@@ -1,4 +1,4 @@
-"""`scale_to_zero` and `delete_workload`: a component that is wanted no more, so that none of its processes run."""
+"""`scale_to_zero` and `delete_workload`: the component is no longer wanted, so none of its processes run."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,14 +16,14 @@ from drills.run.undo_entry import Name, ObjectRef
 
 
 class Absent(ComponentFault, kw_only=True):
-    """A component of which no process is to run; seen in the process tables of the nodes, and by TCP from a node."""
+    """A component without a running process; observed in the nodes' process tables, and by TCP from a node."""
 
-    address: Name  # of its Service, "" when it has none to ask
-    order: tuple[Name, ...]  # all nodes; those on which a process ran, first
+    address: Name  # of its Service, "" for none
+    order: tuple[Name, ...]  # all nodes, those with a process first
 
     @classmethod
     def of(cls, cluster: Cluster, component: Component, run_id: str, title: str, **more: Any) -> Self:  # noqa: ANN401 - the fields of the subclass
-        """Return the fault for a healthy component; HarnessError for another."""
+        """Return the fault; HarnessError when the component is not healthy."""
         replicas = healthy(cluster, component, title)
         homes = {process.node for process in process_table.find(cluster, component)}
         return cls(
@@ -37,7 +37,7 @@ class Absent(ComponentFault, kw_only=True):
 
     @property
     def nodes(self) -> tuple[str, ...]:
-        """The nodes that are looked at."""
+        """The observed nodes."""
         return self.order
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
@@ -48,7 +48,7 @@ class Absent(ComponentFault, kw_only=True):
         return looks[turn % len(looks)]()
 
     def looks(self, cluster: Cluster) -> list[Callable[[], Receipt]]:
-        """Return the single looks of which a receipt consists."""
+        """Return the single observations of a receipt."""
         looks: list[Callable[[], Receipt]] = [partial(self._on, cluster, node) for node in self.order]
         return [*looks, lambda: self._words((), (), self._ask(cluster))] if self.address else looks
 
@@ -80,7 +80,7 @@ class ScaleToZero(BaseFault, tag="scale-to-zero", frozen=True, kw_only=True):
     role: Role
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "ScaledToZero":
-        """Count the replicas; UsageError for a DaemonSet, which has no such number."""
+        """Count the replicas; UsageError for a DaemonSet, which has no desired count of its own."""
         component = self.component(mesh)
         if component.kind == "DaemonSet":
             raise UsageError(
@@ -95,7 +95,7 @@ class ScaledToZero(Absent, tag="scale-to-zero", kw_only=True):
 
     @property
     def subject(self) -> str:
-        """The desired count is the old one."""
+        """The desired count is as before."""
         return f"{self.title} back to {self.replicas}"
 
     def inject(self, cluster: Cluster) -> str:
@@ -104,7 +104,7 @@ class ScaledToZero(Absent, tag="scale-to-zero", kw_only=True):
         return f"{self.title} scaled from {self.replicas} to 0"
 
     def revert(self, cluster: Cluster) -> None:
-        """Put the number of replicas back."""
+        """Restore the desired count."""
         cluster.kube.scale(self.component, self.replicas)
 
 
@@ -123,9 +123,9 @@ class DeleteWorkload(BaseFault, tag="delete-workload", frozen=True, kw_only=True
 
 
 class DeletedWorkload(Absent, tag="delete-workload", kw_only=True):
-    """A workload that does not exist; seen like one that was scaled to zero.
+    """A deleted workload; observed like one that was scaled to zero.
 
-    An agent that finds its own DaemonSet gone may clean its node up, which it never does when only its pod goes.
+    An agent whose DaemonSet is gone may clean up its node, which it does not do when only its pod is deleted.
     """
 
     metadata: dict[str, dict[str, str]]
@@ -137,19 +137,19 @@ class DeletedWorkload(Absent, tag="delete-workload", kw_only=True):
         return f"{self.title} created again"
 
     def inject(self, cluster: Cluster) -> str:
-        """Delete it."""
+        """Delete the workload."""
         self._ref.delete(cluster)
         return f"{self.title} deleted"
 
     def revert(self, cluster: Cluster) -> None:
-        """Create it as it was, unless it exists."""
+        """Create the workload as it was, unless it exists."""
         if self._ref.find(cluster) is None:
             address = self._ref.manifest
             manifest = {**address, "metadata": {**self.metadata, **address["metadata"]}, "spec": self.spec}
             cluster.kube.create(manifest).demand(f"Creating {self.title}")
 
     def reverted(self, cluster: Cluster) -> str:
-        """Say what its controller has not done yet."""
+        """Return what the controller has not done yet, "" for nothing."""
         return unsettled(cluster, self.component) or super().reverted(cluster)
 
     @property
@@ -158,10 +158,10 @@ class DeletedWorkload(Absent, tag="delete-workload", kw_only=True):
 
 
 def scale_to_zero(role: Role, *, hold_s: float = 30.0) -> ScaleToZero:
-    """Set the desired count to 0, and hold it there until the undo. No alert on missing replicas can fire meanwhile."""
+    """Set the desired count to 0 until the undo. Meanwhile no alert on missing replicas can fire."""
     return ScaleToZero(role=role, hold_s=hold_s)
 
 
 def delete_workload(role: Role, *, hold_s: float = 30.0) -> DeleteWorkload:
-    """Delete the role's Deployment or DaemonSet until the undo; its pods may take that for an uninstallation."""
+    """Delete the role's workload until the undo; its pods may take that for an uninstallation."""
     return DeleteWorkload(role=role, hold_s=hold_s)

@@ -1,1 +1,1 @@
-"""Probes: our observers, which try what the callers of the lab do not: new pods, policy changes, conditions."""
+"""Probes: observers of the harness for what the lab's callers do not try: new pods, policy changes, conditions."""

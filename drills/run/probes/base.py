@@ -1,4 +1,4 @@
-"""What all probes share: a thread of their own, a fixed rhythm, bounded attempts, and errors that become events."""
+"""The base of all probes: a thread, a fixed interval, bounded attempts, and errors recorded as events."""
 
 import threading
 import time
@@ -10,14 +10,14 @@ from drills.run.phase import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
 from drills.run.undo import Pending, carry_out
 
 _NAP_S = 0.2
-_AGAIN_S = 10.0  # the end of a recovery must be seen, however seldom the drill wants to ask while the fault lasts
+_AGAIN_S = 10.0  # longest interval in the recovery: its end must be seen
 _UNDO_S = 20.0
 _API_AWAY_S = 1.0
-_JOIN_S = 45.0  # longer than the slowest attempt: two webhooks that time out, and a pod that is given up
+_JOIN_S = 45.0  # longer than the slowest attempt: two webhook timeouts, and a pod that never starts
 
 
 class Probe(ABC):
-    """One read-only observer, or one that puts back what it changes, running beside the whole drill."""
+    """An observer that runs beside the whole drill, and reverts what it changes."""
 
     name: str
 
@@ -29,11 +29,11 @@ class Probe(ABC):
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
-        """Begin; the first attempt waits for the first phase of the run."""
+        """Start the thread; the first attempt waits for the first phase."""
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the end of the thread after the stage was stopped; a thread that hangs is written down."""
+        """Wait for the thread after the phase was stopped; record a thread that hangs."""
         if self._thread.ident is None:
             return
         self._thread.join(_JOIN_S)
@@ -41,17 +41,17 @@ class Probe(ABC):
             self._context.recorder.trouble(self.name, f"the probe did not end within {_JOIN_S:g} s of the run's end")
 
     def is_done(self, phase: str) -> bool:
-        """Tell whether the probe has seen enough in a phase of the run: one attempt, or in recovery a good one."""
+        """Return whether the probe is done in a phase: after one attempt, in the recovery after a good one."""
         return phase in self._done
 
     @abstractmethod
     def attempt(self, phase: str) -> bool:
-        """Try once, record what came of it, leave nothing behind, and tell whether it was a good one."""
+        """Make one attempt, record its result, clean up, and return whether the mesh behaved as it should."""
 
     def _clean_up(self, pending: Pending, phase: str) -> None:
         """Remove what an attempt created; HarnessError when that could not be verified.
 
-        If the run's own fault took the API away, the removal is deferred: it stays in the undo log, and is tried again
+        If the run's own fault took the API away, the clean-up is deferred: it stays in the undo log and is retried
         before the first attempt after the fault.
         """
         is_away = self._is_api_away(phase)
@@ -78,7 +78,7 @@ class Probe(ABC):
             now_s = time.monotonic()
             with self._context.phase.attempt() as phase:
                 is_enough = phase == IDLE or (phase == BASELINE and phase in self._done)
-                if not is_enough and (phase != last or now_s >= due_s):  # a new phase is asked about at its beginning
+                if not is_enough and (phase != last or now_s >= due_s):  # a new phase begins with an attempt
                     every_s = min(self._every_s, _AGAIN_S) if phase == RECOVERY else self._every_s
                     due_s, last = now_s + every_s, phase
                     self._try(phase)
@@ -91,7 +91,7 @@ class Probe(ABC):
             is_good = self.attempt(phase)
         except StoppedError:
             return
-        except Exception as error:  # noqa: BLE001 - a thread that dies in silence would leave a hole that nobody sees
+        except Exception as error:  # noqa: BLE001 - a thread that dies silently would leave an unnoticed gap
             self._context.recorder.trouble(self.name, f"{type(error).__name__}: {error}")
             is_good = False
         if is_good or phase != RECOVERY:

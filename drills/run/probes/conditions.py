@@ -1,6 +1,6 @@
-"""What Kubernetes itself says of workloads, nodes and objects, and what Events it keeps, asked once a second.
+"""Polls what Kubernetes reports of workloads, nodes and objects, and its Events, once a second.
 
-On-call could alert on each of them.
+An on-call team could alert on each of them.
 """
 
 import threading
@@ -14,15 +14,15 @@ from drills.judge.events import EventCount, NodeTaints, ObjectStatus, ReplicaCou
 from drills.run.recorder import Recorder
 
 EVERY = "*"
-"""Stands for the name of a workload: all of its kind in its namespace."""
+"""In place of a workload's name: all workloads of the kind in the namespace."""
 
 _EVERY_S = 1.0
 _JOIN_S = 15.0
-_SAID_LIMIT = 2000  # characters of a message
+_MESSAGE_LIMIT = 2000  # characters of a message
 
 
 class Conditions:
-    """Polls what the signals name all along: workloads, objects, the nodes' taints, how often an Event was told."""
+    """Polls what the signals name: workloads, objects, taints of the nodes, counts of Events."""
 
     def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[SignalSpec]) -> None:
         self._kube = kube
@@ -45,12 +45,12 @@ class Conditions:
         self._thread = threading.Thread(target=self._run, name="conditions", daemon=True)
 
     def start(self) -> None:
-        """Begin, if there is anything to ask about."""
+        """Start the thread, if a signal needs it."""
         if self._workloads or self._objects or self._asks_nodes or self._reasons:
             self._thread.start()
 
     def stop(self) -> None:
-        """End; the question under way has its own deadline."""
+        """Stop the thread; the request in progress has its own deadline."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join(_JOIN_S)
@@ -80,20 +80,20 @@ class Conditions:
 
     def _count(self, workload: Component) -> tuple[int, int]:
         found = self._kube.get("apps/v1", workload.kind, workload.name, workload.namespace)
-        # One that is gone wants none and has none: nobody is ready there either.
+        # A workload that is gone wants no pods and has none.
         return wanted_and_ready(found) if found else (0, 0)
 
     def _count_all(self, workload: Component) -> tuple[int, int]:
-        """Return how many pods all workloads of the kind want, and how many are ready."""
+        """Return how many pods all workloads of the kind want, and how many of them are ready."""
         found = self._kube.find("apps/v1", workload.kind, workload.namespace)
         if not found:
             raise HarnessError(f"There is no {workload.kind} in {workload.namespace}.")
-        # What is listed does not say its own kind.
+        # An object in a list does not have its kind.
         counts = [wanted_and_ready({**item, "kind": workload.kind}) for item in found]
         return sum(desired for desired, _ in counts), sum(ready for _, ready in counts)
 
     def _ask_events(self, namespace: str, reasons: Sequence[str]) -> None:
-        """Note how often each reason was told: Kubernetes forgets Events after an hour, so the number may fall, too."""
+        """Record the count of each reason. It may fall, because Kubernetes deletes Events after an hour."""
         at_ns = time.time_ns()
         try:
             found = self._kube.find("v1", "Event", namespace)
@@ -108,9 +108,9 @@ class Conditions:
             self._recorder.note(EventCount(at_ns, f"{namespace}/{reason}", counted))
 
     def _ask_status(self, subject: str) -> None:
-        """Note each condition of an object twice, with its status and with its reason; one that is not there has none.
+        """Record status and reason of each condition of an object; an object that does not exist has no conditions.
 
-        The words for people go with them: a reason alone does not show what on-call would read.
+        The messages are recorded too: they are what an on-call team would read.
         """
         at_ns = time.time_ns()
         api_version, kind, named = subject.split(" ")
@@ -124,7 +124,7 @@ class Conditions:
         stated = ((found or {}).get("status") or {}).get("conditions") or []
         words = tuple(f"{it['type']}={it[what]}" for it in stated for what in ("status", "reason") if it.get(what))
         said = "; ".join(it["message"] for it in stated if it.get("message"))
-        seen = ObjectStatus.Detail(conditions=words, message=said[:_SAID_LIMIT], error="")
+        seen = ObjectStatus.Detail(conditions=words, message=said[:_MESSAGE_LIMIT], error="")
         self._recorder.note(ObjectStatus(at_ns, subject, seen))
 
     def _ask_nodes(self) -> None:
@@ -144,12 +144,12 @@ class Conditions:
 
 
 def _workload(subject: str) -> Component:
-    """Return what `replicas` needs to know of "namespace/kind/name"; the role plays no part in that question."""
+    """Return the component for "namespace/kind/name", as `replicas` needs it; its role is not used."""
     namespace, kind, name = subject.split("/")
     return Component(Role.CONTROL_PLANE, kind, namespace, name, selector="", process="")
 
 
 def _times(event: Json) -> int:
-    """Return how often an Event was told: the old and the new kind count that in different fields."""
+    """Return the count of an Event: the old and the new API have it in different fields."""
     series = event.get("series") or {}
     return int(event.get("count") or series.get("count") or 1)

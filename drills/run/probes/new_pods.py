@@ -1,4 +1,4 @@
-"""Does a new pod get in, and if so, into the mesh? One pod per place is created, watched and removed at a time."""
+"""The probe of new pods: creates and removes pods, and records whether each is admitted, in the mesh, and started."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from drills.run.phase import StoppedError
 from drills.run.probes.base import Probe
 from drills.run.undo_entry import CreatedObject, ObjectRef
 
-# What Kubernetes warns of before a pod's program runs. A later warning (Unhealthy, BackOff) is about one that did run.
+# Warnings from before a pod's program runs. Later ones (Unhealthy, BackOff) are about a program that did run.
 _BEFORE_START = frozenset({"FailedScheduling", "FailedMount", "FailedCreatePodSandBox", "NetworkNotReady"})
 
 
@@ -36,17 +36,17 @@ class _Pod(msgspec.Struct):
 
 @dataclass(frozen=True)
 class _Seen:
-    """What became of an admitted pod; None where nobody waited to see."""
+    """What became of an admitted pod; None where it is unknown."""
 
     is_meshed: bool | None = None
     is_started: bool | None = None
     node: str = ""
-    blocked: str | None = ""  # what Kubernetes last complained of; None when nobody could ask
-    blocked_ns: int | None = None  # when it first did
+    blocked: str | None = ""  # the last warning of Kubernetes; None when the API did not answer
+    blocked_ns: int | None = None  # when that warning first came
 
 
 class NewPodsProbe(Probe):
-    """Creates pods every so often and notes: refused or admitted, in the mesh or not, started or not."""
+    """Creates pods at an interval and records for each: refused or admitted, in the mesh or not, started or not."""
 
     name = "new-pods"
 
@@ -70,28 +70,28 @@ class NewPodsProbe(Probe):
         words = {"NAME": name, "LAB_IMAGE": self._pods.image}
         *fronts, manifest = load(ON_DEMAND[kind], words)
         if placed:
-            # Bound at once, past the scheduler: the node itself is asked, not who keeps pods away from it.
+            # Bound without the scheduler: the probe tests the node, not what keeps pods away from it.
             manifest["spec"]["nodeName"] = self._pods.placed[placed]
         refs = [ObjectRef.of(created) for created in (manifest, *fronts)]
         entries = [CreatedObject(run_id=self._context.run_id, created=ref) for ref in refs]
-        owed = [self._context.undo_log.write(entry) for entry in entries]
+        pending_entries = [self._context.undo_log.write(entry) for entry in entries]
         try:
             for front in fronts:
-                self._context.cluster.kube.apply(front)  # refused or not: that nobody then calls the pod is seen
+                self._context.cluster.kube.apply(front)  # if refused, the pod gets no calls, which checks see
             return self._create(name, manifest, placed)
         finally:
-            for pending in owed:
+            for pending in pending_entries:
                 self._clean_up(pending, phase)
 
     def _create(self, name: str, manifest: Json, placed: str) -> bool:
         sent_ns = time.time_ns()
         answer = self._context.cluster.kube.create_pod(manifest)
-        answered_ns = time.time_ns()  # a webhook that times out answers long after the question
+        answered_ns = time.time_ns()  # after a webhook timeout the answer comes late
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
         if admitted:
             self._context.phase.pause(self._spec.serves_s)
-        fate = NewPod.Detail(
+        result = NewPod.Detail(
             outcome="admitted" if answer.outcome == "accepted" else answer.outcome,
             answered_ns=answered_ns,
             message=answer.message,
@@ -103,7 +103,7 @@ class NewPodsProbe(Probe):
             blocked=seen.blocked if admitted else UNSET,
             blocked_ns=seen.blocked_ns if admitted else UNSET,
         )
-        self._context.recorder.note(NewPod(sent_ns, name, fate))
+        self._context.recorder.note(NewPod(sent_ns, name, result))
         return bool(seen.is_started) and bool(seen.is_meshed)
 
     def _watch(self, name: str, answer: Admission) -> _Seen:
@@ -120,20 +120,20 @@ class NewPodsProbe(Probe):
         except StoppedError:
             return _Seen(is_meshed)
         except HarnessError:
-            blocked, blocked_ns = self._complaint(name)
+            blocked, blocked_ns = self._warning(name)
             return _Seen(is_meshed, is_started=False, blocked=blocked, blocked_ns=blocked_ns)
         is_meshed = is_meshed if at_admission or pod is None else self._proven(pod)
         return _Seen(is_meshed, is_started=True, node=msgspec.convert(pod, _Pod).spec.node_name)
 
     def _is_found(self, name: str) -> bool | None:
-        """Tell whether whoever looks at all pods of the lab finds this one outside the mesh; None: nobody could."""
+        """Return whether a list of the lab's pods shows this one outside the mesh; None if the API does not answer."""
         try:
             return members(self._context.cluster, self._context.mesh, LAB).get(name) is False
         except HarnessError:
             return None
 
     def _proven(self, pod: Json) -> bool | None:
-        """Tell whether a pod that started is in the mesh; None when its proof was not written in time."""
+        """Return whether a started pod is in the mesh; None when the proof did not appear in time."""
         try:
             return wait_until(
                 lambda: is_member(self._context.cluster, self._context.mesh, pod),
@@ -145,7 +145,7 @@ class NewPodsProbe(Probe):
             return None
 
     def _ready_pod(self, name: str) -> Json | None:
-        """Return the pod once it is ready; an API that cannot be asked just now counts as not yet."""
+        """Return the pod once it is ready; None before, and while the API does not answer."""
         self._context.phase.pause(0)
         try:
             pod = self._context.cluster.kube.get("v1", "Pod", name, LAB)
@@ -153,15 +153,15 @@ class NewPodsProbe(Probe):
             return None
         return pod if pod is not None and is_ready(pod) else None
 
-    def _complaint(self, name: str) -> tuple[str | None, int | None]:
-        """Return what Kubernetes says keeps the pod from starting, and since when; "" for nothing, None: not known."""
+    def _warning(self, name: str) -> tuple[str | None, int | None]:
+        """Return the warning that keeps the pod from starting, and since when; "" for none, None for unknown."""
         try:
             pod = self._context.cluster.kube.get("v1", "Pod", name, LAB)
             events = self._context.cluster.kube.find("v1", "Event", LAB)
         except HarnessError:
             return None, None
         if pod is not None and not msgspec.convert(pod, _Pod).spec.node_name:
-            return "NotScheduled: nobody chose a node for it", None
+            return "NotScheduled: the scheduler chose no node for it", None
         about = [event for event in events if event["involvedObject"].get("name") == name]
         warnings = [event for event in about if event.get("reason") in _BEFORE_START]
         if not warnings:
@@ -171,6 +171,6 @@ class NewPodsProbe(Probe):
 
 
 def _instant_ns(event: Json) -> int | None:
-    """Return when an event first came: the old and the new kind of event name that instant in different fields."""
+    """Return when an Event first came: the old and the new API have that time in different fields."""
     text = event.get("firstTimestamp") or event.get("eventTime")
     return round(datetime.fromisoformat(text).timestamp() * NS_PER_S) if text else None

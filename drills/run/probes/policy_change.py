@@ -1,4 +1,4 @@
-"""Is a policy change taken, and if taken, obeyed? One edge is closed for a while and opened again."""
+"""The probe of policy changes: denies one edge for a while, and records whether the change is accepted and enforced."""
 
 import time
 from typing import Literal
@@ -13,11 +13,11 @@ from drills.run.probes.base import Probe
 from drills.run.undo import Pending
 from drills.run.undo_entry import CreatedObject, ObjectRef
 
-_OBEYED = 0.5  # for this phase of the hold, at its end, no call may have got through
+_ENFORCED_SHARE = 0.5  # of the hold, at its end, in which no call may succeed
 
 
 class PolicyChangeProbe(Probe):
-    """Applies a policy that closes one edge, holds it, removes it, and notes what the API server said to each step."""
+    """Applies a policy that denies one edge, holds it, removes it, and records the API server's answer to each step."""
 
     name = "policy-change"
 
@@ -27,7 +27,7 @@ class PolicyChangeProbe(Probe):
         self._count = 0
 
     def attempt(self, phase: str) -> bool:
-        """Close the edge and open it again; good when it was closed to the calls of the workload, too."""
+        """Apply and remove the policy; good when the calls of the workload were denied meanwhile."""
         self._count += 1
         name = f"change-{self._context.run_id[:6]}-{self._count}"
         words = {"NAME": name, "SOURCE": self._spec.source, "TARGET": self._spec.target}
@@ -46,11 +46,11 @@ class PolicyChangeProbe(Probe):
             return False
         self._context.policies.saw(answer.object)
         self._context.phase.pause(self._spec.hold_s)
-        since_ns = time.time_ns() - int(_OBEYED * self._spec.hold_s * NS_PER_S)
+        since_ns = time.time_ns() - int(_ENFORCED_SHARE * self._spec.hold_s * NS_PER_S)
         return self._context.tail.is_closed((self._spec.source, self._spec.target), since_ns=since_ns)
 
     def _remove(self, name: str, manifest: Json, pending: Pending, phase: str) -> None:
-        """Remove the policy whatever was said to it: an answer that was lost may still have been a yes."""
+        """Remove the policy whatever the answer to it was: a lost answer may have been a yes."""
         sent_ns = time.time_ns()
         answer = self._context.cluster.kube.delete(manifest)
         self._note(sent_ns, name, "remove", answer)

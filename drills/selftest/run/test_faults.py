@@ -148,7 +148,7 @@ def test_end_of_another_container_is_no_receipt(double: FileCluster) -> None:
 def test_fault_that_is_seen_beforehand_is_refused(double: FileCluster) -> None:
     """An observer that reports the fault before it was done proves nothing: the fault is not even tried."""
     misnamed = replace(COMPONENT, process="brian", service="", port=0)
-    with pytest.raises(HarnessError, match="already reports it as done"):
+    with pytest.raises(HarnessError, match="already reports it as landed"):
         ready(double, faults.scale_to_zero(ROLE), mesh(components=(misnamed,)))
 
 
@@ -224,5 +224,5 @@ def test_answers_of_a_port_are_told_apart(
 def test_node_without_curl_is_no_answer(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Silence of the tool is not silence of the port."""
     monkeypatch.setattr(double, "exec", lambda *_args, **_options: "")
-    with pytest.raises(HarnessError, match="Is curl there"):
+    with pytest.raises(HarnessError, match="Is curl installed"):
         ask(double, NODES[0], "10.0.0.1", 80)

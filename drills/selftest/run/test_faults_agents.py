@@ -126,7 +126,7 @@ def test_undo_of_keeping_off_waits_for_the_controller(double: NodeCluster) -> No
     prepared.inject()
     assert double.replicas(AGENT)[1] == 2
     prepared.revert()
-    assert "has not taken up its last change" in prepared.reverted()
+    assert "has not observed its last change" in prepared.reverted()
 
 
 def test_undo_of_keeping_off_waits_for_the_pods(double: NodeCluster) -> None:

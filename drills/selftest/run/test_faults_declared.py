@@ -36,7 +36,7 @@ def test_declaration_is_seen_while_it_stands_and_goes_with_its_undo(double: Decl
     before = double.load().objects
     prepared = ready(double)
     assert prepared.receipt().evidence == (
-        "Service lab/frontend is stored otherwise; NetworkPolicy lab/bound-rule is not there"
+        "Service lab/frontend is stored with other fields; NetworkPolicy lab/bound-rule does not exist"
     )
     assert "Service lab/frontend, NetworkPolicy lab/bound-rule" in prepared.inject()
     assert double.labels == {"app": "frontend", "meshdrill/l7-proxy": "nowhere"}
@@ -102,7 +102,7 @@ def test_refused_declaration_is_no_declaration(double: DeclaredCluster, monkeypa
 def test_what_is_declared_already_is_not_declared_again(double: DeclaredCluster) -> None:
     """A receipt that was there before would prove nothing."""
     ready(double).inject()
-    with pytest.raises(HarnessError, match="already reports it as done"):
+    with pytest.raises(HarnessError, match="already reports it as landed"):
         ready(double)
 
 
@@ -130,7 +130,7 @@ def test_what_is_withdrawn_stood_first_and_is_gone(double: DeclaredCluster, monk
     assert "7 s later Service lab/frontend, NetworkPolicy lab/bound-rule; 7 s later Deployment" in prepared.inject()
     assert slept == [(7.0, True, False), (7.0, True, True)]
     receipt = prepared.receipt()
-    assert (receipt.landed, receipt.evidence.split("; ")[0]) == (True, "Deployment lab/nowhere is not there")
+    assert (receipt.landed, receipt.evidence.split("; ")[0]) == (True, "Deployment lab/nowhere does not exist")
     assert (PROXY in double.load().objects, RULE in double.load().objects) == (False, True)
     prepared.revert()
     assert prepared.reverted() == ""

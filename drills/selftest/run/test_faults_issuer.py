@@ -98,7 +98,7 @@ def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedCluster, mon
     assert prepared.prepared.land_extra_s >= EXPIRED.life_s
     prepared.inject()
     early = prepared.receipt()
-    assert (early.landed, "before its end" in early.evidence) == (False, True)
+    assert (early.landed, "before it expires" in early.evidence) == (False, True)
     later(monkeypatch, 61)
     late = prepared.receipt()
     assert (late.landed, "over for" in late.evidence) == (True, True)
@@ -112,7 +112,7 @@ def test_issuer_that_was_over_before_it_came_there_has_no_receipt(
     prepared.inject()
     later(monkeypatch, 61)
     seen = prepared.receipt()
-    assert (seen.landed, seen.evidence.endswith("over before it came there")) == (False, True)
+    assert (seen.landed, seen.evidence.endswith("expired before the process had it")) == (False, True)
 
 
 def test_each_kind_is_what_it_says(double: IssuedCluster) -> None:

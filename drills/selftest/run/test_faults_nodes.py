@@ -67,7 +67,7 @@ def test_undo_gives_the_api_back_before_the_node(double: NodeCluster) -> None:
     prepared = ready(double, faults.reboot_without_api())
     prepared.inject()
     assert prepared.entry.comes_first
-    assert "does not say that it is ready" in prepared.reverted()
+    assert "does not report ready" in prepared.reverted()
     UndoLog(double.state).write(prepared.entry)
     assert len(sweep(double)) == 1
     assert prepared.reverted() == ""
@@ -85,7 +85,7 @@ def test_node_that_is_cut_from_the_api_is_seen_from_itself_and_by_its_rule(doubl
 
 def test_cut_needs_an_api_that_is_reached_from_another_node(double: NodeCluster) -> None:
     """The API's own node cannot be cut from it, and a node that is cut already proves nothing."""
-    with pytest.raises(HarnessError, match="carries the API server itself"):
+    with pytest.raises(HarnessError, match="runs the API server itself"):
         ready(double, faults.block_api(placement.BYSTANDER))
     change(double, api_cut={VICTIM: 3})
     with pytest.raises(HarnessError, match="expected a connection"):
@@ -96,7 +96,7 @@ def test_rules_that_cannot_be_looked_at_are_no_absence(double: NodeCluster, monk
     """A node that answers nothing proves neither the rule nor that it is gone."""
     prepared = ready(double, faults.block_api())
     monkeypatch.setattr(double, "exec", lambda *_args, **_options: "")
-    with pytest.raises(HarnessError, match="could not be looked at"):
+    with pytest.raises(HarnessError, match="could not be read"):
         prepared.reverted()
 
 
@@ -112,7 +112,7 @@ def test_api_server_is_brought_back_without_the_api(double: NodeCluster) -> None
     """The undo acts through the node alone, twice as well as once, and is verified when the API answers us."""
     prepared = ready(double, faults.stop_api_server())
     prepared.inject()
-    assert "does not say that it is ready" in prepared.reverted()
+    assert "does not report ready" in prepared.reverted()
     prepared.revert()
     prepared.revert()
     assert prepared.reverted() == ""
@@ -183,7 +183,7 @@ def test_node_that_is_not_ready_says_why(double: NodeCluster, monkeypatch: pytes
 
 def test_control_plane_is_never_rebooted(double: NodeCluster) -> None:
     """With its node the API would go, and with that most of what is asked."""
-    with pytest.raises(UsageError, match="carries the control plane"):
+    with pytest.raises(UsageError, match="runs the control plane"):
         ready(double, faults.reboot(placement.BYSTANDER))
 
 

@@ -115,7 +115,7 @@ def test_network_that_cannot_be_looked_at_is_no_receipt(double: NodeCluster, mon
         return "" if argv[0] == "nsenter" else run(node, argv, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(double, "exec", silent)
-    with pytest.raises(HarnessError, match="could not be looked at"):
+    with pytest.raises(HarnessError, match="could not be read"):
         prepared.receipt(1)
     with pytest.raises(HarnessError, match="no default gateway"):
         ready(double, PARTITION)

@@ -168,7 +168,7 @@ def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, mo
     monkeypatch.setattr(base, "carry_out", lambda *_arguments, **_options: None)
     probe.attempt(FAULT)
     (event,) = of_kind(context, NewPod)
-    assert event.detail.blocked == "NotScheduled: nobody chose a node for it"
+    assert event.detail.blocked == "NotScheduled: the scheduler chose no node for it"
 
 
 def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -250,7 +250,7 @@ def test_program_that_never_takes_up_the_plan_is_named(
     monkeypatch.setattr(workload, "_END_S", 0.5)
     with played(double, mute=frozenset({"ledger-1"})):
         history = run(drill_on(double, tmp_path))
-    assert "no plan taken up by ledger-1" in troubles(history)
+    assert "plan not read by ledger-1" in troubles(history)
     assert "fault.injected" not in kinds(history)
 
 

@@ -88,7 +88,7 @@ def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
 ) -> None:
     """Attempts during the outage are recorded as failed, what they owe is paid once it is back, and none is left."""
     monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
-    monkeypatch.setattr(policy_change, "_OBEYED", 0.0)
+    monkeypatch.setattr(policy_change, "_ENFORCED_SHARE", 0.0)
     fault = replace(FAULTS["stop-api-server"], hold_s=1.0)
     tried = {
         "new-pods-tried": reached(checks.new_pod_tried()),

@@ -150,7 +150,7 @@ def test_node_of_another_cluster_is_not_touched(double: FileCluster, monkeypatch
 def test_entry_that_no_sweep_would_accept_is_not_written(double: FileCluster) -> None:
     """The fault is not injected then: it could not be undone."""
     log = UndoLog(double.state)
-    with pytest.raises(HarnessError, match="No later process would accept the undo entry lab-calls"):
+    with pytest.raises(HarnessError, match="A later process would reject the undo entry lab-calls"):
         log.write(LabCalls(run_id="not an id"))
     assert log.pending() == ()
 

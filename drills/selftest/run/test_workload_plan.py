@@ -71,7 +71,7 @@ def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -
 def test_plan_is_what_the_drill_asked_for(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """One caller per edge and connection, a canary of the agreed form, metrics of meshed pods only, undo first."""
     monkeypatch.setattr(workload, "_READY_S", 0.0)
-    with pytest.raises(HarnessError, match="no plan taken up by checkout-1, checkout-2, payment-1, outsider-1"):
+    with pytest.raises(HarnessError, match="plan not read by checkout-1, checkout-2, payment-1, outsider-1"):
         prepared(double).start()
     plan = read_plan(double.share)
     assert plan is not None
