@@ -1,7 +1,7 @@
 """`apply_objects` and `apply_then_delete`: store objects of a mesh's API, whether or not the mesh enforces them.
 
-The objects are in manifests/<mesh>/policy/declared/<name>.yaml. An object that the cluster does not have is created; one
-that it has is patched. The revert deletes created objects and restores patched fields.
+The objects are in manifests/<mesh>/policy/declared/<name>.yaml. An object that the cluster does not have is created;
+one that it has is patched. The revert deletes created objects and restores patched fields.
 
 What a mesh creates for an object, with an owner reference to it (workloads, their pods, Services), is deleted with it:
 the revert is verified when none of that is left.

@@ -43,9 +43,7 @@ def ask(cluster: Cluster, node: str, address: str, port: int) -> Answer:
     )
     report = _REPORT.search(said)
     if report is None:
-        raise HarnessError(
-            f"curl on node {node} printed {said!r} instead of its report about {url}. Is curl installed?"
-        )
+        raise HarnessError(f"curl on node {node} printed {said!r}, not its report about {url}. Is curl installed?")
     status, code, connected_s = int(report[1]), int(report[2]), float(report[3])
     return _answer(f"{address}:{port}", status, code, accepted=connected_s > 0)
 

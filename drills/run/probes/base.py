@@ -65,8 +65,8 @@ class Probe(ABC):
 
     def _retry_deferred(self, phase: str) -> None:
         if not self._is_api_away(phase):
-            owed, self._deferred = self._deferred, []
-            for pending in owed:
+            deferred, self._deferred = self._deferred, []
+            for pending in deferred:
                 self._clean_up(pending, phase)
 
     def _is_api_away(self, phase: str) -> bool:

@@ -31,10 +31,10 @@ def answer(name: str, story: Story) -> Answer:
     return judge(story.history(), promised(entry.build(facts).claims, facts, name)).verdict
 
 
-def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: bool = True) -> Story:
-    """Tell of a front door that is open, and then shut to new connections or not; a standing one is served throughout.
+def world(name: str, *, shut: bool, reported: bool, passes_by: bool = False, bound: bool = True) -> Story:
+    """Return a story of a front door that is open, and then shut to new connections or not; reused ones are served.
 
-    told: the one status or condition says so that fits. passes_by: a caller without an identity is served once.
+    reported: the status or condition that fits says so. passes_by: a caller without an identity is served once.
     """
     story = Story(fault_s=FAULT_S, signals=SIGNALS, fresh_edges=EACH_CALL_CONNECTS)
     story.steady(*ROUTES, per_s=2).refused(*DENIED, per_s=1).watched()
@@ -54,9 +54,9 @@ def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: 
     story.fault()
     if name == "l7-proxy-deleted" and bound:
         story.event(ObjectStatus, status, at_s=14, conditions=["Bound=True"], error="")
-    is_unready = shut and told and name == "l7-proxy-unready"
+    is_unready = shut and reported and name == "l7-proxy-unready"
     for at_s in range(int(SETTLED_S[name]), int(FAULT_S)):
-        says = ["Bound=False"] if told and not is_unready else []
+        says = ["Bound=False"] if reported and not is_unready else []
         story.event(ObjectStatus, status, at_s=at_s, conditions=says, error="")
         story.event(ReplicaCount, deployment, at_s=at_s, ready=9, desired=10 if is_unready else 9, error="")
     if passes_by:
@@ -69,27 +69,27 @@ def world(name: str, *, shut: bool, told: bool, passes_by: bool = False, bound: 
 
 @pytest.mark.parametrize("name", OF)
 def test_open_door_is_excused_by_the_status_alone(name: str) -> None:
-    """Whom the rule forbids is served: the status says so, or the drill fails."""
-    assert answer(name, world(name, shut=False, told=True)) is Answer.FAILED_OBSERVABLY
-    assert answer(name, world(name, shut=False, told=False)) is Answer.VIOLATED
+    """If a denied caller is served, the status says so, or the drill fails."""
+    assert answer(name, world(name, shut=False, reported=True)) is Answer.FAILED_OBSERVABLY
+    assert answer(name, world(name, shut=False, reported=False)) is Answer.VIOLATED
 
 
 @pytest.mark.parametrize("name", OF)
-def test_shut_door_keeps_out_whom_it_must_and_is_told_of(name: str) -> None:
-    """Nobody new is served: the rule holds, and that the welcome stay out is excused if on-call is told."""
-    assert answer(name, world(name, shut=True, told=True)) is Answer.FAILED_OBSERVABLY
-    assert answer(name, world(name, shut=True, told=False)) is Answer.VIOLATED
+def test_shut_door_keeps_denied_callers_out_and_is_reported(name: str) -> None:
+    """No new connection is served: the rule holds, and allowed callers may fail if on-call is alerted."""
+    assert answer(name, world(name, shut=True, reported=True)) is Answer.FAILED_OBSERVABLY
+    assert answer(name, world(name, shut=True, reported=False)) is Answer.VIOLATED
 
 
 @pytest.mark.parametrize("name", OF)
-def test_caller_who_goes_past_the_proxy_is_never_excused(name: str) -> None:
-    """One call of an outsider that is served at the bound Service is a violation, whatever was told."""
-    assert answer(name, world(name, shut=False, told=True, passes_by=True)) is Answer.VIOLATED
+def test_caller_that_bypasses_the_proxy_is_never_excused(name: str) -> None:
+    """One call of an outsider that is served at the bound Service is a violation, whatever was reported."""
+    assert answer(name, world(name, shut=False, reported=True, passes_by=True)) is Answer.VIOLATED
 
 
 def test_proxy_that_was_never_bound_was_not_taken_away() -> None:
     """Where the mesh can say that the Service is bound and did not say so, the deletion proved nothing."""
-    assert answer("l7-proxy-deleted", world("l7-proxy-deleted", shut=False, told=True, bound=False)) is (
+    assert answer("l7-proxy-deleted", world("l7-proxy-deleted", shut=False, reported=True, bound=False)) is (
         Answer.INCONCLUSIVE
     )
 

@@ -118,9 +118,9 @@ def answer() -> str:
 def test_chaos_validate_accepts_the_experiment(capsys: pytest.CaptureFixture[str]) -> None:
     """Chaos Toolkit's own `validate` ends with 0 and warns of nothing."""
     assert chaos("validate") == 0
-    told = capsys.readouterr().err
-    assert "look valid" in told
-    assert not [word for word in ("WARNING", "ERROR", "CRITICAL") if word in told]
+    printed = capsys.readouterr().err
+    assert "look valid" in printed
+    assert not [word for word in ("WARNING", "ERROR", "CRITICAL") if word in printed]
 
 
 def test_chaos_run_runs_the_same_drill(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_a_failed_action_is_inconclusive_and_rolled_back(
 def test_an_interrupted_run_is_put_right(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    """Ctrl-C while the fault is in force: it is undone, even where Chaos Toolkit was told to leave rollbacks out."""
+    """Ctrl-C while the fault is in force: it is undone, even if an option makes Chaos Toolkit skip rollbacks."""
 
     def interrupted(_run: live.LiveRun, *_arguments: object) -> None:
         assert double.replicas(COMPONENT) == (0, 0)
@@ -198,7 +198,7 @@ def test_an_interrupted_run_is_put_right(
 
 @pytest.mark.parametrize("strategy", ["after-method-only", "continuously"])
 def test_steps_out_of_order_hurt_nothing(double: FileCluster, strategy: str) -> None:
-    """A hypothesis strategy that leaves the gate out, or asks it again, ends the run without a pass."""
+    """A hypothesis strategy that skips the steady state, or repeats it, ends the run without a pass."""
     with played(double):
         assert chaos("run", "--hypothesis-strategy", strategy) == 1
     assert "was due" in troubles()
@@ -209,7 +209,7 @@ def test_steps_out_of_order_hurt_nothing(double: FileCluster, strategy: str) -> 
 
 
 @pytest.mark.usefixtures("double")
-def test_a_cluster_that_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_is_gone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the kept cluster `chaos run` ends with 1, says which is missing, and leaves no bundle."""
 
     def gone(name: str, *_more: object) -> object:
@@ -245,7 +245,7 @@ def test_claims_without_an_answer_break_nothing(
     assert not Path("reports").exists()
 
 
-def test_an_experiment_of_another_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_experiment_of_another_version_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     """An experiment whose request cannot be read ends with 1 and says what it lacks."""
     made = chaos_toolkit.experiment_of(REQUEST)
     del cast("dict[str, chaos_toolkit.Json]", cast("list[object]", made["extensions"])[0])["request"]["cluster"]

@@ -133,7 +133,7 @@ def test_torn_line_is_a_defect_and_no_crash(share: Path) -> None:
 def test_a_pod_that_the_fault_ends_may_leave_one_line_torn(
     share: Path, then: list[dict[str, object]], ended_pods: frozenset[str], troubles: int
 ) -> None:
-    """Its last line before a new start, or of all, may be cut; a cut one in the middle is a defect as for anybody."""
+    """Its last line, or the last before a restart, may be torn; a torn line elsewhere is a defect as in any log."""
     log(share, "checkout-1", CALL)
     with (share / "logs" / "checkout-1.jsonl").open("ab") as sink:
         sink.write(b'{"type":"cal' + (b"\n" if then else b""))
@@ -144,14 +144,14 @@ def test_a_pod_that_the_fault_ends_may_leave_one_line_torn(
 
 
 def test_a_late_server_is_an_event(share: Path) -> None:
-    """That a pod took the run up again is told of the lab's own pods only."""
+    """Only restarts of the lab's own pods become events."""
     for pod in ("checkout-1", "newcomer-1"):
         log(share, pod, {"type": "late", "pod": pod, "node": "node-a", "run_id": "r1", "at_ns": 5})
     assert [(event.kind, event.subject) for event in read(share).events] == [("late", "checkout-1")]
 
 
 def test_a_newcomer_that_was_called_accounts_for_what_it_served(share: Path) -> None:
-    """Its end says how many calls it served; one that nobody called has nothing to account for."""
+    """Its end says how many calls it served; a server without calls has nothing to account for."""
     for pod, served in (("newcomer-1", 3), ("newcomer-2", 0)):
         end = {"type": "served_end", "pod": pod, "service": "latecomer", "served": served, "run_id": "r1", "at_ns": 5}
         log(share, pod, end)
@@ -166,7 +166,7 @@ def test_line_of_unknown_shape_is_a_defect(share: Path) -> None:
 
 
 def test_torn_line_of_a_pod_that_was_removed_on_purpose_is_none(share: Path) -> None:
-    """A newcomer is killed by its probe; its log need not be whole."""
+    """Its probe kills a new pod, so its log need not be whole."""
     log(share, "newcomer-1", CALL, end=b"")
     path = share / "logs" / "newcomer-1.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
@@ -229,7 +229,7 @@ def test_logs_become_events(share: Path) -> None:
 
 
 def test_no_log_at_all_is_an_empty_table(share: Path) -> None:
-    """A run in which nobody wrote has an empty table of the right shape, which no claim can hold on."""
+    """A run without log lines has an empty table of the right shape, on which no claim can hold."""
     found = read(share)
     assert found.calls.schema == CALLS_SCHEMA
     assert found.calls.height == 0

@@ -172,7 +172,7 @@ def test_every_mesh_has_the_signals_of_kubernetes(mesh: str) -> None:
 
 @pytest.mark.parametrize("name", meshes.names())
 def test_every_mesh_says_where_policy_is_enforced(name: str) -> None:
-    """Who binds a name, where traffic is taken up and who enforces is told for each kind; the control has nobody."""
+    """The facts say for each kind what binds a name, captures traffic and enforces; the control has none of them."""
     mesh = catalogue.find_mesh(name)
     assert bool(mesh.policy.points) is not mesh.is_control
     assert all(all((it.policy, it.identity, it.interception, it.enforcement)) for it in mesh.policy.points)

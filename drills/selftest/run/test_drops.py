@@ -1,4 +1,4 @@
-"""The mesh's own record of what it refused: read past everything, from where the run began, and told when it is not."""
+"""The mesh's own drop log: read without the API from where the run began; a log that cannot be read is reported."""
 
 import subprocess
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class Nodes(StrictCluster):
 
 
 def reader(nodes: Nodes, log: DropLog | None = LOG) -> DropReader:
-    """Return a reader over the nodes, with its marks set."""
+    """Return a reader over the nodes, that has begun."""
     names = tuple(sorted(path.name for path in nodes.root.iterdir()))
     nodes.nodes = names
     found = DropReader(nodes, log)
@@ -72,7 +72,7 @@ def counts(*found: DropLogRead | DropCount) -> list[tuple[int, int]]:
 
 
 def test_drops_of_the_run_are_counted_by_span(tmp_path: Path) -> None:
-    """What stood there before, what passed, and a line in the making are left out; the rest is counted by spans."""
+    """What stood there before, what passed, and an unfinished line are left out; the rest is counted by spans."""
     nodes = Nodes(tmp_path)
     nodes.append("a", line("1970-01-01T00:00:01.5Z", "intruder", "ledger"))
     drops = reader(nodes)

@@ -212,7 +212,7 @@ def test_scaling_to_zero_hits_every_node(double: FileCluster) -> None:
         ("000 7 0.000000", False, False),
     ],
 )
-def test_answers_of_a_port_are_told_apart(
+def test_answers_of_a_port_are_distinct(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch, report: str, accepted: bool, replied: bool
 ) -> None:
     """A reply, silence after the handshake, and no handshake are three different answers."""

@@ -98,7 +98,7 @@ def test_keeping_off_touches_one_node_only(double: NodeCluster) -> None:
     assert set(pids(double)) == {VICTIM, BYSTANDER}
 
 
-def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_starts_anew(double: NodeCluster) -> None:
+def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_restarts(double: NodeCluster) -> None:
     """A new process on the other node loses the receipt: what is measured then is not the loss of one agent."""
     prepared = ready(double, KEEP_OFF)
     prepared.inject()

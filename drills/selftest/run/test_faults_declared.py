@@ -49,7 +49,7 @@ def test_declaration_is_seen_while_it_stands_and_goes_with_its_undo(double: Decl
 
 
 def test_label_of_before_comes_back(double: DeclaredCluster) -> None:
-    """A field that had another value gets that value again, and is not taken away."""
+    """A field that had another value gets that value again, and is not removed."""
     labels = {"app": "frontend", "meshdrill/l7-proxy": "somewhere"}
     double.patch({"kind": "Service", "metadata": {"name": "frontend", "namespace": "lab", "labels": labels}})
     prepared = ready(double)
@@ -58,7 +58,7 @@ def test_label_of_before_comes_back(double: DeclaredCluster) -> None:
     assert double.labels == labels
 
 
-def test_declaration_that_somebody_takes_back_loses_its_receipt(double: DeclaredCluster) -> None:
+def test_declaration_that_is_removed_loses_its_receipt(double: DeclaredCluster) -> None:
     """Whoever removes the rule, or the label, ends the declaration."""
     prepared = ready(double)
     prepared.inject()
@@ -154,7 +154,7 @@ def test_what_belongs_to_what_is_gone_is_not_gone_yet(double: DeclaredCluster) -
     assert prepared.reverted() == ""
 
 
-def test_binding_that_somebody_takes_back_is_no_withdrawal(double: DeclaredCluster) -> None:
+def test_binding_that_is_removed_is_no_withdrawal(double: DeclaredCluster) -> None:
     """What is asked about is a Service that stays bound: without the label the receipt is lost."""
     prepared = ready(double, GONE)
     prepared.inject()

@@ -31,7 +31,7 @@ def ready(double: InjectedCluster, fault: Fault, **facts: object) -> Ready:
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind)
 def test_receipt_comes_after_the_fault_and_goes_with_the_undo(double: InjectedCluster, fault: Fault) -> None:
-    """What a new pod gets is what tells: all of it before, nothing while the fault is in force, all of it after."""
+    """The dry run of a new pod shows all containers before, none during the fault, and all after it."""
     whole = double.load().objects
     prepared = ready(double, fault)
     assert not prepared.receipt().landed
@@ -80,7 +80,7 @@ def test_webhook_that_its_mesh_repairs_loses_the_receipt(double: InjectedCluster
 
 
 def test_refusal_by_another_is_no_receipt(double: InjectedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pod that a quota or somebody else's webhook refuses says nothing of ours."""
+    """A pod that a quota or another webhook refuses proves nothing about the fault."""
     for fault in FAULTS.values():
         prepared = ready(double, fault)
         with monkeypatch.context() as patched:
@@ -139,7 +139,7 @@ def test_mesh_without_what_is_broken_is_refused(
         ready(double, fault, **facts)
 
 
-def test_webhook_that_is_not_there_is_told(double: InjectedCluster) -> None:
+def test_missing_webhook_is_reported(double: InjectedCluster) -> None:
     """A mesh that is not installed is not broken."""
     change(double, objects={})
     with pytest.raises(HarnessError, match="does not exist"):

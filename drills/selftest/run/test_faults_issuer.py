@@ -182,7 +182,7 @@ def test_secret_that_could_not_be_put_back_is_not_touched(
         ready(double, ROTATED)
 
 
-def test_authority_of_an_older_version_is_told(double: IssuedCluster) -> None:
+def test_authority_of_an_older_version_is_reported(double: IssuedCluster) -> None:
     """Without the anchor's key no other issuer can be made under it."""
     path = double.state / "authority.json"
     kept = msgspec.json.decode(path.read_bytes())
@@ -193,7 +193,7 @@ def test_authority_of_an_older_version_is_told(double: IssuedCluster) -> None:
         ready(double, ROTATED)
 
 
-def test_authority_that_is_gone_is_told(double: IssuedCluster) -> None:
+def test_missing_authority_is_reported(double: IssuedCluster) -> None:
     """Nothing is done that could not be undone."""
     (double.state / "authority.json").unlink()
     with pytest.raises(HarnessError, match="cannot be read"):

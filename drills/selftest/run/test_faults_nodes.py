@@ -145,7 +145,7 @@ def test_node_that_stayed_down_is_started_by_a_sweep(double: NodeCluster) -> Non
 
 
 def test_undo_of_a_reboot_lays_the_lost_routes_again(double: NodeCluster) -> None:
-    """A node that starts anew has no routes to the other nodes' pods, and is not back before it has."""
+    """A restarted node has no routes to the other nodes' pods, and is not back before it has."""
     routes = double.load().routes
     prepared = ready(double, faults.reboot())
     prepared.inject()
@@ -156,7 +156,7 @@ def test_undo_of_a_reboot_lays_the_lost_routes_again(double: NodeCluster) -> Non
 
 
 def test_network_of_a_mesh_is_left_to_the_mesh(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the harness laid no network there is no route to miss."""
+    """Without a network of the harness there is no route to miss."""
     monkeypatch.setattr(double, "exec", lambda *_args, **_options: "")
     assert network.missing_routes(double) == ""
 

@@ -1,4 +1,4 @@
-"""Who is in the mesh is written down as the API shows it, and not found out where it does not."""
+"""Membership is recorded as the API shows it, and as unknown where the API shows nothing."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ def test_membership_is_noted_of_every_service(tmp_path: Path) -> None:
 
 
 def test_what_policies_know_a_pod_by_is_noted(tmp_path: Path) -> None:
-    """Service, namespace, account, node, address and labels of every service, for whoever reads policies later."""
+    """Service, namespace, account, node, address and labels of every service, for later readers of policies."""
     double = healthy(tmp_path)
     recorder, world = Recorder(), double.load()
     payment = next(pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["name"] == "payment-1")
@@ -59,7 +59,7 @@ def test_what_policies_know_a_pod_by_is_noted(tmp_path: Path) -> None:
 
 
 def test_a_pod_that_is_gone_is_not_found_out(tmp_path: Path) -> None:
-    """A pod that the API no longer shows has no membership to tell."""
+    """A pod that the API no longer shows has unknown membership."""
     double = healthy(tmp_path)
     pods = inventory.take(double)
     world = double.load()
@@ -79,7 +79,7 @@ def test_an_api_that_is_down_is_not_found_out(tmp_path: Path) -> None:
 
 
 def test_a_pod_that_waits_for_its_enrolment_is_neither_in_nor_outside(tmp_path: Path) -> None:
-    """Where pods are enrolled as they start, one that is not ready has nothing to show; else admission told all."""
+    """If pods are enrolled as they start, one that is not ready has unknown membership; else admission decides."""
     double = healthy(tmp_path)
     world = double.load()
     waiting = next(pod for pod in world.pods if cast("dict[str, str]", pod["metadata"])["name"] == "payment-1")

@@ -1,4 +1,4 @@
-"""Policy objects through a run: each version is told once, a look that failed is told too, and nothing is made up."""
+"""Policy objects through a run: each version is recorded once, a failed list is recorded, and nothing is made up."""
 
 import time
 
@@ -30,7 +30,7 @@ def whole(name: str, version: str = "1") -> Json:
     return {"apiVersion": "v1", "kind": "Rule", **rule(name, version)}
 
 
-def told(recorder: Recorder) -> list[tuple[str, str]]:
+def noted(recorder: Recorder) -> list[tuple[str, str]]:
     """Return what was noted of each object, in short."""
     return [(event.subject, event.detail.verb) for event in recorder.events() if isinstance(event, PolicyVersion)]
 
@@ -75,11 +75,11 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "_EVERY_S", 0.01)
 
 
-def test_each_version_of_an_object_is_told_once() -> None:
+def test_each_version_of_an_object_is_recorded_once() -> None:
     """Present, changed, gone; an object that stays as it is adds nothing but looks."""
     api = Api([rule("a"), rule("b")], [rule("a"), rule("b", "2")], [rule("a")])
     recorder = watched(api, looks=4)
-    assert told(recorder) == [
+    assert noted(recorder) == [
         ("Rule lab/a", "present"),
         ("Rule lab/b", "present"),
         ("Rule lab/b", "changed"),
@@ -90,7 +90,7 @@ def test_each_version_of_an_object_is_told_once() -> None:
     assert all(event.at_ns <= event.detail.answered_ns for event in looks)
 
 
-def test_an_object_is_kept_as_canonical_json_without_what_nobody_asks_for() -> None:
+def test_an_object_is_kept_as_canonical_json_without_managed_fields() -> None:
     """Sorted keys, the kind that a list states only once, and neither status nor managed fields."""
     (event,) = [event for event in watched(Api([rule("a")]), looks=1).events() if isinstance(event, PolicyVersion)]
     assert event.detail.manifest == (
@@ -102,13 +102,13 @@ def test_an_object_is_kept_as_canonical_json_without_what_nobody_asks_for() -> N
 def test_only_objects_that_can_decide_in_the_lab_are_kept() -> None:
     """Those of the lab, of the mesh's root namespace and of the whole cluster; a shared cluster has many others."""
     objects = [rule("a"), rule("b", namespace="root"), rule("c", namespace=""), rule("d", namespace="someone")]
-    assert {subject for subject, _ in told(watched(Api(objects), looks=1))} == {"Rule lab/a", "Rule root/b", "Rule /c"}
+    assert {subject for subject, _ in noted(watched(Api(objects), looks=1))} == {"Rule lab/a", "Rule root/b", "Rule /c"}
 
 
-def test_a_look_that_failed_changes_nothing_and_is_told() -> None:
+def test_a_failed_list_changes_nothing_and_is_recorded() -> None:
     """An API that does not answer has not removed an object."""
     recorder = watched(Api([rule("a")], "dead", [rule("a")]), looks=3)
-    assert told(recorder) == [("Rule lab/a", "present")]
+    assert noted(recorder) == [("Rule lab/a", "present")]
     assert ("Rule", "dead") in failed(recorder)
 
 
@@ -116,12 +116,12 @@ def test_more_objects_than_are_kept_are_no_answer(monkeypatch: pytest.MonkeyPatc
     """Half of the policies would look like all of them."""
     monkeypatch.setattr(policies, "_OBJECTS", 1)
     recorder = watched(Api([rule("a"), rule("b")]), looks=1)
-    assert told(recorder) == []
+    assert noted(recorder) == []
     assert "there are 2 of them" in failed(recorder)[0][1]
 
 
 def test_an_api_that_is_away_is_not_asked_for_every_kind() -> None:
-    """Each such question may take ten seconds: the look at all kinds ends at the first that nobody answers."""
+    """Each request may take ten seconds: listing all kinds ends at the first that fails."""
     api = Api("dead")
     recorder = Recorder()
     PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel((KIND, PolicyKind("v1", "Other")))))._look_at_all()
@@ -141,14 +141,14 @@ def test_what_a_probe_did_is_newer_than_a_look_that_was_under_way() -> None:
     log, asked_ns = PolicyLog(recorder), time.time_ns()
     log.saw(whole("a"))
     log.looked(KIND, [], asked_ns)
-    assert told(recorder) == [("Rule lab/a", "present")]
+    assert noted(recorder) == [("Rule lab/a", "present")]
     asked_ns = time.time_ns()
     log.lost(whole("a"))
     log.lost(whole("never-seen"))
     log.looked(KIND, [whole("a")], asked_ns)
-    assert told(recorder) == [("Rule lab/a", "present"), ("Rule lab/a", "gone")]
+    assert noted(recorder) == [("Rule lab/a", "present"), ("Rule lab/a", "gone")]
     log.looked(KIND, [whole("a", "2")], time.time_ns())
-    assert told(recorder)[-1] == ("Rule lab/a", "present")
+    assert noted(recorder)[-1] == ("Rule lab/a", "present")
 
 
 def test_every_policy_of_a_mesh_is_of_a_kind_that_is_recorded() -> None:

@@ -123,7 +123,7 @@ def test_a_recovery_is_asked_for_again_soon_however_slow_the_rhythm(
 
 
 def test_no_attempt_reaches_over_the_edge_of_a_window(counting: Start) -> None:
-    """Settling waits for the attempt under way and lets none begin."""
+    """Settling waits for the attempt in progress and lets none begin."""
     probe, context = counting()
     probe.may_end.clear()
     context.phase.enter(FAULT)
@@ -154,7 +154,7 @@ def test_waiting_probes_rest(double: FileCluster, phase: str) -> None:
 
 
 def test_recovery_needs_a_good_attempt(counting: Start) -> None:
-    """In the recovery a probe is content only when what it tried worked."""
+    """In the recovery a probe is done only after a good attempt."""
     probe, context = counting(is_good=False)
     context.phase.enter(FAULT)
     assert eventually(lambda: probe.is_done(FAULT))
@@ -164,7 +164,7 @@ def test_recovery_needs_a_good_attempt(counting: Start) -> None:
 
 
 def test_error_of_a_probe_is_an_event(counting: Start) -> None:
-    """A probe that raises goes on, and the history says that something was wrong on our side."""
+    """A probe that raises goes on, and the history says that the harness itself failed."""
     probe, context = counting(error=ValueError("oops"))
     context.phase.enter(FAULT)
     assert eventually(lambda: len(probe.parts) >= 2)
@@ -184,7 +184,7 @@ def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.M
 
 
 def test_pause_ends_with_the_run() -> None:
-    """Whoever waits within an attempt is woken at once when the run ends."""
+    """A pause within an attempt ends at once when the run ends."""
     current = CurrentPhase()
     current.stop()
     with pytest.raises(StoppedError):
@@ -212,8 +212,8 @@ def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: Fi
     assert "dead" in second.detail.error
 
 
-def test_a_workload_that_is_gone_has_nobody_ready(double: FileCluster) -> None:
-    """Somebody deleted it: that is a loss, and not a failure to ask."""
+def test_a_workload_that_is_gone_has_no_pod_ready(double: FileCluster) -> None:
+    """A deleted workload is a loss, not a failed request."""
     world = double.load()
     world.is_removed = True
     double.save(world)
@@ -227,15 +227,15 @@ def test_a_workload_that_is_gone_has_nobody_ready(double: FileCluster) -> None:
 
 
 def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FileCluster) -> None:
-    """An object that is not there states nothing; one that is states each condition; a dead API tells neither."""
+    """An absent object has no conditions, an existing one has each of its own; with a dead API they are unknown."""
     recorder = Recorder()
     signal = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False", SOURCE)
     conditions = Conditions(double, recorder, (signal,))
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()
-    told = {"type": "Enforced", "status": "False", "reason": "Unsupported", "message": "no proxy"}
-    world.objects["Rule/lab/door"] = {"status": {"conditions": [told, {"type": "Valid", "status": "True"}]}}
+    condition = {"type": "Enforced", "status": "False", "reason": "Unsupported", "message": "no proxy"}
+    world.objects["Rule/lab/door"] = {"status": {"conditions": [condition, {"type": "Valid", "status": "True"}]}}
     double.save(world)
     assert eventually(lambda: len(recorder.events()) >= 2)
     world.is_api_dead = True

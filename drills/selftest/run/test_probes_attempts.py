@@ -77,7 +77,7 @@ def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member:
 
 
 def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It serves behind a Service of its own for as long as it was wished, and both are gone afterwards."""
+    """It serves behind a Service of its own for as long as requested, and both are gone afterwards."""
     probe, context = new_pods_probe(double, spec=NewPods(every_s=1, within_s=0.2, serves_s=3))
     seen: list[tuple[float, set[str]]] = []
     monkeypatch.setattr(context.phase, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
@@ -91,7 +91,7 @@ def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, mon
 def test_stray_is_looked_for_among_all_pods(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None
 ) -> None:
-    """A pod outside the mesh is found by whoever lists the lab's pods, or it is not, or nobody could look."""
+    """A list of the lab's pods shows a pod outside the mesh, or does not, or the API does not answer."""
 
     def look(*_asked: object) -> dict[str, bool]:
         if listed is None:
@@ -126,7 +126,7 @@ def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.Monk
     assert of_kind(context, NewPod)[0].detail.started is False
 
 
-def test_new_pod_tells_what_kubernetes_complained_of(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_pod_has_the_warning_of_kubernetes(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a pod that does not start, the warning that says why is kept: no other pod's, and none from after a start."""
     probe, context = new_pods_probe(double)
     name = f"newcomer-{context.run_id[:6]}-1"
@@ -159,7 +159,7 @@ def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster)
     assert (event.detail.started, event.detail.meshed) == (True, None)
 
 
-def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_pod_without_a_node_never_ran(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the scheduler is away a pod waits in the API alone: that is said, and it cannot run outside the mesh."""
     probe, context = new_pods_probe(double)
     unready: Json = {"spec": {}, "metadata": {}, "status": {"conditions": []}}
@@ -172,7 +172,7 @@ def test_new_pod_for_which_nobody_chose_a_node_never_ran(double: FileCluster, mo
 
 
 def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One pod per place is bound to its node past the scheduler, and an attempt is good only when all of them are."""
+    """One pod per place is bound to its node without the scheduler, and an attempt is good only if all of them are."""
     asked: list[str] = []
 
     def create(manifest: Json) -> Admission:

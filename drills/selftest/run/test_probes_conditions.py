@@ -59,28 +59,28 @@ def test_all_workloads_of_a_namespace_are_counted_together(tmp_path: Path) -> No
 def test_a_namespace_that_shows_no_workload_says_nothing(
     tmp_path: Path, listed: Sequence[Json] | None, error: str
 ) -> None:
-    """Nobody there is no loss of anybody, and neither is an API that does not answer."""
+    """An empty namespace is no loss of pods, and neither is an API that does not answer."""
     (seen,) = polled(tmp_path, listed, ALL)
     assert isinstance(seen, ReplicaCount)
     assert (seen.detail.ready, seen.detail.desired, error in seen.detail.error) == (None, None, True)
 
 
 @pytest.mark.parametrize(
-    ("told", "count"),
+    ("events", "count"),
     [
         ([], 0),
         ([{"reason": "Updated", "count": 3}, {"reason": "Updated"}, {"reason": "Another", "count": 9}], 4),
         ([{"reason": "Updated", "series": {"count": 5}}, {"reason": "Updated", "series": None, "count": None}], 6),
     ],
 )
-def test_events_are_counted_by_their_reason(tmp_path: Path, told: list[Json], count: int) -> None:
-    """However an Event says how often it was told; a reason that nobody gave was given never."""
-    updated, skipped = polled(tmp_path, told, UPDATED, SKIPPED)
+def test_events_are_counted_by_their_reason(tmp_path: Path, events: list[Json], count: int) -> None:
+    """The count is found in either API's field; a reason without an Event has count 0."""
+    updated, skipped = polled(tmp_path, events, UPDATED, SKIPPED)
     assert (updated.subject, updated.detail) == (UPDATED.subject, EventCount.Detail(count=count, error=""))
     assert (skipped.subject, skipped.detail) == (SKIPPED.subject, EventCount.Detail(count=0, error=""))
 
 
-def test_events_that_nobody_could_list_are_not_counted(tmp_path: Path) -> None:
+def test_events_that_could_not_be_listed_are_not_counted(tmp_path: Path) -> None:
     """A look that failed says so, for each reason."""
     for seen in polled(tmp_path, None, UPDATED, SKIPPED):
         assert isinstance(seen, EventCount)

@@ -1,4 +1,4 @@
-"""A recovery ends when all is well and stays so, not in a lucky moment amid it."""
+"""A recovery is complete when the mesh is healthy and stays healthy."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from drills.run.recovery import RecoveryDetector
 
 
 class Stream:
-    """Time, and whether it is calm: a mark a second, "." calm and "x" not; the last mark goes on for ever."""
+    """A clock, and the health of each second: "." healthy and "x" not; the last one repeats for ever."""
 
     def __init__(self, seconds: str) -> None:
         self.seconds = seconds
@@ -18,7 +18,7 @@ class Stream:
         return float(self.passed_s)
 
     def is_healthy(self) -> bool:
-        """Tell whether it is calm now."""
+        """Return whether this second is healthy."""
         return self.seconds[min(self.passed_s, len(self.seconds) - 1)] == "."
 
 
@@ -35,7 +35,7 @@ class Stream:
     ],
 )
 def test_a_recovery_must_be_stable(seconds: str, lasts_at_s: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seconds, or a fifth of what came before; a failed call begins it anew."""
+    """For ten seconds, or a fifth of the elapsed time; a failed call restarts the count."""
     stream = Stream(seconds or "x")
     monkeypatch.setattr(recovery, "time", stream)
     watched = RecoveryDetector(stream.is_healthy)

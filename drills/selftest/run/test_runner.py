@@ -43,7 +43,7 @@ def double(tmp_path: Path) -> FileCluster:
 
 @pytest.fixture
 def programs(double: FileCluster) -> Iterator[Programs]:
-    """Let the lab play."""
+    """Run the lab's programs."""
     with played(double) as playing:
         yield playing
 
@@ -84,7 +84,7 @@ def kinds(history: History) -> list[str]:
 
 
 def troubles(history: History) -> str:
-    """Return what went wrong on our side, "" when nothing did."""
+    """Return the failures of the harness itself, "" for none."""
     return " | ".join(f"{event.subject}: {event.detail.message}" for event in history.of_kind(HarnessTrouble))
 
 
@@ -109,7 +109,7 @@ def test_whole_life_of_a_drill_is_recorded(double: FileCluster, tmp_path: Path) 
 
 @pytest.mark.usefixtures("programs")
 def test_membership_is_noted_at_both_ends_of_a_run(double: FileCluster, tmp_path: Path) -> None:
-    """Who is in the mesh is written down of every service as the run begins and as it ends, and can be claimed."""
+    """Membership of every service is recorded as the run begins and as it ends, and can be claimed."""
     drill = drill_on(double, tmp_path)
     history = run(drill, {"membership-unchanged": always(checks.mesh_membership(), during="run")})
     windows = history.windows()
@@ -148,10 +148,10 @@ def test_each_claim_is_stored_with_its_promise(double: FileCluster, tmp_path: Pa
     assert asked == {"calls-made": None, "routes-keep-working": PROMISED}
 
 
-def test_gate_that_does_not_hold_is_inconclusive(
+def test_steady_state_that_does_not_hold_is_inconclusive(
     double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A mesh that serves what it must refuse is never hurt: no fault, no pass, workload stopped."""
+    """A mesh that serves denied calls gets no fault: no pass, workload stopped."""
     monkeypatch.setattr(chaos_toolkit, "_STEADY_STATE_S", 1.0)
     drill = drill_on(double, tmp_path)
     with played(double, denied=frozenset()):

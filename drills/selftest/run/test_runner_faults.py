@@ -86,7 +86,7 @@ def test_hold_of_a_rolling_restart_ends_with_it(double: FileCluster) -> None:
 def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Attempts during the outage are recorded as failed, what they owe is paid once it is back, and none is left."""
+    """Attempts during the outage are recorded as failed; their clean-up follows once the API is back."""
     monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
     monkeypatch.setattr(policy_change, "_ENFORCED_SHARE", 0.0)
     fault = replace(FAULTS["stop-api-server"], hold_s=1.0)

@@ -130,7 +130,7 @@ def test_signals_are_recorded_when_a_claim_or_its_alert_names_one() -> None:
 
 
 def test_the_recovery_is_watched_beyond_the_longest_bound() -> None:
-    """A late recovery is told apart from one that never came: 20 s more than the longest claim about it."""
+    """A late recovery differs from none: the watch is 20 s longer than the longest claim about it."""
     back, late = (eventually(cast("Invariant", FLOWS.check), within_s=bound_s) for bound_s in (40, 90))
     in_fault = eventually(cast("Invariant", FLOWS.check), 300, "fault")
     assert request({"flows": FLOWS}).recovery_s == 45
@@ -202,13 +202,13 @@ GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("new_pod_refus
 )
 def test_a_stored_claim_that_cannot_be_asked_is_refused(changes: dict[str, object], words: str) -> None:
     """An unknown check, parameter, value or quantifier is one sentence that names the claim."""
-    with pytest.raises(FileError, match=words) as told:
+    with pytest.raises(FileError, match=words) as error:
         restored([replace(GOOD, **changes)])
-    assert "'it'" in str(told.value)
+    assert "'it'" in str(error.value)
 
 
 def test_an_id_that_is_stored_twice_is_refused() -> None:
-    """Two answers under one id could not be told apart."""
+    """Two answers under one id would be indistinguishable."""
     with pytest.raises(FileError, match="two claims 'it'"):
         restored([GOOD, GOOD])
 
@@ -220,9 +220,9 @@ def test_every_drill_can_be_run_again_from_its_experiment(name: str, mesh_name: 
     asked = request_of(entry.build(facts), facts, drill=name, hypothesis="x", cluster="c", run_id="0" * 12)
     stored_experiment = as_stored(asked)
     assert request_in(stored_experiment) == asked
-    anew = run_anew(stored_experiment)
-    assert anew.run_id != asked.run_id
-    assert replace(anew, run_id=asked.run_id) == asked
+    again = run_anew(stored_experiment)
+    assert again.run_id != asked.run_id
+    assert replace(again, run_id=asked.run_id) == asked
 
 
 @pytest.mark.parametrize("extensions", [None, [], [{"name": "other"}], [{"name": "meshdrill"}], "meshdrill"])

@@ -1,4 +1,4 @@
-"""The undo log: whatever kills the harness, a later process can put the cluster right."""
+"""The undo log: whatever kills the harness, a later process can revert the cluster."""
 
 from pathlib import Path
 

@@ -153,7 +153,7 @@ def test_pod_that_is_not_ready_is_named(double: FileCluster) -> None:
 
 
 def test_node_without_observer_is_named(double: FileCluster) -> None:
-    """A node that nobody watches could carry plaintext unseen."""
+    """An unobserved node could carry plaintext unseen."""
     fill(double, LAB[:-1])
     with pytest.raises(HarnessError, match=f"No observer runs on {NODES[1]}"):
         inventory.take(double)
@@ -170,7 +170,7 @@ def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FileCluste
     assert inventory.take(double).image == "lab:1"
 
 
-def test_who_ended_with_its_node_owes_no_last_word_unless_it_took_the_run_up_again(
+def test_program_that_ended_with_its_node_owes_an_end_line_only_after_a_restart(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pod that a reboot ended is not waited for; once it serves the run on, its count is. Others owe all of it."""
@@ -178,14 +178,14 @@ def test_who_ended_with_its_node_owes_no_last_word_unless_it_took_the_run_up_aga
     (double.share / "logs").mkdir(exist_ok=True)
     log = double.share / "logs" / "all.jsonl"
     work = prepared(double, reboot(VICTIM))
-    told: list[dict[str, object]] = [
+    lines: list[dict[str, object]] = [
         {"type": "wire_end", "node": n, "packets": 1, "dropped": 0, "hits": []} for n in NODES
     ]
     ends = {"type": "end", "scheduled": 1, "written": 1}
     kinds = ("new", "reused")
-    told += [{**ends, "pod": "checkout-1", "target": "payment", "connection": kind} for kind in kinds]
-    told += [{**ends, "pod": "outsider-1", "target": "payment", "connection": kind} for kind in kinds]
-    told += [
+    lines += [{**ends, "pod": "checkout-1", "target": "payment", "connection": kind} for kind in kinds]
+    lines += [{**ends, "pod": "outsider-1", "target": "payment", "connection": kind} for kind in kinds]
+    lines += [
         {"type": "served_end", "pod": p, "service": "", "served": 1} for p in ("checkout-1", "payment-1", "outsider-1")
     ]
 
@@ -193,10 +193,10 @@ def test_who_ended_with_its_node_owes_no_last_word_unless_it_took_the_run_up_aga
         with log.open("ab") as sink:
             sink.write(b"".join(msgspec.json.encode({**line, "run_id": "r1"}) + b"\n" for line in lines))
 
-    write(*told[1:])
+    write(*lines[1:])
     with pytest.raises(HarnessError, match=f"observers on {NODES[0]}"):
         work.await_ends()
-    write(told[0])
+    write(lines[0])
     work.await_ends()
     write({"type": "late", "pod": "checkout-2", "node": NODES[1]})
     with pytest.raises(HarnessError, match="servers checkout-2"):
@@ -206,7 +206,7 @@ def test_who_ended_with_its_node_owes_no_last_word_unless_it_took_the_run_up_aga
 
 
 def test_a_fault_that_ends_its_node_ends_the_pods_on_it() -> None:
-    """The lab's pods and the observer of the node are casualties of a reboot; no other fault has any."""
+    """A reboot ends the lab's pods and the observer of the node; no other fault ends pods."""
     pods = inventory.Inventory(
         tuple(pod(name, node) for name, node in (("checkout-1", "n1"), ("checkout-2", "n2"))),
         (pod("observer-2", "n2"),),
