@@ -1,4 +1,4 @@
-"""A drill on the doubles: a healthy component, a lab that plays, and waits as short as the double needs."""
+"""A drill on the doubles: a healthy component, a lab whose programs run, and short waits."""
 
 from pathlib import Path
 
@@ -57,6 +57,6 @@ def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:
 
 
 def played(double: FileCluster, **how: object) -> Programs:
-    """Return the lab's programs, ready to play."""
+    """Return the lab's programs, ready to run."""
     pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
     return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]

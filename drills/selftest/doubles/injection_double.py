@@ -25,7 +25,7 @@ _NAMESPACE = f"Namespace/None/{LAB}"
 
 
 class InjectedCluster(FileCluster):
-    """The double with a webhook, a namespace that it is asked about, and whoever repairs it."""
+    """The double with a webhook, its namespace, and a controller that repairs it."""
 
     def __init__(self, root: Path, policy: str = "Fail") -> None:
         super().__init__(root)

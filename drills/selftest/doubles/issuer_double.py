@@ -85,7 +85,7 @@ def key_of(double: FileCluster) -> str:
 
 
 def issued_mesh(**changes: object) -> Mesh:
-    """Return the double's mesh with an issuer from whoever installs it."""
+    """Return the double's mesh with an issuer given by its installer."""
     issuer = replace(COMPONENT, role=Role.IDENTITY)
     certificates = Certificates(leaf_ttl_s=0, issuance=Issuance(NAME, lambda _made: {}, SECRET))
     return mesh(**{"components": (issuer,), "certificates": certificates, **changes})

@@ -103,8 +103,8 @@ class NodeCluster(FileCluster):
         if node in self.load().off:
             raise HarnessError(f"node {node} is not running")
         line = " ".join(argv)
-        for mark, program in PROGRAMS.items():
-            if mark in line:
+        for words, program in PROGRAMS.items():
+            if words in line:
                 with self._lock:
                     world = self.load()
                     said = program(world, node, line)
