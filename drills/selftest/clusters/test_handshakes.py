@@ -205,7 +205,7 @@ def test_whoever_is_no_workload_leaves_no_word_in_the_evidence(name: str) -> Non
     """A handshake that ended outside the cluster is recorded as such, without the peer's name or chain."""
     found = events(look("ab", der(leaf(name)[0])), look("ab", at_ns=9))
     assert [type(event) for event in found] == [CertificateShown, CertificateShown]
-    assert all(str(event.detail.error).startswith("somebody outside of the cluster") for event in found)
+    assert all(str(event.detail.error).startswith("a host outside the cluster") for event in found)
     assert not any(event.detail.not_after_ns for event in found if isinstance(event, CertificateShown))
 
 
@@ -225,7 +225,7 @@ def test_a_certificate_without_names_has_none() -> None:
     [
         (look(error="no handshake within 3.0 s"), "no handshake within 3.0 s"),
         (look(), "none was shown"),
-        (look("ab"), "the line that held it is lost"),
+        (look("ab"), "the log line with its text is lost"),
         (look("ab", b"no certificate"), "ValueError"),
     ],
 )

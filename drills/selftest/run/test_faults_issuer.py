@@ -101,7 +101,7 @@ def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedCluster, mon
     assert (early.landed, "before it expires" in early.evidence) == (False, True)
     later(monkeypatch, 61)
     late = prepared.receipt()
-    assert (late.landed, "over for" in late.evidence) == (True, True)
+    assert (late.landed, "expired" in late.evidence) == (True, True)
 
 
 def test_issuer_that_was_over_before_it_came_there_has_no_receipt(

@@ -131,7 +131,7 @@ def test_stopping_one_of_several_api_servers_is_refused(
 def test_api_server_needs_a_watcher_elsewhere(double: NodeCluster) -> None:
     """On a cluster of one node there is no other node that could see the port refuse."""
     double.nodes = (BYSTANDER,)  # type: ignore[assignment]  # a cluster of one node
-    with pytest.raises(HarnessError, match="a node besides"):
+    with pytest.raises(HarnessError, match="a second node besides"):
         ready(double, faults.stop_api_server())
 
 

@@ -142,7 +142,7 @@ def test_node_of_another_cluster_is_not_touched(double: FileCluster, monkeypatch
     log = UndoLog(double.state)
     log.write(stray)
     log.write(CALLS)
-    with pytest.raises(HarnessError, match=f"production-db, which is no node of double; expected one of {NODES[0]}"):
+    with pytest.raises(HarnessError, match=f"production-db, not a node of double; expected one of {NODES[0]}"):
         sweep(double)
     assert leftovers(double.state) == (stray,)
 
