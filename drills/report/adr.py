@@ -1,4 +1,4 @@
-"""The decision record: what bundles say of each of its lines, and a mark wherever only a person can decide."""
+"""The decision record (ADR): the evidence of bundles for each of its sections, and fields for a person to fill."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, f
 from drills.report.markdown import cell, table, template
 
 STALE_AFTER_DAYS: Final = 90
-"""A quarter: meshes and Kubernetes bring a minor release about that often, so what was tested is then no longer new."""
+"""A quarter: meshes and Kubernetes publish a minor release about that often."""
 FOR_A_PERSON: Final = "[FOR A PERSON:"
 
 
@@ -31,7 +31,7 @@ def render(title: str, citations: Citations, stale_after_days: int) -> str:
 
 
 def update(text: str, citations: Citations, stale_after_days: int) -> str:
-    """Return an existing record with its generated blocks made anew; raises BlockError when that would lose words."""
+    """Return an existing record with its blocks generated again. Raises BlockError if edits would be lost."""
     return blocks.update(text, generate(citations, stale_after_days))
 
 
@@ -56,7 +56,7 @@ def generate(citations: Citations, stale_after_days: int) -> dict[str, blocks.Bl
 
 
 def stale_on(run: Run, stale_after_days: int) -> date:
-    """Return the day from which a run is too old to stand for what is in production."""
+    """Return the day from which a run is too old to count as evidence for production."""
     return run.began.date() + timedelta(days=stale_after_days)
 
 
@@ -66,15 +66,15 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
     stale = min(stale_on(run, stale_after_days) for run in citations.runs)
     yield f"The evidence: {len(citations.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
     yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
-    yield "A run is named by the first digits of its statement's SHA-256 and links to its report."
-    yield "Several runs of one question count as the worst of them; - is a question that nobody asked of that mesh."
+    yield "A run is identified by the first digits of its statement's SHA-256, and links to its report."
+    yield "Of several runs of one question the worst counts; `-`: no run asked it of that mesh."
     yield ""
     yield from table(
         ("mesh", "made of", "runs"),
         ((title, *_made_of(citations, mesh)) for mesh, title in citations.titles.items()),
     )
     yield ""
-    yield "Where a caller is bound to a name, where traffic is taken up, and who enforces the policy:"
+    yield "Where identity is bound, where traffic is intercepted, and what enforces the policy:"
     yield ""
     yield from table(
         ("mesh", "policy", "identity is bound by", "traffic is intercepted", "enforced by", "runs"), _points(citations)
@@ -86,8 +86,8 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
 
 
 def _invariants(citations: Citations) -> Iterator[str]:
-    yield "The worst answer to any question about each invariant, in how many of the runs that asked, and a run that"
-    yield "gave it. What a mesh does not promise neither holds nor fails; measured as false, it is told."
+    yield "For each invariant: the worst answer to any of its questions, in how many of the runs that asked, and one"
+    yield "such run. What a mesh does not promise neither holds nor fails; if it was measured as false, the cell says so."
     yield ""
     yield from table(
         ("invariant", *citations.titles.values()),
@@ -96,7 +96,7 @@ def _invariants(citations: Citations) -> Iterator[str]:
 
 
 def _worst(citations: Citations, select: Select) -> Iterator[str]:
-    """Yield what each alternative answers to all that is selected, as one cell."""
+    """Yield one cell for each alternative: its worst answer to the selected questions."""
     for mesh in citations.titles:
         yield citations.summed(findings(citations.of(mesh), select))
 
@@ -137,8 +137,8 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
 def _l7(citations: Citations) -> Iterator[str]:
     yield from citations.claims(topics.topic("invariant-l7").bears)
     yield ""
-    yield "How forbidden calls were refused. Only what reads HTTP can answer with an HTTP status; a reset or a silence"
-    yield "says nothing of an L7 proxy."
+    yield "How forbidden calls were refused. Only an L7 proxy can answer with an HTTP status; a reset or a timeout does"
+    yield "not show whether one is active."
     yield ""
     yield from table(("mesh", "refused calls by error, all forbidden edges together", "runs"), _refusals(citations))
 
@@ -153,7 +153,7 @@ def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
                 errors = {name: count for name, count in row.numbers.items() if name.startswith("error ")}
                 counted.update({name: count for name, count in errors.items() if isinstance(count, int)})
         told = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
-        yield title, cell(told or "none was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
+        yield title, cell(told or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
 
 
 def _alternatives(citations: Citations) -> Iterator[str]:
@@ -180,21 +180,23 @@ def _answer(citations: Citations, mesh: str, drill: str) -> str:
 
 
 def _control(citations: Citations, drill: str) -> str:
-    """Return whether the drill has shown that it can see what it looks for."""
+    """Return whether the control shows that the drill can detect what it looks for."""
     runs = [run for run in citations.controls if run.verdict.drill == drill]
     if not runs:
-        return "no control: whether the drill can see is not shown"
+        return "no control: not shown that the drill can detect a failure"
     failed = [run for run in runs if not run.verdict.passed]
     return (
-        f"**FAILED, believe no row** {citations.refs(failed)}" if failed else f"the drill sees {citations.refs(runs)}"
+        f"**FAILED, do not trust this row** {citations.refs(failed)}"
+        if failed
+        else f"the drill detects failures {citations.refs(runs)}"
     )
 
 
 def _operations(citations: Citations) -> Iterator[str]:
     yield from citations.claims(topics.topic("consequences-operations").bears)
     yield ""
-    yield "Measured, of successful calls of the baseline and from the fault on. Runs on one small machine: compare rows"
-    yield "with each other and with the control, not with production."
+    yield "Measured: latency of successful calls in the baseline; outage and signals from the fault on. Runs on one"
+    yield "small machine: compare rows with each other and with the control, not with production."
     yield ""
     rows = (_measured(citations, run) for run in citations.runs)
     yield from table(("mesh", "drill", "p50 ms", "p99 ms", "longest outage s", "slowest signal s", "run"), rows)
@@ -220,15 +222,15 @@ def _debugging(citations: Citations) -> Iterator[str]:
 
 
 def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
-    """The lines that a record wants; what no run can show says so, and who has to bring it."""
+    """Yield the required evidence; what no run can show is left to a person."""
     required: tuple[tuple[str, Select], ...] = (
         (
             "mTLS metrics: readable on the wire, identities that servers saw, certificates; measured by the harness",
             topics.any_check(*_SEEN_OF_MTLS),
         ),
         ("flow logs: both ends of every call, as the harness logged them", topics.any_check(*_TWO_WITNESSES)),
-        ("flow logs: what the mesh itself wrote down of calls that were not served", topics.any_check(*_OWN_RECORD)),
-        ("policy audit: what was denied, and what became of policy changes", topics.topic("invariant-identity").bears),
+        ("flow logs: the mesh's own record of calls that were not served", topics.any_check(*_OWN_RECORD)),
+        ("policy audit: denied calls, and the effect of policy changes", topics.topic("invariant-identity").bears),
         ("conformance test: for a person, see below", topics.CONFORMANCE.bears),
         ("failure drill", lambda _run, _finding: True),
     )
@@ -241,7 +243,7 @@ def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
     yield ""
     yield from citations.claims(topics.bears_on_none, absent="none")
     yield ""
-    yield "The bundles. `sha256sum` of a bundle's `statement.dsse.json` shows that it is the one cited here,"
+    yield "The bundles. `sha256sum` of a bundle's `statement.dsse.json` shows that it is the one meant here,"
     yield "`meshdrill verify FOLDER` that no other file changed, `meshdrill judge FOLDER` that the verdict follows."
     yield ""
     yield from table(

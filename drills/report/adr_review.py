@@ -1,4 +1,4 @@
-"""The review before production: each line of it with what drills say of it, or left to a person."""
+"""The review before production: each line with the answers of drills, or left to a person."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from drills.report.markdown import table
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the review: a claim bears on it by its check, or by a word in its drill's name; neither: a person's.
+    """One line of the review. A claim bears on it by its check or by a word in its drill's name.
 
-    A line that a person answers has its place below the table.
+    A line without checks and drills is for a person, and stands below the table.
     """
 
     part: str
@@ -23,7 +23,7 @@ class Line:
 
     @property
     def is_for_a_person(self) -> bool:
-        """Whether no drill can say anything of it."""
+        """Whether no drill can answer the line."""
         return not self.checks and not self.drills
 
     def bears(self, run: Run, finding: Finding) -> bool:
@@ -34,15 +34,17 @@ class Line:
 _MEMBERS = frozenset({"mesh_membership", "outside_mesh", "drift_found", "new_pod_refused"})
 LINES = (
     Line("architecture", "the scope is explicit"),
-    Line("architecture", "paths out of the mesh are known: who is outside is found", _MEMBERS),
+    Line("architecture", "paths out of the mesh are known: workloads outside of it are found", _MEMBERS),
     Line("architecture", "north-south and east-west are separated"),
     Line("architecture", "the role of the Gateway API is decided"),
     Line("architecture", "the role of the CNI's policies is decided"),
     Line("architecture", "business authorization stays in the application"),
-    Line("security", "the identity model holds: servers see whose call it is", frozenset({"unauthenticated"})),
+    Line("security", "the identity model holds: servers see the caller's identity", frozenset({"unauthenticated"})),
     Line("security", "the mTLS mode is explicit: nothing is readable", frozenset({"plaintext", "plaintext_tried"})),
     Line("security", "rotation is tested", drills=("rotation", "issuer-expired", "beyond-life")),
-    Line("security", "the policy's default is understood: who is not allowed is refused", frozenset({"denied"})),
+    Line(
+        "security", "the policy's default is understood: a caller that is not allowed is refused", frozenset({"denied"})
+    ),
     Line("security", "denials are observable on the mesh's own record", frozenset({"drops_witnessed"})),
     Line("security", "a break-glass exists"),
     Line("operations", "control-plane failure is tested", drills=("control-plane-", "apiserver-", "identity-outage")),
@@ -52,18 +54,18 @@ LINES = (
     Line("operations", "upgrade and rollback are tested", drills=("upgrade", "rollback")),
     Line("operations", "a bound on tail latency is tested", frozenset({"latency"})),
     Line("operations", "the overhead per pod and node is measured"),
-    Line("debugging", "whether a request entered the mesh can be told", frozenset({"mesh_membership"})),
-    Line("debugging", "a flow can be traced end to end with what the mesh itself writes down"),
+    Line("debugging", "it is visible whether a request entered the mesh", frozenset({"mesh_membership"})),
+    Line("debugging", "a flow can be traced end to end by the mesh's own telemetry"),
     Line("debugging", "the reason of a denial is visible"),
-    Line("debugging", "a failed mTLS handshake is told apart from a network drop"),
-    Line("debugging", "the status of policy objects tells when they are not enforced", drills=("request-rule", "l7-")),
+    Line("debugging", "a failed mTLS handshake can be distinguished from a network drop"),
+    Line("debugging", "the status of a policy object shows that it is not enforced", drills=("request-rule", "l7-")),
 )
 
 
 def lines(citations: Citations) -> Iterator[str]:
     """Yield the lines of the block."""
-    yield "What drills say of each line: the worst answer, in how many runs, and a run that gave it. A line that failed"
-    yield "observably was tested, too. No drill answers the lines that stand below for a person."
+    yield "The answers of drills to each line: the worst, in how many runs, and one such run. A line that failed"
+    yield "observably was tested, too. The lines below the table are for a person: no drill answers them."
     yield ""
     yield from table(
         ("part", "line", *citations.titles.values()),
@@ -72,7 +74,7 @@ def lines(citations: Citations) -> Iterator[str]:
 
 
 def for_a_person() -> tuple[str, ...]:
-    """Return the lines of which no drill can say anything."""
+    """Return the lines that no drill can answer."""
     return tuple(it.asks for it in LINES if it.is_for_a_person)
 
 

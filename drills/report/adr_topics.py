@@ -9,7 +9,7 @@ from drills.report.bundles import Run
 
 @dataclass(frozen=True)
 class Topic:
-    """One line of the record: a claim bears on it by its check, by what its drill is called, or by the window."""
+    """One section of the record. A claim bears on it by its check, by a word in its drill's name, and by its window."""
 
     block: str
     heading: str
@@ -98,7 +98,7 @@ def topic(block: str) -> Topic:
 
 
 def bears_on_none(run: Run, finding: Finding) -> bool:
-    """Whether a claim bears on no line above, so that it is not lost."""
+    """Whether a claim bears on no topic; such claims get a table of their own."""
     return not any(it.bears(run, finding) for it in TOPICS)
 
 

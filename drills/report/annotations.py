@@ -1,4 +1,4 @@
-"""What is marked on the timeline: the drill's acts, receipts, first signals, and the attempts between them."""
+"""Annotations of the timeline: steps of the drill, receipts, first signals, and attempts of the probes."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from drills.report.bins import Span
 from drills.report.svg import spread
 from drills.report.wording import acts
 
-MAX_ANNOTATIONS: Final = 24  # more cannot be told apart on paper; the event log has all of them
+MAX_ANNOTATIONS: Final = 24  # more are illegible in print; events.jsonl has all of them
 _APART_PERCENT: Final = 7.0  # the width of a number on a phone
 _KINDS: dict[type[Event], tuple[str, str]] = {
     FaultInjected: ("fault", "fault injected"),
@@ -47,7 +47,7 @@ _SHAPES = {
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """One instant with its number on the drawing; row keeps numbers apart that lie close together."""
+    """One numbered instant of the timeline. row: keeps neighbouring numbers from overlapping."""
 
     number: int
     kind: str  # fault | receipt | undo | signal
@@ -59,14 +59,14 @@ class Annotation(msgspec.Struct, frozen=True):
 
 
 class Unseen(msgspec.Struct, frozen=True):
-    """A signal that did not appear while the fault was in force, and why not."""
+    """A signal that did not fire while the fault was active, and the reason."""
 
     name: str
     reason: str
 
 
 class Appeared(msgspec.Struct, frozen=True):
-    """A signal that appeared while the fault was in force, and how long after the injection, in seconds."""
+    """A signal that fired while the fault was active. after_s: counted from the injection."""
 
     name: str
     after_s: float
@@ -74,7 +74,7 @@ class Appeared(msgspec.Struct, frozen=True):
 
 
 class Band(msgspec.Struct, frozen=True):
-    """One window as a stretch of the drawing, from left, in percent of its width."""
+    """One window of the run. left and width: in percent of the drawing."""
 
     name: str
     length_s: float
@@ -83,19 +83,19 @@ class Band(msgspec.Struct, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """One try at something rare, and how the API answered."""
+    """One attempt of a probe, and its outcome."""
 
     percent: float
     outcome: str
 
     @property
     def shape(self) -> str:
-        """Return the outcome as a shape, so that colour need not tell it."""
+        """Return the outcome as a shape, so that it does not depend on colour."""
         return _SHAPES.get(self.outcome, "?")
 
 
 class Attempts(msgspec.Struct, frozen=True):
-    """All tries of one kind."""
+    """All attempts of one kind."""
 
     title: str
     tries: tuple[Attempt, ...]
@@ -110,7 +110,7 @@ class Attempts(msgspec.Struct, frozen=True):
 
 
 def annotations(history: History, drawn: Span) -> tuple[Annotation, ...]:
-    """Return the marks in the order of time, at most MAX_ANNOTATIONS."""
+    """Return the annotations in the order of time, at most MAX_ANNOTATIONS."""
     found = [
         (event.at_ns, *_KINDS[type(event)], words.removeprefix(event.kind).removeprefix("receipt of").strip())
         for event, words in acts(history)
@@ -127,7 +127,7 @@ def annotations(history: History, drawn: Span) -> tuple[Annotation, ...]:
 
 
 def appeared(history: History) -> tuple[Appeared, ...]:
-    """Return each signal of the mesh that was seen from the injection until the undo was verified, the first first."""
+    """Return each signal that fired between the injection and the verified undo, in the order of time."""
     window = history.windows().get("fault")
     found = sorted(_seen(history))
     return tuple(
@@ -136,7 +136,7 @@ def appeared(history: History) -> tuple[Appeared, ...]:
 
 
 def unseen(history: History) -> tuple[Unseen, ...]:
-    """Return each signal of the mesh that was not seen from the injection until the undo was verified."""
+    """Return each signal that did not fire between the injection and the verified undo."""
     window = history.windows().get("fault")
     if window is None:
         return ()
@@ -145,7 +145,7 @@ def unseen(history: History) -> tuple[Unseen, ...]:
 
 
 def bands(history: History, drawn: Span) -> tuple[Band, ...]:
-    """Return baseline, fault and recovery, those of them that were recorded."""
+    """Return the recorded ones of baseline, fault and recovery."""
     return tuple(
         Band(name, window.length_s, left, round(drawn.percent(window.end_ns) - left, 2))
         for name, window in history.windows().items()
@@ -155,7 +155,7 @@ def bands(history: History, drawn: Span) -> tuple[Band, ...]:
 
 
 def attempts(history: History, drawn: Span) -> tuple[Attempts, ...]:
-    """Return the new pods and the policy changes that were tried, where any were."""
+    """Return the attempts to create pods and to change policy; no entry for a kind without attempts."""
     pods = tuple(Attempt(drawn.percent(pod.at_ns), _outcome(pod)) for pod in history.of_kind(NewPod))
     changes = tuple(
         Attempt(drawn.percent(change.at_ns), change.detail.outcome)

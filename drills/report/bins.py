@@ -1,4 +1,4 @@
-"""What happened when: the calls of a run in equal stretches of time, for each edge and each node."""
+"""The calls of a run in time bins of equal length, by edge and node."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -17,7 +17,7 @@ MAX_BINS: Final = 150  # a phone has about 330 points for them, paper about 700
 SUCCEED: Final = "succeed"
 BE_REFUSED: Final = "be refused"
 
-# The checks that say what must become of every call of an edge.
+# The checks that require an outcome of every call of an edge.
 CHECKS_OF_SUCCESS: Final = frozenset({"success_rate", "availability"})
 CHECKS_OF_REFUSAL: Final = frozenset({"denied"})
 
@@ -26,7 +26,7 @@ _LANE_OF_NODE = (*LANE, "node")
 
 
 class Span(msgspec.Struct, frozen=True):
-    """The stretch of time that is drawn, in bins of equal length; zero_ns is the instant that offsets count from."""
+    """The time range that is drawn, in bins of equal length. zero_ns: offsets count from here."""
 
     start_ns: int
     end_ns: int
@@ -39,7 +39,7 @@ class Span(msgspec.Struct, frozen=True):
         return max(1, -(-(self.end_ns - self.start_ns) // self.bin_ns))
 
     def percent(self, at_ns: int) -> float:
-        """Where an instant lies in the width of the drawing; what lies outside is drawn at its border."""
+        """Return the position of an instant in percent of the width, clamped to the drawing."""
         share = (at_ns - self.start_ns) / (self.count * self.bin_ns)
         return round(100 * min(1.0, max(0.0, share)), 2)
 
@@ -49,7 +49,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Bin(msgspec.Struct, frozen=True):
-    """Calls that were due in one stretch; off went otherwise than claimed, of unknown nobody can tell."""
+    """Counts for one bin: all calls, calls that contradict the claim (off), calls with unknown outcome."""
 
     calls: int
     off: int
@@ -57,31 +57,31 @@ class Bin(msgspec.Struct, frozen=True):
 
     @property
     def good(self) -> float:
-        """Return the share of the calls that went as claimed."""
+        """Return the share of calls that agree with the claim."""
         return (self.calls - self.off - self.unknown) / self.calls
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """One edge on one kind of connection from one node; must is SUCCEED, BE_REFUSED, or "" where no claim says."""
+    """One edge on one kind of connection from one node. must: SUCCEED, BE_REFUSED, or "" without a claim."""
 
     source: str
     target: str
     connection: str
     node: str
     must: str
-    bins: tuple[Bin | None, ...]  # None: no call was due
-    slowest_ms: tuple[float | None, ...]  # from the due time of the calls that succeeded; None: none did
+    bins: tuple[Bin | None, ...]  # None: no call was scheduled
+    slowest_ms: tuple[float | None, ...]  # of successful calls; None: no call succeeded
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Latency of the calls that succeeded, from their due time, in one stretch."""
+    """Latency of the successful calls of one bin, from their scheduled start."""
 
     p50_ms: float
     p99_ms: float
 
 
 def span(history: History) -> Span | None:
-    """Return the stretch from the baseline to the end, or from the first call to the last one; None without either."""
+    """Return the range from the baseline to the end, else from the first call to the last; None without either."""
     window = history.windows().get("run")
     due = history.calls.select(first=pl.col("scheduled_ns").min(), last=pl.col("scheduled_ns").max()).collect()
     first_ns, last_ns = due.row(0)
@@ -95,7 +95,7 @@ def span(history: History) -> Span | None:
 
 
 def musts(findings: Iterable[Finding]) -> dict[str, str]:
-    """Return what the claims ask of every call of an edge, by "source->target"."""
+    """Return the outcome that claims require of every call of an edge, by "source->target"."""
     asked: dict[str, str] = {}
     for finding in findings:
         must = (
@@ -133,7 +133,7 @@ def lanes(history: History, drawn: Span, asked: Mapping[str, str]) -> tuple[Lane
 
 
 def latencies(history: History, drawn: Span, edges: Sequence[str]) -> tuple[Latency | None, ...]:
-    """Return p50 and p99 of the calls of these edges that succeeded, one per bin; None where none did."""
+    """Return p50 and p99 of the successful calls of these edges, one per bin; None where no call succeeded."""
     table = (
         _numbered(history, drawn)
         .filter(pl.col("outcome") == "ok", pl.concat_str("source", "target", separator="->").is_in(list(edges)))
@@ -147,18 +147,18 @@ def latencies(history: History, drawn: Span, edges: Sequence[str]) -> tuple[Late
 
 
 def together(some: Iterable[Lane]) -> tuple[Bin | None, ...]:
-    """Return the bins of several lanes as those of one."""
+    """Return the bins of several lanes, summed."""
     return tuple(_sum(column) for column in zip(*(lane.bins for lane in some), strict=True))
 
 
 def slowest_ms(some: Iterable[Lane]) -> tuple[float | None, ...]:
-    """Return the latency of the slowest call that succeeded in several lanes, one per bin."""
+    """Return the latency of the slowest successful call over several lanes, one per bin."""
     columns = zip(*(lane.slowest_ms for lane in some), strict=True)
     return tuple(max((it for it in column if it is not None), default=None) for column in columns)
 
 
 def total(bins: Iterable[Bin | None]) -> Bin:
-    """Return all bins as one; without any call its share is not defined."""
+    """Return the sum of all bins."""
     return _sum(bins) or Bin(0, 0, 0)
 
 

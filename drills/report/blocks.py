@@ -1,11 +1,11 @@
-"""A Markdown file of which some blocks are generated and all else belongs to a person.
+"""Generated blocks in a Markdown file that otherwise belongs to a person.
 
-A block stands between two comments, which no Markdown reader shows. The first carries the hash of what was generated:
+A block stands between two comments, which no Markdown reader shows. The first holds a hash of the generated text:
 
     <!-- meshdrill:begin NAME sha256=0123456789ab -->
     <!-- meshdrill:end NAME -->
 
-So a block that a person edited is told from one that was only generated, and is never overwritten.
+The hash detects that a person edited a block; an edited block is never overwritten.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ class BlockError(Exception):
 
 @dataclass(frozen=True)
 class Block:
-    """Generated Markdown, and the heading of the section in which it belongs when the file has no place for it."""
+    """Generated Markdown, and the heading below which it is inserted if the file does not contain it."""
 
     heading: str
     content: str
@@ -38,7 +38,7 @@ class _Found:
 
 
 def wrap(name: str, content: str, newline: str = "\n") -> str:
-    """Return the content between its markers, without a line's end after the last."""
+    """Return the content between its markers, without a final newline."""
     body = content.strip("\n").replace("\n", newline)
     return newline.join(
         (f"<!-- meshdrill:begin {name} sha256={_hash(body)} -->", body, f"<!-- meshdrill:end {name} -->")
@@ -46,10 +46,10 @@ def wrap(name: str, content: str, newline: str = "\n") -> str:
 
 
 def update(text: str, blocks: Mapping[str, Block]) -> str:
-    """Return the text with each block generated anew. Every byte outside of the markers stays.
+    """Return the text with each block replaced. Every byte outside of the markers stays.
 
-    A block that the text lacks goes below its section's heading; without that, heading and block go to the end.
-    Raises BlockError when markers are broken, or a person wrote between them.
+    A missing block is inserted below its heading; if the heading is missing too, both are appended.
+    Raises BlockError if markers are broken or a block was edited.
     """
     lines = text.splitlines(keepends=True)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -65,7 +65,7 @@ def update(text: str, blocks: Mapping[str, Block]) -> str:
 
 
 def _insert(lines: list[str], heading: str, wrapped: str, newline: str) -> None:
-    """Put a block below its heading, which is added at the end when the text has none."""
+    """Insert a block below its heading, which is appended if the text lacks it."""
     at = next((number for number, line in enumerate(lines) if line.rstrip() == heading), None)
     if at is None:
         if lines and not lines[-1].endswith("\n"):
@@ -76,7 +76,7 @@ def _insert(lines: list[str], heading: str, wrapped: str, newline: str) -> None:
 
 
 def _blocks(lines: list[str]) -> Iterator[_Found]:
-    """Yield the blocks in the order of the text; BlockError for the first flaw."""
+    """Yield the blocks in the order of the text. Raises BlockError for the first broken or edited one."""
     seen: set[str] = set()
     opened: tuple[str, str, int] | None = None
     for number, line in enumerate(lines):
@@ -87,8 +87,8 @@ def _blocks(lines: list[str]) -> Iterator[_Found]:
             name, digest, first = opened
             if _hash("".join(lines[first + 1 : number])) != digest:
                 raise BlockError(
-                    f"Lines {first + 2} to {number}: somebody edited the generated block {name}, and an update would "
-                    "lose those words. Move them below its end marker, then delete the block with both its markers."
+                    f"Lines {first + 2} to {number}: the generated block {name} was edited, and an update would "
+                    "lose the edit. Move them below its end marker, then delete the block with both its markers."
                 )
             seen.add(name)
             opened = None
@@ -100,5 +100,5 @@ def _blocks(lines: list[str]) -> Iterator[_Found]:
 
 
 def _hash(body: str) -> str:
-    """Return the hash of a block's lines, whatever ends them."""
+    """Return the hash of a block's lines, independent of their line endings."""
     return hashlib.sha256("\n".join(body.splitlines()).encode()).hexdigest()[:12]

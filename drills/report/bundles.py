@@ -1,4 +1,4 @@
-"""Bundles as others cite them: found in folders, checked against their statement, read once."""
+"""Bundles as evidence: found in folders, verified against their statement, read once."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from drills.report import verification
 from drills.report.run_file import Environment, read_environment
 
 _SHORT_DIGITS = 12
-_NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images that stand under every mesh, and what we run on
+_NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images of the lab and node, and our own runtime
 
 
 class BundleError(Exception):
@@ -27,7 +27,7 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """One run as its bundle tells it. statement_sha256: of the file that vouches for all the others."""
+    """One run, read from its bundle. statement_sha256: of the statement over all other files."""
 
     bundle: Path
     verdict: Verdict
@@ -43,12 +43,12 @@ class Run:
 
     @property
     def short_hash(self) -> str:
-        """Return enough of the statement's hash to tell runs apart."""
+        """Return enough digits of the statement's hash to identify the run."""
         return self.statement_sha256[:_SHORT_DIGITS]
 
     @property
     def standing(self) -> Answer:
-        """Return the verdict as it counts: a control that came out right counts as HELD."""
+        """Return the verdict as it counts: a control that passed counts as HELD."""
         if not self.verdict.is_control:
             return self.verdict.verdict
         if self.verdict.passed:
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def made_of(self) -> tuple[str, ...]:
-        """Return what names the version under test: the mesh's images and the tools that installed it."""
+        """Return what identifies the version under test: the mesh's images and the tools that installed it."""
         images = (f"{it.name} {it.digest or it.ref}" for it in self.environment.images if it.name not in _NOT_OF_A_MESH)
         tools = (
             f"{name} {version}" for name, version in self.environment.versions.items() if name not in _NOT_OF_A_MESH
@@ -79,14 +79,14 @@ class Run:
         return tuple((claim, issue) for claim, issue in found if issue is not None)
 
     def standing_of(self, finding: Finding) -> Answer:
-        """Return an answer as it counts: of a control, what had to be violated and was counts as HELD."""
+        """Return an answer as it counts: on a control, a claim that is meant to fail and is VIOLATED counts as HELD."""
         if not (self.verdict.is_control and finding.fails_on_control) or finding.verdict is Answer.INCONCLUSIVE:
             return finding.verdict
         return Answer.HELD if finding.verdict is Answer.VIOLATED else Answer.VIOLATED
 
 
 def standing(answers: Iterable[Answer]) -> Answer:
-    """Return the worst answer, and NOT_PROMISED when the mesh promises none of what was asked."""
+    """Return the worst answer, or NOT_PROMISED if every answer is that."""
     found = tuple(answers)
     return Answer.NOT_PROMISED if found and set(found) == {Answer.NOT_PROMISED} else worst(found)
 
@@ -94,7 +94,7 @@ def standing(answers: Iterable[Answer]) -> Answer:
 def find(folders: Iterable[Path]) -> tuple[Path, ...]:
     """Return every bundle that lies in, or is, one of the folders; sorted, each once.
 
-    Raises BundleError for a folder without any: whoever names it means that there is one.
+    Raises BundleError for a folder without any.
     """
     found: set[Path] = set()
     for folder in folders:
@@ -112,30 +112,30 @@ def read_all(folders: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]
 
 
 def read(bundle: Path, key: Key | None = None) -> Run:
-    """Return the run of a bundle in which every file is as stated and, with a public key, signed with that key.
+    """Return the run of a bundle after verifying it: every file as stated and, with a public key, signed by that key.
 
-    Raises BundleError for any other bundle: what is not as stated is evidence of nothing.
+    Raises BundleError for a bundle that fails verification or cannot be read.
     """
     try:
         found = verification.verify(bundle, key)
     except verification.StatementError as error:
-        raise BundleError(f"{error} It cannot be cited.") from error
+        raise BundleError(f"{error} It is no evidence.") from error
     if not found.is_intact:
-        raise BundleError(f"{bundle} is {found.explain()}\nIt cannot be cited: use an intact copy.")
+        raise BundleError(f"{bundle} is {found.explain()}\nIt is no evidence: use an intact copy.")
     try:
         verdict = read_verdict(bundle)
         environment = read_environment(bundle)
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
     except files.FileError as error:
-        raise BundleError(f"{error} It cannot be cited.") from error
+        raise BundleError(f"{error} It is no evidence.") from error
     if not history.events:
-        raise BundleError(f"{bundle} records no event, so nobody can tell when it ran. Run it again.")
+        raise BundleError(f"{bundle} records no event, so the time of the run is unknown. Run it again.")
     return Run(bundle, verdict, environment, history, digest, found.signature)
 
 
 def _each_once(runs: Iterable[Run]) -> Iterator[Run]:
-    """Leave out copies: the same run in two folders is one piece of evidence."""
+    """Leave out copies of a run in several folders."""
     seen: set[str] = set()
     for run in runs:
         if run.statement_sha256 not in seen:

@@ -1,4 +1,4 @@
-"""Runs as lines of a record: each answer with the runs that gave it, each run with its link and its hash."""
+"""Citations in a decision record: each answer with its runs, each run with its link and its hash."""
 
 import os
 import re
@@ -17,9 +17,9 @@ from drills.report.markdown import cell, table
 
 NO_EVIDENCE = "no evidence in these bundles"
 MAX_REFS = 3
-"""What a reader follows from one cell; the table of bundles at the end of a record names every run."""
+"""Runs that one cell names; the table of bundles at the end of a record names all."""
 NOT_ASKED = "-"
-_REACHED = "reached"  # says that the question was really put, not how it was answered
+_REACHED = "reached"  # says that a claim's condition occurred, and answers no question
 _PHASE = re.compile(r"-in-(baseline|fault|recovery)$")
 
 Select = Callable[[Run, Finding], bool]
@@ -27,9 +27,9 @@ Select = Callable[[Run, Finding], bool]
 
 @dataclass(frozen=True)
 class Citations:
-    """The runs of one record. titles: every mesh that is an alternative, by name; folder: where the record lies.
+    """The runs that a record cites. titles: of each alternative, by mesh name; folder: that of the record.
 
-    skipped: why a drill cannot be asked of a mesh, by both names.
+    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh).
     """
 
     runs: tuple[Run, ...]
@@ -39,12 +39,12 @@ class Citations:
 
     @property
     def asked(self) -> tuple[Run, ...]:
-        """Return the runs of the alternatives: a control promises nothing of a mesh."""
+        """Return the runs of the alternatives, without controls."""
         return tuple(run for run in self.runs if not run.verdict.is_control)
 
     @property
     def controls(self) -> tuple[Run, ...]:
-        """Return the runs without protection, in which security claims had to be violated."""
+        """Return the controls, in which security claims must be violated."""
         return tuple(run for run in self.runs if run.verdict.is_control)
 
     def of(self, mesh: str) -> tuple[Run, ...]:
@@ -52,24 +52,24 @@ class Citations:
         return tuple(run for run in self.asked if run.verdict.mesh == mesh)
 
     def ref(self, run: Run) -> str:
-        """Return a reference by the hash of the run's statement: numbers would shift with every update."""
+        """Return a reference by the hash of the run's statement: numbers would change with every update."""
         return f"[{run.short_hash}]"
 
     def refs(self, runs: Iterable[Run]) -> str:
-        """Return the references of several runs, each once: a few, and how many more there are."""
+        """Return the references of several runs, each once: at most MAX_REFS, and the number of the others."""
         return _few(list(dict.fromkeys(map(self.ref, runs))))
 
     def links(self) -> list[str]:
-        """Return what makes every reference a link to the run's report; it holds for the whole Markdown file."""
+        """Return the link definitions of all references, valid in the whole Markdown file."""
         return [f"[{run.short_hash}]: {self._address(run)}" for run in self.runs]
 
     def answered(self, answers: Sequence[tuple[Answer, Run]]) -> str:
-        """Return the runs of an answer; where runs differ, the runs of each answer: a repeat never hides a failure."""
+        """Return the runs; grouped by answer if they differ, so that a repeat never hides a failure."""
         alike = len({answer for answer, _ in answers}) == 1
-        return self.refs(run for _, run in answers) if alike else self.told(answers)
+        return self.refs(run for _, run in answers) if alike else self._by_answer(answers)
 
-    def told(self, answers: Sequence[tuple[Answer, Run]]) -> str:
-        """Return each answer with its runs, the worst first; "" without any."""
+    def _by_answer(self, answers: Sequence[tuple[Answer, Run]]) -> str:
+        """Return each answer with its runs, the worst first."""
         kinds = sorted({answer for answer, _ in answers}, key=SEVERITY.index, reverse=True)
         return "; ".join(f"{kind}: {self.refs(run for answer, run in answers if answer is kind)}" for kind in kinds)
 
@@ -77,9 +77,9 @@ class Citations:
         return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
 
     def claims(self, select: Select, absent: str = NO_EVIDENCE) -> list[str]:
-        """Return a table of the selected questions, with the answer of each alternative; `absent` where nobody asked.
+        """Return a table of the selected questions with the answer of each alternative, or `absent` if there are none.
 
-        The same question is asked in several windows and drills: the worst of its answers counts.
+        A question is asked in several windows and drills: its worst answer counts.
         """
         found: dict[str, dict[str, list[tuple[Run, Finding]]]] = {}
         for mesh in self.titles:
@@ -88,19 +88,23 @@ class Citations:
         if not found:
             return [f"{absent}."]
         rows = (
-            (cell(_words(told)), *(self.summed(told.get(mesh, ())) for mesh in self.titles), self._seen_to_fail(told))
-            for told in found.values()
+            (
+                cell(_words(asked)),
+                *(self.summed(asked.get(mesh, ())) for mesh in self.titles),
+                self._fails_on_control(asked),
+            )
+            for asked in found.values()
         )
-        return table(("question", *self.titles.values(), "seen to fail without a mesh"), rows)
+        return table(("question", *self.titles.values(), "fails on the control"), rows)
 
-    def summed(self, told: Iterable[tuple[Run, Finding]]) -> str:
-        """Return the worst answer, in how many of the runs it is that, and the newest run that gave it; - without any.
+    def summed(self, asked: Iterable[tuple[Run, Finding]]) -> str:
+        """Return the worst answer, its number of runs, and the newest of these; NOT_ASKED without any.
 
-        What is not promised stands apart, with what was measured: alone it always does, beside a promise when it fails.
+        NOT_PROMISED is reported separately with what was measured; beside promised answers only if it did not hold.
         """
         promised: dict[str, tuple[Run, Answer]] = {}
         silent: dict[str, tuple[Run, Answer]] = {}
-        for run, finding in told:
+        for run, finding in asked:
             is_silent = finding.verdict is Answer.NOT_PROMISED
             _keep_worst(silent if is_silent else promised, run, measured_of(run, finding))
         parts = [self._decided("", promised)] if promised else []
@@ -113,9 +117,9 @@ class Citations:
         deciding = [run for run, answer in of_runs.values() if answer is worst]
         return f"{prefix}{worst}, {_counted(len(deciding), len(of_runs))}: {self.ref(max(deciding, key=_age))}"
 
-    def _seen_to_fail(self, told: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
-        """Return the controls that show that the question can be failed, and the drills that have none."""
-        asked = [it for of_mesh in told.values() for it in of_mesh]
+    def _fails_on_control(self, of_meshes: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
+        """Return whether the question fails on the controls of its drills, and how many drills have none."""
+        asked = [it for of_mesh in of_meshes.values() for it in of_mesh]
         question, drills = _question(asked[0][1]), {run.verdict.drill for run, _ in asked}
         of_question = [
             it
@@ -123,7 +127,7 @@ class Citations:
             if it[0].verdict.drill in drills
         ]
         if of_question and not any(finding.fails_on_control for _, finding in of_question):
-            return "not asked to"
+            return "not meant to"
         blind = [run for run, it in of_question if it.fails_on_control and it.verdict not in FAILING]
         if blind:
             return f"**NO**: {self.refs(blind)}"
@@ -163,10 +167,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def measured_of(run: Run, finding: Finding) -> Answer:
-    """Return an answer as it counts; of what the mesh does not promise, what it would be if it did.
-
-    A record that does not say so leaves it open.
-    """
+    """Return an answer as it counts; for NOT_PROMISED, what was measured (INCONCLUSIVE if unrecorded)."""
     if finding.verdict is not Answer.NOT_PROMISED:
         return run.standing_of(finding)
     return Answer.INCONCLUSIVE if finding.measured is msgspec.UNSET else finding.measured
@@ -178,7 +179,7 @@ def _keep_worst(kept: dict[str, tuple[Run, Answer]], run: Run, answer: Answer) -
 
 
 def findings(runs: Iterable[Run], select: Select) -> Iterator[tuple[Run, Finding]]:
-    """Yield what the runs found of the claims that are selected; never that a question was merely put."""
+    """Yield the selected findings of the runs, without those of the quantifier `reached`."""
     for run in runs:
         for finding in run.verdict.findings:
             if finding.quantifier != _REACHED and select(run, finding):

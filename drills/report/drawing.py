@@ -1,4 +1,4 @@
-"""The timeline of a run as a template draws it: rows of bins, marks, axes; every place in percent of the width."""
+"""The timeline of a run for the template: rows of bins, annotations, axes. Positions are in percent of the width."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby, takewhile
@@ -17,18 +17,18 @@ from drills.report.formats import number
 _GROUPS = (
     (SUCCEED, "Calls that must succeed"),
     (BE_REFUSED, "Calls that must be refused"),
-    ("", "Calls of which no claim asks what becomes of each"),
+    ("", "Calls without a required outcome"),
 )
 _WORDS = {SUCCEED: ("all ok", "failed"), BE_REFUSED: ("all refused", "served"), "": ("all ok", "failed")}
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One thin row: who, what became of the calls in words, and the bars."""
+    """One row of the timeline: its label, a summary of the calls, and its bars."""
 
     label: str
     detail: str
     summary: str
-    is_judged: bool  # whether a claim says what must become of each call
+    is_judged: bool  # whether a claim requires an outcome of each call
     as_claimed: str
     alarm: str
     doubt: str
@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """Rows of which the claims ask the same."""
+    """Rows with the same required outcome."""
 
     title: str
     rows: tuple[Row, ...]
@@ -67,8 +67,8 @@ class Drawing(msgspec.Struct, frozen=True):
     ticks: tuple[Tick, ...]
     bands: tuple[Band, ...]
     annotations: tuple[Annotation, ...]
-    offsets_s: tuple[float, ...]  # of the marks
-    lost: str  # calls per bin that had to succeed and did not, "" when there was none
+    offsets_s: tuple[float, ...]  # of the annotations
+    lost: str  # calls per bin that had to succeed and did not; "" if none
     lost_most: int
     success: str
     success_summary: str
@@ -79,23 +79,23 @@ class Drawing(msgspec.Struct, frozen=True):
 
     @property
     def annotation_lines(self) -> str:
-        """Return a vertical line at each mark."""
+        """Return a vertical line at each annotation."""
         places = dict.fromkeys(round(it.percent * self.width / 100, 2) for it in self.annotations)
         return "".join(f"M{place:g} 0V{svg.HEIGHT}" for place in places)
 
     @property
     def fault(self) -> Band | None:
-        """Return the window in which the fault was in force."""
+        """Return the window in which the fault was active."""
         return next((band for band in self.bands if band.name == "fault"), None)
 
     @property
     def annotation_rows(self) -> int:
-        """How many rows the numbers of the marks need."""
+        """How many rows the numbers of the annotations need."""
         return max((it.row for it in self.annotations), default=-1) + 1
 
 
 def drawing(history: History, verdict: Verdict) -> Drawing | None:
-    """Return the timeline of a run, None when it recorded neither calls nor windows."""
+    """Return the timeline of a run, or None if it recorded no calls and no windows."""
     drawn = bins.span(history)
     if drawn is None:
         return None
@@ -133,7 +133,7 @@ def _ticks(drawn: Span) -> tuple[Tick, ...]:
 
 
 def _curve(latencies: Sequence[Latency | None], slowest_ms: Sequence[float | None]) -> Curve:
-    """Return the curve, on a scale that has room for the slowest call of every row, too."""
+    """Return the curve, on a scale that also fits the slowest call of every row."""
     known = [it for it in latencies if it is not None]
     scale = svg.decades([*(it.p50_ms for it in known), *(it for it in slowest_ms if it is not None)])
     low, high = scale
@@ -151,7 +151,7 @@ def _curve(latencies: Sequence[Latency | None], slowest_ms: Sequence[float | Non
 
 
 def _groups(lanes: Sequence[Lane], scale: tuple[int, int]) -> tuple[Group, ...]:
-    """Return a group for each thing that is asked, a row for each edge and connection, whatever its nodes."""
+    """Return a group for each required outcome, with a row for each edge and connection over all nodes."""
     found = []
     for must, title in _GROUPS:
         rows = groupby((it for it in lanes if it.must == must), key=lambda it: (it.source, it.target, it.connection))
@@ -164,16 +164,16 @@ def _groups(lanes: Sequence[Lane], scale: tuple[int, int]) -> tuple[Group, ...]:
 
 
 def _parts(history: History) -> dict[str, str]:
-    """Return the part that each node played, by its name; none when the drill hurt no node more than another."""
+    """Return the role of each node in the drill, by node name; empty if the fault targets no single node."""
     words = {word for event in history.of_kind(FaultInjected) for word in event.subject.split()}
     placed = history.facts.placed
     return {node: f"the {part}, " for part, node in placed.items()} if words & placed.keys() else {}
 
 
 def _nodes(lanes: Sequence[Lane], parts: Mapping[str, str], scale: tuple[int, int]) -> tuple[Row, ...]:
-    """Return for each calling node a row of each thing that is asked of its calls; names lose what all share.
+    """Return rows by calling node and required outcome. A prefix that all node names share is dropped.
 
-    A node that plays a part in the drill is called by it, too: marks and claims know it by no other name.
+    The detail names the node's role in the drill, because annotations and claims refer to the node by role.
     """
     nodes = sorted({lane.node for lane in lanes})
     shared = _shared(nodes)
@@ -186,7 +186,7 @@ def _nodes(lanes: Sequence[Lane], parts: Mapping[str, str], scale: tuple[int, in
 
 
 def _shared(nodes: Sequence[str]) -> str:
-    """Return the words, each with its hyphen, with which every one of several names begins."""
+    """Return the longest common prefix of the names that ends in a hyphen; "" for a single name."""
     if len(nodes) < 2:  # noqa: PLR2004 - one name alone shares nothing
         return ""
     words = zip(*(node.split("-")[:-1] for node in nodes), strict=False)
@@ -203,7 +203,7 @@ def _row(label: str, detail: str, some: Sequence[Lane], must: str, scale: tuple[
 
 
 def _summary(joined: Sequence[Bin | None], must: str) -> str:
-    """Return how many calls there were, and how many went otherwise than they must."""
+    """Return the number of calls, and of those that contradict the required outcome."""
     it = bins.total(joined)
     right, wrong = _WORDS[must]
     parts = [f"{it.off} {wrong}" if it.off else "", f"{it.unknown} unknown" if it.unknown else ""]

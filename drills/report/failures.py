@@ -1,4 +1,4 @@
-"""What a reader with five minutes wants first: each claim that is not true, what was seen, and what told of it."""
+"""The first section of a report: each claim that failed or is unknown, what was observed, and which alert fired."""
 
 from collections.abc import Iterator
 
@@ -15,30 +15,30 @@ _SILENT = "not promised by the mesh; measured: "
 _SIGNS = {
     "metric-increases": "the metric {0.subject} rises by more than {0.threshold:g}",
     "metric-below": "the metric {0.subject} falls below {0.threshold:g}",
-    "condition": "{0.subject} is not ready, as Kubernetes shows it",
-    "admission": "the API refuses, and says \u201c{0.subject}\u201d",
-    "pod-event": "Kubernetes warns of the new pod, and says \u201c{0.subject}\u201d",
+    "condition": "Kubernetes reports that {0.subject} is not ready",
+    "admission": "the API server rejects the request with \u201c{0.subject}\u201d",
+    "pod-event": "Kubernetes records a warning Event on the new pod with \u201c{0.subject}\u201d",
     "node-taint": "the node has the taint {0.subject}",
-    "drop": "the mesh's own record names a drop {0.subject}",
-    "event": "Kubernetes tells of the Event {0.subject}",
-    "status": "the status of the object says so: {0.subject}",
+    "drop": "the mesh's own drop log names the reason {0.subject}",
+    "event": "Kubernetes records the Event {0.subject}",
+    "status": "the status of the object reports {0.subject}",
 }
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One claim that is not true, or not known to be. number: its place in the verdict; told: what told of it."""
+    """One claim that is false or unknown. number: its position in the verdict. alerted: the alert, in words."""
 
     id: str
     number: int
     answer: Answer
     claim: str
     seen: str
-    told: str
-    issue: Reference | None  # where it is told that this is violated
+    alerted: str
+    issue: Reference | None  # the known issue
 
 
 def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
-    """Return what is not true, the worst first; of a control nothing, because there it has to be so."""
+    """Return the claims that did not hold, the worst first; none for a control, where they are meant to fail."""
     if verdict.is_control:
         return ()
     found = [
@@ -48,7 +48,7 @@ def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
             it.verdict,
             it.claim,
             _seen(it),
-            _told(it, history),
+            _alerted(it, history),
             known.issue_of(it, history.facts.known_issues),
         )
         for number, it in enumerate(verdict.findings, 1)
@@ -58,12 +58,12 @@ def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
 
 
 def sign(signal: SignalSpec) -> str:
-    """Return what somebody sees who looks for the signal."""
+    """Return how the signal shows itself, in words."""
     return _SIGNS[signal.kind].format(signal)
 
 
 def _seen(finding: Finding) -> str:
-    """Return the reason, without what the answer beside it says; its end stands at the claim."""
+    """Return the reason without what the answer already says, shortened; the claim's section has all of it."""
     words = finding.reason
     if words.startswith(_SILENT):
         words = words.removeprefix(_SILENT).removeprefix(f"{finding.measured}, ")
@@ -71,7 +71,7 @@ def _seen(finding: Finding) -> str:
     return words if len(words) <= _LIMIT_CHARS else f"{words[:_LIMIT_CHARS].rsplit(' ', 1)[0]} \u2026"
 
 
-def _told(finding: Finding, history: History) -> str:
+def _alerted(finding: Finding, history: History) -> str:
     return " ".join(_sentences(finding, history))
 
 
@@ -84,10 +84,10 @@ def _sentences(finding: Finding, history: History) -> Iterator[str]:
         after_s = finding.time_to_signal_s
         after = "" if after_s is None else f", {duration(after_s)} into the {finding.during}"
         signal = history.facts.signals.get(finding.signal)
-        yield f"Signal {finding.signal} told of it{after}{f': {sign(signal)}' if signal else ''}."
+        yield f"Alert {finding.signal} reported it{after}{f': {sign(signal)}' if signal else ''}."
     elif answer is Answer.VIOLATED and finding.must_hold:
-        yield "No signal could excuse this."
+        yield "No alert can excuse this."
     elif answer is Answer.VIOLATED:
-        yield "No signal that the claim names told of it in time."
+        yield "No alert that the claim names fired in time."
     elif answer is Answer.INCONCLUSIVE:
-        yield "Nobody knows whether it is true: that is no pass."
+        yield "The run cannot know whether it is true. That is not a pass."

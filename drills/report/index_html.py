@@ -1,4 +1,4 @@
-"""index.html over a folder of runs: every drill on every mesh, side by side, with the runs behind each answer."""
+"""reports/index.html: a table of drills and meshes, the meshes side by side, and every run."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ _TEMPLATE = "index.html.j2"
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One bundle; answer is UNREADABLE when its verdict is."""
+    """One bundle. answer: the verdict, or UNREADABLE."""
 
     drill: str
     mesh: str
@@ -36,7 +36,7 @@ class Run(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One drill on one mesh: its newest run, or why there is none; counts is over all runs, when they are several."""
+    """One drill on one mesh: its newest run, or the reason for none. counts: verdicts of all runs."""
 
     mesh: str
     newest: Run | None
@@ -54,7 +54,7 @@ class DrillRow(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One mesh over all drills, by their newest runs; None where no run tells."""
+    """One mesh over the newest run of each drill. None: no run measured it."""
 
     mesh: str
     title: str

@@ -1,4 +1,4 @@
-"""reports/README.md: the meshes side by side, by the newest run of every drill on each."""
+"""reports/README.md: a table of drills and meshes that shows the newest run of each pair."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +14,12 @@ from drills.report.markdown import table
 
 _HEAD = (
     "# Reports\n\n"
-    "The newest run of each drill on each mesh; every cell links to its report, and the folder beside it holds the\n"
+    "The newest run of each drill on each mesh. Every cell links to its report, which lies in the folder of the\n"
     "evidence. `meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
-    "A control must violate its security claims: that is how a drill proves that it can see what it looks for.\n"
     "Recovery is the slowest thing that had to work again, an outage the longest time without a success on any edge\n"
-    "whose calls had to succeed, promised or not, and the signal the first one that a claim asked for.\n\n"
+    "A control must violate its security claims: that proves that the drill can detect what it looks for.\n"
+    "Recovery: until the last recovery claim stayed true. Outage: from the injection on, the longest time without a\n"
+    "successful call on any route that worked before. Signal: until the first signal that a claim asks for.\n\n"
 )
 _EMPTY = "No run yet.\n"
 
@@ -39,7 +40,7 @@ class _Judged(msgspec.Struct, frozen=True):
 
 
 def render(reports: Path) -> str:
-    """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory; an unreadable verdict says so."""
+    """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory. A broken one is UNREADABLE."""
     newest = {(path.parts[-4], path.parts[-3]): path for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
     if not newest:
         return _HEAD + _EMPTY
@@ -61,7 +62,7 @@ def _cell(verdict_file: Path | None, reports: Path) -> str:
 
 
 def _whole(verdict_file: Path) -> Verdict | None:
-    """Return the verdict; None when it is not one as this version writes them."""
+    """Return the verdict, or None if this version cannot read it."""
     try:
         return read_verdict(verdict_file.parent)
     except files.FileError:

@@ -1,4 +1,4 @@
-"""Silent failures that were known before the run, as its own run.json lists them: where they are told."""
+"""Known issues of a run, as its own run.json lists them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ from drills.judge.verdict import Verdict
 
 
 def expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[Reference, ...]:
-    """Return each issue once where the run shows exactly what is listed, none where it comes as a surprise."""
+    """Return the listed issues, each once, if the run violates exactly the listed claims; otherwise none."""
     return tuple(dict.fromkeys(it.issue for it in listed)) if known.is_expected(verdict, listed) else ()
 
 
 def expected_in(bundle: Path, verdict: Verdict) -> tuple[Reference, ...]:
-    """Return the same of a stored run; none when its run.json cannot be read."""
+    """Return the expected issues of a stored run; none if its run.json cannot be read."""
     try:
         listed = read_facts(bundle).known_issues
     except files.FileError:

@@ -1,4 +1,4 @@
-"""report.html: one run on one page that needs no network, on a phone as on paper."""
+"""report.html: one run as a single self-contained page, for screens and for print."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,12 +27,12 @@ _TEMPLATE = "report.html.j2"
 _DEFECTS_SHOWN = 10
 _SAYS = {
     "calls.parquet": "every call, from both ends",
-    "events.jsonl": "faults, receipts, signals, what was seen on the wire",
+    "events.jsonl": "faults, receipts, signals, plaintext found on the wire",
     "experiment.json": "the drill as a Chaos Toolkit experiment",
     "journal.json": "what Chaos Toolkit did",
     "junit.xml": "the verdict for a CI server",
     "report.md": "this report as text",
-    "run.json": "facts of the run, its surroundings, the seal of the record",
+    "run.json": "facts of the run, its environment, the digests of calls and events",
     "verdict.json": "every finding with its numbers",
     STATEMENT_FILE: "the SHA-256 of every file here, this page among them",
 }
@@ -45,16 +45,16 @@ class Claimed(msgspec.Struct, frozen=True):
     finding: Finding
     table: NumberTable
     examples: tuple["Examples", ...]
-    issue: Reference | None  # where it is told that this is violated
+    issue: Reference | None  # the known issue that lists this claim
 
     @property
     def is_open(self) -> bool:
-        """Whether a reader must see it at once: all but what held."""
+        """Whether the page shows it unfolded: every claim that did not hold."""
         return self.finding.verdict is not SEVERITY[0]
 
 
 class Examples(msgspec.Struct, frozen=True):
-    """Counter-examples that say the same, with each one's id and seconds since the start of the window."""
+    """Counter-examples with the same outcome and error. ids: call id and seconds since the start of the window."""
 
     outcome: str
     error: str
@@ -62,7 +62,7 @@ class Examples(msgspec.Struct, frozen=True):
 
 
 class FileOfBundle(msgspec.Struct, frozen=True):
-    """One file beside the page; the SHA-256 is "" of what the page cannot vouch for."""
+    """One file beside the page. sha256: "" for files that are generated together with the page, or after it."""
 
     name: str
     says: str
@@ -70,7 +70,7 @@ class FileOfBundle(msgspec.Struct, frozen=True):
 
 
 def render(history: History, verdict: Verdict, environment: Environment, bundle: Path) -> str:
-    """Return the page of the bundle in that folder; the same files there give the same bytes."""
+    """Return the page of a bundle. The same files give the same bytes."""
     claims = [
         Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.known_issues))
         for number, it in enumerate(verdict.findings, 1)
@@ -113,7 +113,7 @@ def _counted(verdict: Verdict) -> list[tuple[str, int]]:
 
 
 def _examples(finding: Finding) -> tuple[Examples, ...]:
-    """Return the finding's examples; those that say the same are told once."""
+    """Return the finding's examples, grouped by outcome and error."""
     found: dict[tuple[str, str], list[tuple[str, float]]] = {}
     for it in finding.counter_examples:
         start_ns = finding.window.start_ns if finding.window else it.at_ns
@@ -122,7 +122,7 @@ def _examples(finding: Finding) -> tuple[Examples, ...]:
 
 
 def _files(bundle: Path) -> list[FileOfBundle]:
-    """Return the files beside the page; what is made after it, or of the same record, it does not vouch for."""
+    """Return the files beside the page, with the digest of those that are not generated from others."""
     found = digests(bundle)
     names = [*(it for it in found if it not in DRAWN), *sorted(set(DRAWN) - {REPORT_HTML_FILE}), STATEMENT_FILE]
     return [FileOfBundle(it, _SAYS.get(it, ""), "" if it in DRAWN else found.get(it, "")) for it in names]

@@ -1,4 +1,4 @@
-"""report.md: one run, told so that a reader can disagree with it."""
+"""report.md: one run as Markdown, with everything that a reader needs to disagree with the verdict."""
 
 from drills.judge import known
 from drills.judge.history import History

@@ -1,4 +1,4 @@
-"""Shapes of a drawing as SVG path data: the unit of width is one bin, the height is always HEIGHT."""
+"""SVG path data of the timeline. The unit of width is one bin; the height is always HEIGHT."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ from typing import Final
 from drills.report.bins import Bin
 
 HEIGHT: Final = 100
-_AS_CLAIMED = 30  # height of calls that went as claimed, from below
-_ALARM_AT_LEAST = 34  # one call in a thousand must be seen
+_AS_CLAIMED = 30  # height of the bar of calls with the required outcome, from below
+_ALARM_AT_LEAST = 34  # one call in a thousand must be visible
 _STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 _MOST_TICKS = 8
 
 
 def line(heights: Sequence[float | None]) -> str:
-    """Return a stepped line through heights from 0 to 1; where there is none, the line has a gap."""
+    """Return a stepped line through heights from 0 to 1, with a gap where the height is None."""
     parts, x, goes_on = [], 0, False
     for y, run in groupby(None if height is None else _y(height) for height in heights):
         after = x + len(list(run))
@@ -26,17 +26,17 @@ def line(heights: Sequence[float | None]) -> str:
 
 
 def as_claimed(bins: Sequence[Bin | None]) -> str:
-    """Return low bars where calls were made: the share that went as claimed is told by what lies above."""
+    """Return low bars for bins in which some calls had the required outcome."""
     return _bars([0 if it is None or it.off + it.unknown == it.calls else _AS_CLAIMED for it in bins], from_top=False)
 
 
 def alarm(bins: Sequence[Bin | None]) -> str:
-    """Return bars from above where calls went otherwise than claimed; the higher the larger the share."""
+    """Return bars from above for calls that contradict the claim; the height grows with their share."""
     return _bars([_alarm(it.off, it.calls) if it else 0 for it in bins], from_top=True)
 
 
 def doubt(bins: Sequence[Bin | None]) -> str:
-    """Return bars from above where nobody can tell what became of a call and none went wrong for certain."""
+    """Return bars from above for bins with calls of unknown outcome and none that certainly failed."""
     return _bars([_alarm(it.unknown, it.calls) if it and not it.off else 0 for it in bins], from_top=True)
 
 

@@ -1,4 +1,4 @@
-"""What every page of a run says in words: the order of events, the instants of change, the verdict."""
+"""Words that every page of a run shares: the verdicts, the steps of the drill, the instants of change."""
 
 from drills.judge.events import Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified, UndoWritten
 from drills.judge.history import History
@@ -7,15 +7,15 @@ from drills.judge.verdict import Answer
 
 IN_WORDS = {
     Answer.HELD: "every claim is true over enough samples",
-    Answer.FAILED_OBSERVABLY: "a claim is false, and the signal that it names told of it in time",
-    Answer.INCONCLUSIVE: "the run could not find out",
-    Answer.VIOLATED: "a claim is false, and no named signal told of it in time",
+    Answer.FAILED_OBSERVABLY: "a claim is false, and an alert that it names fired in time",
+    Answer.INCONCLUSIVE: "the run cannot know",
+    Answer.VIOLATED: "a claim is false, and no alert that it names fired in time",
 }
 _TIMELINE = Phase | UndoWritten | FaultInjected | FaultReceipt | UndoApplied | UndoVerified
 
 
 def instants(history: History) -> list[tuple[str, int]]:
-    """Return (name, at_ns) of every instant at which the world was changed: each injection and each undo."""
+    """Return (name, at_ns) of each injection and each undo."""
     changed: tuple[FaultInjected | UndoApplied, ...] = history.of_kind(FaultInjected, UndoApplied)
     return [
         (f"fault {'injected' if isinstance(event, FaultInjected) else 'undone'}: {event.subject}", event.at_ns)
@@ -24,7 +24,7 @@ def instants(history: History) -> list[tuple[str, int]]:
 
 
 def acts(history: History) -> list[tuple[Event, str]]:
-    """Return the drill's own events with their words; of receipts that repeat each other only each change."""
+    """Return the steps of the drill in words. Of equal receipts in a row, only the first."""
     found: list[tuple[Event, str]] = []
     last = ""
     for event in history.events:
@@ -42,5 +42,5 @@ def acts(history: History) -> list[tuple[Event, str]]:
 
 
 def timeline(history: History) -> list[tuple[float, str]]:
-    """Return (seconds since the first event, words) of the drill's own events."""
+    """Return (seconds since the first event, words) of each step of the drill."""
     return [((event.at_ns - history.events[0].at_ns) / NS_PER_S, words) for event, words in acts(history)]

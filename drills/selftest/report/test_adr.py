@@ -135,7 +135,7 @@ def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> N
     blind.is_control = True
     bundle(reports, blind, drill="node-outage", mesh="bare")
     text = write(reports, out)
-    assert "**FAILED, believe no row** [" in text
+    assert "**FAILED, do not trust this row** [" in text
     assert re.search(r"\| \*\*NO\*\*: \[\w{12}\] \|", section(text, "### All in-scope traffic is mTLS"))
 
 

@@ -30,8 +30,8 @@ def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
     (found,) = of(always(FLOW, alert=BY, within_s=20), always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True))
     assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
     assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
-    assert found.told == (
-        "Signal control-plane-down told of it, 1.5 s into the fault: ns/Deployment/brain is not ready, as Kubernetes "
+    assert found.alerted == (
+        "Signal control-plane-down reported it, 1.5 s into the fault: ns/Deployment/brain is not ready, as Kubernetes "
         "shows it."
     )
 
@@ -41,8 +41,8 @@ def test_what_nothing_told_of_comes_first_and_says_so() -> None:
     strict = always(FLOW, must_hold=True)
     silent, held, observable = of(always(FLOW, alert=BY, within_s=20), always(FLOW, within_s=20), strict)
     assert [it.answer for it in (silent, held, observable)] == [Answer.VIOLATED] * 2 + [Answer.FAILED_OBSERVABLY]
-    assert silent.told == "No signal that the claim names told of it in time."
-    assert held.told == "No signal could excuse this."
+    assert silent.alerted == "No alert that the claim names fired in time."
+    assert held.alerted == "No alert can excuse this."
 
 
 def test_what_is_not_promised_is_told_when_it_was_measured_as_false() -> None:
@@ -51,17 +51,19 @@ def test_what_is_not_promised_is_told_when_it_was_measured_as_false() -> None:
     breaks, told_of = of(holds, always(FLOW, promise=SILENT), always(FLOW, promise=SILENT, alert=BY, within_s=20))
     assert breaks.answer is Answer.NOT_PROMISED
     assert breaks.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
-    assert breaks.told == (
-        "The mesh does not promise this, so it neither passes nor fails. "
-        "No signal that the claim names told of it in time."
+    assert breaks.alerted == (
+        "The mesh does not promise this, so it neither passes nor fails. No alert that the claim names fired in time."
     )
-    assert "Signal control-plane-down told of it" in told_of.told
+    assert "Signal control-plane-down reported it" in told_of.alerted
 
 
 def test_what_nobody_knows_is_no_pass() -> None:
     """Where nothing watched the wire, that nothing was seen on it says nothing."""
     (found,) = of(never(checks.plaintext(EDGE), must_hold=True))
-    assert (found.answer, found.told) == (Answer.INCONCLUSIVE, "Nobody knows whether it is true: that is no pass.")
+    assert (found.answer, found.alerted) == (
+        Answer.INCONCLUSIVE,
+        "The run cannot know whether it is true. That is not a pass.",
+    )
 
 
 def test_a_long_reason_is_cut_at_a_word() -> None:
@@ -88,12 +90,12 @@ def test_every_kind_of_signal_says_where_it_is_seen(kind: SignalKind) -> None:
 def test_the_pages_say_it_before_all_else(page: str, tmp_path: Path) -> None:
     """What failed stands above the claims, with the signals that appeared; where all held there is no such part."""
     text = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "a") / page).read_text(encoding="utf-8")
-    assert text.index("What failed, and what told of it") < text.index("Claims")
-    assert "Signals that appeared while the fault stood: control-plane-down 1.5 s after the injection." in text
+    assert text.index("What failed, and which alert reported it") < text.index("Claims")
+    assert "Signals that fired while the fault was active: control-plane-down 1.5 s after the injection." in text
     history = outage_bundle.outage().history()
     holds = judge(history, (always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True),))
     calm = (outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "b", holds) / page).read_text(encoding="utf-8")
-    assert "What failed, and what told of it" not in calm
+    assert "What failed, and which alert reported it" not in calm
 
 
 def test_a_known_failure_is_marked_as_known(tmp_path: Path) -> None:
