@@ -87,7 +87,7 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
 
 def _invariants(citations: Citations) -> Iterator[str]:
     yield "For each invariant: the worst answer to any of its questions, in how many of the runs that asked, and one"
-    yield "such run. What a mesh does not promise neither holds nor fails; if it was measured as false, the cell says so."
+    yield "such run. What a mesh does not promise neither holds nor fails; the cell says if it was measured as false."
     yield ""
     yield from table(
         ("invariant", *citations.titles.values()),

@@ -15,7 +15,7 @@ _WHOLE = 1000  # `g` with three digits would print an exponent from here on
 
 def lines(citations: Citations) -> Iterator[str]:
     """Yield the times that were measured for steps of the plan."""
-    yield "Measured for step 1, in the baseline: the time from the deletion of a policy object that closed a route until"
+    yield "Measured for step 1, in the baseline: from the deletion of a policy object that closed a route until"
     yield "the first new connection on it succeeds."
     yield ""
     yield from table(

@@ -16,7 +16,6 @@ _HEAD = (
     "# Reports\n\n"
     "The newest run of each drill on each mesh. Every cell links to its report, which lies in the folder of the\n"
     "evidence. `meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
-    "Recovery is the slowest thing that had to work again, an outage the longest time without a success on any edge\n"
     "A control must violate its security claims: that proves that the drill can detect what it looks for.\n"
     "Recovery: until the last recovery claim stayed true. Outage: from the injection on, the longest time without a\n"
     "successful call on any route that worked before. Signal: until the first signal that a claim asks for.\n\n"

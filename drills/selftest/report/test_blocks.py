@@ -42,7 +42,7 @@ def test_line_ends_of_another_system_survive() -> None:
 
 def test_an_edited_block_is_never_overwritten() -> None:
     """Words between the markers are a person's: the update is refused, and says in which lines and what to do."""
-    with pytest.raises(BlockError, match=r"Lines 6 to 6: somebody edited the generated block facts.*Move them"):
+    with pytest.raises(BlockError, match=r"Lines 6 to 6: the generated block facts was edited.*Move them"):
         update(record("old").replace("\nold\n", "\nold, which I doubt\n"), {"facts": FACTS})
 
 

@@ -174,7 +174,7 @@ def test_the_report_tells_the_whole_story(bundle: Path, verdict: Verdict) -> Non
         verdict.findings[0].claim,
         "https://example.org/promise",
         "| a -> b | new | 0 of 50 | 5 of 50 | 0 ms | 600 ms |",
-        "could have been missed",
+        "would go unnoticed",
         "registry example.org/lab:1",
         "| replicas | 1 | two cores |",
         "| A rule | a certificate | in the pod | the called pod's proxy |",

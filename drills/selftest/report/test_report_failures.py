@@ -31,7 +31,7 @@ def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
     assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
     assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
     assert found.alerted == (
-        "Signal control-plane-down reported it, 1.5 s into the fault: ns/Deployment/brain is not ready, as Kubernetes "
+        "Alert control-plane-down reported it, 1.5 s into the fault: ns/Deployment/brain is not ready, as Kubernetes "
         "shows it."
     )
 
@@ -54,7 +54,7 @@ def test_what_is_not_promised_is_told_when_it_was_measured_as_false() -> None:
     assert breaks.alerted == (
         "The mesh does not promise this, so it neither passes nor fails. No alert that the claim names fired in time."
     )
-    assert "Signal control-plane-down reported it" in told_of.alerted
+    assert "Alert control-plane-down reported it" in told_of.alerted
 
 
 def test_what_nobody_knows_is_no_pass() -> None:

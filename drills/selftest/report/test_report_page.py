@@ -110,7 +110,7 @@ def test_a_page_of_nothing_says_so(tmp_path: Path) -> None:
     """A record without calls and windows gives a page that draws nothing and claims nothing."""
     empty = Story().without(Phase, FaultInjected, UndoApplied, UndoVerified)
     text = page_of(outage_bundle.bundle_of(empty, tmp_path / "b"))
-    assert "there is nothing to draw" in text
+    assert "The run recorded no call and no window" in text
     assert "No transition was recorded" in text
     assert "Defects of the record" in text
 

@@ -105,7 +105,7 @@ def test_without_a_statement_none_is_written(bundle: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["{", "{}"])
 def test_a_run_that_was_not_judged_has_no_pages(bundle: Path, broken: str) -> None:
-    """Without a readable verdict there is nothing to draw, and the reason names the bundle."""
+    """Without a readable verdict The run recorded no call and no window, and the reason names the bundle."""
     (bundle / STATEMENT_FILE).unlink()
     (bundle / "verdict.json").write_text(broken)
     with pytest.raises(RedrawError, match="cannot be drawn"):
