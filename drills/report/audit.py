@@ -1,7 +1,7 @@
-"""Who could call whom at one instant of a stored run, and what of the record shows it; what it does not show, says so.
+"""The audit of one edge at one instant of a stored run: allowed, encrypted, identity, certificates, policies.
 
-No part of an answer is inferred from the next: that policy objects select a pod does not say that they let a call in,
-and a call that was let in does not say which object did.
+Each part of the answer is read from the record alone, never inferred from another part: that policy objects select a
+pod does not show that they admit a call, and an admitted call does not show which object admitted it.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ from drills.report.audit_objects import (
 from drills.report.bundles import Run
 
 HALF_S: Final = 2.5
-"""Calls so far before and after the instant speak for it: the slowest caller of a drill calls a few times a second."""
+"""Calls within this time of the instant count for it: the slowest caller of a drill calls a few times a second."""
 
 ALLOWED, REFUSED, NOT_CERTAIN = "allowed", "refused", "not certain"
 READABLE, NOT_READABLE = "readable on the wire", "not readable on the wire"
@@ -41,7 +41,7 @@ _ROUTES: Final = frozenset({"/", "POST /"})  # the lab's callers ask for nothing
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Who called whom, when, and on which route ("" for any)."""
+    """The edge, the instant, and the HTTP route ("" for any) that the audit asks about."""
 
     at_ns: int
     source: str
@@ -50,14 +50,14 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One part of the answer: a word that is always the same, and a sentence with the numbers behind it."""
+    """One part of the answer: a fixed word, and a sentence with the numbers behind it."""
 
     answer: str
     says: str
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """An identity as servers saw it, how often, and the calling pods whose recorded certificate it names."""
+    """An identity as servers saw it, its number of calls, and the pods whose recorded certificate it names."""
 
     header: str
     calls: int
@@ -65,28 +65,28 @@ class Peer(msgspec.Struct, frozen=True):
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Under which identity the source called."""
+    """The identity of the source as servers saw it."""
 
     answer: str
     says: str
-    expected: str  # "" where the mesh gives the service none
+    expected: str  # "" if the mesh gives the service none
     peers: tuple[Peer, ...]
 
 
 class ShownCall(msgspec.Struct, frozen=True):
-    """One call that shows it, from both ends; after_s: its schedule after the instant asked about."""
+    """One call near the instant, from both ends. after_s: its scheduled start minus the instant."""
 
     id: str
     after_s: float
     outcome: str
     status: int | None
     error: str
-    served_by: str  # "" when no server wrote it down
+    served_by: str  # "" if no server recorded it
     served_status: int | None
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """The whole answer, and where it is from."""
+    """The whole answer, and the run that it is from."""
 
     drill: str
     mesh: str
@@ -96,7 +96,7 @@ class Audit(msgspec.Struct, frozen=True):
     signature: str
     question: Question
     after_start_s: float
-    during: tuple[str, ...]  # windows of the run in which the instant lies
+    during: tuple[str, ...]  # windows of the run that contain the instant
     allowed: Answered
     encrypted: Answered
     identity: Identity
@@ -107,7 +107,7 @@ class Audit(msgspec.Struct, frozen=True):
 
     @property
     def is_answered(self) -> bool:
-        """Whether the bundle tells what became of a call at that instant."""
+        """Whether the record shows if calls were allowed at that instant."""
         return self.allowed.answer in {ALLOWED, REFUSED}
 
 
@@ -118,7 +118,7 @@ def start_ns(run: Run) -> int:
 
 
 def ask(run: Run, question: Question, select: Select) -> Audit:
-    """Answer from the record of the run; `select` tells whether a policy object is about a called pod."""
+    """Answer from the record of the run. select: whether a policy object applies to a pod."""
     at_ns, edge = question.at_ns, (question.source, question.target)
     around = Window("around", at_ns - round(HALF_S * NS_PER_S), at_ns + round(HALF_S * NS_PER_S))
     calls = run.history.calls_in(around).filter(on_edges((edge,)), WAS_MADE).collect()
@@ -153,7 +153,7 @@ def _allowed(run: Run, question: Question, around: Window, calls: pl.DataFrame) 
     made = calls.filter(pl.col("scheduled_ns").is_not_null())
     ok = made.filter(SUCCEEDED).height
     served = calls.filter(pl.col("served_ns").is_not_null()).height
-    counted = f"of {made.height} calls within {HALF_S:g} s {ok} succeeded, and servers wrote down {served}"
+    counted = f"of {made.height} calls within {HALF_S:g} s {ok} succeeded, and servers recorded {served}"
     if ok and ok == made.height:
         return Answered(ALLOWED, counted)
     failed = f"{counted}; {_errors(made)}"
@@ -165,7 +165,7 @@ def _allowed(run: Run, question: Question, around: Window, calls: pl.DataFrame) 
 
 
 def _decided(run: Run, edge: tuple[str, str], around: Window) -> Answered:
-    """Return what the mesh itself wrote down of calls that it refused: its words, and no rule that we weighed."""
+    """Return the mesh's own record of refused calls, in its words; the rules are not evaluated here."""
     written = run.history.of_kind(DropCount)
     if not written and not run.history.of_kind(DropLogRead):
         return Answered(NOT_RECORDED, "the run read no record of the mesh that names both ends of a refused call")
@@ -175,7 +175,7 @@ def _decided(run: Run, edge: tuple[str, str], around: Window) -> Answered:
         if event.subject == "->".join(edge) and first_ns < around.end_ns and last_ns >= around.start_ns:
             said[event.detail.node, event.detail.reason] += event.detail.count
     if not said:
-        return Answered(NOT_RECORDED, f"within {HALF_S:g} s no refusal of it is on the mesh's own record")
+        return Answered(NOT_RECORDED, f"within {HALF_S:g} s the mesh's own record has no refusal of it")
     words = (f"{node} refused {count} with {reason!r}" for (node, reason), count in sorted(said.items()))
     return Answered(RECORDED, f"in records of these seconds {'; '.join(words)}")
 
@@ -189,7 +189,7 @@ def _encrypted(run: Run, edge: tuple[str, str], around: Window) -> Answered:
     ok = sum(int(row.numbers["ok"] or 0) for row in seen.rows)
     return Answered(
         NOT_READABLE,
-        f"no node saw the canary of one of {ok} calls that succeeded, and each saw that of an unmeshed one",
+        f"no node saw the canary of any of {ok} successful calls, and each saw that of an unmeshed call",
     )
 
 
@@ -198,7 +198,7 @@ def _identity(run: Run, edge: tuple[str, str], around: Window, calls: pl.DataFra
     served = calls.filter(pl.col("served_ns").is_not_null())
     peers = _peers(run, edge[0], served["peer"].fill_null("").to_list())
     if served.is_empty():
-        return Identity(NOT_RECORDED, "no server wrote down a call, so none saw a peer", expected, peers)
+        return Identity(NOT_RECORDED, "no server recorded a call, so none saw a peer", expected, peers)
     if not expected:
         return Identity(NOT_RECORDED, f"the mesh gives {edge[0]} no identity that a server could see", expected, peers)
     seen = checks.unauthenticated(edge, min_samples=1).evaluate(run.history, around)
@@ -209,12 +209,12 @@ def _identity(run: Run, edge: tuple[str, str], around: Window, calls: pl.DataFra
 
 
 def _reason(seen: Measurement) -> str:
-    """Return why, without the name of the edge, which the question has."""
+    """Return the reason without the name of the edge."""
     return next((row.reason for row in seen.rows if row.truth is seen.truth and row.reason), seen.reason)
 
 
 def _peers(run: Run, source: str, headers: list[str]) -> tuple[Peer, ...]:
-    """Return each header that servers saw; one that names the SHA-256 of a certificate is traced to its pods."""
+    """Return each identity header that servers saw, with the pods whose certificate's SHA-256 it names."""
     pods = pods_of(run.history, source)
     owners: dict[str, set[str]] = {}
     for event in run.history.of_kind(CertificateShown):
@@ -231,30 +231,30 @@ def _owners(header: str, owners: Mapping[str, set[str]]) -> tuple[str, ...]:
 
 
 def _servers(calls: pl.DataFrame) -> tuple[str, ...]:
-    """Return the pods that served, by their own record or by the answer that the caller got."""
+    """Return the pods that served, by their own record or by the response."""
     found = calls.select(pl.coalesce("served_pod", "server_pod").alias("pod")).to_series()
     return tuple(sorted({str(pod) for pod in found if pod}))
 
 
 def _errors(made: pl.DataFrame) -> str:
     errors = Counter(made.filter(~SUCCEEDED)["error"].fill_null("").to_list())
-    return ", ".join(f"{count} ended with {error or 'no word'}" for error, count in errors.most_common())
+    return ", ".join(f"{count} ended with {error or 'no error class'}" for error, count in errors.most_common())
 
 
 def _called(run: Run) -> str:
     edges = sorted({f"{caller.source}->{caller.target}" for caller in run.history.facts.callers})
-    return f"the run called {', '.join(edges) or 'nobody'}"
+    return f"the run called {', '.join(edges) or 'no service'}"
 
 
 def _shown(calls: pl.DataFrame, at_ns: int) -> tuple[ShownCall, ...]:
-    """Return the calls that lie next to the instant."""
+    """Return the calls nearest to the instant."""
     due = pl.coalesce("scheduled_ns", "served_ns")
     nearest = calls.with_columns(due_ns=due).sort((pl.col("due_ns") - at_ns).abs(), "id").head(_CALLS)
     return tuple(
         ShownCall(
             id=row["id"],
             after_s=round((row["due_ns"] - at_ns) / NS_PER_S, 3),
-            outcome=row["outcome"] or "only a server saw it",
+            outcome=row["outcome"] or "recorded by a server only",
             status=row["status"],
             error=row["error"] or "",
             served_by=row["served_pod"] or "",

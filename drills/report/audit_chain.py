@@ -1,4 +1,4 @@
-"""What a server presented above its leaf: each certificate in words, and whether it signed the one below."""
+"""The certificates that a server presented above its leaf, and whether each signed the one below."""
 
 import base64
 import binascii
@@ -14,10 +14,9 @@ from drills.judge.records import NS_PER_S
 
 
 class Issuer(msgspec.Struct, frozen=True):
-    """A certificate above the leaf, as it was presented; error: why it cannot be read, then nothing else is known.
+    """A certificate above the leaf, as presented. error: why it cannot be read; all else is then unknown.
 
-    is_valid: at the instant that the audit asks about. has_signed: its key signed the certificate below; None where
-    one of the two cannot be read.
+    is_valid: at the instant of the audit. has_signed: whether its key signed the certificate below; None if unknown.
     """
 
     sha256: str
@@ -33,7 +32,7 @@ class Issuer(msgspec.Struct, frozen=True):
 
 
 def above(chain: Sequence[str], at_ns: int) -> tuple[Issuer, ...]:
-    """Return what stands above the leaf; chain: base64 of DER, leaf first, as an event holds it."""
+    """Return the certificates above the leaf. chain: base64 of DER, leaf first, as an event holds it."""
     return tuple(_issuers(chain, at_ns))
 
 
@@ -60,7 +59,7 @@ def _issuers(chain: Sequence[str], at_ns: int) -> Iterator[Issuer]:
 
 
 def sha256_of(text: str) -> str:
-    """Return the fingerprint of a certificate that is written as base64 of DER, "" when it is not."""
+    """Return the SHA-256 of a certificate in base64 of DER; "" if it is not base64."""
     try:
         return hashlib.sha256(base64.b64decode(text, validate=True)).hexdigest()
     except binascii.Error:
@@ -68,7 +67,7 @@ def sha256_of(text: str) -> str:
 
 
 def _read(text: str) -> x509.Certificate | str:
-    """Return the certificate; a string says why there is none."""
+    """Return the certificate, or the reason why it cannot be read."""
     try:
         return x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
     except (ValueError, binascii.Error) as error:
@@ -79,7 +78,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
-        return ()  # the names of an issuer are no identity that anybody decides by
+        return ()  # no decision depends on the names of an issuer
     return tuple(str(name.value) for name in names)
 
 
@@ -89,7 +88,7 @@ def _has_signed(issuer: x509.Certificate, below: x509.Certificate) -> bool | Non
     except (ValueError, InvalidSignature):
         return False
     except (TypeError, UnsupportedAlgorithm):
-        return None  # a kind of key that nobody here can check
+        return None  # an unsupported kind of key
     return True
 
 

@@ -1,4 +1,4 @@
-"""Policy objects and certificates as they stood at one instant, from looks that were taken before and after it."""
+"""Policy objects and certificates at one instant, from the observations before and after it."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ _ATTACHES: Final = ("targetRef", "targetRefs", "parentRefs")  # the words of the
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of the lab, as policy objects know it."""
+    """A pod of the lab, with what policy objects select by."""
 
     name: str
     namespace: str
@@ -32,11 +32,11 @@ Manifests = Mapping[str, Mapping[str, object]]
 """Objects by `Kind namespace/name`."""
 
 Select = Callable[[Mapping[str, object], Pod], bool]
-"""Whether a policy object is about a pod; a mesh knows it of its own kinds."""
+"""Whether a policy object applies to a pod; each mesh decides it for its own kinds."""
 
 
 class PolicyObject(msgspec.Struct, frozen=True):
-    """One object that is about the called service; since_s: when this version was first seen, from the instant on."""
+    """One object that applies to the called service. since_s: first sight of this version minus the instant."""
 
     name: str
     api_version: str
@@ -47,7 +47,7 @@ class PolicyObject(msgspec.Struct, frozen=True):
 
 
 class Policies(msgspec.Struct, frozen=True):
-    """Which objects were about the target then; doubts: what the looks around the instant leave open."""
+    """The objects that applied to the target. doubts: what the observations leave open."""
 
     answer: str
     says: str
@@ -56,7 +56,7 @@ class Policies(msgspec.Struct, frozen=True):
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A certificate that a pod showed, and when it did, in seconds from the instant on."""
+    """A certificate that a pod presented. seen_s: observations, in seconds from the instant."""
 
     pod: str
     seen_s: tuple[float, ...]
@@ -69,12 +69,12 @@ class Shown(msgspec.Struct, frozen=True):
     not_after_ns: int
     is_valid: bool  # at the instant
     chain_sha256: tuple[str, ...]  # leaf first
-    is_whole_chain: bool  # all that the server presented; otherwise only the leaf is recorded
-    above: tuple[Issuer, ...] = ()  # what it presented above the leaf, in its order
+    is_whole_chain: bool  # False: only the leaf is recorded
+    above: tuple[Issuer, ...] = ()  # in the order of the chain
 
 
 class Certificates(msgspec.Struct, frozen=True):
-    """What the called pods showed before and after the instant; doubts: pods of which nothing is known."""
+    """What the called pods presented before and after the instant. doubts: pods with nothing recorded."""
 
     answer: str
     says: str
@@ -83,7 +83,7 @@ class Certificates(msgspec.Struct, frozen=True):
 
 
 def pods_of(history: History, service: str) -> dict[str, Pod]:
-    """Return the pods of a service by name, as the run recorded them; none of a run that did not."""
+    """Return the recorded pods of a service, by name."""
     return {
         event.subject: Pod(
             name=event.subject,
@@ -98,19 +98,19 @@ def pods_of(history: History, service: str) -> dict[str, Pod]:
 
 
 def policies_of(history: History, target: str, at_ns: int, select: Select) -> Policies:
-    """Return the objects that are about a pod of the target, as they stood at the instant."""
+    """Return the objects that applied to a pod of the target at the instant."""
     looks, pods = history.of_kind(PolicyListing), tuple(pods_of(history, target).values())
     if not looks:
-        return Policies(NOT_RECORDED, "the run looked at no policy object")
+        return Policies(NOT_RECORDED, "the run observed no policy object")
     if not pods:
-        return Policies(NOT_RECORDED, f"the run did not record what policies know {target} by")
+        return Policies(NOT_RECORDED, f"the run recorded no pod of {target}")
     kinds = sorted({event.subject for event in looks})
     good = [event for event in looks if not event.detail.error]
     before = {kind: [it for it in good if it.subject == kind and it.detail.answered_ns <= at_ns] for kind in kinds}
     after = {kind: [it for it in good if it.subject == kind and it.at_ns >= at_ns] for kind in kinds}
     blind = [kind for kind in kinds if not before[kind]]
     if len(blind) == len(kinds):
-        return Policies(NOT_RECORDED, f"nobody had looked at {', '.join(kinds)} by then")
+        return Policies(NOT_RECORDED, f"no observation of {', '.join(kinds)} before the instant")
 
     standing = _standing(history, at_ns)
     manifests = {name: _manifest(event) for name, event in standing.items()}
@@ -126,19 +126,19 @@ def policies_of(history: History, target: str, at_ns: int, select: Select) -> Po
     next_ns = {kind: after[kind][0].detail.answered_ns if after[kind] else None for kind in kinds}
     later = _changed_later(history, at_ns, next_ns, standing, is_about)
     doubts = (
-        *(f"{kind}: nobody had looked by then" for kind in blind),
-        *(f"{kind}: nobody looked again afterwards" for kind in kinds if next_ns[kind] is None),
+        *(f"{kind}: not observed before the instant" for kind in blind),
+        *(f"{kind}: not observed after the instant" for kind in kinds if next_ns[kind] is None),
         *later,
     )
-    told = (f"{kind} {_ago_s(before[kind][-1].at_ns, at_ns):.1f} s before" for kind in kinds if before[kind])
-    return Policies(RECORDED, f"last looked at: {', '.join(told)}", objects, doubts)
+    ages = (f"{kind} {_ago_s(before[kind][-1].at_ns, at_ns):.1f} s before" for kind in kinds if before[kind])
+    return Policies(RECORDED, f"last observed: {', '.join(ages)}", objects, doubts)
 
 
 def certificates_of(history: History, pods: Iterable[str], at_ns: int) -> Certificates:
-    """Return what each of the pods showed, last before the instant and first after it."""
+    """Return what each pod presented, last before the instant and first after it."""
     looks = history.of_kind(CertificateShown)
     if not looks:
-        return Certificates(NOT_RECORDED, "the run looked at no certificate")
+        return Certificates(NOT_RECORDED, "the run observed no certificate")
     texts = {event.subject: event.detail for event in history.of_kind(CertificateText)}
     shown: list[Shown] = []
     doubts: list[str] = []
@@ -147,19 +147,19 @@ def certificates_of(history: History, pods: Iterable[str], at_ns: int) -> Certif
         around = _around(ours, at_ns)
         shown += _grouped(around, texts, at_ns)
         if not around:
-            failed = next((event.detail.error for event in ours if event.detail.error), "nobody looked")
+            failed = next((event.detail.error for event in ours if event.detail.error), "not observed")
             doubts.append(f"{pod}: {failed}")
         elif len({event.detail.fingerprint for event in around}) > 1:
-            doubts.append(f"{pod}: renewed between the two looks; which one it showed at that instant is not recorded")
+            doubts.append(f"{pod}: renewed between the two observations, so the one at the instant is unknown")
     if not shown:
-        return Certificates(NOT_RECORDED, "; ".join(doubts) or "no called pod is known", (), tuple(doubts))
+        return Certificates(NOT_RECORDED, "; ".join(doubts) or "no called pod is recorded", (), tuple(doubts))
     return Certificates(
-        RECORDED, "shown to a client without a certificate, by the pods that were called", tuple(shown), tuple(doubts)
+        RECORDED, "presented by the called pods to a client without a certificate", tuple(shown), tuple(doubts)
     )
 
 
 def _around(looks: list[CertificateShown], at_ns: int) -> list[CertificateShown]:
-    """Return the last good look before the instant and the first after it."""
+    """Return the last good observation before the instant and the first after it."""
     good = [event for event in looks if event.detail.not_after_ns is not None]
     before = [event for event in good if event.at_ns <= at_ns]
     after = [event for event in good if event.at_ns > at_ns]
@@ -191,7 +191,7 @@ def _grouped(
 
 
 def _standing(history: History, at_ns: int) -> dict[str, PolicyVersion]:
-    """Return the objects that were there at the instant, each with the event that tells its version."""
+    """Return the objects that existed at the instant, each with the event of its version."""
     standing: dict[str, PolicyVersion] = {}
     for event in history.of_kind(PolicyVersion):
         if event.at_ns > at_ns:
@@ -210,7 +210,7 @@ def _changed_later(
     standing: Mapping[str, PolicyVersion],
     is_about: Callable[[PolicyVersion], bool],
 ) -> Iterator[str]:
-    """Yield each change that was seen after the instant but may have happened before: by the next look at the kind."""
+    """Yield each change that the next observation of its kind found, and that may have happened before the instant."""
     for event in history.of_kind(PolicyVersion):
         by_ns = next_ns.get(event.subject.split(" ", 1)[0])
         if event.at_ns <= at_ns or (by_ns is not None and event.at_ns > by_ns):
@@ -218,7 +218,7 @@ def _changed_later(
         known = standing.get(event.subject) if event.detail.verb == GONE else event
         if known is not None and is_about(known):
             late_s = _ago_s(at_ns, event.at_ns)
-            yield f"{event.subject} was seen {event.detail.verb} {late_s:.1f} s later, and may have been so already"
+            yield f"{event.subject} was seen {event.detail.verb} {late_s:.1f} s later, and may have been so before"
 
 
 def _object(event: PolicyVersion, at_ns: int) -> PolicyObject:

@@ -1,4 +1,4 @@
-"""The answer to an audit as text for a person: one part after the other, each with what stands behind it."""
+"""The answer to an audit as text: each part with its evidence."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ def _lines(audit: Audit) -> Iterator[str]:
     yield from (f"  not certain: {doubt}" for doubt in audit.certificates.doubts)
     yield from _policies(audit)
     yield f"decided      {audit.decided.answer}: {audit.decided.says}"
-    yield f"calls        {len(audit.calls)} next to the instant" if audit.calls else "calls        not recorded"
+    yield f"calls        {len(audit.calls)} nearest to the instant" if audit.calls else "calls        not recorded"
     yield from (f"  {_call(call)}" for call in audit.calls)
 
 
@@ -53,7 +53,7 @@ def _policies(audit: Audit) -> Iterator[str]:
     found = audit.policies
     yield f"policy       {found.answer}: {found.says}"
     if found.answer == "recorded":
-        yield f"  objects about {audit.question.target} then (what their rules decide is not evaluated here):"
+        yield f"  objects that applied to {audit.question.target} (their rules are not evaluated here):"
         for one in found.objects:
             yield from _policy(one)
         if not found.objects:
@@ -77,7 +77,7 @@ def _certificate(shown: Shown) -> Iterator[str]:
     if not shown.is_whole_chain:
         yield "    chain not recorded: only the leaf"
     elif not shown.above:
-        yield "    chain: the leaf alone was presented, its issuer is not in it"
+        yield "    chain: only the leaf was presented, without its issuer"
     for number, it in enumerate(shown.above, 1):
         yield from _issuer(number, it)
 
@@ -97,5 +97,5 @@ def _issuer(number: int, it: Issuer) -> Iterator[str]:
 def _call(call: ShownCall) -> str:
     status = "" if call.status is None else f" {call.status}"
     error = f" {call.error}" if call.error else ""
-    served = f"served by {call.served_by} with {call.served_status}" if call.served_by else "no server wrote it down"
+    served = f"served by {call.served_by} with {call.served_status}" if call.served_by else "recorded by no server"
     return f"{call.after_s:+.3f} s {call.id}: {call.outcome}{status}{error}, {served}"

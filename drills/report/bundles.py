@@ -119,16 +119,16 @@ def read(bundle: Path, key: Key | None = None) -> Run:
     try:
         found = verification.verify(bundle, key)
     except verification.StatementError as error:
-        raise BundleError(f"{error} It is no evidence.") from error
+        raise BundleError(f"{error} It cannot count as evidence.") from error
     if not found.is_intact:
-        raise BundleError(f"{bundle} is {found.explain()}\nIt is no evidence: use an intact copy.")
+        raise BundleError(f"{bundle} is {found.explain()}\nIt cannot count as evidence: use an intact copy.")
     try:
         verdict = read_verdict(bundle)
         environment = read_environment(bundle)
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
     except files.FileError as error:
-        raise BundleError(f"{error} It is no evidence.") from error
+        raise BundleError(f"{error} It cannot count as evidence.") from error
     if not history.events:
         raise BundleError(f"{bundle} records no event, so the time of the run is unknown. Run it again.")
     return Run(bundle, verdict, environment, history, digest, found.signature)

@@ -1,4 +1,4 @@
-"""What changed between two sets of runs: answers, claims, numbers beyond chance, and what does not repeat itself."""
+"""The comparison of two sets of runs: verdicts, claims, numbers beyond chance, and flaky repeats."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,17 +17,17 @@ _PHASES = ("-in-baseline", "-in-fault", "-in-recovery")
 
 
 class Change(StrEnum):
-    """What became of an answer. LOST: it is not known any more, whatever it was.
+    """How an answer changed. LOST: it is now INCONCLUSIVE.
 
-    DROPPED: the mesh's documents promised it, and do not any more: whatever is measured then, no run will fail of it.
-    MEASURED_WORSE: it was and is not promised, so that it fails nobody, and the mesh does otherwise than before.
+    DROPPED: the mesh no longer promises it, so no run can fail of it from now on.
+    MEASURED_WORSE: not promised before or now, but the measured result got worse; informational.
     """
 
     WORSE = "worse"
-    DROPPED = "not promised any more"
-    LOST = "not known any more"
-    GONE = "not asked any more"
-    MEASURED_WORSE = "not promised, and measured worse"
+    DROPPED = "no longer promised"
+    LOST = "no longer known"
+    GONE = "no longer asked"
+    MEASURED_WORSE = "not promised, measured worse"
     BETTER = "better"
     NEW = "new"
     SAME = "same"
@@ -35,13 +35,13 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One question, before and now: of a pair as a whole, or one of its claims.
+    """One question before and now: the verdict of a pair of drill and mesh, or one of its claims.
 
-    measured_old and measured_new: what the answers would be if the mesh had promised it; () is the answers themselves.
+    measured_old and measured_new: the answers as if the mesh promised the claim; () means old and new themselves.
     """
 
     pair: Pair
-    claim: str  # "" for the whole
+    claim: str  # "" for the verdict
     old: tuple[Answer, ...]  # one for each run
     new: tuple[Answer, ...]
     measured_old: tuple[Answer, ...] = ()
@@ -54,7 +54,7 @@ class Asked:
 
     @property
     def change(self) -> Change:
-        """Return what changed. Worse: a new run is worse than any old one, or all are, beyond chance, than the best."""
+        """Return what changed. WORSE: a new run is worse than every old one, or see `_never_as_good`."""
         if not self.old or not self.new:
             return Change.GONE if self.old else Change.NEW
         before, now = standing(self.old), standing(self.new)
@@ -67,14 +67,14 @@ class Asked:
         return Change.BETTER if _rank(now) < _rank(before) else Change.SAME
 
     def _unpromised(self, before: Answer) -> Change:
-        """Return what changed of what is not promised now; a promise that some old run had is one that was dropped."""
+        """Return what changed of a claim that is not promised now; DROPPED if some old run had the promise."""
         if before is not Answer.NOT_PROMISED:
             return Change.DROPPED
         was, is_now = (worst(side) for side in (self.measured_old or self.old, self.measured_new or self.new))
         return Change.MEASURED_WORSE if _rank(is_now) > _rank(was) else Change.SAME
 
     def _never_as_good(self) -> bool:
-        """Whether old runs differ and every new one is worse than their best, more often than chance would do it."""
+        """Whether every new run is worse than the best old one, beyond chance."""
         best = min(map(_rank, self.old))
         bad, all_bad = (sum(_rank(it) > best for it in self.old), all(_rank(it) > best for it in self.new))
         runs, new = len(self.old) + len(self.new), len(self.new)
@@ -83,7 +83,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Flaky:
-    """Repeats of one question, on one version and kind of host, that did not answer alike."""
+    """Repeats of one question on one version and kind of host with different answers."""
 
     pair: Pair
     claims: tuple[str, ...]  # that differ from run to run
@@ -92,7 +92,7 @@ class Flaky:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that changed. elsewhere: pairs whose numbers come from another kind of host, so that none was compared."""
+    """All that changed. elsewhere: pairs without old runs on the same kind of host, whose numbers are not compared."""
 
     pairs: tuple[Asked, ...]
     claims: tuple[Asked, ...]
@@ -104,18 +104,18 @@ class Comparison:
 
     @property
     def is_worse(self) -> bool:
-        """Whether anything is worse, or is not promised or not asked any more."""
+        """Whether anything is worse, no longer promised or no longer asked."""
         asked = any(it.change in {Change.WORSE, Change.DROPPED, Change.GONE} for it in (*self.pairs, *self.claims))
         return asked or any(it.weight is Weight.WORSE for it in self.numbers)
 
     @property
     def is_lost(self) -> bool:
-        """Whether something that was known is not known any more."""
+        """Whether something that was known is INCONCLUSIVE now."""
         return any(it.change is Change.LOST for it in (*self.pairs, *self.claims))
 
 
 def compare(old: Sequence[Run], new: Sequence[Run]) -> Comparison:
-    """Compare all new runs with the old ones; of these only the repeats of each pair's newest version count."""
+    """Compare all new runs with the old runs of each pair's newest version."""
     before, now = {pair: _newest(runs) for pair, runs in _by_pair(old).items()}, _by_pair(new)
     pairs = tuple(sorted({*before, *now}))
     both = [(pair, before[pair], now[pair]) for pair in pairs if pair in before and pair in now]
@@ -176,7 +176,7 @@ def _flaky(runs: Iterable[Run]) -> Iterator[Flaky]:
 
 
 def _newest(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Return the runs of the version that ran last: what an older one did excuses nothing."""
+    """Return the runs of the version that ran last: an older one excuses nothing."""
     last = max(runs, key=lambda run: run.began)
     return tuple(run for run in runs if run.made_of == last.made_of)
 
@@ -196,8 +196,8 @@ def _rank(answer: Answer) -> int:
     return SEVERITY.index(answer)
 
 
-def told(answers: Sequence[Answer], measured: Sequence[Answer] = ()) -> str:
-    """Return the answers of several runs in words, the worst first; of what is not promised, the worst measured."""
+def describe(answers: Sequence[Answer], measured: Sequence[Answer] = ()) -> str:
+    """Return the answers of several runs in words, the worst first; of NOT_PROMISED also the worst measured."""
     silent = [it for answer, it in zip(answers, measured, strict=bool(measured)) if answer is Answer.NOT_PROMISED]
     words = _counted(answers)
     return f"{words}, measured {max(silent, key=_rank)}" if silent else words

@@ -1,4 +1,4 @@
-"""Which numbers of a drill are worse than before, beyond what chance and the measurement can explain."""
+"""The numbers of a drill that changed by more than chance and the resolution of the measurement explain."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from drills.report.bundles import Run
 from drills.report.two_sample import Difference, difference
 
 MARGIN: Final = 0.1
-"""A change of less than a tenth of what it was is none that anybody acts on."""
+"""A change of less than a tenth is not worth acting on."""
 LEAST_S: Final = 1.0
 LEAST_MS: Final = 1.0
 """Nor is one of less than a second, or of less than a millisecond of latency."""
 
 
 class Weight(StrEnum):
-    """How a change counts. SUSPECT: beyond the margin, and the runs are too few to tell it from chance."""
+    """How a change counts. SUSPECT: beyond the margin, but with too few runs to rule out chance."""
 
     WORSE = "worse"
     SUSPECT = "suspect"
@@ -28,7 +28,7 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True)
 class Number:
-    """One number of a pair before and now. is_within: the repeats are the seconds of one baseline, not runs."""
+    """One number of a pair before and now. is_within: the samples are seconds of single baselines, not runs."""
 
     pair: tuple[str, str]
     name: str
@@ -39,7 +39,7 @@ class Number:
 
     @property
     def weight(self) -> Weight:
-        """Return how it counts: only what repeated runs show is worse, and only when its whole interval is."""
+        """Return how it counts: WORSE only if repeated runs show it, and its whole interval is above the margin."""
         low, high = self.difference.low, self.difference.high
         if low is None or high is None:
             least = min(self.difference.new) - max(self.difference.old)
@@ -51,7 +51,7 @@ class Number:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One number of one run; seconds: the same number of each second of its baseline, where there is such a thing."""
+    """One number of one run. seconds: the same number for each second of its baseline, if it has one."""
 
     value: float
     resolution: float = 0.0
@@ -62,7 +62,7 @@ _Samples = dict[tuple[str, str], _Sample]  # by name and unit
 
 
 def compare(old: Sequence[Run], new: Sequence[Run]) -> Iterator[Number]:
-    """Yield every number that both sides have, of runs on like hosts: another machine is no regression of a mesh."""
+    """Yield every number that both sides have, of runs on the same kind of host."""
     olds, news = on_like_hosts(old, new)
     before, now = [_samples(run) for run in olds], [_samples(run) for run in news]
     names = dict.fromkeys(name for of_run in now for name in of_run)
@@ -74,14 +74,14 @@ def compare(old: Sequence[Run], new: Sequence[Run]) -> Iterator[Number]:
 
 
 def on_like_hosts(old: Sequence[Run], new: Sequence[Run]) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
-    """Return the runs of both sides that ran on the kind of host on which the newest of the new ones ran."""
+    """Return the runs of both sides on the kind of host of the newest run."""
     kind = host_of(max(new, key=lambda run: run.began))
     olds, news = (tuple(run for run in side if host_of(run) == kind) for side in (old, new))
     return (olds, news) if olds else ((), ())
 
 
 def host_of(run: Run) -> tuple[object, ...]:
-    """Return what makes two hosts alike enough for their numbers to be compared."""
+    """Return the kind of host: operating system, CPUs, memory in GiB."""
     memory = run.environment.host.get("memory_gib")
     gib = round(memory) if isinstance(memory, int | float) else None
     return run.environment.host.get("os"), run.environment.host.get("cpus"), gib
@@ -103,7 +103,7 @@ def _samples(run: Run) -> _Samples:
 
 def _recoveries(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
     for claim, seconds in figures.recoveries_s(run.verdict).items():
-        if seconds is not None:  # what did not recover in time is told by its answer
+        if seconds is not None:  # a missed recovery shows in its answer
             yield (f"recovery: {claim}", "s"), _Sample(seconds)
 
 

@@ -1,8 +1,8 @@
-"""A comparison of runs as Markdown, short enough for a comment on a pull request."""
+"""The comparison of runs as Markdown, short enough for a comment on a pull request."""
 
 from collections.abc import Iterable, Iterator
 
-from drills.report.compare import Asked, Change, Comparison, Flaky, told
+from drills.report.compare import Asked, Change, Comparison, Flaky, describe
 from drills.report.compare_numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
 from drills.report.markdown import cell, table
 from drills.report.two_sample import CHANCE
@@ -21,28 +21,28 @@ _WEIGHTS = (Weight.WORSE, Weight.SUSPECT, Weight.BETTER)
 _METHOD = """\
 Answers: all new runs, against the repeats of the newest version in the baseline. Worse: a new run is worse than every
 old one; or the old ones differ, and every new one is worse than their best, which chance would do in at most
-{chance:.0%} of cases. A control counts as HELD when it came out right. What is not promised fails nobody, whatever is
-measured; that a promise is dropped counts as a failure, because from then on no run can fail of it.
+{chance:.0%} of cases. A control that passed counts as HELD. What is not promised
+never fails; a dropped promise counts as a failure, because from then on no run can fail of it.
 
 Numbers: {numbers} compared. The interval of the difference is exact (Mann-Whitney, Hodges-Lehmann); if runs are
 independent, each end is wrong in at most {chance:.0%} of cases. Worse: the whole interval is above the margin, which is
 the largest of {margin:.0%} of the old median, {least_s:g} s or {least_ms:g} ms, and the resolution of the measurement.
-That takes 3 runs on each side, or 1 and 19. Suspect: beyond the margin, with too few runs to tell; of latency the
-seconds of each baseline then stand in for runs, which says nothing of how much one run differs from the next.
+That takes 3 runs on each side, or 1 and 19. Suspect: beyond the margin, with too few runs to rule out chance; for
+latency, the seconds of each baseline then stand in for runs, which does not show how much runs differ.
 """
 
 
 def render(comparison: Comparison) -> str:
-    """Return the page: the outcome first, then what changed, then what could not be told."""
+    """Return the page: the outcome first, then what changed, then how it was compared."""
     return "\n".join(_lines(comparison)) + "\n"
 
 
 def outcome(comparison: Comparison) -> str:
     """Return the outcome in one sentence."""
     if comparison.is_worse:
-        return "Something is worse, or is not promised or not asked any more."
+        return "Something is worse, no longer promised or no longer asked."
     if comparison.is_lost:
-        return "Nothing is worse, and something is not known any more."
+        return "Nothing is worse, but something is no longer known."
     return "Nothing is worse."
 
 
@@ -68,7 +68,7 @@ def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]])
 
 def _pairs(it: Comparison) -> Iterator[tuple[str, ...]]:
     for asked in _by_weight(it.pairs):
-        yield (*map(cell, asked.pair), asked.change, told(asked.old), told(asked.new))
+        yield (*map(cell, asked.pair), asked.change, describe(asked.old), describe(asked.new))
 
 
 def _claims(it: Comparison) -> Iterator[tuple[str, ...]]:
@@ -77,7 +77,7 @@ def _claims(it: Comparison) -> Iterator[tuple[str, ...]]:
 
 
 def _sides(asked: Asked) -> tuple[str, str]:
-    return told(asked.old, asked.measured_old), told(asked.new, asked.measured_new)
+    return describe(asked.old, asked.measured_old), describe(asked.new, asked.measured_new)
 
 
 def _by_weight(asked: Iterable[Asked]) -> list[Asked]:
@@ -101,7 +101,7 @@ def _difference(number: Number) -> str:
     difference = number.difference
     beyond = f"{difference.estimate:+.3g} {number.unit}, margin {number.margin:.3g}"
     if difference.low is None or difference.high is None:
-        return f"{beyond}; too few runs to tell it from chance"
+        return f"{beyond}; too few runs to rule out chance"
     within = ", within single runs only" if number.is_within else ""
     return f"{beyond}; interval {difference.low:+.3g} to {difference.high:+.3g}{within}"
 
@@ -110,24 +110,24 @@ def _flaky_row(it: Flaky) -> tuple[str, ...]:
     runs = " ".join(f"{run.bundle.name} ({run.short_hash})" for run in it.runs)
     return (
         *map(cell, it.pair),
-        told([run.standing for run in it.runs]),
+        describe([run.standing for run in it.runs]),
         "; ".join(map(cell, it.claims)) or "none by name",
         cell(runs),
     )
 
 
 def _failing(it: Comparison) -> Iterator[str]:
-    """Tell of what does not pass and did not before: no change is no pass."""
+    """Yield what did not pass before and does not now: no change is not a pass."""
     failing = [asked for asked in it.pairs if asked.change is Change.SAME and not asked.passes]
     yield from _section(
         "Not passing, as before",
         ("drill", "mesh", "now"),
-        ((*map(cell, asked.pair), told(asked.new)) for asked in failing),
+        ((*map(cell, asked.pair), describe(asked.new)) for asked in failing),
     )
 
 
 def _known(it: Comparison) -> Iterator[tuple[str, ...]]:
-    """Tell of what is violated and was listed before: an answer that comes as no surprise is no pass either."""
+    """Yield violations that are known issues: an expected failure is not a pass."""
     found = ((run.pair, claim, issue) for run in it.new for claim, issue in run.known_failures)
     for pair, claim, issue in dict.fromkeys(found):
         yield (*map(cell, pair), cell(claim), f"[{cell(issue.title)}]({issue.url})")
@@ -140,6 +140,6 @@ def _method(it: Comparison) -> Iterator[str]:
     ).splitlines()
     if it.elsewhere:
         yield ""
-        yield "Numbers were not compared, for want of old runs on the same kind of host (system, CPUs, memory):"
+        yield "Numbers were not compared, because no old run used the same kind of host (system, CPUs, memory):"
         yield f"{', '.join(cell(' on '.join(pair)) for pair in it.elsewhere)}."
     yield from ("", "</details>")

@@ -1,4 +1,4 @@
-"""The files of a bundle that are made from its history and verdict, and the indexes over all bundles."""
+"""The generated files of a bundle, and the indexes over all bundles."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,9 +28,9 @@ _NOTHING_SKIPPED: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 
 
 def write(bundle: Path, verdict: Verdict, environment: Environment, signer: Signer | None = None) -> None:
-    """Complete run.json with what the run stood on and measured; write report.md, report.html and junit.xml beside it.
+    """Complete run.json with environment and measurements; write report.md, report.html and junit.xml.
 
-    The statement over all of them goes last, signed when there is a signer.
+    The statement over all files is written last, signed if there is a signer.
     """
     run_file.complete(bundle, environment, measured(History.load(bundle)))
     files.write_all(bundle, drawn(bundle, verdict, environment))
@@ -38,9 +38,9 @@ def write(bundle: Path, verdict: Verdict, environment: Environment, signer: Sign
 
 
 def drawn(bundle: Path, verdict: Verdict, environment: Environment) -> dict[str, bytes]:
-    """Return the pages of a bundle by name, from its history and the files that are there.
+    """Return the pages of a bundle by name, from its history and its files.
 
-    What was just judged is drawn as it will be read from disk, so that drawing again gives the same bytes.
+    Verdict and environment go through JSON first, so that drawing from disk later gives the same bytes.
     """
     verdict = msgspec.json.decode(verdict.encode(), type=Verdict)
     environment = msgspec.json.decode(msgspec.json.encode(environment, order="sorted"), type=Environment)
@@ -53,14 +53,14 @@ def drawn(bundle: Path, verdict: Verdict, environment: Environment) -> dict[str,
 
 
 def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED) -> None:
-    """Write the tables drill x mesh over the bundles that lie there, for a repository and for a browser.
+    """Write README.md and index.html over the bundles of the directory.
 
-    skipped: why a drill cannot be asked of a mesh, by (drill, mesh). Raises FileError where it cannot be written.
+    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). Raises FileError.
     """
     pages = {INDEX_MD_FILE: index_md.render(reports), INDEX_HTML_FILE: index_html.render(reports, skipped)}
     files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 
 def size_bytes(bundle: Path) -> int:
-    """Return the size of the bundle: MAX_BUNDLE_BYTES is what a repository should be asked to keep."""
+    """Return the size of the bundle. MAX_BUNDLE_BYTES is the limit for a repository."""
     return sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())

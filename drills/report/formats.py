@@ -1,4 +1,4 @@
-"""Numbers and names as a reader sees them, in every page the same."""
+"""The formats of numbers, durations and instants, the same in every page."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from drills.judge.records import NS_PER_S
 
 _MS_PER_S = 1000
 
-# A reader looks for these first; what is not named follows in the order of the alphabet.
+# These come first; all others follow in alphabetical order.
 _FIRST: Final = (
     *("calls", "made", "ok", "failed", "refused", "cannot_know", "in_flight_bound", "served", "lost", "contradicted"),
     *("doubled", "success_rate", "calls_per_s"),
@@ -18,7 +18,7 @@ _FIRST: Final = (
 
 
 def number(value: object) -> str:
-    """Return a value in words: six digits of a float, yes or no, "-" for what is not known."""
+    """Return a value as text: floats with six digits, booleans as yes or no, None as "-"."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -31,17 +31,17 @@ def number(value: object) -> str:
 
 
 def params(values: dict[str, object]) -> str:
-    """Return names with their values in one line, in the order of a reader."""
+    """Return names with their values in one line, in the order of `in_order`."""
     return ", ".join(f"{name} {number(values[name])}" for name in in_order(values))
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return names of numbers as a reader looks for them, whatever order they were stored in."""
+    """Return the names of numbers, the important ones first."""
     return sorted(names, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
 
 
 def ms(value: float | None) -> str:
-    """Return milliseconds, "none" when there are none."""
+    """Return milliseconds, or "none"."""
     return "none" if value is None else f"{number(value)} ms"
 
 

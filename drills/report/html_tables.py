@@ -1,4 +1,4 @@
-"""The tables of report.html: numbers side by side that report.md has below each other."""
+"""The tables of report.html, which show side by side what report.md lists."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -11,7 +11,7 @@ from drills.report.traffic import EdgeRow, TransitionRow
 
 
 class NumberTable(msgspec.Struct, frozen=True):
-    """The rows of a finding; a number that differs between them has a column, one that all share is told once."""
+    """The rows of a finding. columns: numbers that differ between rows; shared: numbers equal in all rows."""
 
     shared: dict[str, Number]
     columns: tuple[str, ...]
@@ -19,7 +19,7 @@ class NumberTable(msgspec.Struct, frozen=True):
 
 
 class NumberRow(msgspec.Struct, frozen=True):
-    """One subject; values stand under the columns of the table."""
+    """One subject. values: in the order of the table's columns."""
 
     subject: str
     connection: str
@@ -29,7 +29,7 @@ class NumberRow(msgspec.Struct, frozen=True):
 
 
 class EdgeWindows(msgspec.Struct, frozen=True):
-    """One edge and kind of connection in every window, in the order of the windows."""
+    """One edge and kind of connection in every window."""
 
     edge: str
     connection: str
@@ -37,7 +37,7 @@ class EdgeWindows(msgspec.Struct, frozen=True):
 
 
 class Transition(msgspec.Struct, frozen=True):
-    """One instant: the edges that it made a difference to, and those that it did not."""
+    """One instant: the edges that changed at it, and those that did not."""
 
     instant: str
     moved: tuple[TransitionRow, ...]
@@ -45,7 +45,7 @@ class Transition(msgspec.Struct, frozen=True):
 
 
 def number_table(rows: Iterable[Row]) -> NumberTable:
-    """Return the rows as a table; a number that no row has is left out."""
+    """Return the rows as a table, without numbers that no row has."""
     kept = tuple(rows)
     names = {name for row in kept for name, value in row.numbers.items() if value is not None and value != ""}
     values = {name: tuple(row.numbers.get(name) for row in kept) for name in in_order(names)}
@@ -62,7 +62,7 @@ def number_table(rows: Iterable[Row]) -> NumberTable:
 
 
 def edge_windows(rows: Sequence[EdgeRow]) -> tuple[tuple[str, ...], tuple[EdgeWindows, ...]]:
-    """Return the names of the windows, and for each edge what it did in each of them."""
+    """Return the names of the windows, and each edge's rows by window."""
     names = tuple(dict.fromkeys(row.window for row in rows))
     by_edge = sorted(rows, key=_edge)
     return names, tuple(

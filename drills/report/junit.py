@@ -1,4 +1,4 @@
-"""junit.xml: what a CI server shows of a verdict, one test case per claim, named by its id."""
+"""junit.xml: the verdict for a CI server, one test case per claim, named by its id."""
 
 from xml.etree import ElementTree as ET
 
@@ -12,13 +12,11 @@ _CONTROL_NOTE = "a control: its security claims are meant to be violated"
 
 
 def render(history: History, verdict: Verdict) -> bytes:
-    """Return the document. VIOLATED is a failure, INCONCLUSIVE an error, FAILED_OBSERVABLY passes with its property.
+    """Return the document. VIOLATED is a failure, INCONCLUSIVE an error; FAILED_OBSERVABLY passes, with a property.
 
-    NOT_PROMISED is skipped: it was measured, and neither passes nor fails. A run that did not pass is never all green.
-
-    A run that shows exactly what is known to be violated has those claims skipped, as an expected failure is.
-
-    Of a control, a violated claim that was meant to be violated passes, and one that was not is a failure.
+    NOT_PROMISED is skipped: it neither passes nor fails. If a run violates exactly its known issues, these are skipped
+    as expected failures. On a control, a claim that is meant to fail passes if it is VIOLATED and fails otherwise.
+    A run that did not pass always has a failure, an error or known issues.
     """
     run = history.windows().get("run")
     cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
@@ -70,8 +68,8 @@ def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -
         properties["measured"] = finding.measured.value
     _add_properties(case, properties)
     if tag:
-        told = ET.SubElement(case, tag, type=finding.verdict.value, message=_printable(finding.reason))
-        told.text = "\n".join(_printable(f"{it.id} {it.outcome} {it.error}") for it in finding.counter_examples)
+        element = ET.SubElement(case, tag, type=finding.verdict.value, message=_printable(finding.reason))
+        element.text = "\n".join(_printable(f"{it.id} {it.outcome} {it.error}") for it in finding.counter_examples)
 
 
 def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
@@ -81,7 +79,7 @@ def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
 
 
 def _complaint(finding: Finding, *, is_control: bool) -> str:
-    """Return the element that tells of the finding: "failure", "error", "skipped", or "" when it passes."""
+    """Return the element of the finding: "failure", "error", "skipped", or "" if it passes."""
     if finding.verdict is Answer.INCONCLUSIVE:
         return "error"
     if is_control and finding.fails_on_control:
@@ -90,5 +88,5 @@ def _complaint(finding: Finding, *, is_control: bool) -> str:
 
 
 def _printable(text: str) -> str:
-    """Leave out what XML 1.0 cannot carry: a message may quote a program's raw output."""
+    """Remove characters that XML 1.0 does not allow: a message may quote raw output."""
     return "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())

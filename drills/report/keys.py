@@ -1,4 +1,4 @@
-"""Keys for statements: Ed25519, the private one as PKCS #8, the public one beside it, both PEM without a passphrase."""
+"""Ed25519 keys for statements: PEM files without a passphrase, the private key as PKCS #8."""
 
 import os
 from pathlib import Path
@@ -19,13 +19,13 @@ _PUBLIC_MODE = 0o644
 
 
 class KeyFileError(Exception):
-    """A key file is absent, is no key, or is in the way of a new one."""
+    """A key file is missing, is not a key, or would be overwritten."""
 
 
 def generate(path: Path) -> Key:
-    """Write a new private key to the path, for its owner alone, and the public one to the path with `.pub`.
+    """Write a new private key to the path (mode 0600) and the public key to the path with `.pub`.
 
-    Raises KeyFileError when either file exists: a key that is overwritten is lost.
+    Raises KeyFileError if either file exists: an overwritten key is lost.
     """
     public_path = path.with_name(path.name + PUBLIC_SUFFIX)
     if public_path.exists():
@@ -39,7 +39,7 @@ def generate(path: Path) -> Key:
 
 
 def signer(path: Path) -> Signer:
-    """Return what signs with the private key in the file; KeyFileError when it cannot be used."""
+    """Return a signer with the private key of the file. Raises KeyFileError if it cannot be used."""
     try:
         return CryptoSigner(load_pem_private_key(path.read_bytes(), password=None))
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -47,7 +47,7 @@ def signer(path: Path) -> Signer:
 
 
 def public_key(path: Path) -> Key:
-    """Return the public key in the file; KeyFileError when it cannot be used."""
+    """Return the public key of the file. Raises KeyFileError if it cannot be used."""
     try:
         return SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()))
     except (OSError, ValueError, UnsupportedAlgorithm) as error:

@@ -22,7 +22,7 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-@cache  # to compile a template takes longer than to fill it in
+@cache  # compiling takes longer than rendering
 def template(name: str) -> jinja2.Template:
     """Return the template of that file name beside this module."""
     environment = jinja2.Environment(

@@ -1,4 +1,4 @@
-"""What all HTML pages share: one self-contained document that loads nothing, and says so to the browser."""
+"""The frame of the HTML pages: self-contained, and with a content security policy that loads nothing."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
     return _environment(scripts).get_template(template).render(**values)
 
 
-@cache  # to compile a template takes longer than all else that a page needs
+@cache  # compiling is the slowest part of a page
 def _environment(scripts: tuple[str, ...]) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drills.report", "web"),
@@ -58,10 +58,10 @@ def _arrow(edge: str) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """Return a name that may be broken into lines after each underscore."""
+    """Return a name with possible line breaks after each underscore."""
     return Markup("_<wbr>").join(name.split("_"))
 
 
 def _is_linked(address: str) -> bool:
-    """Whether an address may become a link: one that a mesh file or a stored run gave, never a script."""
+    """Whether an address may become a link: http(s) only, never a script."""
     return address.startswith(_LINKED)

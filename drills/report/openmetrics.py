@@ -1,10 +1,10 @@
-"""Runs as OpenMetrics text, for the textfile collector of a node exporter or any other system that reads it.
+"""Runs as OpenMetrics text, for example for the textfile collector of the node exporter.
 
-Of each drill and mesh the newest run gives the numbers; how many runs gave which answer is counted over all of them, so
-that a newer pass does not hide an older failure.
+The newest run of each drill and mesh gives the numbers. Verdicts are counted over all runs, so that a newer pass does
+not hide an older failure.
 
-Every family is a gauge: the textfile collector reads Prometheus's older text format, which refuses a whole file for one
-type that only OpenMetrics has. To it the unit and the end mark are comments.
+Every family is a gauge: the textfile collector parses Prometheus's older text format, which rejects types that only
+OpenMetrics has. The unit and the end marker are comments to it.
 """
 
 from collections import Counter
@@ -33,13 +33,13 @@ def render(runs: Sequence[Run]) -> str:
 
 
 class _Runs(Collector):
-    """What the exposition asks for its metrics."""
+    """The collector that the exposition reads."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = sorted(runs, key=lambda run: (*run.pair, run.began))
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric family, those without a sample too: absent and nothing are told apart."""
+        """Yield every metric family, also those without a sample."""
         newest = {run.pair: run for run in self._runs}
         yield _answers(newest)
         yield _counted(self._runs)
@@ -52,7 +52,7 @@ class _Runs(Collector):
 
 
 def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
-    says = "Verdict of the newest run: 1 of the answer that it is, 0 of each other."
+    says = "Verdict of the newest run: 1 for its verdict, 0 for each other."
     family = GaugeMetricFamily("meshdrill_run_verdict", says, labels=(*_PAIR, "verdict"))
     for pair, run in newest.items():
         for answer in sorted(set(Answer) - {Answer.NOT_PROMISED}):
@@ -61,7 +61,7 @@ def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
 
 
 def _counted(runs: Iterable[Run]) -> Metric:
-    says = "Runs of one question by verdict, all that were read."
+    says = "Number of runs by verdict."
     family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "verdict"))
     for (pair, verdict), count in sorted(Counter((run.pair, run.verdict.verdict.value) for run in runs).items()):
         family.add_metric((*pair, verdict), count)
@@ -117,14 +117,26 @@ def _latency(run: Run) -> _Values:
 
 _GAUGES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Run], _Values]], ...] = (
     ("run_passed", "", "Whether the newest run passed.", (), _passed),
-    ("run_known", "", "Whether the newest run is violated, and exactly as listed before it.", (), _expected),
-    ("known_failure", "", "A claim that is violated as listed, and where it is told.", ("claim", "issue"), _known),
-    ("run_control", "", "Whether it is a control, whose security claims have to be violated.", (), _control),
-    ("run_start_time_seconds", "seconds", "When its record begins, since 1970.", (), _began),
-    ("recovery_seconds", "seconds", "From the undo until the claim held until the end.", ("claim",), _recovery),
-    ("recovery_missing", "", "Whether the claim did not hold in time, or is not known to.", ("claim",), _not_recovered),
-    ("longest_outage_seconds", "seconds", "Without a success on a route, from the fault on.", ("route",), _outage),
-    ("outage_resolution_seconds", "seconds", "A shorter outage cannot be told from the baseline.", (), _resolution),
+    ("run_known", "", "Whether the newest run violates exactly its known issues.", (), _expected),
+    ("known_failure", "", "A violated claim that is a known issue, with the link.", ("claim", "issue"), _known),
+    ("run_control", "", "Whether it is a control, whose security claims must be violated.", (), _control),
+    ("run_start_time_seconds", "seconds", "Start of the newest run, Unix time.", (), _began),
+    ("recovery_seconds", "seconds", "From the undo until the claim stayed true.", ("claim",), _recovery),
+    ("recovery_missing", "", "Whether the claim came true too late, never, or is unknown.", ("claim",), _not_recovered),
+    (
+        "longest_outage_seconds",
+        "seconds",
+        "Longest time without a successful call on a route, from the injection on.",
+        ("route",),
+        _outage,
+    ),
+    ("outage_resolution_seconds", "seconds", "A shorter outage cannot be detected.", (), _resolution),
     ("time_to_signal_seconds", "seconds", "From the start of the fault until the signal.", ("signal",), _signal),
-    ("baseline_latency_seconds", "seconds", "Of successful calls, from their due time.", ("quantile",), _latency),
+    (
+        "baseline_latency_seconds",
+        "seconds",
+        "Of successful calls, from their scheduled start.",
+        ("quantile",),
+        _latency,
+    ),
 )

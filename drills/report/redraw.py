@@ -1,4 +1,4 @@
-"""The pages of a stored bundle, drawn again from its own files; nothing else of the bundle changes."""
+"""Draw the pages of a stored bundle again from its own files; no other file changes but the statement."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from drills.report.run_file import read_environment
 
 
 class RedrawError(Exception):
-    """The pages stay as they are; the message says why, and what can be done."""
+    """The pages were not drawn; the message says why, and what to do."""
 
 
 def redraw(bundle: Path, signer: Signer | None = None) -> tuple[str, ...]:
-    """Draw the pages again and return the names of those that are others now.
+    """Draw the pages again and return the names of those that changed.
 
-    A bundle that has a statement gets a new one when a page changed. One that is not as stated is refused, and so is a
-    signed one without a signer: a new statement would vouch for what nobody vouched for. Raises RedrawError.
+    A bundle with a statement gets a new one if a page changed. Raises RedrawError for a bundle that differs from its
+    statement, and for a signed one without a signer: an unsigned statement must not replace a signed one.
     """
     _demand_plain(bundle)
     has_statement = verification.has_statement(bundle)
@@ -29,7 +29,7 @@ def redraw(bundle: Path, signer: Signer | None = None) -> tuple[str, ...]:
     if changed and is_signed and signer is None:
         raise RedrawError(
             f"{bundle} is signed, and this version draws {', '.join(changed)} otherwise: kept as it is. "
-            "With the private key it can be signed anew."
+            "With the private key it can be signed again."
         )
     try:
         files.write_all(bundle, {name: pages[name] for name in changed})
@@ -49,7 +49,7 @@ def _demand_plain(bundle: Path) -> None:
 
 
 def _is_signed(bundle: Path) -> bool:
-    """Return whether the statement is signed; refuse a bundle of which more than the pages is not as stated."""
+    """Return whether the statement is signed. Raises RedrawError if a file other than the pages differs from it."""
     try:
         found = verification.verify(bundle)
     except verification.StatementError as error:
@@ -70,7 +70,7 @@ def _pages(bundle: Path) -> tuple[Verdict, dict[str, bytes]]:
 
 
 def _stored(page: Path) -> bytes | None:
-    """Return the page as it is, None when there is none."""
+    """Return the stored page, or None."""
     try:
         return files.read(page)
     except files.NoFileError:

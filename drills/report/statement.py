@@ -1,15 +1,15 @@
-"""statement.dsse.json: an in-toto statement over every file of a bundle, signed when there is a key.
+"""statement.dsse.json: an in-toto statement over every file of a bundle, signed if there is a key.
 
-The predicate is in-toto's test-result v0.1. It knows three results where we have five answers:
+The predicate is in-toto's test-result v0.1. It has three results for our five answers:
 
     HELD                          PASSED
-    FAILED_OBSERVABLY             WARNED   it passes, and a reader should know that a claim broke
-    VIOLATED, INCONCLUSIVE        FAILED   a run that could not find out never passes
-    NOT_PROMISED                  in no list: such a claim neither passes nor fails
-    a control that came out right WARNED   it proves that the drill can see, and promises nothing of a mesh
+    FAILED_OBSERVABLY             WARNED   it passes, with a claim that failed
+    VIOLATED, INCONCLUSIVE        FAILED   a run that cannot know never passes
+    NOT_PROMISED                  in no list: it neither passes nor fails
+    a control that passed         WARNED   it proves that the drill can detect, and says nothing about a mesh
 
-Our own words, all five of them, stand in the predicate's extension field `meshdrill`, which other readers ignore.
-Its subjects are the files of the bundle (evidence), where most producers name the sources that they tested.
+All five answers stand in the predicate's extension field `meshdrill`, which other readers ignore.
+The subjects are the files of the bundle (evidence), where most producers list the sources that they tested.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ from drills.judge.verdict import Answer, Finding, Verdict
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-_CONFIGURATION = ("run.json", "experiment.json")  # what the run was made of, and what it was asked to do
+_CONFIGURATION = ("run.json", "experiment.json")  # the environment of the run, and its experiment
 
 Result = Literal["PASSED", "WARNED", "FAILED"]
 
@@ -47,7 +47,7 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One claim, and its answer in our own words."""
+    """One claim, and its answer."""
 
     claim: str
     verdict: Answer
@@ -86,7 +86,7 @@ class Statement(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def write(bundle: Path, verdict: Verdict, signer: Signer | None) -> None:
-    """State the digest of every file that is in the bundle now; to be called when no other file will be written."""
+    """Write the statement over every file of the bundle. Call it after the last other file is written."""
     payload = rfc8785.dumps(msgspec.to_builtins(_state(bundle, verdict)))
     envelope = Envelope(payload, PAYLOAD_TYPE, {})
     if signer is not None:
@@ -96,9 +96,9 @@ def write(bundle: Path, verdict: Verdict, signer: Signer | None) -> None:
 
 
 def digests(bundle: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file below the bundle but the statement, by name and in its order.
+    """Return the SHA-256 of every file of the bundle except the statement, sorted by name.
 
-    What is no plain file, a link for example, or is too large, has the digest "", which no statement can match.
+    A file that is not regular (for example a link) or is too large has the digest "", which no statement matches.
     """
     found = sorted(path for path in bundle.rglob("*") if not path.is_dir() or path.is_symlink())
     names = {path.relative_to(bundle).as_posix(): path for path in found}
@@ -142,7 +142,7 @@ def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
 
 
 def _result(finding: Finding, *, is_control: bool) -> Result | None:
-    """Of a control, a claim that had to be violated passes with a warning when it was, and fails when it was not."""
+    """Return the result of a claim; on a control, WARNED or FAILED for a claim that is meant to fail."""
     if is_control and finding.fails_on_control:
         return "WARNED" if finding.verdict is Answer.VIOLATED else "FAILED"
     return _RESULTS.get(finding.verdict)

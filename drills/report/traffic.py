@@ -1,4 +1,4 @@
-"""Numbers of a run, derived from its history: what each edge did in each window, and at each transition."""
+"""The calls of a run by edge: in each window, and around each transition."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from drills.judge.history import History
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
 from drills.report.run_file import Measured, WindowRecord
 
-TRANSITION_S = 5  # how far before and after an instant a transition is looked at
+TRANSITION_S = 5  # before and after an instant
 
 _EDGE = ("source", "target", "connection")
 LATENCY_MS = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
@@ -18,7 +18,7 @@ LATENCY_MS = (pl.col("ended_ns") - pl.col("scheduled_ns")) / NS_PER_MS
 
 
 class EdgeRow(msgspec.Struct, frozen=True):
-    """One edge, one kind of connection, one window. Latencies are of calls that were answered, from their due time."""
+    """One edge, kind of connection and window. Latency: of answered calls, from their scheduled start."""
 
     window: str
     source: str
@@ -33,7 +33,7 @@ class EdgeRow(msgspec.Struct, frozen=True):
 
 
 class TransitionRow(msgspec.Struct, frozen=True):
-    """What the calls of one edge saw around one instant."""
+    """The calls of one edge around one instant."""
 
     instant: str
     source: str
@@ -53,7 +53,7 @@ class TransitionRow(msgspec.Struct, frozen=True):
 
     @property
     def is_steady(self) -> bool:
-        """Whether the instant made no difference: every call succeeded, or none did and all for the same reasons."""
+        """Whether nothing changed: before and after, all calls succeeded, or all failed for the same reasons."""
         is_same = self.errors_before.keys() == self.errors_after.keys()
         shares = {(self.failed_before, self.calls_before), (self.failed_after, self.calls_after)}
         return is_same and all(failed in {0, calls} for failed, calls in shares)
@@ -100,7 +100,7 @@ def edges(history: History) -> tuple[EdgeRow, ...]:
 
 
 def transitions(history: History, instants: Sequence[tuple[str, int]]) -> tuple[TransitionRow, ...]:
-    """Return what each edge saw within TRANSITION_S before and after each (name, at_ns)."""
+    """Return the calls of each edge within TRANSITION_S before and after each (name, at_ns)."""
     rows: list[TransitionRow] = []
     for name, at_ns in instants:
         span_ns = TRANSITION_S * NS_PER_S
@@ -150,7 +150,7 @@ def _window_record(window: Window) -> WindowRecord:
 
 
 def _counted(row: dict[str, object]) -> dict[str, object]:
-    """Return the row with its lists of error classes counted, the most frequent first."""
+    """Return the row with its error classes counted, the most frequent first."""
     return {
         name: dict(sorted(Counter(value).items(), key=lambda it: (-it[1], it[0]))) if isinstance(value, list) else value
         for name, value in _round_all(row).items()

@@ -1,8 +1,7 @@
-"""How far one set of numbers lies from another, and how much of that chance could be: no assumption of a distribution.
+"""The difference between two samples: the Hodges-Lehmann estimate with an exact interval (Mann-Whitney).
 
-The interval is that of Hodges and Lehmann, from the exact distribution of the Mann-Whitney statistic. Each of its ends
-is wrong with a probability of at most CHANCE. With few numbers no such end exists: 1 and 1, or 2 and 3, can tell
-nothing; 3 and 3, or 1 and 19, can.
+It assumes no distribution. Each end of the interval is wrong with a probability of at most CHANCE. Small samples have
+no such interval: 1 and 1, or 2 and 3; the smallest that have one are 3 and 3, or 1 and 19.
 """
 
 from collections.abc import Sequence
@@ -13,12 +12,12 @@ from typing import Final
 
 CHANCE: Final = 0.05
 MOST: Final = 60
-"""Of more numbers on a side the first so many are used: the interval is narrow enough by then."""
+"""At most this many numbers of a sample are used: the interval is narrow enough by then."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """New minus old: the middle of all differences, and its interval; None where the numbers are too few for one."""
+    """New minus old: the median of all pairwise differences, and its interval (None if the samples are too small)."""
 
     estimate: float
     low: float | None
@@ -28,7 +27,7 @@ class Difference:
 
 
 def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
-    """Return how far the new numbers lie from the old ones. Both must have at least one."""
+    """Return the difference between two samples, each of at least one number."""
     before, after = tuple(old[:MOST]), tuple(new[:MOST])
     differences = sorted(late - early for late in after for early in before)
     rank = _rank(len(before), len(after))
@@ -37,12 +36,12 @@ def difference(old: Sequence[float], new: Sequence[float]) -> Difference:
 
 
 def all_in_one_part(marked: int, of: int, part: int) -> float:
-    """Return the probability that every member of a part of that size is marked, when chance placed the marks."""
+    """Return the probability that a random part of that size contains only marked members."""
     return comb(marked, part) / comb(of, part)
 
 
 def _rank(old: int, new: int) -> int:
-    """Return which smallest difference is the lower end, counted from 1; 0 when even the smallest claims too much."""
+    """Return the rank of the difference that is the lower end, counted from 1; 0 if the samples are too small."""
     counts = _orders(old, new)
     allowed, rank, seen = CHANCE * sum(counts), 0, 0
     for count in counts:
@@ -54,7 +53,7 @@ def _rank(old: int, new: int) -> int:
 
 
 def _orders(old: int, new: int) -> list[int]:
-    """Return in how many orders of all numbers exactly u new ones lie before old ones, for u from 0.
+    """Return, for each u from 0, the number of orders of all numbers with exactly u inversions (new before old).
 
     These are the coefficients of the Gaussian binomial: a product of (1 - q**(new + i)) / (1 - q**i).
     """

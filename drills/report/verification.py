@@ -1,4 +1,4 @@
-"""Whether a bundle is still what its statement says, and who signed the statement."""
+"""Verify a bundle against its statement, and the statement's signature."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +21,11 @@ from drills.report.statement import (
     result_of,
 )
 
-_LIMIT_BYTES = 8_000_000  # a statement has a few thousand; a larger file is none of ours
+_LIMIT_BYTES = 8_000_000  # our statements have a few thousand
 
 
 class _Judged(msgspec.Struct, frozen=True):
-    """The part of a verdict.json that a statement repeats; the rest may be that of another version."""
+    """The part of verdict.json that a statement repeats; the rest may be of another version."""
 
     verdict: Answer
     passed: bool
@@ -38,7 +38,7 @@ class _Signature(msgspec.Struct, frozen=True):
 
 
 class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
-    """A DSSE envelope as JSON: securesystemslib takes a value of any type for a text."""
+    """A DSSE envelope, typed here because securesystemslib does not check the types of its fields."""
 
     payload: str
     payload_type: str
@@ -46,38 +46,38 @@ class _Envelope(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StatementError(Exception):
-    """The statement is absent, cannot be read, or is not one of ours."""
+    """The statement is missing, cannot be read, or is not one of ours."""
 
 
 class Verification(msgspec.Struct, frozen=True):
-    """What was found: each complaint names one file or one flaw of the statement; none means that nothing changed."""
+    """The result. Each complaint names one file or one flaw of the statement; without any, nothing changed."""
 
-    files: int  # that the statement vouches for
+    files: int  # in the statement
     signature: str  # in words
     complaints: tuple[str, ...]
     is_signed: bool = False
 
     @property
     def is_intact(self) -> bool:
-        """Whether every file is as stated, none is missing or extra, and a signature that was asked for is good."""
+        """Whether every file matches the statement, none is missing or extra, and a required signature is good."""
         return not self.complaints
 
     def explain(self) -> str:
-        """Return it for a person."""
+        """Return the result as text."""
         outcome = "every file is as stated" if self.is_intact else "NOT the bundle that the statement describes"
         lines = (*(f"  {complaint}" for complaint in self.complaints), f"  {self.signature}")
         return "\n".join((f"{outcome} ({self.files} files)", *lines))
 
 
 def has_statement(bundle: Path) -> bool:
-    """Tell whether the bundle carries a statement at all."""
+    """Return whether the bundle has a statement."""
     return files.is_there(bundle / STATEMENT_FILE)
 
 
 def verify(bundle: Path, key: Key | None = None) -> Verification:
     """Compare every file of the bundle with the statement; with a public key, check the signature too.
 
-    Raises StatementError when there is no statement to compare with.
+    Raises StatementError if there is no statement, or it cannot be read.
     """
     envelope = _read(bundle / STATEMENT_FILE)
     statement = _decode(envelope, bundle / STATEMENT_FILE)
@@ -105,7 +105,7 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
 
 
 def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
-    """Yield where the statement's own words differ from the verdict that it vouches for."""
+    """Yield the contradictions between the statement and the verdict."""
     try:
         judged = files.decode(bundle / VERDICT_FILE, _Judged)
     except files.FileError as error:
@@ -120,11 +120,11 @@ def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
 
 
 def _signature(envelope: Envelope, key: Key | None) -> tuple[str, bool]:
-    """Return the state of the signature in words, and whether it is as good as it was asked to be."""
+    """Return the state of the signature in words, and whether it is as good as required."""
     signers = ", ".join(sorted(envelope.signatures))
     if key is None:
         if not signers:
-            return "unsigned: whoever changed a file could have changed the statement too", True
+            return "unsigned: a change of a file and of the statement would go unnoticed", True
         return f"signed by key {signers}, not checked: give --key with the public key", True
     if not signers:
         return f"unsigned; expected a signature by key {key.keyid}", False
@@ -144,7 +144,7 @@ def _read(path: Path) -> Envelope:
         ) from error
     except files.FileError as error:
         raise StatementError(str(error)) from error
-    except ValueError as error:  # of a payload or signature that is no base64
+    except ValueError as error:  # the payload or the signature is not base64
         raise _unreadable(path, error) from error
 
 

@@ -205,7 +205,7 @@ def test_a_bundle_that_is_not_as_stated_is_not_cited(
     """One changed or missing file, and the record is not written: exit 2 and the bundle's name."""
     (next(reports.rglob(name))).unlink()
     assert cli.status(["adr", "--title", "x", "--out", str(out), str(reports)]) == exits.INCONCLUSIVE
-    assert "is no evidence" in capsys.readouterr().err
+    assert "cannot count as evidence" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -157,7 +157,7 @@ def test_what_decided_is_in_the_words_of_the_mesh() -> None:
     assert (found.answer, found.says.count("refused 6 with 'denied by: lab/rule'")) == ("recorded", 2)
     allowed = asked(told).decided
     assert allowed.answer == NOT_RECORDED
-    assert "no refusal of it is on the mesh's own record" in allowed.says
+    assert "the mesh's own record has no refusal of it" in allowed.says
 
 
 @pytest.mark.parametrize(

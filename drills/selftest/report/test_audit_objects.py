@@ -53,8 +53,8 @@ def test_a_change_that_was_seen_later_may_have_been_there_already() -> None:
     found = asked(told).policies
     assert [one.name for one in found.objects] == ["Rule lab/rule"]
     assert found.doubts == (
-        "Rule lab/rule was seen gone 3.1 s later, and may have been so already",
-        "Rule lab/new was seen present 3.1 s later, and may have been so already",
+        "Rule lab/rule was seen gone 3.1 s later, and may have happened before the instant",
+        "Rule lab/new was seen present 3.1 s later, and may have happened before the instant",
     )
 
 
@@ -169,7 +169,7 @@ def test_a_certificate_that_had_run_out_is_told() -> None:
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        (story(), "the run looked at no certificate"),
+        (story(), "the run observed no certificate"),
         (story().event(CertificateShown, "ledger-1", at_s=15, error="no handshake"), "ledger-1: no handshake"),
         (shown(story(), 15, pod="other-1"), "ledger-1: nobody looked"),
     ],

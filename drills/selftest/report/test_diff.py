@@ -226,7 +226,7 @@ def test_one_slower_run_is_only_a_suspect(old: Path, new: Path, capsys: pytest.C
     assert code == exits.PASSED
     row = next(line for line in text.splitlines() if "routes-recover" in line)
     assert "| suspect |" in row
-    assert "too few runs to tell it from chance" in row
+    assert "too few runs to rule out chance" in row
 
 
 def test_noise_is_no_regression(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
