@@ -152,8 +152,8 @@ def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
             for row in finding.rows:
                 errors = {name: count for name, count in row.numbers.items() if name.startswith("error ")}
                 counted.update({name: count for name, count in errors.items() if isinstance(count, int)})
-        told = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
-        yield title, cell(told or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
+        by_error = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
+        yield title, cell(by_error or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
 
 
 def _alternatives(citations: Citations) -> Iterator[str]:
