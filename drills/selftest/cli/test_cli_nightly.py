@@ -247,7 +247,7 @@ def test_a_night_is_compared_with_the_baseline(night: Night, tmp_path: Path) -> 
     assert night(passes, "--mesh", "none", "--drill", OUTAGE)[0] == exits.PASSED
     code, text = night(passes, "--mesh", "none")
     assert code == exits.VIOLATED
-    assert "| gone-outage | none | not asked any more | HELD | - |" in text
+    assert "| gone-outage | none | no longer asked | HELD | - |" in text
     assert "| gone-outage | istio-sidecar |" not in text
 
 

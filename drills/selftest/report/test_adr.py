@@ -141,9 +141,11 @@ def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> N
 
 def test_a_failure_that_a_signal_told_of_is_one_without_a_mesh(tmp_path: Path, out: Path) -> None:
     """The control shows that the question can be failed, whether or not somebody heard of it."""
-    told = never(checks.plaintext(EDGE), alert="control-plane-down", within_s=10, fails_on_control=True)
-    bundle(tmp_path / "reports", quiet(), claims={"no-plaintext": told})
-    bundle(tmp_path / "reports", quiet(is_control=True, signal_after_s=0.1), mesh="bare", claims={"no-plaintext": told})
+    alerted = never(checks.plaintext(EDGE), alert="control-plane-down", within_s=10, fails_on_control=True)
+    bundle(tmp_path / "reports", quiet(), claims={"no-plaintext": alerted})
+    bundle(
+        tmp_path / "reports", quiet(is_control=True, signal_after_s=0.1), mesh="bare", claims={"no-plaintext": alerted}
+    )
     part = section(write(tmp_path / "reports", out, "--title", "Which mesh"), "### All in-scope traffic is mTLS")
     assert re.search(r"\| yes, control of 1 of 1 drill: \[\w{12}\] \|", part), part
 
@@ -162,9 +164,9 @@ def test_the_command_line_states_the_default_life_of_evidence() -> None:
 def test_stale_evidence_is_told_when_it_is_cited(reports: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whoever writes a record from old runs is told so, and how many fields wait for a person."""
     text = write(reports, out, "--title", "x")
-    told = capsys.readouterr().out
-    assert told.count("STALE:") == 4
-    assert f"{text.count(adr.FOR_A_PERSON)} fields wait for a person" in told
+    recorded = capsys.readouterr().out
+    assert recorded.count("STALE:") == 4
+    assert f"{text.count(adr.FOR_A_PERSON)} fields wait for a person" in recorded
 
 
 def test_the_same_bundles_give_the_same_record(reports: Path, out: Path) -> None:
@@ -222,11 +224,11 @@ def test_a_key_must_have_signed_every_bundle(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "recorded"),
     [(["--title", "another"], "titles are a person's to change"), ([], "the generated block")],
 )
 def test_what_cannot_be_updated_stays(
-    reports: Path, out: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    reports: Path, out: Path, words: list[str], recorded: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another title and an edited block end with 64, say what to do, and leave the file as it was."""
     text = write(reports, out, "--title", "x")
@@ -234,7 +236,7 @@ def test_what_cannot_be_updated_stays(
         text = text.replace("Plaintext after an undo:", "Plaintext after an undo: none, I am sure.")
         out.write_text(text, encoding="utf-8")
     assert cli.status(["adr", "--out", str(out), *words, str(reports)]) == exits.USAGE
-    assert told in capsys.readouterr().err
+    assert recorded in capsys.readouterr().err
     assert out.read_text(encoding="utf-8") == text
 
 

@@ -33,8 +33,8 @@ def out(tmp_path: Path) -> Path:
 def test_the_rollback_plan_has_the_measured_times(reports: Path, out: Path) -> None:
     """How long undo and recovery took is there per drill; that nobody asked about plaintext afterwards is said."""
     part = section(write(reports, out, "--title", "Which mesh"), "## Rollback Plan")
-    row = answers_to("brain-outage", part.split("Measured around")[1])
-    assert re.fullmatch(r"undo 1 s, back 4(\.\d+)? s later: \[\w{12}\]", row["The mesh-a"])
+    row = answers_to("brain-outage", part.split("Measured for each")[1])
+    assert re.fullmatch(r"undo 1 s, recovered 4(\.\d+)? s later: \[\w{12}\]", row["The mesh-a"])
     assert row["Cilium"] == "-"
     assert part.split("Plaintext after an undo")[1].count("no evidence") == 1
     assert part.count(adr.FOR_A_PERSON) == 4

@@ -24,7 +24,7 @@ def test_a_call_that_both_ends_saw_was_allowed() -> None:
     """Every call around the instant succeeded and was served; five next to it show it."""
     found = asked(story())
     assert found.allowed.answer == "allowed"
-    assert "of 100 calls within 2.5 s 100 succeeded, and servers wrote down 100" in found.allowed.says
+    assert "of 100 calls within 2.5 s 100 succeeded, and servers recorded 100" in found.allowed.says
     assert found.is_answered
     assert (len(found.calls), {call.served_by for call in found.calls}) == (5, {"ledger-1"})
     assert max(abs(call.after_s) for call in found.calls) <= 0.2
@@ -40,7 +40,7 @@ def test_a_call_that_nobody_served_was_refused_when_others_were_served() -> None
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("recorded", "reason"),
     [
         (Story().fault().calls(*EDGE, ok=80, fail=20), "some succeeded and some did not"),
         (Story().fault().calls(*EDGE, fail=80), "served nobody else"),
@@ -48,9 +48,9 @@ def test_a_call_that_nobody_served_was_refused_when_others_were_served() -> None
     ],
     ids=["changing", "perhaps down", "served and lost"],
 )
-def test_what_the_calls_do_not_decide_is_not_certain(told: Story, reason: str) -> None:
+def test_what_the_calls_do_not_decide_is_not_certain(recorded: Story, reason: str) -> None:
     """Calls that disagree, a target that may have been down, an answer that was lost: none is a yes or a no."""
-    found = asked(told)
+    found = asked(recorded)
     assert (found.allowed.answer, found.is_answered) == ("not certain", False)
     assert reason in found.allowed.says
 
@@ -72,7 +72,7 @@ def test_the_route_of_the_lab_is_the_one_that_its_callers_ask_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "answer"),
+    ("recorded", "answer"),
     [
         (story(), "not readable on the wire"),
         (story().fault().hit(*EDGE, at_s=10), "readable on the wire"),
@@ -81,16 +81,18 @@ def test_the_route_of_the_lab_is_the_one_that_its_callers_ask_for() -> None:
     ],
     ids=["unseen", "seen", "blind", "seen long before"],
 )
-def test_encrypted_is_what_observers_that_see_did_not_see(told: Story, answer: str) -> None:
+def test_encrypted_is_what_observers_that_see_did_not_see(recorded: Story, answer: str) -> None:
     """A canary in the clear around the instant is proof; none is an answer of observers that were proven to see."""
-    assert asked(told).encrypted.answer == answer
+    assert asked(recorded).encrypted.answer == answer
 
 
 def test_identity_is_what_the_server_saw() -> None:
     """Each served call showed the source's identity, and the certificate that the header names is that of its pod."""
     named = f"{xfcc('payment')};Hash={CALLER}"
-    told = Story().fault().calls(*EDGE, ok=200, peer=named).event(PodListed, "payment-1", service="payment", labels=[])
-    found = asked(shown(told, 1, CALLER, pod="payment-1")).identity
+    recorded = (
+        Story().fault().calls(*EDGE, ok=200, peer=named).event(PodListed, "payment-1", service="payment", labels=[])
+    )
+    found = asked(shown(recorded, 1, CALLER, pod="payment-1")).identity
     assert (found.answer, found.expected) == ("shown", identity("payment"))
     assert [(peer.header, peer.certificate_of) for peer in found.peers] == [(named, ("payment-1",))]
 
@@ -106,8 +108,8 @@ def test_identity_is_what_the_server_saw() -> None:
 )
 def test_identity_that_was_not_shown_is_not_made_up(peer: str, source: str, answer: str) -> None:
     """No header, a wrong one, and a source to which the mesh gives no identity."""
-    told = Story().fault().calls(source, "ledger", ok=200, peer=peer)
-    assert asked(told, source).identity.answer == answer
+    recorded = Story().fault().calls(source, "ledger", ok=200, peer=peer)
+    assert asked(recorded, source).identity.answer == answer
 
 
 def test_identity_of_a_call_that_nobody_served_is_not_recorded() -> None:
@@ -117,8 +119,8 @@ def test_identity_of_a_call_that_nobody_served_is_not_recorded() -> None:
 
 def test_the_text_says_every_part() -> None:
     """Each part has its line, each thing that is not recorded says so, and no rule is said to have decided."""
-    told = shown(looked(present(story(), "rule", "ledger", at_s=1), 18, 23), 15)
-    text = render(asked(told, route="/"))
+    recorded = shown(looked(present(story(), "rule", "ledger", at_s=1), 18, 23), 15)
+    text = render(asked(recorded, route="/"))
     for words in (
         "payment -> ledger on route / at 2023-11-14T22:13:40.000Z, +20.000 s (fault)",
         "allowed      allowed: of 100 calls",
@@ -126,12 +128,12 @@ def test_the_text_says_every_part() -> None:
         f"identity     {identity('payment')} shown: ",
         "certificate  recorded: ",
         "chain not recorded: only the leaf",
-        "policy       recorded: last looked at: Rule 2.0 s before",
+        "policy       recorded: last observed: Rule 2.0 s before",
         "what their rules decide is not evaluated here",
         "decided      not recorded: the run read no record of the mesh",
         "Rule lab/rule, resource version 7",
         '{"app":"ledger"}',
-        "calls        5 next to the instant",
+        "calls        5 nearest to the instant",
         "served by ledger-1 with 200",
     ):
         assert words in text
@@ -145,17 +147,17 @@ def test_the_text_says_every_part() -> None:
 def test_what_decided_is_in_the_words_of_the_mesh() -> None:
     """Its own record of refusals around the instant, per node; those of another edge or another time are none of it."""
 
-    def refused(told: Story, edge: str, at_s: float, node: str = "n1") -> Story:
+    def refused(recorded: Story, edge: str, at_s: float, node: str = "n1") -> Story:
         first_ns = START_NS + round(at_s * NS_PER_S)
         span = {"first_ns": first_ns, "last_ns": first_ns + NS_PER_S}
-        return told.event(DropCount, edge, at_s=at_s, node=node, reason="denied by: lab/rule", count=6, **span)
+        return recorded.event(DropCount, edge, at_s=at_s, node=node, reason="denied by: lab/rule", count=6, **span)
 
-    told = refused(refused(story(), "intruder->ledger", T_S - 3), "intruder->ledger", T_S, "n2")
+    recorded = refused(refused(story(), "intruder->ledger", T_S - 3), "intruder->ledger", T_S, "n2")
     for edge, at_s in (("intruder->ledger", 5.0), ("payment->ledger", 5.0), ("intruder->frontend", T_S)):
-        refused(told, edge, at_s)
-    found = asked(told, "intruder").decided
+        refused(recorded, edge, at_s)
+    found = asked(recorded, "intruder").decided
     assert (found.answer, found.says.count("refused 6 with 'denied by: lab/rule'")) == ("recorded", 2)
-    allowed = asked(told).decided
+    allowed = asked(recorded).decided
     assert allowed.answer == NOT_RECORDED
     assert "the mesh's own record has no refusal of it" in allowed.says
 
@@ -183,9 +185,9 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
         cli_audit.instant_ns(text, START_NS)
 
 
-def written(folder: Path, told: Story) -> Path:
+def written(folder: Path, recorded: Story) -> Path:
     """Write the bundle of a story, with its statement."""
-    write_history(folder, told.table(), told.all_events(), told.facts())
+    write_history(folder, recorded.table(), recorded.all_events(), recorded.facts())
     (folder / "verdict.json").write_bytes(HELD.encode())
     evidence.write(folder, HELD, ENVIRONMENT)
     return folder

@@ -30,27 +30,27 @@ from drills.selftest.doubles.story import START_NS, Story
 
 def test_policy_objects_are_those_that_stood_then() -> None:
     """The version of the instant, of objects that select the target; what came and went before is not among them."""
-    told = present(present(story(), "other", "fraud", at_s=1), "rule", "ledger", at_s=1)
-    told = present(told, "rule", "ledger", at_s=8, verb="changed", version="8")
-    told = present(present(told, "brief", "ledger", at_s=2), "brief", "ledger", at_s=9, verb="gone")
-    found = asked(looked(told, 1, 18, 23)).policies
+    recorded = present(present(story(), "other", "fraud", at_s=1), "rule", "ledger", at_s=1)
+    recorded = present(recorded, "rule", "ledger", at_s=8, verb="changed", version="8")
+    recorded = present(present(recorded, "brief", "ledger", at_s=2), "brief", "ledger", at_s=9, verb="gone")
+    found = asked(looked(recorded, 1, 18, 23)).policies
     (one,) = found.objects
     assert (found.answer, one.name, one.resource_version, one.since_s) == (RECORDED, "Rule lab/rule", "8", -12.0)
     assert one.sha256 == hashlib.sha256(rule("ledger").encode()).hexdigest()
     assert one.manifest == json.loads(rule("ledger"))
-    assert found.says == "last looked at: Rule 2.0 s before"
+    assert found.says == "last observed: Rule 2.0 s before"
     assert found.doubts == ()
 
 
 def test_a_change_that_was_seen_later_may_have_been_there_already() -> None:
     """Between two looks an object may have come or gone unseen: said, not decided. After the next look it may not."""
-    told = present(looked(story(), 18, 23), "rule", "ledger", at_s=1)
-    present(told, "rule", "ledger", at_s=23.1, verb="gone")
-    present(told, "new", "ledger", at_s=23.1)
-    present(told, "other", "fraud", at_s=23.1)
-    present(told, "after", "ledger", at_s=23.2)
-    present(told, "never-there", "ledger", at_s=23.1, verb="gone")
-    found = asked(told).policies
+    recorded = present(looked(story(), 18, 23), "rule", "ledger", at_s=1)
+    present(recorded, "rule", "ledger", at_s=23.1, verb="gone")
+    present(recorded, "new", "ledger", at_s=23.1)
+    present(recorded, "other", "fraud", at_s=23.1)
+    present(recorded, "after", "ledger", at_s=23.2)
+    present(recorded, "never-there", "ledger", at_s=23.1, verb="gone")
+    found = asked(recorded).policies
     assert [one.name for one in found.objects] == ["Rule lab/rule"]
     assert found.doubts == (
         "Rule lab/rule was seen gone 3.1 s later, and may have happened before the instant",
@@ -60,23 +60,23 @@ def test_a_change_that_was_seen_later_may_have_been_there_already() -> None:
 
 def test_policies_without_a_look_afterwards_are_doubted() -> None:
     """Nobody can say that an object was still there when nobody looked again."""
-    told = present(looked(story(), 18), "rule", "ledger", at_s=1)
-    present(told, "late", "ledger", at_s=40)
-    doubts = asked(told).policies.doubts
-    assert doubts[0] == "Rule: nobody looked again afterwards"
+    recorded = present(looked(story(), 18), "rule", "ledger", at_s=1)
+    present(recorded, "late", "ledger", at_s=40)
+    doubts = asked(recorded).policies.doubts
+    assert doubts[0] == "Rule: not observed after the instant"
     assert doubts[1].startswith("Rule lab/late was seen present 20.0 s later")
 
 
 def test_a_kind_that_was_not_looked_at_yet_is_named() -> None:
     """Other kinds are told all the same."""
-    told = looked(present(story(), "rule", "ledger", at_s=1), 1, 23)
-    told.event(PolicyListing, "Other", at_s=2, answered_ns=START_NS + 30 * NS_PER_S, error="")
-    found = asked(told).policies
-    assert (found.answer, found.doubts[0]) == (RECORDED, "Other: nobody had looked by then")
+    recorded = looked(present(story(), "rule", "ledger", at_s=1), 1, 23)
+    recorded.event(PolicyListing, "Other", at_s=2, answered_ns=START_NS + 30 * NS_PER_S, error="")
+    found = asked(recorded).policies
+    assert (found.answer, found.doubts[0]) == (RECORDED, "Other: not observed before the instant")
 
 
 @pytest.mark.parametrize(
-    "told",
+    "recorded",
     [
         story(),
         looked(story(), 23),
@@ -85,19 +85,21 @@ def test_a_kind_that_was_not_looked_at_yet_is_named() -> None:
     ],
     ids=["no look", "only later", "only failed", "no pod known"],
 )
-def test_policies_that_nobody_looked_at_are_not_recorded(told: Story) -> None:
+def test_policies_that_nobody_looked_at_are_not_recorded(recorded: Story) -> None:
     """Without a good look before the instant, or without the target's labels, there is no list to show."""
-    found = asked(told).policies
+    found = asked(recorded).policies
     assert (found.answer, found.objects) == (NOT_RECORDED, ())
 
 
 def test_the_certificate_is_the_one_that_was_shown_before_and_after() -> None:
     """Fingerprint, names, validity at the instant and chain, with the looks around it and none further away."""
-    told = story()
-    told.event(CertificateText, FINGERPRINT, san=["spiffe://x"], issuer="O=i", serial="ff", chain=CHAIN, is_whole=True)
+    recorded = story()
+    recorded.event(
+        CertificateText, FINGERPRINT, san=["spiffe://x"], issuer="O=i", serial="ff", chain=CHAIN, is_whole=True
+    )
     for at_s in (5, 15, 25, 35):
-        shown(told, at_s)
-    found = asked(told).certificates
+        shown(recorded, at_s)
+    found = asked(recorded).certificates
     (one,) = found.shown
     assert (found.answer, one.pod, one.seen_s, one.is_valid) == (RECORDED, "ledger-1", (-5.0, 5.0), True)
     assert (one.fingerprint, one.san, one.issuer, one.serial) == (FINGERPRINT, ("spiffe://x",), "O=i", "ff")
@@ -108,9 +110,9 @@ def test_the_certificate_is_the_one_that_was_shown_before_and_after() -> None:
 
 def chained(*chain: bytes, is_whole: bool = True) -> Audit:
     """Return the audit of a run in which ledger presented a chain, leaf first."""
-    told = shown(story(), 15)
+    recorded = shown(story(), 15)
     text = [base64.b64encode(part).decode() for part in chain]
-    return asked(told.event(CertificateText, FINGERPRINT, chain=text, is_whole=is_whole))
+    return asked(recorded.event(CertificateText, FINGERPRINT, chain=text, is_whole=is_whole))
 
 
 def test_a_chain_says_who_issued_whom() -> None:
@@ -146,7 +148,7 @@ def test_what_cannot_be_read_of_a_chain_is_not_made_up() -> None:
     assert (broken.subject, broken.has_signed, top.has_signed) == ("", None, None)
     assert f"chain 1: SHA-256 {hashlib.sha256(b'nonsense').hexdigest()}, cannot be read: ValueError" in render(found)
     assert "whether it signed is not known" in render(found)
-    assert "chain: the leaf alone was presented" in render(chained(der(below)))
+    assert "chain: only the leaf was presented" in render(chained(der(below)))
     assert "chain not recorded: only the leaf" in render(chained(der(below), is_whole=False))
 
 
@@ -154,29 +156,29 @@ def test_a_certificate_that_was_renewed_meanwhile_is_two() -> None:
     """Which of the two was shown at the instant, nobody saw."""
     found = asked(shown(shown(story(), 15), 25, CALLER)).certificates
     assert [one.fingerprint for one in found.shown] == [FINGERPRINT, CALLER]
-    assert "renewed between the two looks" in found.doubts[0]
+    assert "renewed between the two observations" in found.doubts[0]
 
 
 def test_a_certificate_that_had_run_out_is_told() -> None:
     """Shown is not valid."""
     past = {"not_before_ns": START_NS - HOUR_NS, "not_after_ns": START_NS + 18 * NS_PER_S}
-    told = story().event(CertificateShown, "ledger-1", at_s=15, fingerprint=FINGERPRINT, error="", **past)
-    (one,) = asked(told).certificates.shown
+    recorded = story().event(CertificateShown, "ledger-1", at_s=15, fingerprint=FINGERPRINT, error="", **past)
+    (one,) = asked(recorded).certificates.shown
     assert not one.is_valid
-    assert "NOT VALID at the instant" in render(asked(told))
+    assert "NOT VALID at the instant" in render(asked(recorded))
 
 
 @pytest.mark.parametrize(
-    ("told", "says"),
+    ("recorded", "says"),
     [
         (story(), "the run observed no certificate"),
         (story().event(CertificateShown, "ledger-1", at_s=15, error="no handshake"), "ledger-1: no handshake"),
-        (shown(story(), 15, pod="other-1"), "ledger-1: nobody looked"),
+        (shown(story(), 15, pod="other-1"), "ledger-1: not observed"),
     ],
 )
-def test_certificates_that_nobody_saw_are_not_recorded(told: Story, says: str) -> None:
+def test_certificates_that_nobody_saw_are_not_recorded(recorded: Story, says: str) -> None:
     """No look at all, looks that failed and looks at other pods are told apart."""
-    found = asked(told).certificates
+    found = asked(recorded).certificates
     assert (found.answer, found.says) == (NOT_RECORDED, says)
 
 

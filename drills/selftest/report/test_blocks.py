@@ -47,7 +47,7 @@ def test_an_edited_block_is_never_overwritten() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "recorded"),
     [
         (record().replace("<!-- meshdrill:end facts -->", ""), "Line 5: the block facts has no end marker"),
         (record().replace("<!-- meshdrill:begin facts", "<!-- meshdrill: facts"), "Line 5: unexpected marker"),
@@ -56,9 +56,9 @@ def test_an_edited_block_is_never_overwritten() -> None:
         (record().replace(" facts", " gone"), "Nothing generates the block gone"),
     ],
 )
-def test_broken_markers_are_told_by_their_line(text: str, told: str) -> None:
+def test_broken_markers_are_told_by_their_line(text: str, recorded: str) -> None:
     """A missing, strange, repeated or crossed marker is refused: no guess where a block ends."""
-    with pytest.raises(BlockError, match=told):
+    with pytest.raises(BlockError, match=recorded):
         update(text, {"facts": FACTS})
 
 

@@ -94,8 +94,8 @@ def diff(old: Path, new: Path, capsys: pytest.CaptureFixture[str], *words: str) 
 
 def runs(place: Path, stories: Sequence[Story], **how: object) -> None:
     """Write a bundle for each story, a day apart."""
-    for day, told in enumerate(stories, start=1):
-        bundle(place, told, folder=f"202601{day:02d}T000000Z", **how)  # type: ignore[arg-type]
+    for day, recorded in enumerate(stories, start=1):
+        bundle(place, recorded, folder=f"202601{day:02d}T000000Z", **how)  # type: ignore[arg-type]
 
 
 def test_the_same_runs_differ_in_nothing(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +131,7 @@ def test_an_answer_that_is_not_known_any_more_is_2(old: Path, new: Path, capsys:
     runs(new, [quiet().without(CallerEnd)])
     code, text = diff(old, new, capsys)
     assert code == exits.INCONCLUSIVE
-    assert "not known any more | HELD | INCONCLUSIVE |" in text
+    assert "no longer known | HELD | INCONCLUSIVE |" in text
 
 
 def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +142,7 @@ def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.Ca
     bundle(new, broken(), folder="20260102T000000Z", claims={**CLAIMS, "no-plaintext": secret})
     code, text = diff(old, new, capsys)
     assert code == exits.VIOLATED
-    assert "not promised any more | HELD | NOT_PROMISED, measured VIOLATED |" in text
+    assert "no longer promised | HELD | NOT_PROMISED, measured VIOLATED |" in text
     assert "**Something is worse, or is not promised or not asked any more.**" in text
 
 
@@ -152,12 +152,12 @@ def test_what_is_not_asked_any_more_is_1(old: Path, new: Path, capsys: pytest.Ca
     runs(new, [quiet()], drill="node-outage")
     code, text = diff(old, new, capsys)
     assert code == exits.VIOLATED
-    assert "| brain-outage | mesh-a | not asked any more | HELD | - |" in text
+    assert "| brain-outage | mesh-a | no longer asked | HELD | - |" in text
     assert "| node-outage | mesh-a | new | - | HELD |" in text
     runs(new, [quiet()], claims={name: claim for name, claim in CLAIMS.items() if name != "calls-made"})
     code, text = diff(old, new, capsys, "--mesh", "mesh-a")
     assert code == exits.VIOLATED
-    assert "| brain-outage | mesh-a | calls-made | not asked any more | HELD | - |" in text
+    assert "| brain-outage | mesh-a | calls-made | no longer asked | HELD | - |" in text
 
 
 @pytest.mark.parametrize("phase", ["baseline", "fault", "recovery"])
@@ -171,7 +171,7 @@ def test_a_claim_of_one_phase_is_still_asked_where_the_whole_run_is(
     runs(new, [quiet()], claims=now)
     code, text = diff(old, new, capsys)
     assert code == exits.PASSED
-    assert "| not asked any more |" not in text
+    assert "| no longer asked |" not in text
     shutil.rmtree(new)
     runs(new, [broken()], claims=now)
     code, text = diff(old, new, capsys)
@@ -181,7 +181,7 @@ def test_a_claim_of_one_phase_is_still_asked_where_the_whole_run_is(
     runs(new, [quiet()])
     code, text = diff(old, new, capsys)
     assert code == exits.VIOLATED
-    assert f"| brain-outage | mesh-a | no-plaintext-in-{phase} | not asked any more | HELD | - |" in text
+    assert f"| brain-outage | mesh-a | no-plaintext-in-{phase} | no longer asked | HELD | - |" in text
 
 
 def test_what_failed_before_is_not_hidden_by_no_change(old: Path, capsys: pytest.CaptureFixture[str]) -> None:

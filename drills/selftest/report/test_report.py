@@ -198,14 +198,14 @@ def test_a_pipe_does_not_break_a_table(bundle: Path, verdict: Verdict) -> None:
 def with_answer(verdict: Verdict, answer: Answer, *, is_control: bool = False, fails: bool = False) -> Verdict:
     """Return the verdict with one finding of that answer."""
     finding = msgspec.structs.replace(
-        verdict.findings[0], verdict=answer, fails_on_control=fails, signal="told", time_to_signal_s=1.5
+        verdict.findings[0], verdict=answer, fails_on_control=fails, signal="recorded", time_to_signal_s=1.5
     )
     passed = judge_passed((finding,), (), is_control=is_control)
     return msgspec.structs.replace(verdict, findings=(finding,), verdict=answer, is_control=is_control, passed=passed)
 
 
 @pytest.mark.parametrize(
-    ("answer", "is_control", "fails", "told"),
+    ("answer", "is_control", "fails", "recorded"),
     [
         (Answer.HELD, False, False, None),
         (Answer.FAILED_OBSERVABLY, False, False, None),
@@ -218,19 +218,19 @@ def with_answer(verdict: Verdict, answer: Answer, *, is_control: bool = False, f
     ],
 )
 def test_junit_says_what_a_ci_server_must_know(
-    bundle: Path, verdict: Verdict, answer: Answer, is_control: bool, fails: bool, told: str | None
+    bundle: Path, verdict: Verdict, answer: Answer, is_control: bool, fails: bool, recorded: str | None
 ) -> None:
     """VIOLATED is a failure, INCONCLUSIVE an error, FAILED_OBSERVABLY passes and names its signal."""
     document = junit.render(History.load(bundle), with_answer(verdict, answer, is_control=is_control, fails=fails))
     suite = ET.fromstring(document)[0]  # noqa: S314 - written three lines above
     case = suite.find("testcase")
     assert case is not None
-    assert [child.tag for child in case if child.tag != "properties"] == ([told] if told else [])
+    assert [child.tag for child in case if child.tag != "properties"] == ([recorded] if recorded else [])
     properties = {it.get("name"): it.get("value") for it in case.iter("property")}
     assert properties["verdict"] == answer.value
-    assert (properties["signal"], properties["time_to_signal_s"]) == ("told", "1.5")
+    assert (properties["signal"], properties["time_to_signal_s"]) == ("recorded", "1.5")
     counts = (suite.get("failures"), suite.get("errors"))
-    assert counts == (str(int(told == "failure")), str(int(told == "error")))
+    assert counts == (str(int(recorded == "failure")), str(int(recorded == "error")))
 
 
 def test_junit_survives_what_xml_cannot_carry(bundle: Path, verdict: Verdict) -> None:

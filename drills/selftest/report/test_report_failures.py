@@ -31,8 +31,8 @@ def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
     assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
     assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
     assert found.alerted == (
-        "Alert control-plane-down reported it, 1.5 s into the fault: ns/Deployment/brain is not ready, as Kubernetes "
-        "shows it."
+        "Alert control-plane-down reported it, 1.5 s into the fault: Kubernetes reports that "
+        "ns/Deployment/brain is not ready."
     )
 
 

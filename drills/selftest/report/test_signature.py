@@ -89,9 +89,9 @@ def test_keygen_makes_a_pair_and_never_overwrites(tmp_path: Path, capsys: pytest
     """The private key is its owner's alone; a second keygen of the name, or over a public key, is refused."""
     file = tmp_path / "key"
     assert cli.status(["keygen", str(file)]) == exits.PASSED
-    told = capsys.readouterr().out
+    recorded = capsys.readouterr().out
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert keys.public_key(tmp_path / "key.pub").keyid in told
+    assert keys.public_key(tmp_path / "key.pub").keyid in recorded
     before = file.read_bytes()
     assert cli.status(["keygen", str(file)]) == exits.USAGE
     file.unlink()

@@ -84,9 +84,9 @@ def test_each_claim_stands_in_the_list_of_its_result(tmp_path: Path) -> None:
 def test_an_intact_bundle_is_told_as_such(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`verify` ends with 0, counts the files, and says plainly that nobody signed."""
     assert cli.status(["verify", str(bundle)]) == exits.PASSED
-    told = capsys.readouterr().out
-    assert f"every file is as stated ({len(FILES)} files)" in told
-    assert "unsigned" in told
+    recorded = capsys.readouterr().out
+    assert f"every file is as stated ({len(FILES)} files)" in recorded
+    assert "unsigned" in recorded
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -137,7 +137,7 @@ def test_a_statement_that_contradicts_the_verdict_is_caught(bundle: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "recorded"),
     [
         (None, "does not exist"),
         (b"", "cannot be read"),
@@ -150,14 +150,14 @@ def test_a_statement_that_contradicts_the_verdict_is_caught(bundle: Path) -> Non
     ],
 )
 def test_a_statement_that_is_none_vouches_for_nothing(
-    bundle: Path, content: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+    bundle: Path, content: bytes | None, recorded: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without a readable statement `verify` ends with 1 and says why."""
     (bundle / "statement.dsse.json").unlink()
     if content is not None:
         (bundle / "statement.dsse.json").write_bytes(content)
     assert cli.status(["verify", str(bundle)]) == exits.VIOLATED
-    assert told in capsys.readouterr().out
+    assert recorded in capsys.readouterr().out
 
 
 def test_a_payload_that_two_readers_could_read_differently_is_refused(bundle: Path) -> None:
