@@ -166,7 +166,7 @@ def test_stale_evidence_is_told_when_it_is_cited(reports: Path, out: Path, capsy
     text = write(reports, out, "--title", "x")
     recorded = capsys.readouterr().out
     assert recorded.count("STALE:") == 4
-    assert f"{text.count(adr.FOR_A_PERSON)} fields wait for a person" in recorded
+    assert f"{text.count(adr.FOR_A_PERSON)} fields are for a person to fill in" in recorded
 
 
 def test_the_same_bundles_give_the_same_record(reports: Path, out: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_key_must_have_signed_every_bundle(
 
 @pytest.mark.parametrize(
     ("words", "recorded"),
-    [(["--title", "another"], "titles are a person's to change"), ([], "the generated block")],
+    [(["--title", "another"], "has another title than"), ([], "the generated block")],
 )
 def test_what_cannot_be_updated_stays(
     reports: Path, out: Path, words: list[str], recorded: str, capsys: pytest.CaptureFixture[str]

@@ -129,7 +129,7 @@ def test_the_text_says_every_part() -> None:
         "certificate  recorded: ",
         "chain not recorded: only the leaf",
         "policy       recorded: last observed: Rule 2.0 s before",
-        "what their rules decide is not evaluated here",
+        "their rules are not evaluated here",
         "decided      not recorded: the run read no record of the mesh",
         "Rule lab/rule, resource version 7",
         '{"app":"ledger"}',

@@ -53,8 +53,8 @@ def test_a_change_that_was_seen_later_may_have_been_there_already() -> None:
     found = asked(recorded).policies
     assert [one.name for one in found.objects] == ["Rule lab/rule"]
     assert found.doubts == (
-        "Rule lab/rule was seen gone 3.1 s later, and may have happened before the instant",
-        "Rule lab/new was seen present 3.1 s later, and may have happened before the instant",
+        "Rule lab/rule was seen gone 3.1 s later, and may have been so before",
+        "Rule lab/new was seen present 3.1 s later, and may have been so before",
     )
 
 

@@ -143,7 +143,7 @@ def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.Ca
     code, text = diff(old, new, capsys)
     assert code == exits.VIOLATED
     assert "no longer promised | HELD | NOT_PROMISED, measured VIOLATED |" in text
-    assert "**Something is worse, or is not promised or not asked any more.**" in text
+    assert "**Something is worse, no longer promised or no longer asked.**" in text
 
 
 def test_what_is_not_asked_any_more_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
