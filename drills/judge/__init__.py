@@ -1,1 +1,1 @@
-"""From a history to a verdict: pure functions, no clock, no cluster, nothing read but the history itself."""
+"""From a history to a verdict: pure functions that use no clock and no cluster, and read only the history."""

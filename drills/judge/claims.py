@@ -1,4 +1,4 @@
-"""Claims: a check with a quantifier, a phase and the alerts that excuse it; and the judge that answers them."""
+"""Claims: a check with a quantifier, a phase and the alerts that excuse a failure; and the judge that answers them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +21,10 @@ from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall
 class Claim:
     """A check with a quantifier and a phase, which a history can refute. Its id is its key in a drill's claims.
 
-    alerts: signals of which one excuses a failure when it appears at most within_s after the later of the phase's
-    start and the first harm; of `eventually`, after the start. must_hold: no alert excuses a failure. fails_on_control:
-    the control must violate this claim. promise: what the mesh's documents say of it; a drill leaves it out, and the
-    mesh's promises.toml fills it in by the claim's id.
+    alerts: any of these signals excuses a failure if it appears within within_s of the phase's start or of the first
+    harm, whichever is later; for `eventually`, of the start. must_hold: no alert excuses a failure. fails_on_control:
+    the control must violate this claim. promise: what the mesh's documents say about it; drills leave it out, and the
+    mesh's promises.toml supplies it by the claim's id.
     """
 
     quantifier: Quantifier
@@ -38,7 +38,7 @@ class Claim:
     promise: Reference | None = None
 
     def promised_by(self, reference: Reference | None) -> "Claim":
-        """Return the same claim with what the mesh's documents say of it."""
+        """Return the same claim with what the mesh's documents say about it."""
         return replace(self, promise=reference)
 
     def sentence(self) -> str:
@@ -74,7 +74,7 @@ def never(
     fails_on_control: bool | None = None,
     promise: Reference | None = None,
 ) -> Claim:
-    """Claim that it did not happen once in the window, and that it would have been seen."""
+    """Claim that it never happened in the window, and that it would have been seen."""
     _require(check, Occurrence, "never")
     alerts = _names(alert, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
@@ -94,7 +94,7 @@ def eventually(
 ) -> Claim:
     """Claim that the check is true from some instant within within_s of the window's start until its end.
 
-    hold_s: it must be seen true for at least this long. A signal excuses by the instant at which it had to be true.
+    hold_s: it must be seen true for at least this long. An alert excuses a failure if it fires within within_s.
     """
     _require(check, Invariant, "eventually")
     alerts = _names(alert, must_hold=must_hold)
@@ -125,7 +125,7 @@ def reached(check: Occurrence, during: str = "fault", *, promise: Reference | No
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
 
 _LISTS = frozenset({"within", "reasons", "kinds"})
-"""Parameters of checks that are lists of names. A finding shows each as one text, and the first edition stored that."""
+"""Parameters of checks that are lists of names. A finding shows each as one string, and the first edition stored that."""
 
 
 def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
@@ -148,7 +148,7 @@ def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
 
 
 def restored(claims: Iterable[StoredClaim]) -> dict[str, Claim]:
-    """Return the claims that were stored; FileError for one that this version cannot ask, or an id given twice."""
+    """Return stored claims; FileError for a claim that this version cannot evaluate, or an id given twice."""
     found: dict[str, Claim] = {}
     for it in claims:
         if it.id in found:
@@ -172,19 +172,19 @@ def _quantifier(claim: StoredClaim) -> Quantifier:
     try:
         return Quantifier(claim.quantifier)
     except ValueError as error:
-        raise _unaskable(claim, f"{claim.quantifier!r} is no quantifier") from error
+        raise _unusable(claim, f"{claim.quantifier!r} is not a quantifier") from error
 
 
 def _check(claim: StoredClaim, quantifier: Quantifier) -> Check:
     stored = claim.check
     if stored.name not in checks.__all__:
-        raise _unaskable(claim, f"there is no check {stored.name!r}")
+        raise _unusable(claim, f"there is no check {stored.name!r}")
     params = {name: _listed(value) if name in _LISTS else value for name, value in stored.params.items()}
     try:
         check: Check = getattr(checks, stored.name)(*stored.edges, **params)
         _require(check, Invariant if quantifier in _OF_INVARIANTS else Occurrence, quantifier)
     except (TypeError, ValueError) as error:
-        raise _unaskable(claim, str(error)) from error
+        raise _unusable(claim, str(error)) from error
     return check
 
 
@@ -194,18 +194,15 @@ def _listed(value: Parameter) -> tuple[str, ...]:
     return tuple(str(value).split(", ")) if value else ()
 
 
-def _unaskable(claim: StoredClaim, reason: str) -> FileError:
+def _unusable(claim: StoredClaim, reason: str) -> FileError:
     return FileError(
-        f"Claim {claim.id!r} of the run cannot be asked: {reason}. It was stored by another version of meshdrill; "
-        "`meshdrill judge --current` asks the claims of today's drill."
+        f"Claim {claim.id!r} of the run cannot be evaluated: {reason}. Another version of meshdrill stored it; "
+        "`meshdrill judge --current` evaluates the claims of today's drill."
     )
 
 
 def judge(history: History, claims: Mapping[str, Claim]) -> Verdict:
-    """Answer every claim from the history alone, by its id.
-
-    The same history and claims give the same verdict, byte for byte.
-    """
+    """Answer every claim from the history alone. The same history and claims give the same verdict, byte for byte."""
     facts, defects = history.facts, history.completeness()
     findings = tuple(_find(history, name, claim, defects) for name, claim in claims.items())
     return Verdict(
@@ -227,7 +224,7 @@ def _require(check: Check, kind: type[Check], quantifier: str) -> None:
 
 def _names(alert: str | Sequence[str], *, must_hold: bool) -> tuple[str, ...]:
     if alert and must_hold:
-        raise ValueError("no alert excuses a claim that must hold: give alert or must_hold")
+        raise ValueError("no alert excuses a claim that must hold: give alert or must_hold, not both")
     return (alert,) if isinstance(alert, str) else tuple(alert)
 
 
@@ -277,12 +274,12 @@ def _unless_defective(decision: _Decision, defects: tuple[Defect, ...]) -> _Deci
     if not defects:
         return decision
     more = f" (and {len(defects) - 1} more)" if len(defects) > 1 else ""
-    reason = f"{decision.answer} if the record were whole, but {defects[0].message}{more}; {decision.reason}"
+    reason = f"{decision.answer} if the record were complete, but {defects[0].message}{more}; {decision.reason}"
     return _Decision(Answer.INCONCLUSIVE, reason.removesuffix("; "), decision.signal)
 
 
 def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excuses: tuple[Defect, ...]) -> _Decision:
-    # What need only be true in the end does no harm before.
+    # `eventually` does no harm before its bound.
     first_ns = None if claim.quantifier is Quantifier.EVENTUALLY else ruling.measurement.at_ns
     harm_ns = max(window.start_ns, first_ns or window.start_ns)
     deadline_ns = harm_ns + round(claim.within_s * NS_PER_S)
@@ -315,7 +312,7 @@ def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, dec
         must_hold=claim.must_hold,
         fails_on_control=claim.fails_on_control,
         alerts=claim.alerts,
-        within_s=float(claim.within_s),  # as it is once it was stored
+        within_s=float(claim.within_s),  # as after a round trip through JSON
         source=claim.promise,
         rows=measured.rows,
         counter_examples=measured.examples,
@@ -332,7 +329,7 @@ def _shown(value: Parameter) -> Number:
 
 
 def _is_promised(claim: Claim) -> bool:
-    """Whether the answer counts. That the situation was reached is the drill's own business and no mesh's promise."""
+    """Whether the answer counts. `reached` always does: it is a condition of the drill, not a promise of the mesh."""
     return claim.quantifier is Quantifier.REACHED or claim.promise is None or claim.promise.kind != NOT_PROMISED
 
 

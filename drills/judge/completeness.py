@@ -1,4 +1,4 @@
-"""Every reason not to believe that a recorded history is whole."""
+"""Finds every reason to doubt that a recorded history is complete."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -16,20 +16,20 @@ from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, Defect, RunFacts, W
 from drills.judge.slices import chunks, slices
 
 CLOCK_TOLERANCE_MS = 20
-"""All nodes share one clock and agree to well under this."""
+"""All nodes share one clock; they agree much better than this."""
 
 LATE_SHARE = 0.01
-"""More calls than this that begin later than the bound, and the caller was starved."""
+"""A caller was starved if a larger share of its calls began later than the bound."""
 
 LATE_FEW = 2
-"""So many calls may be late whatever their share: one short silence of a caller that makes few calls proves nothing."""
+"""This many calls may be late whatever their share: one short pause of a caller that makes few calls proves nothing."""
 
 LATEST_MS = 1000
-"""One call that begins later than this, and the caller was starved: its silence would pass for an outage, and claims
-ask about outages of 2 s."""
+"""A caller was starved if one call began later than this: the pause would look like an outage, and claims bound outages
+at 2 s."""
 
 NO_WINDOW = Window("run", 0, 1)
-"""Where a record has no run, its callers are still read."""
+"""Stands in for the run's window where none was recorded, so that callers are still read."""
 
 
 class _TableFacts(msgspec.Struct, frozen=True):
@@ -51,7 +51,7 @@ class _CallerFacts(msgspec.Struct, frozen=True):
     latest_ns: int
 
     def followed_by(self, then: "_CallerFacts") -> "_CallerFacts":
-        """Return the facts of both, where the other is of calls that were due later."""
+        """Return the facts of both; the calls of `then` were due later."""
         step = then.first - self.last
         counts = ("rows", "repeated", "skipped", "backwards", "counted", "late", "bound")
         both = {name: getattr(self, name) + getattr(then, name) for name in counts}
@@ -88,7 +88,7 @@ def find_defects(
 def _missing_witnesses(facts: RunFacts) -> Iterator[Defect]:
     for what, witnesses in (("callers", facts.callers), ("servers", facts.servers)):
         if not witnesses:
-            message = f"the facts of the run name no {what}: nobody can tell whether their records are whole"
+            message = f"the facts of the run name no {what}: their records cannot be checked for gaps"
             yield Defect("no-witness", what, message)
 
 
@@ -103,7 +103,7 @@ def _table_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _disorder(calls: pl.LazyFrame, rows: int) -> int:
-    """Return how many rows stand after one that was due later."""
+    """Return how many rows follow one that was due later."""
     count, before = 0, pl.Series(dtype=pl.Int64)
     for part in chunks(calls.select("scheduled_ns"), rows):
         due = pl.concat([before, part.collect(engine="streaming").to_series().drop_nulls()])
@@ -115,7 +115,7 @@ def _disorder(calls: pl.LazyFrame, rows: int) -> int:
 def _callers(
     calls: pl.LazyFrame, rows: int, run: Window | None, lag_bound_ms: float
 ) -> dict[CallerOfPodKey, _CallerFacts]:
-    """Return what each caller left, read slice by slice in the order of the schedule."""
+    """Return the facts of each caller, read slice by slice in the order of the schedule."""
     made = calls.filter(pl.col("scheduled_ns").is_not_null())
     ids = caller_ids_of(calls, CALLER_OF_POD)
     callers: dict[CallerOfPodKey, _CallerFacts] = {}
@@ -130,14 +130,14 @@ def _callers(
 def _read(
     calls: pl.LazyFrame, number: pl.Expr, run: Window | None, lag_bound_ns: int
 ) -> Iterator[tuple[int, _CallerFacts]]:
-    """Yield what each caller left; how late and how laden it was counts from the baseline on, not in the warm-up."""
+    """Yield the facts of each caller. Late calls and calls at the in-flight bound count from the baseline on."""
     counts = pl.lit(value=True) if run is None else pl.col("scheduled_ns").is_between(run.start_ns, run.end_ns)
     was_made = pl.col("error") != IN_FLIGHT_BOUND
     lag_ns = pl.when(was_made & counts).then(pl.col("started_ns") - pl.col("scheduled_ns")).otherwise(0)
     flags = {"counted": was_made & counts, "late": lag_ns > lag_bound_ns, "bound": ~was_made & counts}
     rows = calls.select("seq", "scheduled_ns", number=number, latest_ns=lag_ns, **flags).collect(engine="streaming")
     counted = rows.group_by("number").agg(pl.len().alias("rows"), pl.col(*flags).sum(), pl.col("latest_ns").max())
-    # Calls that are due at once are in no disorder.
+    # Calls that are due at the same instant may have any order.
     own = rows.select("number", "seq", "scheduled_ns").sort("scheduled_ns", "seq").partition_by("number", as_dict=True)
     for facts in counted.iter_rows(named=True):
         key = facts.pop("number")
@@ -162,7 +162,7 @@ def _server_facts(calls: pl.LazyFrame) -> pl.LazyFrame:
 
 def _order_defect(disorder: int) -> Iterator[Defect]:
     if disorder:
-        yield Defect("reordered", "calls", f"{disorder} rows stand after a later one: the table was reordered")
+        yield Defect("reordered", "calls", f"{disorder} rows follow a later one: the table was reordered")
 
 
 def _clock_defects(table: _TableFacts) -> Iterator[Defect]:
@@ -184,13 +184,13 @@ def _caller_defects(
         if isinstance(event, CallerEnd)
     }
     expected = {(caller.pod, caller.target, caller.connection) for caller in facts.callers}
-    # One that no plan names and of whose calls no row is left has still told how many there were.
+    # A caller without a plan and without a row may still have reported how many calls it made.
     for key in sorted(expected | set(seen) | set(ends)):
         name = f"{key[0]} -> {key[1]} ({key[2]})"
         if lost is None or key[0] not in lost.pods:
             yield from _end_of_caller(name, ends.get(key), seen.get(key))
         elif key not in seen:
-            yield Defect("hole", name, f"{name} has no row from before its node was ended: its calls were lost")
+            yield Defect("hole", name, f"{name} has no row from before the fault ended its node: its calls were lost")
         if key in seen:
             yield from _health_of_caller(name, seen[key], facts.lag_bound_ms)
 
@@ -213,7 +213,7 @@ def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Ite
         yield Defect("duplicate", name, message)
     if seen.first != 0 or seen.skipped:
         missing = f"the first is {seen.first}, {seen.skipped} are missing up to {seen.last}"
-        yield Defect("hole", name, f"{name} has a hole in its sequence numbers: {missing}")
+        yield Defect("hole", name, f"{name} has a gap in its sequence numbers: {missing}")
     if seen.backwards:
         message = (
             f"{name} has {seen.backwards} sequence numbers that fall while its schedule rises: a clock went backwards"
@@ -245,5 +245,5 @@ def _server_defects(
             message = f"server {pod} never reported its end: calls it served after its {rows} rows may be lost"
             yield Defect("missing-server-end", pod, message)
         elif end.served != rows:
-            message = f"server {pod} served {end.served} calls, the table has {rows}: its record has a hole"
+            message = f"server {pod} served {end.served} calls, the table has {rows}: its record has a gap"
             yield Defect("server-hole", pod, message)

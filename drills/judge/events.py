@@ -1,10 +1,10 @@
 """The events of a run, typed: one struct for each kind of line of events.jsonl.
 
-A line reads `{"at_ns":..,"detail":{..},"kind":..,"subject":..}`. The kind on disk is the tag of its class; where the
-tag is an older word, the class has the better name. A field that may be absent has a default, UNSET where absent and
-null or empty are two things. An unknown kind, an unknown field and a value of another type are errors.
+A line reads `{"at_ns":..,"detail":{..},"kind":..,"subject":..}`. The kind is the tag of the class; some tags are older
+words, and the class has the better name. A field that may be absent has a default: UNSET where absent differs from
+null or empty. An unknown kind, an unknown field and a value of another type are errors.
 
-reports/events.schema.json is the same as a JSON Schema; drills/judge/schema.py writes it.
+reports/events.schema.json is the same as a JSON Schema; drills/judge/schema.py generates it.
 """
 
 from typing import Annotated, Literal, TypeVar
@@ -13,18 +13,18 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 Ns = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""An instant, in ns: no more than a column of a table holds."""
+"""An instant, in ns; it fits a 64-bit column."""
 
 Answered = Literal["accepted", "refused", "failed"]
-"""What the API server said to a write: yes, no, or nothing because it could not be asked."""
+"""What the API server answered to a write; failed: it could not be reached."""
 
 
 class Detail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a kind of event says beyond when and of what; of some kinds nothing."""
+    """The fields of one kind of event; some kinds have none."""
 
 
 class BaseEvent(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
-    """What every event says: when, in ns on the clock that all nodes share, and of what."""
+    """The fields of every event: the instant, on the clock that all nodes share, and what the event is about."""
 
     at_ns: Ns
     subject: str
@@ -32,16 +32,16 @@ class BaseEvent(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fi
 
     @property
     def kind(self) -> str:
-        """The kind as it stands on disk."""
+        """The kind as on disk."""
         return str(self.__struct_config__.tag)
 
 
 class Phase(BaseEvent, frozen=True, tag="phase"):
-    """A phase of the run began: baseline, fault or recovery; "end" when the last one was over."""
+    """A phase of the run began: baseline, fault or recovery; "end" when the last one ended."""
 
 
 class StepEnd(BaseEvent, frozen=True, tag="step"):
-    """A step of the drill was over, done or failed; subject: its name."""
+    """A step of the drill ended, done or failed; subject: its name."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """took_s: how long it took."""
@@ -52,10 +52,10 @@ class StepEnd(BaseEvent, frozen=True, tag="step"):
 
 
 class HarnessTrouble(BaseEvent, frozen=True, tag="harness"):
-    """Something of the harness itself went wrong; subject: which part. It makes the run inconclusive."""
+    """A part of the harness itself failed; subject: which part. It makes the run inconclusive."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """message: what went wrong."""
+        """message: what failed."""
 
         message: str
 
@@ -66,7 +66,7 @@ class UndoWritten(BaseEvent, frozen=True, tag="fault.undo_written"):
     """The undo of the fault is on disk; subject: the fault."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """action: how it will be undone. what: what will be put back."""
+        """action: how it will be undone. what: what will be restored."""
 
         action: str
         what: str
@@ -75,10 +75,10 @@ class UndoWritten(BaseEvent, frozen=True, tag="fault.undo_written"):
 
 
 class FaultInjected(BaseEvent, frozen=True, tag="fault.injected"):
-    """The fault is about to be done: whatever it causes comes later; subject: the fault."""
+    """The fault is about to be injected, so its effects come later; subject: the fault."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """fault: its kind. role: of the component that it breaks. node: victim or bystander. Empty where none."""
+        """fault: its kind. role: of the component that it breaks. node: victim or bystander. "" where there is none."""
 
         fault: str
         role: str
@@ -88,10 +88,10 @@ class FaultInjected(BaseEvent, frozen=True, tag="fault.injected"):
 
 
 class FaultAccount(BaseEvent, frozen=True, tag="fault.account"):
-    """The fault was done, by the account of whatever did it; subject: the fault."""
+    """The fault was injected, as its own code reports; subject: the fault."""
 
     class Detail(Detail, frozen=True, kw_only=True, omit_defaults=True):
-        """actor: that account. signer: key id of the issuer that the fault put in, of such a fault only."""
+        """actor: that report. signer: key id of the issuer that the fault installed, if it installed one."""
 
         actor: str
         signer: str = ""
@@ -100,10 +100,10 @@ class FaultAccount(BaseEvent, frozen=True, tag="fault.account"):
 
 
 class FaultReceipt(BaseEvent, frozen=True, tag="fault.receipt"):
-    """An observer other than the actor looked whether the fault is in force; subject: the fault."""
+    """An observer independent of the fault's code checked whether the fault is in force; subject: the fault."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """landed: what it saw, null when it could not look. momentary: the fault is an instant and need not last."""
+        """landed: what it saw, null when it could not look. momentary: the fault need not last."""
 
         observer: str
         evidence: str
@@ -125,11 +125,11 @@ class UndoApplied(BaseEvent, frozen=True, tag="fault.undo_applied"):
 
 
 class UndoVerified(BaseEvent, frozen=True, tag="fault.undo_verified"):
-    """The fault was seen to be undone; subject: the fault."""
+    """The undo of the fault was verified; subject: the fault."""
 
 
 class ProgramStarted(BaseEvent, frozen=True, tag="boot"):
-    """A program of the lab started; subject: its pod. During a run it means that its container was restarted."""
+    """A program of the lab started; subject: its pod. During a run: its container was restarted."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """Where it runs."""
@@ -141,7 +141,7 @@ class ProgramStarted(BaseEvent, frozen=True, tag="boot"):
 
 
 class ServerRejoined(BaseEvent, frozen=True, tag="late"):
-    """A program that started again during the run serves again, and makes no calls; subject: its pod."""
+    """A program that restarted during the run serves again; it makes no calls; subject: its pod."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """Where it runs."""
@@ -153,10 +153,10 @@ class ServerRejoined(BaseEvent, frozen=True, tag="late"):
 
 
 class CallerReady(BaseEvent, frozen=True, tag="caller.ready"):
-    """A caller took up the plan; subject: its pod."""
+    """A caller started to execute its plan; subject: its pod."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """Where it runs, which service it calls, and whether on new or on reused connections."""
+        """Where it runs, which service it calls, and whether on new or reused connections."""
 
         pod: str
         node: str
@@ -170,7 +170,7 @@ class CallerEnd(BaseEvent, frozen=True, tag="caller.end"):
     """A caller stopped; subject: its pod."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """scheduled: calls that were due. written: those that it wrote down. skipped: those that it did not make."""
+        """scheduled: calls that were due. written: calls that it recorded. skipped: calls that it did not make."""
 
         pod: str
         node: str
@@ -187,7 +187,7 @@ class ServerEnd(BaseEvent, frozen=True, tag="server.end"):
     """A server stopped; subject: its pod."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """served: how many requests it wrote down."""
+        """served: how many requests it recorded."""
 
         pod: str
         service: str
@@ -197,10 +197,10 @@ class ServerEnd(BaseEvent, frozen=True, tag="server.end"):
 
 
 class PodListed(BaseEvent, frozen=True, tag="pod"):
-    """A pod of the lab as the API listed it when the run began; subject: its name."""
+    """A pod of the lab as the API listed it at the start of the run; subject: its name."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """What policies know it by; labels: "key=value"."""
+        """What policies select it by; labels: "key=value"."""
 
         service: str
         namespace: str
@@ -213,10 +213,10 @@ class PodListed(BaseEvent, frozen=True, tag="pod"):
 
 
 class MembershipSeen(BaseEvent, frozen=True, tag="membership"):
-    """A look whether a pod is in the mesh; subject: the pod."""
+    """A check whether a pod is in the mesh; subject: the pod."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """expected: whether it belongs there. meshed: whether it is there, null when it was not found out."""
+        """expected: whether it should be in the mesh. meshed: whether it is, null when not known."""
 
         expected: bool
         meshed: bool | None
@@ -225,15 +225,15 @@ class MembershipSeen(BaseEvent, frozen=True, tag="membership"):
 
 
 class NewPod(BaseEvent, frozen=True, tag="newpod"):
-    """A pod was created during the run; at_ns: when it was asked for; subject: its name."""
+    """A pod was created during the run; at_ns: when it was requested; subject: its name."""
 
     class Detail(Detail, frozen=True, kw_only=True, omit_defaults=True):
-        """What became of it. Null: it was not found out.
+        """The result of its creation. Null: not known.
 
-        answered_ns: when the API server answered. message: its words. meshed, started: whether the pod is in the mesh,
-        and whether it became ready in time. node: where it came to run. placed: victim or bystander, of a pod that was
-        made for that node. found: of a pod outside the mesh, whether a look at all pods finds it there. blocked, of an
-        admitted pod: what Kubernetes says keeps it from starting, "" for nothing. blocked_ns: since when.
+        answered_ns: when the API server answered. message: its text. meshed, started: whether the pod is in the mesh,
+        and whether it became ready in time. node: where it ran. placed: victim or bystander, if it was made for that
+        node. found: for a pod outside the mesh, whether a scan of all pods finds it. blocked: for an admitted pod, what
+        keeps it from starting, as Kubernetes says, "" for nothing. blocked_ns: since when.
         """
 
         outcome: Literal["admitted", "refused", "failed"]
@@ -256,17 +256,17 @@ class NewPod(BaseEvent, frozen=True, tag="newpod"):
 
     @property
     def is_found(self) -> bool | None:
-        """Whether a look at all pods finds it outside the mesh; None when it is not known, or was not asked."""
+        """Whether a scan of all pods finds it outside the mesh; None when not known or not asked."""
         return None if self.detail.found is UNSET else self.detail.found
 
     @property
     def blocked(self) -> str:
-        """What Kubernetes says keeps it from starting; "" for nothing, and when it is not known."""
+        """What keeps it from starting, as Kubernetes says; "" for nothing, and when not known."""
         return self.detail.blocked or ""
 
     @property
     def is_blockage_known(self) -> bool:
-        """Whether Kubernetes could be asked what keeps it from starting."""
+        """Whether it is known what keeps it from starting."""
         return isinstance(self.detail.blocked, str)
 
     @property
@@ -291,7 +291,7 @@ class PolicyChangeStep(BaseEvent, frozen=True, tag="change"):
 
     @property
     def answered_ns(self) -> int:
-        """When the API server answered, as exactly as it is recorded."""
+        """When the API server answered, as precisely as recorded."""
         return self.at_ns
 
     @property
@@ -301,10 +301,10 @@ class PolicyChangeStep(BaseEvent, frozen=True, tag="change"):
 
 
 class PolicyVersion(BaseEvent, frozen=True, tag="policy"):
-    """A policy object was first seen in a version, or seen to be gone; subject: "Kind namespace/name"."""
+    """A policy object was first seen in a version, or seen to be deleted; subject: "Kind namespace/name"."""
 
     class Detail(Detail, frozen=True, kw_only=True, omit_defaults=True):
-        """manifest: the object as one line of JSON. It and the resource version are absent of one that is gone."""
+        """manifest: the object as one line of JSON. It and the resource version are absent for a deleted object."""
 
         verb: Literal["present", "changed", "gone"]
         api_version: str
@@ -315,10 +315,10 @@ class PolicyVersion(BaseEvent, frozen=True, tag="policy"):
 
 
 class PolicyListing(BaseEvent, frozen=True, tag="policy.look"):
-    """All policy objects of a kind were asked for; subject: the kind."""
+    """All policy objects of a kind were listed; subject: the kind."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """answered_ns: when the list came. error: why it did not, "" when it did."""
+        """answered_ns: when the list arrived. error: why it did not, "" when it did."""
 
         answered_ns: Ns
         error: str
@@ -327,10 +327,10 @@ class PolicyListing(BaseEvent, frozen=True, tag="policy.look"):
 
 
 class CertificateShown(BaseEvent, frozen=True, tag="certificate"):
-    """A look at the leaf certificate that a pod shows in a handshake; subject: the pod."""
+    """The leaf certificate that a pod presented in a handshake; subject: the pod."""
 
     class Detail(Detail, frozen=True, kw_only=True, omit_defaults=True):
-        """fingerprint: SHA-256 of the leaf, absent when none was seen. error: why nothing is known, "" when it is."""
+        """fingerprint: SHA-256 of the leaf, absent when none was seen. error: why none was seen, "" when one was."""
 
         node: str
         error: str
@@ -342,7 +342,7 @@ class CertificateShown(BaseEvent, frozen=True, tag="certificate"):
 
 
 class CertificateText(BaseEvent, frozen=True, tag="certificate.text"):
-    """What a leaf certificate says, when it is first seen; subject: its fingerprint."""
+    """The content of a leaf certificate, when first seen; subject: its fingerprint."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """chain: base64 of DER, leaf first. is_whole: it is all that the server sent.
@@ -364,15 +364,15 @@ class CertificateText(BaseEvent, frozen=True, tag="certificate.text"):
 
     @property
     def signer(self) -> str:
-        """Id of the key that signed it; "" when it is not known."""
+        """Id of the key that signed it; "" when not known."""
         return self.detail.signer or ""
 
 
 class ReplicaCount(BaseEvent, frozen=True, tag="condition"):
-    """How many pods a workload wants and has ready, by the API; subject: "namespace/Kind/name"."""
+    """How many pods a workload desires and has ready, by the API; subject: "namespace/Kind/name"."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """Both null when the API could not be asked; error says why."""
+        """Both null when the API could not be reached; error says why."""
 
         ready: int | None
         desired: int | None
@@ -385,7 +385,7 @@ class NodeTaints(BaseEvent, frozen=True, tag="node"):
     """Which taints a node has, by the API; subject: the node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """taints: their keys, null when the API could not be asked; error says why."""
+        """taints: their keys, null when the API could not be reached; error says why."""
 
         taints: tuple[str, ...] | None
         error: str
@@ -394,10 +394,10 @@ class NodeTaints(BaseEvent, frozen=True, tag="node"):
 
 
 class ObjectStatus(BaseEvent, frozen=True, tag="status"):
-    """Which conditions an object states, by the API; subject: "version Kind namespace/name"."""
+    """The status conditions of an object, by the API; subject: "version Kind namespace/name"."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """conditions: "type=status" and "type=reason", none of an object that does not exist, null as of NodeTaints."""
+        """conditions: "type=status" and "type=reason"; empty for an object that does not exist; null as in NodeTaints."""
 
         conditions: tuple[str, ...] | None
         message: str
@@ -407,10 +407,10 @@ class ObjectStatus(BaseEvent, frozen=True, tag="status"):
 
 
 class EventCount(BaseEvent, frozen=True, tag="told"):
-    """How often Kubernetes reports an Event; subject: "namespace/reason". It forgets after an hour."""
+    """How often Kubernetes reports an Event; subject: "namespace/reason". Kubernetes deletes Events after an hour."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """count: null when the API could not be asked; error says why."""
+        """count: null when the API could not be reached; error says why."""
 
         count: int | None
         error: str
@@ -422,7 +422,7 @@ class MetricSample(BaseEvent, frozen=True, tag="scrape"):
     """A metric of a pod, summed over its label sets; subject: the pod."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """value: null when the scrape failed, and error says why, or when the pod does not show the metric."""
+        """value: null when the scrape failed (error says why), or when the pod does not expose the metric."""
 
         pod: str
         node: str
@@ -434,10 +434,10 @@ class MetricSample(BaseEvent, frozen=True, tag="scrape"):
 
 
 class WireReady(BaseEvent, frozen=True, tag="wire.ready"):
-    """An observer of the wire listens; subject: its node."""
+    """A wire observer started to listen; subject: its node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """interfaces: on which it listens."""
+        """interfaces: those on which it listens."""
 
         node: str
         interfaces: tuple[str, ...]
@@ -446,7 +446,7 @@ class WireReady(BaseEvent, frozen=True, tag="wire.ready"):
 
 
 class WireHit(BaseEvent, frozen=True, tag="wire.hit"):
-    """An observer found the canary of a call in the clear; subject: its node."""
+    """A wire observer found the canary of a call in plaintext; subject: its node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """id: the call."""
@@ -466,10 +466,10 @@ class WireHit(BaseEvent, frozen=True, tag="wire.hit"):
 
 
 class WirePair(BaseEvent, frozen=True, tag="wire.pair"):
-    """How often an observer found the canary of an edge on one interface; subject: its node."""
+    """How often a wire observer found the canary of an edge on one interface; subject: its node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """first_ns, last_ns: when it was found first and last."""
+        """first_ns, last_ns: when it was found for the first and the last time."""
 
         node: str
         interface: str
@@ -488,7 +488,7 @@ class WirePair(BaseEvent, frozen=True, tag="wire.pair"):
 
 
 class WireGap(BaseEvent, frozen=True, tag="wire.gap"):
-    """An observer was blind and knows it; subject: its node."""
+    """A wire observer reports that it was blind; subject: its node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """reason: why it was blind."""
@@ -500,10 +500,10 @@ class WireGap(BaseEvent, frozen=True, tag="wire.gap"):
 
 
 class WireEnd(BaseEvent, frozen=True, tag="wire.end"):
-    """An observer of the wire stopped; subject: its node."""
+    """A wire observer stopped; subject: its node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """packets: how many it looked at. dropped: how many it lost."""
+        """packets: how many it examined. dropped: how many it lost."""
 
         node: str
         packets: int
@@ -519,7 +519,7 @@ class DropCount(BaseEvent, frozen=True, tag="drop"):
     """
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """reason: in the mesh's words. first_ns, last_ns: the first and the last of them."""
+        """reason: in the mesh's words. first_ns, last_ns: the first and the last drop."""
 
         node: str
         source: str
@@ -538,7 +538,7 @@ class DropCount(BaseEvent, frozen=True, tag="drop"):
 
 
 class DropLogRead(BaseEvent, frozen=True, tag="drops.source"):
-    """The mesh's record of drops was read; subject: the node on which it stands."""
+    """The mesh's drop log on a node was read; subject: the node."""
 
     class Detail(Detail, frozen=True, kw_only=True):
         """error: why it could not be read, "" when it was."""

@@ -1,4 +1,4 @@
-"""The one way to read a file of a bundle, which anybody may have made, and to write a file for people."""
+"""Reads files of a bundle, which may come from an untrusted source, and writes files for people. No other module does."""
 
 import hashlib
 import os
@@ -14,9 +14,9 @@ import msgspec
 T = TypeVar("T")
 
 TEXT_BYTES: Final = 64_000_000
-"""The most that is read of a JSON file or a page: sixty times the largest of an ordinary run."""
+"""Limit for a JSON file or a page: sixty times the largest of an ordinary run."""
 TABLE_BYTES: Final = 2_000_000_000
-"""The most that is read of a table of calls: that of some hundred million calls."""
+"""Limit for a table of calls: some hundred million calls."""
 _CHUNK_BYTES: Final = 1 << 20
 _DRAFT_BYTES: Final = 8
 _KINDS: Final = (
@@ -28,17 +28,17 @@ _KINDS: Final = (
 
 
 class FileError(Exception):
-    """A file of a bundle cannot be used as one; the message names it, what was found, and what to do (exit code 2)."""
+    """A file of a bundle cannot be used; the message names it, what was found, and what to do (exit code 2)."""
 
     exit_code = 2
 
 
 class NoFileError(FileError):
-    """There is nothing of that name."""
+    """No file has that name."""
 
 
 def is_there(path: Path) -> bool:
-    """Return whether anything has that name, a link that leads nowhere included."""
+    """Return whether the name exists, including a dangling link."""
     return os.path.lexists(path)
 
 
@@ -52,14 +52,14 @@ def read(path: Path, *, limit_bytes: int = TEXT_BYTES) -> bytes:
 
 
 def decode(path: Path, kind: type[T], *, limit_bytes: int = TEXT_BYTES) -> T:
-    """Return what a file of JSON holds, as that type. Raises FileError as `read` and `parse` do."""
+    """Return the content of a JSON file as that type. Raises FileError as `read` and `parse` do."""
     return parse(path, read(path, limit_bytes=limit_bytes), msgspec.json.Decoder(kind).decode)
 
 
 def parse(path: Path, content: bytes, decoder: Callable[[bytes], T], *, part: str = "") -> T:
-    """Return what the decoder makes of content that was read from the path; part: which part of the file that is.
+    """Return the decoded content of the path; part: which part of the file it is, for the message.
 
-    Raises FileError for what is no JSON, is not of the expected type, is no UTF-8 or is nested too deeply.
+    Raises FileError for content that is not JSON, not UTF-8, not of the expected type, or nested too deeply.
     """
     try:
         return decoder(content)
@@ -83,15 +83,15 @@ def digest(path: Path) -> str:
 
 
 def demand_regular(path: Path, *, limit_bytes: int) -> None:
-    """Raise FileError unless the path is a regular file within the limit: for a reader that opens it by its name."""
+    """Raise FileError unless the path is a regular file within the limit. For readers that open the name themselves."""
     with _opened(path, limit_bytes):
         pass
 
 
 def demand_plain(bundle: Path) -> None:
-    """Raise FileError for anything below the bundle but folders and regular files, and for a name that is no UTF-8.
+    """Raise FileError if the bundle holds anything but folders and regular files, or a name that is not UTF-8.
 
-    Nothing may be written into such a bundle: a link in it leads to a file of somebody else.
+    Nothing may be written into such a bundle: a link in it may lead to a file outside it.
     """
     for path in (bundle, *sorted(bundle.rglob("*"))):
         if _shown(path) != str(path):
@@ -101,14 +101,14 @@ def demand_plain(bundle: Path) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file for people: whole or not at all, and never through a link. Raises FileError."""
+    """Write a file for people atomically, and never through a link. Raises FileError."""
     write_all(path.parent, {path.name: content})
 
 
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write several files by name as `write` does; when one of the names cannot be replaced, none is written."""
+    """Write several files by name as `write` does; if one of the names cannot be replaced, none is written."""
     for name in contents:
-        with suppress(FileNotFoundError, NotADirectoryError):  # the folder is looked at when it is written to
+        with suppress(FileNotFoundError, NotADirectoryError):  # writing checks the folder
             _demand_regular(folder / name, (folder / name).lstat().st_mode)
     for name, content in contents.items():
         _replace(folder / name, content)
@@ -117,7 +117,7 @@ def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _replace(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{secrets.token_hex(_DRAFT_BYTES)}.draft")
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)  # less what umask takes
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)  # minus the umask
         try:
             with os.fdopen(handle, "wb") as sink:
                 sink.write(content)
@@ -133,7 +133,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _opened(path: Path, limit_bytes: int) -> Iterator[BinaryIO]:
-    """Open a regular file. The name is looked at first, as opening a device can do something, and again when open."""
+    """Open a regular file. Its type is checked before opening, as opening a device can have effects, and after."""
     try:
         _demand_regular(path, path.lstat().st_mode)
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -160,14 +160,14 @@ def _demand_regular(path: Path, mode: int) -> None:
 
 
 def _too_large(path: Path, limit_bytes: int) -> FileError:
-    return FileError(f"{_shown(path)} is larger than {limit_bytes} bytes, the most that is read of such a file.")
+    return FileError(f"{_shown(path)} is larger than {limit_bytes} bytes, the limit for such a file.")
 
 
 def _shown(path: Path) -> str:
-    """Return the path with each byte that is no UTF-8 as an escape: it must be possible to print it."""
+    """Return the path as text that can be printed."""
     return printable(str(path))
 
 
 def printable(name: str) -> str:
-    """Return a name of a file with each byte that is no UTF-8 as an escape."""
+    """Return a file name with each byte that is not UTF-8 as an escape."""
     return name.encode("utf-8", "backslashreplace").decode()

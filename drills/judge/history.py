@@ -36,14 +36,14 @@ __all__ = [
 T = TypeVar("T")
 
 KEPT_ROWS = 250_000
-"""About 70 MB of calls, and ten times an ordinary run; of a longer table each question reads what it needs."""
+"""About 70 MB of calls, ten times an ordinary run. For a longer table each query reads what it needs from disk."""
 
 
 @dataclass(frozen=True)
 class History:
-    """Calls, events and facts of one run. Nothing in it is ever changed; every question is a query.
+    """Calls, events and facts of one run. It is immutable; every question is a query.
 
-    whole: of a history that holds some of another's calls, that other: a pod is not newer for what was left out.
+    whole: the full history from which this one was filtered. New pods are determined on the full history.
     """
 
     calls: pl.LazyFrame
@@ -54,16 +54,16 @@ class History:
 
     @classmethod
     def load(cls, bundle: Path) -> Self:
-        """Open the history in a bundle directory; calls stay on disk until a question needs them.
+        """Open the history in a bundle directory; calls stay on disk until a query needs them.
 
-        A file that cannot be read raises FileError. One that can, but is not the one that was written, is a defect.
+        Raises FileError for a file that cannot be read. A readable file that differs from the seal is a defect.
         """
         return cls(*storage.read(bundle))
 
     def at_hand(self) -> Self:
-        """Return the same history, to be asked many questions: its calls are read once, if they are not too many.
+        """Return the same history with its calls in memory, unless they are too many: use it for many queries.
 
-        A table of which some columns cannot be read stays where it is: each question finds out what can be answered.
+        A table with a column that cannot be read stays on disk, so that queries of its other columns still work.
         """
         try:
             return replace(self, calls=self.calls.collect().lazy()) if self._rows <= KEPT_ROWS else self
@@ -79,29 +79,29 @@ class History:
         return tuple(event for event in self.of_kind(*kinds) if window.holds(event.at_ns))
 
     def calls_in(self, window: Window) -> pl.LazyFrame:
-        """Return the calls of a window, by the caller's schedule; a row that only a server saw counts by its clock."""
+        """Return the calls of a window, by the caller's schedule; by the server's clock where only a server saw one."""
         is_served_only = pl.col("scheduled_ns").is_null()
         return self.calls.filter(_lies_in(window, "scheduled_ns") | (is_served_only & _lies_in(window, "served_ns")))
 
     def due_in(self, window: Window) -> pl.LazyFrame:
-        """Return the calls of a window that a caller wrote down."""
+        """Return the calls of a window that a caller recorded."""
         return self.calls.filter(_lies_in(window, "scheduled_ns"))
 
     def due_slices(self, window: Window) -> Iterator[pl.LazyFrame]:
-        """Yield the calls of due_in in slices that follow each other by the instant at which they were started."""
+        """Yield the calls of due_in in slices, ordered by the instant at which they started."""
         parts = tuple(slices(self.calls, window, self.rows_in(window)))
         for part in parts:
-            # A file's statistics tell, at no cost, of most slices of a long run that all of their calls are due.
+            # The file's statistics show, without reading rows, that most slices of a long run need no filter.
             is_all_due = len(parts) > 1 and not _has(part, _lies_out_of(window, "scheduled_ns"))
             yield part if is_all_due else part.filter(_lies_in(window, "scheduled_ns"))
 
     def rows_in(self, window: Window) -> int:
-        """Return about how many rows lie in a window, from its share of the run: nothing is read for it."""
+        """Return about how many rows lie in a window, from its share of the run's length; reads no rows."""
         run = self._windows.get("run", window)
         return round(self._rows * min(1.0, window.length_s / run.length_s))
 
     def once(self, key: Hashable, read: Callable[[], T]) -> T:
-        """Return what was read under this key for an earlier claim, or read it: a history never changes."""
+        """Return the cached result for this key, or read it: a history never changes."""
         if key not in self._kept:
             self._kept[key] = read()
         return cast("T", self._kept[key])
@@ -112,18 +112,17 @@ class History:
 
     @cached_property
     def caller_ids(self) -> CallerIds:
-        """Every caller that left a row, with the number by which it is known."""
+        """The ids of all callers that left a row."""
         return caller_ids_of(self.calls)
 
     def windows(self) -> dict[str, Window]:
-        """Return baseline, fault, recovery and run: those of them whose both ends were recorded, in that order."""
+        """Return baseline, fault, recovery and run, in that order, without those of which an end was not recorded."""
         return dict(self._windows)
 
     def window(self, name: str) -> Window | None:
         """Return one of the windows, or None; "hold" is the part of the fault in which an observer saw it in force.
 
-        It ends with the last receipt: while a fault is undone it is in force no more, and the fault's window goes on
-        until that is verified.
+        It ends with the last receipt before the undo; the fault's window goes on until the undo is verified.
         """
         fault = self._windows.get("fault")
         if name != "hold" or fault is None:
@@ -134,17 +133,17 @@ class History:
         return Window(name, fault.start_ns, seen_ns) if seen_ns > fault.start_ns else None
 
     def completeness(self) -> tuple[Defect, ...]:
-        """Return every reason not to believe that this history is whole; none when it is."""
+        """Return every reason to doubt that this history is complete; empty when there is none."""
         return self._defects
 
     @cached_property
     def lost_pods(self) -> LostPods | None:
-        """Pods that the fault itself ended; None when it ends none, or was never injected."""
+        """The pods that the fault ended; None when it ends none, or was never injected."""
         return lost_pods_of(self.events, self.facts)
 
     @cached_property
     def new_pods(self) -> NewPods:
-        """Pods with which the run did not begin and that came up after the baseline."""
+        """The pods that were not in the run's plan and appeared after the baseline."""
         return self.whole.new_pods if self.whole else new_pods_of(self.calls, self.facts, self.window("baseline"))
 
     @cached_property
@@ -178,7 +177,7 @@ class History:
 
 
 def _lies_in(window: Window, column: str) -> pl.Expr:
-    """Compare a column as it is stored: the statistics of a file tell which of its parts need not be read."""
+    """Compare the column as stored, so that the reader can skip row groups by their statistics."""
     return (pl.col(column) >= window.start_ns) & (pl.col(column) < window.end_ns)
 
 
@@ -194,6 +193,6 @@ def _has(calls: pl.LazyFrame, wanted: pl.Expr) -> bool:
 def write_history(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: RunFacts) -> None:
     """Write calls.parquet, events.jsonl and run.json (facts and a seal over both) into a bundle directory.
 
-    Calls are sorted by schedule and events by clock. Whoever adds to run.json keeps the keys "facts" and "seal".
+    Calls are sorted by schedule and events by clock. Code that adds to run.json keeps the keys "facts" and "seal".
     """
     storage.write(bundle, calls, events, facts)

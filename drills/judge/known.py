@@ -1,6 +1,6 @@
-"""Known issues: claims, by id, that a mesh is known to break. They excuse no answer; they say which ones were expected.
+"""Known issues: claims, by id, that a mesh is known to break. They excuse no answer; they make it an expected one.
 
-A run that violates exactly the listed claims is expected. An entry whose claim passes is outdated, and must be removed.
+A run that violates exactly the listed claims is expected. An entry whose claim passes is outdated and must be removed.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ def issue_of(finding: Finding, listed: Sequence[KnownIssue]) -> Reference | None
 
 
 def outdated(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[KnownIssue, ...]:
-    """Return the entries whose claim passed or was not asked: they must go, or they would hide a failure."""
+    """Return the entries whose claim passed or was not asked; left in place they would hide a later failure."""
     still = {f.id for f in verdict.findings if f.verdict in {Answer.VIOLATED, Answer.INCONCLUSIVE}}
     return tuple(known for known in listed if known.claim not in still)
 
@@ -36,7 +36,7 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
 
 
 def describe(verdict: Verdict, listed: Sequence[KnownIssue]) -> str:
-    """Return one sentence on the known issues, "" when there is nothing to say: as known, or which are outdated."""
+    """Return one sentence: violated as known, or which entries are outdated; "" when neither applies."""
     if is_expected(verdict, listed):
         return f"{Answer.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
     return "\n".join(

@@ -91,5 +91,5 @@ def _served_since(calls: pl.LazyFrame, pod: str, boot_ns: int, counted: int | No
         message = f"server {pod} rejoined the run and never reported its end: calls it served may be lost"
         yield Defect("missing-server-end", pod, message)
     elif counted != rows:
-        message = f"server {pod} served {counted} calls after it started again, the table has {rows}: a hole"
+        message = f"server {pod} served {counted} calls after it restarted, the table has {rows}: its record has a gap"
         yield Defect("server-hole", pod, message)

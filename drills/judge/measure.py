@@ -1,4 +1,4 @@
-"""What a check is, and what it returns: a measured proposition with its numbers, not yet a verdict."""
+"""What a check is, and what it returns: a measurement with its numbers, not yet a verdict."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ MAX_EXAMPLES = 5
 
 
 class Truth(StrEnum):
-    """What the history says of a proposition. UNKNOWN is an answer: the history cannot tell."""
+    """What the history says about a proposition. UNKNOWN: the history does not decide it."""
 
     TRUE = "true"
     FALSE = "false"
@@ -26,7 +26,7 @@ class Truth(StrEnum):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """The numbers of one edge and kind of connection (or of one subject), and what they say alone."""
+    """The numbers of one lane (edge and kind of connection) or other subject, and its own truth."""
 
     subject: str
     connection: str
@@ -36,7 +36,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Example(msgspec.Struct, frozen=True):
-    """One call or event that shows the point: id of the call, or name of the pod, policy or interface."""
+    """One call or event as evidence. id: of the call, or the name of the pod, policy or interface."""
 
     id: str
     at_ns: int
@@ -45,7 +45,7 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """What the weakest row of a finding could have seen.
+    """The resolving power of a finding's weakest row.
 
     An outage shorter than shortest_outage_ms fits between two calls and could have been missed.
     error_rate_upper_95 is the 95 % upper bound on the true error rate, 3/n when no call failed.
@@ -59,9 +59,9 @@ class Resolution(msgspec.Struct, frozen=True):
 
 
 class Measurement(msgspec.Struct, frozen=True):
-    """Answer of a check over one window.
+    """The result of a check over one window.
 
-    at_ns: the first instant of harm, when there was one. is_proof: no hole in the record could explain the harm.
+    at_ns: the first instant of harm, when there was one. is_proof: no gap in the record could explain the harm.
     """
 
     truth: Truth
@@ -77,7 +77,7 @@ Evaluate = Callable[[History, Window], Measurement]
 
 
 class Need(StrEnum):
-    """An observer that must have run beside the lab, or the check knows nothing."""
+    """An observer that must run beside the lab; without it the check is UNKNOWN."""
 
     WIRE = "wire"
     NEW_PODS = "new-pods"
@@ -89,8 +89,8 @@ class Need(StrEnum):
 class Check:
     """A named pure function over a window of a history.
 
-    name: of its constructor in drills.judge.checks, which makes it again from edges and params. says: the proposition
-    in words. needs: observers that the run has to have. signals: names of the signals that it reads.
+    name: of its constructor in drills.judge.checks, which rebuilds it from edges and params. says: the proposition in
+    words. needs: observers that the run must have. signals: names of the signals that it reads.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Invariant(Check):
-    """A proposition that can be true of every moment of a window: for `always` and `eventually`."""
+    """A proposition that can hold at every moment of a window: for `always` and `eventually`."""
 
 
 @dataclass(frozen=True)

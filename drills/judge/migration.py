@@ -1,8 +1,8 @@
-"""Bundles of the first edition, as this one reads them: claims get their ids, and the run gets the claims it was asked.
+"""Upgrades bundles of the first edition: claims get ids, and the run gets its claims.
 
-The first edition kept no claims: a finding had a sentence, and the drill's code was asked again. Its events and calls
-are those of today. What is added here follows from each finding; only which alerts excused a claim, and within what
-time, was in the drills of that edition alone: a table below holds it.
+The first edition stored no claims: a finding had a sentence, and judging ran the drill's code again. Its events and
+calls have today's format. Everything added here follows from the findings, except which alerts excused a claim and
+within what time: those were in the drills' code, and a table below holds them.
 """
 
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from copy import deepcopy
 from typing import Any, Final, cast
 
 FIRST: Final = 1
-"""The first edition, whose run.json has no number."""
+"""The first edition; its run.json has no format number."""
 FORMAT: Final = 2
-"""What this version writes."""
+"""The format that this version writes."""
 
 Json = dict[str, object]
 
@@ -45,14 +45,14 @@ _IDS: Final[Mapping[str, tuple[str, str]]] = {
     "blast_radius": ("loss-stays-on-node", "loss-stays-on-node"),
     "drift_found": ("pods-outside-mesh-found", "pods-outside-mesh-found"),
 }
-"""Check -> the id of a claim about it, and that of a claim `eventually`."""
+"""Check -> the id of a claim about it, and the id of an `eventually` claim about it."""
 
 _ONE_EDGE: Final[Mapping[tuple[str, str], str]] = {
     ("attempted", "outsider->ledger"): "probe-calls-made",
     ("denied", _CLOSED): "closed-route-refused",
     ("denied", "outsider->frontend"): "unmeshed-caller-denied",
 }
-"""(check, its only edge) -> the id of a claim about that edge alone."""
+"""(check, its only edge) -> the id of the claim about that edge."""
 
 _REJECTED = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
 _NODE_AGENT = ("authentication-lost", "node-agent-down")
@@ -102,9 +102,9 @@ _ALERTS: Final[Mapping[tuple[str, str], tuple[tuple[str, ...], float]]] = {
     ("l7-proxy-unready", "allowed-caller-served"): ((_UNBOUND, "workload-unready"), 0),
     ("l7-proxy-deleted", "allowed-caller-served"): ((_UNBOUND,), 0),
 }
-"""(drill, claim) -> the alerts that excused it, and within how many seconds; of `eventually` its bound counts."""
+"""(drill, claim) -> the alerts that excused it, and within how many seconds; for `eventually` its own bound counts."""
 
-# Not here: "kill", the graceful deletion of pods in the first edition. No stored run has it, and it means SIGKILL now.
+# "kill" is left out: the first edition's graceful deletion of pods. No stored run has it, and today it means SIGKILL.
 _FAULTS: Final[Mapping[str, str]] = {
     "stop": "scale-to-zero",
     "crash": "kill",
@@ -123,17 +123,17 @@ _FAULT_FIELDS: Final[Mapping[str, str]] = {"declared": "name"}
 _ISSUERS: Final[Mapping[str, str]] = {"stranger": "untrusted"}
 
 _ONLY_RECORDED = frozenset({"issuer-wrong-anchor", "issuer-expired"})
-"""Drills whose alerts were those of the table that the mesh has: it recorded each of them."""
+"""Drills whose claims name only those alerts of the table that the run recorded."""
 
 
 def format_of(run: Json) -> int:
-    """Return the format of a run.json, FIRST where it has none, 0 where it is no number."""
+    """Return the format of a run.json: FIRST where it has none, 0 where it is not a number."""
     found = run.get("format", FIRST)
     return found if isinstance(found, int) else 0
 
 
 def upgrade_run(run: Json, verdict: Json) -> Json:
-    """Return run.json of the first edition with the claims that the run was asked, and known issues by claim id."""
+    """Return a run.json of the first edition with its claims, and with known issues by claim id."""
     facts = _object(run["facts"])
     drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
     findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
@@ -149,7 +149,7 @@ def upgrade_run(run: Json, verdict: Json) -> Json:
 
 
 def upgrade_verdict(verdict: Json, run: Json) -> Json:
-    """Return verdict.json of the first edition with ids, and with the alerts that would have excused each claim."""
+    """Return a verdict.json of the first edition with ids, and with the alerts that would have excused each claim."""
     facts = _object(run["facts"])
     drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
     findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
@@ -157,9 +157,9 @@ def upgrade_verdict(verdict: Json, run: Json) -> Json:
 
 
 def upgrade_experiment(experiment: Json, claims: object) -> Json:
-    """Return experiment.json of the first edition with the claims of its run, and its fault in the words of today.
+    """Return an experiment.json of the first edition with the claims of its run, and its fault in today's terms.
 
-    claims: as facts of the upgraded run.json store them. In the first edition every fault was one flat struct.
+    claims: as the facts of the upgraded run.json store them. In the first edition every fault was one flat struct.
     """
     made: dict[str, Any] = deepcopy(dict(experiment))
     for request in _requests(made):
@@ -181,7 +181,7 @@ def upgrade_experiment(experiment: Json, claims: object) -> Json:
 
 
 def claim_id(finding: Json) -> str:
-    """Return the id of the claim that a finding of the first edition answers."""
+    """Return the claim id of a finding of the first edition."""
     phase, is_eventual = finding["during"], finding["quantifier"] == _EVENTUALLY
     base = _special(finding) or _IDS[str(finding["check"])][is_eventual] + _place(finding)
     if is_eventual:
@@ -190,7 +190,7 @@ def claim_id(finding: Json) -> str:
 
 
 def _special(finding: Json) -> str:
-    """Return the id of a claim that its check and quantifier alone do not tell, "" for any other."""
+    """Return the id of a claim that does not follow from check and quantifier alone, "" for any other."""
     check, edges = finding["check"], tuple(cast("list[str]", finding["edges"]))
     params, is_reached = _object(finding["params"]), finding["quantifier"] == _REACHED
     match check, edges:
@@ -217,7 +217,7 @@ def _place(finding: Json) -> str:
 
 
 def _claim(finding: Json, drill: str, recorded: frozenset[str]) -> Json:
-    """Return the claim that a finding answers, as RunFacts stores it."""
+    """Return the claim of a finding, as RunFacts stores it."""
     identity = _identity(finding, drill, recorded)
     is_eventual = finding["quantifier"] == _EVENTUALLY
     seen_s = 0.0 if identity["id"] == "membership-restored" else 1.0
@@ -246,7 +246,7 @@ def _identity(finding: Json, drill: str, recorded: frozenset[str]) -> Json:
 
 
 def _bound_s(finding: Json) -> float:
-    """Return the bound of `eventually`, which stands in the sentence alone: "... within 40 s: ..."."""
+    """Return the bound of `eventually`, which only the sentence has: "... within 40 s: ..."."""
     return float(str(finding["claim"]).partition(" within ")[2].partition(" s:")[0])
 
 
@@ -255,7 +255,7 @@ def _object(value: object) -> Json:
 
 
 def _requests(experiment: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return each request with a fault in the experiment; one at most in what meshdrill wrote."""
+    """Return each request with a fault in the experiment; meshdrill writes at most one."""
     extensions = experiment.get("extensions")
     named = [it for it in extensions if isinstance(it, dict)] if isinstance(extensions, list) else []
     found = [it.get("request") for it in named if it.get("name") == "meshdrill"]

@@ -1,4 +1,4 @@
-"""always, never, sometimes, reached, eventually: from a measured proposition to the truth of a claim."""
+"""always, never, sometimes, reached, eventually: from a check's measurement to the truth of a claim."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from drills.judge.measure import Check, Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
 
 STEPS = 100
-"""Recovery is known to a hundredth of the bound."""
+"""Recovery is located to a hundredth of the bound."""
 
 STRIDE = 10
-"""It is looked for at every tenth step first: a suffix is judged a dozen times, not a hundred."""
+"""Every tenth step is tried first, so that about a dozen suffixes are judged, not a hundred."""
 
 
 class Quantifier(StrEnum):
@@ -27,7 +27,7 @@ class Quantifier(StrEnum):
 
 @dataclass(frozen=True)
 class Ruling:
-    """Truth of the claim, the measurement that decided it, and for `eventually` the time it took."""
+    """Truth of the claim, the measurement that decided it, and for `eventually` the time until it was true."""
 
     truth: Truth
     measurement: Measurement
@@ -36,7 +36,7 @@ class Ruling:
 
 
 def rule(quantifier: Quantifier, check: Check, history: History, window: Window) -> Ruling:
-    """Return whether the quantified check is true of the window; `eventually` has bounds and its own function."""
+    """Return the truth of the quantified check in the window; for `eventually` use rule_eventually."""
     measured = check.evaluate(history, window)
     match quantifier:
         case Quantifier.NEVER:
@@ -51,7 +51,7 @@ def rule(quantifier: Quantifier, check: Check, history: History, window: Window)
 def rule_eventually(check: Check, history: History, window: Window, within_s: float, hold_s: float) -> Ruling:
     """Return whether the check is true from some instant, at most within_s after the start, until the window's end.
 
-    It must be seen true for at least hold_s. A window that ended before within_s was over proves no failure.
+    It must be seen true for at least hold_s. A window shorter than within_s proves no failure.
     """
     span_ns = min(round(within_s * NS_PER_S), window.end_ns - window.start_ns - round(hold_s * NS_PER_S))
     if span_ns < 0:
@@ -67,17 +67,17 @@ def rule_eventually(check: Check, history: History, window: Window, within_s: fl
         return Ruling(Truth.TRUE, measured, f"true from {recovery_s:.1f} s on until the end", recovery_s)
     if window.length_s < within_s:
         reason = (
-            f"not true yet when the window ended after {window.length_s:.1f} s of {within_s:g} s: {measured.reason}"
+            f"not yet true when the window ended after {window.length_s:.1f} s of {within_s:g} s: {measured.reason}"
         )
         return Ruling(Truth.UNKNOWN, measured, reason)
     return Ruling(measured.truth, measured, f"not true within {within_s:g} s: {measured.reason}")
 
 
 def _first_true(measure: Callable[[int], Measurement]) -> tuple[int, Measurement]:
-    """Return the first step that measures true: stride by stride, then by halves inside the stride.
+    """Return the first step that measures true: searched in strides, then by bisection within the stride.
 
-    When none does, return what was known last: harm seen in the second half of the bound is not forgotten because
-    nothing at all was tried in its last moments.
+    When none does, return the last measurement that was not UNKNOWN, at least of the first half of the bound: harm
+    seen in the second half counts even when its last moments have no samples.
     """
     high, best = 0, measure(0)
     known = best
@@ -92,7 +92,7 @@ def _first_true(measure: Callable[[int], Measurement]) -> tuple[int, Measurement
 
 
 def _halve(measure: Callable[[int], Measurement], low: int, high: int, best: Measurement) -> tuple[int, Measurement]:
-    """Return the earliest step found true between one that is not and one that is, with its measurement."""
+    """Return the earliest step found true between `low`, which is not, and `high`, which is, with its measurement."""
     while high - low > 1:
         middle = (low + high) // 2
         measured = measure(middle)

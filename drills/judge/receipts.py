@@ -1,4 +1,4 @@
-"""Was the drill itself carried out: windows, fault receipts, undo, and trouble of the harness."""
+"""Was the drill carried out as planned: windows, fault receipts, undo, and trouble of the harness."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -16,10 +16,10 @@ from drills.judge.lost_pods import LostPods
 from drills.judge.records import NS_PER_S, Defect, RunFacts, Window
 
 MAX_UNWATCHED_S = 10.0
-"""Longest stretch of a held fault that no receipt watched; the runner samples each second."""
+"""Longest time between two receipts while the fault holds; the runner takes one each second."""
 
 HOLD_TOLERANCE_S = 1.0
-"""A fault is seen to land up to one receipt late, so its hold may look shorter by that."""
+"""The first receipt may come this late, which makes the hold look shorter."""
 
 MAX_HARNESS_DEFECTS = 20
 
@@ -27,7 +27,7 @@ MAX_HARNESS_DEFECTS = 20
 def find_drill_defects(
     events: tuple[Event, ...], facts: RunFacts, windows: dict[str, Window], lost: LostPods | None
 ) -> Iterator[Defect]:
-    """Yield what went wrong with the drill, as its events tell."""
+    """Yield what the events show to have gone wrong with the drill itself."""
     yield from _missing_windows(windows)
     yield from _disorder(events)
     for subject in dict.fromkeys(event.subject for event in events if isinstance(event, FaultInjected)):
@@ -46,7 +46,7 @@ def _missing_windows(windows: dict[str, Window]) -> Iterator[Defect]:
 def _disorder(events: tuple[Event, ...]) -> Iterator[Defect]:
     for before, after in pairwise(events):
         if after.at_ns < before.at_ns:
-            message = f"event {after.kind} stands after a later one: the events were reordered"
+            message = f"event {after.kind} follows a later one: the events were reordered"
             yield Defect("reordered", after.kind, message)
             return
 
@@ -54,7 +54,7 @@ def _disorder(events: tuple[Event, ...]) -> Iterator[Defect]:
 def _fault(subject: str, events: tuple[Event, ...], hold_s: float) -> Iterator[Defect]:
     injected_ns = next(event.at_ns for event in events if isinstance(event, FaultInjected))
     undone_ns = next((event.at_ns for event in events if isinstance(event, UndoApplied)), events[-1].at_ns)
-    # A receipt that says neither yes nor no comes from an observer that could not look: as good as none.
+    # A receipt without an answer comes from an observer that could not look: it does not count.
     receipts = tuple(
         event
         for event in events
@@ -84,12 +84,12 @@ def _hold(subject: str, receipts: tuple[FaultReceipt, ...], undone_ns: int, hold
     widest_s = max(after - before for before, after in pairwise(instants)) / NS_PER_S
     if widest_s > MAX_UNWATCHED_S:
         message = (
-            f"nobody watched '{subject}' for {widest_s:.1f} s of its hold, at most {MAX_UNWATCHED_S:.0f} s may pass"
+            f"no receipt of '{subject}' for {widest_s:.1f} s of its hold, at most {MAX_UNWATCHED_S:.0f} s may pass"
         )
         yield Defect("receipt-gap", subject, message)
     held_s = (undone_ns - start_ns) / NS_PER_S
     if held_s < hold_s - HOLD_TOLERANCE_S:
-        message = f"'{subject}' was in force for {held_s:.1f} s, the drill asked for {hold_s:.1f} s"
+        message = f"'{subject}' was in force for {held_s:.1f} s, the drill demands {hold_s:.1f} s"
         yield Defect("short-hold", subject, message)
 
 
@@ -99,7 +99,7 @@ def _restarts(boots: Iterable[ProgramStarted], facts: RunFacts, windows: dict[st
     for boot in boots:
         pod = boot.detail.pod
         if run and pod in witnesses and run.holds(boot.at_ns):
-            message = f"the lab program of pod {pod} started anew during the run: its record has a break"
+            message = f"the lab program of pod {pod} restarted during the run: its record has a gap"
             yield Defect("restarted", pod, message)
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves besides its events: the table of calls, the facts of the run, windows, and defects."""
+"""The records of a run besides its events: the table of calls, the facts of the run, windows, and defects."""
 
 import msgspec
 import polars as pl
@@ -14,7 +14,7 @@ OK = "ok"
 IN_FLIGHT_BOUND = "in-flight-bound"
 
 PLACES = (VICTIM, BYSTANDER)
-"""Names for the node that the fault breaks and for one that it must not; the facts of a run say which they were."""
+"""Names for the node that the fault breaks and for one that it must not break; RunFacts.placed has their real names."""
 
 CALLS_SCHEMA = pl.Schema(
     {
@@ -41,15 +41,15 @@ CALLS_SCHEMA = pl.Schema(
         "peer": pl.String(),
     }
 )
-"""One row per request id: the caller's columns, then the server's. A witness that saw nothing leaves nulls; one that
-saw the request always names its pod and an instant.
+"""One row per request id: the caller's columns, then the server's. Columns of a witness that did not see the request
+are null; one that saw it always names its pod and an instant.
 
-A request that was served again has one more row for each further serving, without the caller's columns.
+A request that was served again has another row for each further time, without the caller's columns.
 """
 
 
 NOT_PROMISED = "not-promised"
-"""Kind of a source in which the mesh's own documents do not promise what a claim asks."""
+"""Kind of a reference to documents that do not promise what a claim asks."""
 
 
 class StoredCheck(msgspec.Struct, frozen=True):
@@ -61,11 +61,11 @@ class StoredCheck(msgspec.Struct, frozen=True):
 
 
 class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim as data: what a run was asked, so that it can be answered again without the drill's code.
+    """A claim as data, so that a stored run can be judged again without the drill's code.
 
     during: a phase (baseline, fault, recovery), run for all of them, or hold. within_s: the bound of `eventually`, else
-    the time in which one of the alerts must fire. hold_s: how long `eventually` must be seen true. promise: what the
-    mesh's documents said of it; None where they were not asked.
+    the time within which one of the alerts must fire. hold_s: how long `eventually` must be seen true. promise: what
+    the mesh's documents say about it; None where they have no entry.
     """
 
     id: str
@@ -81,7 +81,7 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(msgspec.Struct, frozen=True, order=True):
-    """One caller that the plan started: it must leave rows without a hole and an end."""
+    """One caller of the plan: it must leave rows without a hole, and report its end."""
 
     pod: str
     source: str
@@ -91,22 +91,22 @@ class Caller(msgspec.Struct, frozen=True, order=True):
 
 
 class RunFacts(msgspec.Struct, frozen=True):
-    """The part of run.json that judging needs; all else in that file is for people.
+    """The part of run.json that judging needs; the rest of that file is for people.
 
-    servers: pods that must leave a server.end. wire_nodes: nodes that must watch the wire.
-    wire_interfaces: interfaces on which bytes count as on the wire; empty means every one.
-    unmeshed: services whose plaintext the wire observers must see, or they have not proven that they see.
-    identities: service to the identity that its peer must show, "" where there is none to show.
-    hold_s: how long the fault had to be in force.
-    lag_bound_ms: how late the 99th percentile of a caller may be. Two cores that carry three nodes make every caller
+    servers: pods that must leave a server.end. wire_nodes: nodes on which an observer must watch the wire.
+    wire_interfaces: interfaces on which bytes count as on the wire; empty means all.
+    unmeshed: services whose plaintext the wire observers must see: it proves that they can see.
+    identities: service to the identity that it must show as a peer, "" where it has none.
+    hold_s: how long the fault must be in force.
+    lag_bound_ms: how late the 99th percentile of a caller may be. On two cores that run three nodes every caller is
         100 to 200 ms late when pods start (in each run under reports/), and no claim asks about less than a second.
-    fresh_edges: (source, target) where the mesh is told to make a connection, and so a handshake, for each call.
-    drop_nodes: nodes whose own record of dropped traffic must have been read.
-    placed: which node was the victim and which the bystander, by those names; empty where no node was chosen.
-    nameless_edges: (source, target) where the mesh, as configured, shows the server no identity to be judged by.
-    known_issues: claims that the mesh is known to break; no verdict depends on them, only whether one was expected.
-    claims: what the run is asked, in the order of its report.
-    lost_pods: pods that the fault itself ends; their records break off, and may go on after a new start.
+    fresh_edges: (source, target) on which the mesh is configured to open a connection, with a handshake, for each call.
+    drop_nodes: nodes whose drop log must have been read.
+    placed: VICTIM and BYSTANDER to the name of the node; empty where no node was chosen.
+    nameless_edges: (source, target) on which the mesh, as configured, shows the server no peer identity.
+    known_issues: claims that the mesh is known to break; they decide no verdict, only whether it was expected.
+    claims: the claims of the run, in the order of its report.
+    lost_pods: pods that the fault itself ends; their records break off, and may continue after a restart.
     """
 
     drill: str
@@ -144,19 +144,19 @@ class Window(msgspec.Struct, frozen=True):
         return (self.end_ns - self.start_ns) / NS_PER_S
 
     def holds(self, at_ns: int) -> bool:
-        """Whether the instant lies inside."""
+        """Whether the instant lies in the window."""
         return self.start_ns <= at_ns < self.end_ns
 
     def since(self, start_ns: int) -> "Window":
-        """Return the rest of this window from an instant on."""
+        """Return the part of this window from an instant on."""
         return Window(self.name, start_ns, self.end_ns)
 
 
 class Defect(msgspec.Struct, frozen=True):
-    """A reason not to believe that the history is whole.
+    """A reason to doubt that the history is complete.
 
-    excuses: whether the defect could also explain calls that failed, so that even a broken availability claim proves
-    nothing about the mesh.
+    excuses: whether the defect could also explain failed calls, so that a broken availability claim proves nothing
+    about the mesh.
     """
 
     kind: str

@@ -1,6 +1,6 @@
 """The JSON Schema of a line of events.jsonl, made from drills/judge/events.py.
 
-`python -m drills.judge.schema > reports/events.schema.json` writes it anew.
+`python -m drills.judge.schema > reports/events.schema.json` regenerates it.
 """
 
 import sys

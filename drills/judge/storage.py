@@ -34,7 +34,7 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
 
 
 def read(bundle: Path) -> tuple[pl.LazyFrame, tuple[Event, ...], RunFacts, tuple[Defect, ...]]:
-    """Return calls (lazily), events, facts, and the defects that the files themselves show."""
+    """Return calls (lazily), events, facts, and the defects of the files themselves."""
     run = _read_run(bundle)
     calls = _scan_calls(bundle / CALLS_FILE)
     events = tuple(_read_events(bundle / EVENTS_FILE))
@@ -42,7 +42,7 @@ def read(bundle: Path) -> tuple[pl.LazyFrame, tuple[Event, ...], RunFacts, tuple
 
 
 def read_facts(bundle: Path) -> RunFacts:
-    """Return the facts of a run alone. Raises HistoryError as `read` does."""
+    """Return the facts of a run alone. Raises FileError as `read` does."""
     return _read_run(bundle).facts
 
 
@@ -69,7 +69,7 @@ def read_format(run: migration.Json, path: Path) -> int:
     found = migration.format_of(run)
     if found > migration.FORMAT:
         raise files.FileError(
-            f"{path} has format {found}, and this meshdrill reads formats 1 to {migration.FORMAT}: take a newer one."
+            f"{path} has format {found}, and this meshdrill reads formats 1 to {migration.FORMAT}: use a newer one."
         )
     if found < migration.FIRST:
         raise _unreadable(path, f"its format is {run['format']!r}, expected a number from {migration.FIRST} on")
@@ -77,7 +77,7 @@ def read_format(run: migration.Json, path: Path) -> int:
 
 
 def upgraded(upgrade: Callable[[], migration.Json], kind: type[_File], path: Path) -> _File:
-    """Return what a migration makes of a file, as the type that it has to be; FileError where it cannot be made."""
+    """Return an upgraded file, converted to its type; FileError where it cannot be upgraded."""
     try:
         return msgspec.convert(upgrade(), kind)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

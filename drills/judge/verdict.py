@@ -1,4 +1,4 @@
-"""The words of a verdict, one finding per claim, and their stable encoding."""
+"""The verdict of a run: one finding per claim, and their stable encoding."""
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from drills.judge.records import NS_PER_S, Defect, Window
 
 
 class Answer(StrEnum):
-    """The answers; a verdict is the worst of its findings, apart from those of which the mesh promises nothing."""
+    """The answers to a claim. A verdict is the worst of its findings, without those that are NOT_PROMISED."""
 
     HELD = "HELD"
     NOT_PROMISED = "NOT_PROMISED"
@@ -32,23 +32,22 @@ MAX_LINE_CHARS = 240
 PASSING = frozenset({Answer.HELD, Answer.FAILED_OBSERVABLY})
 
 FAILING = frozenset({Answer.VIOLATED, Answer.FAILED_OBSERVABLY})
-"""What shows that a check can fail: whether a signal told of it is another matter."""
+"""Answers that show that a check can fail, with or without an alert."""
 
 
 def worst(answers: Iterable[Answer]) -> Answer:
-    """Return the worst of the answers; NOT_PROMISED is none, and no answer at all is INCONCLUSIVE."""
+    """Return the worst answer. Ignores NOT_PROMISED; INCONCLUSIVE when no answer is left."""
     promised = (answer for answer in answers if answer is not Answer.NOT_PROMISED)
     return max(promised, key=SEVERITY.index, default=Answer.INCONCLUSIVE)
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What became of one claim, with everything a reader needs to argue with it.
+    """The answer to one claim, with the evidence that a reader needs to check it.
 
     id: the claim's key, by which runs are compared. claim: the same in words, for people. alerts, within_s: which
-    signals would have excused a failure, and within what time. fails_on_control: whether this claim must come out
-    VIOLATED on the control.
-    time_to_signal_s: from the window's start to the signal. recovery_s: from the window's start to lasting truth.
-    measured: what the answer would be if the mesh had promised it; there only when it did not.
+    signals would have excused a failure, and within what time. fails_on_control: whether the control must violate this
+    claim. time_to_signal_s: from the window's start to the signal. recovery_s: from the window's start to lasting
+    truth. measured: the answer as if the mesh had promised it; set only when the mesh did not.
     """
 
     id: str
@@ -76,7 +75,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The answer of one drill on one mesh, with every finding and every defect of the record."""
+    """The answer to one drill on one mesh, with every finding and every defect of the record."""
 
     drill: str
     mesh: str
@@ -92,7 +91,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"
 
     def explain(self) -> str:
-        """Return the few lines that a person needs at 3 a.m., worst finding first."""
+        """Return a short summary for on-call, worst finding first."""
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -110,7 +109,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def read_verdict(bundle: Path) -> Verdict:
-    """Return the verdict that is stored in a bundle; FileError when there is none that this version can read."""
+    """Return the stored verdict of a bundle; FileError when there is none that this version can read."""
     path = bundle / VERDICT_FILE
     verdict, run = storage.read_json(path), storage.read_json(bundle / RUN_FILE)
     if storage.read_format(run, bundle / RUN_FILE) == migration.FORMAT:
@@ -119,7 +118,7 @@ def read_verdict(bundle: Path) -> Verdict:
 
 
 def overall(findings: Sequence[Finding]) -> Answer:
-    """Return the verdict of the findings; that a situation was reached is no verdict on what is not promised."""
+    """Return the verdict of the findings; INCONCLUSIVE if all but those of `reached` are NOT_PROMISED."""
     asked = [finding for finding in findings if finding.quantifier != Quantifier.REACHED]
     if asked and count_not_promised(asked) == len(asked):
         return Answer.INCONCLUSIVE
@@ -127,14 +126,14 @@ def overall(findings: Sequence[Finding]) -> Answer:
 
 
 def count_not_promised(findings: Iterable[Finding]) -> int:
-    """Return how many findings are of claims that the mesh does not promise."""
+    """Return how many findings are about claims that the mesh does not promise."""
     return sum(finding.verdict is Answer.NOT_PROMISED for finding in findings)
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
-    """Whether the findings pass; on a control every claim that must fail there did, and no other claim did.
+    """Whether the findings pass; on a control: whether every claim that must fail there did, and no other claim did.
 
-    There a failure counts whether or not a signal told of it: what is proven is that the check can fail.
+    On a control a failure counts with or without an alert: it proves that the check can fail.
     """
     if not is_control:
         return overall(findings) in PASSING

@@ -1,4 +1,4 @@
-"""Every check a drill may ask; each is a small function that returns a frozen Check. Edges are (source, target)."""
+"""Every check that a drill can use: functions that return a frozen Check. Edges are (source, target)."""
 
 from drills.judge.checks.drops import drops_witnessed
 from drills.judge.checks.new_pods import drift_found, new_pod_meshed, new_pod_refused, new_pod_tried, outside_mesh

@@ -1,4 +1,4 @@
-"""Did the mesh itself write down whom it turned away: drops in its own flow log, edge by edge and node by node."""
+"""Does the mesh's own flow log record the calls that it dropped, edge by edge and node by node."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -25,19 +25,19 @@ def drops_witnessed(
     max_gap_s: float = 5.0,
     min_samples: int = 20,
 ) -> Invariant:
-    """The mesh's own record shows drops of each edge as long as its calls are not served.
+    """The mesh's drop log shows drops of each edge as long as its calls are not served.
 
-    Calls that nobody served may go on for max_gap_s until the next drop of their edge is on record. on: VICTIM or
-    BYSTANDER, to count only drops on that node; which node a refused call would have reached is not known, so it must
-    be an edge whose calls reach both all the time. reasons: the mesh's words for a drop that count, "" for any.
-    Reads events DropCount and DropLogRead of the nodes that the facts of the run name.
+    Calls may stay unserved for max_gap_s until the next drop of their edge is logged. on: VICTIM or BYSTANDER, to
+    count only drops on that node; which node a refused call would have reached is not known, so use edges whose calls
+    reach both nodes all the time. reasons: the drop reasons that count, in the mesh's words; empty for any. Reads
+    events DropCount and DropLogRead of the nodes that the facts of the run name.
     """
     need_edges(edges)
     if on not in (None, *PLACES):
         raise ValueError(f"on is {on!r}, expected {' or '.join(PLACES)}, or None for every node")
     where = "" if on is None else f" on the {on}"
     why = f" as {' or '.join(reasons)}" if reasons else ""
-    says = f"calls that are not served are on the mesh's own record{where}{why}, at least every {max_gap_s:g} s"
+    says = f"the mesh's drop log records unserved calls{where}{why} at least every {max_gap_s:g} s"
     params: dict[str, Parameter] = {
         "on": on,
         "reasons": reasons,
@@ -56,10 +56,10 @@ class _Bounds(NamedTuple):
 
 
 class _Unserved(msgspec.Struct, frozen=True):
-    """Calls of an edge that were made and that nobody served, against the drops on record.
+    """Calls of an edge that were made and not served, compared with the logged drops.
 
-    gap_ns: the longest time without such a call. unseen_ns: how long they went on at most and no drop came.
-    unseen_at_ns: when they first began to go on for too long.
+    gap_ns: the longest time without such a call. unseen_ns: the longest series of them without a logged drop.
+    unseen_at_ns: when the first series began that was too long.
     """
 
     calls: int
@@ -77,7 +77,7 @@ def _witnessed(edges: tuple[Edge, ...], bounds: _Bounds, history: History, windo
     judged = [_judge_edge(edge, bounds, history, window, drops) for edge in edges]
     rows = tuple(row for row, _ in judged)
     truth = all_true([row.truth for row in rows])
-    harms = [Example(row.subject, at_ns, "no drop on record") for row, at_ns in judged if at_ns is not None]
+    harms = [Example(row.subject, at_ns, "no drop logged") for row, at_ns in judged if at_ns is not None]
     return Measurement(
         truth=truth,
         reason=deciding_reason(rows, truth),
@@ -88,21 +88,21 @@ def _witnessed(edges: tuple[Edge, ...], bounds: _Bounds, history: History, windo
 
 
 def _nodes(history: History, on: str | None) -> tuple[str, ...]:
-    """Return the nodes whose record counts; none when the facts of the run do not name them."""
+    """Return the nodes whose drop log counts; none when the facts of the run do not name them."""
     asked = history.facts.drop_nodes
     return asked if on is None else tuple(node for node in asked if node == history.facts.placed.get(on))
 
 
 def _doubts(history: History, nodes: tuple[str, ...]) -> Iterator[str]:
-    """Yield every reason why a drop that happened might not be on record."""
+    """Yield every reason why a drop that happened might not be logged."""
     if not nodes:
-        yield "no node is named whose record of drops was to be read"
+        yield "the facts of the run name no node whose drop log must be read"
     reads = history.of_kind(DropLogRead)
     for node in nodes:
         errors = [read.detail.error for read in reads if read.detail.node == node]
         if not errors:
-            yield f"nobody read the record of drops of node {node}"
-        yield from (f"the record of drops of node {node} could not be read: {error}" for error in errors if error)
+            yield f"the drop log of node {node} was not read"
+        yield from (f"the drop log of node {node} could not be read: {error}" for error in errors if error)
 
 
 def _judge_edge(
@@ -131,19 +131,19 @@ def _judge_edge(
 def _rule(unserved: _Unserved, drops: int, bounds: _Bounds) -> tuple[Truth, str]:
     gap_s, at_most = unserved.gap_ns / NS_PER_S, f"at most {bounds.max_gap_s:g} s may pass"
     if unserved.unseen_at_ns is not None:
-        why = f"calls went unserved for {unserved.unseen_ns / NS_PER_S:.3f} s with no drop on record, {at_most}"
+        why = f"calls were unserved for {unserved.unseen_ns / NS_PER_S:.3f} s with no drop logged, {at_most}"
         return Truth.FALSE, why
     if unserved.calls < bounds.min_samples:
-        return Truth.UNKNOWN, f"{unserved.calls} calls went unserved, needs {bounds.min_samples}"
+        return Truth.UNKNOWN, f"{unserved.calls} calls were unserved, needs {bounds.min_samples}"
     if gap_s > bounds.max_gap_s:
-        return Truth.UNKNOWN, f"no call went unserved for {gap_s:.3f} s, {at_most}"
-    if not drops:  # a stretch too short for a gap is no proof that anybody wrote anything down
-        return Truth.UNKNOWN, "no drop is on record, and too few calls went unserved to tell"
+        return Truth.UNKNOWN, f"no call was unserved for {gap_s:.3f} s, {at_most}"
+    if not drops:  # a series too short for a gap does not prove that drops are logged
+        return Truth.UNKNOWN, "no drop is logged, and too few calls were unserved to decide"
     return Truth.TRUE, ""
 
 
 def _unserved(history: History, window: Window, edge: Edge, seen_ns: list[int], max_gap_ns: int) -> _Unserved:
-    """Look at each stretch of calls with no drop in between; a pause of the callers ends a stretch, too."""
+    """Examine each series of calls with no drop in between; a pause of the callers also ends a series."""
     made = history.calls_in(window).filter(on_edges((edge,)), pl.col("scheduled_ns").is_not_null(), WAS_MADE, ~SERVED)
     at_ns, drops_ns = pl.col("at_ns"), pl.Series(seen_ns, dtype=pl.Int64)
     calls = made.select(at_ns=pl.col("started_ns").clip(window.start_ns, window.end_ns)).sort("at_ns").collect()

@@ -1,12 +1,12 @@
-"""A lane is one edge on one kind of connection: what its calls did in a window, counted per lane.
+"""Counts, per lane, what calls did in a window. A lane is one edge on one kind of connection.
 
-Stretches without a call, or without a success, are measured per caller pod and the widest counts: a second pod that
-does well must not hide the first.
+Gaps without a call, or without a success, are measured per caller pod and the widest counts: a second pod that does
+well must not hide the first.
 
-Calls of pods that came up after the baseline are a lane of their own: what is new may fail where what stands goes on.
-It exists from the first call of such a pod on: its gaps count from there, and a window that ended before has no such
-lane. In a window that it is part of it must show as much as any other: too few calls of new pods, or a new pod that
-fell silent, is not known to be well, and what was asked is INCONCLUSIVE.
+Calls of new pods are a lane of their own, as they may fail where calls of standing pods succeed. That lane begins with
+the first call of such a pod: its gaps count from there, and a window that ended before has no such lane. In every other
+window it needs as much evidence as any lane: with too few calls of new pods, or a new pod that fell silent, the claim
+is INCONCLUSIVE.
 """
 
 from collections import Counter
@@ -35,10 +35,10 @@ class Lane:
     """What the calls of one lane did in a window.
 
     ok_as_named: successes that really travelled on the kind of connection that the lane is named after.
-    reconnected: calls of a reused lane that had to open a connection. bound: schedule slots that could not be used.
-    gap: widest stretch in which a caller made no call. outage: widest stretch in which a caller had no success.
-    first_bad_ns: schedule of the first call that did not succeed.
-    since_ns: schedule of the first call that a new pod made, also before the window; None on a lane of old pods.
+    reconnected: calls of a reused lane that had to open a connection. bound: due calls at the in-flight bound.
+    gap: widest gap in which a caller made no call. outage: widest gap in which a caller had no success.
+    first_bad_ns: when the first call that did not succeed was due.
+    since_ns: when the first call of a new pod was due, also before the window; None for the lane of standing pods.
     """
 
     source: str
@@ -61,17 +61,17 @@ class Lane:
 
     @property
     def key(self) -> CohortKey:
-        """What tells the lane from others."""
+        """The lane's key."""
         return self.source, self.target, self.connection, self.is_new
 
     @property
     def subject(self) -> str:
-        """How a row names it, beside its kind of connection."""
+        """The subject of its row."""
         return subject_of(self.source, self.target, is_new=self.is_new)
 
     @property
     def if_few(self) -> Truth:
-        """What too few calls say of an occurrence: it did not happen, but new pods come as they come."""
+        """What too few calls prove about an occurrence: FALSE; UNKNOWN for new pods, which need not have called."""
         return Truth.UNKNOWN if self.is_new else Truth.FALSE
 
     @property
@@ -85,11 +85,11 @@ class Lane:
         return self.calls - self.bound
 
     def watched(self, window: Window) -> Window:
-        """Return the part of a window in which there was somebody to call."""
+        """Return the part of a window in which the lane had a caller."""
         return watched_of(window, self.since_ns)
 
     def calls_per_s(self, window: Window) -> float:
-        """Return how often it was called while there was somebody to call."""
+        """Return its rate of calls while it had a caller."""
         return round(self.made / self.watched(window).length_s, 3)
 
     def numbers(self, window: Window) -> dict[str, Number]:
@@ -115,7 +115,7 @@ class Lane:
 
 
 def watched_of(window: Window, since_ns: int | None) -> Window:
-    """Return the part of a window that begins with an instant; None began before."""
+    """Return the part of a window from an instant on; the whole window for None."""
     return window if since_ns is None else window.since(max(window.start_ns, since_ns))
 
 
@@ -125,31 +125,31 @@ def on_edges(edges: tuple[Edge, ...]) -> pl.Expr:
 
 
 class _Caller(msgspec.Struct, frozen=True):
-    """What one caller did. strayed: calls that did not travel on the kind of connection that they are named after."""
+    """The calls of one caller. mismatched: those that travelled on the other kind of connection than the lane's."""
 
     calls: int
     ok: int
     served: int
     ok_as_named: int
-    strayed: int
+    mismatched: int
     made_at: Spread
     ok_at: Spread
 
     def followed_by(self, then: "_Caller") -> "_Caller":
-        """Return one caller of two slices of its calls, the second of which began after the first."""
+        """Return the calls of both slices; those of `then` are later."""
         return _Caller(
             self.calls + then.calls,
             self.ok + then.ok,
             self.served + then.served,
             self.ok_as_named + then.ok_as_named,
-            self.strayed + then.strayed,
+            self.mismatched + then.mismatched,
             self.made_at.followed_by(then.made_at),
             self.ok_at.followed_by(then.ok_at),
         )
 
 
 class _Odd(msgspec.Struct, frozen=True):
-    """Calls of one lane that did not succeed or name an error, and are alike: how many, and the first's schedule."""
+    """Equal calls of one lane that did not succeed or have an error. first_ns: when the first of them was due."""
 
     source: str | None
     target: str | None
@@ -166,7 +166,7 @@ OddCalls = dict[tuple[str | None, str | None, str | None, bool], list[_Odd]]
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was read of a window."""
+    """What was read from a window."""
 
     callers: Callers
     odd: OddCalls
@@ -175,10 +175,9 @@ class _Seen:
 def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Lane, ...]:
     """Return every lane of the edges in a stable order: those planned, those seen, and "none" for an edge without.
 
-    A caller that the fault itself ended is not asked for calls or successes after that: the widest stretches without
-    them are those of the others. What it did do counts. A new pod is asked from its first call on.
+    Gaps of a caller that the fault itself ended do not count; its calls do. A new pod counts from its first call on.
     """
-    # Many claims ask about a window of the drill, and about other edges each: it is read as a whole.
+    # Many claims share a window of the drill, each with its own edges: the window is read once, with all edges.
     wanted = () if window in history.windows().values() else tuple(sorted(set(edges)))
     seen = history.once(("lanes", window, wanted), lambda: _see(history, window, wanted))
     lost = history.lost_pods
@@ -198,7 +197,7 @@ def lanes(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[La
 
 
 def _see(history: History, window: Window, wanted: tuple[Edge, ...]) -> _Seen:
-    """Read these edges, or all of them when none is named."""
+    """Read these edges; all edges when none is given."""
     is_wanted = on_edges(wanted) if wanted else pl.lit(value=True)
     odd = _odd(history.due_in(window).filter(is_wanted), history.new_pods)
     return _Seen(_callers(history, window, is_wanted), odd)
@@ -216,19 +215,19 @@ def _callers(history: History, window: Window, is_wanted: pl.Expr) -> Callers:
     return found
 
 
-_OK, _MADE, _SERVED, _AS_NAMED, _STRAYED = (1 << bit for bit in range(5))
+_OK, _MADE, _SERVED, _AS_NAMED, _MISMATCHED = (1 << bit for bit in range(5))
 _FLAGS = {
     _OK: SUCCEEDED,
     _MADE: WAS_MADE,
-    _SERVED: pl.col("served_pod").is_not_null(),  # read in a third of the time that an instant takes
+    _SERVED: pl.col("served_pod").is_not_null(),  # three times as fast to read as served_ns
     _AS_NAMED: TRAVELLED_AS_NAMED,
-    _STRAYED: ~TRAVELLED_AS_NAMED,
+    _MISMATCHED: ~TRAVELLED_AS_NAMED,
 }
 _ALIKE = reduce(add, (flag.fill_null(value=False).cast(pl.UInt8) * bit for bit, flag in _FLAGS.items()))
 
 
 def _read(calls: pl.LazyFrame, window: Window, number: pl.Expr) -> Iterator[tuple[int, _Caller]]:
-    """Yield every caller of a slice. Texts become a number and flags while they are read, and are not kept."""
+    """Yield every caller of a slice. Texts are reduced to an id and flags while they are read."""
     at_ns = pl.col("started_ns").clip(window.start_ns, window.end_ns)
     rows = calls.select(at_ns, number=number, flags=_ALIKE).collect(engine="streaming")
     for key, instants, flags in zip(*rows.group_by("number").agg("started_ns", "flags"), strict=True):
@@ -236,13 +235,13 @@ def _read(calls: pl.LazyFrame, window: Window, number: pl.Expr) -> Iterator[tupl
 
 
 def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
-    """Return what a caller did. Its instants are sorted alone: for the engine, groups of lists cost ten times more."""
+    """Return the calls of a caller. Sorting here is ten times as fast as grouped lists in the query engine."""
     kinds = dict(flags.value_counts().iter_rows())
 
     def count(wanted: int) -> int:
         return sum(calls for kind, calls in kinds.items() if kind & wanted == wanted)
 
-    # What is filtered, not put together, keeps its order: calls lie by their schedule, which sorts fast.
+    # Filtering keeps the order of the table, which is nearly sorted, so the sort is fast.
     made = instants if count(_MADE) == flags.len() else instants.filter(flags & _MADE != 0)
     made_at = Spread.of(made)
     is_all_well = count(_OK) == count(_OK | _MADE) == count(_MADE)
@@ -251,14 +250,14 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
         ok=count(_OK),
         served=count(_SERVED),
         ok_as_named=count(_OK | _AS_NAMED),
-        strayed=count(_MADE | _STRAYED),
+        mismatched=count(_MADE | _MISMATCHED),
         made_at=made_at,
         ok_at=made_at if is_all_well else Spread.of(instants.filter(flags & _OK != 0)),
     )
 
 
 def _odd(calls: pl.LazyFrame, new_pods: NewPods) -> OddCalls:
-    """Return the calls that did not succeed, or name an error, by lane."""
+    """Return the calls that did not succeed or have an error, by lane."""
     key = ("source", "target", "connection")
     odd: OddCalls = {}
     for cohort in new_pods.by_caller():
@@ -277,7 +276,7 @@ def _lane(
     ended: frozenset[str],
     since_ns: Mapping[str, int],
 ) -> Lane:
-    """Return a lane. expected: pods that must have called. ended: pods that are asked for nothing more."""
+    """Return a lane. expected: pods that must have called. ended: pods whose gaps do not count."""
     callers, odd = seen.callers.get(key, {}), seen.odd.get(key, [])
     own, rest = list(callers.values()), {pod: caller for pod, caller in sorted(callers.items()) if pod not in ended}
     bad = [row for row in odd if row.outcome != OK]
@@ -297,7 +296,7 @@ def _lane(
         bound=errors[IN_FLIGHT_BOUND],
         served=sum(caller.served for caller in own),
         ok_as_named=sum(caller.ok_as_named for caller in own),
-        reconnected=sum(caller.strayed for caller in own) if key[2] == REUSED else 0,
+        reconnected=sum(caller.mismatched for caller in own) if key[2] == REUSED else 0,
         gap=_widest([*silent, *(caller.made_at.stretch(watched[pod]) for pod, caller in rest.items())]),
         outage=_widest([*silent, *(caller.ok_at.stretch(watched[pod]) for pod, caller in rest.items())]),
         first_bad_ns=min((row.first_ns for row in bad), default=None),

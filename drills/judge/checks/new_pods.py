@@ -1,4 +1,4 @@
-"""What became of pods that were created during the run: with the mesh, without it, or refused."""
+"""The fate of pods created during the run: in the mesh, outside it, never started, or refused."""
 
 from collections import Counter
 from functools import partial
@@ -19,29 +19,29 @@ _NEEDS = frozenset({Need.NEW_PODS})
 
 
 def outside_mesh(on: str | None = None) -> Occurrence:
-    """A new pod was admitted without the mesh. An API that could not be asked is no evidence.
+    """A new pod was admitted outside the mesh. An API that could not be reached is no evidence.
 
-    on: VICTIM or BYSTANDER, to ask only of pods that were made for that node. A pod that never started is outside
-    nothing, but only when it is known to be in the mesh or Kubernetes said what kept it.
+    on: VICTIM or BYSTANDER, to count only pods made for that node. A pod that never started is not outside the mesh,
+    if it is known to be in the mesh or Kubernetes says what kept it from starting.
     """
     says = f"a new pod{_there(on)} is admitted outside the mesh"
     return Occurrence("outside_mesh", says, partial(_happened, UNMESHED, on), _params(on), needs=_NEEDS)
 
 
 def new_pod_refused() -> Occurrence:
-    """A new pod was refused by the API; the message is kept as an example."""
+    """The API refused a new pod; its message is an example."""
     return Occurrence("new_pod_refused", "a new pod is refused", partial(_happened, REFUSED, None), needs=_NEEDS)
 
 
 def new_pod_tried(on: str | None = None) -> Occurrence:
-    """The API answered, one way or the other, to at least one new pod (on: as for outside_mesh)."""
+    """The API admitted or refused at least one new pod (on: as for outside_mesh)."""
     return Occurrence(
         "new_pod_tried", f"a new pod{_there(on)} is tried", partial(_tried, on), _params(on), needs=_NEEDS
     )
 
 
 def new_pod_meshed(on: str | None = None) -> Invariant:
-    """Every new pod that the API answered is admitted with the mesh and, where somebody waited for it, starts.
+    """Every new pod that the API answered is admitted into the mesh and, where the probe waits for it, starts.
 
     on: as for outside_mesh.
     """
@@ -50,7 +50,7 @@ def new_pod_meshed(on: str | None = None) -> Invariant:
 
 
 def drift_found() -> Invariant:
-    """Every new pod that was admitted outside the mesh is found there by name, by a look at all pods as they are."""
+    """Every new pod that was admitted outside the mesh is found there by name, by a scan of all pods."""
     return Invariant("drift_found", "every new pod outside the mesh is found by name", _drift_found, needs=_NEEDS)
 
 
@@ -65,7 +65,7 @@ def _params(on: str | None) -> dict[str, Number]:
 
 
 def fate_of(pod: NewPod) -> str:
-    """Return what became of one new pod, in one of the words above."""
+    """Return the fate of one new pod, one of the constants above."""
     match pod.detail.outcome, pod.detail.meshed:
         case "refused", _:
             return REFUSED
@@ -82,12 +82,12 @@ def fate_of(pod: NewPod) -> str:
 
 
 def _may_be_outside(pod: NewPod, fate: str) -> bool:
-    """Whether nobody knows that the pod is not outside: a pod that is not ready may run all the same."""
+    """Whether the pod may run outside the mesh: a pod that is not ready may run all the same."""
     return fate == UNKNOWN or (fate == STUCK and pod.detail.meshed is None and not pod.blocked)
 
 
 def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[NewPod, str], ...]:
-    """Return the new pods with their fates; of a place, those that were made for it and came to no other node."""
+    """Return the new pods with their fates; with `on`, those that were made for that node and ran on no other."""
     pods = history.events_in(window, NewPod)
     if on is not None:
         node = history.facts.placed.get(on, "")
@@ -147,8 +147,8 @@ def _all_meshed(on: str | None, history: History, window: Window) -> Measurement
 
 
 def _drift_found(history: History, window: Window) -> Measurement:
-    strays = tuple((pod, fate) for pod, fate in _pods(history, window, None) if fate == UNMESHED)
-    looks = [pod.is_found for pod, _ in strays]
+    outside = tuple((pod, fate) for pod, fate in _pods(history, window, None) if fate == UNMESHED)
+    looks = [pod.is_found for pod, _ in outside]
     if False in looks:
         truth = Truth.FALSE
     elif None in looks or not looks:
@@ -156,4 +156,4 @@ def _drift_found(history: History, window: Window) -> Measurement:
     else:
         truth = Truth.TRUE
     reason = f"{looks.count(True)} of {len(looks)} new pods outside the mesh were found by name"
-    return _measured(truth, reason, tuple(stray for stray in strays if not stray[0].is_found), frozenset({UNMESHED}))
+    return _measured(truth, reason, tuple(it for it in outside if not it[0].is_found), frozenset({UNMESHED}))

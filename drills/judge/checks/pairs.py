@@ -1,7 +1,7 @@
-"""What both witnesses of the calls of one lane say, side by side.
+"""Counts what both witnesses, callers and servers, recorded about the calls of each lane.
 
-A call counts for the new pods when the pod that made it is new. So does a serving in a row of its own, by the request
-that it belongs to; one that no caller knows, by the pod that served it.
+A call belongs to the cohort of the pod that made it. So does a further serving of it, which has a row of its own; a
+serving that no caller knows belongs to the cohort of the pod that served it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,12 +15,12 @@ from drills.judge.checks.security import ANSWERS
 from drills.judge.checks.unwritten import unwritten
 from drills.judge.cohorts import Cohort, subject_of
 from drills.judge.history import History
-from drills.judge.keys import LANE
+from drills.judge.keys import LANE, LaneKey
 from drills.judge.measure import Edge, Row, Truth
 from drills.judge.records import Window
 
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
-"""Errors that tell a caller in so many words that it was not let in."""
+"""Errors that state a refusal."""
 
 FROM_CALLER = pl.col("scheduled_ns").is_not_null()
 WAS_SERVED = pl.col("served_ns").is_not_null()
@@ -31,8 +31,8 @@ CONTRADICTED = FROM_CALLER & (pl.col("outcome") == "fail") & WAS_SERVED
 LOST = FROM_CALLER & SUCCEEDED & ~WAS_SERVED
 
 
-class _Told(msgspec.Struct, frozen=True):
-    """What the callers' rows of one lane say, beside what the servers wrote for the same calls."""
+class _Calls(msgspec.Struct, frozen=True):
+    """The callers' rows of one lane, compared with what the servers recorded for the same calls."""
 
     source: str
     target: str
@@ -48,7 +48,7 @@ class _Told(msgspec.Struct, frozen=True):
 
 
 class _More(msgspec.Struct, frozen=True):
-    """Servings of one lane beyond the first of each request, or of a request that no caller knows."""
+    """Servings of one lane after the first of each request, and those of requests that no caller knows."""
 
     source: str
     target: str
@@ -59,15 +59,15 @@ class _More(msgspec.Struct, frozen=True):
     most_attempts: int = 0
 
 
-class Pair(_Told, frozen=True):
-    """Both, and whether the target wrote down that it served anybody in the window."""
+class Pair(_Calls, frozen=True):
+    """Both for one lane. is_target_live: the target served some call in the window, of whichever caller."""
 
     servings: int
     doubled: int
     unclaimed: int
     most_attempts: int
     is_target_live: bool
-    answered: int = 0  # these four are counted where the fault ends pods: see unwritten.py
+    answered: int = 0  # these four are counted when the fault ends pods: see unwritten.py
     unsure: int = 0
     orphaned: int = 0
     unwitnessed: int = 0
@@ -86,7 +86,7 @@ class Pair(_Told, frozen=True):
 
 
 def pairs_of(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Pair, ...]:
-    """Return every lane of the edges in a stable order, and "none" for an edge of which neither end wrote a call."""
+    """Return every lane of the edges in a stable order, and "none" for an edge with no call on record."""
     in_window = history.calls_in(window)
     calls = in_window.filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
     claimed = history.calls.filter(on_edges(edges), FROM_CALLER)
@@ -111,7 +111,7 @@ def pairs_of(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple
 
 
 def _with_callers(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame:
-    """Let a serving that stands in a row of its own name the pod that made the request, where it is known."""
+    """Add to each serving in a row of its own the pod that made the request, where it is known."""
     made = claimed.select("id", "pod").unique("id")
     return servings.drop("pod").join(made, on="id", how="left")
 
@@ -125,7 +125,7 @@ def _of_cohort(cohort: Cohort, calls: pl.LazyFrame, more: pl.DataFrame, targets:
 
 
 def _without_unwritten(history: History, calls: pl.LazyFrame, pairs: Iterable[Pair]) -> Iterator[Pair]:
-    """Count apart what lacks a witness because the fault ended it."""
+    """Count calls separately that lack a witness because the fault ended it."""
     lacking = unwritten(history, calls)
     for pair in pairs:
         if lacking is None:
@@ -145,15 +145,15 @@ def _without_unwritten(history: History, calls: pl.LazyFrame, pairs: Iterable[Pa
         )
 
 
-def _ours(calls: pl.LazyFrame) -> dict[tuple[str, str, str], _Told]:
-    """Count every lane. Calls that are alike are counted first, and what they mean is asked once for all of them."""
+def _ours(calls: pl.LazyFrame) -> dict[LaneKey, _Calls]:
+    """Count every lane. Equal calls are grouped first, so that their meaning is computed once."""
     alike = calls.group_by(*LANE, "outcome", "error", is_served=WAS_SERVED)
     kinds = alike.agg(pl.col("scheduled_ns", "served_ns").min(), calls=pl.len()).collect(engine="streaming")
-    told = kinds.group_by(LANE).agg(**_told())
-    return {_lane(row): row for row in msgspec.convert(told.to_dicts(), list[_Told])}
+    counts = kinds.group_by(LANE).agg(**_meanings())
+    return {_lane(row): row for row in msgspec.convert(counts.to_dicts(), list[_Calls])}
 
 
-def _told() -> dict[str, pl.Expr]:
+def _meanings() -> dict[str, pl.Expr]:
     meanings = {
         "made": WAS_MADE,
         "ok": SUCCEEDED,
@@ -168,7 +168,7 @@ def _told() -> dict[str, pl.Expr]:
 
 
 def _beyond(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame:
-    """Count, per lane, servings that stand in rows of their own; they are few, so the join is cheap."""
+    """Count, per lane, servings in rows of their own; they are few, so the join is cheap."""
     requests = servings.group_by(*LANE, "id").agg(servings=pl.len())
     known = claimed.join(requests.select("id"), on="id", how="semi").select("id", first=WAS_SERVED.cast(pl.UInt32))
     attempts = pl.col("servings") + pl.col("first").fill_null(0)
@@ -184,12 +184,12 @@ def _beyond(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _lane(row: _Told | _More) -> tuple[str, str, str]:
+def _lane(row: _Calls | _More) -> LaneKey:
     return row.source, row.target, row.connection
 
 
-def _pair(key: tuple[str, str, str], told: _Told | None, more: _More | None, targets: set[str]) -> Pair:
-    ours, extra = told or _Told(*key, *[0] * 8), more or _More(*key)
+def _pair(key: LaneKey, made: _Calls | None, more: _More | None, targets: set[str]) -> Pair:
+    ours, extra = made or _Calls(*key, *[0] * 8), more or _More(*key)
     return Pair(
         **msgspec.structs.asdict(ours),
         servings=ours.served + extra.servings,

@@ -1,8 +1,8 @@
-"""What became of policy changes made during the run: refused, enforced in time, or accepted and ignored.
+"""The fate of policy changes made during the run: refused, enforced in time, or accepted and ignored.
 
-A change forbids one edge. The calls of that edge tell whether it is enforced: they succeeded before, they must be
-refused from within_s after the API accepted it until its removal was asked for. Who weighs a connection only once, when
-it is made, enforces a change on new connections and lets those go on that stand: so it can be asked of either kind.
+A change forbids one edge. The calls of that edge show whether it is enforced: they succeeded before it, and must be
+refused from within_s after the API accepted it until its removal was requested. A proxy that authorizes connections
+only when they open enforces a change on new connections, not on open ones; so each kind can be checked by itself.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, 
 from drills.judge.records import NS_PER_S, Window
 
 OPEN_BEFORE_S = 5.0
-"""An edge that had no success in this time before the change was closed anyway: its refusals prove nothing."""
+"""An edge without a success in this time before the change was closed already: its refusals prove nothing."""
 
 REFUSED = "refused"
 ACCEPTED = "accepted"
@@ -35,7 +35,7 @@ _NEEDS = frozenset({Need.POLICY_CHANGES})
 def change_ignored(within_s: float, connection: str = "", min_samples: int = 5) -> Occurrence:
     """A change was accepted, and a call it forbids was served more than within_s later, before its removal.
 
-    A change that was held shorter than within_s, or whose edge was closed before, tells nothing.
+    A change that was in place for less than within_s, or whose edge was closed before, proves nothing.
     connection: NEW or REUSED, "" for calls on both.
     """
     says = f"a policy change is accepted and not enforced after {within_s:g} s{_on(connection)}"
@@ -54,12 +54,12 @@ def change_enforced(within_s: float, connection: str = "", min_samples: int = 5)
 
 
 def change_refused() -> Occurrence:
-    """The API refused at least one change; its message is kept as an example."""
+    """The API refused at least one change; its message is an example."""
     return Occurrence("change_refused", "a policy change is refused", _refused, needs=_NEEDS)
 
 
 def change_tried() -> Occurrence:
-    """The API answered, one way or the other, to at least one change."""
+    """The API accepted or refused at least one change."""
     return Occurrence("change_tried", "a policy change is tried", _tried, needs=_NEEDS)
 
 
@@ -110,7 +110,7 @@ def _judge_change(history: History, applied: PolicyChangeStep, rule: _Rule) -> _
         case "refused":
             return _Change(name, at_ns, REFUSED, message)
         case "accepted":
-            # What becomes of a change is the same whichever window asks about it.
+            # The fate of a change does not depend on the window, so it is cached for the run.
             return history.once(("change", name, at_ns, rule), lambda: _judge_hold(history, applied, rule))
         case _:
             return _Change(name, at_ns, FAILED, message)
@@ -123,7 +123,7 @@ def _judge_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Ch
     calls = history.calls.filter(on_edges((applied.edge,)), WAS_MADE, rule.calls)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
-    # A call that was decided after the removal was asked for tells nothing, whenever it was due.
+    # A call that was decided after the removal was requested proves nothing, whenever it was due.
     held = calls.filter(scheduled >= due_ns, pl.coalesce("served_ns", "ended_ns") < removed_ns)
     let_through = held.filter(SERVED)
     asked = [query.select(pl.len()) for query in (before, held, let_through)]
@@ -139,7 +139,7 @@ def _judge_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Ch
 
 
 def _removal(history: History, applied: PolicyChangeStep) -> int:
-    """Return when the removal was asked for; a change that nobody removed holds until the end of the record."""
+    """Return when the removal was requested; without a removal, the end of the record."""
     removals = (
         event.at_ns
         for event in history.of_kind(PolicyChangeStep)
@@ -189,7 +189,7 @@ def _enforced(rule: _Rule, history: History, window: Window) -> Measurement:
 
 
 def _answers(history: History, window: Window) -> tuple[_Change, ...]:
-    """Return what the API said, without asking whether it was enforced."""
+    """Return what the API answered to each change, not whether the change was enforced."""
     fates = {"refused": REFUSED, "accepted": ACCEPTED, "failed": FAILED}
     return tuple(
         _Change(event.subject, event.at_ns, fates[event.detail.outcome], event.detail.message)

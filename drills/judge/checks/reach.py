@@ -1,4 +1,4 @@
-"""How far it reaches: harm beyond the part that was hurt, and connections that were really new."""
+"""How far calls reach: harm outside the failed part, and connections that are new from end to end."""
 
 from dataclasses import replace
 from functools import partial
@@ -17,15 +17,15 @@ from drills.judge.records import NEW, PLACES, Window
 def blast_radius(
     *edges: Edge, within: tuple[str, ...], at_least: float = 0.999, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
-    """Only these nodes, pods and services show harm: all other calls of the edges succeed as success_rate asks.
+    """Only these nodes, pods and services show harm: all other calls of the edges succeed as success_rate demands.
 
     A call is within when its caller's node, pod or service is, or the service it calls, or the pod that answered. An
-    edge whose calls are all within is not asked. VICTIM and BYSTANDER stand for the nodes that the facts of the run
+    edge whose calls are all within is left out. VICTIM and BYSTANDER stand for the nodes that the facts of the run
     name.
     """
     need_edges(edges)
     if not within:
-        raise ValueError("blast_radius needs the names of what was hurt: nodes, pods or services")
+        raise ValueError("blast_radius needs the names of what may fail: nodes, pods or services")
     bounds = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
     judged = partial(_outside, edges, within, at_least, min_samples, max_gap_s)
     params: dict[str, Parameter] = {"within": within, **bounds}
@@ -35,9 +35,8 @@ def blast_radius(
 def handshake(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """Calls succeeded whose connection was new from end to end, so each needed a handshake of its own.
 
-    Proxies keep connections to each other open whatever the application does. A new connection counts only on edges
-    where the facts of the run say that the mesh is told to make one for each call. Few calls of new pods decide
-    nothing.
+    Proxies keep connections to each other open whatever the application does. So only edges count on which, by the
+    facts of the run, the mesh opens a connection for each call. Too few calls of new pods decide nothing.
     """
     need_edges(edges)
     params: dict[str, Number] = {"min_samples": min_samples}
@@ -57,7 +56,7 @@ def _outside(
     placed = history.facts.placed
     unnamed = [name for name in within if name in PLACES and not placed.get(name)]
     if unnamed:
-        return Measurement(Truth.UNKNOWN, f"nobody said which node is the {' and the '.join(unnamed)}")
+        return Measurement(Truth.UNKNOWN, f"the facts of the run do not name the {' and the '.join(unnamed)} node")
     places = ("node", "pod", "source", "target", "server_pod", "served_pod")
     names = [placed.get(name, name) for name in within]
     is_within = pl.any_horizontal(pl.col(place).is_in(names).fill_null(value=False) for place in places)
@@ -66,7 +65,7 @@ def _outside(
     found = seen.unique().collect(engine="streaming").rows()
     asked = tuple(edge for edge in edges if edge in {row[:2] for row in found})
     if not asked:
-        return Measurement(Truth.UNKNOWN, "every call of these edges is within what was hurt: nobody else was asked")
+        return Measurement(Truth.UNKNOWN, "every call of these edges is within the failed part: none is left to judge")
     callers = tuple(c for c in history.facts.callers if (c.source, c.target, c.pod) in set(found))
     facts = msgspec.structs.replace(history.facts, callers=callers)
     others = replace(history, calls=outside, facts=facts, whole=history)
@@ -77,7 +76,7 @@ def _outside(
 def _handshake(edges: tuple[Edge, ...], min_samples: int, history: History, window: Window) -> Measurement:
     def rule(lane: Lane) -> Ruled:
         if lane.edge not in history.facts.fresh_edges:
-            return Ruled(lane, Truth.UNKNOWN, "nobody said that each call of this edge has a connection of its own")
+            return Ruled(lane, Truth.UNKNOWN, "the mesh is not known to open a connection for each call of this edge")
         if lane.ok_as_named < min_samples:
             reason = f"{lane.ok_as_named} calls succeeded on new connections, needs {min_samples}"
             return Ruled(lane, lane.if_few, reason)

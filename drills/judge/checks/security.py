@@ -1,4 +1,4 @@
-"""Is the refused refused, and did every served peer show who it is."""
+"""Are denied calls refused, and did every served peer show its identity."""
 
 import re
 from functools import partial
@@ -22,10 +22,10 @@ from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrenc
 from drills.judge.records import NS_PER_S, Window
 
 SERVED = SUCCEEDED | pl.col("served_ns").is_not_null()
-"""Either witness: the caller got a good answer, or a server says that it served the call."""
+"""By either witness: the caller got a good answer, or a server recorded the call."""
 
 ANSWERS = frozenset({"connect-reset", "reset", "closed", "protocol"})
-"""Errors that only something on the far side of the caller can give; so does any "http-..." status."""
+"""Errors that only something beyond the caller can cause, as can any "http-..." status."""
 
 _NAMELESS = "not judged: the mesh shows the server no identity on this edge"
 
@@ -33,8 +33,8 @@ _NAMELESS = "not judged: the mesh shows the server no identity on this edge"
 def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
     """No call of these edges succeeds and no server serves one: both witnesses agree.
 
-    A refusal counts only when something could have got through: in the window the target served another caller, and
-    the source either got an answer on this edge or had a success elsewhere.
+    A refusal counts only when the call could have succeeded: in the window the target served another caller, and the
+    source either got an answer on this edge or had a success elsewhere.
     """
     need_edges(edges)
     params = {"min_samples": min_samples, "max_gap_s": max_gap_s}
@@ -45,11 +45,11 @@ def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0) -> Invar
 def unauthenticated(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """A server served a call whose peer did not show the identity of the call's source, or showed none.
 
-    An edge on which the mesh shows servers no identity at all is not judged, and its row says so; at least one must be.
-    Calls that a new pod made, or that a new pod served, are rows of their own: either end may not know the other yet.
+    An edge on which the mesh shows servers no identity is not judged, and its row says so; at least one must be judged.
+    Calls that a new pod made or served are rows of their own: either end may not know the other yet.
     """
     need_edges(edges)
-    says = "a call is served whose peer did not prove to be its source"
+    says = "a call is served whose peer did not show the identity of its source"
     params = {"min_samples": min_samples}
     return Occurrence("unauthenticated", says, partial(_unauthenticated, edges, min_samples), params, edges)
 
@@ -81,7 +81,9 @@ def _denied(
         if gap_s > max_gap_s:
             return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
         if (lane.target,) not in live_targets:
-            return Ruled(lane, Truth.UNKNOWN, f"{lane.target} served nobody else: it may have been down, not guarded")
+            return Ruled(
+                lane, Truth.UNKNOWN, f"{lane.target} served no other caller: it may have been down, not protected"
+            )
         if not spoke and (lane.source,) not in live_sources:
             return Ruled(lane, Truth.UNKNOWN, f"{lane.source} got no answer from anywhere: it may have been cut off")
         return Ruled(lane, Truth.TRUE)
@@ -116,7 +118,7 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
         .with_columns(pl.col("connection").fill_null("unknown"), pl.col("peer").fill_null(""))
     )
     lane = ("source", "target", "connection")
-    # Peers repeat: each is looked at once, however many calls showed it.
+    # Peers repeat: each distinct one is examined once.
     seen = [
         cohort.of(served).group_by(*lane, "peer").agg(calls=pl.len()).with_columns(is_new=cohort.is_new)
         for cohort in history.new_pods.by_either_end()
@@ -151,7 +153,7 @@ def _nameless_rows(edges: tuple[Edge, ...]) -> tuple[Row, ...]:
 def _shows_source(identities: dict[str, str]) -> pl.Expr:
     """Whether the peer header names the identity of the row's source: whole, and not as the server's own (By=).
 
-    Of several elements only the last counts: the nearest proxy wrote it, the others came with the request.
+    Of several elements only the last counts: the nearest proxy wrote it; the others came with the request.
     """
     last = pl.col("peer").str.replace(r"^.*,", "").str.replace_all(r"(^|;)\s*By=[^;]*", "$1")
     matches = pl.lit(value=False)
@@ -174,7 +176,7 @@ def _identity_row(group: _Served, identities: dict[str, str], min_samples: int) 
 
 def _rule_identity(group: _Served, identities: dict[str, str], min_samples: int) -> tuple[Truth, str]:
     if group.source not in identities:
-        return Truth.UNKNOWN, f"nobody said which identity {group.source} has to show"
+        return Truth.UNKNOWN, f"the facts of the run name no identity for {group.source}"
     if group.nameless or group.wrong:
         reason = f"of {group.served} served calls {group.nameless} showed no identity, {group.wrong} a wrong one"
         return Truth.TRUE, reason

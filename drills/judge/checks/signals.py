@@ -1,4 +1,4 @@
-"""Did the mesh or Kubernetes itself say so: metrics, conditions, refusals and warnings that on-call could alert on."""
+"""Signals of the mesh or of Kubernetes that on-call could alert on: metrics, conditions, refusals and warnings."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _NEEDS = frozenset({Need.SIGNALS})
 
 @dataclass(frozen=True)
 class Sighting:
-    """Whether a signal appeared, when first, and if not why not."""
+    """Whether a signal appeared, when first, and why not if it did not."""
 
     name: str
     truth: Truth
@@ -58,9 +58,9 @@ def signal_seen(name: str, within_s: float | None = None) -> Occurrence:
 
 
 def signal_absent(name: str) -> Invariant:
-    """The named signal does not appear in the window: nobody is called at night for nothing.
+    """The named signal does not appear in the window: there is no false alarm.
 
-    At least half of the looks at its sources must have succeeded. A signal that the mesh does not have is unknown.
+    At least half of the looks at its sources must have succeeded. For a signal that the mesh does not have: UNKNOWN.
     """
     return Invariant(
         "signal_absent",
@@ -73,10 +73,10 @@ def signal_absent(name: str) -> Invariant:
 
 
 def time_to_signal(name: str, at_most_s: float) -> Invariant:
-    """The named signal appears at most at_most_s after the window's start, as exactly as anybody looked.
+    """The named signal appears at most at_most_s after the window's start, as precisely as its source was polled.
 
-    It appeared after the last silent look and by the first that saw it: true when the later instant is in bounds,
-    false when a look beyond the bound was still silent, else undecided.
+    It appeared between the last silent look and the first that saw it: TRUE when the latter is within the bound, FALSE
+    when a look after the bound was still silent, else UNKNOWN.
     """
     says = f"signal {name} appears within {at_most_s:g} s"
     params: dict[str, Number] = {"name": name, "at_most_s": at_most_s}
@@ -88,8 +88,8 @@ def time_to_signal(name: str, at_most_s: float) -> Invariant:
 def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Sighting:
     """Return the first appearance of a signal from start_ns to deadline_ns, both included.
 
-    A source that fired already in the baseline tells nothing of a fault and does not count. When no source that counts
-    could be read, or fewer looks succeeded than failed, the answer is UNKNOWN: the signal source was itself down.
+    A source that fired already in the baseline does not count: it cannot show a fault. When no source that counts could
+    be read, or fewer looks succeeded than failed, the answer is UNKNOWN: the signal's source was itself down.
     """
     signal = history.facts.signals.get(name)
     if signal is None:
@@ -115,7 +115,7 @@ def _looks(
 
 def _blindness(name: str, samples: tuple[_Sample, ...], quiet: frozenset[str], blind: int) -> str:
     if samples and not quiet:
-        return f"signal {name} was firing, or nobody looked, before the fault: it cannot tell"
+        return f"signal {name} fired, or was not read, before the fault: it cannot show the fault"
     return f"signal {name} could not be read ({blind} looks failed): its source was itself down"
 
 
@@ -133,7 +133,7 @@ def _scrapes(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[MetricSa
 
 
 def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """Compare each value with the one before; a counter that an answering pod does not show yet stands at 0."""
+    """Compare each value with the one before; a counter that a reachable pod does not expose yet is 0."""
     known: dict[str, float] = {}
     for event in _scrapes(signal, events):
         pod, value = event.detail.pod, event.detail.value
@@ -147,7 +147,7 @@ def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
 
 
 def _event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """Compare how often an Event was told with the look before: those of an earlier run may be kept, or forgotten."""
+    """Compare the count of an Event with the look before: Events of an earlier run may still exist, or be deleted."""
     before: int | None = None
     for event in events:
         if isinstance(event, EventCount) and event.subject == signal.subject:
@@ -163,7 +163,7 @@ def _below(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
 
 
 def _condition(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """Compare the ready pods with the most that were wanted so far: a fault may lower the number, to none or by one."""
+    """Compare the ready pods with the most that were desired so far: a fault may lower the desired count."""
     most = 1
     for event in events:
         if isinstance(event, ReplicaCount) and event.subject == signal.subject:
@@ -182,9 +182,9 @@ def _admission(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
 
 
 def _pod_event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """A pod that was refused or that started has no warning to tell of: a silent look.
+    """A pod that was refused or that started has no warning: a silent look.
 
-    Of one that did not start, no words may mean that nobody could ask for them.
+    For one that did not start, an empty text may mean that the API could not be reached.
     """
     for event in events:
         if isinstance(event, NewPod):
@@ -202,14 +202,14 @@ def _node_taint(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Samp
 
 
 def _drop(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """A drop for another reason is a look that was silent: the node's record was being written then."""
+    """A drop for another reason is a silent look: the node's drop log worked then."""
     for event in events:
         if isinstance(event, DropCount):
             yield _Sample(event.detail.node, event.at_ns, event.detail.reason == signal.subject)
 
 
 def _status(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """An object that does not exist states nothing: a silent look."""
+    """An object that does not exist has no conditions: a silent look."""
     stated_by, _, condition = signal.subject.rpartition(" ")
     for event in events:
         if isinstance(event, ObjectStatus) and event.subject == stated_by:
@@ -230,7 +230,7 @@ _READERS: dict[str, Callable[[SignalSpec, tuple[Event, ...]], Iterator[_Sample]]
 }
 
 _ON_OCCASION = frozenset({"admission", "pod-event"})
-"""Kinds whose source speaks only when somebody asks something of the API: it need not be heard in the baseline."""
+"""Kinds whose source reports only on requests to the API: it need not have been read in the baseline."""
 
 
 def _signal_seen(name: str, within_s: float | None, history: History, window: Window) -> Measurement:
@@ -273,7 +273,7 @@ def _time_to_signal(name: str, at_most_s: float, history: History, window: Windo
     elif silent_ns >= due_ns:
         truth, reason = Truth.FALSE, f"signal {name} was still silent {_after_s(window, silent_ns)} s after the start"
     else:
-        truth, reason = Truth.UNKNOWN, f"nobody looked at {name} between {_after_s(window, silent_ns)} s and the bound"
+        truth, reason = Truth.UNKNOWN, f"{name} was not read between {_after_s(window, silent_ns)} s and the bound"
     latest_s = None if found.at_ns is None else _after_s(window, found.at_ns)
     row = Row(name, "", truth, {"later_than_s": _after_s(window, silent_ns), "latest_s": latest_s}, reason)
     return Measurement(truth, reason, (row,))

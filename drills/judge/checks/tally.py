@@ -1,4 +1,4 @@
-"""What every check that counts calls has in common: rows of lanes, examples and resolving power."""
+"""Shared by checks that count calls: rows of lanes, examples, resolving power and confidence intervals."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ TWO_SIDED_95 = 1.96
 
 @dataclass(frozen=True)
 class Ruled:
-    """A lane with what it says alone, and numbers beyond those that every lane has."""
+    """A lane with its own truth, and numbers beyond those that every lane has."""
 
     lane: Lane
     truth: Truth
@@ -35,12 +35,12 @@ def need_edges(edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
 
 
 def all_true(truths: Sequence[Truth]) -> Truth:
-    """Return TRUE only when all are TRUE; one FALSE decides, else one UNKNOWN."""
+    """Return FALSE if any is FALSE, else UNKNOWN if any is UNKNOWN, else TRUE."""
     return next((truth for truth in (Truth.FALSE, Truth.UNKNOWN) if truth in truths), Truth.TRUE)
 
 
 def any_true(truths: Sequence[Truth]) -> Truth:
-    """Return FALSE only when all are FALSE; one TRUE decides, else one UNKNOWN."""
+    """Return TRUE if any is TRUE, else UNKNOWN if any is UNKNOWN, else FALSE."""
     return next((truth for truth in (Truth.TRUE, Truth.UNKNOWN) if truth in truths), Truth.FALSE)
 
 
@@ -59,7 +59,7 @@ def lane_rows(ruled: Sequence[Ruled], window: Window) -> tuple[Row, ...]:
 
 
 def deciding_reason(rows: Sequence[Row], truth: Truth) -> str:
-    """Return the reasons of the rows that decided, a few of them."""
+    """Return the reasons of up to MAX_REASONS rows with the deciding truth."""
     decided = [f"{row.subject} {row.connection}: {row.reason}" for row in rows if row.truth is truth and row.reason]
     more = f" (and {len(decided) - MAX_REASONS} more)" if len(decided) > MAX_REASONS else ""
     return "; ".join(decided[:MAX_REASONS]) + more
@@ -89,15 +89,15 @@ def examples_of(calls: pl.LazyFrame) -> tuple[Example, ...]:
 
 
 def examples_due(calls: pl.LazyFrame) -> tuple[Example, ...]:
-    """Return the first few of calls that a caller wrote down, all of them, as examples."""
+    """Return the first few of these calls as examples; a caller recorded all of them."""
     return _shown(_first_of(calls, "scheduled_ns"))
 
 
 def _first_of(calls: pl.LazyFrame, clock: str) -> pl.DataFrame:
-    # Ordered by a column as it is stored: rows that come after the first few need not be read.
+    # Ordered by a stored column, so that rows after the first few need not be read.
     first = calls.select("id", "outcome", "error", at_ns=clock).bottom_k(MAX_EXAMPLES, by=["at_ns", "id"])
-    told = first.with_columns(pl.col("outcome").fill_null("seen by the server only"), pl.col("error").fill_null(""))
-    return told.collect(engine="streaming")
+    shown = first.with_columns(pl.col("outcome").fill_null("seen by the server only"), pl.col("error").fill_null(""))
+    return shown.collect(engine="streaming")
 
 
 def _shown(*firsts: pl.DataFrame) -> tuple[Example, ...]:
@@ -106,7 +106,7 @@ def _shown(*firsts: pl.DataFrame) -> tuple[Example, ...]:
 
 
 def resolution(lanes: Sequence[Lane], window: Window) -> Resolution:
-    """Return what the weakest of the lanes could have seen."""
+    """Return the resolving power of the weakest lane."""
     gap_ms = round(max(lane.gap.length_ns for lane in lanes) / NS_PER_MS, 3)
     calls = min(lane.made for lane in lanes)
     return Resolution(

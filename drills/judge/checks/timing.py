@@ -1,4 +1,4 @@
-"""How long: until calls succeed for good, and how slow the slow ones are beside the baseline."""
+"""Durations: how long until calls succeed for good, and how latency compares with the baseline."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from drills.judge.quantiles import counted, order_statistics
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
 
 NEVER_NS = 1 << 62
-"""The latency of a call that did not succeed: slower than every other, so that failing fast is never fast."""
+"""The latency of a call that did not succeed: more than any other, so that a fast failure is not fast."""
 
 
 def recovery_time(
@@ -26,9 +26,8 @@ def recovery_time(
 ) -> Invariant:
     """The last call that did not succeed was due at most at_most_s after the window's start.
 
-    After it every caller has min_samples successes, over at least hold_s until the window's end. One late failure is
-    one too many, also of a new pod, however late it came up; `eventually(success_rate(...))` is the same question with
-    a tolerance.
+    After it every caller has min_samples successes, over at least hold_s until the window's end. One later failure
+    refutes it, also that of a pod that appeared later; `eventually(success_rate(...))` asks the same with a tolerance.
     """
     need_edges(edges)
     bounds = _RecoveryBounds(at_most_s, hold_s, min_samples, max_gap_s)
@@ -41,10 +40,11 @@ def latency(
 ) -> Invariant:
     """The quantile of the latency is at most at_most_times that of the baseline plus slack_ms, per lane.
 
-    New pods have no baseline of their own: theirs is that of the pods that made the same calls.
+    New pods have no baseline of their own: they are compared with the standing pods of their lane.
 
-    Latency counts from the instant the call was due. A call that did not succeed is slower than every other. True
-    when the upper end of the quantile's 95 % interval is in bounds, false when the lower end is out, else undecided.
+    Latency counts from the instant at which the call was due. A call that did not succeed is slower than every other.
+    TRUE when the upper end of the quantile's 95 % interval is within the bound, FALSE when the lower end is not, else
+    UNKNOWN.
     """
     need_edges(edges)
     if not 0 < quantile < 1:
@@ -90,7 +90,7 @@ def _recovery(edges: tuple[Edge, ...], bounds: _RecoveryBounds, history: History
 
 
 def _callers(calls: pl.LazyFrame) -> list[_Caller]:
-    """Return when each caller failed last, then, in a second reading, how it did from there on."""
+    """Return when each caller failed last and, from a second pass, its successes after that."""
     failed = calls.filter(~SUCCEEDED).group_by(CALLER).agg(last_bad_ns=pl.col("scheduled_ns").max())
     last = failed.collect(engine="streaming").lazy()
     succeeded = calls.filter(SUCCEEDED).join(last, on=CALLER, how="left")
@@ -118,7 +118,7 @@ def _rule_recovery(lane: Lane, callers: Sequence[_Caller], bounds: _RecoveryBoun
     well_ns = started_ns if last_bad_ns is None else max(c.well_ns or window.end_ns for c in callers)
     held_s = (window.end_ns - well_ns) / NS_PER_S
     if held_s < bounds.hold_s:
-        return Ruled(lane, Truth.UNKNOWN, f"it held for {held_s:.3f} s only, needs {bounds.hold_s:g} s")
+        return Ruled(lane, Truth.UNKNOWN, f"it held for only {held_s:.3f} s, needs {bounds.hold_s:g} s")
     recovery_s = 0.0 if last_bad_ns is None else (well_ns - window.start_ns) / NS_PER_S
     return Ruled(lane, Truth.TRUE, "", {"recovery_s": round(recovery_s, 3)})
 
@@ -135,7 +135,7 @@ LATENCY_NS = pl.when(SUCCEEDED).then(pl.col("ended_ns") - pl.col("scheduled_ns")
 
 @dataclass(frozen=True)
 class _Latency:
-    """The quantile of one lane with its 95 % interval; high_ns is None when there are too few calls to have one."""
+    """The quantile of one lane with its 95 % interval; high_ns is None when too few calls give no upper end."""
 
     low_ns: int
     at_ns: int
@@ -144,27 +144,27 @@ class _Latency:
 
 def _latencies(calls: pl.LazyFrame, quantile: float) -> dict[LaneKey, _Latency]:
     latencies = calls.select(*LANE, value=LATENCY_NS)
-    ranks = {lane: _ranks(count, quantile) for lane, count in counted(latencies).items()}
-    sought = {(lane, rank) for lane, wanted in ranks.items() for rank in wanted if rank is not None}
+    places = {lane: _positions(count, quantile) for lane, count in counted(latencies).items()}
+    sought = {(lane, at) for lane, wanted in places.items() for at in wanted if at is not None}
     found = order_statistics(latencies, sought)
     return {
         lane: _Latency(found[lane, low], found[lane, at], None if high is None else found[lane, high])
-        for lane, (low, at, high) in ranks.items()
+        for lane, (low, at, high) in places.items()
     }
 
 
-def _ranks(count: int, quantile: float) -> tuple[int, int, int | None]:
-    """Return which of the ordered calls are the lower end of the quantile's interval, the quantile, the upper end."""
+def _positions(count: int, quantile: float) -> tuple[int, int, int | None]:
+    """Return the positions, in the sorted calls, of the interval's lower end, the quantile, and the upper end."""
     middle = count * quantile
     spread = math.sqrt(middle * (1 - quantile)) * TWO_SIDED_95
-    low, at, high = (math.ceil(rank) - 1 for rank in (middle - spread, middle, middle + spread))
+    low, at, high = (math.ceil(it) - 1 for it in (middle - spread, middle, middle + spread))
     return max(low, 0), at, high if high < count else None
 
 
 def _latency(edges: tuple[Edge, ...], bounds: _LatencyBounds, history: History, window: Window) -> Measurement:
     calls = history.due_in(window).filter(on_edges(edges))
     baseline = history.windows().get("baseline")
-    # Of the baseline only successes count: a failure there must not raise the bar.
+    # Only successes of the baseline count: a failure there must not raise the limit.
     before = history.due_in(baseline).filter(on_edges(edges), SUCCEEDED) if baseline else calls.clear()
     now = {
         (*key, cohort.is_new): found
@@ -202,7 +202,7 @@ def _rule_latency(
         reason = f"no call was made for {gap_s:.3f} s, at most {bounds.max_gap_s:g} s may pass"
         return Ruled(lane, Truth.UNKNOWN, reason, numbers)
     if found.high_ns is None or found.high_ns > limit_ns:
-        return Ruled(lane, Truth.UNKNOWN, f"{shown}: {lane.calls} calls do not decide it", numbers)
+        return Ruled(lane, Truth.UNKNOWN, f"{shown}: {lane.calls} calls do not decide", numbers)
     return Ruled(lane, Truth.TRUE, "", numbers)
 
 

@@ -1,4 +1,4 @@
-"""Does ordinary traffic flow: success, outages, errors, the canary's share, and whether anything was tried at all."""
+"""Ordinary traffic: success rate, outages, errors, the canary's share, and whether calls were made at all."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,11 +27,11 @@ from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 def success_rate(
     *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
-    """At least this share of calls succeeds per edge and kind of connection, none waits max_gap_s for the next.
+    """At least this share of calls succeeds per edge and kind of connection, and no caller waits max_gap_s for a success.
 
-    A share alone would hide an outage in a long window. A call whose outcome cannot be known did not succeed.
-    connection: NEW or REUSED, to ask only of calls on such connections; None for both. A reused lane needs min_samples
-    successes that really travelled on a reused connection.
+    A share alone would hide an outage in a long window. A call with an unknown outcome did not succeed. connection: NEW
+    or REUSED, to count only calls on such connections; None for both. A reused lane needs min_samples successes that
+    really travelled on a reused connection.
     """
     need_edges(edges)
     if not 0 < at_least <= 1:
@@ -47,7 +47,7 @@ def success_rate(
     params: dict[str, Number] = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
     params |= {} if connection is None else {"connection": connection}
     on = "" if connection is None else f" on {connection} connections"
-    says = f"at least {at_least:.4g} of the calls{on} succeed and never {max_gap_s:g} s pass without a success"
+    says = f"at least {at_least:.4g} of the calls{on} succeed, with no {max_gap_s:g} s without a success"
     return Invariant("success_rate", says, partial(_flow, edges, rule, connection=connection), params, edges)
 
 
@@ -59,16 +59,16 @@ def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> In
         return _rule_outage(lane, max_outage_s, min_samples)
 
     params = {"max_outage_s": max_outage_s, "min_samples": min_samples}
-    says = f"never {max_outage_s:g} s pass without a success"
+    says = f"no caller is without a success for {max_outage_s:g} s"
     return Invariant("availability", says, partial(_flow, edges, rule), params, edges)
 
 
 def errors(
     *edges: Edge, kinds: tuple[str, ...] = (), at_most: int = 0, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
-    """At most this many calls per edge and kind of connection end in one of these error classes; none named: in any.
+    """At most this many calls per edge and kind of connection end in one of these error classes; no kinds: in any.
 
-    It needs min_samples calls that were made and ended otherwise: one that ends so is no evidence of the contrary.
+    Needs min_samples calls that were made and did not end in such an error.
     """
     need_edges(edges)
 
@@ -79,7 +79,7 @@ def errors(
             return Ruled(lane, Truth.FALSE, f"{count} calls ended in {named}, at most {at_most} may")
         others = lane.made - (count - found.get(IN_FLIGHT_BOUND, 0))
         if others < min_samples:
-            return Ruled(lane, Truth.UNKNOWN, f"{others} calls ended otherwise, needs {min_samples}")
+            return Ruled(lane, Truth.UNKNOWN, f"{others} calls ended without such an error, needs {min_samples}")
         if gap_s > max_gap_s:
             return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
         return Ruled(lane, Truth.TRUE)
@@ -98,9 +98,9 @@ def errors(
 def split_ratio(
     *edges: Edge, version: str, weight: float, tolerance: float = 0.05, min_samples: int = 100
 ) -> Invariant:
-    """The version serves the weight's share of the successful calls, give or take the tolerance, at 95 % confidence.
+    """The version serves the weight's share of the successful calls, within the tolerance, at 95 % confidence.
 
-    True when Wilson's interval lies inside the tolerance, false when it lies outside, else not decided by the samples.
+    TRUE when Wilson's interval lies inside the tolerance, FALSE when it lies outside, else UNKNOWN.
     """
     need_edges(edges)
     params: dict[str, Number] = {
@@ -117,7 +117,7 @@ def split_ratio(
 def attempted(*edges: Edge, connection: str | None = None, min_samples: int = 20) -> Occurrence:
     """Calls were made on each edge; with a connection, calls that really travelled on a "new" or "reused" one.
 
-    Few calls of new pods decide nothing.
+    Too few calls of new pods decide nothing.
     """
     need_edges(edges)
     params = {"connection": connection, "min_samples": min_samples}
@@ -182,8 +182,8 @@ def _split(
     shares: list[_Share] = []
     for cohort in history.new_pods.by_caller():
         counted = cohort.of(served).group_by(key).agg(calls=pl.len(), hits=(served_by == version).sum())
-        told = counted.with_columns(is_new=cohort.is_new).collect(engine="streaming")
-        shares += msgspec.convert(told.to_dicts(), list[_Share])
+        found = counted.with_columns(is_new=cohort.is_new).collect(engine="streaming")
+        shares += msgspec.convert(found.to_dicts(), list[_Share])
     shares = sorted(shares, key=_place)
     shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
     rows = tuple(_share_row(share, rule) for share in shares)

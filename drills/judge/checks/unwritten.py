@@ -1,8 +1,8 @@
-"""What a program that the fault ended may have done without writing it down, looked for in the records of others.
+"""Calls that a program may have made or served but not recorded, because the fault ended it; found in others' records.
 
-A call that its caller counts as done, answered by such a server in its last moments, was served: the answer names the
-server and the call. How often, nobody knows. A call that a server wrote down and no caller, when it bears the name of
-such a caller, was made in that caller's last moments.
+A call with a good answer from such a server in its last moments was served: the answer names the server and the call.
+How often it was served is unknown. A call that only a server recorded, with an id of such a caller, was made in that
+caller's last moments.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _UNTIL_NOW = 2**63 - 1
 
 @dataclass(frozen=True)
 class Break:
-    """One stretch of a pod in which it may have worked and wrote nothing down."""
+    """A time in which a pod may have worked and recorded nothing."""
 
     pod: str
     last_ns: int
@@ -34,10 +34,10 @@ class Break:
 class Unwritten:
     """Calls per lane.
 
-    answered: done by their caller's word, answered by a server whose record ended just then.
+    answered: successful for their caller, answered by a server whose record ended just then.
     unsure: the same, but too long after that server's last line for its buffer to explain it.
-    orphaned: served, and their caller's line was lost with it.
-    unwitnessed: not done by their caller's word, and a server that may have served them ended meanwhile.
+    orphaned: served; their caller ended before it recorded them.
+    unwitnessed: not successful for their caller; a server that may have served them ended meanwhile.
     """
 
     answered: Counter[LaneKey]
@@ -59,7 +59,7 @@ class _Answered(msgspec.Struct, frozen=True):
 
 
 def unwritten(history: History, calls: pl.LazyFrame) -> Unwritten | None:
-    """Return what may lack in the records of these calls; None when the fault ended nobody."""
+    """Return what may be missing in the records of these calls; None when the fault ended no pod."""
     lost = history.lost_pods
     if lost is None:
         return None
@@ -94,8 +94,8 @@ def _answered(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> tuple[Counter[L
 def _orphaned(history: History, calls: pl.LazyFrame, lost: LostPods) -> Counter[LaneKey]:
     only_served = calls.filter(pl.col("scheduled_ns").is_null(), pl.col("served_ns") >= lost.sure_until_ns)
     known = history.calls.filter(pl.col("scheduled_ns").is_not_null()).select("id")
-    strangers = only_served.join(known, on="id", how="anti").with_columns(pl.col("connection").fill_null("unknown"))
-    found = strangers.select(*LANE, "id", "served_ns").unique("id").collect()
+    unclaimed = only_served.join(known, on="id", how="anti").with_columns(pl.col("connection").fill_null("unknown"))
+    found = unclaimed.select(*LANE, "id", "served_ns").unique("id").collect()
     orphaned = Counter[LaneKey]()
     for source, target, connection, call_id, served_ns in found.iter_rows():
         pod = _caller_in(call_id, source, lost)
@@ -104,7 +104,7 @@ def _orphaned(history: History, calls: pl.LazyFrame, lost: LostPods) -> Counter[
 
 
 def _caller_in(call_id: str, source: str, lost: LostPods) -> str:
-    """Return the casualty that an id names as its caller, "" for none: canary.source.target.rest-of-pod.number."""
+    """Return the lost pod that an id names as its caller, "" for none: canary.source.target.rest-of-pod.number."""
     words = call_id.split(".")
     pod = f"{source}-{words[3]}" if len(words) > 3 else ""  # noqa: PLR2004 - the place of the pod in an id
     return pod if pod in lost.pods else ""

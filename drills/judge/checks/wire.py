@@ -1,4 +1,4 @@
-"""Was a call readable on the wire: every call carries a canary, and an observer on each node looks for it."""
+"""Plaintext on the wire: every call carries a canary, and an observer on each node looks for it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from drills.judge.records import NS_PER_S, Window
 
 _Readable = WireHit | WirePair
 
-UNTOLD_NS = 15 * NS_PER_S
-"""An observer that goes on finding an edge's canary says so at least this often."""
+REPORT_EVERY_NS = 15 * NS_PER_S
+"""An observer that keeps finding an edge's canary reports it at least this often."""
 
 NO_ADDRESS = "dns"
-"""What a caller writes of a call whose target's name led nowhere."""
+"""The error that a caller records when the target's name does not resolve."""
 
 CUT = "?"
-"""What an observer writes for a name that the end of a segment cut off."""
+"""What an observer records for a name that is cut off by the end of a segment."""
 
 _NEEDS = frozenset({Need.WIRE})
 
@@ -31,11 +31,11 @@ _NEEDS = frozenset({Need.WIRE})
 def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """The canary of a call on one of the edges was readable on the wire.
 
-    That nothing was readable is known only when every node watched without loss, the observers saw the plaintext of a
-    service outside the mesh in the same run, and calls of the edge succeeded: there was something to see.
+    FALSE only when every node's observer watched without loss, the observers saw the plaintext of a service outside the
+    mesh in the same run, and calls of the edge succeeded, so that there was something to see.
 
-    An observer that the fault ended with its node, and with all who call from there, must watch again before anybody
-    calls from there again: what comes to that node meanwhile is watched where it comes from.
+    An observer that the fault ended together with its node must watch again before the next call is made from there.
+    Calls to that node meanwhile are seen on the node of their caller.
     """
     need_edges(edges)
     params = {"min_samples": min_samples}
@@ -44,10 +44,10 @@ def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
 
 
 def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """The canary of a call on one of the edges was readable on the wire, whether or not anybody answered it.
+    """The canary of a call on one of the edges was readable on the wire, whether or not the call was answered.
 
-    For targets that may rightly refuse: where `plaintext` needs calls that succeeded, this one needs calls that found
-    an address and reached for it. A caller that is kept from writing a byte exposes none.
+    For targets that may rightly refuse: `plaintext` needs calls that succeeded, this check needs calls whose target
+    resolved. A caller that cannot send a byte exposes none.
     """
     need_edges(edges)
     params = {"min_samples": min_samples}
@@ -58,9 +58,9 @@ def plaintext_tried(*edges: Edge, min_samples: int = 20) -> Occurrence:
 
 
 def addressed(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """Calls on each edge found an address and reached for it, whatever became of them."""
+    """Calls on each edge resolved their target to an address, whatever their outcome."""
     need_edges(edges)
-    says = f"{min_samples} calls find an address"
+    says = f"the target of {min_samples} calls resolves to an address"
     return Occurrence(
         "addressed",
         says,
@@ -85,28 +85,28 @@ def _addressed_row(edge: Edge, count: int, min_samples: int) -> Row:
 
 @dataclass(frozen=True)
 class _Need:
-    """Which calls of an edge show that there was something to see."""
+    """The calls of an edge that could have been seen on the wire."""
 
     key: str
     did: str
     of: Callable[[Lane], int]
 
     def count(self, found: Sequence[Lane], edge: Edge) -> int:
-        """Count them on one edge, over all kinds of connections."""
+        """Return their number on one edge, over all kinds of connections."""
         return sum(self.of(lane) for lane in found if lane.edge == edge)
 
     def lack(self, count: int, min_samples: int) -> str:
-        """Say that there are too few of them, "" when there are enough."""
+        """Return that there are too few of them, "" when there are enough."""
         return "" if count >= min_samples else f"{count} calls {self.did}, needs {min_samples}"
 
 
 _SERVED = _Need("ok", "succeeded", lambda lane: lane.ok)
-_TRIED = _Need("tried", "found an address", lambda lane: lane.made - dict(lane.errors).get(NO_ADDRESS, 0))
+_TRIED = _Need("tried", "resolved their target", lambda lane: lane.made - dict(lane.errors).get(NO_ADDRESS, 0))
 
 
 @dataclass(frozen=True)
 class _Hits:
-    """What was readable of one edge: records that lie in the window, and packets that may or may not belong to it."""
+    """What was readable of one edge: records in the window, and packets that may belong to the edge and the window."""
 
     sure: tuple[Example, ...]
     possible: int
@@ -138,7 +138,7 @@ def _row(edge: Edge, hits: _Hits, need: _Need, counted: int, min_samples: int, b
     if hits.sure:
         truth, reason = Truth.TRUE, f"{len(hits.sure)} records of calls readable on the wire"
     elif hits.possible:
-        truth, reason = Truth.UNKNOWN, f"{hits.possible} readable packets that may be of this edge and window"
+        truth, reason = Truth.UNKNOWN, f"{hits.possible} readable packets that may belong to this edge and window"
     elif blind:
         truth, reason = Truth.UNKNOWN, blind
     elif lack := need.lack(counted, min_samples):
@@ -183,11 +183,11 @@ def _may_lie_in(window: Window, event: _Readable) -> bool:
 
 
 def _may_go_on(history: History, window: Window, event: _Readable) -> bool:
-    """Whether a hit was followed by others that nobody counted, because its observer was ended before it could."""
+    """Whether more hits may have followed that were not reported, because the fault ended the observer first."""
     lost = history.lost_pods
     if lost is None or isinstance(event, WirePair) or event.at_ns >= lost.first_boots.get(event.detail.node, 0):
         return False
-    return event.at_ns < window.start_ns <= event.at_ns + UNTOLD_NS
+    return event.at_ns < window.start_ns <= event.at_ns + REPORT_EVERY_NS
 
 
 def _example(event: _Readable, at_ns: int) -> Example:
@@ -197,9 +197,9 @@ def _example(event: _Readable, at_ns: int) -> Example:
 
 
 def _blindness(history: History, window: Window) -> Iterator[str]:
-    """Yield every reason why nobody would have seen a readable call."""
+    """Yield every reason why a readable call would not have been seen."""
     if not history.facts.wire_nodes:
-        yield "no node was to watch the wire"
+        yield "the facts of the run name no node that watches the wire"
     for node in history.facts.wire_nodes:
         yield from _blindness_of_node(history, window, node)
     shown = [
@@ -210,7 +210,7 @@ def _blindness(history: History, window: Window) -> Iterator[str]:
     ]
     if max(shown, default=0) < window.start_ns:
         unmeshed = ", ".join(history.facts.unmeshed)
-        yield f"the observers did not prove that they see: no plaintext of {unmeshed} from the window's start on"
+        yield f"the observers did not prove that they can see: no plaintext of {unmeshed} from the window's start on"
 
 
 def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[str]:
@@ -224,7 +224,7 @@ def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[
         if event.detail.dropped:
             yield f"the observer of node {node} lost {event.detail.dropped} packets"
         if not event.detail.packets:
-            yield f"the observer of node {node} saw no packet at all"
+            yield f"the observer of node {node} saw no packets"
     for gap in history.of_kind(WireGap):
         if gap.detail.node == node and gap.at_ns < window.end_ns:
             yield f"the observer of node {node} was blind: {gap.detail.reason}"
@@ -233,18 +233,18 @@ def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[
 
 
 def _blindness_of_lost_node(history: History, lost: LostPods, node: str, ready_ns: list[int]) -> Iterator[str]:
-    """Yield why the observer that ended with its node may have missed what the pods of that node sent."""
+    """Yield why the observer that the fault ended with its node may have missed what pods of that node sent."""
     booted_ns = lost.first_boots.get(node)
     if booted_ns is None:
-        return  # another node, or one on which nobody came back: then its observer owes its end
+        return  # another node, or one on which no pod restarted: then its observer must still report its end
     observers = lost.pods - set(history.facts.servers)
     boots = [it for it in history.of_kind(ProgramStarted) if lost.explains(it) and it.detail.node == node]
     starts = sum(boot.detail.pod in observers for boot in boots)
     if starts != 1:
-        yield f"the observer of node {node} started {starts} times after its node was ended: it watched in pieces"
+        yield f"the observer of node {node} started {starts} times after the fault ended its node: it may have missed calls in between"
     again_ns = min((at_ns for at_ns in ready_ns if at_ns >= booted_ns), default=None)
     if again_ns is None:
-        yield f"the observer of node {node} did not watch again after its node was ended"
+        yield f"the observer of node {node} did not watch again after the fault ended its node"
     elif unseen := _calls_from(history, node, booted_ns, again_ns):
         yield f"{unseen} calls were made from node {node} before its observer watched again"
 

@@ -1,4 +1,4 @@
-"""Two witnesses of one call: what the caller was told against what the server did, and how often it did it."""
+"""Compares the two witnesses of a call: the outcome for the caller, and whether and how often a server served it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,9 +22,9 @@ from drills.judge.records import Window
 
 
 def served_but_failed(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """A server served a call whose caller got no good answer: work was done and nobody told the caller.
+    """A server served a call whose caller got no good answer: the caller does not know that the work was done.
 
-    That it never happened is known only where enough calls were made and the target wrote down that it served anybody.
+    FALSE only where enough calls were made and the target recorded that it served some caller.
     """
     need_edges(edges)
 
@@ -41,9 +41,9 @@ def served_but_failed(*edges: Edge, min_samples: int = 20) -> Occurrence:
 
 
 def denied_but_served(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """A caller was told that it is refused, and a server served the call all the same.
+    """A caller's call was refused, and a server served it all the same.
 
-    That it never happened is known only where enough calls were refused and the target served somebody.
+    FALSE only where enough calls were refused and the target recorded that it served some caller.
     """
     need_edges(edges)
 
@@ -60,7 +60,7 @@ def denied_but_served(*edges: Edge, min_samples: int = 20) -> Occurrence:
 
 
 def attempts_per_request(*edges: Edge, at_most: int = 1, min_samples: int = 20) -> Invariant:
-    """No request was served more than at_most times: the callers never retry, so more is what proxies added.
+    """No request was served more than at_most times. Callers never retry, so proxies caused any further attempt.
 
     Only attempts that reached a server are seen; those that a proxy lost on the way are not.
     """
@@ -80,12 +80,12 @@ def attempts_per_request(*edges: Edge, at_most: int = 1, min_samples: int = 20) 
 
 
 def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
-    """No posting is lost or doubled, counted from both ends: the caller's ledger and the server's.
+    """No posting is lost or duplicated, counted at both ends.
 
-    Each call that its caller counts as done was served exactly once; none that its caller counts as certainly not
-    done was served; and none was served that no caller knows. A caller that cannot know its outcome contradicts
-    nothing; such calls are counted apart. So are calls whose other witness the fault itself ended just then, before it
-    could write them down: whether one of them was served twice is not known.
+    Each call that succeeded for its caller was served exactly once; no call that certainly failed for its caller was
+    served; and every served call is known to a caller. A call with an unknown outcome contradicts nothing and is
+    counted separately. So is a call whose other witness the fault ended before it could record the call: whether it was
+    served twice is not known.
     """
     need_edges(edges)
 
@@ -94,14 +94,14 @@ def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
         if any(harms.values()):
             return Truth.FALSE, ", ".join(f"{count} {harm}" for harm, count in harms.items() if count)
         if pair.unsure:
-            return Truth.UNKNOWN, f"{pair.unsure} calls were done by a server whose record had ended before"
+            return Truth.UNKNOWN, f"{pair.unsure} calls were served by a server whose record had ended before"
         sure = pair.ok - pair.answered
         if sure < min_samples:
-            return Truth.UNKNOWN, f"{sure} calls were done, needs {min_samples}"
+            return Truth.UNKNOWN, f"{sure} calls succeeded, needs {min_samples}"
         return Truth.TRUE, ""
 
     params: dict[str, Number] = {"min_samples": min_samples}
-    # A lost posting may be a hole in the server's record; one that was written down twice or denied may not.
+    # A gap in the server's record could explain a lost posting, but not one that is duplicated or denied.
     judged = partial(
         _holds, edges, rule, LOST | CONTRADICTED | ~FROM_CALLER, lambda pair: pair.doubled + pair.contradicted > 0
     )
@@ -113,9 +113,12 @@ Rule = Callable[[Pair], tuple[Truth, str]]
 
 def _unless_silent(pair: Pair) -> tuple[Truth, str]:
     if not pair.is_target_live:
-        return Truth.UNKNOWN, f"{pair.target} wrote down no call of anybody: what it served is not known"
+        return Truth.UNKNOWN, f"{pair.target} recorded no call at all: what it served is not known"
     if pair.unwitnessed:
-        return Truth.UNKNOWN, f"{pair.unwitnessed} calls failed while a server's record was ended with its node"
+        return (
+            Truth.UNKNOWN,
+            f"{pair.unwitnessed} calls failed after the fault had ended a server that may have served them",
+        )
     return Truth.FALSE, ""
 
 
@@ -140,7 +143,7 @@ def _holds(
     truth = all_true([row.truth for row in rows])
     examples = examples_of(history.calls_in(window).filter(on_edges(edges), harm))
     if history.lost_pods is not None and truth is not Truth.FALSE:
-        examples = ()  # what lacks a witness is no example of harm
+        examples = ()  # a call that lacks a witness is not an example of harm
     at_ns = examples[0].at_ns if examples else None
     proven = any(is_proof(pair) for pair in pairs)
     return Measurement(truth, deciding_reason(rows, truth), rows, examples, at_ns=at_ns, is_proof=proven)

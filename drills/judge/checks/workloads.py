@@ -1,4 +1,4 @@
-"""What workloads are, looked at from outside: in the mesh, ready, with a certificate that is valid."""
+"""Workloads as seen from outside: mesh membership, readiness, and certificates."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -20,20 +20,19 @@ from drills.judge.records import NS_PER_S, Window
 MAX_NAMES = 3
 
 Look = tuple[Event, bool | None, str]
-"""One look at one workload: whether it was as it should be (None: not found out), and what was seen."""
+"""One look at one workload: whether it was as it should be (None: not known), and what was seen."""
 
 
 def mesh_membership() -> Invariant:
-    """Every pod of the lab that belongs in the mesh is provably in it, and none that does not.
+    """Every pod of the lab that belongs in the mesh is provably in it, and no other pod is.
 
-    Reads events MembershipSeen. Each server
-    that the facts of the run name must have been looked at in the window.
+    Reads events MembershipSeen. Each server that the facts of the run name must have been seen in the window.
     """
     return Invariant("mesh_membership", "every pod is in the mesh exactly when it belongs there", _membership)
 
 
 def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
-    """The workload "namespace/kind/name" has all the replicas it wants at every look, at least every max_gap_s."""
+    """The workload "namespace/kind/name" has all its desired replicas ready at every look, at least every max_gap_s."""
     params: dict[str, Number] = {"subject": subject, "max_gap_s": max_gap_s}
     says = f"{subject} has all its replicas ready"
     return Invariant(
@@ -44,7 +43,7 @@ def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
 def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:
     """At every look each workload's leaf certificate was valid, and for min_left_s more.
 
-    Reads events CertificateShown. Each server must have been seen at least every max_gap_s, but for those of services
+    Reads events CertificateShown. Each server must have been seen at least every max_gap_s, except those of services
     outside the mesh.
     """
     params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
@@ -53,19 +52,19 @@ def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> In
 
 
 def leaf_ended() -> Occurrence:
-    """The newest leaf certificate that each workload showed up to the window's end was out of date by then.
+    """The newest leaf certificate that each workload showed until the window's end had expired by then.
 
-    Reads events CertificateShown; without one that could be read nothing is known.
+    Reads events CertificateShown; UNKNOWN without a readable certificate.
     """
-    return Occurrence("leaf_ended", "every leaf certificate is over and no newer one was shown", _ended)
+    return Occurrence("leaf_ended", "every leaf certificate has expired and no newer one was shown", _ended)
 
 
 def issuer_taken_up(within_s: float) -> Occurrence:
-    """Each server shows a leaf certificate of the issuer that the fault put in, within_s after the window's start.
+    """Each server shows a leaf certificate of the issuer that the fault installed, within_s after the window's start.
 
-    Reads the signers of events FaultAccount and CertificateText, and CertificateShown; of services outside the mesh
-    none is expected. A pod that still shows another's at the bound or after it is too late; one that was not seen
-    there is not known.
+    Reads the signers of events FaultAccount and CertificateText, and CertificateShown; services outside the mesh need
+    none. A pod that still shows another issuer's certificate at the bound or later is late; UNKNOWN for a pod that was
+    not seen then.
     """
     says = f"every pod shows a certificate of the new issuer within {within_s:g} s"
     return Occurrence("issuer_taken_up", says, partial(_taken_up, within_s), {"within_s": within_s})
@@ -74,7 +73,7 @@ def issuer_taken_up(within_s: float) -> Occurrence:
 def _taken_up(within_s: float, history: History, window: Window) -> Measurement:
     signer = next(filter(None, (it.detail.signer for it in history.events_in(window, FaultAccount))), "")
     if not signer:
-        return Measurement(Truth.UNKNOWN, "the record names no issuer that the fault put in")
+        return Measurement(Truth.UNKNOWN, "the record names no issuer that the fault installed")
     signers = {event.subject: event.signer for event in history.of_kind(CertificateText)}
     looks = [event for event in history.events_in(window, CertificateShown) if event.detail.fingerprint in signers]
     pods = sorted({*history.facts.servers, *(event.subject for event in looks)} - _outside(history))
@@ -92,14 +91,14 @@ def _taken_up(within_s: float, history: History, window: Window) -> Measurement:
     if late:
         truth, reason = Truth.FALSE, f"still signed by another issuer: {_names(late)}"
     elif unseen or not pods:
-        truth, reason = Truth.UNKNOWN, f"nobody saw who signs at the bound: {_names(unseen) or 'any pod'}"
+        truth, reason = Truth.UNKNOWN, f"no certificate was seen at the bound: {_names(unseen) or 'any pod'}"
     slowest_s = round((max(first_ns) - window.start_ns) / NS_PER_S, 3)
     numbers: dict[str, Number] = {"pods": len(pods), "late": len(late), "unseen": len(unseen), "slowest_s": slowest_s}
     return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, numbers, reason),))
 
 
 def _outside(history: History) -> set[str]:
-    """Return the servers outside the mesh, of which no certificate is expected."""
+    """Return the servers outside the mesh, which need no certificate."""
     ends = history.of_kind(ServerEnd)
     return {event.subject for event in ends if event.detail.service in history.facts.unmeshed}
 
@@ -114,7 +113,7 @@ def _ended(history: History, window: Window) -> Measurement:
     if not newest:
         return Measurement(Truth.UNKNOWN, "no leaf certificate was seen")
     ended: dict[str, Number] = {"seen": len(newest), "over": len(newest) - len(alive)}
-    reason = f"not over when the window was: {_names(alive)}" if alive else ""
+    reason = f"not expired at the window's end: {_names(alive)}" if alive else ""
     truth = Truth.FALSE if alive else Truth.TRUE
     return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, ended, reason),))
 
@@ -127,7 +126,7 @@ def _membership(history: History, window: Window) -> Measurement:
 def _look_at_member(event: MembershipSeen) -> Look:
     meshed = event.detail.meshed
     if meshed is None:
-        return event, None, "membership not found out"
+        return event, None, "membership not known"
     return event, meshed == event.detail.expected, "in the mesh" if meshed else "outside the mesh"
 
 
@@ -135,7 +134,7 @@ def _condition(subject: str, max_gap_s: float, history: History, window: Window)
     events = [event for event in history.events_in(window, ReplicaCount) if event.subject == subject]
     looks = [_look_at_condition(event) for event in events]
     gap_s = _longest_gap_s([event.at_ns for event, is_well, _ in looks if is_well is not None], window)
-    doubt = f"nobody looked for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
+    doubt = f"not read for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
     return _measured(subject, [look for look in looks if look[1] is not None], doubt)
 
 
@@ -159,37 +158,37 @@ def _certificates(min_left_s: float, max_gap_s: float, history: History, window:
 
 
 def _unseen_for(pod: str, known: Sequence[Look], looks: Sequence[Look], max_gap_s: float, window: Window) -> str:
-    """Return for how long nobody saw the certificate of a pod, and why, "" when that was not too long."""
+    """Return for how long the certificate of a pod was not seen, and why; "" when that was not too long."""
     seen_ns = [event.at_ns for event, _, _ in known if event.subject == pod]
     gap_s = _longest_gap_s(seen_ns, window)
     if seen_ns and gap_s <= max_gap_s:
         return ""
     blind = next((f", {seen}" for event, is_valid, seen in looks if event.subject == pod and is_valid is None), "")
-    return f"nobody saw that of {pod} for {gap_s:.1f} s, at most {max_gap_s:g} s may pass{blind}"
+    return f"that of {pod} was not seen for {gap_s:.1f} s, at most {max_gap_s:g} s may pass{blind}"
 
 
 def _look_at_certificate(event: CertificateShown, min_left_s: float) -> Look:
     begins_ns, ends_ns = event.detail.not_before_ns, event.detail.not_after_ns
     if begins_ns is None or ends_ns is None:
-        return event, None, event.detail.error or "certificate not found out"
+        return event, None, event.detail.error or "certificate not known"
     is_valid = begins_ns <= event.at_ns <= ends_ns - round(min_left_s * NS_PER_S)
     return event, is_valid, f"{(ends_ns - event.at_ns) / NS_PER_S:.1f} s left"
 
 
 def _unseen(history: History, looks: Sequence[Look]) -> str:
-    """Return what keeps the looks from covering every server, "" when they do."""
+    """Return which servers were not seen, "" when all were."""
     missing = sorted(set(history.facts.servers) - {event.subject for event, _, _ in looks})
-    return f"nobody looked at {_names(missing)}" if missing else ""
+    return f"not seen: {_names(missing)}" if missing else ""
 
 
 def _measured(subject: str, looks: Sequence[Look], doubt: str) -> Measurement:
     bad, blind = _where(looks, lambda well: well is False), _where(looks, lambda well: well is None)
     if bad:
-        truth, reason = Truth.FALSE, _told(bad)
+        truth, reason = Truth.FALSE, _described(bad)
     elif blind:
-        truth, reason = Truth.UNKNOWN, _told(blind)
+        truth, reason = Truth.UNKNOWN, _described(blind)
     elif doubt or not looks:
-        truth, reason = Truth.UNKNOWN, doubt or "nobody looked"
+        truth, reason = Truth.UNKNOWN, doubt or "never read"
     else:
         truth, reason = Truth.TRUE, ""
     numbers: dict[str, Number] = {"looks": len(looks), "amiss": len(bad), "not_found_out": len(blind)}
@@ -207,7 +206,7 @@ def _where(looks: Sequence[Look], wanted: Callable[[bool | None], bool]) -> list
     return [look for look in looks if wanted(look[1])]
 
 
-def _told(looks: Sequence[Look]) -> str:
+def _described(looks: Sequence[Look]) -> str:
     return _names([f"{event.subject} {seen}" for event, _, seen in looks])
 
 

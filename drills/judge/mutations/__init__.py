@@ -1,1 +1,1 @@
-"""Would the claims notice? Stored histories with one thing changed, and which claims stop passing."""
+"""Mutation testing of claims: change one thing in a stored history, and see which claims stop passing."""

@@ -1,4 +1,4 @@
-"""Worlds in which calls went otherwise: the record stays whole, so only a claim can notice."""
+"""Mutations of calls. The record stays consistent, so only a claim can notice them."""
 
 import polars as pl
 
@@ -49,46 +49,46 @@ def slow_down(history: History, target: Target) -> History:
 
 
 def drop_calls(history: History, target: Target) -> History:
-    """Let nobody make these calls."""
+    """Remove these calls, as if they had not been made."""
     calls = table(history)
     return whole(history, calls.filter(~target.calls()))
 
 
 def serve_refused(history: History, target: Target) -> History:
-    """Let a server serve one call that its caller was refused, in words or by a silence that met its first packet."""
+    """Let a server serve one call that was refused for its caller, by an error or by a connect timeout."""
     is_refused = target.calls() & ~SUCCEEDED & pl.col("error").is_in([*REFUSALS, "connect-timeout"])
     return _change(history, _first(is_refused), _served(history))
 
 
 def let_one_in(history: History, target: Target) -> History:
-    """Let one call that was refused succeed, for both witnesses."""
+    """Let one refused call succeed, for both witnesses."""
     return _change(history, _first(target.calls() & ~SUCCEEDED), _served(history) | _succeeded(history))
 
 
 def let_last_in(history: History, target: Target) -> History:
-    """Let the last call that was refused succeed, for both witnesses: whoever must refuse by then has not begun to."""
+    """Let the last refused call succeed, for both witnesses, as if enforcement had not begun by then."""
     is_refused, due = target.calls() & ~SUCCEEDED, pl.col("scheduled_ns")
     is_last = is_refused & (due == due.filter(is_refused).max())
     return _change(history, is_last, _served(history) | _succeeded(history))
 
 
 def lose_answer(history: History, target: Target) -> History:
-    """Let one call that was served end in a time-out for its caller."""
-    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _told("info", "timeout"))
+    """Let one served call time out for its caller."""
+    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _ended("info", "timeout"))
 
 
 def disown_call(history: History, target: Target) -> History:
-    """Let the caller of one served call be certain that it was never served."""
-    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _told("fail", "connect-refused"))
+    """Let one served call fail for its caller with an error that rules out that it was served."""
+    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _ended("fail", "connect-refused"))
 
 
 def lose_posting(history: History, target: Target) -> History:
-    """Let one call that its caller counts as done never have reached a server."""
+    """Let one call that succeeded for its caller not have reached a server."""
     return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), NOT_SERVED)
 
 
 def serve_twice(history: History, target: Target) -> History:
-    """Let servers serve one call again and again, one time more than the claim allows."""
+    """Let one call be served once more than the claim allows."""
     calls = table(history)
     again = calls.filter(_first(target.calls() & WAS_SERVED)).with_columns(
         *(pl.lit(None, CALLS_SCHEMA[name]).alias(name) for name in CALLER_COLUMNS),
@@ -101,7 +101,7 @@ def swap_peer(history: History, target: Target) -> History:
     """Let one served call show the identity of another service."""
     names = sorted(history.facts.identities.items())
     other = [pl.when(pl.col("source") != name).then(pl.lit(f"URI={shown}")) for name, shown in names if shown]
-    return _change(history, _first(target.calls() & WAS_SERVED), {"peer": pl.coalesce(*other, pl.lit("URI=nobody"))})
+    return _change(history, _first(target.calls() & WAS_SERVED), {"peer": pl.coalesce(*other, pl.lit("URI=unknown"))})
 
 
 def hide_peer(history: History, target: Target) -> History:
@@ -109,15 +109,15 @@ def hide_peer(history: History, target: Target) -> History:
     return _change(history, _first(target.calls() & WAS_SERVED), {"peer": pl.lit("")})
 
 
-def shift_split(history: History, target: Target) -> History:
-    """Let one version serve everything: the one that should have the smaller share."""
+def serve_one_version(history: History, target: Target) -> History:
+    """Let the version with the smaller weight serve everything."""
     version = target.text("version") if target.number("weight", 1) < 1 / 2 else OTHER_VERSION
     change = {"server_version": pl.lit(version), "served_version": pl.lit(version)}
     return _change(history, target.calls() & SUCCEEDED, change)
 
 
 def pool_connections(history: History, target: Target) -> History:
-    """Let every call travel on a connection that was there already."""
+    """Let every call travel on a reused connection."""
     return _change(history, target.calls(), {"reused": pl.lit(value=True)})
 
 
@@ -130,7 +130,7 @@ def ignore_changes(history: History, target: Target) -> History:
 
 
 def _forbids(event: PolicyChangeStep) -> pl.Expr:
-    """Select the calls that a change might forbid, and those just before, which show that the edge was open."""
+    """Select the calls that a change may forbid, and those just before, which show that the edge was open."""
     from_ns = event.at_ns - round(OPEN_BEFORE_S * NS_PER_S)
     is_edge = (pl.col("source") == event.detail.source) & (pl.col("target") == event.detail.target)
     return is_edge & (pl.col("scheduled_ns") >= from_ns).fill_null(value=False)
@@ -149,16 +149,16 @@ def _first(selected: pl.Expr) -> pl.Expr:
 
 
 def _failed(error: str) -> Change:
-    return _told("fail", error) | NOT_SERVED
+    return _ended("fail", error) | NOT_SERVED
 
 
-def _told(outcome: str, error: str) -> dict[str, pl.Expr]:
-    nobody = {name: pl.lit(None, pl.String) for name in ("server_pod", "server_version")}
-    return {"outcome": pl.lit(outcome), "status": pl.lit(0), "error": pl.lit(error)} | nobody
+def _ended(outcome: str, error: str) -> dict[str, pl.Expr]:
+    no_server = {name: pl.lit(None, pl.String) for name in ("server_pod", "server_version")}
+    return {"outcome": pl.lit(outcome), "status": pl.lit(0), "error": pl.lit(error)} | no_server
 
 
 def _pod_of_target(history: History) -> pl.Expr:
-    """Return a pod that serves the row's target, or the target's own name when the record shows none."""
+    """Return a pod that serves the row's target, or the target's name when the record has none."""
     seen = history.calls.filter(WAS_SERVED).group_by("target").agg(pl.col("served_pod").min()).collect()
     return pl.col("target").replace(dict(seen.rows()))
 

@@ -1,4 +1,4 @@
-"""Every mutation by name, and which of them a claim must notice: it follows from its check and its quantifier."""
+"""Every mutation by name, and which mutations a claim must notice, by its check and quantifier."""
 
 from drills.judge.events import CertificateShown, MembershipSeen, NewPod, PolicyChangeStep, ReplicaCount
 from drills.judge.mutations import calls, events, record
@@ -16,51 +16,51 @@ WORLD = _all(
     Mutation("fail-everywhere", "every call of every edge fails", calls.fail_all, on_every_edge=True),
     Mutation(
         "one-outage",
-        "all calls of the edge fail for longer than may be",
+        "all calls of the edge fail for longer than allowed",
         calls.one_outage,
         ("max_gap_s", "max_outage_s"),
     ),
     Mutation("fail-last", "the last call fails", calls.fail_last),
     Mutation("delay-recovery", "no call of the edge succeeds until the end", calls.fail_all),
     Mutation("slow-down", "every answer comes ten seconds later", calls.slow_down),
-    Mutation("drop-calls", "nobody makes the calls of the edge", calls.drop_calls),
+    Mutation("drop-calls", "the calls of the edge are not made", calls.drop_calls),
     Mutation("serve-refused", "a server serves one refused call", calls.serve_refused),
     Mutation("let-one-in", "one refused call succeeds", calls.let_one_in),
     Mutation("let-last-in", "the last refused call succeeds", calls.let_last_in),
     Mutation("lose-answer", "one served call times out for its caller", calls.lose_answer),
-    Mutation("disown-call", "the caller of one served call knows that it was never served", calls.disown_call),
-    Mutation("lose-posting", "one call that is done for its caller reached no server", calls.lose_posting),
-    Mutation("serve-twice", "one call is served more often than may be", calls.serve_twice, ("at_most",)),
-    Mutation("swap-peer", "one served call shows another's identity", calls.swap_peer),
+    Mutation("disown-call", "one served call certainly failed for its caller", calls.disown_call),
+    Mutation("lose-posting", "one call that succeeded for its caller reached no server", calls.lose_posting),
+    Mutation("serve-twice", "one call is served more often than allowed", calls.serve_twice, ("at_most",)),
+    Mutation("swap-peer", "one served call shows another service's identity", calls.swap_peer),
     Mutation("hide-peer", "one served call shows no identity", calls.hide_peer),
-    Mutation("shift-split", "one version serves everything", calls.shift_split, ("version", "weight")),
-    Mutation("pool-connections", "every call travels on an old connection", calls.pool_connections),
+    Mutation("serve-one-version", "one version serves everything", calls.serve_one_version, ("version", "weight")),
+    Mutation("pool-connections", "every call travels on a reused connection", calls.pool_connections),
     Mutation("ignore-changes", "policy changes are accepted and not enforced", calls.ignore_changes),
     Mutation("refuse-changes", "the API refuses every policy change", events.refuse_changes),
-    Mutation("forget-changes", "nobody changes a policy", events.forget(PolicyChangeStep)),
+    Mutation("forget-changes", "no policy is changed", events.forget(PolicyChangeStep)),
     Mutation("readable-call", "one call is readable on the wire", events.readable_call),
-    Mutation("blind-observers", "nobody sees the plaintext that must be seen", events.blind_observers),
-    Mutation("admit-unmeshed", "one new pod is admitted without the mesh", events.admit_unmeshed, ("on",)),
-    Mutation("overlook-strays", "nobody finds a new pod that is outside the mesh", events.overlook_strays),
+    Mutation("blind-observers", "the plaintext that must be seen is not seen", events.blind_observers),
+    Mutation("admit-unmeshed", "one new pod is admitted outside the mesh", events.admit_unmeshed, ("on",)),
+    Mutation("overlook-unmeshed", "no new pod outside the mesh is found", events.overlook_unmeshed),
     Mutation("refuse-new-pods", "the API refuses every new pod", events.refuse_new_pods, ("on",)),
     Mutation("block-new-pods", "no new pod starts", events.block_new_pods, ("on",)),
-    Mutation("start-elsewhere", "new pods come to another node", events.start_elsewhere, ("on",), given="on"),
-    Mutation("forget-new-pods", "nobody creates a pod", events.forget(NewPod), ("on",)),
-    Mutation("miss-drops", "the mesh notes no drop for longer than may be", events.miss_drops, ("on", "max_gap_s")),
-    Mutation("forget-drops", "the mesh notes no drop of the edge", events.forget_drops, ("on",)),
-    Mutation("misname-drops", "the mesh gives another reason", events.misname_drops, ("on",), given="reasons"),
-    Mutation("blind-drops", "nobody can read what the mesh notes of drops", events.blind_drops),
+    Mutation("start-elsewhere", "new pods run on another node", events.start_elsewhere, ("on",), given="on"),
+    Mutation("forget-new-pods", "no pod is created", events.forget(NewPod), ("on",)),
+    Mutation("miss-drops", "the mesh logs no drop for longer than allowed", events.miss_drops, ("on", "max_gap_s")),
+    Mutation("forget-drops", "the mesh logs no drop of the edge", events.forget_drops, ("on",)),
+    Mutation("misname-drops", "the mesh logs another reason", events.misname_drops, ("on",), given="reasons"),
+    Mutation("blind-drops", "the mesh's drop log cannot be read", events.blind_drops),
     Mutation("hide-signals", "no signal appears", events.hide_signals),
     Mutation("blind-signals", "no source of a signal can be read", events.blind_signals),
     Mutation("raise-signals", "every signal appears at every look", events.raise_signals),
-    Mutation("unmesh-pod", "one pod is where it does not belong", events.unmesh_pod),
-    Mutation("forget-membership", "nobody looks who is in the mesh", events.forget(MembershipSeen)),
-    Mutation("unready-workload", "a workload has no replica at one look", events.unready_workload, ("subject",)),
-    Mutation("forget-conditions", "nobody looks at a workload", events.forget(ReplicaCount)),
-    Mutation("expire-certificate", "one certificate is out of date", events.expire_certificate),
+    Mutation("unmesh-pod", "the membership of one pod is wrong", events.unmesh_pod),
+    Mutation("forget-membership", "mesh membership is not read", events.forget(MembershipSeen)),
+    Mutation("unready-workload", "a workload has no ready replica at one look", events.unready_workload, ("subject",)),
+    Mutation("forget-conditions", "no workload is read", events.forget(ReplicaCount)),
+    Mutation("expire-certificate", "one certificate has expired", events.expire_certificate),
     Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
     Mutation("keep-signer", "no certificate is signed by the new issuer", events.keep_signer),
-    Mutation("forget-certificates", "nobody looks at certificates", events.forget(CertificateShown)),
+    Mutation("forget-certificates", "no certificate is read", events.forget(CertificateShown)),
 )
 
 RECORD = _all(
@@ -71,15 +71,15 @@ RECORD = _all(
     Mutation("lose-one-call", "one row is missing", record.lose_one_call),
     Mutation("lose-failures", "the row of every call that failed is missing", record.lose_failures),
     Mutation("lose-one-serving", "one line of a server's log is missing", record.lose_one_serving),
-    Mutation("repeat-one-row", "one row stands twice", record.repeat_one_row),
-    Mutation("reverse-rows", "the table is upside down", record.reverse_rows),
-    Mutation("shift-server-clock", "the servers' clock is a second behind", record.shift_server_clock),
-    Mutation("shift-caller-clock", "calls end before they begin", record.shift_caller_clock),
+    Mutation("repeat-one-row", "one row is repeated", record.repeat_one_row),
+    Mutation("reverse-rows", "the rows of the table are reversed", record.reverse_rows),
+    Mutation("skew-server-clock", "the servers' clock is a second behind", record.skew_server_clock),
+    Mutation("skew-caller-clock", "calls end before they begin", record.skew_caller_clock),
     Mutation("starve-callers", "every call begins too late", record.starve_callers),
-    Mutation("restart-a-witness", "a server's program started anew", record.restart_a_witness),
+    Mutation("restart-a-witness", "a server's program restarted", record.restart_a_witness),
     Mutation("trouble-the-harness", "the harness had trouble", record.trouble_the_harness),
 )
-"""A harmed record proves nothing: no claim may pass on it."""
+"""A damaged record proves nothing: no claim may pass on it."""
 
 _HARMS: dict[str, tuple[str, ...]] = {
     "attempts_per_request": ("serve-twice", "drop-calls"),
@@ -90,7 +90,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "condition": ("unready-workload", "forget-conditions"),
     "conservation": ("serve-twice", "lose-posting", "disown-call", "drop-calls"),
     "denied": ("serve-refused", "let-one-in", "drop-calls"),
-    "drift_found": ("overlook-strays", "forget-new-pods"),
+    "drift_found": ("overlook-unmeshed", "forget-new-pods"),
     "drops_witnessed": ("miss-drops", "misname-drops", "blind-drops", "drop-calls"),
     "errors": ("fail-all", "drop-calls"),
     "latency": ("slow-down", "fail-all", "drop-calls"),
@@ -98,11 +98,11 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "new_pod_meshed": ("admit-unmeshed", "refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
     "recovery_time": ("fail-last", "fail-all", "drop-calls"),
     "signal_absent": ("raise-signals", "blind-signals"),
-    "split_ratio": ("shift-split", "drop-calls"),
+    "split_ratio": ("serve-one-version", "drop-calls"),
     "success_rate": ("fail-all", "one-outage", "drop-calls"),
     "time_to_signal": ("hide-signals", "blind-signals"),
 }
-"""What an invariant must notice when it is claimed of a whole window."""
+"""What an invariant must notice under `always`."""
 
 _DELAYS: dict[str, tuple[str, ...]] = {
     **_HARMS,
@@ -115,7 +115,7 @@ _DELAYS: dict[str, tuple[str, ...]] = {
     "mesh_membership": ("forget-membership",),
     "certificate_validity": ("forget-certificates",),
 }
-"""What an invariant must notice when it need be true at the end only."""
+"""What an invariant must notice under `eventually`."""
 
 _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "change_ignored": ("ignore-changes", "forget-changes"),
@@ -129,7 +129,7 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "signal_seen": ("raise-signals", "blind-signals"),
     "unauthenticated": ("swap-peer", "hide-peer", "drop-calls"),
 }
-"""What an occurrence must notice when it is claimed never to happen."""
+"""What an occurrence must notice under `never`."""
 
 _ABSENCES: dict[str, tuple[str, ...]] = {
     "addressed": ("drop-calls",),
@@ -144,7 +144,7 @@ _ABSENCES: dict[str, tuple[str, ...]] = {
     "outside_mesh": ("start-elsewhere", "forget-new-pods"),
     "signal_seen": ("hide-signals", "blind-signals"),
 }
-"""What an occurrence must notice when it is claimed to happen."""
+"""What an occurrence must notice under `sometimes` and `reached`."""
 
 _BY_QUANTIFIER = {
     Quantifier.ALWAYS: _HARMS,
@@ -156,7 +156,7 @@ _BY_QUANTIFIER = {
 
 
 def covered_by(finding: Finding) -> tuple[Mutation, ...]:
-    """Return what a finding that passes must notice; a failure that a signal excused depends on that signal alone."""
+    """Return what a passing finding must notice; FAILED_OBSERVABLY depends on its alert alone."""
     if finding.verdict is Answer.FAILED_OBSERVABLY:
         return (WORLD["hide-signals"],)
     names = _BY_QUANTIFIER[Quantifier(finding.quantifier)].get(finding.check, ())

@@ -1,4 +1,4 @@
-"""Worlds in which something else happened than calls: on the wire, to pods, policies and signals."""
+"""Mutations of events: on the wire, and of pods, policies, certificates and signals."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,10 +40,10 @@ _LOOKS: dict[type[Event], tuple[SignalKind, ...]] = {
     NewPod: (SignalKind.ADMISSION, SignalKind.POD_EVENT),
     PolicyChangeStep: (SignalKind.ADMISSION,),
 }
-"""Of which kinds of signal."""
+"""Event to the kinds of signal that it shows."""
 
-ELSEWHERE = "refused for a reason that nobody named"
-NOWHERE = "a node that nobody named"
+ELSEWHERE = "refused for a reason that no claim names"
+NOWHERE = "a node that no claim names"
 
 
 def readable_call(history: History, target: Target) -> History:
@@ -56,47 +56,47 @@ def readable_call(history: History, target: Target) -> History:
 
 
 def blind_observers(history: History, _target: Target) -> History:
-    """Let the observers never see the plaintext that they must see to prove that they can."""
+    """Let the observers not see the plaintext that proves that they can see."""
     unmeshed = history.facts.unmeshed
     without_hits = each_of(history, WireHit, lambda e: None if e.detail.source in unmeshed else e)
     return each_of(without_hits, WirePair, lambda e: None if e.detail.source in unmeshed else e)
 
 
 def admit_unmeshed(history: History, target: Target) -> History:
-    """Let one new pod be admitted without the mesh, and start."""
+    """Let one new pod be admitted outside the mesh, and start."""
     first = tuple(e for e in history.events_in(target.window, NewPod) if _is_asked(e, target))[:1]
     outside = {"outcome": "admitted", "meshed": False, "started": True}
     return each_of(history, NewPod, lambda e: revised(e, **outside) if e in first else e)
 
 
-def overlook_strays(history: History, target: Target) -> History:
-    """Let nobody who looks at all pods find those that are outside the mesh."""
+def overlook_unmeshed(history: History, target: Target) -> History:
+    """Let the scan of all pods not find those outside the mesh."""
     return _in_window(history, target, NewPod, lambda e: revised(e, found=False) if e.is_found else e)
 
 
 def refuse_new_pods(history: History, target: Target) -> History:
-    """Let the API refuse every new pod, without the words of any signal."""
+    """Let the API refuse every new pod, with a message that no signal matches."""
     return _in_window(history, target, NewPod, lambda e: revised(e, outcome="refused", meshed=None, message=ELSEWHERE))
 
 
 def block_new_pods(history: History, target: Target) -> History:
-    """Let no new pod ever start, for reasons that no signal names."""
+    """Let no new pod start, for reasons that no signal matches."""
     blocked = {"outcome": "admitted", "meshed": None, "started": False, "blocked": ELSEWHERE}
     return _in_window(history, target, NewPod, lambda e: revised(e, **blocked))
 
 
 def start_elsewhere(history: History, target: Target) -> History:
-    """Let every new pod come to a node for which it was not made."""
+    """Let every new pod run on a node for which it was not made."""
     return _in_window(history, target, NewPod, lambda e: revised(e, node=NOWHERE))
 
 
 def refuse_changes(history: History, target: Target) -> History:
-    """Let the API refuse every policy change, without the words of any signal."""
+    """Let the API refuse every policy change, with a message that no signal matches."""
     return _in_window(history, target, PolicyChangeStep, lambda e: revised(e, outcome="refused", message=ELSEWHERE))
 
 
 def forget(kind: type[E]) -> Callable[[History, Target], History]:
-    """Return a mutation after which nothing of this kind happened in the window."""
+    """Return a mutation that removes the events of this kind from the window."""
 
     def apply(history: History, target: Target) -> History:
         return _in_window(history, target, kind, lambda _event: None)
@@ -105,9 +105,9 @@ def forget(kind: type[E]) -> Callable[[History, Target], History]:
 
 
 def miss_drops(history: History, target: Target) -> History:
-    """Let the mesh write down no drop of the edges for longer than the claim allows, in the middle.
+    """Let the mesh log no drop of the edges for longer than the claim allows, in the middle of the window.
 
-    Two seconds longer, because a drop on record stands for those of the second that follows it.
+    Two seconds longer, because a logged drop stands for those of the second after it.
     """
     half_ns = round((target.number("max_gap_s", 0) + 2) * NS_PER_S / 2)
     middle = Window("middle", target.middle_ns - half_ns, target.middle_ns + half_ns)
@@ -115,22 +115,22 @@ def miss_drops(history: History, target: Target) -> History:
 
 
 def forget_drops(history: History, target: Target) -> History:
-    """Let the mesh write down no drop of the edges."""
+    """Let the mesh log no drop of the edges."""
     return _of_drops(history, target, lambda _event: None)
 
 
 def misname_drops(history: History, target: Target) -> History:
-    """Let the mesh give another reason for every drop of the edges."""
+    """Let the mesh log another reason for every drop of the edges."""
     return _of_drops(history, target, lambda e: revised(e, reason=ELSEWHERE))
 
 
 def blind_drops(history: History, _target: Target) -> History:
-    """Let no node's record of drops be readable."""
+    """Let no node's drop log be readable."""
     return each_of(history, DropLogRead, lambda e: revised(e, error="no answer"))
 
 
 def hide_signals(history: History, _target: Target) -> History:
-    """Let every signal stay silent: workloads ready, metrics still, refusals in other words."""
+    """Let every signal stay silent: workloads ready, metrics constant, other messages in refusals."""
     return _each_look(history, _quiet)
 
 
@@ -145,20 +145,20 @@ def raise_signals(history: History, target: Target) -> History:
 
 
 def unmesh_pod(history: History, target: Target) -> History:
-    """Let one pod be where it does not belong."""
+    """Let one pod have the wrong membership."""
     first = history.events_in(target.window, MembershipSeen)[:1]
     return each_of(history, MembershipSeen, lambda e: revised(e, meshed=not e.detail.expected) if e in first else e)
 
 
 def unready_workload(history: History, target: Target) -> History:
-    """Let a workload have no replica at one look."""
+    """Let a workload have no ready replica at one look."""
     looks = history.events_in(target.window, ReplicaCount)
     first = tuple(event for event in looks if event.subject == target.text("subject"))[:1]
     return each_of(history, ReplicaCount, lambda e: revised(e, ready=0, desired=1) if e in first else e)
 
 
 def expire_certificate(history: History, target: Target) -> History:
-    """Let one certificate be out of date when it was looked at."""
+    """Let one certificate have expired when it was read."""
     first = history.events_in(target.window, CertificateShown)[:1]
 
     def ended(look: CertificateShown) -> CertificateShown:
@@ -178,7 +178,7 @@ def renew_certificates(history: History, target: Target) -> History:
 
 
 def keep_signer(history: History, _target: Target) -> History:
-    """Let every certificate be signed by another than the issuer that the fault put in."""
+    """Let every certificate be signed by another issuer than the one that the fault installed."""
     return each_of(history, CertificateText, lambda e: revised(e, signer=""))
 
 
@@ -190,7 +190,7 @@ def _in_window(history: History, target: Target, kind: type[E], change: Callable
 
 
 def _is_asked(event: Event, target: Target) -> bool:
-    """Whether the claim asks of the place of this event; one that names no place asks of all."""
+    """Whether the claim is about the node of this event; a claim that names none is about all."""
     return target.text("on") in {"", event.detail.placed if isinstance(event, NewPod) else ""}
 
 
@@ -231,7 +231,7 @@ def _is_look(signal: SignalSpec, event: Look) -> bool:
 
 
 _ENOUGH = 1_000_000
-"""More pods than any workload wants, at whatever instant."""
+"""More pods than any workload ever desires."""
 
 
 def _quiet(signal: SignalSpec, event: Look) -> Event:
@@ -272,7 +272,7 @@ _UNANSWERED: dict[type[Event], dict[str, object]] = {
 
 
 def _unanswered(event: Look) -> Event | None:
-    """Return the look as one that got no answer; a record of drops that could not be read has no lines."""
+    """Return the look without an answer; a drop log that could not be read has no lines, so None."""
     return None if isinstance(event, DropCount) else revised(event, **_UNANSWERED[type(event)])
 
 
@@ -301,5 +301,5 @@ def _fired(signal: SignalSpec, event: Look) -> Event:
 
 
 def _word(signal: SignalSpec) -> str:
-    """Return the taint, or of an object and its condition the condition."""
+    """Return the taint, or the condition from a subject "object condition"."""
     return signal.subject.rpartition(" ")[2]

@@ -1,4 +1,4 @@
-"""The mutation matrix of one history: every mutation that its claims cover, and which of them noticed."""
+"""The mutation matrix of one history: every mutation that its claims cover, and which claims noticed it."""
 
 from collections.abc import Callable
 
@@ -10,15 +10,15 @@ from drills.judge.mutations.target import Mutation, Target, in_memory
 from drills.judge.verdict import PASSING, Answer, Finding, Verdict
 
 Replay = Callable[[History], Verdict]
-"""Asks the drill's own claims of a history."""
+"""Judges a history by its claims."""
 
 RUN = "run"
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One mutation of one history. Claims are named by their place in the verdict, counted from 1.
+    """One mutation of one history. Claims are numbered by their place in the verdict, from 1.
 
-    must: claims that cover it. noticed: claims that passed before and did not any more.
+    must: claims that must notice it. noticed: claims that passed before and no longer pass.
     """
 
     mutation: str
@@ -35,7 +35,10 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Matrix(msgspec.Struct, frozen=True):
-    """What became of every trial; uncovered: mutations that no claim of the drill has to notice."""
+    """The results of all trials.
+
+    uncovered: mutations that no claim of the drill must notice. unguarded: passing claims that no mutation covers.
+    """
 
     drill: str
     mesh: str
@@ -53,10 +56,9 @@ class Matrix(msgspec.Struct, frozen=True):
 
 
 def matrix(history: History, replay: Replay) -> Matrix:
-    """Mutate a history in every way that its claims cover and ask them again each time.
+    """Mutate a history in every way that its claims cover, and judge it again each time.
 
-    Only claims that pass can notice: one that failed before tells nothing by failing again. unguarded are passing
-    claims for which no mutation of the world is known.
+    Only claims that pass can notice: one that failed before proves nothing by failing again.
     """
     history = in_memory(history)
     before = replay(history)
@@ -76,7 +78,7 @@ def matrix(history: History, replay: Replay) -> Matrix:
 
 
 def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mutation, Target]]:
-    """Return each distinct trial once, with all claims that must notice it; trials of the record come last."""
+    """Return each distinct trial once, with all claims that must notice it; mutations of the record come last."""
     asked = {finding.during for finding in passing.values()}
     windows = {name: window for name in asked if (window := history.window(name)) is not None}
     planned: dict[bytes, tuple[Trial, Mutation, Target]] = {}
@@ -92,17 +94,17 @@ def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mu
     if not passing:
         return []
     whole_run = Target((), history.windows()[RUN], {})
-    harmed = (
+    damaged = (
         (Trial(mutation.name, mutation.says, RUN, (), tuple(passing), ()), mutation, whole_run)
         for mutation in RECORD.values()
     )
-    return [*planned.values(), *harmed]
+    return [*planned.values(), *damaged]
 
 
 def _try(
     history: History, replay: Replay, before: dict[int, Finding], trial: Trial, mutation: Mutation, target: Target
 ) -> Trial:
-    """Return the trial with the claims that noticed: they pass no longer, or only because a signal told of the harm."""
+    """Return the trial with the claims that noticed: they no longer pass, or only because of an alert."""
     after = dict(enumerate(replay(mutation.apply(history, target)).findings, start=1))
     noticed = tuple(
         number

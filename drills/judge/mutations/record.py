@@ -1,4 +1,4 @@
-"""Records that were harmed: every claim that passed must stop passing, whatever it asks."""
+"""Mutations that damage the record: every claim that passed must stop passing."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ from drills.judge.history import History
 from drills.judge.mutations.target import FROM_CALLER, Target, each_of, edited, table, with_events
 from drills.judge.records import NS_PER_MS, NS_PER_S
 
-SHIFT_NS = NS_PER_S
+SKEW_NS = NS_PER_S
 
 
 def erase_receipts(history: History, _target: Target) -> History:
@@ -31,12 +31,12 @@ def erase_undo(history: History, _target: Target) -> History:
 
 
 def erase_caller_ends(history: History, _target: Target) -> History:
-    """Erase what callers said at their end."""
+    """Erase the reports of callers at their end."""
     return _without(history, CallerEnd)
 
 
 def erase_server_ends(history: History, _target: Target) -> History:
-    """Erase what servers said at their end."""
+    """Erase the reports of servers at their end."""
     return _without(history, ServerEnd)
 
 
@@ -48,14 +48,14 @@ def lose_one_call(history: History, _target: Target) -> History:
 
 
 def lose_failures(history: History, _target: Target) -> History:
-    """Lose the row of every call that did not succeed, or of one that did where none failed."""
+    """Lose the row of every call that did not succeed; of one that did, where none failed."""
     calls = table(history)
     kept = calls.filter(SUCCEEDED | ~FROM_CALLER)
     return edited(history, kept if kept.height < calls.height else calls.slice(1))
 
 
 def lose_one_serving(history: History, _target: Target) -> History:
-    """Lose the line of one served call in the log of a server that no fault is to end."""
+    """Lose the line of one served call in the log of a server that the fault does not end."""
     was_whole = WAS_SERVED & ~pl.col("served_pod").is_in(history.facts.lost_pods).fill_null(value=False)
     is_first = was_whole & (was_whole.cast(pl.Int64).cum_sum() == 1)
     served = ("served_ns", "served_pod", "served_version", "served_status", "peer")
@@ -70,18 +70,18 @@ def repeat_one_row(history: History, _target: Target) -> History:
 
 
 def reverse_rows(history: History, _target: Target) -> History:
-    """Turn the table upside down."""
+    """Reverse the rows of the table."""
     return edited(history, table(history).reverse())
 
 
-def shift_server_clock(history: History, _target: Target) -> History:
+def skew_server_clock(history: History, _target: Target) -> History:
     """Let the clock of the servers be a second behind."""
-    return edited(history, table(history).with_columns(served_ns=pl.col("served_ns") - SHIFT_NS))
+    return edited(history, table(history).with_columns(served_ns=pl.col("served_ns") - SKEW_NS))
 
 
-def shift_caller_clock(history: History, _target: Target) -> History:
+def skew_caller_clock(history: History, _target: Target) -> History:
     """Let calls end a second before they began."""
-    return edited(history, table(history).with_columns(ended_ns=pl.col("started_ns") - SHIFT_NS))
+    return edited(history, table(history).with_columns(ended_ns=pl.col("started_ns") - SKEW_NS))
 
 
 def starve_callers(history: History, _target: Target) -> History:
@@ -92,14 +92,14 @@ def starve_callers(history: History, _target: Target) -> History:
 
 
 def restart_a_witness(history: History, target: Target) -> History:
-    """Let the program of one server start anew in the middle of the run, of one that no fault is to end."""
+    """Let the program of one server restart in the middle of the run; one that the fault does not end."""
     pod = next((pod for pod in history.facts.servers if pod not in history.facts.lost_pods), "")
     started = ProgramStarted(target.middle_ns, pod, ProgramStarted.Detail(pod=pod, node=""))
     return with_events(history, [*history.events, started])
 
 
 def trouble_the_harness(history: History, target: Target) -> History:
-    """Let the harness say that it had trouble."""
+    """Let the harness report trouble."""
     trouble = HarnessTrouble(target.middle_ns, "mutation", HarnessTrouble.Detail(message="made up"))
     return with_events(history, [*history.events, trouble])
 

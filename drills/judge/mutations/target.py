@@ -1,4 +1,4 @@
-"""What a mutation is, what it aims at, and how a changed history is made whole again."""
+"""What a mutation is, what it changes, and how a changed history is made consistent again."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ FROM_CALLER = pl.col("scheduled_ns").is_not_null()
 
 @dataclass(frozen=True)
 class Target:
-    """Where a mutation strikes: the edges and the window of a claim, and the bounds that it must break."""
+    """What a mutation changes: the edges and the window of a claim, and the bounds that it must break."""
 
     edges: tuple[Edge, ...]
     window: Window
@@ -36,7 +36,7 @@ class Target:
         return value if isinstance(value, int | float) else default
 
     def text(self, key: str) -> str:
-        """Return a text of the claim, "" when it has none."""
+        """Return a text parameter of the claim, "" when it has none."""
         value = self.params.get(key)
         return value if isinstance(value, str) else ""
 
@@ -56,9 +56,9 @@ class Target:
 class Mutation:
     """One named change of a history. It returns the same history when there is nothing to change.
 
-    reads: the bounds of the claim on which it depends; claims that agree in them share one trial.
-    on_every_edge: whether it strikes all edges of the claim. Others strike its last alone: the smaller the injury, the
-    more it asks of the claim. given: the bound without which a claim is blind to it on purpose; "" when none is needed.
+    reads: the claim's parameters on which it depends; claims with equal ones share one trial. on_every_edge: whether it
+    changes all edges of the claim. Otherwise only the last: the smaller the change, the harder to notice. given: the
+    parameter without which a claim is blind to it on purpose; "" when none is needed.
     """
 
     name: str
@@ -69,16 +69,16 @@ class Mutation:
     given: str = ""
 
     def suits(self, finding: Finding) -> bool:
-        """Whether the claim names what this mutation breaks."""
+        """Whether the claim can notice this mutation."""
         return not self.given or bool(finding.params.get(self.given))
 
     def edges_of(self, finding: Finding) -> tuple[str, ...]:
-        """Return the edges that it strikes."""
+        """Return the edges that it changes."""
         return finding.edges if self.on_every_edge else finding.edges[-1:]
 
 
 def in_memory(history: History) -> History:
-    """Return the history with its calls in memory: it is about to be asked many times."""
+    """Return the history with its calls in memory, for many queries."""
     return replace(history, calls=history.calls.collect().lazy())
 
 
@@ -104,12 +104,12 @@ def each_of(history: History, kind: type[E], change: Callable[[E], E | None]) ->
 
 
 def edited(history: History, calls: pl.DataFrame) -> History:
-    """Return the history with another table, and ends that still speak of the old one."""
+    """Return the history with another table; its events still report the ends of the old one."""
     return replace(history, calls=calls.lazy())
 
 
 def whole(history: History, calls: pl.DataFrame) -> History:
-    """Return the history as if the world had been so: numbers without holes, ends that agree with the table."""
+    """Return the history with a consistent record: sequence numbers without holes, ends that agree with the table."""
     ordered = calls.sort("scheduled_ns", "id")
     number = pl.int_range(pl.len(), dtype=pl.Int64).over(CALLER_OF_POD)
     numbered = ordered.with_columns(seq=pl.when(FROM_CALLER).then(number))

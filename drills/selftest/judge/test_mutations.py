@@ -214,7 +214,7 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     history = rich_run()
     windows = history.windows()
     edges = (DENIED,) if name in {"serve-refused", "let-one-in", "let-last-in"} or name.endswith("-drops") else (EDGE,)
-    when = "baseline" if name in {"unready-workload", "overlook-strays"} else "fault"
+    when = "baseline" if name in {"unready-workload", "overlook-unmeshed"} else "fault"
     target = Target(edges, windows[when], {"subject": BRAIN})
     after = WORLD[name].apply(history, target)
     assert after.completeness() == ()
