@@ -397,7 +397,7 @@ class ObjectStatus(BaseEvent, frozen=True, tag="status"):
     """The status conditions of an object, by the API; subject: "version Kind namespace/name"."""
 
     class Detail(Detail, frozen=True, kw_only=True):
-        """conditions: "type=status" and "type=reason"; empty for an object that does not exist; null as in NodeTaints."""
+        """conditions: "type=status" and "type=reason"; empty for no such object; null as in NodeTaints."""
 
         conditions: tuple[str, ...] | None
         message: str

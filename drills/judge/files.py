@@ -1,4 +1,4 @@
-"""Reads files of a bundle, which may come from an untrusted source, and writes files for people. No other module does."""
+"""Reads files of a bundle, which may be untrusted, and writes files for people. No other module does either."""
 
 import hashlib
 import os

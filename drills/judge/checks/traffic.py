@@ -27,7 +27,7 @@ from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 def success_rate(
     *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
-    """At least this share of calls succeeds per edge and kind of connection, and no caller waits max_gap_s for a success.
+    """At least this share of calls succeeds per lane, and no caller waits max_gap_s for a success.
 
     A share alone would hide an outage in a long window. A call with an unknown outcome did not succeed. connection: NEW
     or REUSED, to count only calls on such connections; None for both. A reused lane needs min_samples successes that

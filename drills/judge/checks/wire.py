@@ -241,7 +241,7 @@ def _blindness_of_lost_node(history: History, lost: LostPods, node: str, ready_n
     boots = [it for it in history.of_kind(ProgramStarted) if lost.explains(it) and it.detail.node == node]
     starts = sum(boot.detail.pod in observers for boot in boots)
     if starts != 1:
-        yield f"the observer of node {node} started {starts} times after the fault ended its node: it may have missed calls in between"
+        yield f"the observer of node {node} started {starts} times after the fault ended its node: it has gaps"
     again_ns = min((at_ns for at_ns in ready_ns if at_ns >= booted_ns), default=None)
     if again_ns is None:
         yield f"the observer of node {node} did not watch again after the fault ended its node"
