@@ -113,7 +113,7 @@ def _ended(history: History, window: Window) -> Measurement:
     if not newest:
         return Measurement(Truth.UNKNOWN, "no leaf certificate was seen")
     ended: dict[str, Number] = {"seen": len(newest), "over": len(newest) - len(alive)}
-    reason = f"not expired at the window's end: {_names(alive)}" if alive else ""
+    reason = f"not expired at the end: {_names(alive)}" if alive else ""
     truth = Truth.FALSE if alive else Truth.TRUE
     return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, ended, reason),))
 

@@ -215,7 +215,7 @@ def test_too_few_witnessed_postings_hold_nothing() -> None:
     finding = ruled(history(story), KEPT)
     assert (finding.verdict, finding.reason) == (
         Answer.INCONCLUSIVE,
-        "payment->ledger new: 0 calls were done, needs 20",
+        "payment->ledger new: 0 calls succeeded, needs 20",
     )
 
 
@@ -251,7 +251,7 @@ def test_what_a_server_did_when_its_record_ended_is_not_known(check: Occurrence)
     story = rebooted().fault().calls(*EDGE, info=1, over=(2, 3), error="timeout")
     finding = ruled(history(story), never(check))
     assert finding.verdict is Answer.INCONCLUSIVE
-    assert "while a server's record was ended" in finding.reason
+    assert "after the fault had ended a server" in finding.reason
 
 
 def test_nothing_readable_while_one_observer_started_anew() -> None:

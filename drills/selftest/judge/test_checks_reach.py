@@ -57,8 +57,8 @@ def on_two_nodes(**placed: str) -> Story:
     [
         ({VICTIM: "n1", BYSTANDER: "n2"}, Answer.HELD, ""),
         ({VICTIM: "n2", BYSTANDER: "n1"}, Answer.VIOLATED, "0 of 200 calls succeeded"),
-        ({BYSTANDER: "n2"}, Answer.INCONCLUSIVE, "nobody said which node is the victim"),
-        ({VICTIM: ""}, Answer.INCONCLUSIVE, "nobody said which node is the victim"),
+        ({BYSTANDER: "n2"}, Answer.INCONCLUSIVE, "do not name the victim node"),
+        ({VICTIM: ""}, Answer.INCONCLUSIVE, "do not name the victim node"),
     ],
 )
 def test_the_victim_is_the_node_that_the_facts_name(placed: dict[str, str], expected: Answer, reason: str) -> None:
@@ -84,7 +84,7 @@ def test_a_radius_without_anybody_beyond_is_inconclusive(story: Story) -> None:
 
 def test_a_radius_needs_names() -> None:
     """A radius around nothing is refused, and so is one without an edge."""
-    with pytest.raises(ValueError, match="names of what was hurt"):
+    with pytest.raises(ValueError, match="names of what may fail"):
         checks.blast_radius(EDGE, within=())
     with pytest.raises(ValueError, match="at least one edge"):
         checks.blast_radius(within=("n1",))
@@ -108,7 +108,7 @@ def test_handshakes_are_reached_by_successes_on_new_connections() -> None:
         (fresh(ok=200, reused=True), "0 calls succeeded"),
         (fresh(ok=200, connection="reused"), "no caller opens new connections"),
         (Story(fresh_edges=(EDGE,)), "0 calls succeeded"),
-        (Story().fault().calls(*EDGE, ok=200), "nobody said"),
+        (Story().fault().calls(*EDGE, ok=200), "is not known to open"),
     ],
     ids=["few", "failed", "travelled on an old one", "only reused", "nothing", "pooled"],
 )
@@ -150,7 +150,7 @@ def test_an_error_is_no_sample_of_calls_without_one() -> None:
     finding = answer(Story().fault().calls(*EDGE, ok=19, fail=2), allowed)
     assert (finding.verdict, finding.reason.split(": ")[-1]) == (
         Answer.INCONCLUSIVE,
-        "19 calls ended otherwise, needs 20",
+        "19 calls ended without such an error, needs 20",
     )
     assert answer(Story().fault().calls(*EDGE, ok=20, fail=2), allowed).verdict is Answer.HELD
 

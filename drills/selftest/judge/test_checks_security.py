@@ -73,7 +73,7 @@ def test_denied_with_a_pause_is_inconclusive() -> None:
 def test_a_refusal_by_a_dead_target_is_inconclusive() -> None:
     """A ledger that served nobody in the window may have been down, not guarded."""
     finding = answer(Story().fault().calls(*EDGE, fail=200), DENIED)
-    assert (finding.verdict, "served nobody else" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.verdict, "served no other caller" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 def test_refusals_that_never_left_the_caller_are_inconclusive() -> None:

@@ -84,7 +84,7 @@ def test_only_interfaces_that_count_are_the_wire() -> None:
 def test_a_detector_that_proved_nothing_is_inconclusive() -> None:
     """When not even the outsider's plaintext was read, silence means nothing."""
     finding = answer(Story().steady(EDGE).watched(proven=False), CLAIM)
-    assert (finding.verdict, "did not prove that they see" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.verdict, "did not prove that they can see" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 def test_a_proof_from_before_the_window_is_inconclusive() -> None:
@@ -101,7 +101,7 @@ def test_a_proof_from_before_the_window_is_inconclusive() -> None:
         (quiet().without(WireReady), "not ready"),
         (quiet().without(WireEnd), "did not report its end"),
         (Story().steady(EDGE).watched(dropped=3), "lost 3 packets"),
-        (Story().steady(EDGE).watched(packets=0), "no packet at all"),
+        (Story().steady(EDGE).watched(packets=0), "saw no packets"),
         (quiet().event(WireGap, "n2", node="n2", reason="socket error"), "was blind: socket error"),
         (Story().watched(), "nothing to see"),
         (Story().watched().fault().calls(*EDGE, ok=19), "nothing to see"),
@@ -144,7 +144,7 @@ def test_a_target_that_refuses_can_still_be_seen_to_be_called(error: str, count:
     finding = answer(story, TRIED)
     assert finding.verdict is expected
     if expected is Answer.INCONCLUSIVE:
-        assert "calls found an address, needs 20" in finding.reason
+        assert "calls resolved their target, needs 20" in finding.reason
     assert answer(story, CLAIM).verdict is Answer.INCONCLUSIVE
 
 

@@ -59,7 +59,7 @@ def test_a_lost_answer_is_excused_by_its_signal() -> None:
 def test_failures_at_a_silent_server_are_inconclusive() -> None:
     """A target that wrote down nothing at all may have served every call."""
     finding = answer(Story().fault().calls(*EDGE, info=50, error="timeout"), UNTOLD)
-    assert (finding.verdict, "wrote down no call" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.verdict, "recorded no call" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 @pytest.mark.parametrize("error", ["http-403", "http-401", "connect-reset", "closed"])

@@ -114,7 +114,7 @@ def test_a_certificate_that_could_not_be_read_is_inconclusive() -> None:
     """A failed look says why, an untold one that it failed, and no look at all is no answer either."""
     blind = Story().steady(EDGE).event(CertificateShown, "payment-1", error="no answer")
     assert "no answer" in answer(blind, CERTS).reason
-    assert "not found out" in answer(Story().steady(EDGE).event(CertificateShown, "payment-1"), CERTS).reason
+    assert "not known" in answer(Story().steady(EDGE).event(CertificateShown, "payment-1"), CERTS).reason
     assert answer(Story().steady(EDGE), CERTS).verdict is Answer.INCONCLUSIVE
 
 
@@ -124,7 +124,7 @@ def test_a_look_that_failed_is_made_up_for_by_the_next() -> None:
     assert answer(known, CERTS).verdict is Answer.HELD
     unseen = certified(HOUR_NS).event(CertificateShown, "ledger-1", error="no handshake within 3 s")
     finding = answer(unseen, CERTS)
-    assert (finding.verdict, "nobody saw that of ledger-1" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.verdict, "that of ledger-1 was not seen" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 def test_certificates_that_are_seen_too_seldom_are_not_found_out() -> None:
@@ -226,8 +226,12 @@ def test_nobody_in_the_mesh_shows_nothing() -> None:
     [
         ([(1, "payment-1", 5)], Answer.HELD, ""),
         ([(1, "payment-1", 5), (3, "payment-1", 5), (2, "ledger-1", 4)], Answer.HELD, ""),
-        ([(1, "payment-1", 5), (3, "payment-1", 600)], Answer.INCONCLUSIVE, "not over when the window was: payment-1"),
-        ([(1, "payment-1", 5), (1, "ledger-1", 600)], Answer.INCONCLUSIVE, "not over when the window was: ledger-1"),
+        (
+            [(1, "payment-1", 5), (3, "payment-1", 600)],
+            Answer.INCONCLUSIVE,
+            "not expired at the window's end: payment-1",
+        ),
+        ([(1, "payment-1", 5), (1, "ledger-1", 600)], Answer.INCONCLUSIVE, "not expired at the end: ledger-1"),
         ([(1, "payment-1", None)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
         ([(600, "payment-1", 5)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
     ],

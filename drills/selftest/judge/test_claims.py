@@ -83,7 +83,7 @@ def test_a_hole_turns_held_into_inconclusive() -> None:
     """A claim that holds over a record with holes is not known to hold; the reason names the defect."""
     finding = answer(holed(), always(invariant(TRUE)))
     assert finding.verdict is Answer.INCONCLUSIVE
-    assert finding.reason.startswith("HELD if the record were whole, but server payment-1 never reported its end")
+    assert finding.reason.startswith("HELD if the record were complete, but server payment-1 never reported its end")
 
 
 def test_a_hole_explains_a_broken_claim_away_unless_it_is_proof() -> None:

@@ -162,7 +162,7 @@ def test_a_format_of_tomorrow_is_refused_in_one_sentence(tmp_path: Path) -> None
     run.write_text(run.read_text().replace('"facts"', '"truths"'))
     with pytest.raises(FileError) as caught:
         History.load(tmp_path)
-    assert str(caught.value) == f"{run} has format 3, and this meshdrill reads formats 1 to 2: take a newer one."
+    assert str(caught.value) == f"{run} has format 3, and this meshdrill reads formats 1 to 2: use a newer one."
 
 
 @pytest.mark.parametrize("number", ["0", '"two"', "null"])

@@ -196,7 +196,7 @@ GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("new_pod_refus
         ({"check": StoredCheck("__name__")}, "there is no check"),
         ({"check": StoredCheck("new_pod_tried", (), {"on": "moon"})}, "moon"),
         ({"check": StoredCheck("new_pod_tried", (), {"colour": 1})}, "colour"),
-        ({"quantifier": "maybe"}, "'maybe' is no quantifier"),
+        ({"quantifier": "maybe"}, "'maybe' is not a quantifier"),
         ({"quantifier": "always"}, "always takes an Invariant"),
     ],
 )
