@@ -125,7 +125,7 @@ def reached(check: Occurrence, during: str = "fault", *, promise: Reference | No
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
 
 _LISTS = frozenset({"within", "reasons", "kinds"})
-"""Parameters of checks that are lists of names. A finding shows each as one string, and the first edition stored that."""
+"""Parameters that are lists of names. A finding shows each as one string, and the first edition stored that."""
 
 
 def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
