@@ -118,7 +118,7 @@ def _rule_recovery(lane: Lane, callers: Sequence[_Caller], bounds: _RecoveryBoun
     well_ns = started_ns if last_bad_ns is None else max(c.well_ns or window.end_ns for c in callers)
     held_s = (window.end_ns - well_ns) / NS_PER_S
     if held_s < bounds.hold_s:
-        return Ruled(lane, Truth.UNKNOWN, f"it held for only {held_s:.3f} s, needs {bounds.hold_s:g} s")
+        return Ruled(lane, Truth.UNKNOWN, f"it held for {held_s:.3f} s, needs {bounds.hold_s:g} s")
     recovery_s = 0.0 if last_bad_ns is None else (well_ns - window.start_ns) / NS_PER_S
     return Ruled(lane, Truth.TRUE, "", {"recovery_s": round(recovery_s, 3)})
 

@@ -229,7 +229,7 @@ def test_nobody_in_the_mesh_shows_nothing() -> None:
         (
             [(1, "payment-1", 5), (3, "payment-1", 600)],
             Answer.INCONCLUSIVE,
-            "not expired at the window's end: payment-1",
+            "not expired at the end: payment-1",
         ),
         ([(1, "payment-1", 5), (1, "ledger-1", 600)], Answer.INCONCLUSIVE, "not expired at the end: ledger-1"),
         ([(1, "payment-1", None)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
