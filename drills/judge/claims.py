@@ -124,10 +124,6 @@ def reached(check: Occurrence, during: str = "fault", *, promise: Reference | No
 
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
 
-_LISTS = frozenset({"within", "reasons", "kinds"})
-"""Parameters that are lists of names. A finding shows each as one string, and the first edition stored that."""
-
-
 def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
     """Return the claims as data, in their order."""
     return tuple(
@@ -179,19 +175,12 @@ def _check(claim: StoredClaim, quantifier: Quantifier) -> Check:
     stored = claim.check
     if stored.name not in checks.__all__:
         raise _unusable(claim, f"there is no check {stored.name!r}")
-    params = {name: _listed(value) if name in _LISTS else value for name, value in stored.params.items()}
     try:
-        check: Check = getattr(checks, stored.name)(*stored.edges, **params)
+        check: Check = getattr(checks, stored.name)(*stored.edges, **stored.params)
         _require(check, Invariant if quantifier in _OF_INVARIANTS else Occurrence, quantifier)
     except (TypeError, ValueError) as error:
         raise _unusable(claim, str(error)) from error
     return check
-
-
-def _listed(value: Parameter) -> tuple[str, ...]:
-    if isinstance(value, tuple):
-        return value
-    return tuple(str(value).split(", ")) if value else ()
 
 
 def _unusable(claim: StoredClaim, reason: str) -> FileError:

@@ -54,6 +54,9 @@ _ONE_EDGE: Final[Mapping[tuple[str, str], str]] = {
 }
 """(check, its only edge) -> the id of the claim about that edge."""
 
+_LISTS = frozenset({"within", "reasons", "kinds"})
+"""Parameters of checks that are lists of names."""
+
 _REJECTED = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
 _NODE_AGENT = ("authentication-lost", "node-agent-down")
 _CNI = ("authentication-lost", "cni-down")
@@ -216,6 +219,13 @@ def _place(finding: Json) -> str:
     return f"-on-{on}" if on else ""
 
 
+def _listed(name: str, value: object) -> object:
+    """Return a parameter as a claim stores it: a list of names is one string in a finding."""
+    if name not in _LISTS:
+        return value
+    return str(value).split(", ") if value else []
+
+
 def _claim(finding: Json, drill: str, recorded: frozenset[str]) -> Json:
     """Return the claim of a finding, as RunFacts stores it."""
     identity = _identity(finding, drill, recorded)
@@ -227,7 +237,7 @@ def _claim(finding: Json, drill: str, recorded: frozenset[str]) -> Json:
         "check": {
             "name": finding["check"],
             "edges": [str(edge).split("->") for edge in cast("list[str]", finding["edges"])],
-            "params": finding["params"],
+            "params": {name: _listed(name, value) for name, value in _object(finding["params"]).items()},
         },
         "during": finding["during"],
         "hold_s": seen_s if is_eventual else 0.0,

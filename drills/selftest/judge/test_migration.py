@@ -164,7 +164,7 @@ def test_a_migrated_bundle_is_one_of_today(first: Path, today: Path, capsys: pyt
     drawn = evidence.drawn(first, read_verdict(first), read_run(first).environment)
     assert {name: (first / name).read_bytes() for name in drawn} == drawn
     assert cli.status(["migrate", str(first.parents[2])]) == exits.PASSED
-    assert "is of this version's format" in capsys.readouterr().out
+    assert "has this version's format" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("how", ["changed", "signed", "answered otherwise"])
