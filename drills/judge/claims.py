@@ -124,6 +124,7 @@ def reached(check: Occurrence, during: str = "fault", *, promise: Reference | No
 
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
 
+
 def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
     """Return the claims as data, in their order."""
     return tuple(

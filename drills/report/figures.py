@@ -156,11 +156,17 @@ def latency(history: History) -> Latency | None:
 
 
 def outage(history: History) -> Outage | None:
-    """Return the longest outage over all routes that worked in the baseline; None without a fault or such a route."""
+    """Return the longest outage over all routes that worked in the baseline; None without a fault or such a route.
+
+    Routes that the drill itself closes are left out: those of its policy changes, and those that it claims are denied.
+    """
     windows = history.windows()
     if not {"baseline", "fault", "run"} <= windows.keys():
         return None
-    closed = {change.edge for change in history.of_kind(PolicyChangeStep)}  # by the drill, on purpose
+    closed = {change.edge for change in history.of_kind(PolicyChangeStep)}
+    for claim in history.facts.claims:
+        if claim.check.name == "denied":
+            closed.update(claim.check.edges)
     edges = tuple(sorted({(it.source, it.target) for it in history.facts.callers} - closed))
     before = {lane.key: lane for lane in lanes(history, windows["baseline"], edges) if lane.ok} if edges else {}
     since = Window("since the fault", windows["fault"].start_ns, windows["run"].end_ns)

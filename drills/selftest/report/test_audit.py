@@ -43,7 +43,7 @@ def test_a_call_that_nobody_served_was_refused_when_others_were_served() -> None
     ("recorded", "reason"),
     [
         (Story().fault().calls(*EDGE, ok=80, fail=20), "some succeeded and some did not"),
-        (Story().fault().calls(*EDGE, fail=80), "served nobody else"),
+        (Story().fault().calls(*EDGE, fail=80), "served no other caller"),
         (Story().fault().calls(*EDGE, fail=80, served=True), "some succeeded and some did not"),
     ],
     ids=["changing", "perhaps down", "served and lost"],

@@ -62,7 +62,7 @@ def full_index(reports: Path) -> Path:
     """Return the index over as many meshes as there are, with the longest answer, and a failure known at length."""
     said = "The kubelet must miss seven looks, ten seconds apart, and a partition spares it (charts/destination)"
     listed = tuple(
-        KnownIssue(it.claim, Reference(f"{said} {number}", "https://example.org/known", "1.0", "source"))
+        KnownIssue(it.id, Reference(f"{said} {number}", "https://example.org/known", "1.0", "source"))
         for number, it in enumerate(outage_bundle.verdict_of(outage_bundle.outage()).findings[:2])
     )
     for mesh in _MESHES:
@@ -71,7 +71,7 @@ def full_index(reports: Path) -> Path:
         if mesh == _MESHES[0]:
             known = {it.claim for it in listed}
             findings = tuple(
-                msgspec.structs.replace(it, verdict=Answer.VIOLATED if it.claim in known else Answer.HELD)
+                msgspec.structs.replace(it, verdict=Answer.VIOLATED if it.id in known else Answer.HELD)
                 for it in verdict.findings
             )
             verdict = msgspec.structs.replace(verdict, verdict=Answer.VIOLATED, passed=False, findings=findings)

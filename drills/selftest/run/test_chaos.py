@@ -233,7 +233,7 @@ def test_an_edited_experiment_is_refused(double: FileCluster) -> None:
 
 @pytest.mark.parametrize(
     ("claims", "words"),
-    [((), "makes no claims"), ((replace(REQUEST.claims[0], quantifier="maybe"),), "'maybe' is no quantifier")],
+    [((), "makes no claims"), ((replace(REQUEST.claims[0], quantifier="maybe"),), "'maybe' is not a quantifier")],
 )
 def test_claims_without_an_answer_break_nothing(
     double: FileCluster, claims: tuple[StoredClaim, ...], words: str

@@ -152,7 +152,7 @@ def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
 
 def test_keeping_off_needs_a_daemon_set(double: NodeCluster) -> None:
     """A Deployment has no pod that belongs to one node."""
-    with pytest.raises(UsageError, match="no DaemonSet"):
+    with pytest.raises(UsageError, match="not a DaemonSet"):
         ready(double, KEEP_OFF, mesh(components=(replace(COMPONENT, role=Role.NODE_AGENT),)))
 
 
