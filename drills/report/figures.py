@@ -158,7 +158,8 @@ def latency(history: History) -> Latency | None:
 def outage(history: History) -> Outage | None:
     """Return the longest outage over all routes that worked in the baseline; None without a fault or such a route.
 
-    Routes that the drill itself closes are left out: those of its policy changes, and those that it claims are denied.
+    Left out are routes that the drill itself closes, by its policy changes or because it claims that they are denied,
+    and routes with both ends outside the mesh: those only show that the callers work.
     """
     windows = history.windows()
     if not {"baseline", "fault", "run"} <= windows.keys():
@@ -167,7 +168,11 @@ def outage(history: History) -> Outage | None:
     for claim in history.facts.claims:
         if claim.check.name == "denied":
             closed.update(claim.check.edges)
-    edges = tuple(sorted({(it.source, it.target) for it in history.facts.callers} - closed))
+    unmeshed = history.facts.unmeshed
+    called = {
+        (it.source, it.target) for it in history.facts.callers if not (it.source in unmeshed and it.target in unmeshed)
+    }
+    edges = tuple(sorted(called - closed))
     before = {lane.key: lane for lane in lanes(history, windows["baseline"], edges) if lane.ok} if edges else {}
     since = Window("since the fault", windows["fault"].start_ns, windows["run"].end_ns)
     after = [lane for lane in lanes(history, since, edges) if lane.key in before] if before else []

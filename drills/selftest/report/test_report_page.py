@@ -1,6 +1,7 @@
 """report.html: what is drawn and told of a run, and that nothing in it can act."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -8,11 +9,13 @@ import msgspec
 import pytest
 
 from clusters.model import Reference
+from drills.judge import checks
 from drills.judge.bundle_files import REPORT_HTML_FILE
+from drills.judge.claims import always, stored
 from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
-from drills.judge.records import NS_PER_S
+from drills.judge.records import NS_PER_S, RunFacts
 from drills.judge.verdict import Answer
 from drills.report import evidence, formats, traffic, verification, wording
 from drills.report.figures import Outage, headline, outage
@@ -128,6 +131,30 @@ def test_the_headline_is_that_of_the_claims_and_of_the_calls() -> None:
     assert (unhealed.recovery_s, unhealed.has_recovered) == (None, False)
     nothing = headline(msgspec.structs.replace(verdict, findings=()), None)
     assert (nothing.has_recovered, nothing.outage, nothing.signal_s) == (None, None, None)
+
+
+@dataclass
+class Claiming(Story):
+    """A story of a drill that claims that a route is denied."""
+
+    def facts(self) -> RunFacts:
+        """Return the facts of the story with that claim."""
+        denied = stored({"denied-stay-denied": always(checks.denied(("intruder", "frontend")))})
+        return msgspec.structs.replace(super().facts(), claims=denied)
+
+
+def test_the_outage_is_of_routes_that_should_work() -> None:
+    """A route outside the mesh, and one that the drill claims is denied, never make an outage."""
+    route, others = ("frontend", "checkout"), (("outsider", "outsider"), ("intruder", "frontend"))
+    story: Story = Claiming().baseline().steady(route, *others).fault().steady(route)
+    for edge in others:
+        story = story.calls(*edge, fail=50)
+    found = outage(story.history())
+    assert found is not None
+    assert (found.route.partition(" ")[0], found.lost) == ("frontend->checkout", 0)
+    counted = outage(Story().baseline().steady(others[1]).fault().calls(*others[1], fail=50).history())
+    assert counted is not None
+    assert counted.lost == 50
 
 
 def test_a_transition_names_classes_and_first_calls(history: History) -> None:
