@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["drills.selftest.undo_victim"])
+FORKS.set_forkserver_preload(["drills.selftest.doubles.killed_run"])
 
 _LIMIT_S = 120
 

@@ -1,4 +1,4 @@
-"""What pods do that came up after the baseline is told apart, in each check that tells lanes apart."""
+"""What pods do that came up after the baseline has its own row, in each check that has one row for each lane."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_new_pods_that_fail_are_not_averaged_away() -> None:
 
 
 def test_new_pods_with_too_few_calls_are_inconclusive_by_name() -> None:
-    """Nobody knows whether a new pod is well that called three times; what the old ones did does not tell."""
+    """Three calls do not show whether a new pod works, and those of the old pods do not either."""
     finding = answer(with_new_pod(ok=3), RATE)
     assert (finding.verdict, finding.reason) == (Answer.INCONCLUSIVE, f"{NEW} new: 3 calls, needs 20")
 
@@ -113,14 +113,14 @@ def test_an_unplanned_caller_that_called_before_is_not_new() -> None:
 
 
 def test_without_a_baseline_nobody_is_new() -> None:
-    """What was before nobody knows then: each caller is asked for the whole window."""
+    """Its state before is unknown then: each caller is asked for the whole window."""
     finding = answer(with_new_pod().without(Phase), RATE)
     assert [row.subject for row in finding.rows] == [OLD, OLD]
     assert "no call was made for 10.0" in finding.reason
 
 
 def test_only_new_pods_on_an_edge() -> None:
-    """Where no plan names a caller there is the row of the new ones alone, and where nobody called the row "none"."""
+    """Where no plan names a caller there is the row of the new ones alone, and without a call the row "none"."""
     edge = ("frontend", "checkout")
     story = standing().calls(*edge, ok=100, over=(10, 20), pod=NEW_POD)
     claim = always(checks.success_rate(edge, at_least=0.99))
@@ -131,13 +131,13 @@ def test_only_new_pods_on_an_edge() -> None:
 def test_denied_tells_new_pods_apart() -> None:
     """A new pod that is let in violates, in its own row; one that is refused as the old ones are holds."""
     other, claim = ("intruder", "payment"), always(checks.denied(("intruder", "payment")), must_hold=True)
-    told = Story().steady(EDGE).refused(other).unplanned("intruder-9").fault()
-    assert answer(told, claim).verdict is Answer.HELD
-    refused = replace(told, rows=[*told.rows]).calls(*other, fail=100, over=(10, 20), pod="intruder-9")
+    recorded = Story().steady(EDGE).refused(other).unplanned("intruder-9").fault()
+    assert answer(recorded, claim).verdict is Answer.HELD
+    refused = replace(recorded, rows=[*recorded.rows]).calls(*other, fail=100, over=(10, 20), pod="intruder-9")
     assert answer(refused, claim).verdict is Answer.HELD
-    few = replace(told, rows=[*told.rows]).calls(*other, fail=3, over=(19, 20), pod="intruder-9")
+    few = replace(recorded, rows=[*recorded.rows]).calls(*other, fail=3, over=(19, 20), pod="intruder-9")
     assert answer(few, claim).verdict is Answer.INCONCLUSIVE
-    let_in = answer(told.calls(*other, ok=5, fail=95, over=(10, 20), pod="intruder-9"), claim)
+    let_in = answer(recorded.calls(*other, ok=5, fail=95, over=(10, 20), pod="intruder-9"), claim)
     assert (let_in.verdict, [row.truth for row in let_in.rows]) == (
         Answer.VIOLATED,
         [Truth.TRUE, Truth.FALSE, Truth.TRUE],
@@ -155,8 +155,8 @@ def test_few_calls_of_new_pods_undo_nothing_that_happened(ask: object) -> None:
 
 def test_errors_and_split_are_counted_for_new_pods() -> None:
     """Their errors and the versions that serve them are rows of their own."""
-    told = with_new_pod(ok=95, fail=5)
-    assert rows_of(told, always(checks.errors(EDGE)))[1] == (NEW, "new", Truth.FALSE)
+    recorded = with_new_pod(ok=95, fail=5)
+    assert rows_of(recorded, always(checks.errors(EDGE)))[1] == (NEW, "new", Truth.FALSE)
     story = standing().calls(*EDGE, ok=200, over=(10, 20), pod=NEW_POD, version="v2")
     claim = always(checks.split_ratio(EDGE, version="v1", weight=1.0))
     assert rows_of(story, claim) == [
@@ -220,16 +220,16 @@ def test_both_witnesses_are_paired_apart_for_new_pods() -> None:
     """Work that was done for a new pod and not answered, or done twice, is named in its row."""
     lost, once = never(checks.served_but_failed(EDGE)), always(checks.conservation(EDGE))
     assert [answer(with_new_pod(), claim).verdict for claim in (lost, once)] == [Answer.HELD] * 2
-    told = with_new_pod().calls(*EDGE, info=3, served=True, over=(12, 13), pod=NEW_POD)
-    assert [row.numbers["served_not_ok"] for row in answer(told, lost).rows] == [0, 3, 0]
-    assert answer(told, lost).verdict is Answer.VIOLATED
+    recorded = with_new_pod().calls(*EDGE, info=3, served=True, over=(12, 13), pod=NEW_POD)
+    assert [row.numbers["served_not_ok"] for row in answer(recorded, lost).rows] == [0, 3, 0]
+    assert answer(recorded, lost).verdict is Answer.VIOLATED
     few = with_new_pod(ok=3)
     assert [answer(few, claim).verdict for claim in (lost, once)] == [Answer.INCONCLUSIVE] * 2
     assert rows_of(few, once)[1] == (NEW, "new", Truth.UNKNOWN)
 
 
 def test_a_serving_in_a_row_of_its_own_belongs_to_its_request() -> None:
-    """An old caller's request that a new pod served again is the old caller's; one that nobody made is the server's."""
+    """An old caller's request that a new pod served again is the old caller's; one without a caller is the server's."""
     once, most = always(checks.conservation(EDGE)), always(checks.attempts_per_request(EDGE, at_most=2))
     again = standing(served_by_new=True).served_again(*EDGE, 15.0, server=NEW_SERVER)
     finding = answer(again, once)

@@ -1,4 +1,4 @@
-"""The mesh's own record of drops: every stretch of calls that nobody served is on it, or the claim does not hold."""
+"""The mesh's own record of drops: every stretch of unserved calls is in it, or the claim does not hold."""
 
 import pytest
 from hypothesis import given, settings
@@ -84,7 +84,7 @@ def test_a_stretch_within_the_bound_holds() -> None:
 
 
 def test_silence_of_the_record_is_excused_by_its_signal() -> None:
-    """The record of a node whose agent is down is silent; who is told of the agent is told of that."""
+    """A node whose agent is down records no drop; the alert about the agent excuses that."""
     story = read(refused(signals=(DOWN,))).event(ReplicaCount, DOWN.subject, at_s=3, ready=0, desired=1)
     story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     claim = always(checks.drops_witnessed(DENIED), alert="down", within_s=10)
@@ -141,14 +141,14 @@ def calling(*spans: tuple[float, float]) -> Story:
     ids=["unread", "unreadable", "no nodes", "no calls", "all served", "few calls", "a pause"],
 )
 def test_a_record_that_proves_nothing_is_inconclusive(story: Story, reason: str) -> None:
-    """A record that nobody could read, and an edge on which there was nothing to drop, leave the question open."""
+    """A record that could not be read, and an edge without a call to drop, are INCONCLUSIVE."""
     claim = WITNESSED if "8.1" not in reason else always(checks.drops_witnessed(DENIED, max_gap_s=7.5))
     finding = answer(story, claim)
     assert (finding.verdict, reason in finding.reason) == (Answer.INCONCLUSIVE, True)
 
 
 def test_an_empty_record_of_a_window_shorter_than_the_bound_is_inconclusive() -> None:
-    """Calls went unserved for less than a gap may last, and nothing is on record: nobody proved to write drops down."""
+    """Calls went unserved for less than a gap may last, and nothing is on record: no drop shows that the log works."""
     finding = answer(read(refused()), always(checks.drops_witnessed(DENIED, max_gap_s=30)))
     assert (finding.verdict, "no drop is logged" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
@@ -157,7 +157,7 @@ def test_an_empty_record_of_a_window_shorter_than_the_bound_is_inconclusive() ->
     "facts", [{"placed": {}}, {"placed": {VICTIM: "n3"}}], ids=["no victim", "a victim without record"]
 )
 def test_a_victim_without_a_record_is_inconclusive(facts: dict[str, object]) -> None:
-    """Where nobody said which node is the victim, or its record was never to be read, nothing is known of it."""
+    """Without a victim in the facts, or if its record was never readable, nothing is known of it."""
     assert answer(dropped(read(refused(**facts)), *range(20)), ON_VICTIM).verdict is Answer.INCONCLUSIVE
 
 

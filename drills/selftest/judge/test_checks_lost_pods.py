@@ -1,4 +1,4 @@
-"""A fault that ends pods breaks their records off: what that excuses, and what nobody may take for whole."""
+"""A fault that ends pods breaks their records off: what that excuses, and what is still a defect."""
 
 from collections.abc import Callable
 
@@ -35,7 +35,7 @@ NO_PLAINTEXT = never(checks.plaintext(EDGE), must_hold=True)
 def rebooted(*, back: bool = True, watching: bool = True) -> Story:
     """Tell of two payments and a ledger of each, of which one pair ends with its node n2 and, by default, comes back.
 
-    The survivors carry their calls on; whoever came back serves, and calls nobody.
+    The survivors go on calling; the pods that came back serve, and make no call.
     """
     story = Story().steady(EDGE).refused(DENIED).watched()
     story.baseline().calls(*EDGE, ok=100, pod="payment-2").fault()
@@ -63,28 +63,28 @@ def by_ledger_2(story: Story, offset_s: float, *, written: bool, **columns: str)
 
 def history(story: Story) -> History:
     """Return the history of a run whose fault ended the pods of one node."""
-    told = story.history()
+    recorded = story.history()
     served = sum(
         row["served_pod"] == "ledger-2" and isinstance(row["served_ns"], int) and row["served_ns"] > story.at(BACK_S)
         for row in story.fault().rows
     )
     events = [
         revised(event, served=served) if isinstance(event, ServerEnd) and event.subject == "ledger-2" else event
-        for event in told.events
+        for event in recorded.events
         if not (isinstance(event, CallerEnd) and event.subject == "payment-2")
     ]
-    facts = msgspec.structs.replace(told.facts, lost_pods=GONE, servers=("ledger-1", "ledger-2", "payment-2"))
-    return History(told.calls, tuple(e for e in events), facts)
+    facts = msgspec.structs.replace(recorded.facts, lost_pods=GONE, servers=("ledger-1", "ledger-2", "payment-2"))
+    return History(recorded.calls, tuple(e for e in events), facts)
 
 
-def ruled(told: History, claim: Claim) -> Finding:
+def ruled(recorded: History, claim: Claim) -> Finding:
     """Return what becomes of one claim."""
-    return judge(told, [claim]).findings[0]
+    return judge(recorded, [claim]).findings[0]
 
 
-def kinds(told: History) -> set[tuple[str, str]]:
+def kinds(recorded: History) -> set[tuple[str, str]]:
     """Return kind and subject of every defect."""
-    return {(defect.kind, defect.subject) for defect in told.completeness()}
+    return {(defect.kind, defect.subject) for defect in recorded.completeness()}
 
 
 @pytest.mark.parametrize("back", [True, False])
@@ -95,8 +95,8 @@ def test_records_that_break_off_with_their_node_are_whole(back: bool) -> None:
 
 def test_the_same_breaks_are_defects_where_the_fault_ends_nobody() -> None:
     """A pod that starts anew and a caller without an end are named as ever when no fault explains them."""
-    told = history(rebooted())
-    unexplained = History(told.calls, told.events, msgspec.structs.replace(told.facts, lost_pods=()))
+    recorded = history(rebooted())
+    unexplained = History(recorded.calls, recorded.events, msgspec.structs.replace(recorded.facts, lost_pods=()))
     assert {("restarted", "ledger-2"), ("missing-end", "payment-2 -> ledger (new)")} <= kinds(unexplained)
 
 
@@ -113,18 +113,20 @@ def test_a_start_from_before_the_fault_is_a_defect() -> None:
 
 def test_a_hole_from_before_the_break_is_a_defect() -> None:
     """A row that lacks well before the fault was not lost with the node; one among the last calls may have been."""
-    told = history(rebooted())
-    rows = told.calls.collect()
+    recorded = history(rebooted())
+    rows = recorded.calls.collect()
     for seq, found in ((50, {("hole", "payment-2 -> ledger (new)")}), (115, set())):
         lacking = rows.filter((rows["pod"] != "payment-2").fill_null(value=True) | (rows["seq"] != seq))
-        assert {kind for kind in kinds(History(lacking.lazy(), told.events, told.facts)) if kind[0] == "hole"} == found
+        assert {
+            kind for kind in kinds(History(lacking.lazy(), recorded.events, recorded.facts)) if kind[0] == "hole"
+        } == found
 
 
 def test_a_casualty_that_never_wrote_is_a_defect() -> None:
     """A planned caller on that node without a row from before the fault did not take part in the run."""
-    told = history(rebooted())
-    rest = told.calls.filter((told.calls.collect()["pod"] != "payment-2").fill_null(value=True))
-    assert ("hole", "payment-2 -> ledger (new)") in kinds(History(rest, told.events, told.facts))
+    recorded = history(rebooted())
+    rest = recorded.calls.filter((recorded.calls.collect()["pod"] != "payment-2").fill_null(value=True))
+    assert ("hole", "payment-2 -> ledger (new)") in kinds(History(rest, recorded.events, recorded.facts))
 
 
 def test_calls_under_the_same_run_after_a_new_start_are_a_defect() -> None:
@@ -157,12 +159,12 @@ def test_availability_is_asked_of_the_survivors() -> None:
 
 
 def test_an_edge_that_only_casualties_called_is_not_known() -> None:
-    """Where every caller of an edge ended with the node, nobody can say that it works."""
+    """If every caller of an edge ended with the node, it is unknown whether the edge works."""
     story = Story().baseline().calls(*EDGE, ok=100, pod="payment-2").fault().calls(*EDGE, ok=30, pod="payment-2")
     story.recovery().calls(*EDGE, ok=100, pod="payment-2")
-    told = story.history()
-    facts = msgspec.structs.replace(told.facts, lost_pods=GONE)
-    ruling = ruled(History(told.calls, told.events, facts), always(checks.success_rate(EDGE, at_least=0.9)))
+    recorded = story.history()
+    facts = msgspec.structs.replace(recorded.facts, lost_pods=GONE)
+    ruling = ruled(History(recorded.calls, recorded.events, facts), always(checks.success_rate(EDGE, at_least=0.9)))
     assert ruling.verdict is Answer.INCONCLUSIVE
     assert "no call was made for 20.000 s" in ruling.reason
 
@@ -247,7 +249,7 @@ def test_a_serving_that_was_doubled_is_harm_whoever_made_it() -> None:
 
 @pytest.mark.parametrize("check", [checks.served_but_failed(EDGE), checks.denied_but_served(DENIED)])
 def test_what_a_server_did_when_its_record_ended_is_not_known(check: Occurrence) -> None:
-    """Calls that failed while a server was down may have been served by it before: nobody can say never."""
+    """Calls that failed while a server was down may have been served by it before: `never` is unknown."""
     story = rebooted().fault().calls(*EDGE, info=1, over=(2, 3), error="timeout")
     finding = ruled(history(story), never(check))
     assert finding.verdict is Answer.INCONCLUSIVE
@@ -255,7 +257,7 @@ def test_what_a_server_did_when_its_record_ended_is_not_known(check: Occurrence)
 
 
 def test_nothing_readable_while_one_observer_started_anew() -> None:
-    """The wire counts as watched when nobody called from that node before its observer watched again."""
+    """The wire counts as watched when no call came from that node before its observer watched again."""
     assert ruled(history(rebooted()), NO_PLAINTEXT).verdict is Answer.HELD
 
 

@@ -55,7 +55,7 @@ def test_a_failed_request_is_no_evidence_either_way() -> None:
 
 
 def test_new_pod_meshed_holds_when_all_join() -> None:
-    """Pods that are admitted with the mesh and start, or that nobody waited for, joined it."""
+    """Pods that are admitted with the mesh and start, or that the probe did not wait for, joined it."""
     story = during_fault().new_pod("admitted", meshed=True, started=True).new_pod("admitted", meshed=True)
     finding = answer(story, MESHED)
     assert (finding.verdict, finding.reason) == (Answer.HELD, "2 of 2 new pods joined the mesh")
@@ -154,7 +154,7 @@ def test_new_pods_of_a_place_hold_whatever_happens_elsewhere() -> None:
 
 
 def test_a_pod_that_never_starts_on_the_victim_breaks_the_claim_there_only() -> None:
-    """It is stuck although nobody could find out its membership, and what blocked it is the example."""
+    """It is stuck although its membership is unknown, and what blocked it is the example."""
     story = stuck(good(two_nodes(), BYSTANDER), blocked="Unheard: of")
     finding = answer(story, JOINS_THERE)
     assert (finding.verdict, finding.rows[0].numbers) == (Answer.VIOLATED, {"never started": 1})
@@ -183,7 +183,7 @@ def test_a_blocked_pod_fails_observably_by_its_event() -> None:
     ids=["none", "elsewhere", "anywhere", "failed", "came to another node", "no such place", "unknown"],
 )
 def test_without_a_pod_of_the_place_nothing_is_known(story: Story, is_asked: bool) -> None:
-    """A pod of another place, one that came to another node, and a place that nobody named answer nothing."""
+    """A pod of another place, one that came to another node, and a place without a name answer nothing."""
     assert answer(story, JOINS_THERE).verdict is Answer.INCONCLUSIVE
     assert answer(story, NEVER_OUTSIDE_THERE).verdict is Answer.INCONCLUSIVE
     assert answer(story, TRIED_THERE).verdict is (Answer.HELD if is_asked else Answer.INCONCLUSIVE)
@@ -200,7 +200,7 @@ def test_one_pod_outside_on_the_victim_is_violated() -> None:
     [(None, WARNING, Answer.HELD), (True, "", Answer.HELD), (None, "", Answer.INCONCLUSIVE)],
 )
 def test_a_stuck_pod_is_not_outside_when_it_is_known_to_be(meshed: bool | None, blocked: str, expected: Answer) -> None:
-    """A pod that is not ready, of which nobody said what keeps it or where it belongs, may run outside the mesh."""
+    """A pod that is not ready, without a reason or a place in the record, may run outside the mesh."""
     assert answer(stuck(two_nodes(), blocked=blocked, meshed=meshed), NEVER_OUTSIDE_THERE).verdict is expected
 
 
@@ -222,7 +222,7 @@ def test_a_place_is_one_of_two() -> None:
     ],
 )
 def test_each_pod_outside_the_mesh_is_found(looks: tuple[bool | None, ...], expected: Answer) -> None:
-    """One that a look at all pods does not show is drift that nobody sees; without a stray nothing was asked."""
+    """One that a look at all pods does not show is drift that no probe sees; without such a pod nothing was asked."""
     story = during_fault().new_pod("admitted", meshed=True, started=True)
     for found in looks:
         story.new_pod("admitted", meshed=False, started=True, found=found)

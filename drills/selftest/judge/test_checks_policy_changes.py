@@ -60,7 +60,7 @@ def test_a_change_that_is_enforced_too_late_is_violated() -> None:
 
 @pytest.mark.parametrize(("connection", "expected"), [(NEW, Answer.HELD), (REUSED, Answer.VIOLATED)])
 def test_a_change_is_asked_of_one_kind_of_connection(connection: str, expected: Answer) -> None:
-    """New connections are refused and those that stand go on: each kind is told by its own calls, both break it."""
+    """New connections are refused and open ones go on: each kind is judged by its own calls, and both violate it."""
     story = changed().calls(*EDGE, ok=130, over=(0, 13), connection=REUSED)
     assert answer(story, never(checks.change_ignored(2, connection), must_hold=True)).verdict is expected
     assert answer(story, always(checks.change_enforced(2, connection))).verdict is expected

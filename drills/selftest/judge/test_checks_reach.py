@@ -62,14 +62,14 @@ def on_two_nodes(**placed: str) -> Story:
     ],
 )
 def test_the_victim_is_the_node_that_the_facts_name(placed: dict[str, str], expected: Answer, reason: str) -> None:
-    """Harm on the victim is within the radius, harm on the bystander beyond it; without a victim nobody can tell."""
+    """Harm on the victim is within the radius, harm on the bystander beyond it; without a victim it is INCONCLUSIVE."""
     finding = answer(on_two_nodes(**placed), always(checks.blast_radius(EDGE, within=(VICTIM,))))
     assert (finding.verdict, reason in finding.reason) == (expected, True)
     assert finding.params["within"] == "victim"
 
 
 def test_harm_beyond_the_radius_is_excused_by_its_signal() -> None:
-    """The same harm passes, shown apart, when the named signal told of it."""
+    """The same harm is FAILED_OBSERVABLY when the named alert fired."""
     story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).steady(EDGE)
     story.fault().calls(*OTHER, ok=100, fail=9).event(ReplicaCount, DOWN.subject, at_s=8, ready=0, desired=1)
     claim = always(checks.blast_radius(OTHER, within=("n2",)), alert="down", within_s=10)
@@ -78,7 +78,7 @@ def test_harm_beyond_the_radius_is_excused_by_its_signal() -> None:
 
 @pytest.mark.parametrize("story", [Story(), Story().fault().calls(*EDGE, ok=100, pod="checkout-2")])
 def test_a_radius_without_anybody_beyond_is_inconclusive(story: Story) -> None:
-    """Nobody outside was asked, so nobody outside was well."""
+    """No call from outside the radius was made, so none shows that the rest works."""
     assert answer(story, CONTAINED).verdict is Answer.INCONCLUSIVE
 
 
@@ -91,7 +91,7 @@ def test_a_radius_needs_names() -> None:
 
 
 def fresh(**calls: object) -> Story:
-    """Tell of calls in the fault on an edge that the mesh is told to connect anew for each call."""
+    """Return a story of calls in the fault on an edge where the mesh opens a connection for each call."""
     return Story(fresh_edges=(EDGE,)).fault().calls(*EDGE, **calls)  # type: ignore[arg-type]
 
 

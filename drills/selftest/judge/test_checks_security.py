@@ -56,7 +56,7 @@ def test_denied_with_holes_is_inconclusive() -> None:
 
 
 def test_denied_of_nothing_is_inconclusive() -> None:
-    """Nobody tried, so nobody was refused."""
+    """No call was made, so none was refused."""
     assert answer(Story().steady(LEGIT), DENIED).verdict is Answer.INCONCLUSIVE
 
 
@@ -71,7 +71,7 @@ def test_denied_with_a_pause_is_inconclusive() -> None:
 
 
 def test_a_refusal_by_a_dead_target_is_inconclusive() -> None:
-    """A ledger that served nobody in the window may have been down, not guarded."""
+    """A ledger that served no call in the window may have been down, not protected."""
     finding = answer(Story().fault().calls(*EDGE, fail=200), DENIED)
     assert (finding.verdict, "served no other caller" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
@@ -137,7 +137,7 @@ def test_unauthenticated_of_nothing_is_inconclusive() -> None:
 
 
 def test_a_source_of_unknown_identity_is_inconclusive() -> None:
-    """When nobody said what to show, whatever was shown is neither right nor wrong."""
+    """Without an identity in the facts, an identity shown is neither right nor wrong."""
     claim = never(checks.unauthenticated(("stranger", "ledger")))
     finding = answer(Story().fault().calls("stranger", "ledger", ok=100), claim)
     assert (finding.verdict, "no identity for stranger" in finding.reason) == (Answer.INCONCLUSIVE, True)
@@ -157,8 +157,8 @@ class Nameless(Story):
 def test_an_edge_without_names_is_not_judged() -> None:
     """Where the mesh shows servers no identity the edge's row says so, and the other edges alone decide."""
     other = ("checkout", "fraud")
-    told = Nameless(nameless=(other,)).steady(LEGIT).fault().calls(*other, ok=50, peer="")
-    finding = answer(told, never(checks.unauthenticated(LEGIT, other), must_hold=True))
+    recorded = Nameless(nameless=(other,)).steady(LEGIT).fault().calls(*other, ok=50, peer="")
+    finding = answer(recorded, never(checks.unauthenticated(LEGIT, other), must_hold=True))
     assert finding.verdict is Answer.HELD
     assert [(row.subject, "not judged" in row.reason) for row in finding.rows][-1] == ("checkout->fraud", True)
 

@@ -124,13 +124,13 @@ def test_a_signal_after_its_deadline_is_not_seen() -> None:
 def test_a_refusal_is_a_signal_by_its_words() -> None:
     """A refusal with the words is seen, one without or an admission is not, an unanswered request is unknown."""
 
-    def told(outcome: str, message: str) -> Story:
+    def recorded(outcome: str, message: str) -> Story:
         return Story(signals=(REFUSED,)).steady(EDGE).fault().new_pod(outcome, message=message)
 
-    assert seen(told("refused", "x failed calling webhook y"), "refused") is Answer.HELD
-    assert seen(told("refused", "quota"), "refused") is Answer.VIOLATED
-    assert seen(told("admitted", ""), "refused") is Answer.VIOLATED
-    assert seen(told("failed", ""), "refused") is Answer.INCONCLUSIVE
+    assert seen(recorded("refused", "x failed calling webhook y"), "refused") is Answer.HELD
+    assert seen(recorded("refused", "quota"), "refused") is Answer.VIOLATED
+    assert seen(recorded("admitted", ""), "refused") is Answer.VIOLATED
+    assert seen(recorded("failed", ""), "refused") is Answer.INCONCLUSIVE
 
 
 def test_refusals_of_changes_count_too() -> None:
@@ -155,7 +155,7 @@ def test_refusals_of_changes_count_too() -> None:
 def test_a_warning_about_a_new_pod_is_a_signal_by_its_words(
     outcome: str, started: bool | None, blocked: str | None, expected: Answer
 ) -> None:
-    """A warning with the words is seen; another, none, and a pod that never was are silent; else nobody knows."""
+    """A warning with the words is seen; another, none, and a pod that never was are not; the rest is unknown."""
     story = Story(signals=(BLOCKED,)).steady(EDGE).fault().new_pod(outcome, started=started, blocked=blocked)
     assert seen(story, "blocked") is expected
 
@@ -186,7 +186,7 @@ def test_a_warning_that_came_before_the_fault_tells_nothing_of_it() -> None:
     ],
 )
 def test_a_taint_on_a_node_is_a_signal(before: list[str], after: list[str] | None, expected: Answer) -> None:
-    """The named taint that comes with the fault is seen; one from before, and nodes nobody could list, tell nothing."""
+    """The named taint that comes with the fault is seen; an older one and an unreadable list are not."""
     story = Story(signals=(TAINTED,)).steady(EDGE).baseline().event(NodeTaints, "n1", at_s=1, taints=before, error="")
     assert seen(story.fault().event(NodeTaints, "n1", at_s=2, taints=after, error=""), "tainted") is expected
 
@@ -235,7 +235,7 @@ def test_an_event_of_kubernetes_is_a_signal_when_it_is_told_again(
 
 
 def test_a_signal_that_the_mesh_does_not_have_is_not_seen() -> None:
-    """A mesh that emits nothing of the kind told nobody."""
+    """A mesh that emits no such signal raised none."""
     finding = answer(Story().steady(EDGE), sometimes(checks.signal_seen("rises")))
     assert (finding.verdict, finding.reason) == (Answer.VIOLATED, "the mesh has no signal rises")
 

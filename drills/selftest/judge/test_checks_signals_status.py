@@ -27,7 +27,7 @@ STATED = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door E
 def test_a_condition_in_an_object_s_status_is_a_signal(
     before: list[str] | None, after: list[str] | None, expected: Answer
 ) -> None:
-    """The named condition that comes with the fault is seen; one from before, or that nobody could read, is not."""
+    """The named condition that comes with the fault is seen; one from before, or one that could not be read, is not."""
     rule, other = "example.org/v1 Rule lab/door", "example.org/v1 Rule lab/gate"
     story = Story(signals=(STATED,)).steady(EDGE).baseline().event(ObjectStatus, rule, at_s=1, conditions=before)
     story.fault().event(ObjectStatus, other, at_s=1, conditions=["Enforced=False"])

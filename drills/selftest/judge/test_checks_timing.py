@@ -42,7 +42,7 @@ def test_one_late_failure_violates_a_recovery_time() -> None:
 
 
 def test_a_late_recovery_is_excused_by_its_signal() -> None:
-    """A bound that was missed passes, shown apart, when the named signal told on-call."""
+    """A missed bound is FAILED_OBSERVABLY when the named alert fired."""
     story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     story.recovery().calls(*EDGE, fail=80, over=(0, 8)).calls(*EDGE, ok=120, over=(8, 20))
     story.event(ReplicaCount, DOWN.subject, ready=0, desired=1)

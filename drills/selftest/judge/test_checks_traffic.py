@@ -49,7 +49,7 @@ def test_success_rate_counts_what_cannot_be_known_as_no_success() -> None:
 
 
 def test_success_rate_fails_observably_when_the_named_signal_appears() -> None:
-    """The same failures pass, shown apart, when the condition told on-call in time."""
+    """The same failures are FAILED_OBSERVABLY when the alert fired in time."""
     story = Story(signals=(DOWN,)).fault().calls(*EDGE, ok=190, fail=10)
     story.event(ReplicaCount, DOWN.subject, at_s=2.5, ready=0, desired=1)
     story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
@@ -97,7 +97,7 @@ def test_success_rate_does_not_hide_an_outage() -> None:
 
 
 def test_success_rate_with_a_pause_of_the_caller_is_inconclusive() -> None:
-    """Where nobody called for three seconds an outage could have hidden."""
+    """Three seconds without a call could hide an outage."""
     story = Story().fault().calls(*EDGE, ok=100, over=(0, 10)).calls(*EDGE, ok=100, over=(13, 20))
     finding = answer(story, RATE)
     assert (finding.verdict, "no call was made for 3.1" in finding.reason) == (Answer.INCONCLUSIVE, True)
@@ -161,7 +161,7 @@ def test_availability_holds_when_pauses_are_short() -> None:
 
 
 def test_availability_is_violated_by_a_longer_pause() -> None:
-    """A second without success breaks a bound of half a second, and its position is told."""
+    """A second without success breaks a bound of half a second, and its position is stated."""
     finding = answer(Story().fault().calls(*EDGE, ok=190, fail=10), OUTAGE)
     assert finding.verdict is Answer.VIOLATED
     assert finding.rows[0].numbers["longest_outage_ms"] == 1100.0
@@ -180,7 +180,7 @@ def split(weight: float) -> Answer:
 
 
 def test_split_ratio_answers_within_its_interval() -> None:
-    """A tenth of the calls is a weight of 0.1, is no weight of 0.4, and cannot be told from 0.14."""
+    """A tenth of the calls is a weight of 0.1, is no weight of 0.4, and cannot be distinguished from 0.14."""
     assert (split(0.1), split(0.4), split(0.14)) == (Answer.HELD, Answer.VIOLATED, Answer.INCONCLUSIVE)
 
 

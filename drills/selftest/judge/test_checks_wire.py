@@ -17,7 +17,7 @@ CLAIM = never(checks.plaintext(EDGE), must_hold=True)
 
 
 def quiet() -> Story:
-    """Tell of traffic that every node watched and nobody could read."""
+    """Return a story of traffic that every node watched and that no observer could read."""
     return Story().steady(EDGE).watched()
 
 
@@ -71,14 +71,14 @@ def test_a_hit_whose_name_was_cut_is_inconclusive() -> None:
 
 def test_only_interfaces_that_count_are_the_wire() -> None:
     """Where only bytes between nodes count, a hit on another interface is none, and a proof there proves nothing."""
-    told = quiet().fault().hit(*EDGE, interface="veth1").history()
+    recorded = quiet().fault().hit(*EDGE, interface="veth1").history()
     for interfaces, expected in (
         (("eth0",), Answer.HELD),
         (("veth1",), Answer.VIOLATED),
         (("x",), Answer.INCONCLUSIVE),
     ):
-        facts = msgspec.structs.replace(told.facts, wire_interfaces=interfaces)
-        assert judge(History(told.calls, told.events, facts), [CLAIM]).findings[0].verdict is expected
+        facts = msgspec.structs.replace(recorded.facts, wire_interfaces=interfaces)
+        assert judge(History(recorded.calls, recorded.events, facts), [CLAIM]).findings[0].verdict is expected
 
 
 def test_a_detector_that_proved_nothing_is_inconclusive() -> None:
@@ -115,9 +115,9 @@ def test_a_blind_detector_is_inconclusive(story: Story, reason: str) -> None:
 
 def test_without_observers_nothing_is_known() -> None:
     """A run that was to watch no node cannot claim a silent wire."""
-    told = quiet().history()
-    facts = msgspec.structs.replace(told.facts, wire_nodes=())
-    finding = judge(History(told.calls, told.events, facts), [CLAIM]).findings[0]
+    recorded = quiet().history()
+    facts = msgspec.structs.replace(recorded.facts, wire_nodes=())
+    finding = judge(History(recorded.calls, recorded.events, facts), [CLAIM]).findings[0]
     assert finding.verdict is Answer.INCONCLUSIVE
 
 
@@ -149,7 +149,7 @@ def test_a_target_that_refuses_can_still_be_seen_to_be_called(error: str, count:
 
 
 def test_a_refused_call_that_was_readable_is_proof() -> None:
-    """One hit is enough, whoever answered it; on a wire that nobody watched nothing is known."""
+    """One hit is enough, whatever its answer; on an unwatched wire nothing is known."""
     story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=40, error="reset")
     assert answer(story.hit(*EDGE, at_s=3), TRIED).verdict is Answer.VIOLATED
     blind = Story().steady(EDGE).fault().calls(*EDGE, fail=40, error="reset")

@@ -1,4 +1,4 @@
-"""Two witnesses of one call: every way in which they may differ, and the ways in which nobody can tell."""
+"""Two witnesses of one call: every way in which they may differ, and the ways that leave it unknown."""
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_a_refusal_that_was_served_is_violated(error: str) -> None:
 
 
 def test_a_timeout_is_no_refusal() -> None:
-    """Calls that only timed out were never told that they are refused: there are no refusals to judge."""
+    """Calls that only timed out were not refused: there are no refusals to judge."""
     story = Story().steady(EDGE).fault().calls(*DENIED, info=50, error="timeout", served=True)
     assert answer(story, LIARS).verdict is Answer.INCONCLUSIVE
 

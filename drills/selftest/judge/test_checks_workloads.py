@@ -119,7 +119,7 @@ def test_a_certificate_that_could_not_be_read_is_inconclusive() -> None:
 
 
 def test_a_look_that_failed_is_made_up_for_by_the_next() -> None:
-    """One failed look among good ones is no gap; a pod that nobody ever saw is one, however short the window."""
+    """One failed look among good ones is no gap; a pod that was never seen is one, however short the window."""
     known = certified(HOUR_NS).event(CertificateShown, "payment-1", at_s=5, error="no handshake within 3 s")
     assert answer(known, CERTS).verdict is Answer.HELD
     unseen = certified(HOUR_NS).event(CertificateShown, "ledger-1", error="no handshake within 3 s")
@@ -216,7 +216,7 @@ def test_how_long_the_slowest_pod_took_is_told() -> None:
 
 
 def test_nobody_in_the_mesh_shows_nothing() -> None:
-    """A run whose servers are all outside of the mesh has nobody to ask."""
+    """A run whose servers are all outside of the mesh has no server to ask."""
     story = Story().fault().event(FaultAccount, "rotate", at_s=0.5, signer="key-2")
     assert answer(story, sometimes(checks.issuer_taken_up(within_s=10))).reason.endswith("at the bound: any pod")
 

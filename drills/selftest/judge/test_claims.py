@@ -25,14 +25,14 @@ def invariant(truth: Truth, *, at_s: float = 0, is_proof: bool = False) -> Invar
     """Return an invariant that measures the same everywhere; harm lies at_s into the window."""
 
     def evaluate(_history: History, window: Window) -> Measurement:
-        return Measurement(truth, "as told", at_ns=window.start_ns + round(at_s * S), is_proof=is_proof)
+        return Measurement(truth, "as recorded", at_ns=window.start_ns + round(at_s * S), is_proof=is_proof)
 
-    return Invariant("told", "it is as told", evaluate)
+    return Invariant("recorded", "it is as recorded", evaluate)
 
 
 def occurrence(truth: Truth, *, is_proof: bool = False) -> Occurrence:
     """Return an occurrence that measures the same everywhere."""
-    return Occurrence("told", "it happens", lambda _h, _w: Measurement(truth, "as told", is_proof=is_proof))
+    return Occurrence("recorded", "it happens", lambda _h, _w: Measurement(truth, "as recorded", is_proof=is_proof))
 
 
 def whole() -> Story:
@@ -95,7 +95,7 @@ def test_a_hole_explains_a_broken_claim_away_unless_it_is_proof() -> None:
 
 
 def test_a_hole_is_not_excused_by_a_signal() -> None:
-    """A proven harm that a signal told of fails observably only when the record is whole."""
+    """A proven harm with an alert is FAILED_OBSERVABLY only when the record is complete."""
     claim = always(invariant(FALSE, is_proof=True), alert="down", within_s=5)
     assert answer(whole(), claim).verdict is Answer.FAILED_OBSERVABLY
     assert answer(holed(), claim).verdict is Answer.INCONCLUSIVE
@@ -140,7 +140,7 @@ def test_any_of_several_signals_excuses_and_the_first_is_named() -> None:
 
 
 def test_a_signal_whose_source_was_down_is_inconclusive() -> None:
-    """A broken claim is neither excused nor silent when nobody could read the signal."""
+    """A failed claim is INCONCLUSIVE when the signal could not be read."""
     finding = answer(whole().without(ReplicaCount), always(invariant(FALSE), alert="down", within_s=5))
     assert (finding.verdict, "could not be read" in finding.reason) == (Answer.INCONCLUSIVE, True)
 
@@ -233,7 +233,7 @@ def test_eventually_of_nothing_is_inconclusive() -> None:
 
 
 def test_a_finding_repeats_its_claim_and_its_source() -> None:
-    """Whoever reads the finding alone knows what was claimed, by whom, with which bounds, over which window."""
+    """The finding alone states the claim, its source, its bounds and its window."""
     claim = always(checks.success_rate(EDGE, at_least=0.9), promise=PROMISE, fails_on_control=True)
     finding = answer(whole(), claim)
     assert finding.source is not None
@@ -241,7 +241,9 @@ def test_a_finding_repeats_its_claim_and_its_source() -> None:
     assert finding.params == {"at_least": 0.9, "min_samples": 20, "max_gap_s": 2.0}
     assert (finding.edges, finding.during, finding.fails_on_control) == (("checkout->payment",), "fault", True)
     assert finding.claim.startswith("always during fault: at least 0.9 of the calls succeed")
-    assert eventually(invariant(TRUE), within_s=5).sentence() == "eventually during recovery within 5 s: it is as told"
+    assert (
+        eventually(invariant(TRUE), within_s=5).sentence() == "eventually during recovery within 5 s: it is as recorded"
+    )
 
 
 def test_a_claim_can_be_about_any_window() -> None:
@@ -254,12 +256,12 @@ def test_a_claim_can_be_about_any_window() -> None:
 
 def test_must_fail_on_the_control_follows_must_hold_unless_said() -> None:
     """A security claim must fail on the control; another one only when it says so."""
-    held, told = invariant(TRUE), occurrence(TRUE)
+    held, recorded = invariant(TRUE), occurrence(TRUE)
     assert always(held, must_hold=True).fails_on_control
-    assert never(told, must_hold=True).fails_on_control
+    assert never(recorded, must_hold=True).fails_on_control
     assert eventually(held, within_s=1, must_hold=True).fails_on_control
-    assert sometimes(told, must_hold=True).fails_on_control
+    assert sometimes(recorded, must_hold=True).fails_on_control
     assert not always(held, must_hold=True, fails_on_control=False).fails_on_control
-    assert never(told, fails_on_control=True).fails_on_control
+    assert never(recorded, fails_on_control=True).fails_on_control
     assert not eventually(held, within_s=1).fails_on_control
-    assert sometimes(told, fails_on_control=True).fails_on_control
+    assert sometimes(recorded, fails_on_control=True).fails_on_control

@@ -14,7 +14,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_limit_is_that_of_what_is_read() -> None:
-    """A file whose size is told as 0, as the kernel's own are, is read up to the limit and no further."""
+    """A file that reports size 0, as the kernel's own do, is read up to the limit and no further."""
     with pytest.raises(FileError, match="larger than 10 bytes"):
         files.read(Path("/proc/self/maps"), limit_bytes=10)
 
@@ -29,7 +29,7 @@ def test_a_digest_has_a_limit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_file_that_is_missing_is_told_apart(tmp_path: Path) -> None:
-    """For those to whom a file may be missing; a link that leads nowhere is not missing."""
+    """For callers that allow a missing file; a link that leads nowhere is not missing."""
     with pytest.raises(NoFileError, match="does not exist"):
         files.read(tmp_path / "none")
     (tmp_path / "none").symlink_to(tmp_path / "nowhere")

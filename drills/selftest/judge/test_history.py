@@ -65,11 +65,11 @@ def test_calls_belong_to_the_window_of_their_schedule() -> None:
 def test_a_stored_history_is_the_same_history(tmp_path: Path) -> None:
     """Writing and loading change neither calls, events, facts nor the verdict, and a whole file has no defect."""
     story = Story().steady(EDGE)
-    told, read = story.history(), History.load(stored(tmp_path, story))
-    assert read.calls.collect().equals(told.calls.collect())
-    assert (read.events, read.facts, read.completeness()) == (told.events, told.facts, ())
+    recorded, read = story.history(), History.load(stored(tmp_path, story))
+    assert read.calls.collect().equals(recorded.calls.collect())
+    assert (read.events, read.facts, read.completeness()) == (recorded.events, recorded.facts, ())
     claim = always(success_rate(EDGE, at_least=0.999))
-    assert judge(read, [claim]).encode() == judge(told, [claim]).encode()
+    assert judge(read, [claim]).encode() == judge(recorded, [claim]).encode()
 
 
 def test_a_short_run_is_read_once_and_a_long_one_stays_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def kinds(history: History) -> set[str]:
 
 
 def test_a_whole_record_has_no_defect() -> None:
-    """Two edges over three phases, told in full, leave nothing to complain about."""
+    """A complete record of two edges over three phases has no defect."""
     assert Story().steady(EDGE, ("payment", "ledger")).refused(("intruder", "ledger")).history().completeness() == ()
 
 
@@ -139,14 +139,14 @@ def test_a_missing_event_is_named(kind: type[Event], defect: str) -> None:
 
 
 def test_facts_that_name_no_witness_are_a_defect() -> None:
-    """Without the list of callers and servers nobody can tell that a record is whole."""
+    """Without the list of callers and servers a record cannot be shown to be complete."""
     assert defects(Story().history()) == {("no-witness", "callers"), ("no-witness", "servers")}
 
 
 def test_reordered_events_are_named() -> None:
     """Events that do not follow their clock were moved by somebody."""
-    told = Story().steady(EDGE).history()
-    assert "reordered" in kinds(History(told.calls, told.events[::-1], told.facts))
+    recorded = Story().steady(EDGE).history()
+    assert "reordered" in kinds(History(recorded.calls, recorded.events[::-1], recorded.facts))
 
 
 def test_a_fault_that_did_not_stay_is_named() -> None:
@@ -164,9 +164,9 @@ def test_an_observer_that_could_not_look_lost_nothing() -> None:
 
 def test_a_fault_that_was_held_too_short_is_named() -> None:
     """A drill that asked for half a minute and got twenty seconds did not ask its question."""
-    told = Story(fault_s=20).steady(EDGE).history()
-    held = [msgspec.structs.replace(told.facts, hold_s=hold_s) for hold_s in (18, 30)]
-    found = [defects(History(told.calls, told.events, facts)) for facts in held]
+    recorded = Story(fault_s=20).steady(EDGE).history()
+    held = [msgspec.structs.replace(recorded.facts, hold_s=hold_s) for hold_s in (18, 30)]
+    found = [defects(History(recorded.calls, recorded.events, facts)) for facts in held]
     assert found == [set(), {("short-hold", FAULT)}]
 
 

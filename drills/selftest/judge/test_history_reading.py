@@ -51,7 +51,7 @@ def test_two_spreads_make_one(values: list[int], cut: int) -> None:
 
 
 def test_every_caller_has_a_number_of_its_own() -> None:
-    """Each row's number names the caller that made it; a row that only a server saw is nobody else's."""
+    """Each row's number names the caller that made it; a row that only a server saw has no caller."""
     story = Story().steady(EDGE, (EDGE[1], EDGE[0])).fault().served_only(*EDGE)
     ids = caller_ids_of(story.table().lazy())
     rows = story.table().select(*CALLER, number=ids.number)

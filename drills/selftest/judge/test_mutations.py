@@ -196,7 +196,7 @@ def test_every_mutation_is_covered_by_some_good_claim() -> None:
 
 
 def test_every_check_has_mutations() -> None:
-    """A check that no mutation tries is a check that nobody knows to see anything."""
+    """A check that no mutation tries is not proven to detect anything."""
     known = {check for table in catalogue._BY_QUANTIFIER.values() for check in table}
     assert known == set(checks.__all__)
 

@@ -34,7 +34,7 @@ def test_a_blind_look_stays_unknown_when_signals_are_hidden() -> None:
 @pytest.mark.parametrize("before", [[], None])
 @pytest.mark.parametrize(("mutation", "expected"), [("raise-signals", Answer.HELD), ("hide-signals", Answer.VIOLATED)])
 def test_raised_conditions_of_an_object_fire(mutation: str, expected: Answer, before: list[str] | None) -> None:
-    """An object is made to state what the signal names, even where nobody could look; another's state is left alone."""
+    """An object is made to state what the signal names, even an unreadable one; others stay as they are."""
     story = Story(signals=SIGNALS).steady(EDGE).event(ObjectStatus, DOOR, conditions=[])
     story.fault().event(ObjectStatus, DOOR, at_s=1, conditions=["Valid=True", "Enforced=False"])
     story.event(ObjectStatus, DOOR, at_s=2, conditions=before)

@@ -43,7 +43,7 @@ spans = st.tuples(st.integers(0, 40), st.integers(0, 6), st.integers(0, 3))
 """Successes, failures and unknown outcomes of one phase."""
 
 
-def told(phases: Sequence[tuple[int, int, int]], refusals: int, leaks: int) -> Story:
+def recorded(phases: Sequence[tuple[int, int, int]], refusals: int, leaks: int) -> Story:
     """Tell a short run: per phase some calls that succeed, fail or stay unknown; refused calls, some of which leak."""
     story = Story(baseline_s=2, fault_s=4, recovery_s=4).watched()
     for go_on, (ok, fail, info) in zip((story.baseline, story.fault, story.recovery), phases, strict=True):
@@ -52,13 +52,13 @@ def told(phases: Sequence[tuple[int, int, int]], refusals: int, leaks: int) -> S
     return story
 
 
-stories = st.builds(told, st.tuples(spans, spans, spans), st.integers(0, 40), st.integers(0, 1))
+stories = st.builds(recorded, st.tuples(spans, spans, spans), st.integers(0, 40), st.integers(0, 1))
 
 
-TIE = told(((0, 4, 3), (1, 6, 3), (0, 0, 0)), 0, 0)
+TIE = recorded(((0, 4, 3), (1, 6, 3), (0, 0, 0)), 0, 0)
 """One call more in its fault is due at the very instant of another of the same caller."""
 
-ONE_TOO_FEW = told(((0, 0, 0), (18, 0, 1), (0, 0, 0)), 0, 0)
+ONE_TOO_FEW = recorded(((0, 0, 0), (18, 0, 1), (0, 0, 0)), 0, 0)
 """One call more, whatever becomes of it, makes the twenty that most claims need."""
 
 

@@ -51,7 +51,7 @@ def test_to_tell_new_pods_apart_never_loses_a_harm(when: tuple[float, int, int, 
 def test_lost_calls_of_new_pods_never_turn_an_answer_into_held(
     when: tuple[float, int, int, int], data: st.DataObject
 ) -> None:
-    """Rows of a new pod that are lost, be it all of them, leave a hole: the pod itself told how many there were."""
+    """Rows of a new pod that are lost, be it all of them, leave a hole: the pod itself recorded how many there were."""
     story = coming(*when)
     table = story.table()
     mine = (table["pod"] == NEW_POD).to_list()

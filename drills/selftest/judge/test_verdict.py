@@ -94,7 +94,7 @@ def test_only_held_and_observable_failures_pass() -> None:
 def test_a_control_passes_when_exactly_the_security_claims_fail(
     security: Answer, other: Answer, expected: bool
 ) -> None:
-    """On the control every security claim must fail, told or untold, and every other one pass or not be promised."""
+    """On the control every security claim fails, with an alert or without; the others pass or are not promised."""
     assert passed(finding(security, fails=True), finding(other), control=True) is expected
 
 
@@ -105,7 +105,7 @@ def test_a_control_without_security_claim_or_with_defects_does_not_pass() -> Non
 
 
 def unmeshed(**settings: bool) -> Story:
-    """Tell of a lab without a mesh: everything flows, everything is readable, nobody is known."""
+    """Return the story of a lab without a mesh: every call succeeds, is readable, and shows no identity."""
     story = Story(**settings).watched()  # type: ignore[arg-type]
     return story.steady(EDGE).fault().hit(*EDGE).calls(*EDGE, ok=1, peer="")
 
@@ -153,7 +153,7 @@ def test_explain_tells_the_worst_first_with_what_a_person_needs() -> None:
 
 
 def test_explain_names_signals_and_defects() -> None:
-    """A failure that was told of says by which signal and how fast; a defect of the record is a line of its own."""
+    """A failure with an alert states which alert and how fast; a defect of the record has its own line."""
     story = Story(signals=(DOWN,)).steady(EDGE).event(ReplicaCount, DOWN.subject, ready=1, desired=1).fault()
     story.event(ReplicaCount, DOWN.subject, at_s=2, ready=0, desired=1).new_pod("refused")
     claim = always(checks.new_pod_meshed(), alert="down", within_s=5)
@@ -176,5 +176,5 @@ def test_explain_stays_short() -> None:
 def test_explain_places_examples_without_a_window() -> None:
     """An example of a finding without window is shown at its own time, not as an error."""
     lone = msgspec.structs.replace(finding(OPEN), counter_examples=(Example("x", 5, "fail"),))
-    told = judge(Story().steady(EDGE).history(), [])
-    assert "for example x at fault +0.000 s: fail" in msgspec.structs.replace(told, findings=(lone,)).explain()
+    recorded = judge(Story().steady(EDGE).history(), [])
+    assert "for example x at fault +0.000 s: fail" in msgspec.structs.replace(recorded, findings=(lone,)).explain()

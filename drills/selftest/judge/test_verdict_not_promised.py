@@ -31,7 +31,7 @@ SILENT = Occurrence("silent", "it happens", lambda _history, _window: Measuremen
 
 def invariant(truth: Truth) -> Invariant:
     """Return an invariant that measures the same everywhere."""
-    return Invariant("told", "it is as told", lambda _history, _window: Measurement(truth, "as told"))
+    return Invariant("recorded", "it is as recorded", lambda _history, _window: Measurement(truth, "as recorded"))
 
 
 def readable() -> Story:
@@ -42,9 +42,9 @@ def readable() -> Story:
 @pytest.mark.parametrize(
     ("truth", "measured", "reason"),
     [
-        (Truth.TRUE, Answer.HELD, "not promised by the mesh; measured: HELD, as told"),
-        (Truth.FALSE, Answer.VIOLATED, "not promised by the mesh; measured: VIOLATED, as told"),
-        (Truth.UNKNOWN, Answer.INCONCLUSIVE, "not promised by the mesh; measured: INCONCLUSIVE, as told"),
+        (Truth.TRUE, Answer.HELD, "not promised by the mesh; measured: HELD, as recorded"),
+        (Truth.FALSE, Answer.VIOLATED, "not promised by the mesh; measured: VIOLATED, as recorded"),
+        (Truth.UNKNOWN, Answer.INCONCLUSIVE, "not promised by the mesh; measured: INCONCLUSIVE, as recorded"),
     ],
 )
 def test_what_is_not_promised_is_measured_and_stands_apart(truth: Truth, measured: Answer, reason: str) -> None:
@@ -69,9 +69,9 @@ def test_what_was_reached_needs_no_promise() -> None:
 
 def test_what_is_promised_leaves_no_trace_of_the_difference() -> None:
     """A verdict without such claims has the bytes that it had before there were any."""
-    told = judge(readable().history(), [always(invariant(Truth.TRUE), promise=PROMISED)]).encode()
+    recorded = judge(readable().history(), [always(invariant(Truth.TRUE), promise=PROMISED)]).encode()
     apart = judge(readable().history(), [always(invariant(Truth.TRUE), promise=NOT_PROMISED)]).encode()
-    assert (b"measured" in told, b'"measured": "HELD"' in apart) == (False, True)
+    assert (b"measured" in recorded, b'"measured": "HELD"' in apart) == (False, True)
 
 
 def written(reports: Path, *claims: Claim) -> tuple[Path, Verdict]:
@@ -101,8 +101,10 @@ def test_no_page_shows_as_held_what_is_not_promised(tmp_path: Path) -> None:
     assert (verdict.verdict, verdict.passed) == (Answer.HELD, True)
     text = (bundle / "report.md").read_text(encoding="utf-8")
     assert "1 of 2 claims is not promised by this mesh" in text
-    told = "not promised by the mesh; measured: VIOLATED, checkout->payment : 1 records of calls readable on the wire"
-    assert f"| NOT_PROMISED | claim-2 | never during fault: a call is readable on the wire | yes | {told} |" in text
+    recorded = (
+        "not promised by the mesh; measured: VIOLATED, checkout->payment : 1 records of calls readable on the wire"
+    )
+    assert f"| NOT_PROMISED | claim-2 | never during fault: a call is readable on the wire | yes | {recorded} |" in text
     assert "[HELD, 1 claims not promised]" in index_md.render(tmp_path)
 
 

@@ -94,7 +94,7 @@ def test_a_reader_of_markdown_sees_tables_and_links(reports: Path, out: Path) ->
 
 
 def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Path) -> None:
-    """Violated, held and never asked are told apart; every mesh that we know is an alternative, with a line to fill."""
+    """Violated, held and never asked differ; every known mesh is an alternative, with a line to fill in."""
     part = section(write(reports, out, "--title", "Which mesh"), "## Alternatives Considered")
     head, _, outage, node = [line.split(" | ") for line in part.splitlines() if line.startswith("|")]
     answers = dict(zip(head, outage, strict=True))
@@ -110,7 +110,7 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
 
 
 def test_a_drill_that_cannot_be_asked_says_why(reports: Path, out: Path) -> None:
-    """A mesh without the part that a drill breaks is told from one that nobody asked."""
+    """A mesh without the part that a drill breaks differs from one without a run."""
     runs = bundles.read_all([reports])
     citations = Citations(
         runs, {"mesh-a": "A", "mesh-b": "B"}, out.parent, {("node-outage", "mesh-b"): "B has no node agent"}
@@ -128,7 +128,7 @@ def test_a_repeat_never_hides_a_failure(reports: Path, out: Path) -> None:
 
 
 def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> None:
-    """A claim that the control violated is told from one whose drill has no control, and from one that was blind."""
+    """A claim that the control violated differs from one without a control, and from one that detected nothing."""
     part = section(write(reports, out, "--title", "Which mesh"), "### All in-scope traffic is mTLS")
     assert re.search(r"\| yes, control of 1 of 2 drills: \[\w{12}\] \|", part)
     blind = quiet()
@@ -162,7 +162,7 @@ def test_the_command_line_states_the_default_life_of_evidence() -> None:
 
 
 def test_stale_evidence_is_told_when_it_is_cited(reports: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever writes a record from old runs is told so, and how many fields wait for a person."""
+    """A record from old runs says so, and how many fields a person has to fill in."""
     text = write(reports, out, "--title", "x")
     recorded = capsys.readouterr().out
     assert recorded.count("STALE:") == 4
@@ -243,7 +243,7 @@ def test_what_cannot_be_updated_stays(
 def test_a_new_record_needs_a_title_and_bundles(
     reports: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a title it is wrong usage; a folder without any bundle is told by name."""
+    """Without a title it is wrong usage; a folder without any bundle is named."""
     assert cli.status(["adr", "--out", str(out), str(reports)]) == exits.USAGE
     assert "needs --title" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()

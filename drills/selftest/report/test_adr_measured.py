@@ -31,7 +31,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def test_the_rollback_plan_has_the_measured_times(reports: Path, out: Path) -> None:
-    """How long undo and recovery took is there per drill; that nobody asked about plaintext afterwards is said."""
+    """How long undo and recovery took is there per drill; that no drill asked about plaintext afterwards is stated."""
     part = section(write(reports, out, "--title", "Which mesh"), "## Rollback Plan")
     row = answers_to("brain-outage", part.split("Measured for each")[1])
     assert re.fullmatch(r"undo 1 s, recovered 4(\.\d+)? s later: \[\w{12}\]", row["The mesh-a"])

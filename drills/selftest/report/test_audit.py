@@ -32,7 +32,7 @@ def test_a_call_that_both_ends_saw_was_allowed() -> None:
 
 
 def test_a_call_that_nobody_served_was_refused_when_others_were_served() -> None:
-    """The judge's own measure of a refusal holds around the instant, and the errors are told."""
+    """The judge's own measure of a refusal holds around the instant, and the errors are listed."""
     found = asked(story(), "intruder")
     assert found.allowed.answer == "refused"
     assert "100 ended with connect-reset; ledger served others meanwhile" in found.allowed.says

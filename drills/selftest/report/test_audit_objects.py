@@ -59,7 +59,7 @@ def test_a_change_that_was_seen_later_may_have_been_there_already() -> None:
 
 
 def test_policies_without_a_look_afterwards_are_doubted() -> None:
-    """Nobody can say that an object was still there when nobody looked again."""
+    """An object may be gone when no later probe saw it."""
     recorded = present(looked(story(), 18), "rule", "ledger", at_s=1)
     present(recorded, "late", "ledger", at_s=40)
     doubts = asked(recorded).policies.doubts
@@ -68,7 +68,7 @@ def test_policies_without_a_look_afterwards_are_doubted() -> None:
 
 
 def test_a_kind_that_was_not_looked_at_yet_is_named() -> None:
-    """Other kinds are told all the same."""
+    """Other kinds are listed all the same."""
     recorded = looked(present(story(), "rule", "ledger", at_s=1), 1, 23)
     recorded.event(PolicyListing, "Other", at_s=2, answered_ns=START_NS + 30 * NS_PER_S, error="")
     found = asked(recorded).policies
@@ -153,7 +153,7 @@ def test_what_cannot_be_read_of_a_chain_is_not_made_up() -> None:
 
 
 def test_a_certificate_that_was_renewed_meanwhile_is_two() -> None:
-    """Which of the two was shown at the instant, nobody saw."""
+    """Which of the two was shown at the instant is not recorded."""
     found = asked(shown(shown(story(), 15), 25, CALLER)).certificates
     assert [one.fingerprint for one in found.shown] == [FINGERPRINT, CALLER]
     assert "renewed between the two observations" in found.doubts[0]
@@ -177,11 +177,11 @@ def test_a_certificate_that_had_run_out_is_told() -> None:
     ],
 )
 def test_certificates_that_nobody_saw_are_not_recorded(recorded: Story, says: str) -> None:
-    """No look at all, looks that failed and looks at other pods are told apart."""
+    """No look at all, looks that failed and looks at other pods give different answers."""
     found = asked(recorded).certificates
     assert (found.answer, found.says) == (NOT_RECORDED, says)
 
 
 def test_of_a_refused_call_the_pods_that_it_was_meant_for_are_looked_at() -> None:
-    """Nobody served it, so the target's pods are those that the run recorded."""
+    """It was not served, so the target's pods are those that the run recorded."""
     assert [one.pod for one in asked(shown(story(), 15), "intruder").certificates.shown] == ["ledger-1"]

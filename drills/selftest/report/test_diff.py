@@ -68,7 +68,7 @@ def test_what_became_of_an_answer(old: Sequence[Answer], new: Sequence[Answer], 
 def test_what_is_not_promised_is_told_when_it_is_measured_worse(
     old: Sequence[Answer], new: Sequence[Answer], change: Change
 ) -> None:
-    """It fails nobody, and a person should know all the same."""
+    """It fails no comparison, and is listed all the same."""
     asked = Asked(("d", "m"), "c", (SILENT,) * len(old), (SILENT,) * len(new), tuple(old), tuple(new))
     assert asked.change is change
 
@@ -118,7 +118,7 @@ def test_a_worse_answer_is_1_and_names_the_claim(old: Path, new: Path, capsys: p
 
 
 def test_a_better_answer_is_0(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """VIOLATED before and HELD now is told and is no failure."""
+    """VIOLATED before and HELD now is listed and is no failure."""
     runs(old, [broken()])
     runs(new, [quiet()])
     assert diff(old, new, capsys)[0] == exits.PASSED
@@ -147,7 +147,7 @@ def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.Ca
 
 
 def test_what_is_not_asked_any_more_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A drill that is gone and a claim that is gone are told and fail; a new one is told."""
+    """A drill that is gone and a claim that is gone are listed and fail; a new one is listed."""
     runs(old, [quiet()])
     runs(new, [quiet()], drill="node-outage")
     code, text = diff(old, new, capsys)
@@ -219,7 +219,7 @@ def test_a_slower_recovery_in_repeats_is_worse(old: Path, new: Path, capsys: pyt
 
 
 def test_one_slower_run_is_only_a_suspect(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """One run each cannot tell a slower mesh from chance: told, with the reason, and no failure."""
+    """One run each cannot tell a slower mesh from chance: listed, with the reason, and no failure."""
     runs(old, [quiet(back_after_s=1)])
     runs(new, [quiet(back_after_s=8)])
     code, text = diff(old, new, capsys)
@@ -297,7 +297,7 @@ def test_a_changed_bundle_is_2(old: Path, new: Path, capsys: pytest.CaptureFixtu
 
 
 def test_nothing_to_compare_is_2(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mesh that neither side ran is told; it is no pass."""
+    """A mesh that neither side ran is listed; it is no pass."""
     runs(old, [quiet()])
     assert cli.status(["diff", str(old), str(old), "--mesh", "mesh-z"]) == exits.INCONCLUSIVE
     assert "no run of mesh-z" in capsys.readouterr().err

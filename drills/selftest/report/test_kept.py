@@ -1,4 +1,4 @@
-"""A kept cluster, found again by name: one of ours, used by nobody else, with the mesh that it carries."""
+"""A kept cluster, found again by name: one of ours, in use by no other run, with the mesh that it carries."""
 
 import fcntl
 from pathlib import Path
@@ -152,7 +152,7 @@ def test_facts_without_short_certificates_are_those_of_the_file() -> None:
 
 @pytest.mark.parametrize(("stands", "asked"), [(0, 240), (240, 0), (240, 120)])
 def test_a_cluster_with_other_certificates_is_refused(cluster: FileCluster, stands: int, asked: int) -> None:
-    """What was measured on it would be the answer to another question; it is told what to do."""
+    """What was measured on it would answer another question; the error says what to do."""
     (cluster.state / "made-of.json").write_bytes(msgspec.json.encode(provision._MadeOf("double", MADE_OF, stands)))
     with pytest.raises(UsageError, match=r"with certificates of .*; the drill asks for .*kind delete cluster"):
         provision._refuse_other_leaves(cluster, short("double"), asked)
@@ -172,7 +172,7 @@ def test_a_cluster_is_removed_by_its_name() -> None:
 
 @pytest.mark.usefixtures("cluster")
 def test_a_cluster_in_use_is_not_removed(tmp_path: Path) -> None:
-    """While a run holds the cluster's lock it stays, and whoever wanted it gone is told."""
+    """While a run holds the cluster's lock it stays, and the command that would delete it says so."""
     with (tmp_path / "state" / "kept.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(UsageError, match="in use"):

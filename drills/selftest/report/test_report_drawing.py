@@ -23,7 +23,7 @@ def history() -> History:
 
 
 def test_bins_count_each_call_once(history: History) -> None:
-    """Over all bins there are as many calls, failed and unknown ones, as the story told; a refused call is as asked."""
+    """Over all bins there are as many calls, failed and unknown ones, as in the story; a refused call is as asked."""
     drawn = bins.span(history)
     assert drawn is not None
     asked = bins.musts(outage_bundle.verdict_of(outage_bundle.outage()).findings)
@@ -111,7 +111,7 @@ def test_a_row_shows_the_slowest_call_that_succeeded(history: History) -> None:
 
 
 def test_the_marks_are_the_acts_receipts_and_first_signals(history: History) -> None:
-    """In the order of time; the repeated receipt is told once, and a signal that never came is told as such."""
+    """In the order of time; a repeated receipt is listed once, and a signal that never fired is listed as such."""
     drawn = bins.span(history)
     assert drawn is not None
     found = annotations.annotations(history, drawn)
@@ -128,7 +128,7 @@ def test_the_marks_are_the_acts_receipts_and_first_signals(history: History) -> 
 
 
 def test_attempts_differ_in_shape(history: History) -> None:
-    """New pods and policy changes are told by shape and word; the removal of a change is no attempt."""
+    """New pods and policy changes have their own shape and word; the removal of a change is no attempt."""
     drawn = bins.span(history)
     assert drawn is not None
     pods, changes = annotations.attempts(history, drawn)

@@ -1,4 +1,4 @@
-"""The first lines of a report: what failed, what was seen of it, and which signal told."""
+"""The first lines of a report: what failed, what was measured, and which alert reported it."""
 
 from pathlib import Path
 
@@ -20,13 +20,13 @@ SILENT = Reference("The mesh says nothing of it", "https://example.org/silence",
 
 
 def of(*claims: Claim) -> tuple[Failure, ...]:
-    """Return what failed of an outage in which a condition told, judged by these claims."""
+    """Return what failed of an outage with an alert, judged by these claims."""
     history = outage_bundle.outage().history()
     return failures(history, judge(history, claims))
 
 
 def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
-    """The edge that lost calls, the signal, when it told, and what on-call sees; what held is not among them."""
+    """The edge that lost calls, the alert, when it fired, and what on-call sees; claims that held are not listed."""
     (found,) = of(always(FLOW, alert=BY, within_s=20), always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True))
     assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
     assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
@@ -37,7 +37,7 @@ def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
 
 
 def test_what_nothing_told_of_comes_first_and_says_so() -> None:
-    """A silent failure stands above one that was told; one that must hold knows no excuse."""
+    """A failure without an alert comes before one with an alert; no alert excuses a claim that must hold."""
     strict = always(FLOW, must_hold=True)
     silent, held, observable = of(always(FLOW, alert=BY, within_s=20), always(FLOW, within_s=20), strict)
     assert [it.answer for it in (silent, held, observable)] == [Answer.VIOLATED] * 2 + [Answer.FAILED_OBSERVABLY]

@@ -16,7 +16,7 @@ from drills.selftest.doubles import outage_bundle
 
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
-    """Return a folder with two runs of one drill on a mesh, a control, and a verdict that nobody can read."""
+    """Return a folder with two runs of one drill on a mesh, a control, and an unreadable verdict."""
     reports = tmp_path / "reports"
     newest = outage_bundle.bundle_of(outage_bundle.outage(), reports / "test-drill" / "story" / "20260102T000000Z")
     verdict = outage_bundle.verdict_of(outage_bundle.outage())
@@ -72,7 +72,7 @@ def test_the_matrix_shows_the_newest_run_with_its_numbers(reports: Path) -> None
 def test_recovery_is_what_was_measured_after_the_undo(
     during: str, answer: Answer, measured: Answer | msgspec.UnsetType, *, recovered: bool | None
 ) -> None:
-    """Promised or not; a signal that told of it is no recovery, and what never came while the fault stood is none."""
+    """Promised or not; an alert is no recovery, and a signal that never fired during the fault is none."""
     verdict = outage_bundle.verdict_of(outage_bundle.outage())
     asked = next(it for it in verdict.findings if it.quantifier == "eventually")
     changed = msgspec.structs.replace(asked, during=during, verdict=answer, measured=measured, recovery_s=3.0)

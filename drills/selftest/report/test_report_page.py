@@ -1,4 +1,4 @@
-"""report.html: what is drawn and told of a run, and that nothing in it can act."""
+"""report.html: what it shows of a run, and that nothing in it can execute."""
 
 import re
 from dataclasses import dataclass
@@ -169,7 +169,7 @@ def test_a_transition_names_classes_and_first_calls(history: History) -> None:
 
 
 def test_numbers_that_all_rows_share_are_told_once() -> None:
-    """What differs has a column, in the order of a reader; what nobody has is left out."""
+    """What differs has a column, in the order of a reader; what no run has is left out."""
     rows = [
         Row("a->b", kind, Truth.TRUE, {"z": 1, "failed": 0, "calls": n, "no": None}) for kind, n in (("x", 1), ("y", 2))
     ]

@@ -82,7 +82,7 @@ def test_each_claim_stands_in_the_list_of_its_result(tmp_path: Path) -> None:
 
 
 def test_an_intact_bundle_is_told_as_such(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`verify` ends with 0, counts the files, and says plainly that nobody signed."""
+    """`verify` ends with 0, counts the files, and says plainly that there is no signature."""
     assert cli.status(["verify", str(bundle)]) == exits.PASSED
     recorded = capsys.readouterr().out
     assert f"every file is as stated ({len(FILES)} files)" in recorded
