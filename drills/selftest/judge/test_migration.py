@@ -34,6 +34,8 @@ ASKED: Mapping[str, Claim] = {
     "routes-keep-working": claims.always(PLAIN),
     "routes-recover": claims.eventually(PLAIN, 40.0),
     "allowed-caller-served": claims.always(checks.success_rate(ROUTES[0], at_least=0.9)),
+    "front-door-open": claims.always(checks.success_rate(FRONT_DOOR, ROUTES[0], at_least=0.9)),
+    "front-door-reopens": claims.eventually(checks.success_rate(FRONT_DOOR, ROUTES[0], at_least=0.9), 30.0),
     "membership-unchanged": claims.always(checks.mesh_membership(), "run"),
     "membership-restored": claims.eventually(checks.mesh_membership(), 30.0, hold_s=0.0),
     "new-pods-join-on-victim": claims.always(checks.new_pod_meshed(on="victim")),
