@@ -10,7 +10,7 @@ from clusters.model import Mesh
 from drills.judge.claims import Claim, judge, restored, stored
 from drills.judge.history import CALLS_SCHEMA, History, RunFacts
 from drills.judge.quantifiers import Quantifier
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.run.declare import Declared, declared, unmet
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -44,5 +44,5 @@ def _defects_on(entry: Declared, mesh: Mesh) -> Iterator[str]:
 def _decided_without_calls(claims: dict[str, Claim]) -> Iterator[str]:
     empty = History(pl.LazyFrame(schema=CALLS_SCHEMA), (), RunFacts("no-run", "no-mesh", "0" * 12))
     for finding in judge(empty, claims).findings:
-        if finding.verdict not in {Answer.INCONCLUSIVE, Answer.NOT_PROMISED}:
-            yield f"the claim {finding.id!r} is {finding.verdict} on an empty history."
+        if finding.outcome is not Outcome.INCONCLUSIVE:
+            yield f"the claim {finding.id!r} is {finding.outcome} on an empty history."

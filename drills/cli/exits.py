@@ -27,12 +27,12 @@ def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = ()) -> int:
     listed: the known issues. A run that violates exactly those passed; a run in which one of them holds did not.
     """
     from drills.judge import known  # noqa: PLC0415 - as above
-    from drills.judge.verdict import Answer  # noqa: PLC0415 - as above
+    from drills.judge.verdict import Outcome  # noqa: PLC0415 - as above
 
     if known.is_expected(verdict, listed):
         return PASSED
     if verdict.passed:
         return VIOLATED if known.outdated(verdict, listed) else PASSED
-    answers = {finding.verdict for finding in verdict.findings}
-    undecided = Answer.INCONCLUSIVE in answers if verdict.is_control else verdict.verdict is Answer.INCONCLUSIVE
+    outcomes = {finding.outcome for finding in verdict.findings}
+    undecided = Outcome.INCONCLUSIVE in outcomes if verdict.is_control else verdict.promised is not Outcome.VIOLATED
     return INCONCLUSIVE if undecided else VIOLATED

@@ -83,13 +83,13 @@ def _compared(bundle: Path, verdict: Verdict) -> str:
         return f"{bundle / VERDICT_FILE} does not exist: there is nothing to compare with."
     if stored == verdict.encode():
         return f"Byte for byte the stored {VERDICT_FILE}."
-    if _is_of_first_format(bundle) and read_verdict(bundle).encode() == verdict.encode():
-        return f"Byte for byte the stored {VERDICT_FILE}, as this version reads the first format."
+    if _is_older(bundle) and read_verdict(bundle).encode() == verdict.encode():
+        return f"Byte for byte the stored {VERDICT_FILE}, as this version reads an older format."
     return f"NOT the stored {VERDICT_FILE}: the history or the judge has changed since."
 
 
-def _is_of_first_format(bundle: Path) -> bool:
-    return migration.format_of(storage.read_json(bundle / RUN_FILE)) == migration.FIRST
+def _is_older(bundle: Path) -> bool:
+    return migration.format_of(storage.read_json(bundle / RUN_FILE)) < migration.FORMAT
 
 
 def _stored(bundle: Path) -> bytes | None:

@@ -129,7 +129,7 @@ def _bundle(attempt: Attempt) -> str:
         try:
             verdict = bundles.read(folder).verdict
             known = "".join(f", [known]({issue.url})," for issue in known_issues.expected_in(folder, verdict))
-            words.append(f"{verdict.verdict}{known} {folder.name}")
+            words.append(f"{verdict.standing}{known} {folder.name}")
         except bundles.BundleError:
             words.append(f"unreadable {folder.name}")
     return " ".join(words) or "none"

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
 import polars as pl
 
 from clusters.model import Reference
@@ -13,8 +12,8 @@ from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.measure import Check, Invariant, Measurement, Number, Occurrence, Parameter, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
-from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, StoredCheck, StoredClaim, Window
-from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall
+from drills.judge.records import NS_PER_S, Defect, StoredCheck, StoredClaim, Window
+from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, of_promises, worst
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ def _unusable(claim: StoredClaim, reason: str) -> FileError:
 
 
 def judge(history: History, claims: Mapping[str, Claim]) -> Verdict:
-    """Answer every claim from the history alone. The same history and claims give the same verdict, byte for byte."""
+    """Outcome every claim from the history alone. The same history and claims give the same verdict, byte for byte."""
     facts, defects = history.facts, history.completeness()
     findings = tuple(_find(history, name, claim, defects) for name, claim in claims.items())
     return Verdict(
@@ -200,7 +199,8 @@ def judge(history: History, claims: Mapping[str, Claim]) -> Verdict:
         mesh=facts.mesh,
         run_id=facts.run_id,
         is_control=facts.is_control,
-        verdict=overall(findings),
+        outcome=worst(finding.outcome for finding in findings),
+        promised=of_promises(findings),
         passed=judge_passed(findings, defects, is_control=facts.is_control),
         findings=findings,
         defects=defects,
@@ -220,7 +220,7 @@ def _names(alert: str | Sequence[str], *, must_hold: bool) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Decision:
-    answer: Answer
+    outcome: Outcome
     reason: str
     signal: Sighting | None = None
 
@@ -229,13 +229,13 @@ def _find(history: History, name: str, claim: Claim, defects: tuple[Defect, ...]
     window = history.window(claim.during)
     if window is None:
         ruling = _unknown(f"the record has no {claim.during} window")
-        return _finding(name, claim, None, ruling, _Decision(Answer.INCONCLUSIVE, ruling.reason))
+        return _finding(name, claim, None, ruling, _Decision(Outcome.INCONCLUSIVE, ruling.reason))
     try:
         ruling = _rule(history, claim, window)
         decision = _decide(history, claim, window, ruling, defects)
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - a check that raises is an answer
         ruling = _unknown(f"check {claim.check.name} raised {type(error).__name__}: {error}")
-        decision = _Decision(Answer.INCONCLUSIVE, ruling.reason)
+        decision = _Decision(Outcome.INCONCLUSIVE, ruling.reason)
     return _finding(name, claim, window, ruling, decision)
 
 
@@ -251,12 +251,12 @@ def _rule(history: History, claim: Claim, window: Window) -> Ruling:
 
 def _decide(history: History, claim: Claim, window: Window, ruling: Ruling, defects: tuple[Defect, ...]) -> _Decision:
     if ruling.truth is Truth.UNKNOWN:
-        return _Decision(Answer.INCONCLUSIVE, ruling.reason)
+        return _Decision(Outcome.INCONCLUSIVE, ruling.reason)
     if ruling.truth is Truth.TRUE:
-        return _unless_defective(_Decision(Answer.HELD, ruling.reason), defects)
+        return _unless_defective(_Decision(Outcome.HELD, ruling.reason), defects)
     excuses = tuple(defect for defect in defects if defect.excuses)
     if excuses and not ruling.measurement.is_proof:
-        return _unless_defective(_Decision(Answer.VIOLATED, ruling.reason), excuses)
+        return _unless_defective(_Decision(Outcome.VIOLATED, ruling.reason), excuses)
     return _excuse(history, claim, window, ruling, excuses)
 
 
@@ -264,8 +264,8 @@ def _unless_defective(decision: _Decision, defects: tuple[Defect, ...]) -> _Deci
     if not defects:
         return decision
     more = f" (and {len(defects) - 1} more)" if len(defects) > 1 else ""
-    reason = f"{decision.answer} if the record were complete, but {defects[0].message}{more}; {decision.reason}"
-    return _Decision(Answer.INCONCLUSIVE, reason.removesuffix("; "), decision.signal)
+    reason = f"{decision.outcome} if the record were complete, but {defects[0].message}{more}; {decision.reason}"
+    return _Decision(Outcome.INCONCLUSIVE, reason.removesuffix("; "), decision.signal)
 
 
 def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excuses: tuple[Defect, ...]) -> _Decision:
@@ -276,18 +276,17 @@ def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excu
     sightings = tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.alerts)
     seen = min((s for s in sightings if s.at_ns is not None), key=lambda s: (s.at_ns, s.name), default=None)
     if seen is not None:
-        return _unless_defective(_Decision(Answer.FAILED_OBSERVABLY, ruling.reason, seen), excuses)
+        return _unless_defective(_Decision(Outcome.FAILED_OBSERVABLY, ruling.reason, seen), excuses)
     blind = next((s for s in sightings if s.truth is Truth.UNKNOWN), None)
     if blind is not None:
-        return _Decision(Answer.INCONCLUSIVE, f"{ruling.reason}; and {blind.reason}")
+        return _Decision(Outcome.INCONCLUSIVE, f"{ruling.reason}; and {blind.reason}")
     unseen = "".join(f"; {s.reason}" for s in sightings)
-    return _Decision(Answer.VIOLATED, f"{ruling.reason}{unseen}")
+    return _Decision(Outcome.VIOLATED, f"{ruling.reason}{unseen}")
 
 
 def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:
     measured, signal = ruling.measurement, decision.signal
     signal_ns = signal.at_ns if signal else None
-    is_promised = _is_promised(claim)
     return Finding(
         id=name,
         claim=claim.sentence(),
@@ -297,32 +296,21 @@ def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, dec
         edges=tuple(f"{source}->{target}" for source, target in claim.check.edges),
         during=claim.during,
         window=window,
-        verdict=decision.answer if is_promised else Answer.NOT_PROMISED,
-        reason=decision.reason if is_promised else _unpromised(decision),
+        outcome=decision.outcome,
+        reason=decision.reason,
         must_hold=claim.must_hold,
         fails_on_control=claim.fails_on_control,
         alerts=claim.alerts,
         within_s=float(claim.within_s),  # as after a round trip through JSON
-        source=claim.promise,
+        promise=claim.promise,
         rows=measured.rows,
         counter_examples=measured.examples,
         resolving=measured.resolution,
         signal=signal.name if signal else None,
         time_to_signal_s=round((signal_ns - window.start_ns) / NS_PER_S, 3) if signal_ns and window else None,
         recovery_s=None if ruling.recovery_s is None else round(ruling.recovery_s, 3),
-        measured=msgspec.UNSET if is_promised else decision.answer,
     )
 
 
 def _shown(value: Parameter) -> Number:
     return ", ".join(value) if isinstance(value, tuple) else value
-
-
-def _is_promised(claim: Claim) -> bool:
-    """Whether the answer counts. `reached` always does: it is a condition of the drill, not a promise of the mesh."""
-    return claim.quantifier is Quantifier.REACHED or claim.promise is None or claim.promise.kind != NOT_PROMISED
-
-
-def _unpromised(decision: _Decision) -> str:
-    measured = ", ".join(filter(None, (decision.answer, decision.reason)))
-    return f"not promised by the mesh; measured: {measured}"

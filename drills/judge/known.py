@@ -6,18 +6,18 @@ A run that violates exactly the listed claims is expected. An entry whose claim 
 from collections.abc import Sequence
 
 from clusters.model import KnownIssue, Reference
-from drills.judge.verdict import PASSING, Answer, Finding, Verdict, judge_passed
+from drills.judge.verdict import PASSING, Finding, Outcome, Verdict, judge_passed
 
 
 def issue_of(finding: Finding, listed: Sequence[KnownIssue]) -> Reference | None:
     """Return the known issue of a violated finding, or None."""
     issues = (known.issue for known in listed if known.claim == finding.id)
-    return next(issues, None) if finding.verdict is Answer.VIOLATED else None
+    return next(issues, None) if finding.outcome is Outcome.VIOLATED else None
 
 
 def outdated(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[KnownIssue, ...]:
     """Return the entries whose claim passed or was not asked; left in place they would hide a later failure."""
-    still = {f.id for f in verdict.findings if f.verdict in {Answer.VIOLATED, Answer.INCONCLUSIVE}}
+    still = {f.id for f in verdict.findings if f.outcome in {Outcome.VIOLATED, Outcome.INCONCLUSIVE}}
     return tuple(known for known in listed if known.claim not in still)
 
 
@@ -26,9 +26,10 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
 
     INCONCLUSIVE is never expected. On a control, every claim that must fail there has to fail as well.
     """
-    passing = {*PASSING, Answer.NOT_PROMISED}
     must_fail = tuple(it for it in verdict.findings if verdict.is_control and it.fails_on_control)
-    failed = tuple(it for it in verdict.findings if it.verdict not in passing and it not in must_fail)
+    failed = tuple(
+        it for it in verdict.findings if it.is_promised and it.outcome not in PASSING and it not in must_fail
+    )
     if not failed or outdated(verdict, listed):
         return False
     is_proven = not verdict.is_control or judge_passed(must_fail, verdict.defects, is_control=True)
@@ -38,7 +39,7 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
 def describe(verdict: Verdict, listed: Sequence[KnownIssue]) -> str:
     """Return one sentence: violated as known, or which entries are outdated; "" when neither applies."""
     if is_expected(verdict, listed):
-        return f"{Answer.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
+        return f"{Outcome.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
     return "\n".join(
         f"known issue no longer seen, so remove it from the mesh's known_issues.toml: {known.claim} ({known.issue.url})"
         for known in outdated(verdict, listed)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from drills.judge.verdict import worst
 from drills.report import adr_review, adr_rollback, blocks, figures, known_issues
 from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
@@ -168,15 +167,13 @@ def _alternatives(citations: Citations) -> Iterator[str]:
 
 
 def _answer(citations: Citations, mesh: str, drill: str) -> str:
-    answers = [(run.standing, run) for run in citations.of(mesh) if run.verdict.drill == drill]
-    if not answers:
+    runs = [run for run in citations.of(mesh) if run.verdict.drill == drill]
+    if not runs:
         reason = citations.skipped.get((drill, mesh))
         return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
-    known = (
-        issue.url for _, run in answers for issue in known_issues.expected(run.verdict, run.history.facts.known_issues)
-    )
+    known = (issue.url for run in runs for issue in known_issues.expected(run.verdict, run.history.facts.known_issues))
     links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
-    return f"**{worst(answer for answer, _ in answers)}**{links} {citations.answered(answers)}"
+    return f"{citations.counted(runs)}{links}"
 
 
 def _control(citations: Citations, drill: str) -> str:
@@ -270,7 +267,7 @@ def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str,
         citations.ref(run),
         cell(verdict.drill),
         cell(verdict.mesh),
-        f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else verdict.verdict,
+        f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else str(verdict.standing),
         f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
         stale_on(run, stale_after_days).isoformat(),
         f"`{run.statement_sha256}`",

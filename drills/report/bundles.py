@@ -13,12 +13,11 @@ from drills.judge import files, known
 from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
+from drills.judge.verdict import FAILING, Finding, Outcome, Standing, Verdict, read_verdict
 from drills.report import verification
-from drills.report.run_file import Environment, read_environment
+from drills.report.run_file import Environment, made_of, read_environment
 
 _SHORT_DIGITS = 12
-_NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images of the lab and node, and our own runtime
 
 
 class BundleError(Exception):
@@ -47,14 +46,14 @@ class Run:
         return self.statement_sha256[:_SHORT_DIGITS]
 
     @property
-    def standing(self) -> Answer:
-        """Return the verdict as it counts: a control that passed counts as HELD."""
+    def standing(self) -> Standing:
+        """Return the outcome as it counts: a control that passed counts as HELD."""
         if not self.verdict.is_control:
-            return self.verdict.verdict
+            return self.verdict.standing
         if self.verdict.passed:
-            return Answer.HELD
-        answers = {finding.verdict for finding in self.verdict.findings}
-        return Answer.INCONCLUSIVE if Answer.INCONCLUSIVE in answers else Answer.VIOLATED
+            return Standing(Outcome.HELD)
+        outcomes = {finding.outcome for finding in self.verdict.findings}
+        return Standing(Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else Outcome.VIOLATED)
 
     @cached_property
     def began(self) -> datetime:
@@ -64,12 +63,8 @@ class Run:
 
     @property
     def made_of(self) -> tuple[str, ...]:
-        """Return what identifies the version under test: the mesh's images and the tools that installed it."""
-        images = (f"{it.name} {it.digest or it.ref}" for it in self.environment.images if it.name not in _NOT_OF_A_MESH)
-        tools = (
-            f"{name} {version}" for name, version in self.environment.versions.items() if name not in _NOT_OF_A_MESH
-        )
-        return tuple(sorted({*images, *tools}))
+        """Return what identifies the version under test."""
+        return made_of(self.environment)
 
     @property
     def known_failures(self) -> tuple[tuple[str, Reference], ...]:
@@ -78,17 +73,11 @@ class Run:
         found = ((it.id, known.issue_of(it, listed)) for it in self.verdict.findings)
         return tuple((claim, issue) for claim, issue in found if issue is not None)
 
-    def standing_of(self, finding: Finding) -> Answer:
-        """Return an answer as it counts: on a control, a claim that is meant to fail and is VIOLATED counts as HELD."""
-        if not (self.verdict.is_control and finding.fails_on_control) or finding.verdict is Answer.INCONCLUSIVE:
-            return finding.verdict
-        return Answer.HELD if finding.verdict is Answer.VIOLATED else Answer.VIOLATED
-
-
-def standing(answers: Iterable[Answer]) -> Answer:
-    """Return the worst answer, or NOT_PROMISED if every answer is that."""
-    found = tuple(answers)
-    return Answer.NOT_PROMISED if found and set(found) == {Answer.NOT_PROMISED} else worst(found)
+    def standing_of(self, finding: Finding) -> Standing:
+        """Return an outcome as it counts: on a control, a claim that is meant to fail and failed counts as HELD."""
+        if not (self.verdict.is_control and finding.fails_on_control) or finding.outcome is Outcome.INCONCLUSIVE:
+            return finding.standing
+        return Standing(Outcome.HELD if finding.outcome in FAILING else Outcome.VIOLATED)
 
 
 def find(folders: Iterable[Path]) -> tuple[Path, ...]:

@@ -8,10 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
-
 from drills.judge.bundle_files import REPORT_MD_FILE
-from drills.judge.verdict import FAILING, SEVERITY, Answer, Finding
+from drills.judge.verdict import FAILING, Finding, Standing
 from drills.report.bundles import Run
 from drills.report.markdown import cell, table
 
@@ -63,15 +61,14 @@ class Citations:
         """Return the link definitions of all references, valid in the whole Markdown file."""
         return [f"[{run.short_hash}]: {self._address(run)}" for run in self.runs]
 
-    def answered(self, answers: Sequence[tuple[Answer, Run]]) -> str:
-        """Return the runs; grouped by answer if they differ, so that a repeat never hides a failure."""
-        alike = len({answer for answer, _ in answers}) == 1
-        return self.refs(run for _, run in answers) if alike else self._by_answer(answers)
-
-    def _by_answer(self, answers: Sequence[tuple[Answer, Run]]) -> str:
-        """Return each answer with its runs, the worst first."""
-        kinds = sorted({answer for answer, _ in answers}, key=SEVERITY.index, reverse=True)
-        return "; ".join(f"{kind}: {self.refs(run for answer, run in answers if answer is kind)}" for kind in kinds)
+    def counted(self, runs: Sequence[Run]) -> str:
+        """Return the worst standing of the runs, how many of them have it, and each standing with its runs."""
+        kinds = sorted({run.standing for run in runs}, key=_rank, reverse=True)
+        of_kind = {kind: [run for run in runs if run.standing == kind] for kind in kinds}
+        worst = f"**{kinds[0]}**, {_counted(len(of_kind[kinds[0]]), len(runs))}"
+        if len(kinds) == 1:
+            return f"{worst} {self.refs(runs)}"
+        return f"{worst} {'; '.join(f'{kind}: {self.refs(found)}' for kind, found in of_kind.items())}"
 
     def _address(self, run: Run) -> str:
         return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
@@ -79,7 +76,7 @@ class Citations:
     def claims(self, select: Select, absent: str = NO_EVIDENCE) -> list[str]:
         """Return a table of the selected questions with the answer of each alternative, or `absent` if there are none.
 
-        A question is asked in several windows and drills: its worst answer counts.
+        A question is asked in several windows and drills: its worst outcome counts.
         """
         found: dict[str, dict[str, list[tuple[Run, Finding]]]] = {}
         for mesh in self.titles:
@@ -98,24 +95,17 @@ class Citations:
         return table(("question", *self.titles.values(), "fails on the control"), rows)
 
     def summed(self, asked: Iterable[tuple[Run, Finding]]) -> str:
-        """Return the worst answer, its number of runs, and the newest of these; NOT_ASKED without any.
-
-        NOT_PROMISED is reported separately with what was measured; beside promised answers only if it did not hold.
-        """
-        promised: dict[str, tuple[Run, Answer]] = {}
-        silent: dict[str, tuple[Run, Answer]] = {}
+        """Return the worst standing, its number of runs, and the newest of these; NOT_ASKED without any."""
+        of_runs: dict[str, tuple[Run, Standing]] = {}
         for run, finding in asked:
-            is_silent = finding.verdict is Answer.NOT_PROMISED
-            _keep_worst(silent if is_silent else promised, run, measured_of(run, finding))
-        parts = [self._decided("", promised)] if promised else []
-        if silent and (not promised or any(answer is not Answer.HELD for _, answer in silent.values())):
-            parts.append(self._decided(f"{Answer.NOT_PROMISED}, measured ", silent))
-        return "<br>".join(parts) or NOT_ASKED
-
-    def _decided(self, prefix: str, of_runs: Mapping[str, tuple[Run, Answer]]) -> str:
-        worst = max((answer for _, answer in of_runs.values()), key=SEVERITY.index)
-        deciding = [run for run, answer in of_runs.values() if answer is worst]
-        return f"{prefix}{worst}, {_counted(len(deciding), len(of_runs))}: {self.ref(max(deciding, key=_age))}"
+            standing = run.standing_of(finding)
+            _, before = of_runs.get(run.statement_sha256, (run, standing))
+            of_runs[run.statement_sha256] = (run, max(before, standing, key=_rank))
+        if not of_runs:
+            return NOT_ASKED
+        worst = max((standing for _, standing in of_runs.values()), key=_rank)
+        deciding = [run for run, standing in of_runs.values() if standing == worst]
+        return f"{worst}, {_counted(len(deciding), len(of_runs))}: {self.ref(max(deciding, key=_age))}"
 
     def _fails_on_control(self, of_meshes: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
         """Return whether the question fails on the controls of its drills, and how many drills have none."""
@@ -128,7 +118,7 @@ class Citations:
         ]
         if of_question and not any(finding.fails_on_control for _, finding in of_question):
             return "not meant to"
-        blind = [run for run, it in of_question if it.fails_on_control and it.verdict not in FAILING]
+        blind = [run for run, it in of_question if it.fails_on_control and it.outcome not in FAILING]
         if blind:
             return f"**NO**: {self.refs(blind)}"
         seen = {run.verdict.drill for run, _ in of_question}
@@ -166,16 +156,8 @@ def _few(names: Sequence[str]) -> str:
     return f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}"
 
 
-def measured_of(run: Run, finding: Finding) -> Answer:
-    """Return an answer as it counts; for NOT_PROMISED, what was measured (INCONCLUSIVE if unrecorded)."""
-    if finding.verdict is not Answer.NOT_PROMISED:
-        return run.standing_of(finding)
-    return Answer.INCONCLUSIVE if finding.measured is msgspec.UNSET else finding.measured
-
-
-def _keep_worst(kept: dict[str, tuple[Run, Answer]], run: Run, answer: Answer) -> None:
-    _, before = kept.get(run.statement_sha256, (run, answer))
-    kept[run.statement_sha256] = (run, max(before, answer, key=SEVERITY.index))
+def _rank(standing: Standing) -> int:
+    return standing.rank
 
 
 def findings(runs: Iterable[Run], select: Select) -> Iterator[tuple[Run, Finding]]:

@@ -19,6 +19,7 @@ from drills.judge.bundle_files import (
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import index_html, index_md, junit, report_html, report_md, run_file, statement
+from drills.report.cells import read_runs
 from drills.report.run_file import Environment
 from drills.report.traffic import measured
 
@@ -57,7 +58,8 @@ def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING
 
     skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). Raises FileError.
     """
-    pages = {INDEX_MD_FILE: index_md.render(reports), INDEX_HTML_FILE: index_html.render(reports, skipped)}
+    runs = read_runs(reports)
+    pages = {INDEX_MD_FILE: index_md.render(runs), INDEX_HTML_FILE: index_html.render(runs, skipped)}
     files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 

@@ -11,7 +11,7 @@ from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
 from drills.judge.events import PolicyChangeStep, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.records import NEW, NS_PER_S, Window
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.verdict import Finding, Outcome, Verdict
 from drills.report.traffic import LATENCY_MS
 
 _SIGNAL_SEEN = "signal_seen"
@@ -196,7 +196,7 @@ def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:
 
 
 def _came_true(finding: Finding) -> bool:
-    return Answer.HELD in {finding.verdict, finding.measured}
+    return finding.outcome is Outcome.HELD
 
 
 def _signals(finding: Finding) -> Iterator[tuple[str, float]]:

@@ -1,21 +1,19 @@
-"""reports/README.md: a table of drills and meshes that shows the newest run of each pair."""
+"""reports/README.md: a table of drills and meshes that shows the worst run of each pair on its newest version."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 
-import msgspec
-
-from drills.judge import files
-from drills.judge.bundle_files import REPORT_MD_FILE, VERDICT_FILE
-from drills.judge.verdict import Answer, Verdict, read_verdict
-from drills.report import known_issues
-from drills.report.figures import Headline, headline_of
+from drills.judge.bundle_files import REPORT_MD_FILE
+from drills.report.cells import Cell, Run, cell_of
+from drills.report.figures import Headline
 from drills.report.markdown import table
 
 _HEAD = (
     "# Reports\n\n"
-    "The newest run of each drill on each mesh. Every cell links to its report, which lies in the folder of the\n"
-    "evidence. `meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
+    "The worst run of each drill on each mesh, of all runs on the version that ran last: `2 of 3 runs` had that\n"
+    "outcome. The outcome stands first, measured the same way on every mesh; `no promise` means that no document of\n"
+    "the mesh promises what broke. Every cell links to its report, which lies in the folder of the evidence.\n"
+    "`meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
     "A control must violate its security claims: that proves that the drill can detect what it looks for.\n"
     "Recovery: until the last recovery claim stayed true. Outage: from the injection on, the longest time without a\n"
     "successful call on any route that worked before. Signal: until the first signal that a claim asks for.\n\n"
@@ -23,49 +21,25 @@ _HEAD = (
 _EMPTY = "No run yet.\n"
 
 
-class _Answered(msgspec.Struct, frozen=True):
-    verdict: Answer
-
-
-class _Judged(msgspec.Struct, frozen=True):
-    """The part of a verdict.json that the index needs."""
-
-    drill: str
-    mesh: str
-    verdict: Answer
-    passed: bool
-    is_control: bool
-    findings: tuple[_Answered, ...] = ()
-
-
-def render(reports: Path) -> str:
-    """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory. A broken one is UNREADABLE."""
-    newest = {(path.parts[-4], path.parts[-3]): path for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
-    if not newest:
+def render(runs: Sequence[Run]) -> str:
+    """Return the page for the runs of a folder of reports. A broken one is UNREADABLE."""
+    if not runs:
         return _HEAD + _EMPTY
-    drills = sorted({drill for drill, _ in newest})
-    meshes = sorted({mesh for _, mesh in newest})
-    rows = ((drill, *(_cell(newest.get((drill, mesh)), reports) for mesh in meshes)) for drill in drills)
+    drills = sorted({run.drill for run in runs})
+    meshes = sorted({run.mesh for run in runs})
+    rows = ((drill, *(_cell(cell_of(runs, drill, mesh)) for mesh in meshes)) for drill in drills)
     return _HEAD + "\n".join(table(("drill", *meshes), rows)) + "\n"
 
 
-def _cell(verdict_file: Path | None, reports: Path) -> str:
-    if verdict_file is None:
-        return "not run"
-    folder, verdict = verdict_file.parent, _whole(verdict_file)
-    report = f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/{REPORT_MD_FILE})"
-    if verdict is None:
-        return f"{report} {folder.name}"
-    known = "".join(f", [known]({issue.url})" for issue in known_issues.expected_in(folder, verdict))
-    return "<br>".join([f"{report}{known}", *_figures(headline_of(folder, verdict)), folder.name])
-
-
-def _whole(verdict_file: Path) -> Verdict | None:
-    """Return the verdict, or None if this version cannot read it."""
-    try:
-        return read_verdict(verdict_file.parent)
-    except files.FileError:
-        return None
+def _cell(cell: Cell) -> str:
+    shown = cell.shown
+    if shown is None:
+        return cell.words
+    report = f"[{cell.words}]({PurePosixPath(shown.link).parent / Path(REPORT_MD_FILE)})"
+    if shown.standing is None:
+        return f"{report} {shown.folder}"
+    known = "".join(f", [known]({issue.url})" for issue in shown.expected)
+    return "<br>".join([f"{report}{known}", *_figures(shown.headline), shown.folder])
 
 
 def _figures(it: Headline) -> Iterator[str]:
@@ -75,14 +49,3 @@ def _figures(it: Headline) -> Iterator[str]:
         yield f"outage {it.outage.longest_s:.1f} s" if it.outage.lost else "no call lost"
     if it.signal_s is not None:
         yield f"signal {it.signal_s:.1f} s"
-
-
-def _words(verdict_file: Path) -> str:
-    try:
-        judged = files.decode(verdict_file, _Judged)
-    except files.FileError:
-        return "UNREADABLE"
-    if judged.is_control:
-        return f"control {'passed' if judged.passed else 'FAILED'} ({judged.verdict})"
-    count = sum(finding.verdict is Answer.NOT_PROMISED for finding in judged.findings)
-    return f"{judged.verdict}, {count} claims not promised" if count else judged.verdict.value

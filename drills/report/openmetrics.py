@@ -1,6 +1,6 @@
 """Runs as OpenMetrics text, for example for the textfile collector of the node exporter.
 
-The newest run of each drill and mesh gives the numbers. Verdicts are counted over all runs, so that a newer pass does
+The newest run of each drill and mesh gives the numbers. Outcomes are counted over all runs, so that a newer pass does
 not hide an older failure.
 
 Every family is a gauge: the textfile collector parses Prometheus's older text format, which rejects types that only
@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from drills.judge import known
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report import figures
 from drills.report.bundles import Run
 
@@ -41,7 +41,7 @@ class _Runs(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family, also those without a sample."""
         newest = {run.pair: run for run in self._runs}
-        yield _answers(newest)
+        yield _outcomes(newest)
         yield _counted(self._runs)
         for name, unit, says, labels, values in _GAUGES:
             family = GaugeMetricFamily(f"meshdrill_{name}", says, labels=(*_PAIR, *labels), unit=unit)
@@ -51,20 +51,20 @@ class _Runs(Collector):
             yield family
 
 
-def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
-    says = "Verdict of the newest run: 1 for its verdict, 0 for each other."
-    family = GaugeMetricFamily("meshdrill_run_verdict", says, labels=(*_PAIR, "verdict"))
+def _outcomes(newest: dict[tuple[str, str], Run]) -> Metric:
+    says = "Worst outcome of the newest run, promised or not: 1 for its outcome, 0 for each other."
+    family = GaugeMetricFamily("meshdrill_run_outcome", says, labels=(*_PAIR, "outcome"))
     for pair, run in newest.items():
-        for answer in sorted(set(Answer) - {Answer.NOT_PROMISED}):
-            family.add_metric((*pair, answer.value), float(run.verdict.verdict is answer))
+        for outcome in sorted(Outcome):
+            family.add_metric((*pair, outcome.value), float(run.verdict.outcome is outcome))
     return family
 
 
 def _counted(runs: Iterable[Run]) -> Metric:
-    says = "Number of runs by verdict."
-    family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "verdict"))
-    for (pair, verdict), count in sorted(Counter((run.pair, run.verdict.verdict.value) for run in runs).items()):
-        family.add_metric((*pair, verdict), count)
+    says = "Number of runs by their worst outcome."
+    family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "outcome"))
+    for (pair, outcome), count in sorted(Counter((run.pair, run.verdict.outcome.value) for run in runs).items()):
+        family.add_metric((*pair, outcome), count)
     return family
 
 
@@ -78,6 +78,11 @@ def _expected(run: Run) -> _Values:
 
 def _known(run: Run) -> _Values:
     return (((claim, issue.url), 1.0) for claim, issue in run.known_failures)
+
+
+def _without_promise(run: Run) -> _Values:
+    found = (it for it in run.verdict.findings if it.is_finding_without_promise)
+    return (((it.id, it.outcome.value), 1.0) for it in found)
 
 
 def _control(run: Run) -> _Values:
@@ -119,6 +124,13 @@ _GAUGES: tuple[tuple[str, str, str, tuple[str, ...], Callable[[Run], _Values]], 
     ("run_passed", "", "Whether the newest run passed.", (), _passed),
     ("run_known", "", "Whether the newest run violates exactly its known issues.", (), _expected),
     ("known_failure", "", "A violated claim that is a known issue, with the link.", ("claim", "issue"), _known),
+    (
+        "broken_without_promise",
+        "",
+        "A broken claim that the mesh does not promise.",
+        ("claim", "outcome"),
+        _without_promise,
+    ),
     ("run_control", "", "Whether it is a control, whose security claims must be violated.", (), _control),
     ("run_start_time_seconds", "seconds", "Start of the newest run, Unix time.", (), _began),
     ("recovery_seconds", "seconds", "From the undo until the claim stayed true.", ("claim",), _recovery),

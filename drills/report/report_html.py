@@ -10,7 +10,7 @@ from drills.judge import known
 from drills.judge.bundle_files import DRAWN, REPORT_HTML_FILE, STATEMENT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import SEVERITY, Finding, Verdict, count_not_promised
+from drills.judge.verdict import SEVERITY, Finding, Verdict
 from drills.report import known_issues, markup
 from drills.report.annotations import appeared, unseen
 from drills.report.bins import musts
@@ -21,7 +21,7 @@ from drills.report.html_tables import NumberTable, by_instant, edge_windows, num
 from drills.report.run_file import Environment
 from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
-from drills.report.wording import IN_WORDS, instants, timeline
+from drills.report.wording import IN_WORDS, instants, promise_of, timeline, without_promise
 
 _TEMPLATE = "report.html.j2"
 _DEFECTS_SHOWN = 10
@@ -50,7 +50,7 @@ class Claimed(msgspec.Struct, frozen=True):
     @property
     def is_open(self) -> bool:
         """Whether the page shows it unfolded: every claim that did not hold."""
-        return self.finding.verdict is not SEVERITY[0]
+        return self.finding.outcome is not SEVERITY[0]
 
 
 class Examples(msgspec.Struct, frozen=True):
@@ -82,14 +82,15 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         bundle=bundle.name,
         verdict=verdict,
         expected=known_issues.expected(verdict, history.facts.known_issues),
-        in_words=IN_WORDS[verdict.verdict],
-        not_promised=count_not_promised(verdict.findings),
+        in_words=IN_WORDS[verdict.outcome],
+        without_promise=without_promise(verdict.findings),
+        promise_of=promise_of,
         environment=environment,
         headline=headline(verdict, outage(history)),
         counted=_counted(verdict),
         failed=failures(history, verdict),
         appeared=appeared(history),
-        claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.verdict)),
+        claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.outcome)),
         musts=musts(verdict.findings),
         drawing=drawing(history, verdict),
         unseen=unseen(history),
@@ -107,8 +108,8 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
 
 
 def _counted(verdict: Verdict) -> list[tuple[str, int]]:
-    """Return how many claims got each answer, the worst first."""
-    count = Counter(finding.verdict for finding in verdict.findings)
+    """Return how many claims had each outcome, the worst first."""
+    count = Counter(finding.outcome for finding in verdict.findings)
     return [(answer.value, count[answer]) for answer in reversed(SEVERITY) if count[answer]]
 
 

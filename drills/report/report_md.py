@@ -2,7 +2,7 @@
 
 from drills.judge import known
 from drills.judge.history import History
-from drills.judge.verdict import Verdict, count_not_promised
+from drills.judge.verdict import Verdict
 from drills.report import known_issues
 from drills.report.annotations import appeared
 from drills.report.failures import failures
@@ -10,7 +10,7 @@ from drills.report.figures import shortest_outage_ms
 from drills.report.markdown import template
 from drills.report.run_file import Environment
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
-from drills.report.wording import IN_WORDS, instants, timeline
+from drills.report.wording import IN_WORDS, instants, promise_of, timeline, without_promise
 
 _DEFECTS_SHOWN = 10
 
@@ -23,10 +23,11 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         defects_shown=_DEFECTS_SHOWN,
         expected=known_issues.expected(verdict, history.facts.known_issues),
         issues=[known.issue_of(finding, history.facts.known_issues) for finding in verdict.findings],
-        in_words=IN_WORDS[verdict.verdict],
+        in_words=IN_WORDS[verdict.outcome],
         failed=failures(history, verdict),
         appeared=appeared(history),
-        not_promised=count_not_promised(verdict.findings),
+        without_promise=without_promise(verdict.findings),
+        promise_of=promise_of,
         hypothesis=environment.hypothesis,
         environment=environment,
         measured=measured(history),

@@ -73,6 +73,16 @@ class _RunFile(msgspec.Struct, frozen=True, rename={"environment": "surroundings
     environment: Environment
 
 
+_NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images of the lab and node, and our own runtime
+
+
+def made_of(environment: Environment) -> tuple[str, ...]:
+    """Return what identifies the version under test: the mesh's images and the tools that installed it."""
+    images = (f"{it.name} {it.digest or it.ref}" for it in environment.images if it.name not in _NOT_OF_A_MESH)
+    tools = (f"{name} {version}" for name, version in environment.versions.items() if name not in _NOT_OF_A_MESH)
+    return tuple(sorted({*images, *tools}))
+
+
 def read_environment(bundle: Path) -> Environment:
     """Return the environment that the bundle's run.json records. Raises FileError if it records none."""
     return files.decode(bundle / RUN_FILE, _RunFile).environment

@@ -11,7 +11,7 @@ from securesystemslib.signer import Key
 
 from drills.judge import files
 from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report.statement import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
@@ -25,11 +25,15 @@ _LIMIT_BYTES = 8_000_000  # our statements have a few thousand
 
 
 class _Judged(msgspec.Struct, frozen=True):
-    """The part of verdict.json that a statement repeats; the rest may be of another version."""
+    """The part of verdict.json that a statement repeats; the rest may be of another version.
 
-    verdict: Answer
+    verdict: its name for the outcome before format 3.
+    """
+
     passed: bool
     is_control: bool
+    outcome: Outcome | None = None
+    verdict: Outcome | None = None
 
 
 class _Signature(msgspec.Struct, frozen=True):
@@ -111,11 +115,15 @@ def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
     except files.FileError as error:
         yield f"{VERDICT_FILE}: cannot be read as a verdict: {error}"
         return
-    said, result = statement.predicate, result_of(judged.verdict, passed=judged.passed, is_control=judged.is_control)
-    if (said.result, said.meshdrill.verdict) != (result, judged.verdict):
+    said = statement.predicate
+    outcome = judged.outcome or judged.verdict
+    if outcome is None:
+        yield f"{VERDICT_FILE}: has no outcome, which the statement repeats"
+        return
+    result = result_of(outcome, passed=judged.passed, is_control=judged.is_control)
+    if (said.result, said.meshdrill.verdict) != (result, outcome):
         yield (
-            f"{STATEMENT_FILE}: says {said.result} ({said.meshdrill.verdict}), {VERDICT_FILE} says {result} "
-            f"({judged.verdict})"
+            f"{STATEMENT_FILE}: says {said.result} ({said.meshdrill.verdict}), {VERDICT_FILE} says {result} ({outcome})"
         )
 
 

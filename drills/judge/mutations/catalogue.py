@@ -4,7 +4,7 @@ from drills.judge.events import CertificateShown, MembershipSeen, NewPod, Policy
 from drills.judge.mutations import calls, events, record
 from drills.judge.mutations.target import Mutation
 from drills.judge.quantifiers import Quantifier
-from drills.judge.verdict import Answer, Finding
+from drills.judge.verdict import Finding, Outcome
 
 
 def _all(*given: Mutation) -> dict[str, Mutation]:
@@ -157,7 +157,7 @@ _BY_QUANTIFIER = {
 
 def covered_by(finding: Finding) -> tuple[Mutation, ...]:
     """Return what a passing finding must notice; FAILED_OBSERVABLY depends on its alert alone."""
-    if finding.verdict is Answer.FAILED_OBSERVABLY:
+    if finding.outcome is Outcome.FAILED_OBSERVABLY:
         return (WORLD["hide-signals"],)
     names = _BY_QUANTIFIER[Quantifier(finding.quantifier)].get(finding.check, ())
     return tuple(WORLD[name] for name in names if WORLD[name].suits(finding))

@@ -7,7 +7,7 @@ import msgspec
 from drills.judge.history import History
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
 from drills.judge.mutations.target import Mutation, Target, in_memory
-from drills.judge.verdict import PASSING, Answer, Finding, Verdict
+from drills.judge.verdict import PASSING, Finding, Outcome, Verdict
 
 Replay = Callable[[History], Verdict]
 """Judges a history by its claims."""
@@ -62,7 +62,7 @@ def matrix(history: History, replay: Replay) -> Matrix:
     """
     history = in_memory(history)
     before = replay(history)
-    passing = {number: f for number, f in enumerate(before.findings, start=1) if f.verdict in PASSING}
+    passing = {number: f for number, f in enumerate(before.findings, start=1) if f.outcome in PASSING}
     trials = [_try(history, replay, passing, *planned) for planned in _plan(history, passing)]
     tried = {trial.mutation for trial in trials}
     return Matrix(
@@ -109,7 +109,9 @@ def _try(
     noticed = tuple(
         number
         for number, finding in after.items()
-        if finding.verdict not in PASSING
-        or (finding.verdict is Answer.FAILED_OBSERVABLY and number in before and before[number].verdict is Answer.HELD)
+        if finding.outcome not in PASSING
+        or (
+            finding.outcome is Outcome.FAILED_OBSERVABLY and number in before and before[number].outcome is Outcome.HELD
+        )
     )
     return msgspec.structs.replace(trial, noticed=noticed)

@@ -9,7 +9,7 @@ from drills.judge import checks
 from drills.judge.claims import always, never
 from drills.judge.events import CallerEnd, ServerEnd
 from drills.judge.history import RunFacts
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer, identity, xfcc
 
 LEGIT = ("payment", "ledger")
@@ -27,7 +27,7 @@ def guarded(**calls: object) -> Story:
 def test_denied_holds_when_every_call_is_refused() -> None:
     """Two hundred refusals beside a target that serves others are a held denial; the error mix is in the numbers."""
     finding = answer(guarded(fail=200, error="http-403"), DENIED)
-    assert (finding.verdict, finding.rows[0].numbers["error http-403"]) == (Answer.HELD, 200)
+    assert (finding.outcome, finding.rows[0].numbers["error http-403"]) == (Outcome.HELD, 200)
 
 
 @pytest.mark.parametrize(
@@ -36,65 +36,65 @@ def test_denied_holds_when_every_call_is_refused() -> None:
 def test_denied_is_violated_by_either_witness(harm: dict[str, object]) -> None:
     """A good answer at the caller, or a line in a server's log, is enough, whatever the other witness says."""
     finding = answer(guarded(fail=200).calls(*EDGE, over=(5, 6), **harm), DENIED)  # type: ignore[arg-type]
-    assert (finding.verdict, len(finding.counter_examples)) == (Answer.VIOLATED, 1)
+    assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 1)
 
 
 def test_denied_is_violated_by_a_call_that_only_a_server_saw() -> None:
     """A served call whose caller's record is lost is still proof, and shown with its request id."""
     finding = answer(guarded(fail=200).served_only(*EDGE), DENIED)
-    assert (finding.verdict, finding.counter_examples[0].outcome) == (Answer.VIOLATED, "seen by the server only")
+    assert (finding.outcome, finding.counter_examples[0].outcome) == (Outcome.VIOLATED, "seen by the server only")
 
 
 def test_a_served_intruder_is_proof_in_spite_of_holes() -> None:
     """A record with holes cannot explain a served intruder away."""
-    assert answer(guarded(ok=1, fail=200).without(CallerEnd, ServerEnd), DENIED).verdict is Answer.VIOLATED
+    assert answer(guarded(ok=1, fail=200).without(CallerEnd, ServerEnd), DENIED).outcome is Outcome.VIOLATED
 
 
 def test_denied_with_holes_is_inconclusive() -> None:
     """Refusals in a record with holes prove nothing: the served call may be the lost one."""
-    assert answer(guarded(fail=200).without(ServerEnd), DENIED).verdict is Answer.INCONCLUSIVE
+    assert answer(guarded(fail=200).without(ServerEnd), DENIED).outcome is Outcome.INCONCLUSIVE
 
 
 def test_denied_of_nothing_is_inconclusive() -> None:
     """No call was made, so none was refused."""
-    assert answer(Story().steady(LEGIT), DENIED).verdict is Answer.INCONCLUSIVE
+    assert answer(Story().steady(LEGIT), DENIED).outcome is Outcome.INCONCLUSIVE
 
 
 def test_denied_of_few_calls_is_inconclusive() -> None:
     """Nineteen refusals are too few."""
-    assert answer(guarded(fail=19), DENIED).verdict is Answer.INCONCLUSIVE
+    assert answer(guarded(fail=19), DENIED).outcome is Outcome.INCONCLUSIVE
 
 
 def test_denied_with_a_pause_is_inconclusive() -> None:
     """Refusals until the middle of the window say nothing of its second half."""
-    assert answer(guarded(fail=200, over=(0, 10)), DENIED).verdict is Answer.INCONCLUSIVE
+    assert answer(guarded(fail=200, over=(0, 10)), DENIED).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_refusal_by_a_dead_target_is_inconclusive() -> None:
     """A ledger that served no call in the window may have been down, not protected."""
     finding = answer(Story().fault().calls(*EDGE, fail=200), DENIED)
-    assert (finding.verdict, "served no other caller" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.outcome, "served no other caller" in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_refusals_that_never_left_the_caller_are_inconclusive() -> None:
     """A source that only ever times out may have been cut off; one success elsewhere shows that it could speak."""
     silent = answer(guarded(fail=200, error="connect-timeout"), DENIED)
-    assert (silent.verdict, "cut off" in silent.reason) == (Answer.INCONCLUSIVE, True)
+    assert (silent.outcome, "cut off" in silent.reason) == (Outcome.INCONCLUSIVE, True)
     alive = guarded(fail=200, error="connect-timeout").calls("intruder", "frontend", ok=1)
-    assert answer(alive, DENIED).verdict is Answer.HELD
+    assert answer(alive, DENIED).outcome is Outcome.HELD
 
 
 def test_calls_that_could_not_be_made_are_no_refusals() -> None:
     """Schedule slots that were skipped because too many calls hung are not counted as refused."""
     finding = answer(guarded(info=200, error="in-flight-bound"), DENIED)
-    assert (finding.verdict, finding.rows[0].numbers["in_flight_bound"]) == (Answer.INCONCLUSIVE, 200)
+    assert (finding.outcome, finding.rows[0].numbers["in_flight_bound"]) == (Outcome.INCONCLUSIVE, 200)
 
 
 def test_unauthenticated_never_happens_when_peers_show_their_identity() -> None:
     """Every served peer showed the identity of its source."""
     finding = answer(Story().steady(LEGIT), KNOWN)
-    assert (finding.verdict, finding.rows[0].numbers) == (
-        Answer.HELD,
+    assert (finding.outcome, finding.rows[0].numbers) == (
+        Outcome.HELD,
         {"served": 200, "without_identity": 0, "wrong_identity": 0},
     )
 
@@ -114,33 +114,33 @@ def test_unauthenticated_never_happens_when_peers_show_their_identity() -> None:
 def test_unauthenticated_is_violated_by_one_call(peer: str) -> None:
     """One served call without identity, with another's, or with one that only looks alike is proof."""
     finding = answer(Story().steady(LEGIT).fault().calls(*LEGIT, ok=1, peer=peer), KNOWN)
-    assert (finding.verdict, len(finding.counter_examples)) == (Answer.VIOLATED, 1)
+    assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 1)
 
 
 @pytest.mark.parametrize("peer", [identity("payment"), f'x,"{identity("payment")}"', f"a=b; URI={identity('payment')}"])
 def test_an_identity_is_found_in_any_header_form(peer: str) -> None:
     """The identity may stand alone, in a list, or as one of several fields."""
     story = Story().fault().calls(*LEGIT, ok=100, peer=peer)
-    assert answer(story, KNOWN).verdict is Answer.HELD
+    assert answer(story, KNOWN).outcome is Outcome.HELD
 
 
 def test_a_caller_without_identity_is_unauthenticated_when_served() -> None:
     """A source outside the mesh has no identity to show: any call of it that is served is unauthenticated."""
     claim = never(checks.unauthenticated(OUTSIDE))
-    assert answer(Story().fault().calls(*OUTSIDE, ok=1, peer=xfcc("payment")), claim).verdict is Answer.VIOLATED
+    assert answer(Story().fault().calls(*OUTSIDE, ok=1, peer=xfcc("payment")), claim).outcome is Outcome.VIOLATED
 
 
 def test_unauthenticated_of_nothing_is_inconclusive() -> None:
     """No served call, or too few, show no identities."""
-    assert answer(Story().steady(EDGE), KNOWN).verdict is Answer.INCONCLUSIVE
-    assert answer(Story().fault().calls(*LEGIT, ok=19), KNOWN).verdict is Answer.INCONCLUSIVE
+    assert answer(Story().steady(EDGE), KNOWN).outcome is Outcome.INCONCLUSIVE
+    assert answer(Story().fault().calls(*LEGIT, ok=19), KNOWN).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_source_of_unknown_identity_is_inconclusive() -> None:
     """Without an identity in the facts, an identity shown is neither right nor wrong."""
     claim = never(checks.unauthenticated(("stranger", "ledger")))
     finding = answer(Story().fault().calls("stranger", "ledger", ok=100), claim)
-    assert (finding.verdict, "no identity for stranger" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.outcome, "no identity for stranger" in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 @dataclass
@@ -159,12 +159,12 @@ def test_an_edge_without_names_is_not_judged() -> None:
     other = ("checkout", "fraud")
     recorded = Nameless(nameless=(other,)).steady(LEGIT).fault().calls(*other, ok=50, peer="")
     finding = answer(recorded, never(checks.unauthenticated(LEGIT, other), must_hold=True))
-    assert finding.verdict is Answer.HELD
+    assert finding.outcome is Outcome.HELD
     assert [(row.subject, "not judged" in row.reason) for row in finding.rows][-1] == ("checkout->fraud", True)
 
 
 def test_nothing_but_edges_without_names_is_inconclusive() -> None:
     """When no edge can be judged, nothing is claimed to hold."""
     finding = answer(Nameless(nameless=(LEGIT,)).steady(LEGIT), KNOWN)
-    assert finding.verdict is Answer.INCONCLUSIVE
+    assert finding.outcome is Outcome.INCONCLUSIVE
     assert "shows the server no identity" in finding.reason

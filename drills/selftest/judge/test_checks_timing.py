@@ -6,7 +6,7 @@ from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always
 from drills.judge.events import Phase, ReplicaCount
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer
 
 EDGE = ("checkout", "payment")
@@ -24,20 +24,20 @@ def recovering(fails_until_s: float, *, ends_s: float = 20.0) -> Story:
 def test_recovery_in_time_holds_with_its_time() -> None:
     """Failures that end after 2 s are within 5 s; the finding says when the first lasting success ended."""
     finding = answer(recovering(2), BACK)
-    assert finding.verdict is Answer.HELD
+    assert finding.outcome is Outcome.HELD
     assert finding.rows[0].numbers["recovery_s"] == pytest.approx(2.002, abs=0.01)
 
 
 def test_calls_that_never_failed_recovered_at_once() -> None:
     """Without any failure the recovery time is 0."""
     finding = answer(Story().recovery().calls(*EDGE, ok=200), BACK)
-    assert (finding.verdict, finding.rows[0].numbers["recovery_s"]) == (Answer.HELD, 0.0)
+    assert (finding.outcome, finding.rows[0].numbers["recovery_s"]) == (Outcome.HELD, 0.0)
 
 
 def test_one_late_failure_violates_a_recovery_time() -> None:
     """A single failure beyond the bound is late, however well all others did; it is the example."""
     finding = answer(recovering(2).calls(*EDGE, fail=1, over=(12, 13)), BACK)
-    assert (finding.verdict, len(finding.counter_examples)) == (Answer.VIOLATED, 1)
+    assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 1)
     assert "12.000 s after the start" in finding.reason
 
 
@@ -47,7 +47,7 @@ def test_a_late_recovery_is_excused_by_its_signal() -> None:
     story.recovery().calls(*EDGE, fail=80, over=(0, 8)).calls(*EDGE, ok=120, over=(8, 20))
     story.event(ReplicaCount, DOWN.subject, ready=0, desired=1)
     claim = always(BACK.check, "recovery", alert="down", within_s=5)  # type: ignore[arg-type]
-    assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
+    assert answer(story, claim).outcome is Outcome.FAILED_OBSERVABLY
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ def test_a_late_recovery_is_excused_by_its_signal() -> None:
 )
 def test_recovery_that_was_not_watched_is_inconclusive(story: Story) -> None:
     """Too few calls, a pause, a window that ended too early, or the wrong connections decide nothing."""
-    assert answer(story, BACK).verdict is Answer.INCONCLUSIVE
+    assert answer(story, BACK).outcome is Outcome.INCONCLUSIVE
 
 
 def test_latency_like_the_baselines_holds() -> None:
     """The same latency as before is in bounds, and both are in the numbers."""
     finding = answer(Story().steady(EDGE, per_s=50), QUICK)
-    assert finding.verdict is Answer.HELD
+    assert finding.outcome is Outcome.HELD
     assert finding.rows[0].numbers["quantile_ms"] == pytest.approx(2.1, abs=0.01)
     assert finding.rows[0].numbers["limit_ms"] == pytest.approx(9.2, abs=0.01)
 
@@ -80,14 +80,14 @@ def test_slow_calls_violate_a_latency() -> None:
     """Thirty calls of a thousand that take far longer break the 99th percentile, and are the examples."""
     story = Story().calls(*EDGE, ok=500).fault().calls(*EDGE, ok=970).calls(*EDGE, ok=30, lag_ms=80)
     finding = answer(story, QUICK)
-    assert (finding.verdict, len(finding.counter_examples)) == (Answer.VIOLATED, 5)
+    assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 5)
     assert finding.rows[0].numbers["quantile_ms"] == pytest.approx(82, abs=0.2)
 
 
 def test_calls_that_fail_fast_are_not_fast() -> None:
     """A call that failed counts as slower than every success."""
     finding = answer(Story().calls(*EDGE, ok=500).fault().calls(*EDGE, ok=900, fail=100), QUICK)
-    assert (finding.verdict, finding.rows[0].numbers["quantile_ms"]) == (Answer.VIOLATED, None)
+    assert (finding.outcome, finding.rows[0].numbers["quantile_ms"]) == (Outcome.VIOLATED, None)
     assert "beyond every success" in finding.reason
 
 
@@ -106,13 +106,13 @@ def test_calls_that_fail_fast_are_not_fast() -> None:
 )
 def test_latency_that_is_not_decided_is_inconclusive(story: Story) -> None:
     """No baseline, too few calls for the quantile's interval, or an interval on both sides of the limit."""
-    assert answer(story, QUICK).verdict is Answer.INCONCLUSIVE
+    assert answer(story, QUICK).outcome is Outcome.INCONCLUSIVE
 
 
 def test_latency_without_a_baseline_window_is_inconclusive() -> None:
     """A record that never began its baseline has nothing to compare with."""
     story = Story().steady(EDGE, per_s=50).without(Phase)
-    assert answer(story, QUICK).verdict is Answer.INCONCLUSIVE
+    assert answer(story, QUICK).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_quantile_is_a_share() -> None:
@@ -128,5 +128,5 @@ def test_a_failure_in_the_baseline_does_not_raise_the_bar() -> None:
     """The limit comes from the successes of the baseline, however many of its calls failed."""
     story = Story().calls(*EDGE, ok=500, fail=50).fault().calls(*EDGE, ok=1000)
     finding = answer(story, QUICK)
-    assert finding.verdict is Answer.HELD
+    assert finding.outcome is Outcome.HELD
     assert finding.rows[0].numbers["limit_ms"] == pytest.approx(9.2, abs=0.01)

@@ -30,7 +30,7 @@ from drills.judge.mutations import catalogue
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.judge.mutations.target import Target
-from drills.judge.verdict import PASSING, Answer
+from drills.judge.verdict import PASSING, Outcome
 from drills.report import mutations
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import NODES, Story, identity
@@ -243,12 +243,12 @@ def test_raised_metrics_fire(kind: str, subject: str) -> None:
     target = Target((), history.windows()["fault"], {})
     claim = sometimes(checks.signal_seen(name))
 
-    def after(mutation: str) -> Answer:
-        return judge(WORLD[mutation].apply(history, target), [claim]).findings[0].verdict
+    def after(mutation: str) -> Outcome:
+        return judge(WORLD[mutation].apply(history, target), [claim]).findings[0].outcome
 
-    assert judge(history, [claim]).findings[0].verdict is Answer.VIOLATED
-    assert (after("raise-signals"), after("blind-signals")) == (Answer.HELD, Answer.INCONCLUSIVE)
-    assert after("hide-signals") is Answer.VIOLATED
+    assert judge(history, [claim]).findings[0].outcome is Outcome.VIOLATED
+    assert (after("raise-signals"), after("blind-signals")) == (Outcome.HELD, Outcome.INCONCLUSIVE)
+    assert after("hide-signals") is Outcome.VIOLATED
 
 
 @pytest.mark.parametrize("name", ["words", "warns"])
@@ -256,7 +256,7 @@ def test_raised_refusals_and_warnings_fire(name: str) -> None:
     """A new pod and a change are refused in the words of the signal, and a new pod is warned of in them."""
     history = rich_run()
     after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
-    assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].verdict is Answer.HELD
+    assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].outcome is Outcome.HELD
 
 
 def test_a_weak_claim_is_a_survivor() -> None:
@@ -302,7 +302,7 @@ def test_swapped_peers_show_an_identity_of_somebody_else() -> None:
     after = WORLD["swap-peer"].apply(history, Target((EDGE,), history.windows()["fault"], {}))
     peers = set(after.calls.collect()["peer"]) - set(history.calls.collect()["peer"])
     assert peers == {f"URI={identity('bank-adapter')}"}
-    assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].verdict not in PASSING
+    assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].outcome not in PASSING
 
 
 def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:

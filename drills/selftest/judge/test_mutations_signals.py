@@ -8,7 +8,7 @@ from drills.judge.claims import sometimes
 from drills.judge.events import NodeTaints, ObjectStatus, ReplicaCount
 from drills.judge.mutations.catalogue import WORLD
 from drills.judge.mutations.target import Target
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import Story
 
@@ -32,14 +32,16 @@ def test_a_blind_look_stays_unknown_when_signals_are_hidden() -> None:
 
 
 @pytest.mark.parametrize("before", [[], None])
-@pytest.mark.parametrize(("mutation", "expected"), [("raise-signals", Answer.HELD), ("hide-signals", Answer.VIOLATED)])
-def test_raised_conditions_of_an_object_fire(mutation: str, expected: Answer, before: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("mutation", "expected"), [("raise-signals", Outcome.HELD), ("hide-signals", Outcome.VIOLATED)]
+)
+def test_raised_conditions_of_an_object_fire(mutation: str, expected: Outcome, before: list[str] | None) -> None:
     """An object is made to state what the signal names, even an unreadable one; others stay as they are."""
     story = Story(signals=SIGNALS).steady(EDGE).event(ObjectStatus, DOOR, conditions=[])
     story.fault().event(ObjectStatus, DOOR, at_s=1, conditions=["Valid=True", "Enforced=False"])
     story.event(ObjectStatus, DOOR, at_s=2, conditions=before)
     history = story.event(ObjectStatus, GATE, at_s=3, conditions=["Enforced=False"]).history()
     after = WORLD[mutation].apply(history, Target((), history.windows()["fault"], {}))
-    assert judge(after, [sometimes(checks.signal_seen("states"))]).findings[0].verdict is expected
+    assert judge(after, [sometimes(checks.signal_seen("states"))]).findings[0].outcome is expected
     *_, gate = after.of_kind(ObjectStatus)
     assert gate.detail.conditions == ("Enforced=False",)

@@ -9,7 +9,7 @@ from drills.cli import exits
 from drills.judge import checks, known
 from drills.judge.claims import Claim, always, judge, sometimes
 from drills.judge.history import History
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.verdict import Outcome, Verdict
 from drills.selftest.doubles.story import Story
 
 GOOD, BAD, WORSE, BLIND = ("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")
@@ -71,7 +71,7 @@ def test_exactly_what_is_listed_is_expected(
 def test_the_verdict_itself_knows_nothing_of_it() -> None:
     """VIOLATED stays VIOLATED, and did not pass: what is known changes no byte of the verdict."""
     verdict = verdict_of(BREAKS)
-    assert (verdict.verdict, verdict.passed) == (Answer.VIOLATED, False)
+    assert (verdict.outcome, verdict.passed) == (Outcome.VIOLATED, False)
     assert known.issue_of(verdict.findings[0], (entry(BREAKS),)) == ISSUE
     assert known.issue_of(verdict.findings[0], (entry(HOLDS),)) is None
 

@@ -93,16 +93,16 @@ def test_a_question_has_one_row_whatever_the_window(reports: Path, out: Path) ->
     assert re.fullmatch(r"VIOLATED, 1 of 6 runs: \[\w{12}\]", answer)
 
 
-def test_what_is_not_promised_is_told_with_what_was_measured(reports: Path, out: Path) -> None:
-    """Where no encryption is promised it neither holds nor is left open: that bytes were seen stands there."""
+def test_what_broke_without_a_promise_is_shown_with_its_outcome(reports: Path, out: Path) -> None:
+    """Where no encryption is promised, that bytes were seen stands there all the same."""
     silence = Reference("Nothing is encrypted unasked", "https://example.org/silence", "1", "not-promised")
     secret = never(checks.plaintext(EDGE), must_hold=True, promise=silence)
     bundle(reports, broken(), mesh="mesh-c", claims={**CLAIMS, "no-plaintext": secret})
     text = write(reports, out, "--title", "Which mesh")
     answers = answers_to("never: a call is readable on the wire", section(text, "### All in-scope traffic is mTLS"))
-    assert re.fullmatch(r"NOT_PROMISED, measured VIOLATED, 1 run: \[\w{12}\]", answers["The mesh-c"])
+    assert re.fullmatch(r"VIOLATED, no promise, 1 run: \[\w{12}\]", answers["The mesh-c"])
     assert answers["Cilium"] == "-"
     (required,) = [line for line in text.splitlines() if line.startswith("| mTLS metrics")]
     cells = dict(zip(meshes_in(text), required.split(" | ")[1:], strict=True))
-    assert cells["The mesh-c"].startswith("NOT_PROMISED, measured VIOLATED, 1 run: [")
+    assert cells["The mesh-c"].startswith("VIOLATED, no promise, 1 run: [")
     assert cells["The mesh-b"].startswith("VIOLATED, 1 run: [")

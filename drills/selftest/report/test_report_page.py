@@ -16,7 +16,7 @@ from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S, RunFacts
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report import evidence, formats, traffic, verification, wording
 from drills.report.figures import Outage, headline, outage
 from drills.report.html_tables import edge_windows, number_table
@@ -68,7 +68,7 @@ def test_what_a_run_says_cannot_become_markup(tmp_path: Path) -> None:
     evil = outage_bundle.reworded(
         outage_bundle.verdict_of(outage_bundle.outage()),
         reason="<script>alert(1)</script>",
-        source=Reference("<img src=x>", "javascript:alert(1)", "1", "documented"),
+        promise=Reference("<img src=x>", "javascript:alert(1)", "1", "documented"),
     )
     text = page_of(outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "b", evil))
     assert "&lt;script&gt;alert(1)" in text
@@ -126,7 +126,7 @@ def test_the_headline_is_that_of_the_claims_and_of_the_calls() -> None:
     assert (found.recovery_s, found.has_recovered) == (0.0, True)
     assert found.outage == Outage(longest_s=4.1, resolution_s=0.1, route="frontend->checkout new", lost=40)
     assert (found.signal_s, found.signal) == (1.5, "control-plane-down")
-    broken = msgspec.structs.replace(verdict.findings[3], verdict=Answer.VIOLATED)
+    broken = msgspec.structs.replace(verdict.findings[3], outcome=Outcome.VIOLATED)
     unhealed = headline(msgspec.structs.replace(verdict, findings=(*verdict.findings[:3], broken)), None)
     assert (unhealed.recovery_s, unhealed.has_recovered) == (None, False)
     nothing = headline(msgspec.structs.replace(verdict, findings=()), None)

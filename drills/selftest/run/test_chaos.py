@@ -112,7 +112,7 @@ def troubles() -> str:
 
 def answer() -> str:
     """Return the verdict of the bundle."""
-    return str(json.loads((the_bundle() / "verdict.json").read_bytes())["verdict"])
+    return str(json.loads((the_bundle() / "verdict.json").read_bytes())["outcome"])
 
 
 def test_chaos_validate_accepts_the_experiment(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +155,7 @@ def test_the_stored_claims_are_judged(double: FileCluster) -> None:
         assert chaos("run", made=chaos_toolkit.experiment_of(asked(denied=ROUTE))) == 1
     assert answer() == "VIOLATED"
     assert journal()["deviated"] is True
-    assert cast("chaos_toolkit.Json", journal()["meshdrill"])["verdict"] == "VIOLATED"
+    assert cast("chaos_toolkit.Json", journal()["meshdrill"])["outcome"] == "VIOLATED"
 
 
 @pytest.mark.parametrize("step", ["inject", "undo"])

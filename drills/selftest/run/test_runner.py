@@ -11,7 +11,7 @@ from drills.judge import checks
 from drills.judge.claims import Claim, always, judge, never, reached, restored, sometimes
 from drills.judge.events import HarnessTrouble, MembershipSeen
 from drills.judge.history import History
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.run import active_fault, chaos_toolkit, live, workload
 from drills.run.experiment import Experiment
 from drills.run.faults.workload import ScaledToZero
@@ -72,10 +72,10 @@ def experiment(claims: Mapping[str, Claim]) -> Experiment:
     return Experiment(method=STOP, workload=WORKLOAD, claims=claims, baseline_s=0.3, recovery_s=0.4)
 
 
-def answer(drill: Drill) -> Answer:
+def answer(drill: Drill) -> Outcome:
     """Return the verdict of the run."""
     assert drill.verdict is not None
-    return drill.verdict.verdict
+    return drill.verdict.outcome
 
 
 def kinds(history: History) -> list[str]:
@@ -133,7 +133,7 @@ def test_verdict_is_written_beside_the_history(double: FileCluster, tmp_path: Pa
     history = run(drill, claims)
     verdict = drill.verdict
     assert verdict is not None
-    assert verdict.verdict is Answer.HELD, verdict.explain()
+    assert verdict.outcome is Outcome.HELD, verdict.explain()
     assert drill.bundle is not None
     again = judge(history, restored(history.facts.claims))
     assert (drill.bundle / "verdict.json").read_bytes() == verdict.encode() == again.encode()
@@ -158,7 +158,7 @@ def test_steady_state_that_does_not_hold_is_inconclusive(
         history = run(drill, FLOWS)
     assert "gate" in troubles(history)
     assert "fault.injected" not in kinds(history)
-    assert answer(drill) is Answer.INCONCLUSIVE
+    assert answer(drill) is Outcome.INCONCLUSIVE
     assert leftovers(double.state) == ()
 
 
@@ -177,7 +177,7 @@ def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FileClust
     assert [step["activity"]["name"] for step in journal["run"]] == ["baseline", "scale-to-zero control-plane"]
     assert [step["status"] for step in journal["rollbacks"]] == ["succeeded"] * 2
     assert leftovers(double.state) == ()
-    assert answer(drill) is Answer.INCONCLUSIVE
+    assert answer(drill) is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.usefixtures("programs")
@@ -196,7 +196,7 @@ def test_failing_step_is_inconclusive_and_rolled_back(
     assert "made to fail" in troubles(history)
     assert double.replicas(COMPONENT) == (1, 1)
     assert leftovers(double.state) == ()
-    assert answer(drill) is Answer.INCONCLUSIVE
+    assert answer(drill) is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.usefixtures("programs")

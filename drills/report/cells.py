@@ -1,0 +1,150 @@
+"""The runs under a folder of reports, and the cell of each drill on each mesh: all its runs on one version.
+
+A cell shows its worst run: a newer pass does not hide an older failure of the same version.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from clusters.model import Reference
+from drills.judge import files
+from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, VERDICT_FILE
+from drills.judge.verdict import Standing, read_verdict
+from drills.report import known_issues
+from drills.report.figures import Headline, headline_of
+from drills.report.run_file import Environment, made_of, read_environment
+
+UNREADABLE: Final = "UNREADABLE"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One bundle. standing: None for a verdict that this version cannot read."""
+
+    drill: str
+    mesh: str
+    folder: str  # name of the bundle, its time
+    link: str  # from the index to its report
+    standing: Standing | None
+    passed: bool
+    is_control: bool
+    headline: Headline
+    mesh_title: str = ""
+    hypothesis: str = ""
+    expected: tuple[Reference, ...] = ()  # the known issues, when the run shows exactly these
+    version: tuple[str, ...] = ()  # what identifies the version under test
+
+    @property
+    def outcome(self) -> str:
+        """Return the worst outcome, or UNREADABLE."""
+        return self.standing.outcome.value if self.standing else UNREADABLE
+
+    @property
+    def promise(self) -> str:
+        """Return "no promise" or ""."""
+        return str(self.standing).partition(", ")[2] if self.standing else ""
+
+    @property
+    def words(self) -> str:
+        """Return the outcome with its promise, and of a control whether it passed."""
+        if self.is_control:
+            return f"control {'passed' if self.passed else 'FAILED'} ({self.outcome})"
+        return str(self.standing or UNREADABLE)
+
+    @property
+    def rank(self) -> int:
+        """Return how bad the run is; one that cannot be read, and a control that failed, are the worst."""
+        if self.standing is None or (self.is_control and not self.passed):
+            return _WORST
+        return 0 if self.is_control else self.standing.rank
+
+
+_WORST: Final = 99
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """One drill on one mesh: its runs on the version that ran last, oldest first, or the reason for none.
+
+    older: the number of runs on other versions, which the cell leaves out.
+    """
+
+    mesh: str
+    runs: tuple[Run, ...] = ()
+    reason: str = ""
+    older: int = 0
+
+    @property
+    def shown(self) -> Run | None:
+        """Return the worst run; of equally bad ones the newest."""
+        return max(self.runs, key=lambda run: (run.rank, run.folder), default=None)
+
+    @property
+    def alike(self) -> int:
+        """Return how many runs have the outcome of the shown one."""
+        shown = self.shown
+        return sum(run.words == shown.words for run in self.runs) if shown else 0
+
+    @property
+    def words(self) -> str:
+        """Return the outcome of the shown run, and of several runs how many have it."""
+        if (shown := self.shown) is None:
+            return f"cannot be asked: {self.reason}" if self.reason else "not run"
+        return shown.words if len(self.runs) == 1 else f"{shown.words}, {self.alike} of {len(self.runs)} runs"
+
+    @property
+    def counts(self) -> tuple[tuple[str, int], ...]:
+        """Return each standing with its number of runs."""
+        return tuple(sorted(Counter(run.words for run in self.runs).items()))
+
+
+def read_runs(reports: Path) -> tuple[Run, ...]:
+    """Return a run for each bundle `<drill>/<mesh>/<utc>/` under the directory, by drill, mesh and time."""
+    return tuple(_run(path.parent, reports) for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}")))
+
+
+def cell_of(runs: Sequence[Run], drill: str, mesh: str, reason: str = "") -> Cell:
+    """Return the cell of a drill on a mesh. reason: why the drill cannot run there."""
+    mine = [run for run in runs if (run.drill, run.mesh) == (drill, mesh)]
+    if not mine:
+        return Cell(mesh, reason=reason)
+    newest = max(mine, key=lambda run: run.folder)
+    alike = tuple(run for run in mine if run.version == newest.version)
+    return Cell(mesh, alike, older=len(mine) - len(alike))
+
+
+def _run(bundle: Path, reports: Path) -> Run:
+    drill, mesh, folder = bundle.parts[-3:]
+    page = REPORT_HTML_FILE if (bundle / REPORT_HTML_FILE).exists() else REPORT_MD_FILE
+    link = f"{bundle.relative_to(reports).as_posix()}/{page}"
+    environment = _environment(bundle)
+    version = made_of(environment) if environment else ()
+    try:
+        verdict = read_verdict(bundle)
+    except files.FileError:
+        return Run(
+            drill, mesh, folder, link, None, passed=False, is_control=False, headline=Headline(), version=version
+        )
+    return Run(
+        drill=drill,
+        mesh=mesh,
+        folder=folder,
+        link=link,
+        standing=verdict.standing,
+        passed=verdict.passed,
+        is_control=verdict.is_control,
+        headline=headline_of(bundle, verdict),
+        mesh_title=environment.mesh_title if environment else "",
+        hypothesis=environment.hypothesis if environment else "",
+        expected=known_issues.expected_in(bundle, verdict),
+        version=version,
+    )
+
+
+def _environment(bundle: Path) -> Environment | None:
+    try:
+        return read_environment(bundle)
+    except files.FileError:
+        return None
