@@ -8,7 +8,8 @@ class Timing:
     """The waits of one run, in seconds. The defaults are those of a real cluster.
 
     A bound (`..._within_s`) is the longest time that something may take: beyond it the run fails, or records it as
-    unknown. An interval (`..._every_s`) is the time between two looks: each costs the callers processor time.
+    unknown. An interval (`..._every_s`) is the time between two looks: each costs the callers processor time. An extra
+    (`..._extra_s`) is added to `land_within_s` for one kind of fault. No such value is part of an undo entry.
     """
 
     poll_every_s: float = 0.5
@@ -36,7 +37,8 @@ class Timing:
     policy_in_force_within_s: float = 15.0
     """Until the API server enforces a new admission policy; it loads new ones once a second."""
     component_gone_within_s: float = 40.0
-    """Until a component that was made unavailable is gone, before its enforcer is killed: as for a fault to land."""
+    """Until a component that was made unavailable is gone, before its enforcer is killed: longer than a pod's usual grace
+    period."""
     api_stops_within_s: float = 90.0
     """Until a stopped API server is gone: the kubelet reads its folder every 20 s at worst, and open requests have a
     grace period."""

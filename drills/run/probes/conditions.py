@@ -1,4 +1,4 @@
-"""Polls what Kubernetes reports of workloads, nodes and objects, and its Events, once a second.
+"""Polls what Kubernetes reports of workloads, nodes and objects, and its Events, at an interval.
 
 An on-call team could alert on each of them.
 """

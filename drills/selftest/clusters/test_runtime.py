@@ -44,7 +44,7 @@ def test_a_pause_that_fails_ends_the_wait() -> None:
 def test_an_error_counts_as_missing() -> None:
     """In a cluster that is broken on purpose a query may fail, and may succeed later."""
     wait_for("The undo", answers("error", "one pod", ""), within_s=5, every_s=0.01)
-    with pytest.raises(TimeUpError, match="The undo: not within 0 s. Last seen: 'the API is away'"):
+    with pytest.raises(TimeUpError, match=r"The undo: not within 0 s\. Last seen: 'the API is away'"):
         wait_for("The undo", answers("error"), within_s=0)
     with pytest.raises(HarnessError, match="the API is away"):
         wait_until(answers("error"), bool, what="The undo", within_s=0)

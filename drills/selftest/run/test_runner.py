@@ -150,7 +150,7 @@ def test_steady_state_that_does_not_hold_is_inconclusive(double: FileCluster, tm
     drill = drill_on(double, tmp_path, replace(SHORT, steady_state_within_s=1.0))
     with played(double, denied=frozenset()):
         history = run(drill, FLOWS)
-    assert "gate" in troubles(history)
+    assert "steady-state" in troubles(history)
     assert "fault.injected" not in kinds(history)
     assert answer(drill) is Answer.INCONCLUSIVE
     assert leftovers(double.state) == ()
