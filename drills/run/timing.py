@@ -37,8 +37,8 @@ class Timing:
     policy_in_force_within_s: float = 15.0
     """Until the API server enforces a new admission policy; it loads new ones once a second."""
     component_gone_within_s: float = 40.0
-    """Until a component that was made unavailable is gone, before its enforcer is killed: longer than a pod's usual grace
-    period."""
+    """Until a component that was made unavailable is gone, before its enforcer is killed: longer than a pod's usual
+    grace period."""
     api_stops_within_s: float = 90.0
     """Until a stopped API server is gone: the kubelet reads its folder every 20 s at worst, and open requests have a
     grace period."""
