@@ -20,7 +20,6 @@ STORAGE_CLASS = "meshdrill"
 """The storage class in a mesh's values; it has no provisioner, `create_volumes` creates each volume."""
 
 _HELM_S = 120.0
-_ESTABLISHED_S = 30.0
 _ON_NODE_S = 10.0
 _CRD_API = "apiextensions.k8s.io/v1"
 _VOLUMES = "/var/lib/meshdrill/volumes"  # on the node; survives its reboot
@@ -99,7 +98,13 @@ def install(
 
 
 def install_crds(
-    cluster: Cluster, names: Iterable[str], *, directories: Iterable[Path], published: bool, steps: Steps
+    cluster: Cluster,
+    names: Iterable[str],
+    *,
+    directories: Iterable[Path],
+    published: bool,
+    steps: Steps,
+    served_within_s: float = 30.0,
 ) -> None:
     """Apply CRDs of the catalogue, and wait until the API server serves their kinds.
 
@@ -111,7 +116,7 @@ def install_crds(
             text = crd_manifest(name, directories=looked, published=published)
             wanted: Json = yaml.load(text, Loader=yaml.CSafeLoader)
             cluster.kube.apply_all([wanted])
-            _wait_served(cluster, str(wanted["metadata"]["name"]))
+            _wait_served(cluster, str(wanted["metadata"]["name"]), served_within_s)
 
 
 def create_volumes(cluster: Cluster, mesh: Mesh) -> None:
@@ -189,12 +194,12 @@ def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
         )
 
 
-def _wait_served(cluster: Cluster, name: str) -> None:
+def _wait_served(cluster: Cluster, name: str, within_s: float) -> None:
     wait_until(
         lambda: _conditions(cluster, name),
         lambda seen: "Established=True" in seen,
         what=f"CRD {name} served",
-        within_s=_ESTABLISHED_S,
+        within_s=within_s,
     )
 
 

@@ -97,11 +97,6 @@ def _placed(cluster: Cluster) -> list[Json]:
     return cluster.kube.find("v1", "Node", selector=PLACED)
 
 
-def name_of(pod: Mapping[str, object]) -> str:
-    """Return the name of a pod as the API returns it."""
-    return msgspec.convert(pod, _Pod).metadata.name
-
-
 def _pods(cluster: Cluster, namespace: str) -> tuple[LabPod, ...]:
     found = []
     for raw in cluster.kube.pods(namespace):

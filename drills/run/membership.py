@@ -4,7 +4,7 @@ import time
 from contextlib import suppress
 
 from clusters.lab import LAB, OUTSIDE, members
-from clusters.runtime import HarnessError, wait_until
+from clusters.runtime import HarnessError, TimeUpError, wait_until
 from drills.judge.events import MembershipSeen, PodListed
 from drills.run.context import Context
 from drills.run.inventory import Inventory
@@ -31,12 +31,13 @@ def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0)
     does not answer, the result is null: unknown.
     """
     if within_s:
-        with suppress(HarnessError):  # what is unknown by then is recorded as unknown
+        with suppress(TimeUpError):  # what is unknown by then is recorded as unknown
             wait_until(
                 lambda: _shown(context),
                 lambda shown: None not in shown.values(),
                 what="Proof of each pod's membership",
                 within_s=within_s,
+                every_s=context.timing.poll_every_s,
             )
     at_ns = time.time_ns()
     shown = _shown(context)

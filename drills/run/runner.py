@@ -19,6 +19,7 @@ from drills.run.experiment import Experiment, Request, new_run_id, request_of
 from drills.run.facts import known_issues_of
 from drills.run.live import LiveRun
 from drills.run.recorder import Recorder
+from drills.run.timing import REAL, Timing
 from drills.run.undo import leftovers, refuse_leftovers, sole_use
 
 _NICE = 10
@@ -36,6 +37,7 @@ class Drill:
         hypothesis: str,
         reports_dir: Path,
         progress: Progress = silent,
+        timing: Timing = REAL,
     ) -> None:
         self.mesh = mesh
         self.known_issues = known_issues_of(mesh, name)
@@ -46,6 +48,7 @@ class Drill:
         self._hypothesis = hypothesis
         self._reports_dir = reports_dir
         self._progress = progress
+        self._timing = timing
 
     def conduct(self, experiment: Experiment) -> Verdict:
         """Break the mesh under traffic, undo the fault, store the history, and judge the claims on it.
@@ -70,8 +73,10 @@ class Drill:
 
     def carry_out(self, request: Request) -> History:
         """Run a request and return its history, which is then on disk. Raises as `conduct` does."""
-        with recorded(self._cluster, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
-            status = chaos_toolkit.run(chaos_toolkit.experiment_of(request), self.bundle)
+        with recorded(
+            self._cluster, self.mesh, request, self._reports_dir, self._progress, timing=self._timing
+        ) as self.bundle:
+            status = chaos_toolkit.run(chaos_toolkit.experiment_of(request, self._timing), self.bundle)
         if status == chaos_toolkit.INTERRUPTED:
             raise KeyboardInterrupt
         return History.load(self.bundle)
@@ -79,7 +84,14 @@ class Drill:
 
 @contextmanager
 def recorded(
-    cluster: Cluster, mesh: Mesh, request: Request, reports_dir: Path, progress: Progress, *, known_as: str = ""
+    cluster: Cluster,
+    mesh: Mesh,
+    request: Request,
+    reports_dir: Path,
+    progress: Progress,
+    *,
+    known_as: str = "",
+    timing: Timing = REAL,
 ) -> Iterator[Path]:
     """Yield the bundle of a run, and register the run for activities under its id or that of an older experiment.
 
@@ -90,7 +102,7 @@ def recorded(
         refuse_leftovers(cluster)
         bundle = reports_dir / request.drill / mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         recorder = Recorder()
-        live = LiveRun(cluster, mesh, request, recorder, progress)
+        live = LiveRun(cluster, mesh, request, recorder, progress, timing)
         try:
             with activities.under_way(live, known_as=known_as or request.run_id):
                 yield bundle

@@ -1,8 +1,8 @@
-"""The steady state before a fault: the mesh enforces its policies, according to the judge's own checks."""
+"""The steady state: it must hold before a fault, and return and last for a while before the recovery is complete."""
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clusters.model import Mesh
 from drills.judge import checks
@@ -11,18 +11,19 @@ from drills.judge.measure import Check, Truth
 from drills.judge.records import NS_PER_S
 from drills.run.collect import collect
 from drills.run.context import Context
-from drills.run.lab import DENIED, FRONT_DOOR, ROUTES, TIMEOUT_MS, UNMESHED_PAIR, Calls
+from drills.run.lab import DENIED, FRONT_DOOR, ROUTES, UNMESHED_PAIR, Calls
 from drills.run.tail import log_offsets
+from drills.run.timing import Timing
 
-_LENGTH_S = 3.0
-_SETTLED_S = TIMEOUT_MS / 1000 + 0.5  # a call due earlier than this has its outcome in the log
-_LOOK_S = 2.0  # the check must not become a load itself
 _SUCCESS = 0.99
 _SAMPLES = 20
 
 
 class SteadyState:
-    """Checks the last seconds of the workload repeatedly; each time it reads only the log lines that it needs."""
+    """Applies the judge's own checks to the last seconds of the workload.
+
+    Each time it reads only the log lines that it needs.
+    """
 
     def __init__(self, context: Context, facts: RunFacts, workload: Sequence[Calls], pods: frozenset[str]) -> None:
         self._context = context
@@ -30,21 +31,13 @@ class SteadyState:
         self._pods = pods
         self._checks = _steady_state(workload, context.mesh)
         slowest_s = max((spec.every_ms for spec in workload), default=0.0) / 1000
-        self._length_ns = int(max(_LENGTH_S, slowest_s * (_SAMPLES + 2)) * NS_PER_S)
+        self._length_ns = int(max(context.timing.steady_state_length_s, slowest_s * (_SAMPLES + 2)) * NS_PER_S)
         self._offsets = deque([(0, context.tail.offsets)])  # (instant, where each log stood), the oldest first
-        self._next_s = 0.0
-        self._last = "not checked yet"
 
     def missing(self) -> str:
         """Return which part of the steady state does not hold, "" when all of it does."""
-        if time.monotonic() >= self._next_s:
-            self._last = self._look()
-            self._next_s = time.monotonic() + _LOOK_S
-        return self._last
-
-    def _look(self) -> str:
         now_ns = time.time_ns()
-        end_ns = now_ns - int(_SETTLED_S * NS_PER_S)
+        end_ns = now_ns - int(self._context.timing.call_ends_within_s * NS_PER_S)
         window = Window("steady state", end_ns - self._length_ns, end_ns)
         self._offsets.append((now_ns, log_offsets(self._context.cluster.share)))
         while self._offsets[1][0] < window.start_ns:
@@ -55,6 +48,29 @@ class SteadyState:
         history = History(recorded.calls.lazy(), recorded.events, self._facts)
         found = ((check, check.evaluate(history, window)) for check in self._checks)
         return "; ".join(f"{check.says}: {seen.reason}" for check, seen in found if seen.truth is not Truth.TRUE)
+
+
+class RecoveryDetector:
+    """Detects that the mesh is healthy and has been for `stable_for_s`, or for `stable_share` if that is longer."""
+
+    def __init__(
+        self, is_healthy: Callable[[], bool], timing: Timing, clock_s: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._is_healthy = is_healthy
+        self._timing = timing
+        self._clock_s = clock_s
+        self._begun_s = clock_s()
+        self._since_s: float | None = None
+
+    def is_stable(self) -> bool:
+        """Return whether the mesh is healthy and has been for the required time."""
+        now_s = self._clock_s()
+        if not self._is_healthy():
+            self._since_s = None
+            return False
+        self._since_s = now_s if self._since_s is None else self._since_s
+        share_s = self._timing.stable_share * (self._since_s - self._begun_s)
+        return now_s - self._since_s >= max(self._timing.stable_for_s, share_s)
 
 
 def _steady_state(workload: Sequence[Calls], mesh: Mesh) -> list[Check]:

@@ -16,6 +16,7 @@ from clusters.model import Component, Mesh, Role
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import process_table
 from drills.run.faults.process_table import Process
+from drills.run.timing import Timing
 from drills.run.undo_entry import UndoEntry
 
 TABLES = "process tables of the nodes"
@@ -49,13 +50,15 @@ class PreparedFault(UndoEntry):
     is_watched: ClassVar[bool] = True
     """Whether the fault is a lasting state, so that receipts are taken all through the hold."""
 
-    @property
-    def land_extra_s(self) -> float:
-        """Extra time that the fault may take to land, in seconds."""
+    def land_extra_s(self, timing: Timing) -> float:
+        """How much longer than `timing.land_within_s` the fault may take to land, in seconds."""
         return 0.0
 
-    def inject(self, cluster: Cluster) -> str:
-        """Inject the fault and return what was done, in words. The undo-log entry is already on disk."""
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
+        """Inject the fault and return what was done, in words. The undo-log entry is already on disk.
+
+        timing: for a fault that waits between two changes; it is no part of the entry.
+        """
         raise NotImplementedError
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:

@@ -116,6 +116,7 @@ class NewPodsProbe(Probe):
                 lambda pod: pod is not None,
                 what=f"Pod {name} ready",
                 within_s=self._spec.within_s,
+                every_s=self._context.timing.poll_every_s,
             )
         except StoppedError:
             return _Seen(is_meshed)
@@ -140,6 +141,7 @@ class NewPodsProbe(Probe):
                 lambda found: found is not None,
                 what="The proof of a new pod's membership",
                 within_s=self._spec.within_s,
+                every_s=self._context.timing.poll_every_s,
             )
         except HarnessError:
             return None

@@ -1,14 +1,12 @@
-"""A drill on the doubles: a healthy component, a lab whose programs run, and short waits."""
+"""A drill on the doubles: a healthy component, and a lab whose programs run."""
 
 from pathlib import Path
-
-import pytest
 
 from clusters import provision
 from clusters.host import HostReport
 from clusters.images.resolve import Resolved
 from clusters.model import Role
-from drills.run import active_fault, faults, live, steady_state, waiting
+from drills.run import faults
 from drills.run.lab import calls
 from drills.selftest.doubles.cluster_double import FileCluster, lab_pod
 from drills.selftest.doubles.cluster_world import NODES
@@ -29,18 +27,6 @@ MADE_OF = provision.Provenance(
     tools={"kind": "1"},
     built=True,
 )
-
-
-def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait as little as the double needs."""
-    monkeypatch.setattr(steady_state, "_LENGTH_S", 0.25)
-    monkeypatch.setattr(steady_state, "_SETTLED_S", 0.1)
-    monkeypatch.setattr(steady_state, "_LOOK_S", 0.1)
-    monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
-    monkeypatch.setattr(active_fault, "_LAND_S", 0.3)
-    monkeypatch.setattr(active_fault, "_LAND_LOOK_S", 0.05)
-    monkeypatch.setattr(active_fault, "_LOOK_S", 0.1)
-    monkeypatch.setattr(live, "_LOOK_S", 0.05)
 
 
 def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:

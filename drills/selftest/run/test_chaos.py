@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from drills.judge.records import StoredClaim
 from drills.report import keys, verification
 from drills.run import chaos_toolkit, live
 from drills.run.experiment import Experiment, Request, request_of
+from drills.run.runner import recorded
 from drills.run.undo import leftovers
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.doubles.drill_double import (
@@ -32,8 +34,8 @@ from drills.selftest.doubles.drill_double import (
     WORKLOAD,
     healthy,
     played,
-    shorten_waits,
 )
+from drills.selftest.doubles.short_timing import SHORT
 
 
 def asked(denied: tuple[str, str] = FORBIDDEN) -> Request:
@@ -60,7 +62,6 @@ REQUEST = asked()
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
     """Return a healthy kept cluster with its mesh."""
-    shorten_waits(monkeypatch)
     cluster = healthy(tmp_path / "place")
 
     @contextmanager
@@ -69,6 +70,7 @@ def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
         yield provision.Prepared(cluster, mesh(), MADE_OF)
 
     monkeypatch.setattr(provision, "kept", kept)
+    monkeypatch.setattr("drills.cli.chaos.recorded", partial(recorded, timing=SHORT))
     return cluster
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -22,6 +23,7 @@ from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.selftest.doubles.cluster_double import FileCluster, mesh
+from drills.selftest.doubles.short_timing import SHORT
 
 Answer = Callable[[Mapping[str, object]], Admission]
 OUTSIDER = inventory.LabPod("outsider-1", "outside", "outsider", "node-a", "10.0.0.9", "lab:1")
@@ -35,16 +37,17 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
     return FileCluster(tmp_path_factory.mktemp("place"))
 
 
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_UNDO_S", 0.2)
-
-
 def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     """Return the context of run r1."""
-    cluster = double
     return Context(
-        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+        "r1",
+        double,
+        facts or mesh(),
+        Recorder(),
+        UndoLog(double.state),
+        CurrentPhase(),
+        Tail(double.share, "r1"),
+        timing=replace(SHORT, probe_undo_within_s=0.2),
     )
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from drills.run import recovery
-from drills.run.recovery import RecoveryDetector
+from drills.run.steady_state import RecoveryDetector
+from drills.run.timing import REAL
 
 
 class Stream:
@@ -13,7 +13,7 @@ class Stream:
         self.seconds = seconds
         self.passed_s = 0
 
-    def monotonic(self) -> float:
+    def clock_s(self) -> float:
         """Return the time."""
         return float(self.passed_s)
 
@@ -34,11 +34,10 @@ class Stream:
         ("x" * 170 + "." * 30 + "x" * 10 + ".", 252),
     ],
 )
-def test_a_recovery_must_be_stable(seconds: str, lasts_at_s: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recovery_must_be_stable(seconds: str, lasts_at_s: int | None) -> None:
     """For ten seconds, or a fifth of the elapsed time; a failed call restarts the count."""
     stream = Stream(seconds or "x")
-    monkeypatch.setattr(recovery, "time", stream)
-    watched = RecoveryDetector(stream.is_healthy)
+    watched = RecoveryDetector(stream.is_healthy, REAL, stream.clock_s)
     for second in range(400):
         stream.passed_s = second
         if watched.is_stable():
