@@ -129,6 +129,7 @@ def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]
         hypothesis=entry.hypothesis,
         reports_dir=reports,
         progress=progress_of(config),
+        strict=config.getoption(options.STRICT.dest),
     )
     request.node.stash[RUN] = ready
     yield ready
@@ -159,8 +160,8 @@ def _expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
     by_verdict = call.excinfo is None or isinstance(call.excinfo.value, AssertionError)
     if call.when != "call" or run is None or run.verdict is None or not by_verdict:
         return
-    words = known.describe(run.verdict, run.known_issues)
-    if known.is_expected(run.verdict, run.known_issues):
+    words = known.describe(run.verdict, run.known_issues, strict=run.strict)
+    if known.is_expected(run.verdict, run.known_issues, strict=run.strict):
         report.outcome, report.wasxfail = "skipped", words
     elif words:
         report.outcome, report.longrepr = "failed", f"{words}\n{report.longreprtext}"

@@ -158,11 +158,12 @@ def judge(
     drill: Annotated[
         str | None, typer.Option("--drill", help="With --current: FILE.py::test_x of a drill of your own.")
     ] = None,
+    strict: Annotated[bool, options.STRICT.for_typer()] = False,
 ) -> None:
     """Judge a stored run again, without a cluster. The same history and claims give the same verdict.json."""
     from drills.cli import judge as cli_judge
 
-    text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill)
+    text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill, strict=strict)
     typer.echo(text)
     _end(code)
 

@@ -21,18 +21,20 @@ class EndedError(Exception):
         self.code = code
 
 
-def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = ()) -> int:
+def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = (), *, strict: bool = False) -> int:
     """Return the exit code of a verdict. A control that did not pass is INCONCLUSIVE if any of its findings is.
 
     listed: the known issues. A run that violates exactly those passed; a run in which one of them holds did not.
+    strict: what the mesh does not promise fails a run, too.
     """
     from drills.judge import known  # noqa: PLC0415 - as above
     from drills.judge.verdict import Outcome  # noqa: PLC0415 - as above
 
-    if known.is_expected(verdict, listed):
+    if known.is_expected(verdict, listed, strict=strict):
         return PASSED
-    if verdict.passed:
+    if verdict.accepts(strict=strict):
         return VIOLATED if known.outdated(verdict, listed) else PASSED
     outcomes = {finding.outcome for finding in verdict.findings}
-    undecided = Outcome.INCONCLUSIVE in outcomes if verdict.is_control else verdict.promised is not Outcome.VIOLATED
+    counted = verdict.outcome if strict else verdict.promised
+    undecided = Outcome.INCONCLUSIVE in outcomes if verdict.is_control else counted is not Outcome.VIOLATED
     return INCONCLUSIVE if undecided else VIOLATED

@@ -18,13 +18,13 @@ from drills.run.experiment import promised
 
 
 def judge_again(
-    bundle: Path, *, unverified: bool = False, current: bool = False, drill: str | None = None
+    bundle: Path, *, unverified: bool = False, current: bool = False, drill: str | None = None, strict: bool = False
 ) -> tuple[str, int]:
     """Return a text for a person, and the exit code of the verdict.
 
     The known issues are those that the run recorded. unverified: judge a bundle that does not match its statement, too.
     current: ask the claims and promises of today's drill of that name instead of the stored ones. drill:
-    FILE.py::test_x, for a drill outside of this package.
+    FILE.py::test_x, for a drill outside of this package. strict: what the mesh does not promise fails a run, too.
 
     Raises FileError for a bundle that cannot be read, InconclusiveError for one that does not match its statement or
     stores no claims, UsageError where today's drill cannot be found.
@@ -40,8 +40,8 @@ def judge_again(
     compared = (
         "Claims of today's drill: not compared with the stored verdict." if current else _compared(bundle, verdict)
     )
-    lines = (verdict.explain(), known.describe(verdict, listed), compared, label)
-    return "\n".join(filter(None, lines)), exits.of(verdict, listed)
+    lines = (verdict.explain(), known.describe(verdict, listed, strict=strict), compared, label)
+    return "\n".join(filter(None, lines)), exits.of(verdict, listed, strict=strict)
 
 
 def replay(history: History) -> Verdict:

@@ -21,14 +21,17 @@ def outdated(verdict: Verdict, listed: Sequence[KnownIssue]) -> tuple[KnownIssue
     return tuple(known for known in listed if known.claim not in still)
 
 
-def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
+def is_expected(verdict: Verdict, listed: Sequence[KnownIssue], *, strict: bool = False) -> bool:
     """Return whether every claim that fails is violated and listed, and every listed claim is violated.
 
-    INCONCLUSIVE is never expected. On a control, every claim that must fail there has to fail as well.
+    INCONCLUSIVE is never expected. On a control, every claim that must fail there has to fail as well. strict: claims
+    that the mesh does not promise fail a run, too.
     """
     must_fail = tuple(it for it in verdict.findings if verdict.is_control and it.fails_on_control)
     failed = tuple(
-        it for it in verdict.findings if it.is_promised and it.outcome not in PASSING and it not in must_fail
+        it
+        for it in verdict.findings
+        if (strict or it.is_promised) and it.outcome not in PASSING and it not in must_fail
     )
     if not failed or outdated(verdict, listed):
         return False
@@ -36,9 +39,9 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
     return is_proven and all(issue_of(finding, listed) for finding in failed)
 
 
-def describe(verdict: Verdict, listed: Sequence[KnownIssue]) -> str:
+def describe(verdict: Verdict, listed: Sequence[KnownIssue], *, strict: bool = False) -> str:
     """Return one sentence: violated as known, or which entries are outdated; "" when neither applies."""
-    if is_expected(verdict, listed):
+    if is_expected(verdict, listed, strict=strict):
         return f"{Outcome.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
     return "\n".join(
         f"known issue no longer seen, so remove it from the mesh's known_issues.toml: {known.claim} ({known.issue.url})"

@@ -137,6 +137,10 @@ class Verdict(msgspec.Struct, frozen=True):
         """Return the worst outcome, and whether a promise stands behind it."""
         return Standing(self.outcome, self.outcome is self.promised)
 
+    def accepts(self, *, strict: bool) -> bool:
+        """Return whether the run passed and, with `strict`, broke nothing that the mesh does not promise either."""
+        return self.passed and (not strict or self.is_control or self.outcome in PASSING)
+
     def encode(self) -> bytes:
         """Return the bytes of verdict.json: judging the same history again gives the same bytes."""
         return msgspec.json.format(msgspec.json.encode(self, order="sorted"), indent=2) + b"\n"

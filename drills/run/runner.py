@@ -37,9 +37,11 @@ class Drill:
         hypothesis: str,
         reports_dir: Path,
         progress: Progress = silent,
+        strict: bool = False,
         timing: Timing = REAL,
     ) -> None:
         self.mesh = mesh
+        self.strict = strict  # whether what the mesh does not promise fails the run, too
         self.known_issues = known_issues_of(mesh, name)
         self.bundle: Path | None = None  # the folder of the evidence, once the run began
         self.verdict: Verdict | None = None  # once the run is judged

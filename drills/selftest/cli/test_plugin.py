@@ -18,6 +18,7 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.cli import run as console
 from drills.judge.verdict import Outcome
+from drills.run.runner import Drill
 from drills.selftest.doubles.forked import Ended, run_pytest
 from drills.selftest.doubles.made_up import CONFTEST, Run, ended, verdict_of
 
@@ -167,7 +168,7 @@ def test_a_polite_kill_is_an_interruption(
 def test_a_harness_error_is_no_verdict_of_the_mesh(capfd: pytest.CaptureFixture[str]) -> None:
     """A passed verdict whose clean-up then failed is a harness error: something was left behind."""
     reporter = console.Reporter(Console())
-    reporter._note_verdict(verdict_of(Outcome.HELD, passed=True))
+    reporter._note_verdict(cast("Drill", Run(None)), verdict_of(Outcome.HELD, passed=True))
     reporter._note_failure(HarnessError("the cluster could not be deleted"), "teardown", "")
     assert reporter.code == exits.HARNESS
     assert "could not be deleted" in capfd.readouterr().out

@@ -32,6 +32,7 @@ class Run:
     def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
         self.verdict = verdict
         self.bundle = bundle
+        self.strict = False
         self.known_issues: tuple[KnownIssue, ...] = ()
 
 

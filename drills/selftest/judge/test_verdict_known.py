@@ -107,3 +107,33 @@ def test_a_control_is_excused_only_where_it_fails_as_it_must(
     assert known.is_expected(verdict, (entry(BREAKS),)) is expected
     assert exits.of(verdict, (entry(BREAKS),)) == code
     assert not known.is_expected(verdict, ())
+
+
+APART = Reference("It says nothing", "https://example.org/2", "1", "not-promised")
+
+
+@pytest.mark.parametrize(
+    ("claims", "listed", "code", "strictly"),
+    [
+        ((HOLDS,), (), exits.PASSED, exits.PASSED),
+        ((HOLDS, BREAKS.promised_by(APART)), (), exits.PASSED, exits.VIOLATED),
+        ((HOLDS, UNKNOWN.promised_by(APART)), (), exits.PASSED, exits.INCONCLUSIVE),
+        ((BREAKS.promised_by(APART),), (), exits.INCONCLUSIVE, exits.VIOLATED),
+        ((HOLDS, BREAKS.promised_by(APART)), (BREAKS,), exits.PASSED, exits.PASSED),
+        ((BREAKS, BREAKS_TOO.promised_by(APART)), (BREAKS,), exits.PASSED, exits.VIOLATED),
+    ],
+)
+def test_strict_fails_by_what_is_not_promised(
+    claims: tuple[Claim, ...], listed: tuple[Claim, ...], code: int, strictly: int
+) -> None:
+    """Without it a broken claim that no document promises is shown and fails no run; with it, only a listed one may."""
+    verdict, entries = verdict_of(*claims), tuple(map(entry, listed))
+    assert exits.of(verdict, entries) == code
+    assert exits.of(verdict, entries, strict=True) == strictly
+
+
+def test_strict_changes_nothing_on_a_control() -> None:
+    """A control passes when its security claims fail, with or without it."""
+    by_design = always(checks.success_rate(BAD, at_least=0.8), must_hold=True)
+    verdict = verdict_of(HOLDS, by_design, is_control=True)
+    assert exits.of(verdict) == exits.of(verdict, strict=True) == exits.PASSED
