@@ -7,10 +7,10 @@ import polars as pl
 
 from clusters.model import Reference
 from drills.judge import checks
-from drills.judge.checks.signals import Sighting, sighting
+from drills.judge.checks.signals import Sighting, alert_for, sighting
 from drills.judge.files import FileError
 from drills.judge.history import History
-from drills.judge.measure import Check, Invariant, Measurement, Number, Occurrence, Parameter, Truth
+from drills.judge.measure import Check, Harm, Invariant, Measurement, Number, Occurrence, Parameter, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
 from drills.judge.records import NS_PER_S, Defect, StoredCheck, StoredClaim, Window
 from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, of_promises, worst
@@ -20,10 +20,10 @@ from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, of_pro
 class Claim:
     """A check with a quantifier and a phase, which a history can refute. Its id is its key in a drill's claims.
 
-    alerts: any of these signals excuses a failure if it appears within within_s of the phase's start or of the first
-    harm, whichever is later; for `eventually`, of the start. must_hold: no alert excuses a failure. fails_on_control:
-    the control must violate this claim. promise: what the mesh's documents say about it; drills leave it out, and the
-    mesh's promises.toml supplies it by the claim's id.
+    alerts: a failure is excused if one of these signals covers each episode of harm: it is up when the harm begins, or
+    appears at most within_s later; for `eventually`, at most within_s after the phase's start. must_hold: no alert
+    excuses a failure. fails_on_control: the control must violate this claim. promise: what the mesh's documents say
+    about it; drills leave it out, and the mesh's promises.toml supplies it by the claim's id.
     """
 
     quantifier: Quantifier
@@ -269,19 +269,40 @@ def _unless_defective(decision: _Decision, defects: tuple[Defect, ...]) -> _Deci
 
 
 def _excuse(history: History, claim: Claim, window: Window, ruling: Ruling, excuses: tuple[Defect, ...]) -> _Decision:
-    # `eventually` does no harm before its bound.
-    first_ns = None if claim.quantifier is Quantifier.EVENTUALLY else ruling.measurement.at_ns
-    harm_ns = max(window.start_ns, first_ns or window.start_ns)
-    deadline_ns = harm_ns + round(claim.within_s * NS_PER_S)
-    sightings = tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.alerts)
-    seen = min((s for s in sightings if s.at_ns is not None), key=lambda s: (s.at_ns, s.name), default=None)
-    if seen is not None:
+    """Decide a broken claim: FAILED_OBSERVABLY only if an alert of the claim covers every episode of harm."""
+    found = [(harm, _alerts_for(history, claim, window, harm)) for harm in _harms(claim, window, ruling)]
+    bare = [(harm, alerts) for harm, alerts in found if all(it.at_ns is None for it in alerts)]
+    if not bare:
+        seen = min((it for _, alerts in found for it in alerts if it.at_ns is not None), key=_by_instant)
         return _unless_defective(_Decision(Outcome.FAILED_OBSERVABLY, ruling.reason, seen), excuses)
-    blind = next((s for s in sightings if s.truth is Truth.UNKNOWN), None)
-    if blind is not None:
-        return _Decision(Outcome.INCONCLUSIVE, f"{ruling.reason}; and {blind.reason}")
-    unseen = "".join(f"; {s.reason}" for s in sightings)
-    return _Decision(Outcome.VIOLATED, f"{ruling.reason}{unseen}")
+    silent = next((it for it in bare if all(alert.truth is Truth.FALSE for alert in it[1])), None)
+    harm, alerts = silent or bare[0]
+    of = f" for {harm.subject} from +{(harm.start_ns - window.start_ns) / NS_PER_S:.1f} s on" if harm.subject else ""
+    if silent is None:
+        blind = next(it for it in alerts if it.truth is Truth.UNKNOWN)
+        return _Decision(Outcome.INCONCLUSIVE, f"{ruling.reason}; and{of} {blind.reason}")
+    unseen = "".join(f"; {it.reason}" for it in alerts)
+    return _Decision(Outcome.VIOLATED, f"{ruling.reason}{unseen}{of if alerts else ''}")
+
+
+def _harms(claim: Claim, window: Window, ruling: Ruling) -> tuple[Harm, ...]:
+    """Return the episodes of harm. `eventually` does no harm before its bound: it has one, from the window's start."""
+    measured = ruling.measurement
+    if claim.quantifier is Quantifier.EVENTUALLY:
+        return (Harm("", window.start_ns, window.end_ns),)
+    at_ns = max(window.start_ns, measured.at_ns or window.start_ns)
+    return measured.harms or (Harm("", at_ns, window.end_ns),)
+
+
+def _alerts_for(history: History, claim: Claim, window: Window, harm: Harm) -> tuple[Sighting, ...]:
+    if claim.quantifier is Quantifier.EVENTUALLY:
+        deadline_ns = window.start_ns + round(claim.within_s * NS_PER_S)
+        return tuple(sighting(history, name, window.start_ns, deadline_ns) for name in claim.alerts)
+    return tuple(alert_for(history, name, harm, window.start_ns, claim.within_s) for name in claim.alerts)
+
+
+def _by_instant(alert: Sighting) -> tuple[int, str]:
+    return alert.at_ns or 0, alert.name
 
 
 def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:

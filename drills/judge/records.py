@@ -106,6 +106,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     nameless_edges: (source, target) on which the mesh, as configured, shows the server no peer identity.
     known_issues: claims that the mesh is known to break; they decide no verdict, only whether it was expected.
     claims: the claims of the run, in the order of its report.
+    fires_without_fault: signals that fired in the no-fault control of this drill: they can show nothing.
     lost_pods: pods that the fault itself ends; their records break off, and may continue after a restart.
     """
 
@@ -129,6 +130,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     lost_pods: tuple[str, ...] = msgspec.field(default=(), name="casualties")
     known_issues: tuple[KnownIssue, ...] = ()
     claims: tuple[StoredClaim, ...] = ()
+    fires_without_fault: tuple[str, ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -5,7 +5,18 @@ from functools import partial
 
 from drills.judge.events import NewPod
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
+from drills.judge.measure import (
+    MAX_EXAMPLES,
+    Example,
+    Harm,
+    Invariant,
+    Measurement,
+    Need,
+    Number,
+    Occurrence,
+    Row,
+    Truth,
+)
 from drills.judge.records import PLACES, Window
 
 MESHED = "meshed"
@@ -95,7 +106,9 @@ def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[NewPo
     return tuple((pod, fate_of(pod)) for pod in pods)
 
 
-def _measured(truth: Truth, reason: str, pods: tuple[tuple[NewPod, str], ...], harms: frozenset[str]) -> Measurement:
+def _measured(
+    truth: Truth, reason: str, pods: tuple[tuple[NewPod, str], ...], harms: frozenset[str], history: History
+) -> Measurement:
     counts: dict[str, Number] = dict(sorted(Counter(fate for _, fate in pods).items()))
     shown = tuple((pod, fate) for pod, fate in pods if fate in harms)
     return Measurement(
@@ -107,8 +120,14 @@ def _measured(truth: Truth, reason: str, pods: tuple[tuple[NewPod, str], ...], h
             for pod, fate in shown[:MAX_EXAMPLES]
         ),
         at_ns=min((pod.answered_ns for pod, _ in shown), default=None),
+        harms=tuple(_harm(pod, history) for pod, _ in shown),
         is_proof=any(fate == UNMESHED for _, fate in shown),
     )
+
+
+def _harm(pod: NewPod, history: History) -> Harm:
+    node = pod.detail.node or history.facts.placed.get(pod.detail.placed, "")
+    return Harm(pod.subject, pod.answered_ns, pod.answered_ns, (node,) if node else ())
 
 
 def _happened(harm: str, on: str | None, history: History, window: Window) -> Measurement:
@@ -122,14 +141,14 @@ def _happened(harm: str, on: str | None, history: History, window: Window) -> Me
     else:
         truth = Truth.FALSE
     reason = f"{fates.count(harm)} of {len(fates)} new pods {harm}, {answered} were answered"
-    return _measured(truth, reason, pods, frozenset({harm}))
+    return _measured(truth, reason, pods, frozenset({harm}), history)
 
 
 def _tried(on: str | None, history: History, window: Window) -> Measurement:
     pods = _pods(history, window, on)
     answered = sum(fate != FAILED for _, fate in pods)
     truth = Truth.TRUE if answered else Truth.FALSE
-    return _measured(truth, f"the API answered for {answered} of {len(pods)} new pods", pods, frozenset())
+    return _measured(truth, f"the API answered for {answered} of {len(pods)} new pods", pods, frozenset(), history)
 
 
 def _all_meshed(on: str | None, history: History, window: Window) -> Measurement:
@@ -143,7 +162,7 @@ def _all_meshed(on: str | None, history: History, window: Window) -> Measurement
     else:
         truth = Truth.TRUE
     joined = sum(fate == MESHED for _, fate in pods)
-    return _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms)
+    return _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms, history)
 
 
 def _drift_found(history: History, window: Window) -> Measurement:
@@ -156,4 +175,4 @@ def _drift_found(history: History, window: Window) -> Measurement:
     else:
         truth = Truth.TRUE
     reason = f"{looks.count(True)} of {len(looks)} new pods outside the mesh were found by name"
-    return _measured(truth, reason, tuple(it for it in outside if not it[0].is_found), frozenset({UNMESHED}))
+    return _measured(truth, reason, tuple(it for it in outside if not it[0].is_found), frozenset({UNMESHED}), history)

@@ -16,7 +16,18 @@ from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import examples_of
 from drills.judge.events import PolicyChangeStep
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
+from drills.judge.measure import (
+    MAX_EXAMPLES,
+    Example,
+    Harm,
+    Invariant,
+    Measurement,
+    Need,
+    Number,
+    Occurrence,
+    Row,
+    Truth,
+)
 from drills.judge.records import NS_PER_S, Window
 
 OPEN_BEFORE_S = 5.0
@@ -160,6 +171,7 @@ def _measured(truth: Truth, reason: str, changes: tuple[_Change, ...], harms: fr
         rows=(Row("policy changes", "", truth, counts, reason),),
         examples=examples[:MAX_EXAMPLES],
         at_ns=min((example.at_ns for example in examples), default=None),
+        harms=tuple(Harm(it.name, it.shown()[0].at_ns, it.shown()[-1].at_ns) for it in shown),
         is_proof=any(change.fate == IGNORED for change in shown),
     )
 

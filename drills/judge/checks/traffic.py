@@ -6,6 +6,7 @@ from functools import partial
 import msgspec
 import polars as pl
 
+from drills.judge.checks.harms import lost_calls
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
 from drills.judge.checks.tally import (
     TWO_SIDED_95,
@@ -157,7 +158,9 @@ def _flow(
     is_harmed = any(r.lane.ok < r.lane.calls for r in ruled)
     asked = on_edges(edges) if connection is None else on_edges(edges) & (pl.col("connection") == connection)
     examples = examples_due(history.due_in(window).filter(asked, ~SUCCEEDED)) if is_harmed else ()
-    return lanes_measured(ruled, truth, window, examples)
+    measured = lanes_measured(ruled, truth, window, examples)
+    lost = {r.lane.key[:3] for r in ruled if r.truth is Truth.FALSE}
+    return msgspec.structs.replace(measured, harms=lost_calls(history, window, lost))
 
 
 class _Share(msgspec.Struct, frozen=True):

@@ -136,6 +136,7 @@ class Story:
         reused: bool | None = None,
         lag_ms: float = 0.1,
         after_ms: float = 0.0,
+        node: str = "n1",
     ) -> Self:
         """Add calls at even distances over the phase, or from one offset to another; failures are in the middle.
 
@@ -149,7 +150,7 @@ class Story:
             is_ok = outcome == "ok"
             started_ns, by = due_ns + round(lag_ms * NS_PER_MS), server or f"{target}-1"
             timed = {"started_ns": started_ns, "ended_ns": started_ns + 2 * NS_PER_MS}
-            row = self._row(source, target, connection, lane[0], due_ns) | timed
+            row = self._row(source, target, connection, lane[0], due_ns) | timed | {"node": node}
             row |= {"outcome": outcome, "status": 200 if is_ok else 0, "error": "" if is_ok else error}
             row["reused"] = (connection == "reused" and lane in self._spoken) if reused is None else reused
             self._spoken.add(lane)

@@ -162,7 +162,7 @@ GOOD = {
 REFUSED = (
     sometimes(checks.change_refused()),
     sometimes(checks.new_pod_refused()),
-    always(checks.new_pod_meshed(), alert="words", within_s=5),
+    always(checks.new_pod_meshed(), alert=("words", "warns"), within_s=5),
     always(checks.new_pod_meshed(on=VICTIM), alert="warns", within_s=5),
     always(checks.change_enforced(within_s=4), alert="words", within_s=5),
 )
