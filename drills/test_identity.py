@@ -52,7 +52,8 @@ def test_identity_outage_beyond_life(mesh: Mesh) -> Experiment:
         claims={
             **suites.security(new_pods=False),
             **(expired if mesh.certificates.leaf_values else {}),  # where no certificate is issued none can expire
-            **suites.keeps_working(alert=DOWN, within_s=20),
+            # That no issuer answers says nothing of calls that are lost minutes later: the loss needs its own alert.
+            **suites.keeps_working(alert=UNREADY, within_s=20),
             "identity-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
             "workload-unready-alerts": claim.sometimes(checks.signal_seen(UNREADY)),
             **suites.recovers(within_s=RENEWED_S),

@@ -16,7 +16,7 @@ def test_node_reboot(mesh: Mesh) -> Experiment:
     all of it recovers.
     """
     # The control plane, or a part of it, may have been on that node: then an alert about that part fires.
-    refused = ("injection-refused", "control-plane-down", "identity-down", *LOST)
+    refused = ("injection-refused", "control-plane-down", "identity-down")
     return Experiment(
         method=faults.reboot(lab.VICTIM, hold_s=30),
         new_pods=NewPods(every_s=120, within_s=START_S),

@@ -150,6 +150,22 @@ def test_every_drill_has_claims_that_must_hold(entry: Declared) -> None:
     assert all(any(it.must_hold for it in entry.build(mesh).claims.values()) for mesh in asked)
 
 
+OF_CALLS = frozenset({"success_rate", "blast_radius", "availability", "errors", "latency"})
+OF_CONFIGURATION = frozenset(
+    {"control-plane-down", "identity-down", "injector-down", "injection-refused", "policy-refused"}
+)
+"""Alerts that say that something new cannot be had; they say nothing of calls that are lost."""
+
+
+@pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
+def test_lost_calls_are_excused_by_no_alert_about_something_else(entry: Declared) -> None:
+    """An alert excuses harm of its own kind alone."""
+    for mesh in map(meshes.load, meshes.names()):
+        if not unmet(entry.requires, mesh):
+            asked = entry.build(mesh).claims.items()
+            assert not [name for name, it in asked if it.check.name in OF_CALLS and OF_CONFIGURATION & set(it.alerts)]
+
+
 def test_what_is_wrong_with_a_drill_is_named(outside: Path) -> None:
     """An id that is no kebab-case and claims that cannot fail, for each mesh; a function that declares nothing."""
     found = prove.defects(catalogue.find(f"{outside}::test_free"))
