@@ -71,14 +71,15 @@ _READINESS = {
     )
 }
 _PLUGIN = _code("The CNI plugin calls the CNI agent of its node and fails without it", "cni/pkg/plugin/plugin.go")
-# A DENY rule then has no effect: ztunnel skips an empty match (src/rbac.rs). The status message of 1.31, "more
-# restrictive than requested", is wrong for it; later releases correct the message.
+# The documents promise that a policy with such a rule denies. A DENY rule then has no effect, even one that names its
+# callers: without its HTTP fields, `to` is an empty match, which ztunnel skips (src/rbac.rs). The message in the status
+# says the opposite, that it is more restrictive than requested; see https://github.com/istio/istio/issues/61126.
 _L4_ONLY = _code(
-    "ztunnel ignores the HTTP fields of a rule, which need a waypoint; the object's status reports it",
+    "ztunnel does not get the HTTP fields of a rule, which need a waypoint; the object's status reports it",
     "pilot/pkg/serviceregistry/ambient/authorization.go",
 )
 _UNBOUND = _code(
-    "A Service whose waypoint does not exist is served without it; its status reports it (WaypointBound)",
+    "The status of a Service reports whether its waypoint exists (WaypointBound)",
     "pilot/pkg/serviceregistry/ambient/waypoints.go",
 )
 _ACCESS_LOG = _rust(
