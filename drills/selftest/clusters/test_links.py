@@ -10,7 +10,7 @@ from clusters import meshes
 from clusters.model import Mesh, Reference
 
 ROOT = Path(__file__).resolve().parents[3]
-READ = ("clusters/**/*.py", "clusters/versions.toml", "manifests/**/*")
+READ = ("clusters/**/*.py", "clusters/versions.toml", "manifests/**/*", "drills/README.md")
 LINK = re.compile(r"""https?://[^\s"'`<>()\[\]]+""")
 MOVES = re.compile(
     r"""
