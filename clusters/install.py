@@ -20,6 +20,7 @@ STORAGE_CLASS = "meshdrill"
 """The storage class in a mesh's values; it has no provisioner, `create_volumes` creates each volume."""
 
 _HELM_S = 120.0
+_WEBHOOKS_S = 60.0
 _ON_NODE_S = 10.0
 _CRD_API = "apiextensions.k8s.io/v1"
 _VOLUMES = "/var/lib/meshdrill/volumes"  # on the node; survives its reboot
@@ -190,7 +191,7 @@ def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
             look,
             ready,
             what=f"{kind} {webhook.configuration} with failurePolicy {webhook.failure_policy} and a CA bundle",
-            within_s=60.0,
+            within_s=_WEBHOOKS_S,
         )
 
 

@@ -347,7 +347,7 @@ class DropLog:
     source: Reference
 
 
-_DOCS = "https://kubernetes.io/docs"
+_DOCS = "https://v1-34.docs.kubernetes.io/docs"
 _TAINTS = Reference(
     "Kubernetes taints a node that is not ready or unreachable",
     f"{_DOCS}/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions",
