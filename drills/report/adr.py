@@ -40,7 +40,7 @@ def generate(citations: Citations, stale_after_days: int) -> dict[str, blocks.Bl
     parts: Mapping[tuple[str, str], Iterator[str]] = {
         ("context", "## Context"): _context(citations, stale_after_days),
         ("invariants", topics.INVARIANTS): _invariants(citations),
-        **{(it.block, it.heading): iter(citations.claims(it.bears)) for it in topics.TOPICS if it.is_invariant},
+        **{(it.block, it.heading): _answers(citations, it) for it in topics.TOPICS if it.is_invariant},
         ("invariant-l7", topics.topic("invariant-l7").heading): _l7(citations),
         ("alternatives", "## Alternatives Considered"): _alternatives(citations),
         ("consequences-operations", "### Operational cost"): _operations(citations),
@@ -86,18 +86,12 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
 
 def _invariants(citations: Citations) -> Iterator[str]:
     yield "For each invariant: the worst answer to any of its questions, in how many of the runs that asked, and one"
-    yield "such run. What a mesh does not promise neither holds nor fails; the cell says if it was measured as false."
+    yield "such run. `-`: not asked of that mesh. An invariant that no check answers says so."
     yield ""
     yield from table(
         ("invariant", *citations.titles.values()),
-        ((it.heading.lstrip("# "), *_worst(citations, it.bears)) for it in topics.TOPICS if it.is_invariant),
+        ((it.heading.lstrip("# "), *citations.row(it.bears, it.unanswered)) for it in topics.TOPICS if it.is_invariant),
     )
-
-
-def _worst(citations: Citations, select: Select) -> Iterator[str]:
-    """Yield one cell for each alternative: its worst answer to the selected questions."""
-    for mesh in citations.titles:
-        yield citations.summed(findings(citations.of(mesh), select))
 
 
 def _made_of(citations: Citations, mesh: str) -> tuple[str, str]:
@@ -133,8 +127,12 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
         yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 
 
+def _answers(citations: Citations, topic: topics.Topic) -> Iterator[str]:
+    yield from citations.claims(topic.bears, topic.unanswered)
+
+
 def _l7(citations: Citations) -> Iterator[str]:
-    yield from citations.claims(topics.topic("invariant-l7").bears)
+    yield from _answers(citations, topics.topic("invariant-l7"))
     yield ""
     yield "How forbidden calls were refused. Only an L7 proxy can answer with an HTTP status; a reset or a timeout does"
     yield "not show whether one is active."
@@ -192,23 +190,28 @@ def _control(citations: Citations, drill: str) -> str:
 def _operations(citations: Citations) -> Iterator[str]:
     yield from citations.claims(topics.topic("consequences-operations").bears)
     yield ""
-    yield "Measured: latency of successful calls in the baseline; outage and signals from the fault on. Runs on one"
-    yield "small machine: compare rows with each other and with the control, not with production."
+    yield "Measured: latency of successful calls in the baseline; from the injection on, the calls lost on all routes"
+    yield "that worked before, the longest outage of one caller, and the first signal. Routes that the drill or a probe"
+    yield "closes do not count. Runs on one small machine: compare rows with each other and with the control, not with"
+    yield "production."
     yield ""
     rows = (_measured(citations, run) for run in citations.runs)
-    yield from table(("mesh", "drill", "p50 ms", "p99 ms", "longest outage s", "slowest signal s", "run"), rows)
+    yield from table(
+        ("mesh", "drill", "p50 ms", "p99 ms", "calls lost", "longest outage", "first signal s", "run"), rows
+    )
 
 
 def _measured(citations: Citations, run: Run) -> tuple[str, ...]:
     latency, outage = figures.latency(run.history), figures.outage(run.history)
-    signals = figures.times_to_signal_s(run.verdict)
+    signals = figures.times_to_signal_s(run.history)
     return (
         cell(citations.titles.get(run.verdict.mesh, run.environment.mesh_title)),
         cell(run.verdict.drill),
         number(latency.p50_ms if latency else None),
         number(latency.p99_ms if latency else None),
-        f"{outage.longest_s:g} ({cell(outage.route)})" if outage else NO_NUMBER,
-        number(max(signals.values(), default=None)),
+        str(outage.lost) if outage else NO_NUMBER,
+        f"{outage.length} ({cell(outage.route)})" if outage and outage.lost else NO_NUMBER,
+        number(min(signals.values(), default=None)),
         citations.ref(run),
     )
 
@@ -257,8 +260,7 @@ _OWN_RECORD = ("drops_witnessed",)
 
 
 def _required(citations: Citations, select: Select) -> Iterator[str]:
-    for answer in _worst(citations, select):
-        yield NO_EVIDENCE if answer == NOT_ASKED else answer
+    return (NO_EVIDENCE if answer == NOT_ASKED else answer for answer in citations.row(select))
 
 
 def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str, ...]:

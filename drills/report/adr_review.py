@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from drills.judge.verdict import Finding
 from drills.report.bundles import Run
-from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, findings
+from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations
 from drills.report.markdown import table
 
 
@@ -65,7 +65,7 @@ LINES = (
 def lines(citations: Citations) -> Iterator[str]:
     """Yield the lines of the block."""
     yield "The answers of drills to each line: the worst, in how many runs, and one such run. A line that failed"
-    yield "observably was tested, too. The lines below the table are for a person: no drill answers them."
+    yield "observably was tested, too. A line that no check answers says so; those below the table are for a person."
     yield ""
     yield from table(
         ("part", "line", *citations.titles.values()),
@@ -79,6 +79,4 @@ def for_a_person() -> tuple[str, ...]:
 
 
 def _answers(citations: Citations, line: Line) -> Iterator[str]:
-    for mesh in citations.titles:
-        answer = citations.summed(findings(citations.of(mesh), line.bears))
-        yield NO_EVIDENCE if answer == NOT_ASKED else answer
+    return (NO_EVIDENCE if answer == NOT_ASKED else answer for answer in citations.row(line.bears))

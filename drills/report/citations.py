@@ -14,6 +14,7 @@ from drills.report.bundles import Run
 from drills.report.markdown import cell, table
 
 NO_EVIDENCE = "no evidence in these bundles"
+NO_CHECK = "no check answers this"
 MAX_REFS = 3
 """Runs that one cell names; the table of bundles at the end of a record names all."""
 NOT_ASKED = "-"
@@ -73,7 +74,7 @@ class Citations:
     def _address(self, run: Run) -> str:
         return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
 
-    def claims(self, select: Select, absent: str = NO_EVIDENCE) -> list[str]:
+    def claims(self, select: Select, absent: str = NO_CHECK) -> list[str]:
         """Return a table of the selected questions with the answer of each alternative, or `absent` if there are none.
 
         A question is asked in several windows and drills: its worst outcome counts.
@@ -83,7 +84,7 @@ class Citations:
             for run, finding in findings(self.of(mesh), select):
                 found.setdefault(_question(finding), {}).setdefault(mesh, []).append((run, finding))
         if not found:
-            return [f"{absent}."]
+            return [f"{absent[:1].upper()}{absent[1:]}."]
         rows = (
             (
                 cell(_words(asked)),
@@ -93,6 +94,11 @@ class Citations:
             for asked in found.values()
         )
         return table(("question", *self.titles.values(), "fails on the control"), rows)
+
+    def row(self, select: Select, unanswered: str = NO_CHECK) -> list[str]:
+        """Return the worst answer of each alternative to the selected questions; `unanswered` if none has any."""
+        answers = [self.summed(findings(self.of(mesh), select)) for mesh in self.titles]
+        return answers if set(answers) != {NOT_ASKED} else [unanswered] * len(answers)
 
     def summed(self, asked: Iterable[tuple[Run, Finding]]) -> str:
         """Return the worst standing, its number of runs, and the newest of these; NOT_ASKED without any."""

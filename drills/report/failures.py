@@ -8,6 +8,7 @@ from clusters.model import Reference, SignalSpec
 from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import SEVERITY, Finding, Outcome, Verdict
+from drills.report.beforehand import beforehand
 from drills.report.formats import duration
 
 _LIMIT_CHARS = 300
@@ -68,7 +69,10 @@ def sign(signal: SignalSpec) -> str:
 
 def _seen(finding: Finding) -> str:
     """Return the reason, shortened; the claim's section has all of it."""
-    words = " ".join(finding.reason.replace(" :", ":").split())
+    return _shortened(" ".join(finding.reason.replace(" :", ":").split()))
+
+
+def _shortened(words: str) -> str:
     return words if len(words) <= _LIMIT_CHARS else f"{words[:_LIMIT_CHARS].rsplit(' ', 1)[0]} \u2026"
 
 
@@ -77,6 +81,8 @@ def _alerted(finding: Finding, history: History) -> str:
 
 
 def _sentences(finding: Finding, history: History) -> Iterator[str]:
+    if before := beforehand(history, finding):
+        yield _shortened(before)
     if not finding.is_promised:
         yield "The mesh does not promise this, so the run does not fail by it."
     if finding.outcome is Outcome.FAILED_OBSERVABLY and finding.signal is not None:

@@ -15,8 +15,9 @@ _HEAD = (
     "the mesh promises what broke. Every cell links to its report, which lies in the folder of the evidence.\n"
     "`meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
     "A control must violate its security claims: that proves that the drill can detect what it looks for.\n"
-    "Recovery: until the last recovery claim stayed true. Outage: from the injection on, the longest time without a\n"
-    "successful call on any route that worked before. Signal: until the first signal that a claim asks for.\n\n"
+    "Recovery: until the last recovery claim stayed true. Calls lost: on every route that worked before, promised or\n"
+    "not. Outage: the longest time without a successful call of the worst caller, from the injection to the end of\n"
+    "the run. Signal: from the injection until the first signal that fired while the fault was active.\n\n"
 )
 _EMPTY = "No run yet.\n"
 
@@ -46,6 +47,6 @@ def _figures(it: Headline) -> Iterator[str]:
     if it.has_recovered is not None:
         yield f"recovery {it.recovery_s:.1f} s" if it.recovery_s is not None else "no recovery"
     if it.outage is not None:
-        yield f"outage {it.outage.longest_s:.1f} s" if it.outage.lost else "no call lost"
+        yield f"{it.outage.lost} calls lost, outage {it.outage.length}" if it.outage.lost else "no call lost"
     if it.signal_s is not None:
         yield f"signal {it.signal_s:.1f} s"

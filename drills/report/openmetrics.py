@@ -112,7 +112,7 @@ def _resolution(run: Run) -> _Values:
 
 
 def _signal(run: Run) -> _Values:
-    return (((name,), took) for name, took in figures.times_to_signal_s(run.verdict).items())
+    return (((name,), took) for name, took in figures.times_to_signal_s(run.history).items())
 
 
 def _latency(run: Run) -> _Values:

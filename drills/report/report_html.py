@@ -12,13 +12,13 @@ from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import SEVERITY, Finding, Verdict
 from drills.report import known_issues, markup
-from drills.report.annotations import appeared, unseen
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.failures import failures
-from drills.report.figures import headline, outage, shortest_outage_ms
+from drills.report.figures import headline, shortest_outage_ms
 from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
 from drills.report.run_file import Environment
+from drills.report.signals import appeared, unseen
 from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
 from drills.report.wording import IN_WORDS, instants, promise_of, timeline, without_promise
@@ -86,7 +86,7 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         without_promise=without_promise(verdict.findings),
         promise_of=promise_of,
         environment=environment,
-        headline=headline(verdict, outage(history)),
+        headline=headline(verdict, history),
         counted=_counted(verdict),
         failed=failures(history, verdict),
         appeared=appeared(history),

@@ -4,11 +4,11 @@ from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import known_issues
-from drills.report.annotations import appeared
 from drills.report.failures import failures
 from drills.report.figures import shortest_outage_ms
 from drills.report.markdown import template
 from drills.report.run_file import Environment
+from drills.report.signals import appeared
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
 from drills.report.wording import IN_WORDS, instants, promise_of, timeline, without_promise
 

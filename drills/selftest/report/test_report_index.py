@@ -52,7 +52,7 @@ def test_the_matrix_shows_the_worst_run_with_its_numbers(reports: Path) -> None:
     for part in (
         "VIOLATED not passed",
         "recovery 0 s",
-        "outage 4.1 s, 40 calls lost",
+        "outage 4.1 s; 40 calls lost",
         "first signal 1.5 s",
         "20260101T000000Z; 1 of 2 runs: 1 FAILED_OBSERVABLY, 1 VIOLATED",
     ):
@@ -80,8 +80,8 @@ def test_recovery_is_what_was_measured_after_the_undo(during: str, outcome: Outc
 def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:
     """One cell side by side with the others: answer, recovery, longest outage, first signal; a broken one says so."""
     page = index_md.render(read_runs(reports))
-    cell = "(test-drill/story/20260101T000000Z/report.md)<br>recovery 0.0 s<br>outage 4.1 s<br>signal 1.5 s<br>"
-    assert f"[VIOLATED, 1 of 2 runs]{cell}20260101T000000Z" in page
+    cell = "(test-drill/story/20260101T000000Z/report.md)<br>recovery 0.0 s<br>40 calls lost, outage 4.1 s<br>signal"
+    assert f"[VIOLATED, 1 of 2 runs]{cell} 1.5 s<br>20260101T000000Z" in page
     assert "[UNREADABLE](other-drill/story/20260104T000000Z/report.md) 20260104T000000Z" in page
 
 

@@ -119,12 +119,12 @@ def test_a_page_of_nothing_says_so(tmp_path: Path) -> None:
 
 
 def test_the_headline_is_that_of_the_claims_and_of_the_calls() -> None:
-    """Recovery and first signal come from the findings, the outage from the calls; a missed recovery has no number."""
+    """Recovery comes from the findings, outage and first signal from the record; a missed recovery has no number."""
     story = outage_bundle.outage()
     verdict = outage_bundle.verdict_of(story)
-    found = headline(verdict, outage(story.history()))
+    found = headline(verdict, story.history())
     assert (found.recovery_s, found.has_recovered) == (0.0, True)
-    assert found.outage == Outage(longest_s=4.1, resolution_s=0.1, route="frontend->checkout new", lost=40)
+    assert found.outage == Outage(4.1, 0.1, "frontend->checkout new", 40, "frontend-1", is_over=True)
     assert (found.signal_s, found.signal) == (1.5, "control-plane-down")
     broken = msgspec.structs.replace(verdict.findings[3], outcome=Outcome.VIOLATED)
     unhealed = headline(msgspec.structs.replace(verdict, findings=(*verdict.findings[:3], broken)), None)
