@@ -1,5 +1,6 @@
 """Install a mesh from its official charts, with the CRDs, volumes and Secrets they need, and wait until it is ready."""
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ import msgspec
 import yaml
 
 from clusters.ca import DEFAULT_LIVES, authority
-from clusters.charts import chart, crd_manifest, is_in
+from clusters.charts import chart, crd_manifest, is_in, sha256
 from clusters.cluster import PLACED, Cluster
 from clusters.images.catalogue import chart as chart_named
 from clusters.kube import Json
@@ -48,6 +49,20 @@ class ChartSource(msgspec.Struct, frozen=True):
         return self.carried if is_in(name, self.carried) else None
 
 
+class InstalledChart(msgspec.Struct, frozen=True):
+    """One chart as it was installed, for run.json.
+
+    source: directory, repository or module. sha256: see `charts.sha256`. values_sha256: of the values that it got, as
+    YAML in the order of installation, without the certificates and keys of an issuer: those differ in each cluster.
+    """
+
+    name: str
+    version: str
+    source: str
+    sha256: str
+    values_sha256: str
+
+
 def install(
     cluster: Cluster,
     mesh: Mesh,
@@ -58,8 +73,8 @@ def install(
     tools: Tools,
     steps: Steps,
     leaf_s: int = 0,
-) -> None:
-    """Install the mesh's CRDs and charts in order, then wait for its components and webhooks.
+) -> tuple[InstalledChart, ...]:
+    """Install the mesh's CRDs and charts in order, wait for its components and webhooks, and return the charts.
 
     images: image name -> reference, already on the nodes. built: the images are our own builds. leaf_s: lifetime of
     workload certificates, 0 for the mesh's default.
@@ -67,17 +82,14 @@ def install(
     create_volumes(cluster, mesh)
     install_crds(cluster, mesh.install.crds, directories=charts.directories, published=not built, steps=steps)
     values = [yaml.safe_load((mesh.manifests / "values.yaml").read_text()), mesh.install.image_values(images, built)]
-    issuance = mesh.certificates.issuance
-    if issuance is not None:
-        made = authority(cluster.state, issuance.issuer_name, DEFAULT_LIVES)
-        create_issuer_secret(cluster, issuance.secret, made)
-        values.append(issuance.values(made))
     if leaf_s and mesh.certificates.leaf_values is not None:
         values.append(mesh.certificates.leaf_values(leaf_s))
+    secret = _issuer_values(cluster, mesh)
+    installed = []
     with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # mode 0700: a file may hold a key
-        files = [Path(folder) / f"{number}.yaml" for number in range(len(values))]
+        files = [Path(folder) / f"{number}.yaml" for number in range(len(values) + len(secret))]
         for release in mesh.install.charts:
-            for file, whole in zip(files, values, strict=True):
+            for file, whole in zip(files, (*values, *secret), strict=True):
                 file.write_text(yaml.safe_dump(section(whole, release)))
             with steps.step(f"chart {release.chart}"):
                 # Official images use the charts of the project's repository, our builds those of the Go module.
@@ -93,9 +105,38 @@ def install(
                 arguments += ["--kubeconfig", cluster.kubeconfig]
                 arguments += [word for file in files for word in ("--values", file)]
                 run(arguments, timeout_s=_HELM_S)
+                installed.append(_installed(release, source, charts, published, values))
     wait_components(cluster, mesh, steps)
     with steps.step("webhooks in force"):
         wait_webhooks(cluster, mesh)
+    return tuple(installed)
+
+
+def _issuer_values(cluster: Cluster, mesh: Mesh) -> tuple[Mapping[str, object], ...]:
+    """Create the issuer of a mesh that needs one given, and return the values that name it."""
+    issuance = mesh.certificates.issuance
+    if issuance is None:
+        return ()
+    made = authority(cluster.state, issuance.issuer_name, DEFAULT_LIVES)
+    create_issuer_secret(cluster, issuance.secret, made)
+    return (issuance.values(made),)
+
+
+def _installed(
+    release: ChartRelease,
+    source: Path,
+    charts: ChartSource,
+    published: str | None,
+    values: Iterable[Mapping[str, object]],
+) -> InstalledChart:
+    wanted = chart_named(release.chart)
+    if directory := charts.directory_for(release.chart):
+        came_from = f"directory {directory.name}"
+    else:
+        came_from = charts.repository or published or wanted.module or ""
+    rendered = "---\n".join(yaml.safe_dump(section(whole, release)) for whole in values)
+    digest = hashlib.sha256(rendered.encode()).hexdigest()
+    return InstalledChart(wanted.chart, wanted.version, came_from, sha256(source), digest)
 
 
 def install_crds(

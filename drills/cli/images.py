@@ -102,4 +102,4 @@ def _resolve(
 
 def _report(found: "tuple[Resolved, ...]") -> None:
     for image in found:
-        typer.echo(f"{image.name}  {image.ref}  {image.image_id}  {image.origin or image.source}")
+        typer.echo(f"{image.name}  {image.ref}  {image.image_id}  {image.origin}")

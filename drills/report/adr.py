@@ -11,6 +11,7 @@ from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
 from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
 from drills.report.markdown import cell, table, template
+from drills.report.run_file import parts_of, recorded_by
 
 STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes publish a minor release about that often."""
@@ -79,9 +80,9 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
         ("mesh", "policy", "identity is bound by", "traffic is intercepted", "enforced by", "runs"), _points(citations)
     )
     yield ""
-    yield "What differs from production in these runs:"
+    yield "What differs from production in these runs, every image that is not shown to be the official one included:"
     yield ""
-    yield from table(("setting", "here", "why", "runs"), _deviations(citations))
+    yield from table(("setting", "here", "why, or where it came from", "runs"), _deviations(citations))
 
 
 def _invariants(citations: Citations) -> Iterator[str]:
@@ -97,11 +98,11 @@ def _invariants(citations: Citations) -> Iterator[str]:
 def _made_of(citations: Citations, mesh: str) -> tuple[str, str]:
     by_versions: dict[tuple[str, ...], list[Run]] = {}
     for run in citations.of(mesh):
-        by_versions.setdefault(run.made_of, []).append(run)
+        by_versions.setdefault(parts_of(run.environment), []).append(run)
     if not by_versions:
         return NO_EVIDENCE, ""
     return (
-        "; or ".join(cell(", ".join(versions)) for versions in by_versions),
+        " <br>or: ".join(cell("; ".join(versions)) for versions in by_versions),
         "; ".join(citations.refs(runs) for runs in by_versions.values()),
     )
 
@@ -123,6 +124,9 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
     for run in citations.runs:
         for it in run.environment.overrides:
             found.setdefault((it.setting, it.value, it.reason), []).append(run)
+        for image in run.environment.images:
+            if not image.is_official and not image.is_baked:
+                found.setdefault((f"image {image.name} {image.version}", image.standing, image.details), []).append(run)
     for setting, runs in found.items():
         yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 
@@ -245,9 +249,20 @@ def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
     yield ""
     yield "The bundles. `sha256sum` of a bundle's `statement.dsse.json` shows that it is the one meant here,"
     yield "`meshdrill verify FOLDER` that no other file changed, `meshdrill judge FOLDER` that the verdict follows."
+    yield from citations.notes()
     yield ""
     yield from table(
-        ("run", "drill", "mesh", "answer", "made at", "stale from", "SHA-256 of its statement", "signature"),
+        (
+            "run",
+            "drill",
+            "mesh",
+            "answer",
+            "made at",
+            "meshdrill",
+            "stale from",
+            "SHA-256 of its statement",
+            "signature",
+        ),
         (_bundle(citations, run, stale_after_days) for run in citations.runs),
     )
     yield ""
@@ -271,6 +286,7 @@ def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str,
         cell(verdict.mesh),
         f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else str(verdict.standing),
         f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
+        cell(recorded_by(run.environment)),
         stale_on(run, stale_after_days).isoformat(),
         f"`{run.statement_sha256}`",
         cell(run.signature),

@@ -16,7 +16,7 @@ from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, VERDICT_
 from drills.judge.verdict import Standing, read_verdict
 from drills.report import known_issues
 from drills.report.figures import Headline, headline_of
-from drills.report.run_file import Environment, made_of, read_environment
+from drills.report.run_file import Environment, edition, made_of, read_environment
 
 UNREADABLE: Final = "UNREADABLE"
 
@@ -36,6 +36,7 @@ class Run(msgspec.Struct, frozen=True):
     hypothesis: str = ""
     expected: tuple[Reference, ...] = ()  # the known issues, when the run shows exactly these
     version: tuple[str, ...] = ()  # what identifies the version under test
+    edition: str = ""  # "first edition" for a run that meshdrill 0.1 recorded
 
     @property
     def outcome(self) -> str:
@@ -140,6 +141,7 @@ def _run(bundle: Path, reports: Path) -> Run:
         hypothesis=environment.hypothesis if environment else "",
         expected=known_issues.expected_in(bundle, verdict),
         version=version,
+        edition=edition(environment) if environment else "",
     )
 
 

@@ -12,6 +12,8 @@ from drills.judge.bundle_files import REPORT_MD_FILE
 from drills.judge.verdict import FAILING, Finding, Standing
 from drills.report.bundles import Run
 from drills.report.markdown import cell, table
+from drills.report.provenance import NOTE_FILE, note_of
+from drills.report.run_file import edition
 
 NO_EVIDENCE = "no evidence in these bundles"
 NO_CHECK = "no check answers this"
@@ -62,6 +64,13 @@ class Citations:
         """Return the link definitions of all references, valid in the whole Markdown file."""
         return [f"[{run.short_hash}]: {self._address(run)}" for run in self.runs]
 
+    def notes(self) -> list[str]:
+        """Return a sentence with the note on each folder of first-edition runs; none where no note lies there."""
+        old = (run.bundle for run in self.runs if edition(run.environment))
+        notes = sorted({note for bundle in old if (note := note_of(bundle)) is not None})
+        links = ", ".join(f"[{NOTE_FILE}]({self._relative(note)})" for note in notes)
+        return [f"What the record of a run of the first edition lacks: {links}."] if links else []
+
     def counted(self, runs: Sequence[Run]) -> str:
         """Return the worst standing of the runs, how many of them have it, and each standing with its runs."""
         kinds = sorted({run.standing for run in runs}, key=_rank, reverse=True)
@@ -72,7 +81,10 @@ class Citations:
         return f"{worst} {'; '.join(f'{kind}: {self.refs(found)}' for kind, found in of_kind.items())}"
 
     def _address(self, run: Run) -> str:
-        return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
+        return self._relative(run.bundle.resolve() / REPORT_MD_FILE)
+
+    def _relative(self, file: Path) -> str:
+        return quote(Path(os.path.relpath(file, self.folder)).as_posix())
 
     def claims(self, select: Select, absent: str = NO_CHECK) -> list[str]:
         """Return a table of the selected questions with the answer of each alternative, or `absent` if there are none.

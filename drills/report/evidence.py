@@ -20,6 +20,7 @@ from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import index_html, index_md, junit, report_html, report_md, run_file, statement
 from drills.report.cells import read_runs
+from drills.report.provenance import NOTE_FILE
 from drills.report.run_file import Environment
 from drills.report.traffic import measured
 
@@ -59,7 +60,8 @@ def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING
     skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). Raises FileError.
     """
     runs = read_runs(reports)
-    pages = {INDEX_MD_FILE: index_md.render(runs), INDEX_HTML_FILE: index_html.render(runs, skipped)}
+    note = NOTE_FILE if (reports / NOTE_FILE).is_file() else ""
+    pages = {INDEX_MD_FILE: index_md.render(runs, note), INDEX_HTML_FILE: index_html.render(runs, skipped, note)}
     files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 

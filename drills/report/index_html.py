@@ -34,8 +34,11 @@ class Column(msgspec.Struct, frozen=True):
     skipped: int
 
 
-def render(runs: Sequence[Run], skipped: Mapping[tuple[str, str], str]) -> str:
-    """Return the page for the runs of a folder of reports. skipped: (drill, mesh) to the reason why it cannot run."""
+def render(runs: Sequence[Run], skipped: Mapping[tuple[str, str], str], note: str = "") -> str:
+    """Return the page for the runs of a folder of reports. skipped: (drill, mesh) to the reason why it cannot run.
+
+    note: the file beside the page that says what the record of the first edition lacks; "" for none.
+    """
     meshes = sorted({run.mesh for run in runs}, key=lambda mesh: (_is_control(runs, mesh), mesh))
     excused = {pair: reason for pair, reason in skipped.items() if pair[1] in meshes}
     drills = sorted({run.drill for run in runs} | {drill for drill, _ in excused})
@@ -48,6 +51,7 @@ def render(runs: Sequence[Run], skipped: Mapping[tuple[str, str], str]) -> str:
         runs=sorted(runs, key=lambda run: (run.folder, run.drill, run.mesh), reverse=True),
         outcomes=[outcome.value for outcome in reversed(SEVERITY)],
         unreadable=UNREADABLE,
+        note=note if any(run.edition for run in runs) else "",
     )
 
 

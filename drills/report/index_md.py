@@ -22,14 +22,22 @@ _HEAD = (
 _EMPTY = "No run yet.\n"
 
 
-def render(runs: Sequence[Run]) -> str:
-    """Return the page for the runs of a folder of reports. A broken one is UNREADABLE."""
+def render(runs: Sequence[Run], note: str = "") -> str:
+    """Return the page for the runs of a folder of reports. A broken one is UNREADABLE.
+
+    note: the file beside the page that says what the record of the first edition lacks; "" for none.
+    """
     if not runs:
         return _HEAD + _EMPTY
+    head = _HEAD
+    if note and any(run.edition for run in runs):
+        head += (
+            f"First edition: meshdrill 0.1 recorded the run. [What its record lacks]({note}) limits what it shows.\n\n"
+        )
     drills = sorted({run.drill for run in runs})
     meshes = sorted({run.mesh for run in runs})
     rows = ((drill, *(_cell(cell_of(runs, drill, mesh)) for mesh in meshes)) for drill in drills)
-    return _HEAD + "\n".join(table(("drill", *meshes), rows)) + "\n"
+    return head + "\n".join(table(("drill", *meshes), rows)) + "\n"
 
 
 def _cell(cell: Cell) -> str:
@@ -40,7 +48,8 @@ def _cell(cell: Cell) -> str:
     if shown.standing is None:
         return f"{report} {shown.folder}"
     known = "".join(f", [known]({issue.url})" for issue in shown.expected)
-    return "<br>".join([f"{report}{known}", *_figures(shown.headline), shown.folder])
+    recorded = f"{shown.folder}, {shown.edition}" if shown.edition else shown.folder
+    return "<br>".join([f"{report}{known}", *_figures(shown.headline), recorded])
 
 
 def _figures(it: Headline) -> Iterator[str]:

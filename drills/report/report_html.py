@@ -17,7 +17,7 @@ from drills.report.drawing import drawing
 from drills.report.failures import failures
 from drills.report.figures import headline, shortest_outage_ms
 from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
-from drills.report.run_file import Environment
+from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared, unseen
 from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
@@ -86,6 +86,7 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         without_promise=without_promise(verdict.findings),
         promise_of=promise_of,
         environment=environment,
+        recorded_by=recorded_by(environment),
         headline=headline(verdict, history),
         counted=_counted(verdict),
         failed=failures(history, verdict),

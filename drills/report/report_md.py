@@ -7,7 +7,7 @@ from drills.report import known_issues
 from drills.report.failures import failures
 from drills.report.figures import shortest_outage_ms
 from drills.report.markdown import template
-from drills.report.run_file import Environment
+from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
 from drills.report.wording import IN_WORDS, instants, promise_of, timeline, without_promise
@@ -30,6 +30,7 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         promise_of=promise_of,
         hypothesis=environment.hypothesis,
         environment=environment,
+        recorded_by=recorded_by(environment),
         measured=measured(history),
         edges=edges(history),
         transitions=transitions(history, instants(history)),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from clusters import provision
 from clusters.host import HostReport
+from clusters.images.origins import Origin
 from clusters.images.resolve import Resolved
 from clusters.model import Role
 from drills.run import faults
@@ -22,7 +23,7 @@ WORKLOAD = (
 )
 MADE_OF = provision.Provenance(
     host=HostReport("an os", "1", 2, 8.0, 20.0, None, "runc", 2, ("CAP_X",), {"BTF": True}, {"docker.io": False}, 512),
-    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, "built"),),
+    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, Origin("build", "python")),),
     node_image=Resolved("node", "node:1", "engine", "sha256:1"),
     tools={"kind": "1"},
     built=True,

@@ -125,6 +125,17 @@ def test_a_cluster_with_another_mesh_is_refused(cluster: FileCluster) -> None:
         pass
 
 
+def test_the_record_of_another_version_is_not_misread(cluster: FileCluster) -> None:
+    """A cluster that meshdrill 0.1 kept is installed again, and until then refused: its record lacks the charts."""
+    made_of = cluster.state / "made-of.json"
+    record = msgspec.json.decode(made_of.read_bytes())
+    record["provenance"]["images"][0]["origin"] = "built"
+    made_of.write_bytes(msgspec.json.encode(record))
+    assert provision._stored(cluster) is None
+    with pytest.raises(UsageError, match="no readable record"), provision.kept("kept", "double", silent):
+        pass
+
+
 def short(name: str) -> Mesh:
     """Return a mesh whose certificates live as long as whoever installs it wants."""
     return mesh(name=name, certificates=Certificates(86400, leaf_values=lambda leaf_s: {"ttl": leaf_s}))

@@ -18,7 +18,8 @@ from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
 from drills.judge.verdict import Outcome, Verdict, judge_passed
 from drills.report import evidence, index_md, junit, traffic
 from drills.report.cells import read_runs
-from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
+from drills.report.provenance import ImageRecord
+from drills.report.run_file import Environment, OverrideRecord, PointRecord
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import event_of
 
@@ -258,7 +259,7 @@ def test_the_index_shows_the_worst_run_of_each_pair(bundle: Path, verdict: Verdi
     evidence.write_index(reports)
     text = (reports / "README.md").read_text(encoding="utf-8")
     assert f"| made-up | not run | [{verdict.standing}, 2 of 2 runs](made-up/none/{bundle.name}/report.md)<br>" in text
-    assert f"<br>{bundle.name} |" in text
+    assert f"<br>{bundle.name}, first edition |" in text
     assert "[UNREADABLE](another/mesh-b/20260202T000000Z/report.md)" in text
     assert older.name not in text
 
