@@ -100,16 +100,20 @@ def install(
                     repository=charts.repository or published,
                     progress=steps.say,
                 )
-                arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
-                arguments += ["--namespace", release.namespace, "--create-namespace"]
-                arguments += ["--kubeconfig", cluster.kubeconfig]
-                arguments += [word for file in files for word in ("--values", file)]
-                run(arguments, timeout_s=_HELM_S)
+                _upgrade(cluster, tools, release, source, files)
                 installed.append(_installed(release, source, charts, published, values))
     wait_components(cluster, mesh, steps)
     with steps.step("webhooks in force"):
         wait_webhooks(cluster, mesh)
     return tuple(installed)
+
+
+def _upgrade(cluster: Cluster, tools: Tools, release: ChartRelease, source: Path, files: Iterable[Path]) -> None:
+    arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
+    arguments += ["--namespace", release.namespace, "--create-namespace"]
+    arguments += ["--kubeconfig", cluster.kubeconfig]
+    arguments += [word for file in files for word in ("--values", file)]
+    run(arguments, timeout_s=_HELM_S)
 
 
 def _issuer_values(cluster: Cluster, mesh: Mesh) -> tuple[Mapping[str, object], ...]:

@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -94,24 +95,15 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
         maker, keep=options.keep, restrict_oom=limited, with_network=not mesh.install.is_network, steps=steps
     ) as cluster:
         _refuse_other_leaves(cluster, mesh, options.leaf_s)
-        before = _stored(cluster)
-        installed = cluster.state / _INSTALLED
-        print_of_this = _fingerprint(mesh, baked)
-        released = before.provenance.charts if before else ()
-        if before is None or not installed.exists() or installed.read_text() != print_of_this:
-            if mesh.install.charts:
-                released = install.install(
-                    cluster,
-                    mesh,
-                    images={name: found.ref for name, found in of_mesh.items()},
-                    built=built,
-                    charts=charts,
-                    tools=tools,
-                    steps=steps,
-                    leaf_s=options.leaf_s,
-                )
+
+        def put_in() -> tuple[install.InstalledChart, ...]:
+            refs, leaf_s = {name: found.ref for name, found in of_mesh.items()}, options.leaf_s
+            put = partial(install.install, images=refs, built=built, charts=charts, tools=tools, steps=steps)
+            released = put(cluster, mesh, leaf_s=leaf_s) if mesh.install.charts else ()
             lab.deploy(cluster, mesh, image=lab_image.ref, steps=steps)
-            installed.write_text(print_of_this)
+            return released
+
+        released = _unless_installed(cluster, _fingerprint(mesh, baked), put_in)
         provenance = msgspec.structs.replace(provenance, charts=released, kubernetes=_kubernetes(cluster))
         (cluster.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance, options.leaf_s)))
         lab.wait_ready(cluster, mesh, steps)
@@ -146,6 +138,18 @@ def with_leaves(mesh: Mesh, leaf_s: int) -> Mesh:
     shorter = Override("life of a workload's certificate", f"{leaf_s} s", "the drill outlives it")
     certificates = replace(mesh.certificates, leaf_ttl_s=leaf_s)
     return replace(mesh, certificates=certificates, overrides=(*mesh.overrides, shorter))
+
+
+def _unless_installed(
+    cluster: Cluster, fingerprint: str, put_in: Callable[[], tuple[install.InstalledChart, ...]]
+) -> tuple[install.InstalledChart, ...]:
+    """Return the charts of the cluster: those that an earlier run recorded if it put in the same, else those put in."""
+    before, installed = _stored(cluster), cluster.state / _INSTALLED
+    if before is not None and installed.exists() and installed.read_text() == fingerprint:
+        return before.provenance.charts
+    released = put_in()
+    installed.write_text(fingerprint)
+    return released
 
 
 def _stored(cluster: Cluster) -> _MadeOf | None:
