@@ -74,6 +74,8 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
         ((title, *_made_of(citations, mesh)) for mesh, title in citations.titles.items()),
     )
     yield ""
+    yield from citations.notes()
+    yield ""
     yield "Where identity is bound, where traffic is intercepted, and what enforces the policy:"
     yield ""
     yield from table(
@@ -126,7 +128,9 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
             found.setdefault((it.setting, it.value, it.reason), []).append(run)
         for image in run.environment.images:
             if not image.is_official and not image.is_baked:
-                found.setdefault((f"image {image.name} {image.version}", image.standing, image.details), []).append(run)
+                found.setdefault(
+                    (f"image {image.name} {image.version}", image.standing, image.details or "not recorded"), []
+                ).append(run)
     for setting, runs in found.items():
         yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 

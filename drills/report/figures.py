@@ -188,8 +188,12 @@ def outage(history: History) -> Outage | None:
 
 
 def _caller(history: History, window: Window, lane: Lane) -> str:
-    """Return the pod whose outage is that of the lane: it called, and none of its calls succeeded meanwhile."""
+    """Return the pod whose outage is that of the lane: it called, and none of its calls succeeded meanwhile.
+
+    "" where the pod made no call. As in the lane, a pod that the fault ended is none.
+    """
     start_ns, end_ns = lane.outage.start_ns, lane.outage.start_ns + lane.outage.length_ns
+    ended = history.lost_pods.pods if history.lost_pods else frozenset[str]()
     meanwhile = (pl.col("started_ns") > start_ns) & (pl.col("started_ns") < end_ns)
     pods = (
         history.due_in(window)
@@ -200,7 +204,9 @@ def _caller(history: History, window: Window, lane: Lane) -> str:
         .sort("bad", "pod", descending=[True, False])
         .collect()
     )
-    return str(pods["pod"][0]) if pods.height else ""
+    names = (str(pod) for pod in pods["pod"])
+    new = history.new_pods.since_ns
+    return next((pod for pod in names if pod not in ended and (pod in new) == lane.is_new), "")
 
 
 def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:

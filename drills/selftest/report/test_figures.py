@@ -1,6 +1,6 @@
 """The figures of a run: which calls count, how long an outage lasts, which signal was the first."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
@@ -148,3 +148,16 @@ def test_what_was_broken_before_the_fault_says_so() -> None:
     (shown,) = [it for it in failures(history, verdict) if it.id == "broken-before"]
     assert said["broken-before"][:100] in shown.alerted
     assert shown.outcome is Outcome.VIOLATED
+
+
+def test_a_pod_that_the_fault_ended_is_not_the_worst_caller() -> None:
+    """Its calls count as lost; the outage, and its name, are those of a caller that the fault left alone."""
+    story = Story().steady(OTHER).baseline().calls(*ROUTE, ok=100).calls(*ROUTE, ok=100, pod="frontend-2")
+    story.fault().calls(*ROUTE, ok=90, fail=20, over=(0, 20)).calls(*ROUTE, fail=200, pod="frontend-2")
+    story.recovery().calls(*ROUTE, ok=100)
+    history = story.history()
+    facts = msgspec.structs.replace(history.facts, lost_pods=("frontend-2",))
+    found = figures.outage(replace(history, facts=facts))
+    assert found is not None
+    assert (found.caller, found.lost) == ("frontend-1", 220)
+    assert found.longest_s < 5
