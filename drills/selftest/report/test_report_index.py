@@ -54,7 +54,7 @@ def test_the_matrix_shows_the_worst_run_with_its_numbers(reports: Path) -> None:
         "recovery 0 s",
         "outage 4.1 s; 40 calls lost",
         "first signal 1.5 s",
-        "20260101T000000Z; 1 of 2 runs: 1 FAILED_OBSERVABLY, 1 VIOLATED",
+        "20260101T000000Z, first edition; 1 of 2 runs: 1 FAILED_OBSERVABLY, 1 VIOLATED",
     ):
         assert part in cell, part
 
