@@ -241,16 +241,18 @@ def _built(images: Sequence[Image], progress: Progress) -> dict[str, Resolved]:
 
 
 def _resolved(image: Image, ref: str, source: Source, facts: engine.ImageFacts) -> Resolved:
-    origin = recall(facts.Id) or _labelled(image, facts)
+    origin = recall(facts.Id)
+    if origin is None or (origin.kind == "build" and not origin.inputs):  # as meshdrill 0.1 remembered a build
+        origin = _labelled(image, facts, origin or UNKNOWN)
     is_official = bool(origin.digest) and origin.name == _registry_of(image, None)
     return Resolved(image.name, ref, source, facts.Id, origin.digest or None, origin, is_official)
 
 
-def _labelled(image: Image, facts: engine.ImageFacts) -> Origin:
-    """Return the origin of an image that no record names, by its label: a build of ours stays one under any name."""
+def _labelled(image: Image, facts: engine.ImageFacts, known: Origin) -> Origin:
+    """Return the origin of an image by its label, else the known one: a build of ours stays one under any name."""
     if image.recipe is not None and facts.recipe_key == recipe.image_key(image.recipe):
         return _built_by(image.recipe)
-    return Origin("build", recipe_key=facts.recipe_key) if facts.recipe_key else UNKNOWN
+    return Origin("build", known.name, recipe_key=facts.recipe_key) if facts.recipe_key else known
 
 
 def _built_by(name: str) -> Origin:

@@ -194,6 +194,8 @@ def test_the_engine_never_hides_where_an_image_came_from() -> None:
     ours = resolved(engine.ImageFacts("sha256:2", None, labels)).origin
     assert (ours.kind, ours.name, ours.recipe_key) == ("build", "istio-pilot", recipe.image_key("istio-pilot"))
     assert ours.inputs == recipe.inputs("istio-pilot")
+    origins.remember("sha256:2", Origin("build", "istio-pilot", recipe_key=recipe.image_key("istio-pilot")))
+    assert resolved(engine.ImageFacts("sha256:2", None, labels)).origin == ours
     older = resolved(engine.ImageFacts("sha256:3", None, engine._Config({engine.KEY_LABEL: "0123456789ab"})))
     assert older.origin == Origin("build", recipe_key="0123456789ab")
 
