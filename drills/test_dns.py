@@ -20,10 +20,11 @@ def test_dns_outage(mesh: Mesh) -> Experiment:
             **suites.security(without={"handshakes-made": "without DNS a caller cannot open a connection"}),
             "new-pods-tried": claim.reached(checks.new_pod_tried()),
             # A connection that ends meanwhile, for whatever reason, needs DNS to be opened again.
+            **suites.intact(),
             "open-connections-keep-working": claim.always(open_, alert=DOWN, within_s=20),
             "new-connections-keep-working": claim.always(new, alert=DOWN, within_s=20),
             "new-pods-join": claim.always(checks.new_pod_meshed(), alert=(DOWN, "injection-refused"), within_s=20),
             "dns-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
-            **suites.recovers(within_s=BACK_S, new_pods="anywhere"),
+            **suites.recovers(within_s=BACK_S, outage_s=BACK_S, new_pods="anywhere"),
         },
     )

@@ -56,7 +56,7 @@ def test_identity_outage_beyond_life(mesh: Mesh) -> Experiment:
             **suites.keeps_working(alert=UNREADY, within_s=20),
             "identity-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
             "workload-unready-alerts": claim.sometimes(checks.signal_seen(UNREADY)),
-            **suites.recovers(within_s=RENEWED_S),
+            **suites.recovers(within_s=RENEWED_S, outage_s=RENEWED_S),
             "certificates-renewed": claim.eventually(checks.certificate_validity(), RENEWED_S),
         },
     )

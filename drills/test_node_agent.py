@@ -80,7 +80,7 @@ def test_node_agent_rolling_restart(mesh: Mesh) -> Experiment:
             **suites.security(new_pods=False),
             "probe-calls-made": claim.reached(checks.attempted(PROBED, min_samples=2000)),
             **suites.keeps_working(alert="authentication-lost", within_s=10),
-            **suites.recovers(within_s=20),
+            **suites.recovers(within_s=20, outage_s=20),
         },
     )
 
@@ -103,7 +103,7 @@ def lost(role: Role, fault: Fault) -> Experiment:
             "refusals-recorded-on-victim": claim.always(here, alert=down, within_s=15),
             "refusals-recorded-on-bystander": claim.always(there),
             f"{down}-alerts": claim.sometimes(checks.signal_seen(down)),
-            **suites.recovers(within_s=BACK_S, new_pods=HERE),
+            **suites.recovers(within_s=BACK_S, outage_s=BACK_S, new_pods=HERE),
             "refusals-recorded-again-on-victim": claim.eventually(here, BACK_S),
         },
     )

@@ -65,6 +65,8 @@ def declared(name: str, alert: str) -> Experiment:
             "closed-route-refused": closes,
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(lab.FRONT_DOOR), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work(lab.FRONT_DOOR_ALLOWED)),
+            **suites.intact(),
+            **suites.recovers(within_s=BACK_S),
             **REOPENS,
         },
     )
@@ -94,6 +96,8 @@ def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...]
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(*CALLERS), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work()),
             "allowed-caller-served": claim.eventually(served, settled_s, "hold", alert=alerts),
+            **suites.intact(),
+            **suites.recovers(within_s=BACK_S),
             **REOPENS,
         },
     )
