@@ -321,7 +321,7 @@ def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
 
 
 def test_a_claim_about_the_run_is_tried_in_each_phase() -> None:
-    """What happens in one phase alone must not hide in the other two; where there is nothing to change, none is tried."""
+    """What happens in one phase must not hide in the other two; where there is nothing to change, none is tried."""
     asked = (
         never(checks.plaintext(EDGE), "run", must_hold=True),
         always(checks.denied(DENIED), "run", must_hold=True),
