@@ -224,6 +224,23 @@ class MembershipSeen(BaseEvent, frozen=True, tag="membership"):
     detail: Detail
 
 
+class ComponentPod(BaseEvent, frozen=True, tag="component.pod"):
+    """A pod of the mesh, or of Kubernetes itself, just before the baseline; subject: the pod.
+
+    How old a part is can decide what its loss costs: collections and renewals have timers that begin with its start.
+    """
+
+    class Detail(Detail, frozen=True, kw_only=True):
+        """role: of the component. started_ns: null when it has not started. restarts: of all its containers."""
+
+        role: str
+        node: str
+        started_ns: int | None
+        restarts: int
+
+    detail: Detail
+
+
 class NewPod(BaseEvent, frozen=True, tag="newpod"):
     """A pod was created during the run; at_ns: when it was requested; subject: its name."""
 
@@ -553,7 +570,7 @@ Event = (
     Phase | StepEnd | HarnessTrouble
     | UndoWritten | FaultInjected | FaultAccount | FaultReceipt | UndoApplied | UndoVerified
     | ProgramStarted | ServerRejoined | CallerReady | CallerEnd | ServerEnd
-    | PodListed | MembershipSeen | NewPod
+    | PodListed | MembershipSeen | ComponentPod | NewPod
     | PolicyChangeStep | PolicyVersion | PolicyListing
     | CertificateShown | CertificateText
     | ReplicaCount | NodeTaints | ObjectStatus | EventCount | MetricSample

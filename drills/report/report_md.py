@@ -6,7 +6,7 @@ from drills.judge.verdict import Verdict
 from drills.report import known_issues
 from drills.report.annotations import appeared
 from drills.report.failures import failures
-from drills.report.figures import shortest_outage_ms
+from drills.report.figures import ages, shortest_outage_ms
 from drills.report.markdown import template
 from drills.report.run_file import Environment
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
@@ -35,5 +35,6 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         transitions=transitions(history, instants(history)),
         transition_s=TRANSITION_S,
         timeline=timeline(history),
+        ages=ages(history),
         shortest_outage_ms=shortest_outage_ms(verdict.findings),
     )
