@@ -329,12 +329,16 @@ class PolicyModel:
 
 @dataclass(frozen=True)
 class Drop:
-    """One denied call in the mesh's drop log on a node."""
+    """One denied call in the mesh's drop log on a node.
+
+    address: the caller's, where the log does not name it; its app label is then looked up.
+    """
 
     at_ns: int
-    source: str  # app label
+    source: str  # app label, "" where only its address is known
     target: str  # app label
     reason: str  # in the mesh's words
+    address: str = ""
 
 
 @dataclass(frozen=True)

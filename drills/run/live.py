@@ -194,7 +194,9 @@ class LiveRun:
         found = collect(
             context.cluster.share, context.run_id, pods=self._pods(), offsets=self._tail.offsets, ended_pods=ended_pods
         )
-        return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
+        pods = self._inventory.services if self._inventory else ()
+        drops = self._drops.read(self._begun_ns, time.time_ns(), {pod.address: pod.service for pod in pods})
+        return replace(found, events=(*found.events, *drops))
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:
