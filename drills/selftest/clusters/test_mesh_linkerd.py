@@ -33,7 +33,7 @@ def denied(name: str, tls: str, client: str) -> str:
         ),
         (
             logged(
-                "Connection denied server.group=x server.kind=server server.name=fraud tls=None(NoClientHello) client=10.244.2.7:5000"
+                "Connection denied server.name=fraud tls=None(NoClientHello) client=10.244.2.7:5000"
             ),
             Drop(AT_NS, "", "fraud", "Connection denied", "10.244.2.7"),
         ),
