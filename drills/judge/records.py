@@ -12,6 +12,10 @@ NEW = "new"
 REUSED = "reused"
 OK = "ok"
 IN_FLIGHT_BOUND = "in-flight-bound"
+NO_ADDRESS = "dns"
+"""The error that a caller records when the target's name does not resolve: the call left no byte."""
+WRONG_SERVICE = "wrong-service"
+"""The error of a call that another service than its target answered; the judge finds it, no caller records it."""
 
 PLACES = (VICTIM, BYSTANDER)
 """Names for the node that the fault breaks and for one that it must not break; RunFacts.placed has their real names."""

@@ -120,7 +120,7 @@ def _judge_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Ch
     name, at_ns = applied.subject, applied.at_ns
     removed_ns = _removal(history, applied)
     due_ns = at_ns + round(rule.within_s * NS_PER_S)
-    calls = history.calls.filter(on_edges((applied.edge,)), WAS_MADE, rule.calls)
+    calls = history.judged.filter(on_edges((applied.edge,)), WAS_MADE, rule.calls)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
     # A call that was decided after the removal was requested proves nothing, whenever it was due.

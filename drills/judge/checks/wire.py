@@ -12,15 +12,12 @@ from drills.judge.events import ProgramStarted, WireEnd, WireGap, WireHit, WireP
 from drills.judge.history import History
 from drills.judge.lost_pods import LostPods
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Need, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Window
+from drills.judge.records import NO_ADDRESS, NS_PER_S, Window
 
 _Readable = WireHit | WirePair
 
 REPORT_EVERY_NS = 15 * NS_PER_S
 """An observer that keeps finding an edge's canary reports it at least this often."""
-
-NO_ADDRESS = "dns"
-"""The error that a caller records when the target's name does not resolve."""
 
 CUT = "?"
 """What an observer records for a name that is cut off by the end of a segment."""

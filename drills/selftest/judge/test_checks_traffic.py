@@ -48,6 +48,13 @@ def test_success_rate_counts_what_cannot_be_known_as_no_success() -> None:
     assert (finding.outcome, finding.rows[0].numbers["cannot_know"]) == (Outcome.VIOLATED, 10)
 
 
+def test_a_good_answer_of_another_service_is_a_failure() -> None:
+    """Calls that a pod with an old address of the target answers did not reach it, with or without a server's line."""
+    story = Story().fault().calls(*EDGE, ok=190).calls(*EDGE, ok=5, server="ledger-9")
+    finding = answer(story.calls(*EDGE, ok=5, server="ledger-9", served=False).of_service("ledger", "ledger-9"), RATE)
+    assert (finding.outcome, finding.rows[0].numbers["error wrong-service"]) == (Outcome.VIOLATED, 10)
+
+
 def test_success_rate_fails_observably_when_the_named_signal_appears() -> None:
     """The same failures are FAILED_OBSERVABLY when the alert fired in time."""
     story = Story(signals=(DOWN,)).fault().calls(*EDGE, ok=190, fail=10)
