@@ -48,7 +48,7 @@ class Lane:
     ok_as_named: successes that really travelled on the kind of connection that the lane is named after.
     reconnected: calls of a reused lane that had to open a connection. bound: due calls at the in-flight bound.
     gap: widest gap in which a caller made no call; unasked: in which it asked its target nothing. outage: widest gap in
-    which a caller had no success. asked: calls that asked the target.
+    which a caller had no success: a success counts when it ended. asked: calls that asked the target.
     first_bad_ns: when the first call that did not succeed was due.
     since_ns: when the first call of a new pod was due, also before the window; None for the lane of standing pods.
     """
@@ -248,12 +248,13 @@ _ALIKE = reduce(add, (flag.fill_null(value=False).cast(pl.UInt8) * bit for bit, 
 def _read(calls: pl.LazyFrame, window: Window, number: pl.Expr) -> Iterator[tuple[int, _Caller]]:
     """Yield every caller of a slice. Texts are reduced to an id and flags while they are read."""
     at_ns = pl.col("started_ns").clip(window.start_ns, window.end_ns)
-    rows = calls.select(at_ns, number=number, flags=_ALIKE).collect(engine="streaming")
-    for key, instants, flags in zip(*rows.group_by("number").agg("started_ns", "flags"), strict=True):
-        yield key, _caller(instants, flags)
+    ended_ns = pl.col("ended_ns").clip(window.start_ns, window.end_ns)
+    rows = calls.select(at_ns, ended_ns, number=number, flags=_ALIKE).collect(engine="streaming")
+    for key, *columns in zip(*rows.group_by("number").agg("started_ns", "ended_ns", "flags"), strict=True):
+        yield key, _caller(*columns)
 
 
-def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
+def _caller(instants: pl.Series, ended: pl.Series, flags: pl.Series) -> _Caller:
     """Return the calls of a caller. Sorting here is ten times as fast as grouped lists in the query engine."""
     kinds = dict(flags.value_counts().iter_rows())
 
@@ -264,7 +265,7 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
     made = instants if count(_MADE) == flags.len() else instants.filter(flags & _MADE != 0)
     made_at = Spread.of(made)
     is_all_asked = count(_ASKED) == count(_MADE)
-    is_all_well = count(_OK) == count(_OK | _MADE) == count(_MADE)
+    is_all_well = count(_OK) == flags.len()
     return _Caller(
         calls=count(0),
         ok=count(_OK),
@@ -274,7 +275,7 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
         mismatched=count(_MADE | _MISMATCHED),
         made_at=made_at,
         asked_at=made_at if is_all_asked else Spread.of(instants.filter(flags & _ASKED != 0)),
-        ok_at=made_at if is_all_well else Spread.of(instants.filter(flags & _OK != 0)),
+        ok_at=Spread.of(ended if is_all_well else ended.filter(flags & _OK != 0)),
     )
 
 

@@ -1,7 +1,9 @@
 """The fate of policy changes made during the run: refused, enforced in time, or accepted and ignored.
 
 A change forbids one edge. The calls of that edge show whether it is enforced: they succeeded before it, and must be
-refused from within_s after the API accepted it until its removal was requested. A proxy that authorizes connections
+refused from within_s after the API accepted it until its removal was requested. That its target is down looks the same
+for its callers: so another caller of the target must succeed meanwhile or, where the run has no such caller, the edge
+must be open again soon after the removal. A proxy that authorizes connections
 only when they open enforces a change on new connections, not on open ones; so each kind can be checked by itself.
 """
 
@@ -11,7 +13,7 @@ from functools import partial
 
 import polars as pl
 
-from drills.judge.checks.lanes import WAS_MADE, on_edges
+from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
 from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import examples_of
 from drills.judge.events import PolicyChangeStep
@@ -21,6 +23,9 @@ from drills.judge.records import NS_PER_S, Window
 
 OPEN_BEFORE_S = 5.0
 """An edge without a success in this time before the change was closed already: its refusals prove nothing."""
+
+REOPENED_S = 5.0
+"""An edge whose target no other caller calls must be open within this time and within_s after the removal."""
 
 REFUSED = "refused"
 ACCEPTED = "accepted"
@@ -126,7 +131,10 @@ def _judge_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Ch
     # A call that was decided after the removal was requested proves nothing, whenever it was due.
     held = calls.filter(scheduled >= due_ns, pl.coalesce("served_ns", "ended_ns") < removed_ns)
     let_through = held.filter(SERVED)
-    asked = [query.select(pl.len()) for query in (before, held, let_through)]
+    beside = _beside(history, applied).filter(scheduled >= due_ns, pl.col("ended_ns") < removed_ns)
+    reopened_ns = removed_ns + round((rule.within_s + REOPENED_S) * NS_PER_S)
+    after = calls.filter(scheduled >= removed_ns, scheduled < reopened_ns, SERVED)
+    asked = [query.select(pl.len()) for query in (before, held, let_through, beside, after)]
     counts = [frame.item() for frame in pl.collect_all(asked, engine="streaming")]
     if not counts[0]:
         return _Change(name, at_ns, UNKNOWN, "the edge was closed before the change")
@@ -135,7 +143,19 @@ def _judge_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Ch
     if counts[1] < rule.min_samples:
         asked_of = f"{counts[1]} calls after {rule.within_s:g} s of its hold"
         return _Change(name, at_ns, UNKNOWN, f"{asked_of}, needs {rule.min_samples}")
+    if not counts[3] and (not counts[4] or _has_other_caller(history, applied)):
+        return _Change(name, at_ns, UNKNOWN, f"{applied.detail.target} served no other caller: it may have been down")
     return _Change(name, at_ns, ENFORCED, f"{counts[1]} calls refused")
+
+
+def _beside(history: History, applied: PolicyChangeStep) -> pl.LazyFrame:
+    """Return the successes of other callers of the target."""
+    is_other = (pl.col("target") == applied.detail.target) & (pl.col("source") != applied.detail.source)
+    return history.judged.filter(is_other, SUCCEEDED)
+
+
+def _has_other_caller(history: History, applied: PolicyChangeStep) -> bool:
+    return not _beside(history, applied).head(1).collect(engine="streaming").is_empty()
 
 
 def _removal(history: History, applied: PolicyChangeStep) -> int:

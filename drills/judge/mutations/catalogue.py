@@ -85,6 +85,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "attempts_per_request": ("serve-twice", "drop-calls"),
     "availability": ("fail-all", "one-outage", "drop-calls"),
     "blast_radius": ("fail-everywhere",),
+    "calls_fast": ("slow-down", "drop-calls"),
     "certificate_validity": ("expire-certificate", "forget-certificates"),
     "change_enforced": ("ignore-changes", "refuse-changes", "forget-changes"),
     "condition": ("unready-workload", "forget-conditions"),
