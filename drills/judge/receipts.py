@@ -11,6 +11,7 @@ from drills.judge.events import (
     ProgramStarted,
     UndoApplied,
     UndoVerified,
+    WireReady,
 )
 from drills.judge.lost_pods import LostPods
 from drills.judge.records import NS_PER_S, Defect, RunFacts, Window
@@ -34,6 +35,7 @@ def find_drill_defects(
         yield from _fault(subject, tuple(event for event in events if event.subject == subject), facts.hold_s)
     boots = (event for event in events if isinstance(event, ProgramStarted))
     yield from _restarts((boot for boot in boots if not (lost and lost.explains(boot))), facts, windows)
+    yield from _observers(events, windows.get("run"), lost)
     yield from _harness(events)
 
 
@@ -101,6 +103,16 @@ def _restarts(boots: Iterable[ProgramStarted], facts: RunFacts, windows: dict[st
         if run and pod in witnesses and run.holds(boot.at_ns):
             message = f"the lab program of pod {pod} restarted during the run: its record has a gap"
             yield Defect("restarted", pod, message)
+
+
+def _observers(events: tuple[Event, ...], run: Window | None, lost: LostPods | None) -> Iterator[Defect]:
+    """Yield each observer of the wire that began to watch during the run, unless the fault ended it with its node."""
+    for ready in (event for event in events if isinstance(event, WireReady)):
+        node = ready.detail.node
+        is_explained = lost is not None and node in lost.first_boots and ready.at_ns >= lost.injected_ns
+        if run and run.holds(ready.at_ns) and not is_explained:
+            message = f"the observer of node {node} restarted during the run: what it missed before is not known"
+            yield Defect("observer-restarted", node, message, excuses=False)
 
 
 def _harness(events: tuple[Event, ...]) -> Iterator[Defect]:

@@ -18,6 +18,7 @@ from drills.judge.events import (
     ServerEnd,
     UndoApplied,
     UndoVerified,
+    WireReady,
 )
 from drills.judge.history import Defect, History
 from drills.judge.records import NS_PER_S
@@ -197,6 +198,14 @@ def test_a_hold_that_nobody_watched_is_named() -> None:
 def test_an_undo_that_was_never_applied_is_still_judged() -> None:
     """Without the moment of the undo the receipts must last to the last thing known of that fault."""
     assert Story().steady(EDGE).without(UndoApplied).history().completeness() == ()
+
+
+def test_an_observer_that_restarted_is_named() -> None:
+    """An observer that begins to watch during the run saw nothing before; one that is ready before it is in order."""
+    story = Story().steady(EDGE).watched()
+    assert defects(story.history()) == set()
+    story.fault().event(WireReady, "n2", at_s=3.0, node="n2")
+    assert defects(story.history()) == {("observer-restarted", "n2")}
 
 
 def test_a_witness_that_restarted_is_named() -> None:
