@@ -159,6 +159,7 @@ class Window(msgspec.Struct, frozen=True):
 class Defect(msgspec.Struct, frozen=True):
     """A reason to doubt that the history is complete.
 
+    pod, from_ns, until_ns: whose record it is about, and which part of it; "" and None where it is about all of it.
     excuses: whether the defect could also explain failed calls, so that a broken availability claim proves nothing
     about the mesh.
     """
@@ -167,3 +168,6 @@ class Defect(msgspec.Struct, frozen=True):
     subject: str
     message: str
     excuses: bool = True
+    pod: str = ""
+    from_ns: int | None = None
+    until_ns: int | None = None
