@@ -154,6 +154,10 @@ class History:
         seen_ns = max((it.at_ns for it in looks), default=fault.start_ns)
         return Window(name, fault.start_ns, seen_ns) if seen_ns > fault.start_ns else None
 
+    def phase_at(self, at_ns: int) -> str:
+        """Return the phase in which an instant lies, "" for none."""
+        return next((name for name, it in self._windows.items() if name != "run" and it.holds(at_ns)), "")
+
     def completeness(self) -> tuple[Defect, ...]:
         """Return every reason to doubt that this history is complete; empty when there is none."""
         return self._defects

@@ -17,6 +17,8 @@ NO_ADDRESS = "dns"
 WRONG_SERVICE = "wrong-service"
 """The error of a call that another service than its target answered; the judge finds it, no caller records it."""
 
+PHASES = ("baseline", "fault", "recovery")
+
 PLACES = (VICTIM, BYSTANDER)
 """Names for the node that the fault breaks and for one that it must not break; RunFacts.placed has their real names."""
 
