@@ -61,7 +61,8 @@ class Resolution(msgspec.Struct, frozen=True):
 class Measurement(msgspec.Struct, frozen=True):
     """The result of a check over one window.
 
-    at_ns: the first instant of harm, when there was one. is_proof: no gap in the record could explain the harm.
+    at_ns: the first instant of harm, when there was one. since_ns: when what makes it true was first seen; None where
+    that is the window's start. is_proof: no gap in the record could explain the harm.
     """
 
     truth: Truth
@@ -70,6 +71,7 @@ class Measurement(msgspec.Struct, frozen=True):
     examples: tuple[Example, ...] = ()
     resolution: Resolution | None = None
     at_ns: int | None = None
+    since_ns: int | None = None
     is_proof: bool = False
 
 

@@ -128,7 +128,29 @@ def test_a_change_works_again_after_recovery() -> None:
     story.change(*EDGE, "accepted", at_s=10).calls(*EDGE, ok=50, over=(5, 10)).calls(*EDGE, fail=80, over=(10, 18))
     story.calls(*EDGE, ok=10, over=(18.5, 20))
     finding = answer(story, eventually(checks.change_enforced(within_s=2), within_s=15))
-    assert (finding.outcome, finding.recovery_s) == (Outcome.HELD, 2.1)
+    assert (finding.outcome, finding.recovery_s) == (Outcome.HELD, 10.002)
+
+
+def test_a_recovery_is_not_earlier_than_its_first_evidence() -> None:
+    """A change that is ignored at 2 s and one that is enforced at 10 s: recovered at 10 s, which is late for 8 s."""
+    story = Story().steady(OTHER).recovery().change(*EDGE, "accepted", at_s=2, held_s=4)
+    story.calls(*EDGE, ok=100, over=(0, 10)).change(*EDGE, "accepted", at_s=10)
+    story.calls(*EDGE, fail=80, over=(10, 18)).calls(*EDGE, ok=10, over=(18.5, 20))
+    check = checks.change_enforced(within_s=2)
+    assert answer(story, eventually(check, within_s=12)).recovery_s == 10.002
+    late = answer(story, eventually(check, within_s=8))
+    assert (late.outcome, "first seen true after 10.0 s" in late.reason) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_a_change_that_a_later_window_ignores_is_harm_there() -> None:
+    """A change of the baseline that is forgotten in the fault is ignored in the fault, and not in the recovery."""
+    story = Story().steady(OTHER).calls(*EDGE, ok=30, over=(0, 3)).change(*EDGE, "accepted", at_s=3, held_s=20)
+    story.calls(*EDGE, fail=70, over=(3, 10)).fault().calls(*EDGE, fail=50, over=(0, 5))
+    story.calls(*EDGE, ok=80, over=(5, 13)).calls(*EDGE, ok=70, over=(13.1, 20))
+    finding = answer(story, IGNORED)
+    assert (finding.outcome, finding.rows[0].numbers) == (Outcome.VIOLATED, {"accepted and ignored": 1})
+    assert finding.counter_examples[0].at_ns == story.at(5)
+    assert answer(story, never(checks.change_ignored(within_s=2), "recovery")).outcome is Outcome.INCONCLUSIVE
 
 
 def test_change_refused_is_seen_by_one_refusal() -> None:
