@@ -47,7 +47,7 @@ def test_identity_outage_beyond_life(mesh: Mesh) -> Experiment:
         method=faults.make_unavailable(Role.IDENTITY, hold_s=2 * LEAF_S),
         workload=lab.traffic(pace=10),  # many minutes of calls, and the evidence must stay small enough to keep
         only_named_signals=True,
-        recovery_at_least_s=60,  # certificates are looked at every so often
+        recovery_at_least_s=120,  # few calls at this pace: a recovery must be seen to last
         recovery_s=RENEWED_S + 20,
         claims={
             **suites.security(new_pods=False),

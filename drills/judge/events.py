@@ -140,6 +140,19 @@ class ProgramStarted(BaseEvent, frozen=True, tag="boot"):
     detail: Detail
 
 
+class ProgramStalled(BaseEvent, frozen=True, tag="stalled"):
+    """A program of the lab did not run for a while, until at_ns; subject: its pod."""
+
+    class Detail(Detail, frozen=True, kw_only=True):
+        """Where it runs, and for how long it did not."""
+
+        pod: str
+        node: str
+        stalled_ms: int
+
+    detail: Detail
+
+
 class ServerRejoined(BaseEvent, frozen=True, tag="late"):
     """A program that restarted during the run serves again; it makes no calls; subject: its pod."""
 
@@ -569,7 +582,7 @@ class DropLogRead(BaseEvent, frozen=True, tag="drops.source"):
 Event = (
     Phase | StepEnd | HarnessTrouble
     | UndoWritten | FaultInjected | FaultAccount | FaultReceipt | UndoApplied | UndoVerified
-    | ProgramStarted | ServerRejoined | CallerReady | CallerEnd | ServerEnd
+    | ProgramStarted | ProgramStalled | ServerRejoined | CallerReady | CallerEnd | ServerEnd
     | PodListed | MembershipSeen | ComponentPod | NewPod
     | PolicyChangeStep | PolicyVersion | PolicyListing
     | CertificateShown | CertificateText

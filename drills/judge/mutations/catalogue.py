@@ -89,6 +89,7 @@ RECORD = _all(
     Mutation("skew-caller-clock", "calls end before they begin", record.skew_caller_clock),
     Mutation("starve-callers", "every call begins too late", record.starve_callers),
     Mutation("restart-a-witness", "a server's program restarted", record.restart_a_witness),
+    Mutation("stall-a-witness", "a server's program stood still", record.stall_a_witness),
     Mutation("trouble-the-harness", "the harness had trouble", record.trouble_the_harness),
 )
 """A damaged record proves nothing: no claim may pass on it."""
@@ -97,6 +98,7 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "attempts_per_request": ("serve-twice", "drop-calls"),
     "availability": ("fail-all", "one-outage", "drop-calls"),
     "blast_radius": ("fail-everywhere",),
+    "calls_fast": ("slow-down", "drop-calls"),
     "certificate_validity": ("expire-certificate", "forget-certificates"),
     "change_enforced": ("ignore-changes", "refuse-changes", "forget-changes"),
     "condition": ("unready-workload", "forget-conditions"),

@@ -32,9 +32,7 @@ def denied(name: str, tls: str, client: str) -> str:
             Drop(AT_NS, "", "ledger", "Request denied", "10.244.1.9"),
         ),
         (
-            logged(
-                "Connection denied server.name=fraud tls=None(NoClientHello) client=10.244.2.7:5000"
-            ),
+            logged("Connection denied server.name=fraud tls=None(NoClientHello) client=10.244.2.7:5000"),
             Drop(AT_NS, "", "fraud", "Connection denied", "10.244.2.7"),
         ),
         (logged("Request authorized server.name=ledger"), None),
