@@ -21,7 +21,6 @@ STORAGE_CLASS = "meshdrill"
 """The storage class in a mesh's values; it has no provisioner, `create_volumes` creates each volume."""
 
 _HELM_S = 120.0
-_WEBHOOKS_S = 60.0
 _ON_NODE_S = 10.0
 _CRD_API = "apiextensions.k8s.io/v1"
 _VOLUMES = "/var/lib/meshdrill/volumes"  # on the node; survives its reboot
@@ -219,7 +218,7 @@ def wait_ready(cluster: Cluster, component: Component, *, within_s: float = 120.
     )
 
 
-def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
+def wait_webhooks(cluster: Cluster, mesh: Mesh, *, within_s: float = 60.0) -> None:
     """Wait until each webhook has its CA bundle and its documented failure policy: until then it may fail open."""
     for webhook in mesh.webhooks:
         kind = f"{webhook.kind.capitalize()}WebhookConfiguration"
@@ -236,7 +235,7 @@ def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
             look,
             ready,
             what=f"{kind} {webhook.configuration} with failurePolicy {webhook.failure_policy} and a CA bundle",
-            within_s=_WEBHOOKS_S,
+            within_s=within_s,
         )
 
 

@@ -72,11 +72,18 @@ class KnownIssue(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A run that violates exactly the listed claims ends as expected. A run that no longer violates one fails until the
     entry is removed. drill: the drill that makes the claim; "" in a run's own facts, which belong to one drill.
+
+    What goes beyond the entry is not known. edges: those that it breaks ("source->target"), empty for any. since: the
+    phase before which it breaks none (fault or recovery), "" for any. at_most: the largest value of each number that a
+    row of the finding may show.
     """
 
     claim: str
     issue: Reference
     drill: str = ""
+    edges: tuple[str, ...] = ()
+    since: str = ""
+    at_most: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -329,12 +336,16 @@ class PolicyModel:
 
 @dataclass(frozen=True)
 class Drop:
-    """One denied call in the mesh's drop log on a node."""
+    """One denied call in the mesh's drop log on a node.
+
+    address: the caller's, where the log does not name it; its app label is then looked up.
+    """
 
     at_ns: int
-    source: str  # app label
+    source: str  # app label, "" where only its address is known
     target: str  # app label
     reason: str  # in the mesh's words
+    address: str = ""
 
 
 @dataclass(frozen=True)

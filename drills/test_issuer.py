@@ -68,6 +68,7 @@ def replaced(fault: Fault, claims: dict[str, Claim]) -> Experiment:
         workload=lab.traffic(pace=3),  # some minutes of calls, and the evidence must stay small enough to keep
         only_named_signals=True,
         new_pods=NewPods(every_s=20),
+        recovery_at_least_s=30,  # few calls at this pace: a recovery must be seen to last
         claims={
             **suites.security(),
             "new-pods-tried": claim.reached(checks.new_pod_tried()),

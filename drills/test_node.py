@@ -29,7 +29,7 @@ def test_node_reboot(mesh: Mesh) -> Experiment:
             "new-pods-join-on-bystander": claim.always(
                 checks.new_pod_meshed(on=lab.BYSTANDER), alert=refused, within_s=TAKEN_OUT_S, fails_on_control=True
             ),
-            **suites.recovers(within_s=BACK_S, new_pods=lab.VICTIM),
+            **suites.recovers(within_s=BACK_S, outage_s=BACK_S, new_pods=lab.VICTIM),
         },
     )
 
@@ -50,7 +50,7 @@ def test_node_reboot_without_api(mesh: Mesh) -> Experiment:
             **secure(),
             "new-pods-tried-on-victim-in-recovery": claim.reached(checks.new_pod_tried(on=lab.VICTIM), "recovery"),
             **loss_stays_on_node(),
-            **suites.recovers(within_s=BACK_S + 50, new_pods=lab.VICTIM),
+            **suites.recovers(within_s=BACK_S + 50, outage_s=BACK_S + 50, new_pods=lab.VICTIM),
         },
     )
 
@@ -65,6 +65,7 @@ def secure() -> dict[str, Claim]:
         **suites.security(without=later),
         "calls-made-in-recovery": claim.reached(checks.attempted(*lab.ROUTES, lab.FRONT_DOOR, *lab.DENIED), "recovery"),
         "handshakes-made-in-recovery": claim.reached(checks.handshake(*lab.EACH_CALL_CONNECTS), "recovery"),
+        "membership-unchanged-in-baseline": claim.always(checks.mesh_membership(), "baseline", must_hold=True),
         "membership-unchanged-in-recovery": claim.always(checks.mesh_membership(), "recovery", must_hold=True),
     }
 
@@ -74,5 +75,5 @@ def loss_stays_on_node(alert: tuple[str, ...] = ()) -> dict[str, Claim]:
     reach = checks.blast_radius(*lab.ROUTES, within=(lab.VICTIM,))
     return {
         "loss-stays-on-node": claim.always(reach, alert=alert, within_s=TAKEN_OUT_S if alert else 0.0),
-        "postings-served-once": claim.always(checks.conservation(("payment", "ledger"))),
+        **suites.intact(),
     }

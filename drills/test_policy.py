@@ -58,13 +58,15 @@ def declared(name: str, alert: str) -> Experiment:
     closes = claim.eventually(checks.denied(lab.FRONT_DOOR), ENFORCED_S, "hold", alert=alert, fails_on_control=True)
     return Experiment(
         method=faults.apply_objects(name, hold_s=30),
-        workload=(*lab.traffic(), lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
+        workload=lab.traffic(),
         claims={
             **suites.security(new_pods=False),
             **REACHED,
             "closed-route-refused": closes,
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(lab.FRONT_DOOR), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work(lab.FRONT_DOOR_ALLOWED)),
+            **suites.intact(),
+            **suites.recovers(within_s=BACK_S),
             **REOPENS,
         },
     )
@@ -84,7 +86,7 @@ def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...]
     return Experiment(
         method=fault,
         # A caller with an open connection shows that the front door's pods are up, where no new connection succeeds.
-        workload=(*lab.traffic(lab.FRONT_DOOR), *new, lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
+        workload=(*lab.traffic(lab.FRONT_DOOR), *new),
         claims={
             **suites.security(new_pods=False),
             **REACHED,
@@ -94,6 +96,8 @@ def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...]
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(*CALLERS), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work()),
             "allowed-caller-served": claim.eventually(served, settled_s, "hold", alert=alerts),
+            **suites.intact(),
+            **suites.recovers(within_s=BACK_S),
             **REOPENS,
         },
     )

@@ -5,8 +5,10 @@ failurePolicy Ignore. VARIANTS are the HA mode, and a lab with the chart's defau
 `all-unauthenticated`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import msgspec
 
@@ -16,6 +18,8 @@ from clusters.model import (
     Certificates,
     ChartRelease,
     Component,
+    Drop,
+    DropLog,
     EnforcementPoint,
     Handshake,
     Identity,
@@ -81,6 +85,31 @@ _RELOADED = _docs(
 _SKIPPED = _source("The identity controller skips an issuer of an untrusted root and reports it by an Event", _SERVICE)
 _INVALID = _source("With an expired issuer, each certificate request fails and an Event reports it", _SERVICE)
 _DENIED = _source("The proxy's authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs")
+
+
+# Files of the kubelet: namespace_pod_uid/container/restarts.log.
+_LOGS = "/var/log/pods/lab_*/linkerd-proxy/*.log"
+_REFUSAL = re.compile(r"(?:Request|Connection) denied")
+_SERVER = re.compile(r"server\.name=([\w.-]+)")
+_CALLER = re.compile(rf"([\w-]+)\.lab\.serviceaccount\.identity\.{_NAMESPACE}\.")
+_ADDRESS = re.compile(r"client(?:\.ip)?=(?:.*?\()?(\d+\.\d+\.\d+\.\d+)")
+_WRITTEN = _source(
+    "The called pod's proxy logs each request and connection that it denies", f"{_PROXY}/app/inbound/src/policy/http.rs"
+)
+
+
+def _drop(line: str) -> Drop | None:
+    """Parse one line of a proxy's container log; None unless it is a denial.
+
+    The kubelet prefixes time, stream and a tag. The lab's Servers have the names of their services.
+    """
+    at, _, said = line.partition(" ")
+    denial, server = _REFUSAL.search(said), _SERVER.search(said)
+    if denial is None or server is None:
+        return None
+    caller, address = _CALLER.search(said), _ADDRESS.search(said)
+    at_ns = int(datetime.fromisoformat(at).timestamp() * 1e6) * 1000
+    return Drop(at_ns, caller[1] if caller else "", server[1], denial[0], "" if caller or not address else address[1])
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
@@ -176,6 +205,7 @@ MESH = Mesh(
         selects=_selects,
     ),
     pod_proxy="linkerd2-proxy",
+    drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _WRITTEN),
     signals=by_name(
         *(
             SignalSpec(

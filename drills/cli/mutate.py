@@ -22,7 +22,7 @@ def mutate(bundle: Path) -> tuple[str, bool]:
     found = _matrix(bundle)
     if not found.passing:
         raise InconclusiveError(f"{bundle}: {mutations.summary(found)}. Mutate a run that passed.")
-    return mutations.as_text(found), not found.survivors
+    return mutations.as_text(found), found.is_proof
 
 
 def write_page(reports: Path) -> tuple[str, bool]:
@@ -39,7 +39,7 @@ def write_page(reports: Path) -> tuple[str, bool]:
     page = reports / MUTATIONS_FILE
     files.write(page, mutations.as_page(found).encode())
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
-    return "\n".join(lines), not any(one.survivors for _, one in found)
+    return "\n".join(lines), all(one.is_proof for _, one in found)
 
 
 def _matrix(bundle: Path) -> Matrix:

@@ -229,14 +229,14 @@ def _find(history: History, name: str, claim: Claim, defects: tuple[Defect, ...]
     window = history.window(claim.during)
     if window is None:
         ruling = _unknown(f"the record has no {claim.during} window")
-        return _finding(name, claim, None, ruling, _Decision(Outcome.INCONCLUSIVE, ruling.reason))
+        return _finding(history, name, claim, None, ruling, _Decision(Outcome.INCONCLUSIVE, ruling.reason))
     try:
         ruling = _rule(history, claim, window)
         decision = _decide(history, claim, window, ruling, defects)
     except (Exception, pl.exceptions.PanicException) as error:  # noqa: BLE001 - a check that raises is an answer
         ruling = _unknown(f"check {claim.check.name} raised {type(error).__name__}: {error}")
         decision = _Decision(Outcome.INCONCLUSIVE, ruling.reason)
-    return _finding(name, claim, window, ruling, decision)
+    return _finding(history, name, claim, window, ruling, decision)
 
 
 def _unknown(reason: str) -> Ruling:
@@ -305,7 +305,9 @@ def _by_instant(alert: Sighting) -> tuple[int, str]:
     return alert.at_ns or 0, alert.name
 
 
-def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision) -> Finding:
+def _finding(
+    history: History, name: str, claim: Claim, window: Window | None, ruling: Ruling, decision: _Decision
+) -> Finding:
     measured, signal = ruling.measurement, decision.signal
     signal_ns = signal.at_ns if signal else None
     return Finding(
@@ -330,6 +332,7 @@ def _finding(name: str, claim: Claim, window: Window | None, ruling: Ruling, dec
         signal=signal.name if signal else None,
         time_to_signal_s=round((signal_ns - window.start_ns) / NS_PER_S, 3) if signal_ns and window else None,
         recovery_s=None if ruling.recovery_s is None else round(ruling.recovery_s, 3),
+        first_harm="" if measured.at_ns is None else history.phase_at(measured.at_ns),
     )
 
 

@@ -140,6 +140,19 @@ class ProgramStarted(BaseEvent, frozen=True, tag="boot"):
     detail: Detail
 
 
+class ProgramStalled(BaseEvent, frozen=True, tag="stalled"):
+    """A program of the lab did not run for a while, until at_ns; subject: its pod."""
+
+    class Detail(Detail, frozen=True, kw_only=True):
+        """Where it runs, and for how long it did not."""
+
+        pod: str
+        node: str
+        stalled_ms: int
+
+    detail: Detail
+
+
 class ServerRejoined(BaseEvent, frozen=True, tag="late"):
     """A program that restarted during the run serves again; it makes no calls; subject: its pod."""
 
@@ -220,6 +233,23 @@ class MembershipSeen(BaseEvent, frozen=True, tag="membership"):
 
         expected: bool
         meshed: bool | None
+
+    detail: Detail
+
+
+class ComponentPod(BaseEvent, frozen=True, tag="component.pod"):
+    """A pod of the mesh, or of Kubernetes itself, just before the baseline; subject: the pod.
+
+    How old a part is can decide what its loss costs: collections and renewals have timers that begin with its start.
+    """
+
+    class Detail(Detail, frozen=True, kw_only=True):
+        """role: of the component. started_ns: null when it has not started. restarts: of all its containers."""
+
+        role: str
+        node: str
+        started_ns: int | None
+        restarts: int
 
     detail: Detail
 
@@ -552,8 +582,8 @@ class DropLogRead(BaseEvent, frozen=True, tag="drops.source"):
 Event = (
     Phase | StepEnd | HarnessTrouble
     | UndoWritten | FaultInjected | FaultAccount | FaultReceipt | UndoApplied | UndoVerified
-    | ProgramStarted | ServerRejoined | CallerReady | CallerEnd | ServerEnd
-    | PodListed | MembershipSeen | NewPod
+    | ProgramStarted | ProgramStalled | ServerRejoined | CallerReady | CallerEnd | ServerEnd
+    | PodListed | MembershipSeen | ComponentPod | NewPod
     | PolicyChangeStep | PolicyVersion | PolicyListing
     | CertificateShown | CertificateText
     | ReplicaCount | NodeTaints | ObjectStatus | EventCount | MetricSample

@@ -73,8 +73,9 @@ class Resolution(msgspec.Struct, frozen=True):
 class Measurement(msgspec.Struct, frozen=True):
     """The result of a check over one window.
 
-    at_ns: the first instant of harm, when there was one. harms: its episodes; () for one that begins then. is_proof: no
-    gap in the record could explain the harm.
+    at_ns: the first instant of harm, when there was one. harms: its episodes; () for one that begins then. since_ns:
+    when what makes it true was first seen; None where that is the window's start. is_proof: no gap in the record could
+    explain the harm.
     """
 
     truth: Truth
@@ -84,6 +85,7 @@ class Measurement(msgspec.Struct, frozen=True):
     resolution: Resolution | None = None
     at_ns: int | None = None
     harms: tuple[Harm, ...] = ()
+    since_ns: int | None = None
     is_proof: bool = False
 
 

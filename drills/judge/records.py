@@ -12,6 +12,12 @@ NEW = "new"
 REUSED = "reused"
 OK = "ok"
 IN_FLIGHT_BOUND = "in-flight-bound"
+NO_ADDRESS = "dns"
+"""The error that a caller records when the target's name does not resolve: the call left no byte."""
+WRONG_SERVICE = "wrong-service"
+"""The error of a call that another service than its target answered; the judge finds it, no caller records it."""
+
+PHASES = ("baseline", "fault", "recovery")
 
 PLACES = (VICTIM, BYSTANDER)
 """Names for the node that the fault breaks and for one that it must not break; RunFacts.placed has their real names."""
@@ -157,6 +163,7 @@ class Window(msgspec.Struct, frozen=True):
 class Defect(msgspec.Struct, frozen=True):
     """A reason to doubt that the history is complete.
 
+    pod, from_ns, until_ns: whose record it is about, and which part of it; "" and None where it is about all of it.
     excuses: whether the defect could also explain failed calls, so that a broken availability claim proves nothing
     about the mesh.
     """
@@ -165,3 +172,6 @@ class Defect(msgspec.Struct, frozen=True):
     subject: str
     message: str
     excuses: bool = True
+    pod: str = ""
+    from_ns: int | None = None
+    until_ns: int | None = None

@@ -64,7 +64,8 @@ class Finding(msgspec.Struct, frozen=True):
     id: the claim's key, by which runs are compared. claim: the same in words, for people. promise: what the mesh's
     documents say about the claim; None where they have no entry. alerts, within_s: which signals would have excused a
     failure, and within what time. fails_on_control: whether the control must violate this claim. time_to_signal_s: from
-    the window's start to the signal. recovery_s: from the window's start to lasting truth.
+    the window's start to the signal. recovery_s: from the window's start to lasting truth. first_harm: the phase in
+    which the first harm began; "" where there is none, or where it is not known.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Finding(msgspec.Struct, frozen=True):
     signal: str | None = None
     time_to_signal_s: float | None = None
     recovery_s: float | None = None
+    first_harm: str = ""
 
     @property
     def is_condition(self) -> bool:

@@ -8,7 +8,7 @@ import polars as pl
 
 from drills.judge import files
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
-from drills.judge.events import PolicyChangeStep, UndoApplied, UndoVerified
+from drills.judge.events import ComponentPod, FaultInjected, PolicyChangeStep, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.records import NEW, NS_PER_S, Window
 from drills.judge.verdict import Finding, Outcome, Verdict
@@ -207,6 +207,31 @@ def _caller(history: History, window: Window, lane: Lane) -> str:
     names = (str(pod) for pod in pods["pod"])
     new = history.new_pods.since_ns
     return next((pod for pod in names if pod not in ended and (pod in new) == lane.is_new), "")
+
+
+class Ages(msgspec.Struct, frozen=True):
+    """How long the pods of a role had run when the fault was injected, and their restarts before it."""
+
+    role: str
+    pods: int
+    youngest_s: float
+    oldest_s: float
+    restarts: int
+
+
+def ages(history: History) -> tuple[Ages, ...]:
+    """Return the ages of each role's pods, in the order recorded; () for a run that did not record them."""
+    injected_ns = min((event.at_ns for event in history.of_kind(FaultInjected)), default=None)
+    found: dict[str, list[ComponentPod]] = {}
+    for event in history.of_kind(ComponentPod):
+        found.setdefault(event.detail.role, []).append(event)
+    return tuple(_ages(role, pods, injected_ns) for role, pods in found.items())
+
+
+def _ages(role: str, pods: list[ComponentPod], injected_ns: int | None) -> Ages:
+    at_ns = max(pod.at_ns for pod in pods) if injected_ns is None else injected_ns
+    run_s = [round((at_ns - (pod.detail.started_ns or at_ns)) / NS_PER_S) for pod in pods]
+    return Ages(role, len(pods), min(run_s), max(run_s), sum(pod.detail.restarts for pod in pods))
 
 
 def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:

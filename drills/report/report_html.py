@@ -15,7 +15,7 @@ from drills.report import known_issues, markup
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.failures import failures
-from drills.report.figures import headline, shortest_outage_ms
+from drills.report.figures import ages, headline, shortest_outage_ms
 from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
 from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared, unseen
@@ -97,6 +97,7 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         unseen=unseen(history),
         measured=measured(history),
         run=history.windows().get("run"),
+        ages=ages(history),
         shortest_outage_ms=shortest_outage_ms(verdict.findings),
         transitions=by_instant(transitions(history, instants(history))),
         transition_s=TRANSITION_S,

@@ -5,7 +5,7 @@ from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import known_issues
 from drills.report.failures import failures
-from drills.report.figures import shortest_outage_ms
+from drills.report.figures import ages, shortest_outage_ms
 from drills.report.markdown import template
 from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared
@@ -36,5 +36,6 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         transitions=transitions(history, instants(history)),
         transition_s=TRANSITION_S,
         timeline=timeline(history),
+        ages=ages(history),
         shortest_outage_ms=shortest_outage_ms(verdict.findings),
     )

@@ -19,7 +19,7 @@ from drills.run.experiment import Request, signals_of
 from drills.run.facts import facts_of
 from drills.run.inventory import Inventory
 from drills.run.lab import ROUTES
-from drills.run.membership import note_membership, note_pods
+from drills.run.membership import note_components, note_membership, note_pods
 from drills.run.phase import BASELINE, FAULT, RECOVERY, CurrentPhase
 from drills.run.policies import PolicyWatch
 from drills.run.probes.base import Probe
@@ -101,6 +101,7 @@ class LiveRun:
         """Prepare the fault, then watch the healthy mesh while every probe makes one attempt."""
         # Before the window: the preparation runs programs on every node, which takes processor time from the callers.
         self._fault = ActiveFault(self._context, self.request.fault)
+        note_components(self._context)
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note(Phase(time.time_ns(), "baseline"))
         self._note_membership()
@@ -193,7 +194,9 @@ class LiveRun:
         found = collect(
             context.cluster.share, context.run_id, pods=self._pods(), offsets=self._tail.offsets, ended_pods=ended_pods
         )
-        return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
+        pods = self._inventory.services if self._inventory else ()
+        drops = self._drops.read(self._begun_ns, time.time_ns(), {pod.address: pod.service for pod in pods})
+        return replace(found, events=(*found.events, *drops))
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:

@@ -6,6 +6,7 @@ from drills.judge.checks.policy_changes import change_enforced, change_ignored, 
 from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
+from drills.judge.checks.slow import calls_fast
 from drills.judge.checks.timing import latency, recovery_time
 from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
 from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
@@ -23,6 +24,7 @@ __all__ = [
     "attempts_per_request",
     "availability",
     "blast_radius",
+    "calls_fast",
     "certificate_validity",
     "change_enforced",
     "change_ignored",

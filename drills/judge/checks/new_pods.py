@@ -3,6 +3,8 @@
 from collections import Counter
 from functools import partial
 
+import msgspec
+
 from drills.judge.events import NewPod
 from drills.judge.history import History
 from drills.judge.measure import (
@@ -162,7 +164,9 @@ def _all_meshed(on: str | None, history: History, window: Window) -> Measurement
     else:
         truth = Truth.TRUE
     joined = sum(fate == MESHED for _, fate in pods)
-    return _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms, history)
+    measured = _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms, history)
+    since_ns = min((pod.answered_ns for pod, fate in pods if fate == MESHED), default=None)
+    return msgspec.structs.replace(measured, since_ns=since_ns)
 
 
 def _drift_found(history: History, window: Window) -> Measurement:

@@ -11,13 +11,13 @@ import msgspec
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
-from drills.judge.checks.security import ANSWERS
+from drills.judge.checks.liveness import ANSWERS
 from drills.judge.checks.unwritten import unwritten
 from drills.judge.cohorts import Cohort, subject_of
 from drills.judge.history import History
 from drills.judge.keys import LANE, LaneKey
 from drills.judge.measure import Edge, Row, Truth
-from drills.judge.records import Window
+from drills.judge.records import WRONG_SERVICE, Window
 
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
 """Errors that state a refusal."""
@@ -28,7 +28,8 @@ WAS_REFUSED = WAS_MADE & ~SUCCEEDED & pl.col("error").is_in(REFUSALS)
 DENIED_YET_SERVED = FROM_CALLER & WAS_REFUSED & WAS_SERVED
 FAILED_YET_SERVED = FROM_CALLER & WAS_MADE & ~SUCCEEDED & WAS_SERVED
 CONTRADICTED = FROM_CALLER & (pl.col("outcome") == "fail") & WAS_SERVED
-LOST = FROM_CALLER & SUCCEEDED & ~WAS_SERVED
+LOST = FROM_CALLER & (SUCCEEDED | (pl.col("error") == WRONG_SERVICE).fill_null(value=False)) & ~WAS_SERVED
+"""The caller got a good answer, and its target did not serve the call."""
 
 
 class _Calls(msgspec.Struct, frozen=True):
@@ -89,7 +90,7 @@ def pairs_of(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple
     """Return every lane of the edges in a stable order, and "none" for an edge with no call on record."""
     in_window = history.calls_in(window)
     calls = in_window.filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
-    claimed = history.calls.filter(on_edges(edges), FROM_CALLER)
+    claimed = history.judged.filter(on_edges(edges), FROM_CALLER)
     cohorts = history.new_pods.by_caller()
     servings = calls.filter(~FROM_CALLER, WAS_SERVED)
     servings = servings if len(cohorts) == 1 else _with_callers(servings, claimed)

@@ -8,6 +8,7 @@ import polars as pl
 
 from drills.judge.checks.harms import lost_calls
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.shares import Share, Shares
 from drills.judge.checks.tally import (
     TWO_SIDED_95,
     Ruled,
@@ -28,7 +29,11 @@ from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 def success_rate(
     *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
-    """At least this share of calls succeeds per lane, and no caller waits max_gap_s for a success.
+    """At least this share of calls succeeds, and no caller waits max_gap_s for a success, per lane.
+
+    FALSE when the 95 % interval of a lane's share, or of the share of all lanes together, lies below at_least. A lane
+    that lost calls and is not out by itself is TRUE where all lanes together meet at_least, else UNKNOWN. A lane that
+    lost none needs enough calls to have shown a loss of 5 % (60 calls).
 
     A share alone would hide an outage in a long window. A call with an unknown outcome did not succeed. connection: NEW
     or REUSED, to count only calls on such connections; None for both. A reused lane needs min_samples successes that
@@ -40,16 +45,19 @@ def success_rate(
     if connection not in (None, NEW, REUSED):
         raise ValueError(f"connection is {connection!r}, expected {NEW} or {REUSED}, or None for both")
 
-    def rule(lane: Lane) -> Ruled:
-        if lane.calls >= min_samples and lane.ok / lane.calls < at_least:
-            return Ruled(lane, Truth.FALSE, f"{lane.ok} of {lane.calls} calls succeeded, needs {at_least:.4g}")
-        return _rule_outage(lane, max_gap_s, min_samples)
+    def rule(shares: Shares, lane: Lane) -> Ruled:
+        outage = _rule_outage(lane, max_gap_s, min_samples)
+        if lane.calls < min_samples:
+            return outage
+        truth, reason = shares.decide(_loss(lane))
+        return outage if truth is not Truth.FALSE and outage.truth is not Truth.TRUE else Ruled(lane, truth, reason)
 
+    most = round(1 - at_least, 12)  # 1 - 0.999 is a little more than 0.001
     params: dict[str, Number] = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
     params |= {} if connection is None else {"connection": connection}
     on = "" if connection is None else f" on {connection} connections"
     says = f"at least {at_least:.4g} of the calls{on} succeed, with no {max_gap_s:g} s without a success"
-    return Invariant("success_rate", says, partial(_flow, edges, rule, connection=connection), params, edges)
+    return Invariant("success_rate", says, partial(_rate, edges, rule, most, connection), params, edges)
 
 
 def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> Invariant:
@@ -138,6 +146,24 @@ def _rule_outage(lane: Lane, max_outage_s: float, min_samples: int) -> Ruled:
         reason = f"{lane.ok_as_named} successes travelled on a {lane.connection} connection, needs {min_samples}"
         return Ruled(lane, Truth.UNKNOWN, reason)
     return Ruled(lane, Truth.TRUE)
+
+
+def _loss(lane: Lane) -> Share:
+    return Share(lane.calls - lane.ok, lane.calls)
+
+
+def _rate(
+    edges: tuple[Edge, ...],
+    rule: Callable[[Shares, Lane], Ruled],
+    most: float,
+    connection: str | None,
+    history: History,
+    window: Window,
+) -> Measurement:
+    found = lanes(history, window, edges)
+    shares = Shares(tuple(_loss(lane) for lane in found if connection in (None, lane.connection)), most, "were lost")
+    measured = _flow(edges, partial(rule, shares), history, window, connection=connection)
+    return msgspec.structs.replace(measured, reason=shares.summary()) if measured.truth is Truth.TRUE else measured
 
 
 def _flow(

@@ -82,10 +82,10 @@ def attempts_per_request(*edges: Edge, at_most: int = 1, min_samples: int = 20) 
 def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
     """No posting is lost or duplicated, counted at both ends.
 
-    Each call that succeeded for its caller was served exactly once; no call that certainly failed for its caller was
-    served; and every served call is known to a caller. A call with an unknown outcome contradicts nothing and is
-    counted separately. So is a call whose other witness the fault ended before it could record the call: whether it was
-    served twice is not known.
+    Each call that its caller saw answered well was served exactly once, by its target; no call that certainly failed
+    for its caller was served; and every served call is known to a caller. A call with an unknown outcome contradicts
+    nothing and is counted separately. So is a call whose other witness the fault ended before it could record the call:
+    whether it was served twice is not known.
     """
     need_edges(edges)
 

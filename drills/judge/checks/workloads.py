@@ -198,8 +198,17 @@ def _measured(subject: str, looks: Sequence[Look], doubt: str) -> Measurement:
         rows=(Row(subject, "", truth, numbers, reason),),
         examples=tuple(Example(event.subject, event.at_ns, seen) for event, _, seen in bad[:MAX_EXAMPLES]),
         at_ns=bad[0][0].at_ns if bad else None,
+        since_ns=_all_seen_ns(looks),
         is_proof=bool(bad),
     )
+
+
+def _all_seen_ns(looks: Sequence[Look]) -> int | None:
+    """Return when every workload had been seen at least once; None without a look."""
+    first: dict[str, int] = {}
+    for event, _, _ in looks:
+        first.setdefault(event.subject, event.at_ns)
+    return max(first.values(), default=None)
 
 
 def _where(looks: Sequence[Look], wanted: Callable[[bool | None], bool]) -> list[Look]:

@@ -159,7 +159,7 @@ def _ended(outcome: str, error: str) -> dict[str, pl.Expr]:
 
 def _pod_of_target(history: History) -> pl.Expr:
     """Return a pod that serves the row's target, or the target's name when the record has none."""
-    seen = history.calls.filter(WAS_SERVED).group_by("target").agg(pl.col("served_pod").min()).collect()
+    seen = history.judged.filter(WAS_SERVED).group_by("target").agg(pl.col("served_pod").min()).collect()
     return pl.col("target").replace(dict(seen.rows()))
 
 

@@ -28,16 +28,15 @@ def test_istio_is_installed_once_the_webhook_that_refuses_fails_closed(
     double = FileCluster(tmp_path)
     monkeypatch.setattr(double, "get", lambda _version, _kind, wanted, *_namespace: there.get(wanted))
     install.wait_webhooks(double, meshes.load(name))
-    monkeypatch.setattr(install, "_WEBHOOKS_S", 0.1)
     there[REFUSES] = configured("Ignore", "pem")
     with pytest.raises(HarnessError, match=f"{KIND} {REFUSES} with failurePolicy Fail and a CA bundle: not within"):
-        install.wait_webhooks(double, meshes.load(name))
+        install.wait_webhooks(double, meshes.load(name), within_s=0.1)
     there[REFUSES] = configured("Fail", "")
     with pytest.raises(HarnessError, match=REFUSES):
-        install.wait_webhooks(double, meshes.load(name))
+        install.wait_webhooks(double, meshes.load(name), within_s=0.1)
     del there[REFUSES]
     with pytest.raises(HarnessError, match=REFUSES):
-        install.wait_webhooks(double, meshes.load(name))
+        install.wait_webhooks(double, meshes.load(name), within_s=0.1)
 
 
 @pytest.mark.parametrize("name", ISTIO)

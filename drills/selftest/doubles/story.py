@@ -87,6 +87,7 @@ class Story:
     _spoken: set[tuple[str, str, str]] = field(default_factory=set)
     _forgotten: set[type[Event]] = field(default_factory=set)
     _unplanned: set[str] = field(default_factory=set)
+    _services: dict[str, str] = field(default_factory=dict)
 
     def baseline(self) -> Self:
         """Go on in the baseline."""
@@ -111,6 +112,11 @@ class Story:
     def unplanned(self, *pods: str) -> Self:
         """Leave these pods out of the plans: they did not exist when the run began."""
         self._unplanned |= set(pods)
+        return self
+
+    def of_service(self, service: str, *pods: str) -> Self:
+        """Let these pods belong to a service, whatever the target of the calls that they serve."""
+        self._services |= dict.fromkeys(pods, service)
         return self
 
     def length_s(self) -> float:
@@ -309,7 +315,11 @@ class Story:
             said = {"target": target, "connection": connection, "scheduled": count, "written": count}
             yield event_of(CallerEnd, self._end_ns() + NS_PER_S, pod, **said)
         for pod in sorted(self._servers()):
-            yield event_of(ServerEnd, self._end_ns() + NS_PER_S, pod, served=self._servers()[pod])
+            service = self._services.get(pod) or self._target_of(pod)
+            yield event_of(ServerEnd, self._end_ns() + NS_PER_S, pod, served=self._servers()[pod], service=service)
+
+    def _target_of(self, pod: str) -> str:
+        return next(str(row["target"]) for row in self.rows if row["served_pod"] == pod)
 
     def _servers(self) -> Counter[str]:
         return Counter(str(row["served_pod"]) for row in self.rows if row["served_pod"])

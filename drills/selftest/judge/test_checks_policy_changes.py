@@ -17,12 +17,26 @@ IGNORED = never(checks.change_ignored(within_s=2), must_hold=True)
 ENFORCED = always(checks.change_enforced(within_s=2), alert="refused", within_s=5)
 
 
-def changed(*, enforced_after_s: float = 1.0, held_s: float | None = 8.0, ok_before: int = 50) -> Story:
+def changed(
+    *, enforced_after_s: float = 1.0, held_s: float | None = 8.0, ok_before: int = 50, reopens: bool = True
+) -> Story:
     """Tell of a change accepted 5 s into the fault, and of the edge's calls before, under and after it."""
     story = Story(signals=(REFUSAL,)).steady(OTHER).fault().change(*EDGE, "accepted", at_s=5, held_s=held_s)
     end_s = 20.0 if held_s is None else 5 + held_s
     story.calls(*EDGE, ok=ok_before, over=(0, 5)).calls(*EDGE, ok=10, over=(5, 5 + enforced_after_s))
-    return story.calls(*EDGE, fail=80, error="http-403", over=(5 + enforced_after_s, end_s))
+    story.calls(*EDGE, fail=80, error="http-403", over=(5 + enforced_after_s, end_s))
+    return story.calls(*EDGE, ok=20, over=(end_s, 20)) if reopens and end_s < 20 else story
+
+
+def test_a_door_that_is_down_enforces_nothing() -> None:
+    """Refusals of a target that serves no other caller prove no policy, nor do those of an edge that stays closed."""
+    beside = changed().fault().calls("checkout", "frontend", ok=100, over=(0, 5))
+    finding = answer(beside, ENFORCED)
+    assert (finding.outcome, "it may have been down" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+    assert answer(beside.calls("checkout", "frontend", ok=1, over=(9, 10)), ENFORCED).outcome is Outcome.HELD
+    alone = changed(reopens=False)
+    assert answer(alone, ENFORCED).outcome is Outcome.INCONCLUSIVE
+    assert answer(alone.calls(*EDGE, ok=1, over=(19, 20)), ENFORCED).outcome is Outcome.HELD
 
 
 def test_an_enforced_change_holds() -> None:
@@ -77,7 +91,8 @@ def test_a_change_that_does_not_stay_enforced_is_violated_in_spite_of_holes() ->
 
 def test_a_change_that_nobody_removed_holds_until_the_end() -> None:
     """Without removal every later call must be refused."""
-    assert answer(changed(held_s=None), IGNORED).outcome is Outcome.HELD
+    beside = changed(held_s=None).calls("checkout", "frontend", ok=100)
+    assert answer(beside, IGNORED).outcome is Outcome.HELD
     late = changed(held_s=None).recovery().calls(*EDGE, ok=1)
     assert answer(late, IGNORED).outcome is Outcome.VIOLATED
 
@@ -111,8 +126,31 @@ def test_a_change_works_again_after_recovery() -> None:
     """A refusal at first and an enforced change later is a recovery, with the time it took."""
     story = Story().steady(OTHER).recovery().change(*EDGE, "refused", at_s=2, held_s=None)
     story.change(*EDGE, "accepted", at_s=10).calls(*EDGE, ok=50, over=(5, 10)).calls(*EDGE, fail=80, over=(10, 18))
+    story.calls(*EDGE, ok=10, over=(18.5, 20))
     finding = answer(story, eventually(checks.change_enforced(within_s=2), within_s=15))
-    assert (finding.outcome, finding.recovery_s) == (Outcome.HELD, 2.1)
+    assert (finding.outcome, finding.recovery_s) == (Outcome.HELD, 10.002)
+
+
+def test_a_recovery_is_not_earlier_than_its_first_evidence() -> None:
+    """A change that is ignored at 2 s and one that is enforced at 10 s: recovered at 10 s, which is late for 8 s."""
+    story = Story().steady(OTHER).recovery().change(*EDGE, "accepted", at_s=2, held_s=4)
+    story.calls(*EDGE, ok=100, over=(0, 10)).change(*EDGE, "accepted", at_s=10)
+    story.calls(*EDGE, fail=80, over=(10, 18)).calls(*EDGE, ok=10, over=(18.5, 20))
+    check = checks.change_enforced(within_s=2)
+    assert answer(story, eventually(check, within_s=12)).recovery_s == 10.002
+    late = answer(story, eventually(check, within_s=8))
+    assert (late.outcome, "first seen true after 10.0 s" in late.reason) == (Outcome.INCONCLUSIVE, True)
+
+
+def test_a_change_that_a_later_window_ignores_is_harm_there() -> None:
+    """A change of the baseline that is forgotten in the fault is ignored in the fault, and not in the recovery."""
+    story = Story().steady(OTHER).calls(*EDGE, ok=30, over=(0, 3)).change(*EDGE, "accepted", at_s=3, held_s=20)
+    story.calls(*EDGE, fail=70, over=(3, 10)).fault().calls(*EDGE, fail=50, over=(0, 5))
+    story.calls(*EDGE, ok=80, over=(5, 13)).calls(*EDGE, ok=70, over=(13.1, 20))
+    finding = answer(story, IGNORED)
+    assert (finding.outcome, finding.rows[0].numbers) == (Outcome.VIOLATED, {"accepted and ignored": 1})
+    assert finding.counter_examples[0].at_ns == story.at(5)
+    assert answer(story, never(checks.change_ignored(within_s=2), "recovery")).outcome is Outcome.INCONCLUSIVE
 
 
 def test_change_refused_is_seen_by_one_refusal() -> None:

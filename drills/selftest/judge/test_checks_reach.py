@@ -56,7 +56,7 @@ def on_two_nodes(**placed: str) -> Story:
     ("placed", "expected", "reason"),
     [
         ({VICTIM: "n1", BYSTANDER: "n2"}, Outcome.HELD, ""),
-        ({VICTIM: "n2", BYSTANDER: "n1"}, Outcome.VIOLATED, "0 of 200 calls succeeded"),
+        ({VICTIM: "n2", BYSTANDER: "n1"}, Outcome.VIOLATED, "200 of 200 calls were lost"),
         ({BYSTANDER: "n2"}, Outcome.INCONCLUSIVE, "do not name the victim node"),
         ({VICTIM: ""}, Outcome.INCONCLUSIVE, "do not name the victim node"),
     ],

@@ -7,7 +7,7 @@ import pytest
 
 from drills.judge import checks
 from drills.judge.claims import always, never
-from drills.judge.events import CallerEnd, ServerEnd
+from drills.judge.events import CallerEnd, PodListed, ServerEnd
 from drills.judge.history import RunFacts
 from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer, identity, xfcc
@@ -82,6 +82,63 @@ def test_refusals_that_never_left_the_caller_are_inconclusive() -> None:
     assert (silent.outcome, "cut off" in silent.reason) == (Outcome.INCONCLUSIVE, True)
     alive = guarded(fail=200, error="connect-timeout").calls("intruder", "frontend", ok=1)
     assert answer(alive, DENIED).outcome is Outcome.HELD
+
+
+def test_calls_without_an_address_are_no_refusals() -> None:
+    """A denied call that fails in DNS asked nothing: neither all of them nor ten seconds of them are refusals."""
+    assert answer(guarded(fail=200, error="dns"), DENIED).outcome is Outcome.INCONCLUSIVE
+    story = guarded(fail=50, over=(0, 5)).calls(*EDGE, fail=100, error="dns", over=(5, 15))
+    finding = answer(story.calls(*EDGE, fail=50, over=(15, 20)), DENIED)
+    assert (finding.outcome, "found an address for 10.1" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+    longer = always(checks.denied(EDGE, max_unasked_s=11), must_hold=True)
+    assert answer(story, longer).outcome is Outcome.HELD
+
+
+def test_each_pod_of_the_caller_must_have_been_able_to_call() -> None:
+    """One pod that gets answers does not stand for another that times out wherever it calls."""
+    story = guarded(fail=200).calls(*EDGE, fail=200, error="connect-timeout", pod="intruder-2")
+    finding = answer(story, DENIED)
+    assert (finding.outcome, "intruder-2 got no answer" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+    assert answer(story.calls("intruder", "frontend", ok=1, pod="intruder-2"), DENIED).outcome is Outcome.HELD
+
+
+def test_the_target_must_have_been_up_on_each_of_its_nodes() -> None:
+    """A ledger that serves on one node says nothing of the node on which its other pod serves no caller."""
+    story = Story().steady(LEGIT).calls(*LEGIT, ok=50, server="ledger-2").fault().calls(*EDGE, fail=200)
+    finding = answer(story, DENIED)
+    assert (finding.outcome, "ledger-2 served no other caller in the fault" in finding.reason) == (
+        Outcome.INCONCLUSIVE,
+        True,
+    )
+    for pod in ("ledger-1", "ledger-2"):
+        story.event(PodListed, pod, node="n2")
+    assert answer(story, DENIED).outcome is Outcome.HELD
+
+
+def test_each_phase_of_the_run_needs_its_own_sign_of_life() -> None:
+    """A target that served in the baseline alone may have been down while the fault stood."""
+    whole_run = always(checks.denied(EDGE), "run", must_hold=True)
+    story = Story().refused(EDGE).calls(*LEGIT, ok=100).recovery().calls(*LEGIT, ok=200)
+    finding = answer(story, whole_run)
+    assert (finding.outcome, "in the fault" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+    assert answer(Story().refused(EDGE).steady(LEGIT), whole_run).outcome is Outcome.HELD
+
+
+def test_a_denied_target_that_serves_calls_to_another_is_not_denied() -> None:
+    """An address that is used again brings a call to a pod that its caller must not reach: it was served there."""
+    story = guarded(fail=200).calls("intruder", "frontend", ok=1, over=(5, 6), server="ledger-9")
+    finding = answer(story.of_service("ledger", "ledger-9"), DENIED)
+    assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 1)
+    assert "1 calls to another target" in finding.reason
+
+
+def test_a_denied_call_that_an_allowed_service_serves_is_no_breach() -> None:
+    """A pod of frontend, which the intruder may call, with an old address of ledger neither breaks nor refuses."""
+    story = guarded(fail=200).calls(*EDGE, ok=1, over=(5, 6), server="frontend-9")
+    assert answer(story.of_service("frontend", "frontend-9"), DENIED).outcome is Outcome.HELD
+    lone = guarded(ok=200, server="frontend-9").of_service("frontend", "frontend-9")
+    finding = answer(lone, DENIED)
+    assert (finding.outcome, finding.rows[0].numbers["error wrong-service"]) == (Outcome.INCONCLUSIVE, 200)
 
 
 def test_calls_that_could_not_be_made_are_no_refusals() -> None:

@@ -30,7 +30,7 @@ def test_success_rate_is_violated_by_too_many_failures() -> None:
     """Five failures in two hundred break a rate of 0.99; the finding counts them and shows five at most."""
     finding = answer(Story().fault().calls(*EDGE, ok=190, fail=10), RATE)
     assert finding.outcome is Outcome.VIOLATED
-    assert finding.reason == "checkout->payment new: 190 of 200 calls succeeded, needs 0.99"
+    assert finding.reason == "checkout->payment new: 10 of 200 calls were lost, at most 0.01 of them may"
     assert len(finding.counter_examples) == 5
     assert finding.rows[0].numbers["error connect-reset"] == 10
 
@@ -46,6 +46,13 @@ def test_success_rate_counts_what_cannot_be_known_as_no_success() -> None:
     """A call that timed out may have been served, and the caller did not get its answer."""
     finding = answer(Story().fault().calls(*EDGE, ok=190, info=10, error="timeout"), RATE)
     assert (finding.outcome, finding.rows[0].numbers["cannot_know"]) == (Outcome.VIOLATED, 10)
+
+
+def test_a_good_answer_of_another_service_is_a_failure() -> None:
+    """Calls that a pod with an old address of the target answers did not reach it, with or without a server's line."""
+    story = Story().fault().calls(*EDGE, ok=190).calls(*EDGE, ok=5, server="ledger-9")
+    finding = answer(story.calls(*EDGE, ok=5, server="ledger-9", served=False).of_service("ledger", "ledger-9"), RATE)
+    assert (finding.outcome, finding.rows[0].numbers["error wrong-service"]) == (Outcome.VIOLATED, 10)
 
 
 def test_success_rate_fails_observably_when_the_named_signal_appears() -> None:
@@ -65,6 +72,51 @@ def test_the_deadline_of_a_signal_runs_from_the_harm_that_counts() -> None:
     story.event(ReplicaCount, DOWN.subject, at_s=12.9, ready=0, desired=1)
     finding = answer(story, always(checks.success_rate(EDGE, at_least=0.99), alert="down", within_s=1))
     assert finding.outcome is Outcome.FAILED_OBSERVABLY
+
+
+KEPT = always(checks.success_rate(EDGE, OTHER, at_least=0.999))
+
+
+def test_one_lost_call_of_a_lane_is_decided_with_the_other_lanes() -> None:
+    """One of 500 is more than 0.1 %: among 30,000 it is chance, among 500 alone it is undecided, ten are a loss."""
+    lone = Story().fault().calls(*EDGE, ok=499, fail=1).calls(*OTHER, ok=100)
+    finding = answer(lone, KEPT)
+    assert (finding.outcome, "1 of 600 on all edges: too few to decide" in finding.reason) == (
+        Outcome.INCONCLUSIVE,
+        True,
+    )
+    finding = answer(lone.calls(*OTHER, ok=30000), KEPT)
+    assert finding.outcome is Outcome.HELD
+    assert finding.reason == "1 of 30600 calls were lost; up to 0.89% on one edge could have by chance"
+    assert answer(lone.calls(*EDGE, ok=490, fail=10, connection="reused"), KEPT).outcome is Outcome.VIOLATED
+
+
+def test_one_lost_call_on_each_of_many_lanes_is_a_loss() -> None:
+    """No lane is out by itself, and all of them together are."""
+    edges = [("frontend", f"s{number}") for number in range(12)]
+    story = Story().fault()
+    for edge in edges:
+        story.calls(*edge, ok=399, fail=1)
+    finding = answer(story, always(checks.success_rate(*edges, at_least=0.999)))
+    assert (finding.outcome, "12 of 4800 on all edges" in finding.reason) == (Outcome.VIOLATED, True)
+
+
+@pytest.mark.parametrize(("calls", "expected"), [(34, Outcome.INCONCLUSIVE), (60, Outcome.HELD)])
+def test_no_lost_call_of_few_proves_nothing(calls: int, expected: Outcome) -> None:
+    """Of 34 calls one in 12 could be lost and none be seen; the finding says what the run could have missed."""
+    finding = answer(Story().fault().calls(*EDGE, ok=calls), always(checks.success_rate(EDGE, at_least=0.999)))
+    assert finding.outcome is expected
+    assert ("8.8% could have" if calls == 34 else "0 of 60 calls were lost; up to 5.00%") in finding.reason
+
+
+def test_a_success_counts_when_it_ended() -> None:
+    """Calls that all hang for three seconds and succeed in the end leave their caller without a success meanwhile."""
+    story = Story().fault().calls(*EDGE, ok=100, over=(0, 10)).calls(*EDGE, ok=70, over=(13, 20))
+    for number in range(30):
+        story.calls(*EDGE, ok=1, over=(10 + number / 10, 13))
+        story.rows[-1]["ended_ns"] = story.at(13)
+    finding = answer(story, RATE)
+    assert (finding.outcome, "without a success" in finding.reason) == (Outcome.VIOLATED, True)
 
 
 def test_success_rate_of_nothing_is_inconclusive() -> None:
@@ -165,7 +217,7 @@ def test_availability_is_violated_by_a_longer_pause() -> None:
     finding = answer(Story().fault().calls(*EDGE, ok=190, fail=10), OUTAGE)
     assert finding.outcome is Outcome.VIOLATED
     assert finding.rows[0].numbers["longest_outage_ms"] == 1100.0
-    assert finding.rows[0].numbers["longest_outage_at_s"] == 9.4
+    assert finding.rows[0].numbers["longest_outage_at_s"] == 9.402
 
 
 def test_availability_of_nothing_is_inconclusive() -> None:

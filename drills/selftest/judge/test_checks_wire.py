@@ -26,6 +26,25 @@ def test_plaintext_never_happens_on_a_watched_wire() -> None:
     assert answer(quiet(), CLAIM).outcome is Outcome.HELD
 
 
+def test_an_observer_that_died_and_came_back_is_noticed() -> None:
+    """The outsider's calls go on being readable: a node on which none is seen for more than 20 s has no observer."""
+    outside = ("outsider", "outsider")
+    finding = answer(quiet().steady(outside), CLAIM)
+    assert (finding.outcome, "of node n1 saw none of" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+    seen = quiet().steady(outside)
+    for at_s in (5, 20, 35):
+        seen.baseline().hit(*outside, at_s=at_s)
+    assert answer(seen, CLAIM).outcome is Outcome.HELD
+
+
+def test_nothing_is_missed_while_the_outsider_does_not_call() -> None:
+    """An outsider that cannot call sends nothing that could be seen."""
+    away = (
+        quiet().calls("outsider", "outsider", ok=20, over=(0, 2)).calls("outsider", "outsider", fail=480, over=(2, 50))
+    )
+    assert answer(away, CLAIM).outcome is Outcome.HELD
+
+
 def test_plaintext_is_violated_by_one_hit() -> None:
     """One readable call is proof, shown with its request id and where it was read."""
     finding = answer(quiet().fault().hit(*EDGE, at_s=3), CLAIM)
@@ -140,7 +159,7 @@ TRIED = never(checks.plaintext_tried(EDGE), must_hold=True)
 )
 def test_a_target_that_refuses_can_still_be_seen_to_be_called(error: str, count: int, expected: Outcome) -> None:
     """Calls that reached for an address are enough; those that found none show nothing, and plaintext stays unknown."""
-    story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=count, error=error)
+    story = Story().calls("outsider", "outsider", ok=100).watched().fault().calls(*EDGE, fail=count, error=error)
     finding = answer(story, TRIED)
     assert finding.outcome is expected
     if expected is Outcome.INCONCLUSIVE:
@@ -150,7 +169,7 @@ def test_a_target_that_refuses_can_still_be_seen_to_be_called(error: str, count:
 
 def test_a_refused_call_that_was_readable_is_proof() -> None:
     """One hit is enough, whatever its answer; on an unwatched wire nothing is known."""
-    story = Story().steady(("outsider", "outsider")).watched().fault().calls(*EDGE, fail=40, error="reset")
+    story = Story().calls("outsider", "outsider", ok=100).watched().fault().calls(*EDGE, fail=40, error="reset")
     assert answer(story.hit(*EDGE, at_s=3), TRIED).outcome is Outcome.VIOLATED
     blind = Story().steady(EDGE).fault().calls(*EDGE, fail=40, error="reset")
     assert answer(blind, TRIED).outcome is Outcome.INCONCLUSIVE

@@ -39,6 +39,15 @@ def test_no_witness_is_inconclusive(claim: Claim) -> None:
     assert (finding.outcome, finding.rows[0].connection) == (Outcome.INCONCLUSIVE, "none")
 
 
+def test_a_posting_that_another_service_answers_is_lost() -> None:
+    """Its caller takes the posting for done, and the ledger never had it."""
+    story = (
+        steady().calls(*EDGE, ok=1, over=(5, 6), server="bank-adapter-9").of_service("bank-adapter", "bank-adapter-9")
+    )
+    finding = answer(story, KEPT)
+    assert (finding.outcome, finding.reason) == (Outcome.VIOLATED, "payment->ledger new: 1 lost")
+
+
 def test_an_answer_that_got_lost_is_served_but_failed() -> None:
     """The server did the work and the caller timed out: the call is the example, and a hole cannot explain it away."""
     story = steady().calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6)).without(CallerEnd)

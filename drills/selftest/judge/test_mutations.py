@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import chain, repeat
 
 import msgspec
 import polars as pl
@@ -317,3 +318,29 @@ def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
     after = RECORD["lose-one-serving"].apply(ending, target)
     kept, left = (it.calls.filter(pl.col("served_pod").is_in(gone)).collect().height for it in (history, after))
     assert kept == left > 0
+
+
+def test_a_claim_about_the_run_is_tried_in_each_phase() -> None:
+    """What happens in one phase must not hide in the other two; where there is nothing to change, none is tried."""
+    asked = (
+        never(checks.plaintext(EDGE), "run", must_hold=True),
+        always(checks.denied(DENIED), "run", must_hold=True),
+        never(checks.outside_mesh(), "run", must_hold=True),
+    )
+    found = mutated(rich_run(), asked)
+    assert found.survivors == ()
+    tried = {(trial.mutation, trial.during) for trial in found.trials}
+    for name in ("readable-call", "let-one-in", "serve-refused"):
+        assert {(name, phase) for phase in ("baseline", "fault", "recovery")} <= tried
+    assert ("drop-calls", "run") in tried
+    assert ("admit-unmeshed", "baseline") not in tried
+
+
+def test_what_a_rebuilt_history_breaks_is_no_proof() -> None:
+    """A reboot ends a server's record and begins it anew: rebuilt without a change, each claim passes as before."""
+    found = mutated(rich_run(), GOOD["traffic"])
+    assert (found.artefacts, found.is_proof) == ((), True)
+    holds, fails = (always(checks.split_ratio(EDGE, version="v1", weight=weight)) for weight in (1, 0.1))
+    asked = chain([holds], repeat(fails))  # as if rebuilding the history made the claim fail
+    blind = matrix(rich_run(), lambda history: judge(history, (next(asked),)))
+    assert (blind.artefacts, blind.is_proof) == ((1,), False)

@@ -2,12 +2,13 @@
 
 import re
 
+import msgspec
 import pytest
 
 from clusters.model import KnownIssue, Reference
 from drills.cli import exits
 from drills.judge import checks, known
-from drills.judge.claims import Claim, always, judge, sometimes
+from drills.judge.claims import Claim, always, judge, never, sometimes
 from drills.judge.history import History
 from drills.judge.verdict import Outcome, Verdict
 from drills.selftest.doubles.story import Story
@@ -66,6 +67,38 @@ def test_exactly_what_is_listed_is_expected(
     entries = tuple(map(entry, listed))
     assert known.is_expected(verdict, entries) is expected
     assert exits.of(verdict, entries) == code
+
+
+@pytest.mark.parametrize(
+    ("more", "worse"),
+    [
+        ({}, ""),
+        ({"edges": ("a->c", "a->b")}, ""),
+        ({"edges": ("a->b",)}, "a->c is new"),
+        ({"since": "fault"}, ""),
+        ({"since": "recovery"}, "the first harm is in the fault, known since the recovery"),
+        ({"at_most": {"failed": 200.0}}, ""),
+        ({"at_most": {"failed": 199.0}}, "failed is 200, known up to 199"),
+    ],
+)
+def test_what_goes_beyond_an_entry_is_not_known(more: dict[str, object], worse: str) -> None:
+    """Another edge, an earlier phase or more harm than the entry states is a surprise, and is said to be worse."""
+    verdict = verdict_of(HOLDS, BREAKS)
+    listed = (msgspec.structs.replace(entry(BREAKS), **more),)
+    assert known.beyond(verdict.findings[1], listed[0]) == worse
+    assert known.is_expected(verdict, listed) is not bool(worse)
+    assert exits.of(verdict, listed) == (exits.VIOLATED if worse else exits.PASSED)
+    said = known.describe(verdict, listed)
+    assert said == (f"worse than the known issue: {id_of(BREAKS)}: {worse} ({ISSUE.url})" if worse else said)
+
+
+def test_harm_of_a_claim_that_says_never_is_what_happened() -> None:
+    """The rows of `never` are true where harm was done."""
+    claim = never(checks.plaintext(GOOD, BAD))
+    story = Story().steady(GOOD, BAD).watched().fault().hit(*BAD)
+    (finding,) = judge(story.history(), {id_of(claim): claim}).findings
+    assert known.beyond(finding, msgspec.structs.replace(entry(claim), edges=("a->c",))) == ""
+    assert known.beyond(finding, msgspec.structs.replace(entry(claim), edges=("a->b",))) == "a->c is new"
 
 
 def test_the_verdict_itself_knows_nothing_of_it() -> None:

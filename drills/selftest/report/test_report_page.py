@@ -12,13 +12,13 @@ from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.bundle_files import REPORT_HTML_FILE
 from drills.judge.claims import always, stored
-from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
+from drills.judge.events import ComponentPod, FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S, RunFacts
 from drills.judge.verdict import Outcome
 from drills.report import evidence, formats, traffic, verification, wording
-from drills.report.figures import Outage, headline, outage
+from drills.report.figures import Ages, Outage, ages, headline, outage
 from drills.report.html_tables import edge_windows, number_table
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import START_NS, Story
@@ -211,3 +211,14 @@ def test_drawings_are_well_formed(bundle: Path) -> None:
     for drawing_text in found:
         svg = ET.fromstring(drawing_text)  # noqa: S314 - written by the code under test
         assert svg.get("aria-hidden") == "true" or svg.get("aria-label")
+
+
+def test_the_ages_of_the_parts_are_shown() -> None:
+    """Youngest and oldest pod of each role at the injection, and restarts before it; a run without them shows none."""
+    story = outage_bundle.outage()
+    assert ages(story.history()) == ()
+    story.baseline()  # the double injects its fault 10 s after the start
+    for pod, at_s in (("brain-1", -290.0), ("brain-2", -90.0)):
+        started_ns = story.at(at_s)
+        story.event(ComponentPod, pod, at_s=-1, role="control-plane", node="n1", started_ns=started_ns, restarts=1)
+    assert ages(story.history()) == (Ages("control-plane", 2, 100.0, 300.0, 2),)

@@ -9,6 +9,7 @@ from clusters.lab import LAB
 from clusters.model import KUBERNETES_SIGNALS, Capability, Role
 from clusters.runtime import UsageError
 from drills import prove
+from drills.judge.measure import Need
 from drills.run import catalogue
 from drills.run.declare import Declared, declared, unmet
 
@@ -148,6 +149,32 @@ def test_every_drill_has_claims_that_must_hold(entry: Declared) -> None:
     asked = [mesh for mesh in map(meshes.load, meshes.names()) if not unmet(entry.requires, mesh)]
     assert asked
     assert all(any(it.must_hold for it in entry.build(mesh).claims.values()) for mesh in asked)
+
+
+IN_EVERY_DRILL = {
+    "no-plaintext": "run",
+    "denied-stay-denied": "run",
+    "peers-authenticated": "run",
+    "routes-work-in-baseline": "baseline",
+    "postings-served-once": "run",
+    "routes-recover": "recovery",
+    "recovery-outage-bounded": "recovery",
+}
+
+
+@pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
+def test_every_drill_asks_what_no_drill_may_leave_out(entry: Declared) -> None:
+    """Security over the whole run, the baseline, the postings, and how long the return of a component costs calls."""
+    for mesh in map(meshes.load, meshes.names()):
+        if not unmet(entry.requires, mesh):
+            experiment = entry.build(mesh)
+            asked = {name: claim.during for name, claim in experiment.claims.items()}
+            assert {name: asked.get(name) for name in IN_EVERY_DRILL} == IN_EVERY_DRILL
+            if Need.POLICY_CHANGES in experiment.needs:
+                assert "no-policy-change-ignored-in-recovery" in asked
+                assert {"no-policy-change-ignored", "policy-changes-enforced-again-in-fault"} & set(asked) or (
+                    entry.name == "apiserver-outage"  # no change can be made in the fault
+                )
 
 
 OF_CALLS = frozenset({"success_rate", "blast_radius", "availability", "errors", "latency"})
