@@ -194,12 +194,13 @@ def _caller(history: History, window: Window, lane: Lane) -> str:
     """
     start_ns, end_ns = lane.outage.start_ns, lane.outage.start_ns + lane.outage.length_ns
     ended = history.lost_pods.pods if history.lost_pods else frozenset[str]()
-    meanwhile = (pl.col("started_ns") > start_ns) & (pl.col("started_ns") < end_ns)
+    ok = SUCCEEDED & (pl.col("ended_ns") > start_ns) & (pl.col("ended_ns") < end_ns)  # a success counts when it ends
+    bad = ~SUCCEEDED & (pl.col("started_ns") > start_ns) & (pl.col("started_ns") < end_ns)
     pods = (
         history.due_in(window)
         .filter(on_edges((lane.edge,)), pl.col("connection") == lane.connection)
         .group_by("pod")
-        .agg(ok=(SUCCEEDED & meanwhile).sum(), bad=(~SUCCEEDED & meanwhile).sum())
+        .agg(ok=ok.sum(), bad=bad.sum())
         .filter(pl.col("ok") == 0)
         .sort("bad", "pod", descending=[True, False])
         .collect()
