@@ -3,7 +3,8 @@
 A change forbids one edge. The calls of that edge show whether it is enforced: they succeeded before it, and must be
 refused from within_s after the API accepted it until its removal was requested. That its target is down looks the same
 for its callers: so another caller of the target must succeed meanwhile or, where the run has no such caller, the edge
-must be open again soon after the removal. A proxy that authorizes connections
+must be open again soon after the removal. Calls that found no address count for nothing, and a caller that only times
+out must get through again. A proxy that authorizes connections
 only when they open enforces a change on new connections, not on open ones; so each kind can be checked by itself.
 """
 
@@ -13,7 +14,8 @@ from functools import partial
 
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
+from drills.judge.checks.lanes import ASKED, SUCCEEDED, on_edges
+from drills.judge.checks.liveness import SPOKE
 from drills.judge.checks.security import SERVED
 from drills.judge.events import PolicyChangeStep
 from drills.judge.history import History
@@ -107,9 +109,10 @@ class _Change:
 class _Hold:
     """What the calls showed while a change was due.
 
-    calls: those of its edge from its application on, with `at_ns` (when they were due), `ended_ns`, `is_served` and
-    `counts` (whether the change must have had its effect by then). beside_ns: when other
-    callers of its target had a success. was_open, reopened: whether the edge had a success before and after.
+    calls: those of its edge from its application on, with `at_ns` (when they were due), `ended_ns`, `is_served`,
+    `spoke` (whether the answer came from beyond the caller) and `counts` (whether the change is due by then).
+    beside_ns: when other callers of its target had a success. was_open, reopened: whether the edge had a success before
+    and after.
     """
 
     was_open: bool
@@ -145,7 +148,7 @@ def _read_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Hol
     at_ns, removed_ns = applied.at_ns, _removal(history, applied)
     due_ns = at_ns + round(rule.within_s * NS_PER_S)
     reopened_ns = removed_ns + round((rule.within_s + REOPENED_S) * NS_PER_S)
-    calls = history.judged.filter(on_edges((applied.edge,)), WAS_MADE, rule.calls)
+    calls = history.judged.filter(on_edges((applied.edge,)), ASKED, rule.calls)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
     # A call that was decided after the removal was requested proves nothing, whenever it was due.
@@ -156,9 +159,7 @@ def _read_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Hol
             *(query.select(pl.len()) for query in (before, calls.filter(_between(removed_ns, reopened_ns), SERVED))),
             beside.head(1).select(pl.len()),
             beside.filter(scheduled >= due_ns, pl.col("ended_ns") < removed_ns).select("scheduled_ns"),
-            held.select(
-                "id", "outcome", "error", "ended_ns", at_ns=scheduled, is_served=SERVED, counts=scheduled >= due_ns
-            ),
+            held.select("id", "outcome", "error", "ended_ns", at_ns=scheduled, **_meanings(due_ns)),
         ],
         engine="streaming",
     )
@@ -169,6 +170,10 @@ def _read_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Hol
         reopened=after.item() > 0,
         has_other_caller=is_called.item() > 0,
     )
+
+
+def _meanings(due_ns: int) -> dict[str, pl.Expr]:
+    return {"is_served": SERVED, "spoke": SPOKE.fill_null(value=False), "counts": pl.col("scheduled_ns") >= due_ns}
 
 
 def _between(start_ns: int, end_ns: int) -> pl.Expr:
@@ -211,7 +216,10 @@ def _doubt(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, calls: pl.DataFr
     if calls.height < rule.min_samples:
         return f"{calls.height} calls after {rule.within_s:g} s of its hold, needs {rule.min_samples}"
     is_up = any(map(window.holds, hold.beside_ns)) if hold.has_other_caller else hold.reopened
-    return "" if is_up else f"{applied.detail.target} served no other caller: it may have been down"
+    if not is_up:
+        return f"{applied.detail.target} served no other caller: it may have been down"
+    is_cut_off = not hold.reopened and not calls["spoke"].any()
+    return f"{applied.detail.source} got no answer from anywhere: it may have been cut off" if is_cut_off else ""
 
 
 def _examples(served: pl.DataFrame) -> tuple[Example, ...]:

@@ -131,6 +131,18 @@ def test_a_change_works_again_after_recovery() -> None:
     assert (finding.outcome, finding.recovery_s) == (Outcome.HELD, 10.002)
 
 
+@pytest.mark.parametrize("error", ["dns", "connect-timeout"])
+def test_a_caller_that_is_cut_off_shows_no_policy(error: str) -> None:
+    """Calls that find no address, or time out and never get through again, are not refused by anything."""
+    story = Story().steady(OTHER).fault().change(*EDGE, "accepted", at_s=5).calls("checkout", "frontend", ok=100)
+    story.calls(*EDGE, ok=50, over=(0, 5)).calls(*EDGE, fail=150, error=error, over=(5, 20))
+    assert answer(story, IGNORED).outcome is Outcome.INCONCLUSIVE
+    back = Story().steady(OTHER).fault().change(*EDGE, "accepted", at_s=5).calls("checkout", "frontend", ok=100)
+    back.calls(*EDGE, ok=50, over=(0, 5)).calls(*EDGE, fail=80, error=error, over=(5, 13))
+    back.calls(*EDGE, ok=70, over=(13, 20))
+    assert answer(back, IGNORED).outcome is (Outcome.INCONCLUSIVE if error == "dns" else Outcome.HELD)
+
+
 def test_a_recovery_is_not_earlier_than_its_first_evidence() -> None:
     """A change that is ignored at 2 s and one that is enforced at 10 s: recovered at 10 s, which is late for 8 s."""
     story = Story().steady(OTHER).recovery().change(*EDGE, "accepted", at_s=2, held_s=4)
