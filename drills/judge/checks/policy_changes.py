@@ -11,6 +11,7 @@ only when they open enforces a change on new connections, not on open ones; so e
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import polars as pl
 
@@ -27,6 +28,9 @@ OPEN_BEFORE_S = 5.0
 
 REOPENED_S = 5.0
 """An edge whose target no other caller calls must be open within this time and within_s after the removal."""
+
+BESIDE_S = 2.0
+"""The target must serve another caller at least this often, or it may have been down for some of the refused calls."""
 
 REFUSED = "refused"
 ACCEPTED = "accepted"
@@ -187,7 +191,7 @@ def _judge_hold(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, window: Win
     shown = window if not is_here else Window("", at_ns, _FOR_EVER)
     calls = hold.calls.filter("counts", _in(shown, pl.col("at_ns")))
     served = calls.filter("is_served")
-    doubt = _doubt(applied, hold, rule, calls, shown)
+    doubt = _doubt(applied, hold, rule, calls)
     if hold.was_open and served.height:
         message = f"{served.height} of {calls.height} calls were served"
         return _Change(name, max(at_ns, since_ns), IGNORED, message, _examples(served))
@@ -209,17 +213,25 @@ def _in(window: Window, due: pl.Expr) -> pl.Expr:
     return (due >= window.start_ns) & (due < window.end_ns)
 
 
-def _doubt(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, calls: pl.DataFrame, window: Window) -> str:
+def _doubt(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, calls: pl.DataFrame) -> str:
     """Return why refused calls do not show that the change is enforced, "" where they do."""
     if not hold.was_open:
         return "the edge was closed before the change"
     if calls.height < rule.min_samples:
         return f"{calls.height} calls after {rule.within_s:g} s of its hold, needs {rule.min_samples}"
-    is_up = any(map(window.holds, hold.beside_ns)) if hold.has_other_caller else hold.reopened
+    is_up = _serves_throughout(calls, hold.beside_ns) if hold.has_other_caller else hold.reopened
     if not is_up:
         return f"{applied.detail.target} served no other caller: it may have been down"
     is_cut_off = not hold.reopened and not calls["spoke"].any()
     return f"{applied.detail.source} got no answer from anywhere: it may have been cut off" if is_cut_off else ""
+
+
+def _serves_throughout(calls: pl.DataFrame, beside_ns: tuple[int, ...]) -> bool:
+    """Whether another caller had a success at least every BESIDE_S from the first of these calls to the last."""
+    first_ns, last_ns = calls["at_ns"][0], calls["at_ns"][-1]
+    inside = [at_ns for at_ns in beside_ns if first_ns <= at_ns <= last_ns]
+    longest_ns = max(after - before for before, after in pairwise([first_ns, *inside, last_ns]))
+    return bool(inside) and longest_ns <= BESIDE_S * NS_PER_S
 
 
 def _examples(served: pl.DataFrame) -> tuple[Example, ...]:

@@ -33,7 +33,8 @@ def test_a_door_that_is_down_enforces_nothing() -> None:
     beside = changed().fault().calls("checkout", "frontend", ok=100, over=(0, 5))
     finding = answer(beside, ENFORCED)
     assert (finding.outcome, "it may have been down" in finding.reason) == (Outcome.INCONCLUSIVE, True)
-    assert answer(beside.calls("checkout", "frontend", ok=1, over=(9, 10)), ENFORCED).outcome is Outcome.HELD
+    assert answer(beside.calls("checkout", "frontend", ok=1, over=(9, 10)), ENFORCED).outcome is Outcome.INCONCLUSIVE
+    assert answer(beside.calls("checkout", "frontend", ok=60, over=(7, 13)), ENFORCED).outcome is Outcome.HELD
     alone = changed(reopens=False)
     assert answer(alone, ENFORCED).outcome is Outcome.INCONCLUSIVE
     assert answer(alone.calls(*EDGE, ok=1, over=(19, 20)), ENFORCED).outcome is Outcome.HELD
