@@ -46,7 +46,11 @@ def recovers(*, within_s: float, new_pods: str = "", policy_changes: bool = Fals
 
     new_pods: "" when the drill creates none, "anywhere", or the placed node (VICTIM) on which they must join again.
     """
-    found = {"routes-recover": claims.eventually(routes_work(FRONT_DOOR_ALLOWED), within_s)}
+    fast = checks.calls_fast(*ROUTES, FRONT_DOOR_ALLOWED)
+    found = {
+        "routes-recover": claims.eventually(routes_work(FRONT_DOOR_ALLOWED), within_s),
+        "calls-fast-again": claims.eventually(fast, within_s),
+    }
     if new_pods:
         on = None if new_pods == "anywhere" else new_pods
         name = "new-pods-join-again" if on is None else f"new-pods-join-again-on-{on}"
