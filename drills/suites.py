@@ -6,7 +6,15 @@ from drills.judge import checks, claims
 from drills.judge.claims import Claim
 from drills.judge.measure import Invariant
 from drills.judge.records import NEW
-from drills.run.lab import DENIED, EACH_CALL_CONNECTS, FRONT_DOOR, FRONT_DOOR_ALLOWED, ROUTES, Edge
+from drills.run.lab import (
+    DENIED,
+    EACH_CALL_CONNECTS,
+    FRONT_DOOR,
+    FRONT_DOOR_ALLOWED,
+    MESHED_DENIED,
+    ROUTES,
+    Edge,
+)
 
 CHANGE_WITHIN_S = 4.0
 """An accepted policy change must have its effect within this time."""
@@ -26,6 +34,7 @@ def security(*, new_pods: bool = True, without: Mapping[str, str] | None = None)
         "calls-made": claims.reached(checks.attempted(*ROUTES, FRONT_DOOR, *DENIED)),
         "handshakes-made": claims.reached(checks.handshake(*EACH_CALL_CONNECTS)),
         "no-plaintext": claims.never(checks.plaintext(*ROUTES, FRONT_DOOR), "run", must_hold=True),
+        "refused-calls-unreadable": claims.never(checks.plaintext_tried(*MESHED_DENIED), "run", must_hold=True),
         "denied-stay-denied": claims.always(checks.denied(*DENIED), "run", must_hold=True),
         "peers-authenticated": claims.never(checks.unauthenticated(*ROUTES), "run", must_hold=True),
         "membership-unchanged": claims.always(checks.mesh_membership(), "run", must_hold=True),
@@ -45,11 +54,13 @@ def recovers(
 
     new_pods: "" when the drill creates none, "anywhere", or the placed node (VICTIM) on which they must join again.
     """
+    fast = checks.calls_fast(*ROUTES, FRONT_DOOR_ALLOWED)
     found = {
         "routes-recover": claims.eventually(routes_work(FRONT_DOOR_ALLOWED), within_s),
         "recovery-outage-bounded": claims.always(
             checks.availability(*ROUTES, FRONT_DOOR_ALLOWED, max_outage_s=outage_s), "recovery"
         ),
+        "calls-fast-again": claims.eventually(fast, within_s),
     }
     if new_pods:
         on = None if new_pods == "anywhere" else new_pods

@@ -113,6 +113,11 @@ class History:
         return {}
 
     @cached_property
+    def undone_ns(self) -> int | None:
+        """When the undo of the fault began; None when that was not recorded."""
+        return min(self._instants(UndoApplied), default=None)
+
+    @cached_property
     def judged(self) -> pl.LazyFrame:
         """The calls as checks count them: one that another service than its target served has failed."""
         return marked(self.calls, self.crossings)
@@ -142,16 +147,20 @@ class History:
         return dict(self._windows)
 
     def window(self, name: str) -> Window | None:
-        """Return one of the windows, or None; "hold" is the part of the fault in which an observer saw it in force.
+        """Return one of the windows, or None; "hold" is the part of the fault in which the fault was in force.
 
-        It ends with the last receipt before the undo; the fault's window goes on until the undo is verified.
+        It ends when the undo begins, or with the last receipt that saw the fault in force where a later one did not.
+        The fault's window goes on until the undo is verified.
         """
         fault = self._windows.get("fault")
         if name != "hold" or fault is None:
             return self._windows.get(name)
-        undone_ns = min(self._instants(UndoApplied), default=fault.end_ns)
-        looks = (it for it in self.events_in(fault, FaultReceipt) if it.at_ns <= undone_ns and it.detail.landed)
-        seen_ns = max((it.at_ns for it in looks), default=fault.start_ns)
+        end_ns = fault.end_ns if self.undone_ns is None else self.undone_ns
+        looks = [it for it in self.events_in(fault, FaultReceipt) if it.detail.landed is not None]
+        looks = [it for it in looks if it.at_ns <= end_ns]
+        seen_ns = max((it.at_ns for it in looks if it.detail.landed), default=fault.start_ns)
+        if looks and looks[-1].detail.landed:
+            seen_ns = min(end_ns, fault.end_ns)
         return Window(name, fault.start_ns, seen_ns) if seen_ns > fault.start_ns else None
 
     def phase_at(self, at_ns: int) -> str:

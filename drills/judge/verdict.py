@@ -10,7 +10,7 @@ import msgspec
 from clusters.model import Reference
 from drills.judge import files, migration, storage
 from drills.judge.bundle_files import RUN_FILE, VERDICT_FILE
-from drills.judge.measure import Example, Number, Resolution, Row
+from drills.judge.measure import Example, Number, Resolution, Row, Truth
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import NOT_PROMISED, NS_PER_S, Defect, Window
 
@@ -190,7 +190,8 @@ def of_promises(findings: Sequence[Finding]) -> Outcome | None:
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
     """Whether the findings pass; on a control: whether every claim that must fail there did, and no other claim did.
 
-    On a control a failure counts with or without an alert: it proves that the check can fail.
+    On a control a failure counts with or without an alert: it proves that the check can fail. Every row of a claim that
+    must fail must show it: one edge that fails says nothing of what the check sees on another.
     """
     if not is_control:
         return of_promises(findings) in PASSING
@@ -199,9 +200,14 @@ def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, 
     return (
         not defects
         and bool(must_fail)
-        and all(finding.outcome in FAILING for finding in must_fail)
+        and all(finding.outcome in FAILING and not _has_good_row(finding) for finding in must_fail)
         and all(finding.outcome in PASSING or not finding.is_promised for finding in others)
     )
+
+
+def _has_good_row(finding: Finding) -> bool:
+    good = Truth.FALSE if finding.quantifier == Quantifier.NEVER else Truth.TRUE
+    return any(row.truth is good for row in finding.rows)
 
 
 def _evidence(finding: Finding) -> Iterator[str]:

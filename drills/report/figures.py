@@ -115,7 +115,7 @@ def reopened_s(history: History) -> tuple[float, ...]:
             continue
         until_ns = changes[number + 1].at_ns if number + 1 < len(changes) else baseline.end_ns
         lane = on_edges((it.edge,)) & (pl.col("connection") == NEW)
-        calls = history.calls.filter(lane).select("ended_ns", SUCCEEDED.alias("ok"))
+        calls = history.judged.filter(lane).select("ended_ns", SUCCEEDED.alias("ok"))
         ended = calls.filter(pl.col("ended_ns").is_between(changes[number - 1].at_ns, until_ns)).sort("ended_ns")
         around = ended.collect()
         before, after = around.filter(pl.col("ended_ns") < it.at_ns), around.filter(pl.col("ended_ns") >= it.at_ns)

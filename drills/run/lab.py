@@ -12,6 +12,7 @@ __all__ = [
     "FRONT_DOOR",
     "FRONT_DOOR_ALLOWED",
     "FRONT_DOOR_UNMESHED",
+    "MESHED_DENIED",
     "NEW",
     "NEW_SERVICE",
     "REUSED",
@@ -57,6 +58,9 @@ DENIED: tuple[Edge, ...] = (
 
 EACH_CALL_CONNECTS: tuple[Edge, ...] = (("checkout", "fraud"),)
 """Each call opens its own connection, and so makes its own handshake: every mesh's traffic policy must say so."""
+
+MESHED_DENIED: tuple[Edge, ...] = tuple(edge for edge in DENIED if edge[0] != "outsider")
+"""Those of them whose caller is in the mesh: a refused call of theirs must not be readable either."""
 
 NEW_SERVICE: Edge = ("checkout", "latecomer")
 """Calls to a service whose pods the new-pods probe creates during the run."""

@@ -1,11 +1,13 @@
 """Who could call and what could serve, while calls were refused: a refusal proves a policy only where both could.
 
-Each phase that the window covers is examined alone: a caller or a server that worked in the baseline may be gone in the
-fault.
+Each phase that the window covers is examined alone, a long one minute by minute: a caller or a server that worked in
+the baseline may be gone in the fault.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import polars as pl
 
@@ -21,6 +23,10 @@ SPOKE = pl.col("error").is_in(sorted(ANSWERS)) | pl.col("error").str.starts_with
 
 SHORTEST_S = 2.0
 """A phase of which the window covers less is not examined: too few calls were due in it."""
+
+
+LONGEST_S = 60.0
+"""A sign of life in a phase counts for this long: longer than any drill closes a caller's only open door."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def _read(history: History, window: Window, edges: tuple[Edge, ...]) -> Iterator
 
 
 def phases_of(history: History, window: Window) -> tuple[Window, ...]:
-    """Return the parts of a window that lie in one phase each, without those shorter than SHORTEST_S.
+    """Return the parts of a window that lie in one phase each, without those shorter than SHORTEST_S, in pieces.
 
     The window itself when it covers no phase for that long.
     """
@@ -113,4 +119,11 @@ def phases_of(history: History, window: Window) -> tuple[Window, ...]:
     cut = (
         Window(phase.name, max(phase.start_ns, window.start_ns), min(phase.end_ns, window.end_ns)) for phase in phases
     )
-    return tuple(part for part in cut if part.length_s >= SHORTEST_S) or (window,)
+    return tuple(piece for part in cut if part.length_s >= SHORTEST_S for piece in _pieces(part)) or (window,)
+
+
+def _pieces(part: Window) -> Iterator[Window]:
+    """Yield a part in equal pieces of at most LONGEST_S."""
+    count, length_ns = math.ceil(part.length_s / LONGEST_S), part.end_ns - part.start_ns
+    edges_ns = [part.start_ns + length_ns * number // count for number in range(count + 1)]
+    yield from (Window(part.name, *edges) for edges in pairwise(edges_ns))

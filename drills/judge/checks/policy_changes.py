@@ -3,17 +3,20 @@
 A change forbids one edge. The calls of that edge show whether it is enforced: they succeeded before it, and must be
 refused from within_s after the API accepted it until its removal was requested. That its target is down looks the same
 for its callers: so another caller of the target must succeed meanwhile or, where the run has no such caller, the edge
-must be open again soon after the removal. A proxy that authorizes connections
+must be open again soon after the removal. Calls that found no address count for nothing, and a caller that only times
+out must get through again. A proxy that authorizes connections
 only when they open enforces a change on new connections, not on open ones; so each kind can be checked by itself.
 """
 
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
+from drills.judge.checks.lanes import ASKED, SUCCEEDED, on_edges
+from drills.judge.checks.liveness import SPOKE
 from drills.judge.checks.security import SERVED
 from drills.judge.events import PolicyChangeStep
 from drills.judge.history import History
@@ -36,6 +39,9 @@ OPEN_BEFORE_S = 5.0
 
 REOPENED_S = 5.0
 """An edge whose target no other caller calls must be open within this time and within_s after the removal."""
+
+BESIDE_S = 2.0
+"""The target must serve another caller at least this often, or it may have been down for some of the refused calls."""
 
 REFUSED = "refused"
 ACCEPTED = "accepted"
@@ -118,9 +124,10 @@ class _Change:
 class _Hold:
     """What the calls showed while a change was due.
 
-    calls: those of its edge from its application on, with `at_ns` (when they were due), `ended_ns`, `is_served` and
-    `counts` (whether the change must have had its effect by then). beside_ns: when other
-    callers of its target had a success. was_open, reopened: whether the edge had a success before and after.
+    calls: those of its edge from its application on, with `at_ns` (when they were due), `ended_ns`, `is_served`,
+    `spoke` (whether the answer came from beyond the caller) and `counts` (whether the change is due by then).
+    beside_ns: when other callers of its target had a success. was_open, reopened: whether the edge had a success before
+    and after.
     """
 
     was_open: bool
@@ -156,7 +163,7 @@ def _read_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Hol
     at_ns, removed_ns = applied.at_ns, _removal(history, applied)
     due_ns = at_ns + round(rule.within_s * NS_PER_S)
     reopened_ns = removed_ns + round((rule.within_s + REOPENED_S) * NS_PER_S)
-    calls = history.judged.filter(on_edges((applied.edge,)), WAS_MADE, rule.calls)
+    calls = history.judged.filter(on_edges((applied.edge,)), ASKED, rule.calls)
     scheduled = pl.col("scheduled_ns")
     before = calls.filter(scheduled >= at_ns - round(OPEN_BEFORE_S * NS_PER_S), scheduled < at_ns, SERVED)
     # A call that was decided after the removal was requested proves nothing, whenever it was due.
@@ -167,9 +174,7 @@ def _read_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Hol
             *(query.select(pl.len()) for query in (before, calls.filter(_between(removed_ns, reopened_ns), SERVED))),
             beside.head(1).select(pl.len()),
             beside.filter(scheduled >= due_ns, pl.col("ended_ns") < removed_ns).select("scheduled_ns"),
-            held.select(
-                "id", "outcome", "error", "ended_ns", at_ns=scheduled, is_served=SERVED, counts=scheduled >= due_ns
-            ),
+            held.select("id", "outcome", "error", "ended_ns", at_ns=scheduled, **_meanings(due_ns)),
         ],
         engine="streaming",
     )
@@ -180,6 +185,10 @@ def _read_hold(history: History, applied: PolicyChangeStep, rule: _Rule) -> _Hol
         reopened=after.item() > 0,
         has_other_caller=is_called.item() > 0,
     )
+
+
+def _meanings(due_ns: int) -> dict[str, pl.Expr]:
+    return {"is_served": SERVED, "spoke": SPOKE.fill_null(value=False), "counts": pl.col("scheduled_ns") >= due_ns}
 
 
 def _between(start_ns: int, end_ns: int) -> pl.Expr:
@@ -193,7 +202,7 @@ def _judge_hold(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, window: Win
     shown = window if not is_here else Window("", at_ns, _FOR_EVER)
     calls = hold.calls.filter("counts", _in(shown, pl.col("at_ns")))
     served = calls.filter("is_served")
-    doubt = _doubt(applied, hold, rule, calls, shown)
+    doubt = _doubt(applied, hold, rule, calls)
     if hold.was_open and served.height:
         message = f"{served.height} of {calls.height} calls were served"
         return _Change(name, max(at_ns, since_ns), IGNORED, message, _examples(served))
@@ -215,14 +224,25 @@ def _in(window: Window, due: pl.Expr) -> pl.Expr:
     return (due >= window.start_ns) & (due < window.end_ns)
 
 
-def _doubt(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, calls: pl.DataFrame, window: Window) -> str:
+def _doubt(applied: PolicyChangeStep, hold: _Hold, rule: _Rule, calls: pl.DataFrame) -> str:
     """Return why refused calls do not show that the change is enforced, "" where they do."""
     if not hold.was_open:
         return "the edge was closed before the change"
     if calls.height < rule.min_samples:
         return f"{calls.height} calls after {rule.within_s:g} s of its hold, needs {rule.min_samples}"
-    is_up = any(map(window.holds, hold.beside_ns)) if hold.has_other_caller else hold.reopened
-    return "" if is_up else f"{applied.detail.target} served no other caller: it may have been down"
+    is_up = _serves_throughout(calls, hold.beside_ns) if hold.has_other_caller else hold.reopened
+    if not is_up:
+        return f"{applied.detail.target} served no other caller: it may have been down"
+    is_cut_off = not hold.reopened and not calls["spoke"].any()
+    return f"{applied.detail.source} got no answer from anywhere: it may have been cut off" if is_cut_off else ""
+
+
+def _serves_throughout(calls: pl.DataFrame, beside_ns: tuple[int, ...]) -> bool:
+    """Whether another caller had a success at least every BESIDE_S from the first of these calls to the last."""
+    first_ns, last_ns = calls["at_ns"][0], calls["at_ns"][-1]
+    inside = [at_ns for at_ns in beside_ns if first_ns <= at_ns <= last_ns]
+    longest_ns = max(after - before for before, after in pairwise([first_ns, *inside, last_ns]))
+    return bool(inside) and longest_ns <= BESIDE_S * NS_PER_S
 
 
 def _examples(served: pl.DataFrame) -> tuple[Example, ...]:

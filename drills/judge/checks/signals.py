@@ -60,7 +60,10 @@ class _Sample:
 
 
 def signal_seen(name: str, within_s: float | None = None) -> Occurrence:
-    """The named signal appears in the window, at most within_s after its start."""
+    """The named signal appears in the window, at most within_s after its start.
+
+    In the fault's window it must appear before the undo begins: what appears later may be about the undo.
+    """
     bound = "" if within_s is None else f" within {within_s:g} s"
     says = f"signal {name} appears{bound}"
     return Occurrence(
@@ -243,7 +246,9 @@ def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
         if value is None and not event.detail.error:
             value = 0.0
         before = known.get(pod)
-        fired = None if value is None or before is None else value - before > signal.threshold
+        # A counter that fell began anew at 0, with its program: all that it shows is increase.
+        start = 0.0 if value is not None and before is not None and value < before else before
+        fired = None if value is None or start is None else value - start > signal.threshold
         yield _Sample(pod, event.at_ns, fired)
         if value is not None:
             known[pod] = value
@@ -347,12 +352,20 @@ _ON_OCCASION = frozenset({"admission", "pod-event"})
 
 
 def _signal_seen(name: str, within_s: float | None, history: History, window: Window) -> Measurement:
-    deadline_ns = window.end_ns - 1 if within_s is None else window.start_ns + round(within_s * NS_PER_S)
+    bound_ns = _end_ns(history, window) if within_s is None else window.start_ns + round(within_s * NS_PER_S)
+    deadline_ns = min(bound_ns, _end_ns(history, window))
     found = sighting(history, name, window.start_ns, deadline_ns)
     after_s = None if found.at_ns is None else round((found.at_ns - window.start_ns) / NS_PER_S, 3)
     row = Row(name, "", found.truth, {"time_to_signal_s": after_s, "source": found.source}, found.reason)
     examples = () if found.at_ns is None else (Example(found.source, found.at_ns, "signal", name),)
     return Measurement(found.truth, found.reason, (row,), examples, at_ns=found.at_ns)
+
+
+def _end_ns(history: History, window: Window) -> int:
+    """Return the last instant of a window; of the fault, the last one before its undo begins."""
+    end_ns = window.end_ns - 1
+    undone_ns = history.undone_ns
+    return min(end_ns, undone_ns) if window.name == "fault" and undone_ns is not None else end_ns
 
 
 def _absent(name: str, history: History, window: Window) -> Measurement:

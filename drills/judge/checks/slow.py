@@ -7,12 +7,14 @@ import msgspec
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
-from drills.judge.checks.shares import Share, Shares
-from drills.judge.checks.tally import Ruled, all_true, examples_due, lanes_measured, need_edges
+from drills.judge.checks.shares import COARSEST, Share, Shares
+from drills.judge.checks.tally import Ruled, all_true, error_rate_upper_95, examples_due, lanes_measured, need_edges
 from drills.judge.history import History
 from drills.judge.keys import LANE, CohortKey
 from drills.judge.measure import Edge, Invariant, Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
+
+_TOO_FEW = "not judged: too few of its calls succeeded"
 
 
 def calls_fast(
@@ -22,7 +24,8 @@ def calls_fast(
 
     at_most_s: TCP sends a first packet again after 1 s, so a longer call had lost one, and a drill that says that no
     call is lost must not count it as well. No call of a lab that is at rest takes 0.5 s. at_least: decided by interval,
-    as success_rate does. A call that failed is not slow; success_rate counts it.
+    as success_rate does. A call that failed is not slow; success_rate counts it, and a lane that made enough calls of
+    which too few succeeded is not judged here. At least one lane must be.
     """
     need_edges(edges)
     if not 0 < at_least <= 1:
@@ -47,7 +50,8 @@ def _fast(edges: tuple[Edge, ...], bounds: _Bounds, history: History, window: Wi
     most = round(1 - bounds.at_least, 12)
     shares = Shares(tuple(_share(lane, count) for lane in found), most, f"took longer than {bounds.at_most_s:g} s")
     ruled = tuple(_rule(lane, count, shares, bounds) for lane in found)
-    truth = all_true([r.truth for r in ruled])
+    judged = [r.truth for r in ruled if r.reason != _TOO_FEW]
+    truth = all_true(judged or [Truth.UNKNOWN])
     examples = examples_due(slow) if count else ()
     measured = lanes_measured(ruled, truth, window, examples)
     at_ns = examples[0].at_ns if examples else None
@@ -69,6 +73,8 @@ def _share(lane: Lane, slow: Mapping[CohortKey, int]) -> Share:
 
 
 def _rule(lane: Lane, slow: Mapping[CohortKey, int], shares: Shares, bounds: _Bounds) -> Ruled:
+    if error_rate_upper_95(0, lane.ok) > COARSEST >= error_rate_upper_95(0, lane.calls):
+        return Ruled(lane, Truth.UNKNOWN, _TOO_FEW)
     gap_s, share = lane.gap.length_ns / NS_PER_S, _share(lane, slow)
     truth, reason = shares.decide(share)
     if truth is not Truth.FALSE and lane.ok < bounds.min_samples:

@@ -25,6 +25,9 @@ from drills.judge.keys import CohortKey
 from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Parameter, Row, Truth
 from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
 
+PARTS = 4
+"""split_ratio judges so many parts of its window by themselves, where they have enough calls."""
+
 
 def success_rate(
     *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
@@ -109,7 +112,8 @@ def split_ratio(
 ) -> Invariant:
     """The version serves the weight's share of the successful calls, within the tolerance, at 95 % confidence.
 
-    TRUE when Wilson's interval lies inside the tolerance, FALSE when it lies outside, else UNKNOWN.
+    TRUE when Wilson's interval lies inside the tolerance, FALSE when it lies outside, else UNKNOWN. FALSE, too, when it
+    lies outside in one of up to four equal parts of the window: a share of 0 and then of twice the weight is not kept.
     """
     need_edges(edges)
     params: dict[str, Number] = {
@@ -196,6 +200,7 @@ class _Share(msgspec.Struct, frozen=True):
     calls: int
     hits: int
     is_new: bool = False
+    parts: tuple[dict[str, int], ...] = ()  # hits and calls of each part of the window
 
 
 def _split(
@@ -208,10 +213,13 @@ def _split(
     served_by = pl.coalesce("served_version", "server_version")
     key = ("source", "target", "connection")
     served = history.calls_in(window).filter(on_edges(edges), SUCCEEDED, served_by.is_not_null())
+    length_ns = window.end_ns - window.start_ns
+    part = (pl.col("scheduled_ns") - window.start_ns) * PARTS // length_ns
     shares: list[_Share] = []
     for cohort in history.new_pods.by_caller():
-        counted = cohort.of(served).group_by(key).agg(calls=pl.len(), hits=(served_by == version).sum())
-        found = counted.with_columns(is_new=cohort.is_new).collect(engine="streaming")
+        counted = cohort.of(served).group_by(*key, part=part).agg(calls=pl.len(), hits=(served_by == version).sum())
+        whole = counted.sort("part").group_by(key).agg(pl.col("calls", "hits").sum(), parts=pl.struct("hits", "calls"))
+        found = whole.with_columns(is_new=cohort.is_new).collect(engine="streaming")
         shares += msgspec.convert(found.to_dicts(), list[_Share])
     shares = sorted(shares, key=_place)
     shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
@@ -226,6 +234,9 @@ def _place(share: _Share) -> CohortKey:
 
 def _share_row(share: _Share, rule: Callable[[int, int], tuple[Truth, str]]) -> Row:
     truth, reason = rule(share.hits, share.calls)
+    ruled = [rule(part["hits"], part["calls"]) for part in share.parts]
+    if truth is not Truth.FALSE and (out := [why for of_part, why in ruled if of_part is Truth.FALSE]):
+        truth, reason = Truth.FALSE, f"in a part of the window {out[0]}"
     low, high = wilson(share.hits, share.calls, TWO_SIDED_95) if share.calls else (0.0, 1.0)
     numbers: dict[str, Number] = {
         "calls": share.calls,

@@ -206,6 +206,8 @@ def _blindness(history: History, window: Window) -> Iterator[str]:
     """Yield every reason why a readable call would not have been seen."""
     if not history.facts.wire_nodes:
         yield "the facts of the run name no node that watches the wire"
+    for node in sorted(set(history.nodes.values()) - set(history.facts.wire_nodes)):
+        yield f"no observer watches node {node}, which has pods of the lab"
     for node in history.facts.wire_nodes:
         yield from _blindness_of_node(history, window, node)
         yield from _overlooked(history, window, node)

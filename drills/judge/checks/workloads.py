@@ -1,6 +1,6 @@
 """Workloads as seen from outside: mesh membership, readiness, and certificates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -41,9 +41,10 @@ def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
 
 
 def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:
-    """At every look each workload's leaf certificate was valid, and for min_left_s more.
+    """At every look each workload's leaf certificate was valid, for min_left_s more, and named the workload's identity.
 
-    Reads events CertificateShown. Each server must have been seen at least every max_gap_s, except those of services
+    An identity that the facts of the run do not name is not compared. Reads events CertificateShown and
+    CertificateText. Each server must have been seen at least every max_gap_s, except those of services
     outside the mesh.
     """
     params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
@@ -150,7 +151,11 @@ def _look_at_condition(event: ReplicaCount) -> Look:
 
 
 def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:
-    looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, CertificateShown)]
+    names = {event.subject: event.detail.san for event in history.of_kind(CertificateText)}
+    looks = [
+        _look_at_certificate(event, min_left_s, _other_name(history, event, names))
+        for event in history.events_in(window, CertificateShown)
+    ]
     pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - _outside(history))
     known = [look for look in looks if look[1] is not None]
     doubts = (_unseen_for(pod, known, looks, max_gap_s, window) for pod in pods)
@@ -167,10 +172,25 @@ def _unseen_for(pod: str, known: Sequence[Look], looks: Sequence[Look], max_gap_
     return f"that of {pod} was not seen for {gap_s:.1f} s, at most {max_gap_s:g} s may pass{blind}"
 
 
-def _look_at_certificate(event: CertificateShown, min_left_s: float) -> Look:
+def _other_name(history: History, event: CertificateShown, names: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the names in a certificate that lacks the identity of its workload, "" where it has it or need not.
+
+    The address of a pod that the fault ended may belong to another pod by now.
+    """
+    lost, pod = history.lost_pods, event.subject
+    if lost is not None and pod in lost.pods and event.at_ns >= lost.injected_ns:
+        return ""
+    identity = history.facts.identities.get(history.services.get(pod, ""), "")
+    shown = names.get(event.detail.fingerprint)
+    return ", ".join(shown) if identity and shown and identity not in shown else ""
+
+
+def _look_at_certificate(event: CertificateShown, min_left_s: float, other: str) -> Look:
     begins_ns, ends_ns = event.detail.not_before_ns, event.detail.not_after_ns
     if begins_ns is None or ends_ns is None:
         return event, None, event.detail.error or "certificate not known"
+    if other:
+        return event, False, f"shows another's identity: {other}"
     is_valid = begins_ns <= event.at_ns <= ends_ns - round(min_left_s * NS_PER_S)
     return event, is_valid, f"{(ends_ns - event.at_ns) / NS_PER_S:.1f} s left"
 

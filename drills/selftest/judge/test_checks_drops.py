@@ -53,6 +53,14 @@ def test_drops_of_every_second_are_witnesses() -> None:
     }
 
 
+def test_a_call_without_an_address_needs_no_drop() -> None:
+    """Calls that fail in DNS for half of the fault leave nothing to drop: they break no record of drops."""
+    story = read(Story(drop_nodes=NODES[:2]).steady(EDGE).fault().calls(*DENIED, fail=200, over=(0, 10)))
+    story.calls(*DENIED, fail=200, error="dns", over=(10, 20))
+    finding = answer(dropped(story, *range(10)), WITNESSED)
+    assert (finding.outcome, "no call was unserved for 10.0" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+
+
 def test_a_drop_with_one_instant_counts_there() -> None:
     """A record that does not count from when to when proves a drop at its own instant."""
     story = read(refused())

@@ -33,7 +33,8 @@ def test_a_door_that_is_down_enforces_nothing() -> None:
     beside = changed().fault().calls("checkout", "frontend", ok=100, over=(0, 5))
     finding = answer(beside, ENFORCED)
     assert (finding.outcome, "it may have been down" in finding.reason) == (Outcome.INCONCLUSIVE, True)
-    assert answer(beside.calls("checkout", "frontend", ok=1, over=(9, 10)), ENFORCED).outcome is Outcome.HELD
+    assert answer(beside.calls("checkout", "frontend", ok=1, over=(9, 10)), ENFORCED).outcome is Outcome.INCONCLUSIVE
+    assert answer(beside.calls("checkout", "frontend", ok=60, over=(7, 13)), ENFORCED).outcome is Outcome.HELD
     alone = changed(reopens=False)
     assert answer(alone, ENFORCED).outcome is Outcome.INCONCLUSIVE
     assert answer(alone.calls(*EDGE, ok=1, over=(19, 20)), ENFORCED).outcome is Outcome.HELD
@@ -129,6 +130,18 @@ def test_a_change_works_again_after_recovery() -> None:
     story.calls(*EDGE, ok=10, over=(18.5, 20))
     finding = answer(story, eventually(checks.change_enforced(within_s=2), within_s=15))
     assert (finding.outcome, finding.recovery_s) == (Outcome.HELD, 10.002)
+
+
+@pytest.mark.parametrize("error", ["dns", "connect-timeout"])
+def test_a_caller_that_is_cut_off_shows_no_policy(error: str) -> None:
+    """Calls that find no address, or time out and never get through again, are not refused by anything."""
+    story = Story().steady(OTHER).fault().change(*EDGE, "accepted", at_s=5).calls("checkout", "frontend", ok=100)
+    story.calls(*EDGE, ok=50, over=(0, 5)).calls(*EDGE, fail=150, error=error, over=(5, 20))
+    assert answer(story, IGNORED).outcome is Outcome.INCONCLUSIVE
+    back = Story().steady(OTHER).fault().change(*EDGE, "accepted", at_s=5).calls("checkout", "frontend", ok=100)
+    back.calls(*EDGE, ok=50, over=(0, 5)).calls(*EDGE, fail=80, error=error, over=(5, 13))
+    back.calls(*EDGE, ok=70, over=(13, 20))
+    assert answer(back, IGNORED).outcome is (Outcome.INCONCLUSIVE if error == "dns" else Outcome.HELD)
 
 
 def test_a_recovery_is_not_earlier_than_its_first_evidence() -> None:

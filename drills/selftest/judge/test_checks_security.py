@@ -124,6 +124,16 @@ def test_each_phase_of_the_run_needs_its_own_sign_of_life() -> None:
     assert answer(Story().refused(EDGE).steady(LEGIT), whole_run).outcome is Outcome.HELD
 
 
+def test_a_sign_of_life_counts_for_a_minute() -> None:
+    """A target that served once, two minutes before the end of a long fault, may have been down since."""
+    story = Story(fault_s=180).fault().calls(*EDGE, fail=1800).calls(*LEGIT, ok=400, over=(0, 55))
+    finding = answer(story, DENIED)
+    assert (finding.outcome, "served no other caller" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+    story.calls(*LEGIT, ok=1, over=(65, 66))
+    assert answer(story, DENIED).outcome is Outcome.INCONCLUSIVE
+    assert answer(story.calls(*LEGIT, ok=200, over=(60, 180)), DENIED).outcome is Outcome.HELD
+
+
 def test_a_denied_target_that_serves_calls_to_another_is_not_denied() -> None:
     """An address that is used again brings a call to a pod that its caller must not reach: it was served there."""
     story = guarded(fail=200).calls("intruder", "frontend", ok=1, over=(5, 6), server="ledger-9")

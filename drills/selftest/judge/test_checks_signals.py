@@ -73,6 +73,23 @@ def test_a_counter_below_its_threshold_is_not_seen() -> None:
     assert seen(scraped(signal, [0, 0], [5, 11]), "rises") is Outcome.HELD
 
 
+def test_a_counter_that_begins_anew_shows_what_it_counted_since() -> None:
+    """A program that restarts counts from 0: six failures since then are a rise, though the number fell from nine."""
+    signal = SignalSpec("rises", SignalKind.METRIC_INCREASES, "connection_failures", threshold=5)
+    assert seen(scraped(signal, [9, 9], [6]), "rises") is Outcome.HELD
+    assert seen(scraped(signal, [9, 9], [5]), "rises") is Outcome.VIOLATED
+
+
+def test_a_signal_that_first_appears_after_the_undo_began_is_not_seen() -> None:
+    """The undo restarts what the fault stopped: what appears then says nothing of the fault."""
+    story = Story(signals=(CONDITION,)).steady(EDGE).event(ReplicaCount, CONDITION.subject, ready=1, desired=1)
+    story.fault().event(ReplicaCount, CONDITION.subject, ready=1, desired=1)
+    story.event(ReplicaCount, CONDITION.subject, at_s=19.5, ready=0, desired=1)
+    assert (seen(story, "down"), seen(story, "down", 30)) == (Outcome.VIOLATED, Outcome.VIOLATED)
+    story.event(ReplicaCount, CONDITION.subject, at_s=18.5, ready=0, desired=1)
+    assert seen(story, "down") is Outcome.HELD
+
+
 def test_a_source_that_was_down_is_inconclusive() -> None:
     """When more looks failed than succeeded, the silence is that of the source."""
     assert seen(scraped(RISES, [3, 3], [3, None, None], error="refused"), "rises") is Outcome.INCONCLUSIVE

@@ -44,6 +44,10 @@ def test_a_call_that_failed_is_not_slow() -> None:
     """Lost calls are another claim's; what is left is judged, if it is enough."""
     assert answer(Story().fault().calls(*EDGE, ok=100, fail=50), FAST).outcome is Outcome.HELD
     assert answer(Story().fault().calls(*EDGE, fail=50), FAST).outcome is Outcome.INCONCLUSIVE
+    lost = Story().fault().calls(*EDGE, fail=100).calls(*OTHER, ok=100)
+    assert answer(lost, FAST).outcome is Outcome.INCONCLUSIVE
+    finding = answer(lost, always(checks.calls_fast(EDGE, OTHER)))
+    assert (finding.outcome, "not judged" in finding.rows[0].reason) == (Outcome.HELD, True)
 
 
 def test_no_call_and_a_silent_caller_are_inconclusive() -> None:

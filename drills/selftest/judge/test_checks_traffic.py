@@ -236,6 +236,14 @@ def test_split_ratio_answers_within_its_interval() -> None:
     assert (split(0.1), split(0.4), split(0.14)) == (Outcome.HELD, Outcome.VIOLATED, Outcome.INCONCLUSIVE)
 
 
+def test_a_share_must_be_kept_in_every_part_of_the_window() -> None:
+    """A canary with nothing for half of the phase and twice its share for the other half has its share on average."""
+    story = Story().fault().calls(*EDGE, ok=500, over=(0, 10)).calls(*EDGE, ok=400, over=(10, 20))
+    story.calls(*EDGE, ok=100, over=(10.005, 20), version="v2")
+    finding = answer(story, always(checks.split_ratio(EDGE, version="v2", weight=0.1)))
+    assert (finding.outcome, "in a part of the window 0 of 250" in finding.reason) == (Outcome.VIOLATED, True)
+
+
 def test_split_ratio_of_few_calls_is_inconclusive() -> None:
     """Too few calls, or none at all, decide no weight."""
     claim = always(checks.split_ratio(EDGE, version="v2", weight=0.1))

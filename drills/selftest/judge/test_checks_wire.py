@@ -5,7 +5,7 @@ import pytest
 
 from drills.judge import checks
 from drills.judge.claims import never, reached
-from drills.judge.events import CallerEnd, Event, FaultReceipt, WireEnd, WireGap, WireReady
+from drills.judge.events import CallerEnd, Event, FaultReceipt, PodListed, WireEnd, WireGap, WireReady
 from drills.judge.history import History
 from drills.judge.verdict import Outcome
 from drills.selftest.doubles.asking import judge
@@ -35,6 +35,13 @@ def test_an_observer_that_died_and_came_back_is_noticed() -> None:
     for at_s in (5, 20, 35):
         seen.baseline().hit(*outside, at_s=at_s)
     assert answer(seen, CLAIM).outcome is Outcome.HELD
+
+
+def test_a_node_without_an_observer_is_noticed() -> None:
+    """Pods of the lab on a node that no observer watches could send anything."""
+    story = quiet().baseline().event(PodListed, "checkout-1", node="n4", service="checkout")
+    finding = answer(story, CLAIM)
+    assert (finding.outcome, "no observer watches node n4" in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_nothing_is_missed_while_the_outsider_does_not_call() -> None:

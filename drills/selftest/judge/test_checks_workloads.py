@@ -13,7 +13,7 @@ from drills.judge.verdict import Outcome
 from drills.run import catalogue
 from drills.run.experiment import promised
 from drills.selftest.doubles.asking import judge
-from drills.selftest.doubles.story import START_NS, Story, answer
+from drills.selftest.doubles.story import START_NS, Story, answer, identity
 
 EDGE = ("checkout", "payment")
 SUBJECT = "istio-system/Deployment/istiod"
@@ -102,6 +102,30 @@ def test_a_workload_that_nobody_looked_at_is_inconclusive(story: Story) -> None:
 def test_a_certificate_with_time_left_holds() -> None:
     """A leaf that is valid for an hour more is valid for a minute more."""
     assert answer(certified(HOUR_NS), CERTS).outcome is Outcome.HELD
+
+
+def named(story: Story, *names: str) -> Story:
+    """Add a look at the leaf certificate of payment, which has these names."""
+    ends_ns = START_NS + HOUR_NS
+    story.event(CertificateShown, "payment-1", fingerprint="f1", not_before_ns=START_NS, not_after_ns=ends_ns)
+    return story.event(CertificateText, "f1", san=names)
+
+
+def test_a_certificate_of_another_is_violated() -> None:
+    """A leaf that names the identity of another service is no proof of its own; one that names both is."""
+    own = named(Story().steady(EDGE), identity("payment"), "payment.lab")
+    assert answer(own, CERTS).outcome is Outcome.HELD
+    finding = answer(named(Story().steady(EDGE), identity("ledger")), CERTS)
+    assert (finding.outcome, "shows another's identity" in finding.reason) == (Outcome.VIOLATED, True)
+
+
+def test_the_address_of_an_ended_pod_may_be_another_s() -> None:
+    """What answers at the address of a pod that the fault ended is not that pod's certificate."""
+    history = named(Story().steady(EDGE).fault(), identity("ledger")).history()
+    ended = replace(history, facts=msgspec.structs.replace(history.facts, lost_pods=("payment-1",)))
+    window = history.windows()["fault"]
+    assert CERTS.check.evaluate(history, window).truth == "false"
+    assert CERTS.check.evaluate(ended, window).truth == "true"
 
 
 @pytest.mark.parametrize("story", [certified(0), certified(HOUR_NS // 120), certified(HOUR_NS, since_ns=-HOUR_NS // 2)])

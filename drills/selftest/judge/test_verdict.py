@@ -115,7 +115,8 @@ def test_a_control_without_security_claim_or_with_defects_does_not_pass() -> Non
 def unmeshed(**settings: bool) -> Story:
     """Return the story of a lab without a mesh: every call succeeds, is readable, and shows no identity."""
     story = Story(**settings).watched()  # type: ignore[arg-type]
-    return story.steady(EDGE).fault().hit(*EDGE).calls(*EDGE, ok=1, peer="")
+    story.steady(EDGE).fault().hit(*EDGE)
+    return story.calls(*EDGE, ok=1, peer="").calls(*EDGE, ok=1, peer="", connection="reused")
 
 
 SECURITY = (
@@ -123,6 +124,14 @@ SECURITY = (
     never(checks.unauthenticated(EDGE), must_hold=True),
     always(checks.success_rate(EDGE, at_least=0.99)),
 )
+
+
+def test_a_control_must_fail_on_every_row() -> None:
+    """A control on which one kind of connection shows identities does not prove that the check would see their loss."""
+    story = unmeshed(is_control=True)
+    story.rows = [row for row in story.rows if row["connection"] == "new" or row["peer"] != ""]
+    verdict = judge(story.history(), SECURITY)
+    assert ([f.outcome for f in verdict.findings], verdict.passed) == ([BAD, BAD, HELD], False)
 
 
 def test_a_control_is_judged_as_one() -> None:

@@ -58,6 +58,7 @@ OPTIONAL: dict[str, object] = {
     "hold_s": 2.5,
     "kinds": ("dns", "tls"),
     "max_gap_s": 3.5,
+    "max_unasked_s": 6.5,
     "min_left_s": 9.0,
     "min_samples": 7,
     "on": VICTIM,
