@@ -12,7 +12,7 @@ from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import StoredClaim
 from drills.run.faults import Fault
-from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, traffic
+from drills.run.lab import BYSTANDER, FRONT_DOOR, FRONT_DOOR_ALLOWED, ROUTES, VICTIM, Calls, traffic
 
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
@@ -20,6 +20,10 @@ _RECOVERY_AT_LEAST_S = 10.0
 _RUN_ID_BYTES = 6
 _BEYOND_BOUND_S = 20.0
 """How long a recovery is watched after the longest bound of its claims: so a late recovery differs from none."""
+_ENOUGH_CALLS = 80
+"""A share of 99.9 % is decided by 60 calls of a route; some more, because a recovery does not begin with its window."""
+_CALLERS = 2  # the lab runs two pods of each service
+_MS_PER_S = 1000
 
 
 class NewPods(msgspec.Struct, frozen=True):
@@ -51,11 +55,11 @@ class Experiment:
 
     method: the fault. claims: by id, in the order of the report; an id is kebab-case and never reused for another
     question. workload: the calls on the lab. new_pods, policy_changes: settings of these probes; a probe runs only if a
-    claim needs it. baseline_s: how long the healthy mesh is watched before the fault. recovery_at_least_s: how long the
-    mesh is watched after the fault, even if it recovers earlier. recovery_s: how long it is watched at most; by default
-    20 s longer than the longest bound of a claim about the recovery. only_named_signals: record only the signals that
-    claims name, to keep the evidence of a long drill small; by default a run records every signal of the mesh if one
-    claim needs a signal.
+    claim needs it. baseline_s: how long the healthy mesh is watched before the fault, at least. recovery_at_least_s: how
+    long the mesh is watched after the fault, even if it recovers earlier. Both are longer where calls are few.
+    recovery_s: how long it is watched at most; by default 20 s longer than the longest bound of a claim about the
+    recovery. only_named_signals: record only the signals that claims name, to keep the evidence of a long drill small;
+    by default a run records every signal of the mesh if one claim needs a signal.
     """
 
     method: Fault
@@ -124,9 +128,9 @@ def request_of(
         workload=tuple(experiment.workload),
         fault=experiment.method,
         probes=_probes(experiment, mesh),
-        baseline_s=experiment.baseline_s,
-        recovery_s=_recovery_s(experiment),
-        recovery_at_least_s=experiment.recovery_at_least_s,
+        baseline_s=max(experiment.baseline_s, _enough_s(experiment)),
+        recovery_s=max(_recovery_s(experiment), _enough_s(experiment)),
+        recovery_at_least_s=max(experiment.recovery_at_least_s, _enough_s(experiment)),
         leaf_ttl_s=mesh.certificates.leaf_ttl_s,
         claims=stored(promised(experiment.claims, mesh, drill)),
     )
@@ -184,6 +188,16 @@ def _named_signals(experiment: Experiment) -> Iterator[str]:
     for claim in experiment.claims.values():
         yield from claim.check.signals
         yield from claim.alerts
+
+
+def _enough_s(experiment: Experiment) -> float:
+    """Return how long a phase must last so that each route has calls enough to show that none is lost.
+
+    A drill that calls at a slower pace needs longer phases, not weaker claims.
+    """
+    asked = {*ROUTES, FRONT_DOOR_ALLOWED}
+    slowest_ms = max((it.every_ms for it in experiment.workload if (it.source, it.target) in asked), default=0.0)
+    return _ENOUGH_CALLS * slowest_ms / _CALLERS / _MS_PER_S
 
 
 def _recovery_s(experiment: Experiment) -> float:

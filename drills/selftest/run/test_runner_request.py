@@ -254,3 +254,16 @@ def test_no_pace_lets_a_check_miss_a_caller() -> None:
     assert slow.keys() == {(it.source, it.target) for it in traffic()}
     assert max(slow.values()) < 0.8 * shortest_ms
     assert max(it.every_ms for it in traffic(pace=2)) == 1000
+
+
+def test_a_slow_pace_makes_phases_longer() -> None:
+    """At a tenth of the rate each route still has the calls that decide a share of 99.9 %."""
+    entry, mesh = catalogue.find("identity-outage-beyond-life"), meshes.load("linkerd")
+    slow = request_of(entry.build(mesh), mesh, drill="d", hypothesis="", cluster="c", run_id="r")
+    every_ms = max(it.every_ms for it in slow.workload if (it.source, it.target) in ROUTES)
+    for length_s in (slow.baseline_s, slow.recovery_at_least_s, slow.recovery_s):
+        assert 2 * length_s * 1000 / every_ms >= 60
+    quick = request_of(
+        catalogue.find("control-plane-outage").build(mesh), mesh, drill="d", hypothesis="", cluster="c", run_id="r"
+    )
+    assert quick.baseline_s == 10
