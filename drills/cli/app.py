@@ -85,12 +85,14 @@ def list_drills(
 def _run(drill: str, mesh: str, **given: object) -> None:
     """Run one drill on one mesh in a kind cluster of its own, and write an evidence bundle."""
     from drills.cli import keyring
-    from drills.run import catalogue
+    from drills.run import catalogue, controls
     from drills.run.declare import unmet
 
     entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
     if reason := unmet(entry.requires, facts):
         raise UsageError(f"{entry.name} cannot be asked of {mesh}: {reason}.")
+    if given[options.NO_FAULT.name]:
+        controls.demand_possible(facts)
     key = given["key"]
     keyring.signer_in(str(key) if key else None)
     from drills.cli import run as console

@@ -114,12 +114,12 @@ class Finding(msgspec.Struct, frozen=True):
         return Standing(self.outcome, self.is_promised)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to one drill on one mesh, with every finding and every defect of the record.
 
     outcome: the worst of all claims. promised: the worst of those by which the run passes or fails; None where the mesh
     promises none of them. passed: whether every promised claim held or failed observably, or, for a control, whether
-    every claim that must fail there did.
+    every claim that must fail there did. without_fault: a no-fault control, which passes only if every claim held.
     """
 
     drill: str
@@ -131,6 +131,7 @@ class Verdict(msgspec.Struct, frozen=True):
     passed: bool
     findings: tuple[Finding, ...]
     defects: tuple[Defect, ...]
+    without_fault: bool = False
 
     @property
     def standing(self) -> Standing:
@@ -149,13 +150,18 @@ class Verdict(msgspec.Struct, frozen=True):
         """Return a short summary for on-call, worst finding first."""
         return "\n".join(self._lines())
 
+    def _as_control(self) -> str:
+        if self.without_fault:
+            return " as the no-fault control, in which every claim must hold"
+        return " as the control, whose security claims must fail" if self.is_control else ""
+
     def _lines(self) -> Iterator[str]:
         outcome = "passed" if self.passed else "did not pass"
-        control = " as the control, whose security claims must fail" if self.is_control else ""
-        yield f"{self.standing}: {self.drill} on {self.mesh} {outcome}{control} (run {self.run_id})"
-        if count := sum(finding.is_finding_without_promise for finding in self.findings):
+        yield f"{self.standing}: {self.drill} on {self.mesh} {outcome}{self._as_control()} (run {self.run_id})"
+        count = 0 if self.without_fault else sum(finding.is_finding_without_promise for finding in self.findings)
+        if count:
             yield f"  broken, without a promise of this mesh, so that the run does not fail by it: {count}"
-        if self.promised is None:
+        if self.promised is None and not self.without_fault:
             yield "  this mesh promises none of these claims, so the run cannot pass"
         for finding in sorted(self.findings, key=lambda finding: -SEVERITY.index(finding.outcome)):
             yield f"  {finding.standing}  {finding.claim}"
@@ -183,6 +189,11 @@ def of_promises(findings: Sequence[Finding]) -> Outcome | None:
     if len(counted) < len(findings) and all(finding.is_condition for finding in counted):
         return None
     return worst(finding.outcome for finding in counted)
+
+
+def is_silent(findings: Sequence[Finding], defects: Sequence[Defect]) -> bool:
+    """Whether a no-fault control passed: every claim held, promised or not, with or without an alert."""
+    return not defects and bool(findings) and all(finding.outcome is Outcome.HELD for finding in findings)
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:
