@@ -39,8 +39,9 @@ def defects(test: object) -> tuple[str, ...]:
 
 def _defects_on(entry: Declared, mesh: Mesh) -> Iterator[str]:
     experiment = entry.build(mesh)
-    yield from _defects_of(dict(experiment.claims))
-    if not controls.refusal(mesh):
+    found = tuple(_defects_of(dict(experiment.claims)))
+    yield from found
+    if not found and not controls.refusal(mesh):
         yield from (f"in its no-fault control {it}" for it in _defects_of_control(experiment.without_fault(mesh)))
 
 

@@ -13,7 +13,8 @@ from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import StoredClaim
 from drills.run.controls import NoFaultControl
-from drills.run.faults import Fault, NoFault, no_fault
+from drills.run.faults import Fault, NoFault
+from drills.run.faults.no_fault import no_fault
 from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, traffic
 
 _BASELINE_S = 10.0

@@ -16,7 +16,7 @@ from drills.run.faults.breaking import BreakingFault, PreparedBreakingFault
 from drills.run.faults.enforcer import restart_enforcer_without
 from drills.run.faults.issuer import EXPIRED, ROTATED, UNTRUSTED, rotate_issuer
 from drills.run.faults.network_partition import partition
-from drills.run.faults.no_fault import NoFault, Untouched, no_fault
+from drills.run.faults.no_fault import NoFault, Untouched
 from drills.run.faults.node_exclusion import keep_off_node
 from drills.run.faults.objects import apply_objects, apply_then_delete
 from drills.run.faults.power import reboot, reboot_without_api
@@ -46,7 +46,6 @@ __all__ = [
     "keep_off_node",
     "kill",
     "make_unavailable",
-    "no_fault",
     "partition",
     "pause",
     "reboot",
