@@ -140,7 +140,7 @@ def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]
         command += f" {options.NO_FAULT.flag}" if ready.without_fault else ""
         signer = signer_in(config.getoption("--key"))
         evidence.write(ready.bundle, ready.verdict, run_environment(prepared, entry.hypothesis, command), signer)
-        evidence.write_index(reports, catalogue.skipped())
+        evidence.write_index(reports, catalogue.skipped(), catalogue.controls())
         progress_of(config)(_evidence_line(ready.bundle))
 
 
