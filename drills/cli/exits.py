@@ -24,7 +24,8 @@ class EndedError(Exception):
 def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = (), *, strict: bool = False) -> int:
     """Return the exit code of a verdict. A control that did not pass is INCONCLUSIVE if any of its findings is.
 
-    A no-fault control in which a claim is false is VIOLATED, promised or not, with or without an alert.
+    A no-fault control in which a claim is false is VIOLATED, with or without an alert; a security claim that the mesh
+    does not promise does not count.
     listed: the known issues. A run that violates exactly those passed; a run in which one of them holds did not.
     strict: what the mesh does not promise fails a run, too.
     """
@@ -38,7 +39,7 @@ def of(verdict: "Verdict", listed: "Sequence[KnownIssue]" = (), *, strict: bool 
     outcomes = {finding.outcome for finding in verdict.findings}
     counted = verdict.outcome if strict else verdict.promised
     if verdict.without_fault:
-        undecided = not outcomes & FAILING
+        undecided = (verdict.outcome if strict else verdict.counted_without_fault) not in FAILING
     else:
         undecided = Outcome.INCONCLUSIVE in outcomes if verdict.is_control else counted is not Outcome.VIOLATED
     return INCONCLUSIVE if undecided else VIOLATED

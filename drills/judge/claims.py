@@ -13,7 +13,7 @@ from drills.judge.history import History
 from drills.judge.measure import Check, Harm, Invariant, Measurement, Number, Occurrence, Parameter, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
 from drills.judge.records import NS_PER_S, Defect, StoredCheck, StoredClaim, Window
-from drills.judge.verdict import Finding, Outcome, Verdict, is_silent, judge_passed, of_promises, worst
+from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, judge_without_fault, of_promises, worst
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def judge(history: History, claims: Mapping[str, Claim]) -> Verdict:
         is_control=facts.is_control,
         outcome=worst(finding.outcome for finding in findings),
         promised=of_promises(findings),
-        passed=is_silent(findings, defects)
+        passed=judge_without_fault(findings, defects)
         if facts.without_fault
         else judge_passed(findings, defects, is_control=facts.is_control),
         findings=findings,

@@ -104,6 +104,15 @@ class Finding(msgspec.Struct, frozen=True):
         return self.is_condition or self.promise is None or self.promise.kind != NOT_PROMISED
 
     @property
+    def may_fail_without_fault(self) -> bool:
+        """Whether a no-fault control passes although the claim is false: a property that the mesh never promised.
+
+        True only of security claims: the mesh as configured may lack one with and without a fault, and the control
+        shows that. A lost call without a fault is never excused.
+        """
+        return self.must_hold and not self.is_promised
+
+    @property
     def is_finding_without_promise(self) -> bool:
         """Whether something broke that the mesh does not promise."""
         return self.outcome in FAILING and not self.is_promised
@@ -119,7 +128,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     outcome: the worst of all claims. promised: the worst of those by which the run passes or fails; None where the mesh
     promises none of them. passed: whether every promised claim held or failed observably, or, for a control, whether
-    every claim that must fail there did. without_fault: a no-fault control, which passes only if every claim held.
+    every claim that must fail there did. without_fault: a no-fault control, which passes only if every claim held, but
+    for security claims that the mesh does not promise.
     """
 
     drill: str
@@ -137,6 +147,16 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     def standing(self) -> Standing:
         """Return the worst outcome, and whether a promise stands behind it."""
         return Standing(self.outcome, self.outcome is self.promised)
+
+    @property
+    def counted_without_fault(self) -> Outcome:
+        """Return the worst outcome by which a no-fault control passes or fails."""
+        return worst(it.outcome for it in self.findings if not (it.outcome in FAILING and it.may_fail_without_fault))
+
+    @property
+    def false_without_fault(self) -> tuple[str, ...]:
+        """Return the claims of a no-fault control that are false and that the mesh does not promise, by id."""
+        return tuple(it.id for it in self.findings if it.outcome in FAILING and it.may_fail_without_fault)
 
     def accepts(self, *, strict: bool) -> bool:
         """Return whether the run passed and, with `strict`, broke nothing that the mesh does not promise either."""
@@ -191,9 +211,10 @@ def of_promises(findings: Sequence[Finding]) -> Outcome | None:
     return worst(finding.outcome for finding in counted)
 
 
-def is_silent(findings: Sequence[Finding], defects: Sequence[Defect]) -> bool:
-    """Whether a no-fault control passed: every claim held, promised or not, with or without an alert."""
-    return not defects and bool(findings) and all(finding.outcome is Outcome.HELD for finding in findings)
+def judge_without_fault(findings: Sequence[Finding], defects: Sequence[Defect]) -> bool:
+    """Whether a no-fault control passed: no alert excuses a failure, and a missing promise only that of security."""
+    held = all(it.outcome is Outcome.HELD or (it.outcome in FAILING and it.may_fail_without_fault) for it in findings)
+    return held and not defects and any(it.outcome is Outcome.HELD for it in findings)
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:

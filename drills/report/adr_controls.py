@@ -1,7 +1,7 @@
 """The controls in a decision record: what each shows, and which runs cannot be believed yet."""
 
 from drills.report import beliefs
-from drills.report.beliefs import Belief
+from drills.report.beliefs import Belief, NoFault
 from drills.report.bundles import Run
 from drills.report.citations import Citations
 from drills.report.markdown import cell
@@ -58,8 +58,8 @@ def _of_no_fault(citations: Citations, drill: str, mesh: str) -> Belief:
     """Return what the no-fault controls show; each version of the mesh in the evidence needs one of its own."""
     controls = citations.no_fault_controls(drill, mesh)
     versions = dict.fromkeys(run.made_of for run in _runs(citations, drill, mesh))
-    alike = ([run.verdict.outcome for run in controls if run.made_of == version] for version in versions)
-    found = [beliefs.of_no_fault(outcomes, others=len(controls) - len(outcomes)) for outcomes in alike]
+    alike = ([NoFault.of(run.verdict) for run in controls if run.made_of == version] for version in versions)
+    found = [beliefs.of_no_fault(shown, others=len(controls) - len(shown)) for shown in alike]
     return min(found, key=lambda it: it.is_good)
 
 

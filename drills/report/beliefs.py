@@ -5,12 +5,24 @@ from typing import Final
 
 import msgspec
 
-from drills.judge.verdict import Outcome
+from drills.judge.verdict import Outcome, Verdict
 
 NOT_YET: Final = "not yet believed"
 _BY_DOUBT: Final = (Outcome.INCONCLUSIVE, Outcome.HELD, Outcome.FAILED_OBSERVABLY, Outcome.VIOLATED)
 """Outcomes of a no-fault control; the last that occurs counts. A control that cannot know takes nothing from another
 that held, and a control that held takes nothing from another that failed."""
+
+
+class NoFault(msgspec.Struct, frozen=True):
+    """One no-fault control: the outcome that counts, and the claims that are false and that the mesh never promised."""
+
+    outcome: Outcome
+    never_promised: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> "NoFault":
+        """Return it for the verdict of a control."""
+        return cls(verdict.counted_without_fault, verdict.false_without_fault)
 
 
 class Belief(msgspec.Struct, frozen=True):
@@ -28,18 +40,20 @@ class Belief(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, link=link)
 
 
-def deciding(outcomes: Sequence[Outcome]) -> Outcome:
-    """Return the outcome that counts, of one or more no-fault controls."""
-    return max(outcomes, key=_BY_DOUBT.index)
+def deciding(found: Sequence[NoFault]) -> NoFault:
+    """Return the control that counts, of one or more; of equal ones the last."""
+    return max(reversed(found), key=lambda it: _BY_DOUBT.index(it.outcome))
 
 
-def of_no_fault(outcomes: Sequence[Outcome], *, others: int = 0) -> Belief:
+def of_no_fault(found: Sequence[NoFault], *, others: int = 0) -> Belief:
     """Return what the no-fault controls on one version of a mesh show. others: controls on other versions."""
-    if not outcomes:
+    if not found:
         return Belief(f"no no-fault control{' on this version' if others else ''}", is_good=False)
-    outcome = deciding(outcomes)
-    count = "" if len(outcomes) == 1 else f", {outcomes.count(outcome)} of {len(outcomes)} runs"
-    return Belief(f"no-fault control {outcome}{count}", is_good=outcome is Outcome.HELD)
+    it = deciding(found)
+    count = f", {sum(one.outcome is it.outcome for one in found)} of {len(found)} runs" if len(found) > 1 else ""
+    but = f" but for {', '.join(it.never_promised)}, which the mesh does not promise" if it.never_promised else ""
+    is_good = it.outcome is Outcome.HELD
+    return Belief(f"no-fault control {it.outcome}{but if is_good else ''}{count}", is_good=is_good)
 
 
 def of_unprotected(passes: Sequence[bool], reason: str = "") -> Belief:

@@ -49,7 +49,7 @@ class Run:
     def standing(self) -> Standing:
         """Return the outcome as it counts: a control that passed, but for known issues, counts as HELD."""
         if self.verdict.without_fault:
-            return Standing(self.verdict.outcome)
+            return Standing(self.verdict.counted_without_fault)
         if not self.verdict.is_control:
             return self.verdict.standing
         if self.is_good:
@@ -82,8 +82,6 @@ class Run:
 
     def standing_of(self, finding: Finding) -> Standing:
         """Return an outcome as it counts: on a control, a claim that is meant to fail and failed counts as HELD."""
-        if self.verdict.without_fault:
-            return Standing(finding.outcome)
         if not (self.verdict.is_control and finding.fails_on_control) or finding.outcome is Outcome.INCONCLUSIVE:
             return finding.standing
         return Standing(Outcome.HELD if finding.outcome in FAILING else Outcome.VIOLATED)

@@ -16,7 +16,7 @@ from drills.judge import files
 from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, VERDICT_FILE
 from drills.judge.verdict import Standing, read_verdict
 from drills.report import beliefs, known_issues
-from drills.report.beliefs import Belief
+from drills.report.beliefs import Belief, NoFault
 from drills.report.figures import Headline, headline_of
 from drills.report.run_file import Environment, made_of, read_environment
 
@@ -38,7 +38,7 @@ class Run(msgspec.Struct, frozen=True):
     hypothesis: str = ""
     expected: tuple[Reference, ...] = ()  # the known issues, when the run shows exactly these
     version: tuple[str, ...] = ()  # what identifies the version under test
-    without_fault: bool = False  # a no-fault control
+    no_fault: NoFault | None = None  # what it shows, if it is a no-fault control
 
     @property
     def outcome(self) -> str:
@@ -55,7 +55,7 @@ class Run(msgspec.Struct, frozen=True):
         """Return the outcome with its promise, and of a control whether it passed."""
         if self.is_control:
             return f"{self.as_control} ({self.outcome})"
-        return f"no-fault control {self.outcome}" if self.without_fault else str(self.standing or UNREADABLE)
+        return f"no-fault control {self.outcome}" if self.no_fault else str(self.standing or UNREADABLE)
 
     @property
     def as_control(self) -> str:
@@ -124,7 +124,7 @@ def read_runs(reports: Path) -> tuple[Run, ...]:
 
 def cell_of(runs: Sequence[Run], drill: str, mesh: str, reason: str = "") -> Cell:
     """Return the cell of a drill on a mesh. reason: why the drill cannot run there."""
-    mine = [run for run in runs if (run.drill, run.mesh, run.without_fault) == (drill, mesh, False)]
+    mine = [run for run in runs if (run.drill, run.mesh) == (drill, mesh) and run.no_fault is None]
     if not mine:
         return Cell(mesh, reason=reason)
     newest = max(mine, key=lambda run: run.folder)
@@ -157,14 +157,14 @@ def control_meshes(runs: Sequence[Run], controls: Collection[str] = ()) -> froze
 
 
 def _no_fault_of(runs: Sequence[Run], drill: str, mesh: str, version: tuple[str, ...]) -> Belief:
-    mine = [run for run in runs if (run.drill, run.mesh, run.without_fault) == (drill, mesh, True)]
-    alike = [(run.standing.outcome, run) for run in mine if run.standing and run.version == version]
-    outcomes = [outcome for outcome, _ in alike]
-    found = beliefs.of_no_fault(outcomes, others=len(mine) - len(alike))
+    mine = [(run.no_fault, run) for run in runs if (run.drill, run.mesh) == (drill, mesh) and run.no_fault]
+    alike = [(shown, run) for shown, run in mine if run.version == version]
+    controls = [shown for shown, _ in alike]
+    found = beliefs.of_no_fault(controls, others=len(mine) - len(alike))
     if not alike:
         return found
-    deciding = [run for outcome, run in alike if outcome is beliefs.deciding(outcomes)]
-    return found.linked(max(deciding, key=lambda run: run.folder).link)
+    deciding = beliefs.deciding(controls)
+    return found.linked(next(run.link for shown, run in reversed(alike) if shown is deciding))
 
 
 def _run(bundle: Path, reports: Path) -> Run:
@@ -192,7 +192,7 @@ def _run(bundle: Path, reports: Path) -> Run:
         hypothesis=environment.hypothesis if environment else "",
         expected=known_issues.expected_in(bundle, verdict),
         version=version,
-        without_fault=verdict.without_fault,
+        no_fault=NoFault.of(verdict) if verdict.without_fault else None,
     )
 
 

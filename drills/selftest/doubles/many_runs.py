@@ -78,7 +78,11 @@ def quiet(
 
 def no_fault() -> Story:
     """Return a no-fault control in which all goes well and no signal appears."""
-    story = quiet()
+    return no_fault_of(quiet())
+
+
+def no_fault_of(story: Story) -> Story:
+    """Return the story as a no-fault control in which no signal appears."""
     story.without_fault = True
     story.events = [event for event in story.events if not isinstance(event, ReplicaCount)]
     return story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)

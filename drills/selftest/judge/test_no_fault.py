@@ -64,6 +64,25 @@ def test_what_happens_without_a_fault_fails_the_control(story: Story, claim: Cla
     assert exits.of(verdict) == exits.VIOLATED
 
 
+def test_security_that_the_mesh_never_promised_fails_no_control() -> None:
+    """A security claim without a promise may be false without a fault, too; with a promise it may not."""
+    story = control().watched()
+    story.fault().hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2))
+    readable = never(checks.plaintext(EDGE), must_hold=True)
+    verdict = verdict_of(story, flows=FLOWS, readable=readable.promised_by(UNPROMISED))
+    assert (verdict.outcome, verdict.counted_without_fault) == (Outcome.VIOLATED, Outcome.HELD)
+    assert verdict.false_without_fault == ("readable",)
+    assert verdict.passed
+    assert exits.of(verdict) == exits.PASSED
+    assert exits.of(verdict, strict=True) == exits.VIOLATED
+    promised = verdict_of(story, flows=FLOWS, readable=readable)
+    assert not promised.passed
+    assert exits.of(promised) == exits.VIOLATED
+    blind = verdict_of(story.without(ReplicaCount), silent=SILENT, readable=readable.promised_by(UNPROMISED))
+    assert not blind.passed
+    assert exits.of(blind) == exits.INCONCLUSIVE
+
+
 def test_a_control_that_cannot_know_is_inconclusive() -> None:
     """A control without looks at the signal says nothing about it, and fails nothing."""
     verdict = verdict_of(control().without(ReplicaCount), silent=SILENT)

@@ -6,18 +6,21 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from clusters.model import Reference
 from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge.bundle_files import JUNIT_FILE, REPORT_HTML_FILE, REPORT_MD_FILE, STATEMENT_FILE
+from drills.judge.records import NOT_PROMISED
 from drills.judge.verdict import Outcome
 from drills.report import beliefs, bundles, evidence, index_html, index_md, openmetrics, verification
-from drills.report.beliefs import Belief
+from drills.report.beliefs import Belief, NoFault
 from drills.report.cells import cell_of, read_runs, unprotected_of
 from drills.selftest.doubles.decision_bundles import section, write
-from drills.selftest.doubles.many_runs import broken, bundle, no_fault, quiet
+from drills.selftest.doubles.many_runs import CONTROL_CLAIMS, broken, bundle, no_fault, no_fault_of, quiet
 from drills.selftest.doubles.story import Story
 
 DRILL, MESH = "brain-outage", "mesh-a"
+UNPROMISED = Reference("Nothing is encrypted", "https://example.org/docs", "1.0", NOT_PROMISED)
 
 
 def disturbed() -> Story:
@@ -124,7 +127,26 @@ def test_a_drill_that_no_control_can_be_asked_says_why(tmp_path: Path) -> None:
 )
 def test_which_outcome_of_several_controls_counts(outcomes: list[Outcome], words: str, *, is_good: bool) -> None:
     """A failure outweighs a pass; a control that cannot know outweighs nothing."""
-    assert beliefs.of_no_fault(outcomes) == Belief(words, is_good=is_good)
+    assert beliefs.of_no_fault([NoFault(it) for it in outcomes]) == Belief(words, is_good=is_good)
+
+
+def test_what_the_mesh_never_promised_is_named_and_takes_no_belief(tmp_path: Path) -> None:
+    """Plaintext on a mesh that promises none of its absence: the control passes, and every page names the claim."""
+    readable = broken()
+    readable.without_fault = True
+    claims = {**CONTROL_CLAIMS, "no-plaintext": CONTROL_CLAIMS["no-plaintext"].promised_by(UNPROMISED)}
+    bundle(tmp_path, quiet())
+    bundle(tmp_path, quiet(is_control=True), mesh="bare")
+    place = bundle(tmp_path, no_fault_of(readable), folder="20260102T000000Z", claims=claims)
+    row = page(tmp_path)
+    assert "[no-fault control HELD but for no-plaintext, which the mesh does not promise](" in row
+    assert beliefs.NOT_YET not in row
+    for name in (REPORT_MD_FILE, REPORT_HTML_FILE):
+        assert "does not promise: no-plaintext. They are false with" in (place / name).read_text(encoding="utf-8")
+    suite = ET.parse(place / JUNIT_FILE).getroot()[0]  # noqa: S314 - we wrote it
+    assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "1")
+    assert verification.verify(place).is_intact
+    assert bundles.read(place).standing.outcome is Outcome.HELD
 
 
 def test_a_record_cites_controls_in_their_columns_alone(tmp_path: Path) -> None:

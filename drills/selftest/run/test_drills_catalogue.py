@@ -73,7 +73,7 @@ def test_a_folder_is_all_its_files(outside: Path) -> None:
     (outside.parent / "deeper" / outside.name).write_text(SOURCE.replace("test_free", "test_other"))
     (outside.parent / "helper.py").write_text("raise AssertionError")
     found = [it.name for it in catalogue.entries_of([outside.parent])]
-    assert found == ["identity-outage", "other", "identity-outage", "free", "of-one-claim"]
+    assert found == ["identity-outage", "other", "of-one-claim", "identity-outage", "free", "of-one-claim"]
 
 
 def test_a_drill_is_found_by_its_file_and_function(outside: Path) -> None:
