@@ -62,7 +62,7 @@ def declared(name: str, alert: str) -> Experiment:
         claims={
             **suites.security(new_pods=False),
             **REACHED,
-            "closed-route-refused": closes,
+            "closed-route-refused": closes.needing_fault(),
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(lab.FRONT_DOOR), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work(lab.FRONT_DOOR_ALLOWED)),
             **suites.intact(),
@@ -83,6 +83,7 @@ def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...]
         for edge, every_ms in ((lab.FRONT_DOOR, 140), (lab.FRONT_DOOR_UNMESHED, 500))
     )
     denied, served = checks.denied(lab.FRONT_DOOR), checks.success_rate(lab.FRONT_DOOR_ALLOWED, at_least=0.999)
+    closes = claim.eventually(denied, settled_s, "hold", alert=UNBOUND, fails_on_control=True)
     return Experiment(
         method=fault,
         # A caller with an open connection shows that the front door's pods are up, where no new connection succeeds.
@@ -91,7 +92,7 @@ def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...]
             **suites.security(new_pods=False),
             **REACHED,
             **({f"{seen}-seen": claim.reached(checks.signal_seen(seen))} if seen in mesh.signals else {}),
-            "closed-route-refused": claim.eventually(denied, settled_s, "hold", alert=UNBOUND, fails_on_control=True),
+            "closed-route-refused": closes.needing_fault(),
             "unmeshed-caller-denied": claim.always(checks.denied(lab.FRONT_DOOR_UNMESHED), "run", must_hold=True),
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(*CALLERS), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work()),

@@ -25,7 +25,7 @@ def write(
         runs = bundles.read_all(folders, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    citations = Citations(runs, _titles(runs), out.resolve().parent, catalogue.skipped())
+    citations = Citations(runs, _titles(runs), out.resolve().parent, catalogue.skipped(), catalogue.controls())
     is_new = not files.is_there(out)
     text = (
         _new(out, citations, title, stale_after_days) if is_new else _updated(out, citations, title, stale_after_days)

@@ -85,12 +85,14 @@ def list_drills(
 def _run(drill: str, mesh: str, **given: object) -> None:
     """Run one drill on one mesh in a kind cluster of its own, and write an evidence bundle."""
     from drills.cli import keyring
-    from drills.run import catalogue
+    from drills.run import catalogue, controls
     from drills.run.declare import unmet
 
     entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
     if reason := unmet(entry.requires, facts):
         raise UsageError(f"{entry.name} cannot be asked of {mesh}: {reason}.")
+    if given[options.NO_FAULT.name]:
+        controls.demand_possible(facts)
     key = given["key"]
     keyring.signer_in(str(key) if key else None)
     from drills.cli import run as console
@@ -329,17 +331,18 @@ def nightly(
     limit_minutes: Annotated[
         int, typer.Option("--limit-minutes", min=1, help="Start no run after this many minutes.")
     ] = 600,
+    no_fault: Annotated[bool, options.NO_FAULT.for_typer()] = False,
 ) -> None:
     """Run every drill on every mesh, one after the other; write a summary, the index, and what changed.
 
-    A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky.
+    A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky. With
+    --no-fault the night makes the no-fault control of every drill, into the same folder.
     """
     from drills.cli import images as cli_images
     from drills.cli import nightly as cli_nightly
 
-    asked = cli_nightly.plan(
-        reports, mesh or (), drill or (), run_options or (), repeat=repeat, limit_s=limit_minutes * 60
-    )
+    run_words = (*(run_options or ()), *options.NO_FAULT.words(no_fault))
+    asked = cli_nightly.plan(reports, mesh or (), drill or (), run_words, repeat=repeat, limit_s=limit_minutes * 60)
     text, code = cli_nightly.run(asked, baseline, cli_images.say)
     typer.echo(text)
     _end(code)

@@ -62,7 +62,9 @@ def stored_claims(history: History) -> dict[str, Claim]:
 def claims_of_today(history: History, drill: str | None = None) -> Mapping[str, Claim]:
     """Return the claims of the run's drill, or of the named one, as it is today."""
     entry, mesh = catalogue.find(drill or history.facts.drill), meshes.load(history.facts.mesh)
-    return promised(entry.build(mesh).claims, mesh, entry.name)
+    experiment = entry.build(mesh)
+    asked = experiment.without_fault(mesh) if history.facts.without_fault else experiment
+    return promised(asked.claims, mesh, entry.name)
 
 
 def _label(bundle: Path, *, unverified: bool) -> str:

@@ -10,6 +10,7 @@ from drills.judge import files
 from drills.judge.bundle_files import MUTATIONS_FILE, VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.mutations.matrix import Matrix, matrix
+from drills.judge.storage import read_facts
 from drills.report import mutations
 
 
@@ -28,9 +29,12 @@ def mutate(bundle: Path) -> tuple[str, bool]:
 def write_page(reports: Path) -> tuple[str, bool]:
     """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as `mutate`.
 
+    A no-fault control is no run of its drill, and is left out.
+
     Each bundle takes about ten seconds of one processor; they are independent, so they run in parallel.
     """
-    newest = {path.parts[-4:-2]: path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
+    found_here = (path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}")))
+    newest = {bundle.parts[-3:-1]: bundle for bundle in found_here if not _is_no_fault_control(bundle)}
     bundles = [bundle for _, bundle in sorted(newest.items())]
     # Spawned, because polars has threads: a forked copy of this process could hang.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
@@ -40,6 +44,14 @@ def write_page(reports: Path) -> tuple[str, bool]:
     files.write(page, mutations.as_page(found).encode())
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
     return "\n".join(lines), all(one.is_proof for _, one in found)
+
+
+def _is_no_fault_control(bundle: Path) -> bool:
+    """Whether it is one; a bundle that cannot be read is none, so that it is refused if it is the newest."""
+    try:
+        return read_facts(bundle).without_fault
+    except files.FileError:
+        return False
 
 
 def _matrix(bundle: Path) -> Matrix:

@@ -97,6 +97,9 @@ STRICT: Final = Option(
     bool,
     pytest_flag="--drill-strict",
 )
+NO_FAULT: Final = Option(
+    "--no-fault", "Break nothing: run the drill's no-fault control, in which every claim must hold.", bool
+)
 OPTIONS: Final = (
     BOOTSTRAP,
     Option("--keep-cluster", "Leave the cluster for the next run.", bool, is_pytest_kinds=True),
@@ -109,6 +112,7 @@ OPTIONS: Final = (
     Option("--reports", "Folder for evidence bundles.", Path, Path("reports"), is_folder=True),
     Option("--key", "Private key that signs the evidence.", Path, env=KEY_VARIABLE),
     STRICT,
+    NO_FAULT,
 )
 
 

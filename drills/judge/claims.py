@@ -13,7 +13,7 @@ from drills.judge.history import History
 from drills.judge.measure import Check, Harm, Invariant, Measurement, Number, Occurrence, Parameter, Truth
 from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
 from drills.judge.records import NS_PER_S, Defect, StoredCheck, StoredClaim, Window
-from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, of_promises, worst
+from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, judge_without_fault, of_promises, worst
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Claim:
     alerts: a failure is excused if one of these signals covers each episode of harm: it is up when the harm begins, or
     appears at most within_s later; for `eventually`, at most within_s after the phase's start. must_hold: no alert
     excuses a failure. fails_on_control: the control must violate this claim. promise: what the mesh's documents say
-    about it; drills leave it out, and the mesh's promises.toml supplies it by the claim's id.
+    about it; drills leave it out, and the mesh's promises.toml supplies it by the claim's id. needs_fault: only the
+    fault can make it true, so the no-fault control does not ask it.
     """
 
     quantifier: Quantifier
@@ -35,6 +36,11 @@ class Claim:
     must_hold: bool = False
     fails_on_control: bool = False
     promise: Reference | None = None
+    needs_fault: bool = False
+
+    def needing_fault(self) -> "Claim":
+        """Return the same claim, which the no-fault control does not ask: only the fault can make it true."""
+        return replace(self, needs_fault=True)
 
     def promised_by(self, reference: Reference | None) -> "Claim":
         """Return the same claim with what the mesh's documents say about it."""
@@ -60,7 +66,8 @@ def always(
     _require(check, Invariant, "always")
     alerts = _names(alert, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.ALWAYS, check, during, within_s, 0.0, alerts, must_hold, fails, promise)
+    needs_fault = check.name in _BROUGHT_BY_FAULT
+    return Claim(Quantifier.ALWAYS, check, during, within_s, 0.0, alerts, must_hold, fails, promise, needs_fault)
 
 
 def never(
@@ -98,7 +105,8 @@ def eventually(
     _require(check, Invariant, "eventually")
     alerts = _names(alert, must_hold=must_hold)
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, alerts, must_hold, fails, promise)
+    needs_fault = check.name in _BROUGHT_BY_FAULT
+    return Claim(Quantifier.EVENTUALLY, check, during, within_s, hold_s, alerts, must_hold, fails, promise, needs_fault)
 
 
 def sometimes(
@@ -112,16 +120,29 @@ def sometimes(
     """Claim that it happened at least once in the window."""
     _require(check, Occurrence, "sometimes")
     fails = must_hold if fails_on_control is None else fails_on_control
-    return Claim(Quantifier.SOMETIMES, check, during, must_hold=must_hold, fails_on_control=fails, promise=promise)
+    return Claim(
+        Quantifier.SOMETIMES,
+        check,
+        during,
+        must_hold=must_hold,
+        fails_on_control=fails,
+        promise=promise,
+        needs_fault=check.name in _BROUGHT_BY_FAULT,
+    )
 
 
 def reached(check: Occurrence, during: str = "fault", *, promise: Reference | None = None) -> Claim:
     """Claim that the situation under test occurred; when it did not, the drill proved nothing: INCONCLUSIVE."""
     _require(check, Occurrence, "reached")
-    return Claim(Quantifier.REACHED, check, during, promise=promise)
+    return Claim(Quantifier.REACHED, check, during, promise=promise, needs_fault=check.name in _BROUGHT_BY_FAULT)
 
 
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
+
+_BROUGHT_BY_FAULT = frozenset(
+    {"drift_found", "issuer_taken_up", "leaf_ended", "outside_mesh", "signal_seen", "time_to_signal"}
+)
+"""Checks of what only a fault brings: a claim that it happens needs a fault, a claim that it never happens does not."""
 
 
 def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
@@ -138,6 +159,7 @@ def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
             must_hold=claim.must_hold,
             fails_on_control=claim.fails_on_control,
             promise=claim.promise,
+            needs_fault=claim.needs_fault,
         )
         for name, claim in claims.items()
     )
@@ -160,6 +182,7 @@ def restored(claims: Iterable[StoredClaim]) -> dict[str, Claim]:
             it.must_hold,
             it.fails_on_control,
             it.promise,
+            it.needs_fault,
         )
     return found
 
@@ -201,9 +224,12 @@ def judge(history: History, claims: Mapping[str, Claim]) -> Verdict:
         is_control=facts.is_control,
         outcome=worst(finding.outcome for finding in findings),
         promised=of_promises(findings),
-        passed=judge_passed(findings, defects, is_control=facts.is_control),
+        passed=judge_without_fault(findings, defects)
+        if facts.without_fault
+        else judge_passed(findings, defects, is_control=facts.is_control),
         findings=findings,
         defects=defects,
+        without_fault=facts.without_fault,
     )
 
 

@@ -71,7 +71,7 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
 
     during: a phase (baseline, fault, recovery), run for all of them, or hold. within_s: the bound of `eventually`, else
     the time within which one of the alerts must fire. hold_s: how long `eventually` must be seen true. promise: what
-    the mesh's documents say about it; None where they have no entry.
+    the mesh's documents say about it; None where they have no entry. needs_fault: the no-fault control does not ask it.
     """
 
     id: str
@@ -84,6 +84,7 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
     must_hold: bool = False
     fails_on_control: bool = False
     promise: Reference | None = None
+    needs_fault: bool = False
 
 
 class Caller(msgspec.Struct, frozen=True, order=True):
@@ -113,6 +114,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     known_issues: claims that the mesh is known to break; they decide no verdict, only whether it was expected.
     claims: the claims of the run, in the order of its report.
     fires_without_fault: signals that fired in the no-fault control of this drill: they can show nothing.
+    no_fault_control: the run id of that control, "" if there was none when the run began.
+    without_fault: whether this run is a no-fault control: nothing was broken on purpose, and every claim must hold.
     lost_pods: pods that the fault itself ends; their records break off, and may continue after a restart.
     """
 
@@ -137,6 +140,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     known_issues: tuple[KnownIssue, ...] = ()
     claims: tuple[StoredClaim, ...] = ()
     fires_without_fault: tuple[str, ...] = ()
+    no_fault_control: str = ""
+    without_fault: bool = False
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -106,6 +106,15 @@ class Finding(msgspec.Struct, frozen=True):
         return self.is_condition or self.promise is None or self.promise.kind != NOT_PROMISED
 
     @property
+    def may_fail_without_fault(self) -> bool:
+        """Whether a no-fault control passes although the claim is false: a property that the mesh never promised.
+
+        True only of security claims: the mesh as configured may lack one with and without a fault, and the control
+        shows that. A lost call without a fault is never excused.
+        """
+        return self.must_hold and not self.is_promised
+
+    @property
     def is_finding_without_promise(self) -> bool:
         """Whether something broke that the mesh does not promise."""
         return self.outcome in FAILING and not self.is_promised
@@ -116,12 +125,13 @@ class Finding(msgspec.Struct, frozen=True):
         return Standing(self.outcome, self.is_promised)
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to one drill on one mesh, with every finding and every defect of the record.
 
     outcome: the worst of all claims. promised: the worst of those by which the run passes or fails; None where the mesh
     promises none of them. passed: whether every promised claim held or failed observably, or, for a control, whether
-    every claim that must fail there did.
+    every claim that must fail there did. without_fault: a no-fault control, which passes only if every claim held, but
+    for security claims that the mesh does not promise.
     """
 
     drill: str
@@ -133,11 +143,22 @@ class Verdict(msgspec.Struct, frozen=True):
     passed: bool
     findings: tuple[Finding, ...]
     defects: tuple[Defect, ...]
+    without_fault: bool = False
 
     @property
     def standing(self) -> Standing:
         """Return the worst outcome, and whether a promise stands behind it."""
         return Standing(self.outcome, self.outcome is self.promised)
+
+    @property
+    def counted_without_fault(self) -> Outcome:
+        """Return the worst outcome by which a no-fault control passes or fails."""
+        return worst(it.outcome for it in self.findings if not (it.outcome in FAILING and it.may_fail_without_fault))
+
+    @property
+    def false_without_fault(self) -> tuple[str, ...]:
+        """Return the claims of a no-fault control that are false and that the mesh does not promise, by id."""
+        return tuple(it.id for it in self.findings if it.outcome in FAILING and it.may_fail_without_fault)
 
     def accepts(self, *, strict: bool) -> bool:
         """Return whether the run passed and, with `strict`, broke nothing that the mesh does not promise either."""
@@ -151,13 +172,18 @@ class Verdict(msgspec.Struct, frozen=True):
         """Return a short summary for on-call, worst finding first."""
         return "\n".join(self._lines())
 
+    def _as_control(self) -> str:
+        if self.without_fault:
+            return " as the no-fault control, in which every claim must hold"
+        return " as the control, whose security claims must fail" if self.is_control else ""
+
     def _lines(self) -> Iterator[str]:
         outcome = "passed" if self.passed else "did not pass"
-        control = " as the control, whose security claims must fail" if self.is_control else ""
-        yield f"{self.standing}: {self.drill} on {self.mesh} {outcome}{control} (run {self.run_id})"
-        if count := sum(finding.is_finding_without_promise for finding in self.findings):
+        yield f"{self.standing}: {self.drill} on {self.mesh} {outcome}{self._as_control()} (run {self.run_id})"
+        count = 0 if self.without_fault else sum(finding.is_finding_without_promise for finding in self.findings)
+        if count:
             yield f"  broken, without a promise of this mesh, so that the run does not fail by it: {count}"
-        if self.promised is None:
+        if self.promised is None and not self.without_fault:
             yield "  this mesh promises none of these claims, so the run cannot pass"
         for finding in sorted(self.findings, key=lambda finding: -SEVERITY.index(finding.outcome)):
             yield f"  {finding.standing}  {finding.claim}"
@@ -185,6 +211,12 @@ def of_promises(findings: Sequence[Finding]) -> Outcome | None:
     if len(counted) < len(findings) and all(finding.is_condition for finding in counted):
         return None
     return worst(finding.outcome for finding in counted)
+
+
+def judge_without_fault(findings: Sequence[Finding], defects: Sequence[Defect]) -> bool:
+    """Whether a no-fault control passed: no alert excuses a failure, and a missing promise only that of security."""
+    held = all(it.outcome is Outcome.HELD or (it.outcome in FAILING and it.may_fail_without_fault) for it in findings)
+    return held and not defects and any(it.outcome is Outcome.HELD for it in findings)
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from drills.report import adr_review, adr_rollback, blocks, figures, known_issues
+from drills.report import adr_controls, adr_review, adr_rollback, blocks, figures, known_issues
 from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
@@ -65,6 +65,7 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
     drills = {run.verdict.drill for run in citations.runs}
     stale = min(stale_on(run, stale_after_days) for run in citations.runs)
     yield f"The evidence: {len(citations.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
+    yield adr_controls.summary(citations)
     yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
     yield "A run is identified by the first digits of its statement's SHA-256, and links to its report."
     yield "Of several runs of one question the worst counts; `-`: no run asked it of that mesh."
@@ -164,9 +165,14 @@ def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
 def _alternatives(citations: Citations) -> Iterator[str]:
     drills = sorted({run.verdict.drill for run in citations.runs})
     yield from table(
-        ("drill", *citations.titles.values(), "control"),
+        ("drill", *citations.titles.values(), "control", "no-fault controls"),
         (
-            (drill, *(_answer(citations, mesh, drill) for mesh in citations.titles), _control(citations, drill))
+            (
+                drill,
+                *(_answer(citations, mesh, drill) for mesh in citations.titles),
+                adr_controls.unprotected(citations, drill),
+                adr_controls.no_fault(citations, drill),
+            )
             for drill in drills
         ),
     )
@@ -179,20 +185,8 @@ def _answer(citations: Citations, mesh: str, drill: str) -> str:
         return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
     known = (issue.url for run in runs for issue in known_issues.expected(run.verdict, run.history.facts.known_issues))
     links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
-    return f"{citations.counted(runs)}{links}"
-
-
-def _control(citations: Citations, drill: str) -> str:
-    """Return whether the control shows that the drill can detect what it looks for."""
-    runs = [run for run in citations.controls if run.verdict.drill == drill]
-    if not runs:
-        return "no control: not shown that the drill can detect a failure"
-    failed = [run for run in runs if not run.verdict.passed]
-    return (
-        f"**FAILED, do not trust this row** {citations.refs(failed)}"
-        if failed
-        else f"the drill detects failures {citations.refs(runs)}"
-    )
+    doubt = adr_controls.doubt(citations, drill, mesh)
+    return f"{citations.counted(runs)}{links}{f'; **{doubt}**' if doubt else ''}"
 
 
 def _operations(citations: Citations) -> Iterator[str]:
@@ -203,7 +197,7 @@ def _operations(citations: Citations) -> Iterator[str]:
     yield "closes do not count. Runs on one small machine: compare rows with each other and with the control, not with"
     yield "production."
     yield ""
-    rows = (_measured(citations, run) for run in citations.runs)
+    rows = (_measured(citations, run) for run in citations.measured)
     yield from table(
         ("mesh", "drill", "p50 ms", "p99 ms", "calls lost", "longest outage", "first signal s", "run"), rows
     )
@@ -282,13 +276,21 @@ def _required(citations: Citations, select: Select) -> Iterator[str]:
     return (NO_EVIDENCE if answer == NOT_ASKED else answer for answer in citations.row(select))
 
 
+def _kind(run: Run) -> str:
+    if run.verdict.without_fault:
+        return f"no-fault control {run.standing}"
+    if run.verdict.is_control:
+        return f"control {'passed' if run.is_good else 'FAILED'}"
+    return str(run.verdict.standing)
+
+
 def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str, ...]:
     verdict = run.verdict
     return (
         citations.ref(run),
         cell(verdict.drill),
         cell(verdict.mesh),
-        f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else str(verdict.standing),
+        _kind(run),
         f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
         cell(recorded_by(run.environment)),
         stale_on(run, stale_after_days).isoformat(),

@@ -47,13 +47,20 @@ class Run:
 
     @property
     def standing(self) -> Standing:
-        """Return the outcome as it counts: a control that passed counts as HELD."""
+        """Return the outcome as it counts: a control that passed, but for known issues, counts as HELD."""
+        if self.verdict.without_fault:
+            return Standing(self.verdict.counted_without_fault)
         if not self.verdict.is_control:
             return self.verdict.standing
-        if self.verdict.passed:
+        if self.is_good:
             return Standing(Outcome.HELD)
         outcomes = {finding.outcome for finding in self.verdict.findings}
         return Standing(Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else Outcome.VIOLATED)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the run passed, or violates exactly its known issues."""
+        return self.verdict.passed or known.is_expected(self.verdict, self.history.facts.known_issues)
 
     @cached_property
     def began(self) -> datetime:

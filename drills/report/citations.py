@@ -30,23 +30,34 @@ Select = Callable[[Run, Finding], bool]
 class Citations:
     """The runs that a record cites. titles: of each alternative, by mesh name; folder: that of the record.
 
-    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh).
+    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). control_meshes: names of the meshes that are
+    controls.
     """
 
     runs: tuple[Run, ...]
     titles: Mapping[str, str]
     folder: Path
     skipped: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    control_meshes: tuple[str, ...] = ()
 
     @property
     def asked(self) -> tuple[Run, ...]:
         """Return the runs of the alternatives, without controls."""
-        return tuple(run for run in self.runs if not run.verdict.is_control)
+        return tuple(run for run in self.runs if not (run.verdict.is_control or run.verdict.without_fault))
 
     @property
     def controls(self) -> tuple[Run, ...]:
         """Return the controls, in which security claims must be violated."""
         return tuple(run for run in self.runs if run.verdict.is_control)
+
+    @property
+    def measured(self) -> tuple[Run, ...]:
+        """Return the runs in which something was broken, with the controls among them."""
+        return tuple(run for run in self.runs if not run.verdict.without_fault)
+
+    def no_fault_controls(self, drill: str, mesh: str) -> tuple[Run, ...]:
+        """Return the no-fault controls of a drill on a mesh."""
+        return tuple(run for run in self.runs if run.verdict.without_fault and run.pair == (drill, mesh))
 
     def of(self, mesh: str) -> tuple[Run, ...]:
         """Return the runs of one alternative."""

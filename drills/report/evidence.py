@@ -1,6 +1,6 @@
 """The generated files of a bundle, and the indexes over all bundles."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -54,14 +54,20 @@ def drawn(bundle: Path, verdict: Verdict, environment: Environment) -> dict[str,
     }
 
 
-def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED) -> None:
+def write_index(
+    reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED, controls: Collection[str] = ()
+) -> None:
     """Write README.md and index.html over the bundles of the directory.
 
-    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). Raises FileError.
+    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). controls: the meshes that are controls.
+    Raises FileError.
     """
     runs = read_runs(reports)
     note = NOTE_FILE if (reports / NOTE_FILE).is_file() else ""
-    pages = {INDEX_MD_FILE: index_md.render(runs, note), INDEX_HTML_FILE: index_html.render(runs, skipped, note)}
+    pages = {
+        INDEX_MD_FILE: index_md.render(runs, skipped, controls, note),
+        INDEX_HTML_FILE: index_html.render(runs, skipped, controls, note),
+    }
     files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 

@@ -1,22 +1,25 @@
 """reports/index.html: a table of drills and meshes, the meshes side by side, and every run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
 from drills.judge.verdict import SEVERITY, Outcome
 from drills.report import markup
-from drills.report.cells import UNREADABLE, Cell, Run, cell_of
+from drills.report.beliefs import Belief
+from drills.report.cells import UNREADABLE, Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 
 _TEMPLATE = "index.html.j2"
 
 
 class DrillRow(msgspec.Struct, frozen=True):
-    """One drill on every mesh."""
+    """One drill on every mesh. control: what its controls without protection show. doubts: of each cell, "" if none."""
 
     drill: str
     hypothesis: str
     cells: tuple[Cell, ...]
+    control: Belief
+    doubts: tuple[str, ...]
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -34,15 +37,19 @@ class Column(msgspec.Struct, frozen=True):
     skipped: int
 
 
-def render(runs: Sequence[Run], skipped: Mapping[tuple[str, str], str], note: str = "") -> str:
-    """Return the page for the runs of a folder of reports. skipped: (drill, mesh) to the reason why it cannot run.
+def render(
+    runs: Sequence[Run], skipped: Mapping[tuple[str, str], str], controls: Collection[str] = (), note: str = ""
+) -> str:
+    """Return the page for the runs of a folder of reports.
 
-    note: the file beside the page that says what the record of the first edition lacks; "" for none.
+    skipped: (drill, mesh) to the reason why it cannot run there. controls: the meshes that are controls. note: the file
+    beside the page that says what the record of the first edition lacks; "" for none.
     """
     meshes = sorted({run.mesh for run in runs}, key=lambda mesh: (_is_control(runs, mesh), mesh))
     excused = {pair: reason for pair, reason in skipped.items() if pair[1] in meshes}
     drills = sorted({run.drill for run in runs} | {drill for drill, _ in excused})
-    rows = tuple(_row(drill, meshes, runs, excused) for drill in drills)
+    known = control_meshes(runs, controls)
+    rows = tuple(_row(drill, meshes, runs, excused, unprotected_of(runs, drill, known, skipped)) for drill in drills)
     return markup.page(
         _TEMPLATE,
         ("print.js", "filter.js"),
@@ -59,10 +66,12 @@ def _is_control(runs: Iterable[Run], mesh: str) -> bool:
     return any(run.is_control for run in runs if run.mesh == mesh)
 
 
-def _row(drill: str, meshes: Sequence[str], runs: Sequence[Run], excused: Mapping[tuple[str, str], str]) -> DrillRow:
+def _row(
+    drill: str, meshes: Sequence[str], runs: Sequence[Run], excused: Mapping[tuple[str, str], str], control: Belief
+) -> DrillRow:
     hypothesis = next((run.hypothesis for run in reversed(runs) if run.drill == drill and run.hypothesis), "")
     cells = tuple(cell_of(runs, drill, mesh, excused.get((drill, mesh), "")) for mesh in meshes)
-    return DrillRow(drill, hypothesis.partition("\n")[0], cells)
+    return DrillRow(drill, hypothesis.partition("\n")[0], cells, control, tuple(doubt(it, control) for it in cells))
 
 
 def _column(mesh: str, rows: Iterable[DrillRow], runs: Sequence[Run]) -> Column:

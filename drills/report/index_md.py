@@ -1,11 +1,15 @@
 """reports/README.md: a table of drills and meshes that shows the worst run of each pair on its newest version."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Final
 
 from drills.judge.bundle_files import REPORT_MD_FILE
-from drills.report.cells import Cell, Run, cell_of
+from drills.report.beliefs import Belief
+from drills.report.cells import Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 from drills.report.figures import Headline
+from drills.report.markdown import cell as escaped
 from drills.report.markdown import table
 
 _HEAD = (
@@ -14,18 +18,27 @@ _HEAD = (
     "outcome. The outcome stands first, measured the same way on every mesh; `no promise` means that no document of\n"
     "the mesh promises what broke. Every cell links to its report, which lies in the folder of the evidence.\n"
     "`meshdrill judge FOLDER` judges it again. This page is generated: do not edit it.\n"
-    "A control must violate its security claims: that proves that the drill can detect what it looks for.\n"
+    "A control must violate its security claims: that proves that the drill can detect what it looks for. A no-fault\n"
+    "control is the same run with nothing broken, and every claim must hold: that proves that the fault is the cause.\n"
+    "`not yet believed` means that one of the two is missing or failed.\n"
     "Recovery: until the last recovery claim stayed true. Calls lost: on every route that worked before, promised or\n"
     "not. Outage: the longest time without a successful call of the worst caller, from the injection to the end of\n"
     "the run. Signal: from the injection until the first signal that fired while the fault was active.\n\n"
 )
 _EMPTY = "No run yet.\n"
+_NOTHING_SKIPPED: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 
 
-def render(runs: Sequence[Run], note: str = "") -> str:
+def render(
+    runs: Sequence[Run],
+    skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED,
+    controls: Collection[str] = (),
+    note: str = "",
+) -> str:
     """Return the page for the runs of a folder of reports. A broken one is UNREADABLE.
 
-    note: the file beside the page that says what the record of the first edition lacks; "" for none.
+    skipped: (drill, mesh) to the reason why it cannot run there. controls: the meshes that are controls. note: the file
+    beside the page that says what the record of the first edition lacks; "" for none.
     """
     if not runs:
         return _HEAD + _EMPTY
@@ -36,20 +49,36 @@ def render(runs: Sequence[Run], note: str = "") -> str:
         )
     drills = sorted({run.drill for run in runs})
     meshes = sorted({run.mesh for run in runs})
-    rows = ((drill, *(_cell(cell_of(runs, drill, mesh)) for mesh in meshes)) for drill in drills)
-    return head + "\n".join(table(("drill", *meshes), rows)) + "\n"
+    known = control_meshes(runs, controls)
+    rows = (_row(runs, drill, meshes, unprotected_of(runs, drill, known, skipped)) for drill in drills)
+    return head + "\n".join(table(("drill", "control", *meshes), rows)) + "\n"
 
 
-def _cell(cell: Cell) -> str:
+def _row(runs: Sequence[Run], drill: str, meshes: Sequence[str], control: Belief) -> tuple[str, ...]:
+    return drill, _belief(control), *(_cell(cell_of(runs, drill, mesh), control) for mesh in meshes)
+
+
+def _cell(cell: Cell, control: Belief) -> str:
     shown = cell.shown
     if shown is None:
-        return cell.words
-    report = f"[{cell.words}]({PurePosixPath(shown.link).parent / Path(REPORT_MD_FILE)})"
+        return escaped(cell.words)
+    report = f"[{cell.words}]({_report(shown.link)})"
+    doubts = f"**{doubt(cell, control)}**" if doubt(cell, control) else ""
     if shown.standing is None:
         return f"{report} {shown.folder}"
     known = "".join(f", [known]({issue.url})" for issue in shown.expected)
+    no_fault = _belief(cell.no_fault) if cell.no_fault and cell.no_fault.link else ""
     recorded = f"{shown.folder}, {shown.edition}" if shown.edition else shown.folder
-    return "<br>".join([f"{report}{known}", *_figures(shown.headline), recorded])
+    lines = (f"{report}{known}", *_figures(shown.headline), no_fault, doubts, recorded)
+    return "<br>".join(line for line in lines if line)
+
+
+def _belief(it: Belief) -> str:
+    return f"[{it.words}]({_report(it.link)})" if it.link else escaped(it.words)
+
+
+def _report(link: str) -> PurePosixPath:
+    return PurePosixPath(link).parent / Path(REPORT_MD_FILE)
 
 
 def _figures(it: Headline) -> Iterator[str]:

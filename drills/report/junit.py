@@ -10,6 +10,7 @@ from drills.report.wording import promise_of
 _UNEXPLAINED = (
     "the run did not pass although no claim failed: the record has defects, or the mesh promises none of its claims"
 )
+_NO_FAULT_NOTE = "a no-fault control: nothing was broken, and every claim must hold"
 _CONTROL_NOTE = "a control: its security claims are meant to be violated"
 
 
@@ -19,10 +20,11 @@ def render(history: History, verdict: Verdict) -> bytes:
     A claim that did not hold and that the mesh does not promise is skipped, with its outcome: no run fails by it. If a
     run violates exactly its known issues, these are skipped as expected failures. On a control, a claim that is meant
     to fail passes if it did, with or without an alert, and fails otherwise.
+    In a no-fault control each claim that did not hold is a failure, or an error where the run cannot know.
     A run that did not pass always has a failure, an error or known issues.
     """
     run = history.windows().get("run")
-    cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
+    cases = [(finding, _complaint_in(verdict, finding)) for finding in verdict.findings]
     is_known = known.is_expected(verdict, history.facts.known_issues)
     if is_known:
         cases = [(finding, "skipped" if tag == "failure" else tag) for finding, tag in cases]
@@ -42,6 +44,8 @@ def render(history: History, verdict: Verdict) -> bytes:
         "passed": str(verdict.passed).lower(),
         "run_id": verdict.run_id,
     }
+    if verdict.without_fault:
+        verdict_properties["control"] = _NO_FAULT_NOTE
     if verdict.is_control:
         verdict_properties["control"] = _CONTROL_NOTE
     if is_known:
@@ -79,6 +83,17 @@ def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
     holder = ET.SubElement(parent, "properties")
     for name, value in properties.items():
         ET.SubElement(holder, "property", name=name, value=value)
+
+
+def _complaint_in(verdict: Verdict, finding: Finding) -> str:
+    """Return the element of a finding. In a no-fault control no alert excuses a claim that is false."""
+    if not verdict.without_fault:
+        return _complaint(finding, is_control=verdict.is_control)
+    if finding.outcome is Outcome.HELD:
+        return ""
+    if finding.outcome in FAILING and finding.may_fail_without_fault:
+        return "skipped"
+    return "error" if finding.outcome is Outcome.INCONCLUSIVE else "failure"
 
 
 def _complaint(finding: Finding, *, is_control: bool) -> str:

@@ -1,6 +1,7 @@
 """Runs as OpenMetrics text, for example for the textfile collector of the node exporter.
 
-The newest run of each drill and mesh gives the numbers. Outcomes are counted over all runs, so that a newer pass does
+The newest run of each drill and mesh gives the numbers. A no-fault control is no run of its drill: it has a family of
+its own. Outcomes are counted over all runs, so that a newer pass does
 not hide an older failure.
 
 Every family is a gauge: the textfile collector parses Prometheus's older text format, which rejects types that only
@@ -36,13 +37,16 @@ class _Runs(Collector):
     """The collector that the exposition reads."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self._runs = sorted(runs, key=lambda run: (*run.pair, run.began))
+        by_age = sorted(runs, key=lambda run: (*run.pair, run.began))
+        self._runs = [run for run in by_age if not run.verdict.without_fault]
+        self._no_fault = {run.pair: run for run in by_age if run.verdict.without_fault}
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family, also those without a sample."""
         newest = {run.pair: run for run in self._runs}
         yield _outcomes(newest)
         yield _counted(self._runs)
+        yield _held(self._no_fault)
         for name, unit, says, labels, values in _GAUGES:
             family = GaugeMetricFamily(f"meshdrill_{name}", says, labels=(*_PAIR, *labels), unit=unit)
             for pair, run in newest.items():
@@ -65,6 +69,14 @@ def _counted(runs: Iterable[Run]) -> Metric:
     family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "outcome"))
     for (pair, outcome), count in sorted(Counter((run.pair, run.verdict.outcome.value) for run in runs).items()):
         family.add_metric((*pair, outcome), count)
+    return family
+
+
+def _held(newest: dict[tuple[str, str], Run]) -> Metric:
+    says = "Whether every claim held in the newest no-fault control."
+    family = GaugeMetricFamily("meshdrill_no_fault_control_held", says, labels=_PAIR)
+    for pair, run in newest.items():
+        family.add_metric(pair, float(run.verdict.passed))
     return family
 
 

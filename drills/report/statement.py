@@ -53,7 +53,7 @@ class Answered(msgspec.Struct, frozen=True):
     verdict: str
 
 
-class Own(msgspec.Struct, frozen=True, rename="camel"):
+class Own(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the three results of the predicate cannot say."""
 
     drill: str
@@ -63,6 +63,7 @@ class Own(msgspec.Struct, frozen=True, rename="camel"):
     verdict: str  # the outcome
     passed: bool
     claims: tuple[Answered, ...]
+    without_fault: bool = False
 
 
 class Predicate(msgspec.Struct, frozen=True, rename="camel"):
@@ -132,13 +133,21 @@ def _state(bundle: Path, verdict: Verdict) -> Statement:
                 verdict=verdict.outcome.value,
                 passed=verdict.passed,
                 claims=tuple(Answered(finding.id, finding.outcome.value) for finding in verdict.findings),
+                without_fault=verdict.without_fault,
             ),
         ),
     )
 
 
 def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
-    return tuple(it.id for it in verdict.findings if _result(it, is_control=verdict.is_control) == result)
+    return tuple(it.id for it in verdict.findings if _result_in(verdict, it) == result)
+
+
+def _result_in(verdict: Verdict, finding: Finding) -> Result:
+    """Return the result of a claim. In a no-fault control no alert excuses a claim that is false."""
+    if verdict.without_fault and finding.outcome is not Outcome.HELD:
+        return "WARNED" if finding.outcome in FAILING and finding.may_fail_without_fault else "FAILED"
+    return _result(finding, is_control=verdict.is_control)
 
 
 def _result(finding: Finding, *, is_control: bool) -> Result:

@@ -2,22 +2,26 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from clusters.model import Mesh, Reference, SignalSpec
-from drills.judge.claims import Claim, stored
+from drills.judge import checks
+from drills.judge.claims import Claim, always, stored
 from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import StoredClaim
-from drills.run.faults import Fault
+from drills.run.controls import NoFaultControl
+from drills.run.faults import Fault, NoFault
+from drills.run.faults.no_fault import no_fault
 from drills.run.lab import BYSTANDER, FRONT_DOOR, FRONT_DOOR_ALLOWED, ROUTES, VICTIM, Calls, traffic
 
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
 _RECOVERY_AT_LEAST_S = 10.0
 _RUN_ID_BYTES = 6
+_OF_ANY_RUN = "baseline"
 _BEYOND_BOUND_S = 20.0
 """How long a recovery is watched after the longest bound of its claims: so a late recovery differs from none."""
 _ENOUGH_CALLS = 80
@@ -58,8 +62,8 @@ class Experiment:
     claim needs it. baseline_s: how long the healthy mesh is watched before the fault, at least. recovery_at_least_s: how
     long the mesh is watched after the fault, even if it recovers earlier. Both are longer where calls are few.
     recovery_s: how long it is watched at most; by default 20 s longer than the longest bound of a claim about the
-    recovery. only_named_signals: record only the signals that claims name, to keep the evidence of a long drill small;
-    by default a run records every signal of the mesh if one claim needs a signal.
+    recovery. only_named_signals: record only the signals that claims name, which keeps the evidence of a long drill
+    small; by default a run records every signal of the mesh if one claim needs a signal.
     """
 
     method: Fault
@@ -78,6 +82,25 @@ class Experiment:
         by_alert = frozenset({Need.SIGNALS}) if any(claim.alerts for claim in self.claims.values()) else frozenset()
         return by_alert.union(*(claim.check.needs for claim in self.claims.values()))
 
+    def without_fault(self, mesh: Mesh) -> "Experiment":
+        """Return the experiment of the no-fault control on a mesh: the same, and nothing is broken.
+
+        It leaves out the claims that only a fault can make true, and those about the baseline: the baseline of a
+        control is that of any other run, which asks them. For each signal of the mesh that a claim names, it claims
+        that the signal is silent.
+        """
+        if isinstance(self.method, NoFault):
+            return self
+        kept = {
+            name: claim for name, claim in self.claims.items() if not claim.needs_fault and claim.during != _OF_ANY_RUN
+        }
+        silent = {
+            f"{name}-silent": always(checks.signal_absent(name), "run")
+            for name in dict.fromkeys(_named_signals(self))
+            if name in mesh.signals
+        }
+        return replace(self, method=no_fault(self.method), claims={**kept, **silent})
+
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True):
     """The probes of one run, one field for each kind, and the names of the recorded signals."""
@@ -92,7 +115,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one drill on one mesh, as data: enough to run it again from experiment.json.
 
     cluster: its name; if the cluster is kept, it can run the request again. leaf_ttl_s: lifetime of a workload's
-    certificate there.
+    certificate there. control: the newest no-fault control of the drill on the mesh; None if there is none yet, and for
+    a control itself.
     """
 
     run_id: str
@@ -108,6 +132,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     recovery_at_least_s: float = _RECOVERY_AT_LEAST_S
     leaf_ttl_s: int = 0
     claims: tuple[StoredClaim, ...] = ()
+    control: NoFaultControl | None = None
 
     @property
     def title(self) -> str:
@@ -116,7 +141,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_of(
-    experiment: Experiment, mesh: Mesh, *, drill: str, hypothesis: str, cluster: str, run_id: str
+    experiment: Experiment,
+    mesh: Mesh,
+    *,
+    drill: str,
+    hypothesis: str,
+    cluster: str,
+    run_id: str,
+    control: NoFaultControl | None = None,
 ) -> Request:
     """Return the request for one run on a mesh, with the mesh's promise for each claim."""
     return Request(
@@ -133,6 +165,7 @@ def request_of(
         recovery_at_least_s=max(experiment.recovery_at_least_s, _enough_s(experiment)),
         leaf_ttl_s=mesh.certificates.leaf_ttl_s,
         claims=stored(promised(experiment.claims, mesh, drill)),
+        control=control,
     )
 
 

@@ -37,8 +37,12 @@ def facts_of(
         },
         signals=by_name(*signals_of(request, mesh)),
         lost_pods=pods_ended_by(request.fault, inventory) if inventory else (),
-        known_issues=known_issues_of(mesh, request.drill),
+        # Known issues say what a fault breaks: a control in which the claim is false shows something else.
+        known_issues=known_issues_of(mesh, request.drill) if request.fault.breaks else (),
         claims=request.claims,
+        fires_without_fault=request.control.fired if request.control else (),
+        no_fault_control=request.control.run_id if request.control else "",
+        without_fault=not request.fault.breaks,
     )
 
 

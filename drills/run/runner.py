@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from clusters.cluster import Cluster
 from clusters.model import Mesh
@@ -14,7 +15,7 @@ from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.claims import judge, restored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
-from drills.run import activities, chaos_toolkit
+from drills.run import activities, chaos_toolkit, controls
 from drills.run.experiment import Experiment, Request, new_run_id, request_of
 from drills.run.facts import known_issues_of
 from drills.run.live import LiveRun
@@ -27,6 +28,9 @@ _NICE = 10
 
 class Drill:
     """One drill on one mesh in one cluster: what the `drill` fixture gives to a test."""
+
+    without_fault: ClassVar[bool] = False
+    """Whether the run is the drill's no-fault control."""
 
     def __init__(
         self,
@@ -42,7 +46,7 @@ class Drill:
     ) -> None:
         self.mesh = mesh
         self.strict = strict  # whether what the mesh does not promise fails the run, too
-        self.known_issues = known_issues_of(mesh, name)
+        self.known_issues = () if self.without_fault else known_issues_of(mesh, name)
         self.bundle: Path | None = None  # the folder of the evidence, once the run began
         self.verdict: Verdict | None = None  # once the run is judged
         self._cluster = cluster
@@ -55,17 +59,22 @@ class Drill:
     def conduct(self, experiment: Experiment) -> Verdict:
         """Break the mesh under traffic, undo the fault, store the history, and judge the claims on it.
 
+        A no-fault control breaks nothing, and claims what must then hold. Any other run records which signals appeared
+        in the newest no-fault control below the folder of reports: they can show nothing.
         If the steady state does not hold, the fault does not land, or a step fails, the history says so and the verdict
         is INCONCLUSIVE. Raises UsageError for a drill that this mesh cannot run, HarnessError when the undo log has
         entries of an earlier run or the fault could not be undone, KeyboardInterrupt after everything was undone.
         """
+        if self.without_fault:
+            controls.demand_possible(self.mesh)
         request = request_of(
-            experiment,
+            experiment.without_fault(self.mesh) if self.without_fault else experiment,
             self.mesh,
             drill=self._name,
             hypothesis=self._hypothesis,
             cluster=self._cluster.name,
             run_id=new_run_id(),
+            control=None if self.without_fault else controls.newest(self._reports_dir, self._name, self.mesh.name),
         )
         history = self.carry_out(request)
         self.verdict = judge(history, restored(history.facts.claims))
@@ -82,6 +91,12 @@ class Drill:
         if status == chaos_toolkit.INTERRUPTED:
             raise KeyboardInterrupt
         return History.load(self.bundle)
+
+
+class NoFaultDrill(Drill):
+    """The no-fault control of a drill: the same run, in which nothing is broken and every claim must hold."""
+
+    without_fault = True
 
 
 @contextmanager

@@ -107,9 +107,9 @@ def time_to_signal(name: str, at_most_s: float) -> Invariant:
 def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Sighting:
     """Return the first appearance of a signal from start_ns to deadline_ns, both included.
 
-    What first appears once the harness undoes the fault is the undo's own trace and does not count. A source that fired
-    already in the baseline does not count: it cannot show a fault. When no source that counts could be read, or fewer
-    looks succeeded than failed, the answer is UNKNOWN: the signal's source was itself down.
+    What first appears once the harness undoes the fault is the undo's own trace and does not count. A signal that fired
+    in the baseline, on whatever source, counts for nothing: an alert on it was up before the fault. When no source that
+    counts could be read, or fewer looks succeeded than failed, the answer is UNKNOWN: the source was itself down.
     """
     signal = history.facts.signals.get(name)
     if (useless := _uselessness(history, name)) or signal is None:
@@ -229,9 +229,9 @@ def _quiet_sources(
     signal: SignalSpec, samples: tuple[_Sample, ...], baseline: Window | None, start_ns: int
 ) -> frozenset[str]:
     before = tuple(s for s in samples if baseline and baseline.holds(s.at_ns) and s.at_ns < start_ns)
-    noisy = {s.source for s in before if s.fired}
-    silent = {s.source for s in (samples if signal.kind in _ON_OCCASION else before) if s.fired is not None}
-    return frozenset(silent - noisy)
+    if any(s.fired for s in before):
+        return frozenset()
+    return frozenset(s.source for s in (samples if signal.kind in _ON_OCCASION else before) if s.fired is not None)
 
 
 def _scrapes(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[MetricSample]:

@@ -294,9 +294,9 @@ def _fired(signal: SignalSpec, event: Look) -> Event:
         case DropCount():
             detail = {"reason": signal.subject}
         case NewPod() if signal.kind is SignalKind.POD_EVENT:
-            detail = {"blocked": signal.subject}
-        case _:
-            detail = {"outcome": "refused", "message": signal.subject}
+            detail = {"blocked": f"{event.blocked} {signal.subject}".strip()}
+        case _:  # a request has looks of several signals: the message names each
+            detail = {"outcome": "refused", "message": f"{event.detail.message} {signal.subject}".strip()}
     return revised(event, **detail)
 
 

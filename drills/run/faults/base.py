@@ -86,6 +86,8 @@ class BaseFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     role: Role | None = None  # None for a target outside the mesh
     node: str = ""  # the node's part in the lab's placement; "" for a fault of no single node
 
+    breaks: ClassVar[bool] = True
+    """Whether it breaks something. False for the method of a no-fault control."""
     takes_api: ClassVar[bool] = False
     """Whether the Kubernetes API is unreachable during the fault, so that failed requests are expected."""
     ends_pods: ClassVar[bool] = False
@@ -137,6 +139,8 @@ def prepare(fault: BaseFault, cluster: Cluster, mesh: Mesh, run_id: str) -> Prep
     Raises HarnessError, too, when the observer already reports the fault: then its receipt would prove nothing.
     """
     prepared = fault.resolve(cluster, mesh, run_id)
+    if not fault.breaks:  # then its receipt says that nothing is broken, which is true already
+        return prepared
     seen = prepared.receipt(cluster)
     if seen.landed:
         raise HarnessError(

@@ -47,6 +47,15 @@ def test_an_unknown_mesh_is_refused_before_collection(tmp_path: Path) -> None:
     assert "collected" not in done.out
 
 
+def test_a_control_without_a_meaning_is_refused_before_collection(tmp_path: Path) -> None:
+    """`--no-fault` on a mesh that is itself a control is wrong usage to pytest, and accepted on any other."""
+    done = pytest_on_drills(tmp_path, "--mesh", "none", "--no-fault", "--collect-only")
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "--no-fault makes no sense on none" in done.err
+    assert "collected" not in done.out
+    assert pytest_on_drills(tmp_path, "--mesh", "linkerd", "--no-fault", "--collect-only", "-q").code == 0
+
+
 def test_a_bad_name_of_a_cluster_is_refused_before_collection(tmp_path: Path) -> None:
     """`--cluster-name ..` is wrong usage to pytest as it is to `meshdrill run`, and nothing is collected."""
     done = pytest_on_drills(tmp_path, "--mesh", "none", "--cluster-name", "..", "--collect-only")  # never makes it

@@ -39,6 +39,12 @@ CLAIMS: Mapping[str, Claim] = {
     "routes-recover": eventually(checks.success_rate(EDGE, at_least=0.999), within_s=15),
 }
 
+CONTROL_CLAIMS: Mapping[str, Claim] = {
+    **{name: claim for name, claim in CLAIMS.items() if not claim.needs_fault},
+    "control-plane-down-silent": always(checks.signal_absent("control-plane-down"), "run"),
+}
+"""What a no-fault control is asked."""
+
 
 def quiet(
     *, back_after_s: float = 0.0, lag_ms: float = 0.1, signal_after_s: float = 0.5, is_control: bool = False
@@ -71,6 +77,18 @@ def quiet(
     return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2)) if is_control else story
 
 
+def no_fault() -> Story:
+    """Return a no-fault control in which all goes well and no signal appears."""
+    return no_fault_of(quiet())
+
+
+def no_fault_of(story: Story) -> Story:
+    """Return the story as a no-fault control in which no signal appears."""
+    story.without_fault = True
+    story.events = [event for event in story.events if not isinstance(event, ReplicaCount)]
+    return story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
+
+
 def broken() -> Story:
     """Return a run in which a call was readable on the wire."""
     story = quiet().fault()
@@ -98,11 +116,13 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     mesh: str = "mesh-a",
     folder: str = "20260101T000000Z",
     version: str = "1.0",
-    claims: Mapping[str, Claim] = CLAIMS,
+    claims: Mapping[str, Claim] | None = None,
     cpus: int = 2,
     key: Path | None = None,
 ) -> Path:
     """Write the run as a bundle with its statement; the folder makes its run id, so that two runs differ."""
+    if claims is None:
+        claims = CONTROL_CLAIMS if story.without_fault else CLAIMS
 
     def write(place: Path) -> None:
         _write(place, story, drill=drill, mesh=mesh, version=version, claims=claims, cpus=cpus, key=key)

@@ -77,6 +77,7 @@ class Story:
     fault_s: float = 20.0
     recovery_s: float = 20.0
     is_control: bool = False
+    without_fault: bool = False
     signals: tuple[SignalSpec, ...] = ()
     fresh_edges: tuple[tuple[str, str], ...] = ()
     placed: dict[str, str] = field(default_factory=dict)
@@ -284,6 +285,7 @@ class Story:
             fresh_edges=self.fresh_edges,
             placed=self.placed,
             drop_nodes=self.drop_nodes,
+            without_fault=self.without_fault,
         )
 
     def history(self, table: pl.DataFrame | None = None) -> History:

@@ -4,7 +4,7 @@ import pytest
 
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import sometimes
+from drills.judge.claims import always, sometimes
 from drills.judge.events import NodeTaints, ObjectStatus, ReplicaCount
 from drills.judge.mutations.catalogue import WORLD
 from drills.judge.mutations.target import Target
@@ -45,3 +45,15 @@ def test_raised_conditions_of_an_object_fire(mutation: str, expected: Outcome, b
     assert judge(after, [sometimes(checks.signal_seen("states"))]).findings[0].outcome is expected
     *_, gate = after.of_kind(ObjectStatus)
     assert gate.detail.conditions == ("Enforced=False",)
+
+
+def test_every_signal_of_one_request_is_raised() -> None:
+    """Two signals that look at the same requests: raising the second does not hide the first."""
+    signals = tuple(SignalSpec(f"refused-{name}", SignalKind.ADMISSION, f"webhook {name}") for name in ("a", "b"))
+    story = Story(signals=signals).steady(EDGE).fault().new_pod("admitted", meshed=True)
+    history = story.history()
+    after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
+    for signal in signals:
+        silent = always(checks.signal_absent(signal.name))
+        assert judge(history, [silent]).outcome is Outcome.HELD
+        assert judge(after, [silent]).outcome is Outcome.VIOLATED

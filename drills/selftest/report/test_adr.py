@@ -100,10 +100,10 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
     answers = dict(zip(head, outage, strict=True))
     assert answers["The mesh-a"].startswith("**HELD**, 1 run [")
     assert answers["The mesh-b"].startswith("**VIOLATED**, 1 run [")
-    assert answers["control |"].startswith("the drill detects failures [")
+    assert answers["control"].startswith("the drill detects failures [")
     node_answers = dict(zip(head, node, strict=True))
     assert node_answers["The mesh-b"] == "no evidence"
-    assert node_answers["control |"].startswith("no control")
+    assert node_answers["control"].startswith("no control")
     for mesh in map(meshes.load, meshes.names()):
         is_alternative = mesh.name in meshes.products() and not mesh.is_control
         assert (f"- {mesh.title}: **{adr.FOR_A_PERSON}" in part) is is_alternative

@@ -258,7 +258,8 @@ def test_the_index_shows_the_worst_run_of_each_pair(bundle: Path, verdict: Verdi
     (other / "verdict.json").write_text("{")
     evidence.write_index(reports)
     text = (reports / "README.md").read_text(encoding="utf-8")
-    assert f"| made-up | not run | [{verdict.standing}, 2 of 2 runs](made-up/none/{bundle.name}/report.md)<br>" in text
+    cell = f"[{verdict.standing}, 2 of 2 runs](made-up/none/{bundle.name}/report.md)<br>"
+    assert f"| made-up | no control | not run | {cell}" in text
     assert f"<br>{bundle.name}, first edition |" in text
     assert "[UNREADABLE](another/mesh-b/20260202T000000Z/report.md)" in text
     assert older.name not in text

@@ -81,7 +81,8 @@ def test_the_page_for_a_repository_has_the_same_numbers(reports: Path) -> None:
     """One cell side by side with the others: answer, recovery, longest outage, first signal; a broken one says so."""
     page = index_md.render(read_runs(reports))
     cell = "(test-drill/story/20260101T000000Z/report.md)<br>recovery 0.0 s<br>40 calls lost, outage 4.1 s<br>signal"
-    assert f"[VIOLATED, 1 of 2 runs]{cell} 1.5 s<br>20260101T000000Z" in page
+    doubt = "**not yet believed: no no-fault control**<br>"
+    assert f"[VIOLATED, 1 of 2 runs]{cell} 1.5 s<br>{doubt}20260101T000000Z" in page
     assert "[UNREADABLE](other-drill/story/20260104T000000Z/report.md) 20260104T000000Z" in page
 
 
@@ -121,7 +122,7 @@ def test_every_link_leads_to_a_file(reports: Path) -> None:
     for bundle in (reports / "test-drill/bare/20260103T000000Z", reports / "other-drill/story/20260104T000000Z"):
         (bundle / "report.md").write_text("text")
     links = re.findall(r'href="([^"#]+)"', index_html.render(read_runs(reports), {}))
-    assert len(links) == 7
+    assert len(links) == 8
     assert all((reports / link).is_file() for link in links)
     assert sum(link.endswith(REPORT_HTML_FILE) for link in links) == 3
 

@@ -36,6 +36,13 @@ def test_free(mesh: Mesh) -> Experiment:
     return Experiment(method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=30), claims=asked)
 
 
+@drill(requires=[Capability.SHORT_LEAVES, Role.INJECTOR])
+def test_of_one_claim(mesh: Mesh) -> Experiment:
+    """Its control asks one thing."""
+    asked = {"no-plaintext": HELPER["no-plaintext"]}
+    return Experiment(method=faults.make_unavailable(Role.INJECTOR, hold_s=30), claims=asked)
+
+
 def test_no_drill():
     assert True
 '''
@@ -51,7 +58,7 @@ def outside(tmp_path: Path) -> Path:
 
 def test_a_drill_is_what_its_file_declares(outside: Path) -> None:
     """Name, hypothesis and needs of drills outside of the package; a test, or a drill of elsewhere, is not one."""
-    first, second = catalogue.entries_of([outside])
+    first, second, _ = catalogue.entries_of([outside])
     assert (first.name, first.function) == ("identity-outage", "test_identity_outage")
     assert first.hypothesis == "No caller is downgraded.\n\nNot even slowly."
     assert first.requires == (Role.IDENTITY, Capability.MTLS)
@@ -67,7 +74,7 @@ def test_a_folder_is_all_its_files(outside: Path) -> None:
     (outside.parent / "deeper" / outside.name).write_text(SOURCE.replace("test_free", "test_other"))
     (outside.parent / "helper.py").write_text("raise AssertionError")
     found = [it.name for it in catalogue.entries_of([outside.parent])]
-    assert found == ["identity-outage", "other", "identity-outage", "free"]
+    assert found == ["identity-outage", "other", "of-one-claim", "identity-outage", "free", "of-one-claim"]
 
 
 def test_a_drill_is_found_by_its_file_and_function(outside: Path) -> None:
@@ -200,6 +207,10 @@ def test_what_is_wrong_with_a_drill_is_named(outside: Path) -> None:
     assert "the id 'Not-Kebab_case' is not kebab-case." in found[1]
     assert "no claim can fail" in found[0]
     assert prove.defects(catalogue.find(f"{outside}::test_identity_outage")) == ()
+    (found_in_control,) = {
+        it.partition(": ")[2] for it in prove.defects(catalogue.find(f"{outside}::test_of_one_claim"))
+    }
+    assert found_in_control.startswith("in its no-fault control 1 claims can fail, expected at least 5")
     assert "is no drill" in prove.defects(test_each_drill_has_a_name_of_its_own)[0]
     assert declared(test_each_drill_has_a_name_of_its_own) is None
 
