@@ -121,8 +121,12 @@ def put(path: Path, content: Json) -> None:
 
 
 def test_the_first_format_is_read_as_todays(first: Path, today: Path) -> None:
-    """Claims with ids, bounds and promises, the verdict and the known issue: as a run of today stores them."""
-    assert History.load(first).facts.claims == History.load(today).facts.claims
+    """Claims with ids, bounds and promises, the verdict and the known issue: as a run of today stores them.
+
+    That format did not say which claims need the fault, and had no run that asks.
+    """
+    unsaid = (msgspec.structs.replace(it, needs_fault=False) for it in History.load(today).facts.claims)
+    assert History.load(first).facts.claims == tuple(unsaid)
     assert read_verdict(first).encode() == read_verdict(today).encode() == replay(History.load(first)).encode()
     assert History.load(first).facts.known_issues == (KnownIssue("routes-recover", ISSUE),)
     assert read_run(first).known_failures == ()

@@ -32,6 +32,7 @@ def double(tmp_path: Path) -> FileCluster:
 PHASES = dict.fromkeys(KINDS, ("written", "half", "injected", "landed", "applied", "verified")) | {
     "rolling-restart": ("written", "half", "injected", "landed"),
     "kill": ("half", "injected"),
+    "no-fault": ("written", "injected", "landed", "applied", "verified"),  # it changes nothing, so nothing is half done
 }
 
 
