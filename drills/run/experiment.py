@@ -12,7 +12,7 @@ from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import StoredClaim
 from drills.run.faults import Fault
-from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, traffic
+from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, new_pod_calls, stranger_calls, traffic
 
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
@@ -27,13 +27,15 @@ class NewPods(msgspec.Struct, frozen=True):
 
     In the recovery the interval is at most 10 s. on: VICTIM and BYSTANDER create one pod on each of these nodes; empty
     creates one pod that the scheduler places. within_s: how long a pod may take to start. serves_s: how long a started
-    pod then serves calls on the edge NEW_SERVICE, 0 for not at all.
+    pod then makes and serves calls. own_service: create the Service of the edge NEW_SERVICE with each pod; such a pod
+    is called for serves_s whether it started or not.
     """
 
     every_s: float = 10.0
     on: tuple[str, ...] = ()
     within_s: float = 20.0
-    serves_s: float = 0.0
+    serves_s: float = 4.0
+    own_service: bool = False
 
 
 class PolicyChanges(msgspec.Struct, frozen=True):
@@ -121,7 +123,7 @@ def request_of(
         drill=drill,
         mesh=mesh.name,
         hypothesis=hypothesis,
-        workload=tuple(experiment.workload),
+        workload=_workload(experiment),
         fault=experiment.method,
         probes=_probes(experiment, mesh),
         baseline_s=experiment.baseline_s,
@@ -153,6 +155,16 @@ def _promise(mesh: Mesh, drill: str, claim: str) -> Reference | None:
 def signals_of(request: Request, mesh: Mesh) -> tuple[SignalSpec, ...]:
     """Return the signals that the run records."""
     return tuple(mesh.signals[name] for name in request.probes.signals)
+
+
+def _workload(experiment: Experiment) -> tuple[Calls, ...]:
+    """Return the calls of the drill, and those that its claims need: of new pods, and from outside the mesh."""
+    needs, found = experiment.needs, tuple(experiment.workload)
+    if Need.NEW_PODS in needs:
+        found += new_pod_calls()
+    if Need.STRANGERS in needs:
+        found += stranger_calls(found)
+    return found
 
 
 def _probes(experiment: Experiment, mesh: Mesh) -> Probes:
