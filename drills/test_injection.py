@@ -29,7 +29,7 @@ def test_injection_wrong_ca(mesh: Mesh) -> Experiment:
 def test_injection_ignore_outage(mesh: Mesh) -> Experiment:
     """Where the API server may ignore the injector, its outage admits pods outside the mesh, and each is found.
 
-    Such pods gain nothing: the mesh denies them, and sends them nothing readable. A pod that is created afterwards is in
+    Such pods gain nothing: the mesh denies them and sends them nothing readable. A pod that is created afterwards is in
     the mesh again.
     """
     return bypassed(faults.ignore_webhook(hold_s=30))
@@ -39,7 +39,7 @@ def test_injection_ignore_outage(mesh: Mesh) -> Experiment:
 def test_injection_label_removed(mesh: Mesh) -> Experiment:
     """A namespace that loses its enrolment label loses no pod of the mesh; new pods run outside, and are found.
 
-    Such pods gain nothing: the mesh denies them, and sends them nothing readable. A pod that is created afterwards is in
+    Such pods gain nothing: the mesh denies them and sends them nothing readable. A pod that is created afterwards is in
     the mesh again.
     """
     return bypassed(faults.remove_enrolment(hold_s=30))
