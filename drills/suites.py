@@ -37,7 +37,7 @@ def security(*, new_pods: bool = True, without: Mapping[str, str] | None = None)
         "refused-calls-unreadable": claims.never(checks.plaintext_tried(*MESHED_DENIED), "run", must_hold=True),
         "denied-stay-denied": claims.always(checks.denied(*DENIED), "run", must_hold=True),
         "peers-authenticated": claims.never(checks.unauthenticated(*ROUTES), "run", must_hold=True),
-        "membership-unchanged": claims.always(checks.mesh_membership(), "run", must_hold=True),
+        "membership-unchanged": claims.always(in_mesh(), "run", must_hold=True),
     }
     if new_pods:
         found["no-new-pod-outside-mesh"] = claims.never(checks.outside_mesh(), "run", must_hold=True)
@@ -65,7 +65,7 @@ def recovers(
     if new_pods:
         on = None if new_pods == "anywhere" else new_pods
         name = "new-pods-join-again" if on is None else f"new-pods-join-again-on-{on}"
-        found[name] = claims.eventually(checks.new_pod_meshed(on=on), within_s, fails_on_control=True)
+        found[name] = claims.eventually(joins(on), within_s, fails_on_control=True)
     if policy_changes:
         found["policy-changes-enforced-again"] = claims.eventually(
             checks.change_enforced(within_s=CHANGE_WITHIN_S, connection=NEW), within_s, fails_on_control=True
@@ -104,3 +104,13 @@ def intact() -> dict[str, Claim]:
 def routes_work(*more: Edge) -> Invariant:
     """Return the check that 99.9 % of the calls succeed on the lab's routes and on these edges."""
     return checks.success_rate(*ROUTES, *more, at_least=0.999)
+
+
+def joins(on: str | None = None) -> Invariant:
+    """Return the check that every new pod joins the mesh, and that its calls show it; on: as for new_pod_meshed."""
+    return checks.new_pod_meshed(on=on, by_call=True)
+
+
+def in_mesh() -> Invariant:
+    """Return the check that every pod of the lab is in the mesh exactly when it belongs there, shown by its calls."""
+    return checks.mesh_membership(by_call=True)

@@ -39,9 +39,7 @@ def test_control_plane_crash(mesh: Mesh) -> Experiment:
     """
     restarted = {
         "no-policy-change-ignored-in-recovery": claim.never(ignored(), "recovery", must_hold=True),
-        "new-pods-join-again-in-fault": claim.eventually(
-            checks.new_pod_meshed(), BACK_S, "fault", fails_on_control=True
-        ),
+        "new-pods-join-again-in-fault": claim.eventually(suites.joins(), BACK_S, "fault", fails_on_control=True),
         "policy-changes-enforced-again-in-fault": claim.eventually(enforced(), BACK_S, "fault", fails_on_control=True),
     }
     method = faults.kill(Role.CONTROL_PLANE, hold_s=BACK_S + 20)
@@ -79,7 +77,7 @@ def test_new_destination(mesh: Mesh) -> Experiment:
     return Experiment(
         # Some minutes of calls, and the evidence must stay small enough to keep.
         workload=(*lab.traffic(pace=2), lab.calls(*lab.NEW_SERVICE, every_ms=250, connections=(lab.NEW,))),
-        new_pods=NewPods(every_s=60, serves_s=CALLED_S),
+        new_pods=NewPods(every_s=60, serves_s=CALLED_S, own_service=True),
         method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=CALLED_S),
         recovery_s=CALLED_S + BACK_S + 20,  # a pod that is made in the recovery is called for CALLED_S
         claims={
@@ -122,9 +120,7 @@ def refused() -> dict[str, Claim]:
     return {
         "no-policy-change-ignored": claim.never(ignored(), must_hold=True),
         "no-policy-change-ignored-in-recovery": claim.never(ignored(), "recovery", must_hold=True),
-        "new-pods-join": claim.always(
-            checks.new_pod_meshed(), alert="injection-refused", within_s=5, fails_on_control=True
-        ),
+        "new-pods-join": claim.always(suites.joins(), alert="injection-refused", within_s=5, fails_on_control=True),
         "policy-changes-enforced": claim.always(enforced(), alert="policy-refused", within_s=5, fails_on_control=True),
     }
 

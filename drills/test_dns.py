@@ -28,7 +28,7 @@ def test_dns_outage(mesh: Mesh) -> Experiment:
             **suites.intact(),
             "open-connections-keep-working": claim.always(open_, alert=DOWN, within_s=20),
             "new-connections-keep-working": claim.always(new, alert=DOWN, within_s=20),
-            "new-pods-join": claim.always(checks.new_pod_meshed(), alert=(DOWN, "injection-refused"), within_s=20),
+            "new-pods-join": claim.always(suites.joins(), alert=(DOWN, "injection-refused"), within_s=20),
             "dns-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
             **suites.recovers(within_s=BACK_S, outage_s=BACK_S, new_pods="anywhere"),
         },

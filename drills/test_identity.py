@@ -28,7 +28,7 @@ def test_identity_outage(mesh: Mesh) -> Experiment:
             # No security claim: peers refuse an expired certificate, so no control has to fail it.
             "certificates-valid": claim.always(checks.certificate_validity(), "run"),
             "new-pods-join": claim.always(
-                checks.new_pod_meshed(), alert=(DOWN, "injection-refused"), within_s=20, fails_on_control=True
+                suites.joins(), alert=(DOWN, "injection-refused"), within_s=20, fails_on_control=True
             ),
             "identity-down-alerts": claim.sometimes(checks.signal_seen(DOWN)),
             **suites.recovers(within_s=BACK_S, new_pods="anywhere"),

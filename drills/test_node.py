@@ -27,7 +27,7 @@ def test_node_reboot(mesh: Mesh) -> Experiment:
             "new-pods-tried-on-bystander": claim.reached(checks.new_pod_tried(on=lab.BYSTANDER)),
             **loss_stays_on_node(alert=LOST),
             "new-pods-join-on-bystander": claim.always(
-                checks.new_pod_meshed(on=lab.BYSTANDER), alert=refused, within_s=TAKEN_OUT_S, fails_on_control=True
+                suites.joins(lab.BYSTANDER), alert=refused, within_s=TAKEN_OUT_S, fails_on_control=True
             ),
             **suites.recovers(within_s=BACK_S, outage_s=BACK_S, new_pods=lab.VICTIM),
         },
@@ -65,8 +65,8 @@ def secure() -> dict[str, Claim]:
         **suites.security(without=later),
         "calls-made-in-recovery": claim.reached(checks.attempted(*lab.ROUTES, lab.FRONT_DOOR, *lab.DENIED), "recovery"),
         "handshakes-made-in-recovery": claim.reached(checks.handshake(*lab.EACH_CALL_CONNECTS), "recovery"),
-        "membership-unchanged-in-baseline": claim.always(checks.mesh_membership(), "baseline", must_hold=True),
-        "membership-unchanged-in-recovery": claim.always(checks.mesh_membership(), "recovery", must_hold=True),
+        "membership-unchanged-in-baseline": claim.always(suites.in_mesh(), "baseline", must_hold=True),
+        "membership-unchanged-in-recovery": claim.always(suites.in_mesh(), "recovery", must_hold=True),
     }
 
 

@@ -124,7 +124,7 @@ def pods_tried() -> dict[str, Claim]:
 
 def new_pods_wait() -> dict[str, Claim]:
     """Return that new pods join, but on the victim, where an Event may say what they wait for."""
-    here, there = (checks.new_pod_meshed(on=node) for node in (HERE, THERE))
+    here, there = (suites.joins(node) for node in (HERE, THERE))
     return {
         "new-pods-join-on-victim": claim.always(
             here, alert="new-pod-blocked", within_s=START_S + 5, fails_on_control=True

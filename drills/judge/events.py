@@ -7,33 +7,12 @@ null or empty. An unknown kind, an unknown field and a value of another type are
 reports/events.schema.json is the same as a JSON Schema; drills/judge/schema.py generates it.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-Ns = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""An instant, in ns; it fits a 64-bit column."""
-
-Answered = Literal["accepted", "refused", "failed"]
-"""What the API server answered to a write; failed: it could not be reached."""
-
-
-class Detail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields of one kind of event; some kinds have none."""
-
-
-class BaseEvent(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
-    """The fields of every event: the instant, on the clock that all nodes share, and what the event is about."""
-
-    at_ns: Ns
-    subject: str
-    detail: Detail = Detail()
-
-    @property
-    def kind(self) -> str:
-        """The kind as on disk."""
-        return str(self.__struct_config__.tag)
+from drills.judge.base_event import Answered, BaseEvent, Detail, Ns
 
 
 class Phase(BaseEvent, frozen=True, tag="phase"):

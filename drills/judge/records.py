@@ -111,6 +111,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: nodes whose drop log must have been read.
     placed: VICTIM and BYSTANDER to the name of the node; empty where no node was chosen.
     nameless_edges: (source, target) on which the mesh, as configured, shows the server no peer identity.
+    encrypts: whether the mesh, as configured, encrypts the calls between its pods.
     known_issues: claims that the mesh is known to break; they decide no verdict, only whether it was expected.
     claims: the claims of the run, in the order of its report.
     fires_without_fault: signals that fired in the no-fault control of this drill: they can show nothing.
@@ -136,6 +137,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
+    encrypts: bool = True
     lost_pods: tuple[str, ...] = msgspec.field(default=(), name="casualties")
     known_issues: tuple[KnownIssue, ...] = ()
     claims: tuple[StoredClaim, ...] = ()

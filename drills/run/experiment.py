@@ -15,7 +15,17 @@ from drills.judge.records import StoredClaim
 from drills.run.controls import NoFaultControl
 from drills.run.faults import Fault, NoFault
 from drills.run.faults.no_fault import no_fault
-from drills.run.lab import BYSTANDER, FRONT_DOOR, FRONT_DOOR_ALLOWED, ROUTES, VICTIM, Calls, traffic
+from drills.run.lab import (
+    BYSTANDER,
+    FRONT_DOOR,
+    FRONT_DOOR_ALLOWED,
+    ROUTES,
+    VICTIM,
+    Calls,
+    new_pod_calls,
+    stranger_calls,
+    traffic,
+)
 
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
@@ -35,13 +45,15 @@ class NewPods(msgspec.Struct, frozen=True):
 
     In the recovery the interval is at most 10 s. on: VICTIM and BYSTANDER create one pod on each of these nodes; empty
     creates one pod that the scheduler places. within_s: how long a pod may take to start. serves_s: how long a started
-    pod then serves calls on the edge NEW_SERVICE, 0 for not at all.
+    pod then makes and serves calls. own_service: create the Service of the edge NEW_SERVICE with each pod; such a pod
+    is called for serves_s whether it started or not.
     """
 
     every_s: float = 10.0
     on: tuple[str, ...] = ()
     within_s: float = 20.0
-    serves_s: float = 0.0
+    serves_s: float = 4.0
+    own_service: bool = False
 
 
 class PolicyChanges(msgspec.Struct, frozen=True):
@@ -59,8 +71,8 @@ class Experiment:
 
     method: the fault. claims: by id, in the order of the report; an id is kebab-case and never reused for another
     question. workload: the calls on the lab. new_pods, policy_changes: settings of these probes; a probe runs only if a
-    claim needs it. baseline_s: how long the healthy mesh is watched before the fault, at least. recovery_at_least_s: how
-    long the mesh is watched after the fault, even if it recovers earlier. Both are longer where calls are few.
+    claim needs it. baseline_s: how long the healthy mesh is watched before the fault, at least. recovery_at_least_s:
+    how long the mesh is watched after the fault, even if it recovers earlier. Both are longer where calls are few.
     recovery_s: how long it is watched at most; by default 20 s longer than the longest bound of a claim about the
     recovery. only_named_signals: record only the signals that claims name, which keeps the evidence of a long drill
     small; by default a run records every signal of the mesh if one claim needs a signal.
@@ -157,7 +169,7 @@ def request_of(
         drill=drill,
         mesh=mesh.name,
         hypothesis=hypothesis,
-        workload=tuple(experiment.workload),
+        workload=_workload(experiment),
         fault=experiment.method,
         probes=_probes(experiment, mesh),
         baseline_s=max(experiment.baseline_s, _enough_s(experiment)),
@@ -190,6 +202,16 @@ def _promise(mesh: Mesh, drill: str, claim: str) -> Reference | None:
 def signals_of(request: Request, mesh: Mesh) -> tuple[SignalSpec, ...]:
     """Return the signals that the run records."""
     return tuple(mesh.signals[name] for name in request.probes.signals)
+
+
+def _workload(experiment: Experiment) -> tuple[Calls, ...]:
+    """Return the calls of the drill, and those that its claims need: of new pods, and from outside the mesh."""
+    needs, found = experiment.needs, tuple(experiment.workload)
+    if Need.NEW_PODS in needs:
+        found += new_pod_calls()
+    if Need.STRANGERS in needs:
+        found += stranger_calls(found)
+    return found
 
 
 def _probes(experiment: Experiment, mesh: Mesh) -> Probes:

@@ -7,7 +7,7 @@ import msgspec
 
 from clusters.cluster import PLACED, Cluster
 from clusters.kube import Json, is_ready
-from clusters.lab import LAB, ON_DEMAND, OUTSIDE, OWN
+from clusters.lab import LAB, NEW_POD, OUTSIDE, OWN
 from clusters.runtime import HarnessError
 
 OBSERVER = "observer"
@@ -102,7 +102,7 @@ def _pods(cluster: Cluster, namespace: str) -> tuple[LabPod, ...]:
     for raw in cluster.kube.pods(namespace):
         pod = msgspec.convert(raw, _Pod)
         service = pod.metadata.labels.get("app", "")
-        if service in ON_DEMAND or not service:
+        if service == NEW_POD or not service:
             continue
         if not is_ready(raw):
             raise HarnessError(

@@ -1,5 +1,7 @@
 """The lab as a drill sees it: the edges between its services, and the load on them."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from clusters.model import BYSTANDER, VICTIM
@@ -14,6 +16,7 @@ __all__ = [
     "FRONT_DOOR_UNMESHED",
     "MESHED_DENIED",
     "NEW",
+    "NEW_POD",
     "NEW_SERVICE",
     "REUSED",
     "ROUTES",
@@ -22,6 +25,8 @@ __all__ = [
     "Calls",
     "Edge",
     "calls",
+    "new_pod_calls",
+    "stranger_calls",
     "traffic",
 ]
 
@@ -61,9 +66,11 @@ EACH_CALL_CONNECTS: tuple[Edge, ...] = (("checkout", "fraud"),)
 
 MESHED_DENIED: tuple[Edge, ...] = tuple(edge for edge in DENIED if edge[0] != "outsider")
 """Those of them whose caller is in the mesh: a refused call of theirs must not be readable either."""
+NEW_POD, NEW_POD_ADDRESS = "new-pod", "new-pod-address"
+"""The service of the pods that the new-pods probe creates, and the same by the pod's own address."""
 
 NEW_SERVICE: Edge = ("checkout", "latecomer")
-"""Calls to a service whose pods the new-pods probe creates during the run."""
+"""Calls to a Service that does not exist before the new-pods probe creates it together with a pod."""
 
 UNMESHED_PAIR: Edge = ("outsider", "outsider")
 """Outside the mesh at both ends, and never denied. If a mesh denies calls by dropping packets, only this edge shows
@@ -72,6 +79,8 @@ that the outsider can call at all. Its plaintext proves that the observers of th
 TIMEOUT_MS = 2000
 _ROUTE_MS, _CONNECTING_MS, _BESIDE_MS, _DENIED_MS, _UNMESHED_MS = 140, 200, 200, 500, 500
 _LONGEST_MS = 1500
+_NEW_POD_MS, _TO_NEW_POD_MS = 200, 500
+_STRANGER = "outsider"
 
 
 class Calls(msgspec.Struct, frozen=True):
@@ -119,3 +128,31 @@ def traffic(*left_out: Edge, pace: float = 1.0) -> tuple[Calls, ...]:
     }
     paced = {edge: min(every_ms * pace, _LONGEST_MS) for edge, every_ms in rates.items()}
     return tuple(calls(*edge, every_ms=every_ms) for edge, every_ms in paced.items() if edge not in left_out)
+
+
+def new_pod_calls() -> tuple[Calls, ...]:
+    """Let each new pod call an allowed and a denied service, and let the mesh and an outsider call it.
+
+    They call it at its Service and at its own address, on new connections, whether such a pod exists or not.
+    """
+    made = ((NEW_POD, "frontend", _NEW_POD_MS), (NEW_POD, "ledger", _TO_NEW_POD_MS))
+    served = (
+        (source, target, _TO_NEW_POD_MS) for source in ("checkout", _STRANGER) for target in (NEW_POD, NEW_POD_ADDRESS)
+    )
+    return tuple(
+        calls(source, target, every_ms=every_ms, connections=(NEW,)) for source, target, every_ms in (*made, *served)
+    )
+
+
+def stranger_calls(workload: Iterable[Calls]) -> tuple[Calls, ...]:
+    """Let the outsider call each service that a workload calls, and another outsider, unless it does already.
+
+    A server that refuses them shows that it is in the mesh, where the mesh shows servers no identity of the caller.
+    """
+    called = {(spec.source, spec.target) for spec in workload}
+    wanted = sorted({target for _, target in called} | {_STRANGER})
+    return tuple(
+        calls(_STRANGER, target, every_ms=_LONGEST_MS, connections=(NEW,))
+        for target in wanted
+        if (_STRANGER, target) not in called
+    )

@@ -93,7 +93,8 @@ class LiveRun:
     def await_steady_state(self, within_s: float) -> None:
         """Wait until the steady state holds; HarnessError says what does not hold."""
         self._say("waiting for the steady state")
-        steady_state = SteadyState(self._context, self.facts(), self.request.workload, self._pods())
+        pods = self._inventory or inventory.take(self._context.cluster)
+        steady_state = SteadyState(self._context, self.facts(), self.request.workload, pods)
         every_s = self._timing.steady_state_every_s
         wait_for("Steady state before the fault", steady_state.missing, within_s=within_s, every_s=every_s)
 

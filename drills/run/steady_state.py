@@ -2,15 +2,18 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from clusters.lab import LAB
 from clusters.model import Mesh
 from drills.judge import checks
+from drills.judge.checks.proofs import evidence
 from drills.judge.history import History, RunFacts, Window
 from drills.judge.measure import Check, Truth
 from drills.judge.records import NS_PER_S
 from drills.run.collect import collect
 from drills.run.context import Context
+from drills.run.inventory import Inventory
 from drills.run.lab import DENIED, FRONT_DOOR, ROUTES, UNMESHED_PAIR, Calls
 from drills.run.tail import log_offsets
 from drills.run.timing import Timing
@@ -25,12 +28,14 @@ class SteadyState:
     Each time it reads only the log lines that it needs.
     """
 
-    def __init__(self, context: Context, facts: RunFacts, workload: Sequence[Calls], pods: frozenset[str]) -> None:
+    def __init__(self, context: Context, facts: RunFacts, workload: Sequence[Calls], pods: Inventory) -> None:
         self._context = context
         self._facts = facts
-        self._pods = pods
+        self._pods = pods.names
         self._checks = _steady_state(workload, context.mesh)
-        slowest_s = max((spec.every_ms for spec in workload), default=0.0) / 1000
+        self._members = () if context.mesh.is_control else _members(workload, pods)
+        counted = {edge for check in self._checks for edge in check.edges}
+        slowest_s = max((it.every_ms for it in workload if (it.source, it.target) in counted), default=0.0) / 1000
         self._length_ns = int(max(context.timing.steady_state_length_s, slowest_s * (_SAMPLES + 2)) * NS_PER_S)
         self._offsets = deque([(0, context.tail.offsets)])  # (instant, where each log stood), the oldest first
 
@@ -47,7 +52,17 @@ class SteadyState:
         )
         history = History(recorded.calls.lazy(), recorded.events, self._facts)
         found = ((check, check.evaluate(history, window)) for check in self._checks)
-        return "; ".join(f"{check.says}: {seen.reason}" for check, seen in found if seen.truth is not Truth.TRUE)
+        amiss = [f"{check.says}: {seen.reason}" for check, seen in found if seen.truth is not Truth.TRUE]
+        return "; ".join((*amiss, *self._unshown(history, window)))
+
+    def _unshown(self, history: History, window: Window) -> Iterator[str]:
+        """Yield each pod of the mesh of which no call shows it there; the wire is judged only at the end of the run."""
+        if self._members:
+            calls = evidence(history, window, wire=False)
+            proofs = (calls.proof(pod, asked=0, enough=1) for pod in self._members)
+            yield from (
+                f"{it.pod} is not shown in the mesh: {it.reason}" for it in proofs if it.truth is not Truth.TRUE
+            )
 
 
 class RecoveryDetector:
@@ -71,6 +86,13 @@ class RecoveryDetector:
         self._since_s = now_s if self._since_s is None else self._since_s
         share_s = self._timing.stable_share * (self._since_s - self._begun_s)
         return now_s - self._since_s >= max(self._timing.stable_for_s, share_s)
+
+
+def _members(workload: Sequence[Calls], pods: Inventory) -> tuple[str, ...]:
+    """Return the pods of the mesh that take part in an allowed call of the workload."""
+    edges = {(spec.source, spec.target) for spec in workload} & {*ROUTES, FRONT_DOOR}
+    services = {service for edge in edges for service in edge}
+    return tuple(pod.name for pod in pods.services if pod.namespace == LAB and pod.service in services)
 
 
 def _steady_state(workload: Sequence[Calls], mesh: Mesh) -> list[Check]:

@@ -44,6 +44,7 @@ class Tail:
         self._calls = 0
         self._last_ok_ns: dict[Edge, int] = {}
         self._last_call_ns: dict[Edge, int] = {}
+        self._ok_pods: set[str] = set()
         self._ready: set[str] = set()
         self._late: set[str] = set()
         self._ended: set[tuple[str, str, str]] = set()
@@ -107,6 +108,12 @@ class Tail:
             self._catch_up()
             return self._last_call_ns.get(edge, 0) > since_ns > self._last_ok_ns.get(edge, 0)
 
+    def has_succeeded(self, pod: str) -> bool:
+        """Return whether a call succeeded that this pod made or served."""
+        with self._lock:
+            self._catch_up()
+            return pod in self._ok_pods
+
     def _catch_up(self) -> None:
         if not self._folder.is_dir():
             return
@@ -153,6 +160,7 @@ class Tail:
         self._last_call_ns[edge] = max(call.scheduled_ns, self._last_call_ns.get(edge, 0))
         if is_ok:
             self._last_ok_ns[edge] = max(call.scheduled_ns, self._last_ok_ns.get(edge, 0))
+            self._ok_pods |= {call.pod, call.server_pod}
 
 
 class ProgressReporter(Background):

@@ -1,12 +1,14 @@
 """Every check that a drill can use: functions that return a frozen Check. Edges are (source, target)."""
 
 from drills.judge.checks.drops import drops_witnessed
+from drills.judge.checks.membership import mesh_membership
 from drills.judge.checks.new_pods import drift_found, new_pod_meshed, new_pod_refused, new_pod_tried, outside_mesh
 from drills.judge.checks.policy_changes import change_enforced, change_ignored, change_refused, change_tried
 from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
 from drills.judge.checks.slow import calls_fast
+from drills.judge.checks.strays import plaintext_to_strays, strays_refused
 from drills.judge.checks.timing import latency, recovery_time
 from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
 from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
@@ -16,7 +18,7 @@ from drills.judge.checks.witnesses import (
     denied_but_served,
     served_but_failed,
 )
-from drills.judge.checks.workloads import certificate_validity, condition, issuer_taken_up, leaf_ended, mesh_membership
+from drills.judge.checks.workloads import certificate_validity, condition, issuer_taken_up, leaf_ended
 
 __all__ = [
     "addressed",
@@ -47,12 +49,14 @@ __all__ = [
     "new_pod_tried",
     "outside_mesh",
     "plaintext",
+    "plaintext_to_strays",
     "plaintext_tried",
     "recovery_time",
     "served_but_failed",
     "signal_absent",
     "signal_seen",
     "split_ratio",
+    "strays_refused",
     "success_rate",
     "time_to_signal",
     "unauthenticated",

@@ -1,10 +1,13 @@
-"""The fate of pods created during the run: in the mesh, outside it, never started, or refused."""
+"""The fate of pods created during the run: in the mesh, outside it, dark, never started, or refused."""
 
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
+import polars as pl
 
+from drills.judge.checks.proofs import Conclusion, Proof, evidence
 from drills.judge.events import NewPod
 from drills.judge.history import History
 from drills.judge.measure import (
@@ -27,6 +30,12 @@ REFUSED = "refused"
 STUCK = "never started"
 UNKNOWN = "admitted, membership not found out"
 FAILED = "could not be asked"
+DARK = "started, and no call succeeded"
+UNSHOWN = "started, and no call shows it in the mesh"
+UNPROVEN = "started, too few calls to prove membership"
+
+DARK_CALLS = 5
+"""So many calls of a new pod, and none that succeeded, prove it dark: the lab gives it calls that may succeed."""
 
 _NEEDS = frozenset({Need.NEW_PODS})
 
@@ -53,13 +62,20 @@ def new_pod_tried(on: str | None = None) -> Occurrence:
     )
 
 
-def new_pod_meshed(on: str | None = None) -> Invariant:
+def new_pod_meshed(on: str | None = None, *, by_call: bool = False) -> Invariant:
     """Every new pod that the API answered is admitted into the mesh and, where the probe waits for it, starts.
 
-    on: as for outside_mesh.
+    on: as for outside_mesh. by_call: also, a call that succeeded, of the pod or to it, shows it in the mesh: its server
+    saw the mesh identity of the source, or, where the mesh shows servers none, refused every caller from outside and,
+    if the mesh encrypts, the call was not readable on the wire. A started pod of which no call succeeded is dark: it
+    did not join. UNKNOWN for a pod with fewer than DARK_CALLS calls.
     """
     says = f"every new pod{_there(on)} joins the mesh"
-    return Invariant("new_pod_meshed", says, partial(_all_meshed, on), _params(on), needs=_NEEDS)
+    if not by_call:
+        return Invariant("new_pod_meshed", says, partial(_all_meshed, on, by_call), _params(on), needs=_NEEDS)
+    says, params = f"{says}, and its calls show it", {**_params(on), "by_call": True}
+    needs = _NEEDS | {Need.WIRE, Need.STRANGERS}
+    return Invariant("new_pod_meshed", says, partial(_all_meshed, on, by_call), params, needs=needs)
 
 
 def drift_found() -> Invariant:
@@ -153,13 +169,15 @@ def _tried(on: str | None, history: History, window: Window) -> Measurement:
     return _measured(truth, f"the API answered for {answered} of {len(pods)} new pods", pods, frozenset(), history)
 
 
-def _all_meshed(on: str | None, history: History, window: Window) -> Measurement:
+def _all_meshed(on: str | None, by_call: bool, history: History, window: Window) -> Measurement:
     pods = _pods(history, window, on)
+    if by_call:
+        pods = tuple((pod, _fate_by_call(history, pod, fate)) for pod, fate in pods)
     fates = {fate for _, fate in pods}
-    harms = frozenset({REFUSED, UNMESHED, STUCK})
+    harms = frozenset({REFUSED, UNMESHED, STUCK, DARK, UNSHOWN})
     if fates & harms:
         truth = Truth.FALSE
-    elif UNKNOWN in fates or MESHED not in fates:
+    elif fates & {UNKNOWN, UNPROVEN} or MESHED not in fates:
         truth = Truth.UNKNOWN
     else:
         truth = Truth.TRUE
@@ -167,6 +185,55 @@ def _all_meshed(on: str | None, history: History, window: Window) -> Measurement
     measured = _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms, history)
     since_ns = min((pod.answered_ns for pod, fate in pods if fate == MESHED), default=None)
     return msgspec.structs.replace(measured, since_ns=since_ns)
+
+
+def _fate_by_call(history: History, pod: NewPod, fate: str) -> str:
+    """Return the fate of a pod after its calls were asked: only a started pod makes any."""
+    if fate not in {MESHED, UNKNOWN}:
+        return fate
+    conclusion = proof_of(history, pod).conclusion
+    if conclusion is Conclusion.SHOWN:
+        return fate
+    return {Conclusion.DARK: DARK, Conclusion.UNSHOWN: UNSHOWN}.get(conclusion, UNPROVEN)
+
+
+def proof_of(history: History, pod: NewPod) -> Proof:
+    """Return what the calls of a new pod prove, over its whole life."""
+    return history.once(("proof of a new pod", pod.subject), lambda: _proof_of(history, pod))
+
+
+def _proof_of(history: History, pod: NewPod) -> Proof:
+    calls = life_of(history, pod)
+    if calls is None:
+        return Proof(pod.subject, Conclusion.FEW, 0, 0, "it made and served no call")
+    edges = sorted({(source, target) for source, target in calls.rows.select("source", "target").iter_rows()})
+    made = calls.rows.filter(pl.col("pod") == pod.subject).height
+    return evidence(history, calls.window, edges=edges).proof(pod.subject, asked=made, enough=DARK_CALLS)
+
+
+@dataclass(frozen=True)
+class Life:
+    """The calls that a new pod made or served, and the window from its request to the last of them."""
+
+    rows: pl.DataFrame
+    window: Window
+
+
+def life_of(history: History, pod: NewPod) -> Life | None:
+    """Return the life of a new pod; None when the record has no call of it."""
+    every = history.once("calls of new pods", lambda: _calls_of_new_pods(history))
+    rows = every.filter((pl.col("pod") == pod.subject) | (pl.col("server") == pod.subject))
+    if rows.is_empty():
+        return None
+    last_ns = int(rows.select(pl.max_horizontal("scheduled_ns", "served_ns").max()).item())
+    return Life(rows, Window("life of a new pod", pod.at_ns, last_ns + 1))
+
+
+def _calls_of_new_pods(history: History) -> pl.DataFrame:
+    names = sorted({pod.subject for pod in history.of_kind(NewPod)})
+    server = pl.coalesce("served_pod", "server_pod")
+    is_theirs = (pl.col("pod").is_in(names) | server.is_in(names)).fill_null(value=False)
+    return history.calls.filter(is_theirs).with_columns(server=server).collect(engine="streaming")
 
 
 def _drift_found(history: History, window: Window) -> Measurement:

@@ -1,6 +1,5 @@
 """Are denied calls refused, and did every served peer show its identity."""
 
-import re
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from drills.judge.checks.tally import (
 from drills.judge.cohorts import subject_of
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.peers import shows_source
 from drills.judge.records import NS_PER_MS, NS_PER_S, Window
 from drills.judge.wrong_service import crossed
 
@@ -144,7 +144,7 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
         cohort.of(served).group_by(*lane, "peer").agg(calls=pl.len()).with_columns(is_new=cohort.is_new)
         for cohort in history.new_pods.by_either_end()
     ]
-    shown = pl.concat(pl.collect_all(seen, engine="streaming")).with_columns(fits=_shows_source(identities))
+    shown = pl.concat(pl.collect_all(seen, engine="streaming")).with_columns(fits=shows_source(identities))
     calls, is_nameless = pl.col("calls"), pl.col("peer") == ""
     counted = shown.group_by(*lane, "is_new").agg(
         served=calls.sum(),
@@ -169,20 +169,6 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
 
 def _nameless_rows(edges: tuple[Edge, ...]) -> tuple[Row, ...]:
     return tuple(Row(f"{source}->{target}", "any", Truth.UNKNOWN, {}, _NAMELESS) for source, target in edges)
-
-
-def _shows_source(identities: dict[str, str]) -> pl.Expr:
-    """Whether the peer header names the identity of the row's source: whole, and not as the server's own (By=).
-
-    Of several elements only the last counts: the nearest proxy wrote it; the others came with the request.
-    """
-    last = pl.col("peer").str.replace(r"^.*,", "").str.replace_all(r"(^|;)\s*By=[^;]*", "$1")
-    matches = pl.lit(value=False)
-    for service, identity in sorted(identities.items()):
-        if identity:
-            whole = rf"(?:^|[=;\s\"]|://){re.escape(identity)}(?:$|[;\s\"])"
-            matches = matches | ((pl.col("source") == service) & last.str.contains(whole))
-    return matches
 
 
 def _identity_row(group: _Served, identities: dict[str, str], min_samples: int) -> Row:

@@ -1,13 +1,15 @@
 """Mutations of calls. The record stays consistent, so only a claim can notice them."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED
 from drills.judge.checks.pairs import REFUSALS
 from drills.judge.checks.policy_changes import OPEN_BEFORE_S
-from drills.judge.events import PolicyChangeStep, revised
+from drills.judge.events import MembershipSeen, NewPod, PolicyChangeStep, revised
 from drills.judge.history import History
-from drills.judge.mutations.target import Target, each_of, table, whole
+from drills.judge.mutations.target import FROM_CALLER, Target, each_of, table, whole
 from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S
 
 WAS_SERVED = pl.col("served_ns").is_not_null()
@@ -119,6 +121,35 @@ def serve_one_version(history: History, target: Target) -> History:
 def pool_connections(history: History, target: Target) -> History:
     """Let every call travel on a reused connection."""
     return _change(history, target.calls(), {"reused": pl.lit(value=True)})
+
+
+def darken_new_pods(history: History, target: Target) -> History:
+    """Let no call succeed that a new pod of the window made or served."""
+    names = [event.subject for event in history.events_in(target.window, NewPod)]
+    return _change(history, _touches(names) & FROM_CALLER, _failed("connect-reset"))
+
+
+def serve_stray(history: History, target: Target) -> History:
+    """Let one refused call of a new pod outside the mesh succeed, for both witnesses."""
+    strays = [event.subject for event in history.events_in(target.window, NewPod) if event.detail.meshed is False]
+    refused = pl.col("pod").is_in(strays).fill_null(value=False) & ~SUCCEEDED
+    return _change(history, _first(refused), _served(history) | _succeeded(history))
+
+
+def silence_pod(history: History, target: Target) -> History:
+    """Let no call of the window succeed that one pod of the mesh made or served."""
+    lost = history.facts.lost_pods
+    members = [it.subject for it in history.of_kind(MembershipSeen) if it.detail.expected and it.subject not in lost]
+    served = history.calls_in(target.window).filter(pl.col("served_pod").is_in(members), SUCCEEDED)
+    first = served.select("served_pod").head(1).collect()["served_pod"].to_list()
+    due = pl.col("scheduled_ns").is_between(target.window.start_ns, target.window.end_ns).fill_null(value=False)
+    return _change(history, _touches(first) & due, _failed("connect-reset"))
+
+
+def _touches(pods: Sequence[str]) -> pl.Expr:
+    """Select the calls that one of these pods made or served."""
+    ends = (pl.col(name).is_in(pods).fill_null(value=False) for name in ("pod", "served_pod", "server_pod"))
+    return pl.any_horizontal(*ends)
 
 
 def ignore_changes(history: History, target: Target) -> History:

@@ -39,7 +39,7 @@ from drills.selftest.doubles.asking import judge
 START_NS = 1_700_000_000_000_000_000
 NODES = ("n1", "n2", "n3")
 FAULT = "stop control-plane"
-SERVICES = ("frontend", "checkout", "payment", "ledger", "fraud", "bank-adapter", "intruder")
+SERVICES = ("frontend", "checkout", "payment", "ledger", "fraud", "bank-adapter", "intruder", "new-pod")
 
 Cell = str | int | bool | None
 
@@ -82,6 +82,8 @@ class Story:
     fresh_edges: tuple[tuple[str, str], ...] = ()
     placed: dict[str, str] = field(default_factory=dict)
     drop_nodes: tuple[str, ...] = ()
+    is_nameless: bool = False  # the mesh shows servers no identity of their callers
+    encrypts: bool = True
     rows: list[dict[str, Cell]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
@@ -165,9 +167,12 @@ class Story:
                 row |= {"server_pod": by, "server_version": version}
             if is_ok if served is None else served:
                 row |= self._service(by, started_ns + NS_PER_MS, version)
-                row["peer"] = xfcc(source, target) if peer is None else peer
+                row["peer"] = self._peer(source, target) if peer is None else peer
             self.rows.append(row)
         return self
+
+    def _peer(self, source: str, target: str) -> str:
+        return "" if self.is_nameless or source == "outsider" else xfcc(source, target)
 
     def steady(self, *edges: tuple[str, str], per_s: int = 10) -> Self:
         """Add successful calls of these edges in every phase, on new and on reused connections."""
@@ -230,11 +235,12 @@ class Story:
         meshed: bool | None = None,
         started: bool | None = None,
         at_s: float = 1.0,
+        name: str = "",
         **more: object,
     ) -> Self:
         """Add the outcome of a new pod. more: where it was placed, the message, and what blocked it."""
         fate = {"outcome": outcome, "meshed": meshed, "started": started, "node": "", **more}
-        return self.event(NewPod, f"new-pod-{len(self.events)}", at_s=at_s, **fate)
+        return self.event(NewPod, name or f"new-pod-{len(self.events)}", at_s=at_s, **fate)
 
     def change(
         self,
@@ -280,7 +286,8 @@ class Story:
             callers=tuple(Caller(*lane, 100.0) for lane in sorted(lanes)),
             servers=tuple(sorted(set(self._servers()) - self._unplanned)),
             wire_nodes=NODES,
-            identities={"outsider": ""} | {service: identity(service) for service in SERVICES},
+            identities={"outsider": ""} | {it: "" if self.is_nameless else identity(it) for it in SERVICES},
+            encrypts=self.encrypts,
             signals={signal.name: signal for signal in self.signals},
             fresh_edges=self.fresh_edges,
             placed=self.placed,

@@ -1,4 +1,4 @@
-"""Workloads as others see them: membership, readiness, certificates; each with every answer it can give."""
+"""Workloads as others see them: readiness and certificates; each with every answer it can give."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from clusters.meshes import load, names
 from drills.judge import checks
 from drills.judge.claims import always, reached, sometimes
-from drills.judge.events import CertificateShown, CertificateText, FaultAccount, MembershipSeen, ReplicaCount, ServerEnd
+from drills.judge.events import CertificateShown, CertificateText, FaultAccount, ReplicaCount, ServerEnd
 from drills.judge.verdict import Outcome
 from drills.run import catalogue
 from drills.run.experiment import promised
@@ -17,15 +17,9 @@ from drills.selftest.doubles.story import START_NS, Story, answer, identity
 
 EDGE = ("checkout", "payment")
 SUBJECT = "istio-system/Deployment/istiod"
-MEMBERS = always(checks.mesh_membership(), "baseline", must_hold=True)
 READY = always(checks.condition(SUBJECT), "baseline")
 CERTS = always(checks.certificate_validity(min_left_s=60), "baseline")
 HOUR_NS = 3600 * 1_000_000_000
-
-
-def looked(meshed: bool | None, pod: str = "payment-1", *, expected: bool = True) -> Story:
-    """Tell of steady calls to payment, and of one look at a pod's membership."""
-    return Story().steady(EDGE).event(MembershipSeen, pod, expected=expected, meshed=meshed)
 
 
 def ready(*looks: int | None, every_s: float = 1.0) -> Story:
@@ -44,42 +38,6 @@ def certified(left_ns: int, *, since_ns: int = HOUR_NS) -> Story:
         .steady(EDGE)
         .event(CertificateShown, "payment-1", not_before_ns=now_ns - since_ns, not_after_ns=now_ns + left_ns)
     )
-
-
-def test_membership_holds_when_every_server_is_in_its_place() -> None:
-    """A pod that belongs in the mesh is in it, and one that does not is not."""
-    story = looked(meshed=True).event(MembershipSeen, "outsider-1", expected=False, meshed=False)
-    assert answer(story, MEMBERS).outcome is Outcome.HELD
-
-
-@pytest.mark.parametrize("expected", [True, False])
-def test_membership_is_violated_by_a_pod_out_of_place(expected: bool) -> None:
-    """A pod outside the mesh that belongs in it is harm; so is one inside that does not."""
-    finding = answer(looked(meshed=not expected, expected=expected), MEMBERS)
-    assert (finding.outcome, finding.counter_examples[0].id) == (Outcome.VIOLATED, "payment-1")
-
-
-@pytest.mark.parametrize(
-    "story",
-    [
-        Story().steady(EDGE),
-        looked(meshed=None),
-        looked(meshed=True, pod="ledger-1"),
-        Story(),
-    ],
-    ids=["no look", "not found out", "another pod", "empty"],
-)
-def test_membership_that_nobody_saw_is_inconclusive(story: Story) -> None:
-    """A server whose membership was not found out proves nothing."""
-    assert answer(story, MEMBERS).outcome is Outcome.INCONCLUSIVE
-
-
-def test_many_pods_out_of_place_are_told_in_short() -> None:
-    """Three names and a number are enough of a reason."""
-    story = looked(meshed=True)
-    for number in range(5):
-        story.event(MembershipSeen, f"stray-{number}", expected=True, meshed=False)
-    assert answer(story, MEMBERS).reason.endswith("and 2 more")
 
 
 def test_a_workload_that_stays_ready_holds() -> None:

@@ -58,12 +58,15 @@ def rich() -> Story:
     story = Story(
         signals=SIGNALS, fresh_edges=(EDGE,), placed={VICTIM: "n1", BYSTANDER: "n2"}, drop_nodes=NODES
     ).watched()
-    story.steady(EDGE, per_s=50).steady(LEGIT).refused(DENIED)
+    story.steady(EDGE, per_s=50).steady(LEGIT, ("checkout", "frontend")).refused(DENIED)
     for go_on, is_down in ((story.baseline, False), (story.fault, True), (story.recovery, False)):
         go_on().calls(*SENTINEL, ok=60, over=(0, 1)).calls(*SENTINEL, fail=60, over=(1, 9), error="http-403")
         story.calls(*SENTINEL, ok=60, over=(9, story.length_s())).change(*SENTINEL, "accepted", held_s=8)
         for place, node in story.placed.items():
-            story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
+            pod = f"new-pod-{place}-{story.at(0)}"
+            how = {"name": pod, "placed": place, "node": node, "blocked": ""}
+            story.unplanned(pod).new_pod("admitted", meshed=True, started=True, at_s=0.5, **how)
+            story.calls("new-pod", "frontend", pod=pod, ok=20, over=(1, 4))
         for pod in PODS:
             story.event(MembershipSeen, pod, at_s=0.5, expected=True, meshed=True)
             validity = {"not_before_ns": story.at(-60), "not_after_ns": story.at(5)}
@@ -84,7 +87,11 @@ def rich() -> Story:
             story.event(ReplicaCount, BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
-    story.baseline().new_pod("admitted", meshed=False, started=True, found=True)
+    stray = "new-pod-stray"
+    story.baseline().unplanned(stray)
+    story.new_pod("admitted", name=stray, meshed=False, started=True, found=True, at_s=0.5)
+    story.calls("new-pod", "frontend", pod=stray, fail=20, over=(1, 4))
+    story.calls("checkout", "new-pod", server=stray, ok=20, over=(1, 4))
     story.event(CertificateText, "ab", signer="key").fault().event(FaultAccount, "rotate", at_s=0.1, signer="key")
     for node in NODES:
         story.event(DropLogRead, node, node=node, error="")
@@ -139,17 +146,23 @@ GOOD = {
         always(checks.condition(BRAIN), "baseline"),
         always(checks.drift_found(), "baseline"),
         always(checks.mesh_membership(), must_hold=True),
+        always(checks.mesh_membership(by_call=True), must_hold=True),
         always(checks.new_pod_meshed()),
+        always(checks.new_pod_meshed(by_call=True)),
+        always(checks.strays_refused(), "baseline", must_hold=True),
         always(checks.new_pod_meshed(on=VICTIM)),
         always(checks.signal_absent("falls")),
         always(checks.signal_absent("warns")),
         always(checks.time_to_signal("down", 5)),
         eventually(checks.condition(BRAIN), within_s=10),
         eventually(checks.mesh_membership(), within_s=0.4),
+        eventually(checks.mesh_membership(by_call=True), within_s=0.4),
         eventually(checks.new_pod_meshed(), within_s=0.4),
+        eventually(checks.new_pod_meshed(by_call=True), within_s=0.4),
         eventually(checks.new_pod_meshed(on=BYSTANDER), within_s=0.4),
         never(checks.new_pod_refused()),
         never(checks.outside_mesh(), must_hold=True),
+        never(checks.plaintext_to_strays(), "baseline", must_hold=True),
         never(checks.outside_mesh(on=BYSTANDER), must_hold=True),
         never(checks.signal_seen("rises")),
         reached(checks.new_pod_tried()),
@@ -215,7 +228,7 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     history = rich_run()
     windows = history.windows()
     edges = (DENIED,) if name in {"serve-refused", "let-one-in", "let-last-in"} or name.endswith("-drops") else (EDGE,)
-    when = "baseline" if name in {"unready-workload", "overlook-unmeshed"} else "fault"
+    when = "baseline" if name in {"unready-workload", "overlook-unmeshed"} or name.endswith("-stray") else "fault"
     target = Target(edges, windows[when], {"subject": BRAIN})
     after = WORLD[name].apply(history, target)
     assert after.completeness() == ()
