@@ -11,7 +11,8 @@ from msgspec import UNSET
 from clusters.kube import Admission, Json
 from clusters.model import BYSTANDER, VICTIM, Enrolment, Membership, Mesh
 from clusters.runtime import HarnessError
-from drills.judge.events import Answered, E, NewPod, PolicyChangeStep, PolicyVersion
+from drills.judge.base_event import Answered
+from drills.judge.events import E, NewPod, PolicyChangeStep, PolicyVersion
 from drills.run import inventory
 from drills.run.context import Context
 from drills.run.experiment import NewPods, PolicyChanges
