@@ -200,7 +200,7 @@ def test_a_pipe_does_not_break_a_table(bundle: Path, verdict: Verdict) -> None:
 def with_answer(verdict: Verdict, answer: Outcome, *, is_control: bool = False, fails: bool = False) -> Verdict:
     """Return the verdict with one finding of that answer."""
     finding = msgspec.structs.replace(
-        verdict.findings[0], outcome=answer, fails_on_control=fails, signal="recorded", time_to_signal_s=1.5
+        verdict.findings[0], outcome=answer, fails_on_control=fails, signal="recorded", time_to_signal_s=1.5, rows=()
     )
     passed = judge_passed((finding,), (), is_control=is_control)
     changes = {"findings": (finding,), "outcome": answer, "is_control": is_control, "passed": passed}

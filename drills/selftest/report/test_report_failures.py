@@ -29,7 +29,7 @@ def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
     """The edge that lost calls, the alert, when it fired, and what on-call sees; claims that held are not listed."""
     (found,) = of(always(FLOW, alert=BY, within_s=20), always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True))
     assert (found.number, found.outcome) == (1, Outcome.FAILED_OBSERVABLY)
-    assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
+    assert found.seen.startswith("frontend->checkout new: 40 of 200 calls were lost")
     assert found.alerted == (
         "Alert control-plane-down reported it, 1.5 s into the fault: Kubernetes reports that "
         "ns/Deployment/brain is not ready."
@@ -50,7 +50,7 @@ def test_what_broke_without_a_promise_is_listed_with_its_outcome() -> None:
     holds = always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True, promise=SILENT)
     breaks, alerted = of(holds, always(FLOW, promise=SILENT), always(FLOW, promise=SILENT, alert=BY, within_s=20))
     assert (breaks.outcome, breaks.promise) == (Outcome.VIOLATED, "no promise")
-    assert breaks.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
+    assert breaks.seen.startswith("frontend->checkout new: 40 of 200 calls were lost")
     assert breaks.alerted == (
         "The mesh does not promise this, so the run does not fail by it. No alert that the claim names fired in time."
     )
