@@ -20,6 +20,7 @@ from drills.run.timing import Timing
 
 _SUCCESS = 0.99
 _SAMPLES = 20
+_RESOLVES = 1.0  # a few seconds of calls show whether the workload runs, and are no evidence
 
 
 class SteadyState:
@@ -102,7 +103,7 @@ def _steady_state(workload: Sequence[Calls], mesh: Mesh) -> list[Check]:
     denied = [edge for edge in DENIED if edge in called and not mesh.is_control]
     found: list[Check] = []
     if routes:
-        found.append(checks.success_rate(*routes, at_least=_SUCCESS, min_samples=_SAMPLES))
+        found.append(checks.success_rate(*routes, at_least=_SUCCESS, min_samples=_SAMPLES, resolves=_RESOLVES))
     if denied:
         found.append(checks.denied(*denied, min_samples=_SAMPLES))
     return found

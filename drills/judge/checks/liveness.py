@@ -75,8 +75,8 @@ class Liveness:
         return {pod for pod in self._history.facts.servers if services.get(pod) == target}
 
     def _node_of(self, pod: str) -> str:
-        """Return the node of a pod; the pod itself where the record does not name it."""
-        return self._history.nodes.get(pod, pod)
+        """Return the node of a pod; "" where the record does not name it, so that such pods stand for each other."""
+        return self._history.nodes.get(pod, "")
 
     def _callers_of(self, lane: Lane) -> set[str]:
         if lane.is_new:

@@ -35,11 +35,15 @@ class Share:
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of all lanes of a claim. most: the largest share of bad calls that it allows. did: what they did."""
+    """The shares of all lanes of a claim. most: the largest share of bad calls that it allows. did: what they did.
+
+    resolves: the largest share of bad calls that a lane may have missed, at 95 % confidence.
+    """
 
     lanes: tuple[Share, ...]
     most: float
     did: str
+    resolves: float = COARSEST
 
     def decide(self, lane: Share) -> tuple[Truth, str]:
         """Return whether the share of a lane is within the bound, and why it is not or is not known to be."""
@@ -52,8 +56,8 @@ class Shares:
                 return Truth.FALSE, f"{found}, at most {self.most:.4g} of them may"
             return Truth.UNKNOWN, f"{found}: too few to decide whether more than {self.most:.4g} are"
         missed = error_rate_upper_95(lane.bad, lane.calls)
-        if not lane.bad and missed > max(COARSEST, self.most):
-            return Truth.UNKNOWN, f"{found}: {missed:.1%} could have and not be seen, needs {COARSEST:.0%}"
+        if not lane.bad and missed > max(self.resolves, self.most):
+            return Truth.UNKNOWN, f"{found}: {missed:.1%} could have and not be seen, needs {self.resolves:.0%}"
         return Truth.TRUE, ""
 
     def summary(self) -> str:

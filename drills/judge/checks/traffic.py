@@ -8,7 +8,7 @@ import polars as pl
 
 from drills.judge.checks.harms import lost_calls
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
-from drills.judge.checks.shares import Share, Shares
+from drills.judge.checks.shares import COARSEST, Share, Shares
 from drills.judge.checks.tally import (
     TWO_SIDED_95,
     Ruled,
@@ -30,13 +30,18 @@ PARTS = 4
 
 
 def success_rate(
-    *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
+    *edges: Edge,
+    at_least: float,
+    connection: str | None = None,
+    min_samples: int = 20,
+    max_gap_s: float = 2.0,
+    resolves: float = COARSEST,
 ) -> Invariant:
     """At least this share of calls succeeds, and no caller waits max_gap_s for a success, per lane.
 
     FALSE when the 95 % interval of a lane's share, or of the share of all lanes together, lies below at_least. A lane
     that lost calls and is not out by itself is TRUE where all lanes together meet at_least, else UNKNOWN. A lane that
-    lost none needs enough calls to have shown a loss of 5 % (60 calls).
+    lost none needs enough calls to have shown a loss of the share `resolves` (60 calls for 5 %).
 
     A share alone would hide an outage in a long window. A call with an unknown outcome did not succeed. connection: NEW
     or REUSED, to count only calls on such connections; None for both. A reused lane needs min_samples successes that
@@ -57,10 +62,11 @@ def success_rate(
 
     most = round(1 - at_least, 12)  # 1 - 0.999 is a little more than 0.001
     params: dict[str, Number] = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
+    params |= {} if resolves == COARSEST else {"resolves": resolves}
     params |= {} if connection is None else {"connection": connection}
     on = "" if connection is None else f" on {connection} connections"
     says = f"at least {at_least:.4g} of the calls{on} succeed, with no {max_gap_s:g} s without a success"
-    return Invariant("success_rate", says, partial(_rate, edges, rule, most, connection), params, edges)
+    return Invariant("success_rate", says, partial(_rate, edges, rule, (most, resolves), connection), params, edges)
 
 
 def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> Invariant:
@@ -159,13 +165,14 @@ def _loss(lane: Lane) -> Share:
 def _rate(
     edges: tuple[Edge, ...],
     rule: Callable[[Shares, Lane], Ruled],
-    most: float,
+    bounds: tuple[float, float],
     connection: str | None,
     history: History,
     window: Window,
 ) -> Measurement:
     found = lanes(history, window, edges)
-    shares = Shares(tuple(_loss(lane) for lane in found if connection in (None, lane.connection)), most, "were lost")
+    losses = tuple(_loss(lane) for lane in found if connection in (None, lane.connection))
+    shares = Shares(losses, bounds[0], "were lost", bounds[1])
     measured = _flow(edges, partial(rule, shares), history, window, connection=connection)
     return msgspec.structs.replace(measured, reason=shares.summary()) if measured.truth is Truth.TRUE else measured
 

@@ -104,14 +104,14 @@ def test_each_pod_of_the_caller_must_have_been_able_to_call() -> None:
 
 def test_the_target_must_have_been_up_on_each_of_its_nodes() -> None:
     """A ledger that serves on one node says nothing of the node on which its other pod serves no caller."""
-    story = Story().steady(LEGIT).calls(*LEGIT, ok=50, server="ledger-2").fault().calls(*EDGE, fail=200)
+    story = Story().steady(LEGIT).calls(*LEGIT, ok=50, server="ledger-2")
+    story.event(PodListed, "ledger-1", node="n2").event(PodListed, "ledger-2", node="n3").fault().calls(*EDGE, fail=200)
     finding = answer(story, DENIED)
     assert (finding.outcome, "ledger-2 served no other caller in the fault" in finding.reason) == (
         Outcome.INCONCLUSIVE,
         True,
     )
-    for pod in ("ledger-1", "ledger-2"):
-        story.event(PodListed, pod, node="n2")
+    story.event(PodListed, "ledger-2", node="n2")
     assert answer(story, DENIED).outcome is Outcome.HELD
 
 

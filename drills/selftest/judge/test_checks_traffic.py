@@ -106,6 +106,8 @@ def test_no_lost_call_of_few_proves_nothing(calls: int, expected: Outcome) -> No
     """Of 34 calls one in 12 could be lost and none be seen; the finding says what the run could have missed."""
     finding = answer(Story().fault().calls(*EDGE, ok=calls), always(checks.success_rate(EDGE, at_least=0.999)))
     assert finding.outcome is expected
+    coarse = always(checks.success_rate(EDGE, at_least=0.999, resolves=0.1))
+    assert answer(Story().fault().calls(*EDGE, ok=calls), coarse).outcome is Outcome.HELD
     assert ("8.8% could have" if calls == 34 else "0 of 60 calls were lost; up to 5.00%") in finding.reason
 
 

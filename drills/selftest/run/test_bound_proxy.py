@@ -42,6 +42,8 @@ def world(name: str, *, shut: bool, reported: bool, passes_by: bool = False, bou
     for tell in (story.baseline, story.fault, story.recovery):
         tell().calls("outsider", "outsider", ok=50, served=False).calls(*FRONT_DOOR_UNMESHED, fail=40)
         story.calls(*FRONT_DOOR_ALLOWED, ok=200, connection="reused")
+        for at_s in range(0, int(story.length_s()), 5):
+            story.hit("outsider", "outsider", at_s=at_s)
         is_fault, from_s, end_s = tell == story.fault, SETTLED_S[name], story.length_s()
         if not is_fault:
             story.event(ObjectStatus, status, at_s=1, conditions=[], error="")

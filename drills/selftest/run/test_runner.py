@@ -124,7 +124,7 @@ def test_verdict_is_written_beside_the_history(double: FileCluster, tmp_path: Pa
     drill = drill_on(double, tmp_path)
     claims = {
         "calls-made": reached(checks.attempted(ROUTE)),
-        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999)),
+        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999, resolves=0.2)),
         "denied-stay-denied": always(checks.denied(FORBIDDEN), must_hold=True),
     }
     history = run(drill, claims)

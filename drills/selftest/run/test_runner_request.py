@@ -64,6 +64,7 @@ OPTIONAL: dict[str, object] = {
     "min_samples": 7,
     "on": VICTIM,
     "quantile": 0.9,
+    "resolves": 0.1,
     "reasons": ("allow policies exist, but none allowed", "unknown"),
     "slack_ms": 6.0,
     "tolerance": 0.04,
