@@ -25,6 +25,7 @@ _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _TRIED = "meshdrill-asked"
 _FIRST = "namespaces.yaml"
+_NEW_PODS = "new-pods.yaml"
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 
@@ -35,6 +36,7 @@ def deploy(cluster: Cluster, mesh: Mesh, *, image: str, steps: Steps) -> None:
         cluster.kube.apply_all([_labelled(item, mesh) for item in load(FOLDER / _FIRST, names)])
         cluster.kube.apply_all([_programs(namespace) for namespace in NAMESPACES])
         cluster.kube.apply_all([item for path in policies(mesh) for item in load(path, names)])
+        cluster.kube.apply_all(load(FOLDER / _NEW_PODS, names))  # before a new pod is tried, which needs its account
     if mesh.membership.enrolment is Enrolment.ADMISSION and not mesh.is_control:
         with steps.step("new pods enrolled"):
             wait_enrolled(cluster, mesh)
@@ -133,7 +135,7 @@ def load(path: Path, names: Mapping[str, str]) -> list[Json]:
 
 
 def _workloads(mesh: Mesh) -> list[Path]:
-    left_out = {_FIRST, NEW_POD_FILE.name, NEW_SERVICE_FILE.name}
+    left_out = {_FIRST, _NEW_PODS, NEW_POD_FILE.name, NEW_SERVICE_FILE.name}
     if not any(part.namespace == OWN for part in mesh.components):
         left_out.add(_PLACEBO)
     return [path for path in sorted((FOLDER).glob("*.yaml")) if path.name not in left_out]

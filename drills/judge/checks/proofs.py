@@ -125,7 +125,11 @@ class Evidence:
         """Return whether these calls show both of their pods in the mesh, and why not."""
         name = f"{group.source}->{group.target}"
         if group.edge not in self.nameless:
-            return (Truth.TRUE, "") if group.fits else (Truth.FALSE, f"{name} showed the server another identity")
+            return (
+                (Truth.TRUE, "")
+                if group.fits
+                else (Truth.FALSE, f"{name} did not show the server the identity of {group.source}")
+            )
         readable = self.wires.get(group.edge, Truth.FALSE)
         if readable is Truth.TRUE:
             return Truth.FALSE, f"{name} was readable on the wire"

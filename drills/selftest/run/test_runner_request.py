@@ -54,6 +54,7 @@ PARAMETERS: dict[str, object] = {
 OPTIONAL: dict[str, object] = {
     "at_most": 3,
     "at_most_times": 3.0,
+    "by_call": True,
     "connection": "reused",
     "hold_s": 2.5,
     "kinds": ("dns", "tls"),
