@@ -22,7 +22,7 @@ _NEW_POD, _OUTSIDER = "new-pod", "outsider"
 class Programs:
     """One thread that writes the logs of every pod in `pods` (pod name -> service)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one way in which a lab can behave
         self,
         share: Path,
         pods: Mapping[str, str],
@@ -33,11 +33,13 @@ class Programs:
         mute: frozenset[str] = frozenset(),
         new_pods: Callable[[], Iterable[str]] = tuple,
         dark: bool = False,
+        peer: str = "lab/{source}",
     ) -> None:
         self._share = share
         self._pods = dict(pods)
         self._new_pods = new_pods  # those that exist now: each serves and calls until it is gone
         self._is_dark = dark  # no call of a new pod succeeds
+        self._peer = peer  # what servers see of a caller
         self._begun_ns: dict[str, int] = {}
         self._nodes = nodes
         self._denied = denied
@@ -108,7 +110,7 @@ class Programs:
         ok = bool(server) and not self._is_refused(caller.source, caller.target)
         if ok:
             self._served[server] += 1
-            peer = f"lab/{caller.source}"
+            peer = self._peer.format(source=caller.source)
             seen = {"service": caller.target, "version": "v1", "source": caller.source, "status": 200, "peer": peer}
             self._write(plan, server, type="served", id=call_id, pod=server, node="node-a", at_ns=at_ns, **seen)
         self._write(
