@@ -12,7 +12,7 @@ from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import StoredClaim
 from drills.run.faults import Fault
-from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, new_pod_calls, stranger_calls, traffic
+from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, new_pod_calls, outsider_calls, traffic
 
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
@@ -162,8 +162,8 @@ def _workload(experiment: Experiment) -> tuple[Calls, ...]:
     needs, found = experiment.needs, tuple(experiment.workload)
     if Need.NEW_PODS in needs:
         found += new_pod_calls()
-    if Need.STRANGERS in needs:
-        found += stranger_calls(found)
+    if Need.OUTSIDERS in needs:
+        found += outsider_calls(found)
     return found
 
 

@@ -36,7 +36,7 @@ def mesh_membership(*, by_call: bool = False) -> Invariant:
     if not by_call:
         return Invariant("mesh_membership", says, _membership)
     says = f"{says}, and its calls show it"
-    needs = frozenset({Need.WIRE, Need.STRANGERS})
+    needs = frozenset({Need.WIRE, Need.OUTSIDERS})
     return Invariant("mesh_membership", says, _membership_by_call, {"by_call": True}, needs=needs)
 
 
@@ -133,10 +133,10 @@ def _asked(history: History, part: Window, lab: _Lab) -> list[str]:
 def _lab(history: History) -> _Lab:
     seen = history.of_kind(MembershipSeen)
     services = {event.subject: event.detail.service for event in history.of_kind(PodListed)}
-    is_stranger = pl.col("source").is_in(history.facts.unmeshed)
+    is_outsider = pl.col("source").is_in(history.facts.unmeshed)
     open_edges, served, callers = pl.collect_all(
         [
-            history.calls.filter(SUCCEEDED, ~is_stranger).select("source", "target").unique(),
+            history.calls.filter(SUCCEEDED, ~is_outsider).select("source", "target").unique(),
             history.calls.filter(pl.col("served_pod").is_not_null()).select("served_pod", "target").unique(),
             history.calls.filter(pl.col("pod").is_not_null()).select("pod", "source").unique(),
         ],

@@ -62,7 +62,7 @@ def new_pod_meshed(on: str | None = None, *, by_call: bool = False) -> Invariant
     if not by_call:
         return Invariant("new_pod_meshed", says, partial(_all_meshed, on, by_call), _params(on), needs=_NEEDS)
     says, params = f"{says}, and its calls show it", {**_params(on), "by_call": True}
-    needs = _NEEDS | {Need.WIRE, Need.STRANGERS}
+    needs = _NEEDS | {Need.WIRE, Need.OUTSIDERS}
     return Invariant("new_pod_meshed", says, partial(_all_meshed, on, by_call), params, needs=needs)
 
 

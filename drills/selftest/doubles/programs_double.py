@@ -136,9 +136,9 @@ class Programs:
         )
 
     def _is_refused(self, source: str, target: str) -> bool:
-        is_stranger = source == _OUTSIDER != target
+        is_outsider = source == _OUTSIDER != target
         is_dark = self._is_dark and _NEW_POD in {source, target.removesuffix("-address")}
-        return (source, target) in self._denied or is_stranger or is_dark or self._is_broken()
+        return (source, target) in self._denied or is_outsider or is_dark or self._is_broken()
 
     def _end(self, plan: Plan) -> None:
         for pod in self._pods:

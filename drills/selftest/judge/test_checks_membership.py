@@ -96,7 +96,7 @@ def test_a_call_of_each_pod_in_each_phase_shows_it() -> None:
     ]
 
 
-def test_without_names_a_refused_stranger_and_a_silent_wire_show_it() -> None:
+def test_without_names_a_refused_outsider_and_a_silent_wire_show_it() -> None:
     """The outsider is not asked itself."""
     assert answer(nameless(), BY_CALL).outcome is Outcome.HELD
 
@@ -110,7 +110,7 @@ def test_without_names_a_readable_call_refutes_both_of_its_pods(phase: str) -> N
 
 
 @PHASES
-def test_without_names_a_served_stranger_refutes_its_server(phase: str) -> None:
+def test_without_names_a_served_outsider_refutes_its_server(phase: str) -> None:
     """A server that serves an outsider in a phase is not shown in the mesh in it."""
     finding = answer(enter(nameless(), phase).calls("outsider", "payment", ok=3), BY_CALL)
     assert (finding.outcome, finding.counter_examples[0].id) == (Outcome.VIOLATED, "payment-1")

@@ -87,7 +87,7 @@ def test_no_new_pod_is_inconclusive(phase: str) -> None:
 
 
 @PHASES
-def test_without_names_a_refused_stranger_and_a_silent_wire_show_it(phase: str) -> None:
+def test_without_names_a_refused_outsider_and_a_silent_wire_show_it(phase: str) -> None:
     """The call succeeded, was not readable, and the same server refused the outsider."""
     assert joins(calling(created(nameless(), phase), ok=9), phase) == (Outcome.HELD, "meshed")
     served = called(called(created(nameless(), phase), ok=9), CALLED, fail=9)
@@ -95,7 +95,7 @@ def test_without_names_a_refused_stranger_and_a_silent_wire_show_it(phase: str) 
 
 
 @PHASES
-def test_without_names_a_readable_call_or_a_served_stranger_refutes_it(phase: str) -> None:
+def test_without_names_a_readable_call_or_a_served_outsider_refutes_it(phase: str) -> None:
     """Plaintext on its edge, or an outsider that it serves, shows that it is outside."""
     refuted = (Outcome.VIOLATED, "started, and no call shows it in the mesh")
     assert joins(calling(created(nameless(), phase), ok=9).hit(*OUT, at_s=3), phase) == refuted
@@ -104,7 +104,7 @@ def test_without_names_a_readable_call_or_a_served_stranger_refutes_it(phase: st
 
 
 @PHASES
-def test_without_names_strangers_that_did_not_call_leave_it_open(phase: str) -> None:
+def test_without_names_outsiders_that_did_not_call_leave_it_open(phase: str) -> None:
     """Too few calls from outside, an outsider that never got an answer, and a blind observer prove nothing."""
     open_ = (Outcome.INCONCLUSIVE, "started, too few calls to prove membership")
     assert joins(called(created(nameless(), phase), ok=9), phase) == open_

@@ -21,7 +21,7 @@ CLAIMS = {
     "new-pods-join": always(checks.new_pod_meshed(by_call=True)),
     "membership-unchanged": always(checks.mesh_membership(by_call=True), "run"),
 }
-STRANGERS = tuple(calls("outsider", it, every_ms=10, connections=("new",)) for it in ("payment", "ledger", "outsider"))
+OUTSIDERS = tuple(calls("outsider", it, every_ms=10, connections=("new",)) for it in ("payment", "ledger", "outsider"))
 SERVES = NewPods(every_s=60, serves_s=1.5)
 
 
@@ -48,7 +48,7 @@ def run(drill: Drill) -> tuple[History, dict[str, Finding]]:
     drill.conduct(
         Experiment(
             method=STOP,
-            workload=(*WORKLOAD, *STRANGERS),
+            workload=(*WORKLOAD, *OUTSIDERS),
             claims=CLAIMS,
             new_pods=SERVES,
             baseline_s=0.3,
@@ -70,8 +70,8 @@ def test_new_pods_call_and_are_called_and_it_is_recorded(double: FileCluster, tm
     edges = set(history.calls.select("source", "target").unique().collect().iter_rows())
     made = {("new-pod", "frontend"), ("new-pod", "ledger")}
     served = {(source, target) for source in ("checkout", "outsider") for target in ("new-pod", "new-pod-address")}
-    strangers = {("outsider", target) for target in ("payment", "ledger", "frontend", "outsider")}
-    assert made | served | strangers <= edges
+    outsiders = {("outsider", target) for target in ("payment", "ledger", "frontend", "outsider")}
+    assert made | served | outsiders <= edges
     assert [row.numbers for row in found["membership-unchanged"].rows[1:]] == [{"pods": 4, "shown": 4}] * 3
 
 
