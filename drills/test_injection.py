@@ -73,8 +73,8 @@ def bypassed(fault: Fault) -> Experiment:
             "new-pods-outside-mesh-seen": claim.reached(checks.outside_mesh()),
             "pods-outside-mesh-found": claim.always(checks.drift_found(), must_hold=True),
             # Their control is denied-stay-denied and no-plaintext: the control of these drills has no webhook.
-            "pods-outside-mesh-refused": claim.always(checks.strays_refused(), must_hold=True),
-            "no-plaintext-to-pods-outside-mesh": claim.never(checks.plaintext_to_strays(), must_hold=True),
+            "pods-outside-mesh-refused": claim.always(checks.unmeshed_pods_refused(), must_hold=True),
+            "no-plaintext-to-pods-outside-mesh": claim.never(checks.plaintext_to_unmeshed_pods(), must_hold=True),
             **suites.keeps_working(),
             **suites.recovers(within_s=BACK_S),
             # No security claim: the placebo of the control injects nothing, so its pods are never outside a mesh.

@@ -98,7 +98,7 @@ class Need(StrEnum):
     WIRE = "wire"
     NEW_PODS = "new-pods"
     POLICY_CHANGES = "policy-changes"
-    STRANGERS = "strangers"  # callers from outside the mesh, to each called service
+    OUTSIDERS = "outsiders"  # callers from outside the mesh, to each called service
     SIGNALS = "signals"
 
 

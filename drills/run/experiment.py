@@ -23,7 +23,7 @@ from drills.run.lab import (
     VICTIM,
     Calls,
     new_pod_calls,
-    stranger_calls,
+    outsider_calls,
     traffic,
 )
 
@@ -209,8 +209,8 @@ def _workload(experiment: Experiment) -> tuple[Calls, ...]:
     needs, found = experiment.needs, tuple(experiment.workload)
     if Need.NEW_PODS in needs:
         found += new_pod_calls()
-    if Need.STRANGERS in needs:
-        found += stranger_calls(found)
+    if Need.OUTSIDERS in needs:
+        found += outsider_calls(found)
     return found
 
 

@@ -8,9 +8,9 @@ from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
 from drills.judge.checks.slow import calls_fast
-from drills.judge.checks.strays import plaintext_to_strays, strays_refused
 from drills.judge.checks.timing import latency, recovery_time
 from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
+from drills.judge.checks.unmeshed_pods import plaintext_to_unmeshed_pods, unmeshed_pods_refused
 from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
 from drills.judge.checks.witnesses import (
     attempts_per_request,
@@ -49,15 +49,15 @@ __all__ = [
     "new_pod_tried",
     "outside_mesh",
     "plaintext",
-    "plaintext_to_strays",
+    "plaintext_to_unmeshed_pods",
     "plaintext_tried",
     "recovery_time",
     "served_but_failed",
     "signal_absent",
     "signal_seen",
     "split_ratio",
-    "strays_refused",
     "success_rate",
     "time_to_signal",
     "unauthenticated",
+    "unmeshed_pods_refused",
 ]

@@ -12,11 +12,14 @@ from drills.judge.checks.tally import all_true
 from drills.judge.events import MembershipSeen, PodListed
 from drills.judge.history import History
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Need, Number, Row, Truth
-from drills.judge.records import Window
+from drills.judge.records import NS_PER_S, Window
 
 DARK_CALLS = 40
 """So many calls that may succeed, and none that did, prove that nothing reaches a pod. One of two servers of a service
 is missed by so many calls only if it takes none."""
+
+RESTART_S = 20
+"""After so long a restarted server is ready, and its callers know it."""
 
 _PHASES = ("baseline", "fault", "recovery")
 
@@ -36,7 +39,7 @@ def mesh_membership(*, by_call: bool = False) -> Invariant:
     if not by_call:
         return Invariant("mesh_membership", says, _membership)
     says = f"{says}, and its calls show it"
-    needs = frozenset({Need.WIRE, Need.STRANGERS})
+    needs = frozenset({Need.WIRE, Need.OUTSIDERS})
     return Invariant("mesh_membership", says, _membership_by_call, {"by_call": True}, needs=needs)
 
 
@@ -109,16 +112,31 @@ class _Lab:
 def _proofs(history: History, part: Window) -> tuple[Proof, ...]:
     lab = history.once("members by call", lambda: _lab(history))
     found = evidence(history, part, edges=sorted(lab.edges))
-    counted = history.calls_in(part).filter(pl.col("scheduled_ns").is_not_null(), pl.col("pod").is_not_null())
-    counts = counted.group_by("source", "target", "pod").agg(pl.len()).sort("source", "target", "pod")
-    made = [((source, target), pod, count) for source, target, pod, count in counts.collect().iter_rows()]
+    made = _made(history, part)
+    again = {pod: _made(history, since) for pod, since in _restarted(history, part)}
     proofs = []
     for pod in _asked(history, part, lab):
-        own = sum(count for edge, caller, count in made if caller == pod and edge in lab.made[pod])
-        asked = own or sum(count for edge, _, count in made if edge in lab.called[pod])
+        counted = again.get(pod, made)
+        own = sum(count for edge, caller, count in counted if caller == pod and edge in lab.made[pod])
+        asked = own or sum(count for edge, _, count in counted if edge in lab.called[pod])
         proof = found.proof(pod, asked=asked, enough=DARK_CALLS)
         proofs.append(proof.unless_cut_off() if part.name == "fault" else proof)
     return tuple(proofs)
+
+
+def _made(history: History, part: Window) -> list[tuple[Edge, str, int]]:
+    """Return the number of calls of each caller in a part of the run."""
+    calls = history.due_in(part).group_by("source", "target", "pod").agg(pl.len()).sort("source", "target", "pod")
+    return [((source, target), pod, count) for source, target, pod, count in calls.collect().iter_rows()]
+
+
+def _restarted(history: History, part: Window) -> Iterator[tuple[str, Window]]:
+    """Yield each pod that the fault ended, with the rest of the part from when it should serve again."""
+    lost = history.lost_pods
+    if lost is not None and part.name == "recovery":
+        for pod in sorted(lost.pods):
+            since_ns = max(lost.boots[pod], default=part.end_ns) + RESTART_S * NS_PER_S
+            yield pod, part.since(min(max(part.start_ns, since_ns), part.end_ns))
 
 
 def _asked(history: History, part: Window, lab: _Lab) -> list[str]:
@@ -133,10 +151,10 @@ def _asked(history: History, part: Window, lab: _Lab) -> list[str]:
 def _lab(history: History) -> _Lab:
     seen = history.of_kind(MembershipSeen)
     services = {event.subject: event.detail.service for event in history.of_kind(PodListed)}
-    is_stranger = pl.col("source").is_in(history.facts.unmeshed)
+    is_outsider = pl.col("source").is_in(history.facts.unmeshed)
     open_edges, served, callers = pl.collect_all(
         [
-            history.calls.filter(SUCCEEDED, ~is_stranger).select("source", "target").unique(),
+            history.calls.filter(SUCCEEDED, ~is_outsider).select("source", "target").unique(),
             history.calls.filter(pl.col("served_pod").is_not_null()).select("served_pod", "target").unique(),
             history.calls.filter(pl.col("pod").is_not_null()).select("pod", "source").unique(),
         ],

@@ -1,7 +1,8 @@
 """The fate of pods created during the run: in the mesh, outside it, dark, never started, or refused."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
@@ -32,7 +33,7 @@ UNKNOWN = "admitted, membership not found out"
 FAILED = "could not be asked"
 DARK = "started, and no call succeeded"
 UNSHOWN = "started, and no call shows it in the mesh"
-UNPROVEN = "started, too few calls to prove membership"
+UNPROVEN = "started, and its calls do not tell whether it joined"
 
 DARK_CALLS = 5
 """So many calls of a new pod, and none that succeeded, prove it dark: the lab gives it calls that may succeed."""
@@ -68,13 +69,13 @@ def new_pod_meshed(on: str | None = None, *, by_call: bool = False) -> Invariant
     on: as for outside_mesh. by_call: also, a call that succeeded, of the pod or to it, shows it in the mesh: its server
     saw the mesh identity of the source, or, where the mesh shows servers none, refused every caller from outside and,
     if the mesh encrypts, the call was not readable on the wire. A started pod of which no call succeeded is dark: it
-    did not join. UNKNOWN for a pod with fewer than DARK_CALLS calls.
+    did not join. UNKNOWN for a pod that made fewer than DARK_CALLS calls and had no success.
     """
     says = f"every new pod{_there(on)} joins the mesh"
     if not by_call:
         return Invariant("new_pod_meshed", says, partial(_all_meshed, on, by_call), _params(on), needs=_NEEDS)
     says, params = f"{says}, and its calls show it", {**_params(on), "by_call": True}
-    needs = _NEEDS | {Need.WIRE, Need.STRANGERS}
+    needs = _NEEDS | {Need.WIRE, Need.OUTSIDERS}
     return Invariant("new_pod_meshed", says, partial(_all_meshed, on, by_call), params, needs=needs)
 
 
@@ -125,8 +126,14 @@ def _pods(history: History, window: Window, on: str | None) -> tuple[tuple[NewPo
 
 
 def _measured(
-    truth: Truth, reason: str, pods: tuple[tuple[NewPod, str], ...], harms: frozenset[str], history: History
+    truth: Truth,
+    reason: str,
+    pods: tuple[tuple[NewPod, str], ...],
+    harms: frozenset[str],
+    history: History,
+    said: Mapping[str, str] | None = None,
 ) -> Measurement:
+    """Return the measurement. said: pod to what its calls prove, in words."""
     counts: dict[str, Number] = dict(sorted(Counter(fate for _, fate in pods).items()))
     shown = tuple((pod, fate) for pod, fate in pods if fate in harms)
     return Measurement(
@@ -134,7 +141,12 @@ def _measured(
         reason=reason,
         rows=(Row("new pods", "", truth, counts, reason),),
         examples=tuple(
-            Example(pod.subject, pod.answered_ns, fate, pod.blocked or pod.detail.message)
+            Example(
+                pod.subject,
+                pod.answered_ns,
+                fate,
+                pod.blocked or pod.detail.message or (said or {}).get(pod.subject, ""),
+            )
             for pod, fate in shown[:MAX_EXAMPLES]
         ),
         at_ns=min((pod.answered_ns for pod, _ in shown), default=None),
@@ -182,7 +194,8 @@ def _all_meshed(on: str | None, by_call: bool, history: History, window: Window)
     else:
         truth = Truth.TRUE
     joined = sum(fate == MESHED for _, fate in pods)
-    measured = _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms, history)
+    said = {pod.subject: proof_of(history, pod).reason for pod, fate in pods if fate in {DARK, UNSHOWN}}
+    measured = _measured(truth, f"{joined} of {len(pods)} new pods joined the mesh", pods, harms, history, said)
     since_ns = min((pod.answered_ns for pod, fate in pods if fate == MESHED), default=None)
     return msgspec.structs.replace(measured, since_ns=since_ns)
 
@@ -207,8 +220,12 @@ def _proof_of(history: History, pod: NewPod) -> Proof:
     if calls is None:
         return Proof(pod.subject, Conclusion.FEW, 0, 0, "it made and served no call")
     edges = sorted({(source, target) for source, target in calls.rows.select("source", "target").iter_rows()})
-    made = calls.rows.filter(pl.col("pod") == pod.subject).height
-    return evidence(history, calls.window, edges=edges).proof(pod.subject, asked=made, enough=DARK_CALLS)
+    made = calls.rows.filter(pl.col("pod") == pod.subject)
+    proof = evidence(history, calls.window, edges=edges).proof(pod.subject, asked=made.height, enough=DARK_CALLS)
+    if proof.ok:
+        return proof
+    errors = made.group_by("error").agg(pl.len()).sort("error").iter_rows()
+    return replace(proof, reason=f"{proof.reason}: {', '.join(f'{error} {count}' for error, count in errors)}")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from drills.judge.measure import Edge, Truth
 from drills.judge.peers import shows_source
 from drills.judge.records import Window
 
-STRANGER_CALLS = 3
+OUTSIDER_CALLS = 3
 """So many calls from outside the mesh must a server have refused, to count as one that refuses them."""
 
 _SERVER = pl.coalesce("served_pod", "server_pod")
@@ -100,8 +100,8 @@ class Evidence:
     """
 
     groups: tuple[_Group, ...]
-    strangers: tuple[_Refusals, ...]
-    has_stranger_called: bool
+    outsiders: tuple[_Refusals, ...]
+    has_outsider_called: bool
     nameless: frozenset[Edge]
     wires: dict[Edge, Truth]
 
@@ -125,7 +125,11 @@ class Evidence:
         """Return whether these calls show both of their pods in the mesh, and why not."""
         name = f"{group.source}->{group.target}"
         if group.edge not in self.nameless:
-            return (Truth.TRUE, "") if group.fits else (Truth.FALSE, f"{name} showed the server another identity")
+            return (
+                (Truth.TRUE, "")
+                if group.fits
+                else (Truth.FALSE, f"{name} did not show the server the identity of {group.source}")
+            )
         readable = self.wires.get(group.edge, Truth.FALSE)
         if readable is Truth.TRUE:
             return Truth.FALSE, f"{name} was readable on the wire"
@@ -136,13 +140,13 @@ class Evidence:
 
     def _refuses(self, group: _Group) -> tuple[Truth, str]:
         """Return whether the server of these calls refused every caller from outside the mesh."""
-        calls = [it for it in self.strangers if it.target == group.target]
+        calls = [it for it in self.outsiders if it.target == group.target]
         served = sum(it.served for it in calls if it.server == group.server)
         made = sum(it.made for it in calls)
         if served:
             return Truth.FALSE, f"{group.server} served {served} calls from outside the mesh"
-        if made < STRANGER_CALLS or not self.has_stranger_called:
-            return Truth.UNKNOWN, f"{made} calls from outside the mesh to {group.target}, needs {STRANGER_CALLS}"
+        if made < OUTSIDER_CALLS or not self.has_outsider_called:
+            return Truth.UNKNOWN, f"{made} calls from outside the mesh to {group.target}, needs {OUTSIDER_CALLS}"
         return Truth.TRUE, ""
 
 
@@ -152,29 +156,29 @@ def evidence(history: History, window: Window, *, edges: Iterable[Edge] | None =
     edges: only calls on these, and those from outside the mesh. wire: whether the observers of the wire are asked.
     """
     facts = history.facts
-    is_stranger = pl.col("source").is_in(facts.unmeshed)
+    is_outsider = pl.col("source").is_in(facts.unmeshed)
     calls = history.calls_in(window)
     if edges is not None:
         wanted = [f"{source}->{target}" for source, target in edges]
-        calls = calls.filter(is_stranger | pl.concat_str("source", pl.lit("->"), "target").is_in(wanted))
+        calls = calls.filter(is_outsider | pl.concat_str("source", pl.lit("->"), "target").is_in(wanted))
     both_saw = SUCCEEDED & pl.col("served_ns").is_not_null()
     fits = shows_source(facts.identities).fill_null(value=False)
     served = SUCCEEDED | pl.col("served_ns").is_not_null()
     grouped = (
-        calls.filter(both_saw, ~is_stranger)
+        calls.filter(both_saw, ~is_outsider)
         .group_by("source", "target", "pod", server=_SERVER, fits=fits)
         .agg(ok=pl.len())
         .sort("source", "target", "pod", "server", "fits")
     )
     refusals = (
-        calls.filter(is_stranger)
+        calls.filter(is_outsider)
         .group_by("source", "target", server=pl.when(served).then(_SERVER))
         .agg(made=pl.col("scheduled_ns").count(), served=served.sum())
         .sort("source", "target", "server")
     )
     found, seen = pl.collect_all([grouped, refusals], engine="streaming")
     groups = msgspec.convert(found.to_dicts(), tuple[_Group, ...])
-    strangers = msgspec.convert(seen.to_dicts(), tuple[_Refusals, ...])
+    outsiders = msgspec.convert(seen.to_dicts(), tuple[_Refusals, ...])
     nameless = frozenset(
         group.edge
         for group in groups
@@ -183,8 +187,8 @@ def evidence(history: History, window: Window, *, edges: Iterable[Edge] | None =
     asked = sorted(nameless) if wire and facts.encrypts else []
     return Evidence(
         groups=groups,
-        strangers=strangers,
-        has_stranger_called=any(it.served for it in strangers if it.target in facts.unmeshed),
+        outsiders=outsiders,
+        has_outsider_called=any(it.served for it in outsiders if it.target in facts.unmeshed),
         nameless=nameless,
         wires={edge: plaintext_tried(edge, min_samples=1).evaluate(history, window).truth for edge in asked},
     )

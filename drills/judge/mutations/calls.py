@@ -129,10 +129,10 @@ def darken_new_pods(history: History, target: Target) -> History:
     return _change(history, _touches(names) & FROM_CALLER, _failed("connect-reset"))
 
 
-def serve_stray(history: History, target: Target) -> History:
+def serve_unmeshed_pod(history: History, target: Target) -> History:
     """Let one refused call of a new pod outside the mesh succeed, for both witnesses."""
-    strays = [event.subject for event in history.events_in(target.window, NewPod) if event.detail.meshed is False]
-    refused = pl.col("pod").is_in(strays).fill_null(value=False) & ~SUCCEEDED
+    unmeshed = [event.subject for event in history.events_in(target.window, NewPod) if event.detail.meshed is False]
+    refused = pl.col("pod").is_in(unmeshed).fill_null(value=False) & ~SUCCEEDED
     return _change(history, _first(refused), _served(history) | _succeeded(history))
 
 

@@ -57,23 +57,21 @@ def readable_call(history: History, target: Target) -> History:
     return with_events(history, [*history.events, WireHit(target.middle_ns, node, found)])
 
 
-def readable_stray(history: History, target: Target) -> History:
+def readable_unmeshed_pod(history: History, target: Target) -> History:
     """Let one call from the mesh to a new pod outside of it be readable on a node."""
-    strays = {
-        event.subject: event for event in history.events_in(target.window, NewPod) if event.detail.meshed is False
-    }
-    unmeshed = history.facts.unmeshed
-    served = history.calls.filter(pl.col("served_pod").is_in(list(strays)), ~pl.col("source").is_in(unmeshed))
+    pods = [event.subject for event in history.events_in(target.window, NewPod) if event.detail.meshed is False]
+    is_from_mesh = ~pl.col("source").is_in(history.facts.unmeshed)
+    served = history.calls.filter(pl.col("served_pod").is_in(pods), is_from_mesh)
     first = served.select("source", "target", "served_ns").head(1).collect().rows()
     interface = next(iter(history.facts.wire_interfaces), "eth0")
     node = next(iter(history.facts.wire_nodes), "")
-    hits = (
+    found = (
         WireHit(
             at_ns, node, WireHit.Detail(node=node, interface=interface, source=source, target=called, id="mutation")
         )
         for source, called, at_ns in first
     )
-    return with_events(history, [*history.events, *hits])
+    return with_events(history, [*history.events, *found])
 
 
 def blind_observers(history: History, _target: Target) -> History:

@@ -46,4 +46,10 @@ def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:
 def played(double: FileCluster, **how: object) -> Programs:
     """Return the lab's programs, ready to run."""
     pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
-    return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]
+    given = {"denied": frozenset({FORBIDDEN, ("new-pod", "ledger")}), "new_pods": lambda: new_pods(double), **how}
+    return Programs(double.share, pods, nodes=NODES, **given)  # type: ignore[arg-type]
+
+
+def new_pods(double: FileCluster) -> list[str]:
+    """Return the names of the new pods that exist in the double."""
+    return [key.rpartition("/")[2] for key in double.load().objects if key.startswith("Pod/lab/new-pod-")]

@@ -96,7 +96,7 @@ def test_a_call_of_each_pod_in_each_phase_shows_it() -> None:
     ]
 
 
-def test_without_names_a_refused_stranger_and_a_silent_wire_show_it() -> None:
+def test_without_names_a_refused_outsider_and_a_silent_wire_show_it() -> None:
     """The outsider is not asked itself."""
     assert answer(nameless(), BY_CALL).outcome is Outcome.HELD
 
@@ -110,7 +110,7 @@ def test_without_names_a_readable_call_refutes_both_of_its_pods(phase: str) -> N
 
 
 @PHASES
-def test_without_names_a_served_stranger_refutes_its_server(phase: str) -> None:
+def test_without_names_a_served_outsider_refutes_its_server(phase: str) -> None:
     """A server that serves an outsider in a phase is not shown in the mesh in it."""
     finding = answer(enter(nameless(), phase).calls("outsider", "payment", ok=3), BY_CALL)
     assert (finding.outcome, finding.counter_examples[0].id) == (Outcome.VIOLATED, "payment-1")
@@ -175,14 +175,15 @@ def rebooted(story: Story) -> Finding:
     return judge(History(history.calls, history.events, facts), [BY_CALL]).findings[0]
 
 
-def with_lost_pods(*, ok: int, fail: int = 0) -> Story:
+def with_lost_pods(*, ok: int, fail: int = 0, boot_s: float = 1) -> Story:
     """Tell of two pods that the fault ends; in the recovery one of them is called again."""
-    story = looked(named(), "payment-2", "frontend-2").baseline()
+    story = Story(recovery_s=40).steady(*EDGES).watched()
+    story = looked(story, *PODS, "payment-2", "frontend-2").baseline()
     story.calls("checkout", "payment", server="payment-2", ok=5)
     story.calls("frontend", "checkout", pod="frontend-2", ok=5, over=(0, 5))
     story.event(PodListed, "payment-2", service="payment")
-    story.recovery().event(ProgramStarted, "payment-2", at_s=1, pod="payment-2", node="n1")
-    return story.calls("checkout", "payment", server="payment-2", ok=ok, fail=fail, over=(5, 10))
+    story.recovery().event(ProgramStarted, "payment-2", at_s=boot_s, pod="payment-2", node="n1")
+    return story.calls("checkout", "payment", server="payment-2", ok=ok, fail=fail, over=(25, 30))
 
 
 def test_a_pod_that_the_fault_ended_is_asked_as_a_server_when_it_is_back() -> None:
@@ -193,6 +194,13 @@ def test_a_pod_that_the_fault_ended_is_asked_as_a_server_when_it_is_back() -> No
     assert [row.truth for row in back.rows[1:]] == ["true"] * 3
     assert dark.rows[3].truth == "false"
     assert "payment-2" in dark.rows[3].reason
+
+
+def test_a_pod_that_the_fault_ended_is_not_dark_before_it_is_back() -> None:
+    """One that started just before the end, and one that did not start again, are not found out."""
+    late, never = with_lost_pods(ok=0, fail=60, boot_s=19), with_lost_pods(ok=0, fail=60).without(ProgramStarted)
+    assert rebooted(late).rows[3].truth == "unknown"
+    assert rebooted(never).rows[3].truth == "unknown"
 
 
 def test_membership_recovers_by_call() -> None:

@@ -61,6 +61,8 @@ def test_a_started_pod_of_which_no_call_succeeds_is_dark(phase: str) -> None:
     """It has the annotation and is Ready, and every call of it fails: it did not join."""
     dark = joins(calling(created(named(), phase), fail=9), phase)
     assert dark == (Outcome.VIOLATED, "started, and no call succeeded")
+    finding = answer(calling(created(named(), phase), fail=9), always(checks.new_pod_meshed(by_call=True), phase))
+    assert finding.counter_examples[0].error == "none of 9 calls succeeded: connect-reset 9"
     unknown = created(named(), phase, meshed=None)
     assert joins(calling(unknown, fail=9), phase)[0] is Outcome.VIOLATED
 
@@ -77,7 +79,7 @@ def test_calls_that_show_another_identity_prove_nothing(phase: str) -> None:
 def test_a_pod_with_few_calls_is_not_found_out(phase: str, made: int) -> None:
     """Without calls, and with a few that failed, nobody knows whether it joined."""
     story = calling(created(named(), phase), fail=made)
-    assert joins(story, phase) == (Outcome.INCONCLUSIVE, "started, too few calls to prove membership")
+    assert joins(story, phase) == (Outcome.INCONCLUSIVE, "started, and its calls do not tell whether it joined")
 
 
 @PHASES
@@ -87,7 +89,7 @@ def test_no_new_pod_is_inconclusive(phase: str) -> None:
 
 
 @PHASES
-def test_without_names_a_refused_stranger_and_a_silent_wire_show_it(phase: str) -> None:
+def test_without_names_a_refused_outsider_and_a_silent_wire_show_it(phase: str) -> None:
     """The call succeeded, was not readable, and the same server refused the outsider."""
     assert joins(calling(created(nameless(), phase), ok=9), phase) == (Outcome.HELD, "meshed")
     served = called(called(created(nameless(), phase), ok=9), CALLED, fail=9)
@@ -95,7 +97,7 @@ def test_without_names_a_refused_stranger_and_a_silent_wire_show_it(phase: str) 
 
 
 @PHASES
-def test_without_names_a_readable_call_or_a_served_stranger_refutes_it(phase: str) -> None:
+def test_without_names_a_readable_call_or_a_served_outsider_refutes_it(phase: str) -> None:
     """Plaintext on its edge, or an outsider that it serves, shows that it is outside."""
     refuted = (Outcome.VIOLATED, "started, and no call shows it in the mesh")
     assert joins(calling(created(nameless(), phase), ok=9).hit(*OUT, at_s=3), phase) == refuted
@@ -104,9 +106,9 @@ def test_without_names_a_readable_call_or_a_served_stranger_refutes_it(phase: st
 
 
 @PHASES
-def test_without_names_strangers_that_did_not_call_leave_it_open(phase: str) -> None:
+def test_without_names_outsiders_that_did_not_call_leave_it_open(phase: str) -> None:
     """Too few calls from outside, an outsider that never got an answer, and a blind observer prove nothing."""
-    open_ = (Outcome.INCONCLUSIVE, "started, too few calls to prove membership")
+    open_ = (Outcome.INCONCLUSIVE, "started, and its calls do not tell whether it joined")
     assert joins(called(created(nameless(), phase), ok=9), phase) == open_
     silent = Story(is_nameless=True).steady(EDGE).watched().refused(("outsider", "frontend"))
     assert joins(calling(created(silent, phase), ok=9), phase) == open_

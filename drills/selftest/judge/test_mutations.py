@@ -87,11 +87,11 @@ def rich() -> Story:
             story.event(ReplicaCount, BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
-    stray = "new-pod-stray"
-    story.baseline().unplanned(stray)
-    story.new_pod("admitted", name=stray, meshed=False, started=True, found=True, at_s=0.5)
-    story.calls("new-pod", "frontend", pod=stray, fail=20, over=(1, 4))
-    story.calls("checkout", "new-pod", server=stray, ok=20, over=(1, 4))
+    unmeshed = "new-pod-unmeshed"
+    story.baseline().unplanned(unmeshed)
+    story.new_pod("admitted", name=unmeshed, meshed=False, started=True, found=True, at_s=0.5)
+    story.calls("new-pod", "frontend", pod=unmeshed, fail=20, over=(1, 4))
+    story.calls("checkout", "new-pod", server=unmeshed, ok=20, over=(1, 4))
     story.event(CertificateText, "ab", signer="key").fault().event(FaultAccount, "rotate", at_s=0.1, signer="key")
     for node in NODES:
         story.event(DropLogRead, node, node=node, error="")
@@ -149,7 +149,7 @@ GOOD = {
         always(checks.mesh_membership(by_call=True), must_hold=True),
         always(checks.new_pod_meshed()),
         always(checks.new_pod_meshed(by_call=True)),
-        always(checks.strays_refused(), "baseline", must_hold=True),
+        always(checks.unmeshed_pods_refused(), "baseline", must_hold=True),
         always(checks.new_pod_meshed(on=VICTIM)),
         always(checks.signal_absent("falls")),
         always(checks.signal_absent("warns")),
@@ -162,7 +162,7 @@ GOOD = {
         eventually(checks.new_pod_meshed(on=BYSTANDER), within_s=0.4),
         never(checks.new_pod_refused()),
         never(checks.outside_mesh(), must_hold=True),
-        never(checks.plaintext_to_strays(), "baseline", must_hold=True),
+        never(checks.plaintext_to_unmeshed_pods(), "baseline", must_hold=True),
         never(checks.outside_mesh(on=BYSTANDER), must_hold=True),
         never(checks.signal_seen("rises")),
         reached(checks.new_pod_tried()),
@@ -228,7 +228,9 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     history = rich_run()
     windows = history.windows()
     edges = (DENIED,) if name in {"serve-refused", "let-one-in", "let-last-in"} or name.endswith("-drops") else (EDGE,)
-    when = "baseline" if name in {"unready-workload", "overlook-unmeshed"} or name.endswith("-stray") else "fault"
+    when = (
+        "baseline" if name in {"unready-workload", "overlook-unmeshed"} or name.endswith("-unmeshed-pod") else "fault"
+    )
     target = Target(edges, windows[when], {"subject": BRAIN})
     after = WORLD[name].apply(history, target)
     assert after.completeness() == ()

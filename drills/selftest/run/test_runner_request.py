@@ -269,3 +269,31 @@ def test_a_slow_pace_makes_phases_longer() -> None:
         catalogue.find("control-plane-outage").build(mesh), mesh, drill="d", hypothesis="", cluster="c", run_id="r"
     )
     assert quick.baseline_s == 10
+
+
+def edges_of(asked: Request) -> set[tuple[str, str]]:
+    """Return the edges of the calls of a request."""
+    return {(it.source, it.target) for it in asked.workload}
+
+
+def test_claims_bring_the_calls_that_they_need() -> None:
+    """Membership by call needs outsiders that call each service; new pods call, and are called in both ways."""
+    alone = request({"flows": FLOWS})
+    members = request({"members": always(checks.mesh_membership(by_call=True))})
+    joins = request({"joins": always(checks.new_pod_meshed(by_call=True))})
+    assert alone.workload == tuple(WORKLOAD)
+    outside = {("outsider", it.target) for it in WORKLOAD} | {("outsider", "outsider")}
+    assert edges_of(members) == edges_of(alone) | outside
+    new = {("new-pod", "frontend"), ("new-pod", "ledger")}
+    new |= {(source, it) for source in ("checkout", "outsider") for it in ("new-pod", "new-pod-address")}
+    assert new | outside <= edges_of(joins)
+    assert len(edges_of(joins)) == len(joins.workload)
+
+
+def test_no_call_is_planned_twice() -> None:
+    """An edge from outside that the drill loads itself keeps its own rate."""
+    own = Experiment(method=STOP, claims={"members": always(checks.mesh_membership(by_call=True))})
+    asked = request_of(own, mesh(), drill="d", hypothesis="", cluster="double", run_id="0" * 12)
+    rates = [it.every_ms for it in asked.workload if (it.source, it.target) == ("outsider", "ledger")]
+    assert rates == [500]
+    assert ("outsider", "fraud") in edges_of(asked)

@@ -165,10 +165,10 @@ def test_node_without_observer_is_named(double: FileCluster) -> None:
         inventory.take(double)
 
 
-def test_newcomer_of_an_earlier_attempt_is_no_part_of_the_lab(double: FileCluster) -> None:
+def test_new_pod_of_an_earlier_attempt_is_no_part_of_the_lab(double: FileCluster) -> None:
     """A pod that a probe made is expected neither to serve nor to end."""
-    fill(double, [*LAB, lab_pod("newcomer-1", "newcomer")])
-    assert "newcomer-1" not in inventory.take(double).names
+    fill(double, [*LAB, lab_pod("new-pod-1", "new-pod")])
+    assert "new-pod-1" not in inventory.take(double).names
 
 
 def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FileCluster) -> None:

@@ -1,4 +1,4 @@
-"""Strays: new pods that were admitted outside the mesh. What they reach, and in what form the mesh reaches them."""
+"""New pods that were admitted outside the mesh: what they reach, and in what form the mesh reaches them."""
 
 import polars as pl
 
@@ -15,7 +15,7 @@ from drills.judge.records import Window
 _NEEDS = frozenset({Need.NEW_PODS})
 
 
-def strays_refused(min_samples: int = 10) -> Invariant:
+def unmeshed_pods_refused(min_samples: int = 10) -> Invariant:
     """No call succeeds that a new pod outside the mesh makes to a service of the lab, and no server serves one.
 
     A refusal counts only when the call could have succeeded: the target served another caller while the pod lived, and
@@ -24,18 +24,18 @@ def strays_refused(min_samples: int = 10) -> Invariant:
     says = "every call of a new pod outside the mesh is refused"
 
     def evaluate(history: History, window: Window) -> Measurement:
-        rows = tuple(_refused_row(history, pod, min_samples) for pod in _strays(history, window))
+        rows = tuple(_refused_row(history, pod, min_samples) for pod in _unmeshed(history, window))
         truth = all_true([row.truth for row in rows]) if rows else Truth.UNKNOWN
         reason = deciding_reason(rows, truth) if rows else "no new pod was admitted outside the mesh"
-        served = history.calls.filter(pl.col("pod").is_in([it.subject for it in _strays(history, window)]), SERVED)
+        served = history.calls.filter(pl.col("pod").is_in([it.subject for it in _unmeshed(history, window)]), SERVED)
         examples = examples_of(served) if truth is Truth.FALSE else ()
         at_ns = examples[0].at_ns if examples else None
         return Measurement(truth, reason, rows, examples, at_ns=at_ns, is_proof=truth is Truth.FALSE)
 
-    return Invariant("strays_refused", says, evaluate, {"min_samples": min_samples}, needs=_NEEDS)
+    return Invariant("unmeshed_pods_refused", says, evaluate, {"min_samples": min_samples}, needs=_NEEDS)
 
 
-def plaintext_to_strays(min_samples: int = 10) -> Occurrence:
+def plaintext_to_unmeshed_pods(min_samples: int = 10) -> Occurrence:
     """A call from a pod in the mesh to a new pod outside of it was readable on the wire.
 
     FALSE only when pods of the mesh made min_samples calls to the services of such a pod while it lived, and the
@@ -47,7 +47,7 @@ def plaintext_to_strays(min_samples: int = 10) -> Occurrence:
         edges = _edges_to_new_pods(history)
         found = [
             plaintext_tried(*edges, min_samples=min_samples).evaluate(history, life.window)
-            for pod in _strays(history, window)
+            for pod in _unmeshed(history, window)
             if edges and (life := life_of(history, pod)) is not None
         ]
         if not found:
@@ -60,10 +60,10 @@ def plaintext_to_strays(min_samples: int = 10) -> Occurrence:
         )
 
     needs = _NEEDS | {Need.WIRE}
-    return Occurrence("plaintext_to_strays", says, evaluate, {"min_samples": min_samples}, needs=needs)
+    return Occurrence("plaintext_to_unmeshed_pods", says, evaluate, {"min_samples": min_samples}, needs=needs)
 
 
-def _strays(history: History, window: Window) -> tuple[NewPod, ...]:
+def _unmeshed(history: History, window: Window) -> tuple[NewPod, ...]:
     return tuple(pod for pod in history.events_in(window, NewPod) if fate_of(pod) == UNMESHED)
 
 
