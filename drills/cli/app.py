@@ -14,6 +14,7 @@ import typer
 from clusters.runtime import MeshdrillError, UsageError
 from drills.cli import exits, options
 from drills.cli import images as cli_images
+from drills.cli.terminal import say, show
 from drills.judge.files import FileError
 
 # typer's own exit codes: after help, interrupted (older releases), bad usage, interrupted.
@@ -63,8 +64,8 @@ def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
 
     from clusters import host
 
-    report = host.ensure(bootstrap=True, progress=cli_images.say) if bootstrap else host.inspect()
-    typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if json else host.render(report))
+    report = host.ensure(bootstrap=True, progress=say) if bootstrap else host.inspect()
+    show(msgspec.json.format(msgspec.json.encode(report)).decode() if json else host.render(report))
     _end(exits.HARNESS if any(gap.fatal for gap in host.gaps(report)) else exits.PASSED)
 
 
@@ -79,7 +80,7 @@ def list_drills(
     from drills.cli import list as cli_list
 
     listed = cli_list.listed(places or ())
-    typer.echo(cli_list.as_json(listed) if json else cli_list.as_text(listed))
+    show(cli_list.as_json(listed) if json else cli_list.as_text(listed))
 
 
 def _run(drill: str, mesh: str, **given: object) -> None:
@@ -124,7 +125,7 @@ def new(
     """Write a working drill to start from, and its selftest."""
     from drills.cli import new as cli_new
 
-    typer.echo(cli_new.write(name, folder))
+    show(cli_new.write(name, folder))
 
 
 @app.command()
@@ -143,7 +144,7 @@ def migrate(
     """
     from drills.cli import migrate as cli_migrate
 
-    typer.echo(cli_migrate.migrate(place, key))
+    show(cli_migrate.migrate(place, key))
 
 
 @app.command()
@@ -163,7 +164,7 @@ def judge(
     from drills.cli import judge as cli_judge
 
     text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill)
-    typer.echo(text)
+    show(text)
     _end(code)
 
 
@@ -180,7 +181,7 @@ def report(
     """Draw report.html, report.md and junit.xml of stored runs again, and for a folder of runs its index."""
     from drills.cli import report as cli_report
 
-    typer.echo(cli_report.draw(place, key))
+    show(cli_report.draw(place, key))
 
 
 @app.command()
@@ -201,7 +202,7 @@ def mutate(
     from drills.cli import mutate as cli_mutate
 
     text, is_killed = cli_mutate.mutate(bundle) if bundle else cli_mutate.write_page(page or Path())
-    typer.echo(text)
+    show(text)
     _end(exits.PASSED if is_killed else exits.VIOLATED)
 
 
@@ -214,7 +215,7 @@ def verify(
     from drills.cli import verify as cli_verify
 
     text, is_intact = cli_verify.verify(bundle, key)
-    typer.echo(text)
+    show(text)
     _end(exits.PASSED if is_intact else exits.VIOLATED)
 
 
@@ -225,7 +226,7 @@ def keygen(
     """Make a key pair: `run` signs evidence with the private key, `verify` checks it with the public key."""
     from drills.cli import keyring
 
-    typer.echo(keyring.make(file))
+    show(keyring.make(file))
 
 
 @app.command()
@@ -233,8 +234,8 @@ def sweep() -> None:
     """Undo what killed runs left in clusters: every fault whose undo is still on disk."""
     from drills.cli import sweep as cli_sweep
 
-    for line in cli_sweep.sweep_all(cli_images.say):
-        typer.echo(line)
+    for line in cli_sweep.sweep_all(say):
+        show(line)
 
 
 @app.command()
@@ -259,7 +260,7 @@ def adr(
     """
     from drills.cli import adr as cli_adr
 
-    typer.echo(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
+    show(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
 
 
 @app.command(epilog=_AUDIT_CODES)
@@ -281,7 +282,7 @@ def audit(
     text, is_answered = cli_audit.ask(
         bundle, at=at, source=source, target=target, route=route, as_json=as_json, key=key
     )
-    typer.echo(text)
+    show(text)
     _end(exits.PASSED if is_answered else exits.INCONCLUSIVE)
 
 
@@ -304,7 +305,7 @@ def diff(
     text, code = cli_diff.compare_folders([old], [new], mesh or ())
     if out is not None:
         files.write(out, text.encode())
-    typer.echo(text)
+    show(text)
     _end(code)
 
 
@@ -333,14 +334,13 @@ def nightly(
 
     A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky.
     """
-    from drills.cli import images as cli_images
     from drills.cli import nightly as cli_nightly
 
     asked = cli_nightly.plan(
         reports, mesh or (), drill or (), run_options or (), repeat=repeat, limit_s=limit_minutes * 60
     )
-    text, code = cli_nightly.run(asked, baseline, cli_images.say)
-    typer.echo(text)
+    text, code = cli_nightly.run(asked, baseline, say)
+    show(text)
     _end(code)
 
 
@@ -360,7 +360,7 @@ def metrics(
 
     text = cli_metrics.write(bundles, out)
     if out is None:
-        typer.echo(text, nl=False)
+        show(text, end="")
 
 
 def status(arguments: Sequence[str]) -> int:
@@ -374,7 +374,7 @@ def status(arguments: Sequence[str]) -> int:
         return exits.INTERRUPTED
     except BaseException:  # noqa: BLE001 - a panic inside polars is no Exception
         traceback.print_exc()
-        typer.echo(f"meshdrill: {exits.DEFECT}", err=True)
+        say(f"meshdrill: {exits.DEFECT}")
         return exits.HARNESS
 
 
@@ -386,7 +386,7 @@ def _ended(arguments: Sequence[str]) -> int:
     except exits.EndedError as end:
         return end.code
     except (MeshdrillError, FileError) as error:
-        typer.echo(f"meshdrill: {error}", err=True)
+        say(f"meshdrill: {error}")
         return error.exit_code
     return exits.PASSED
 

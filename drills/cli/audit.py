@@ -1,5 +1,6 @@
 """`meshdrill audit`: what a stored run recorded about one pair of services at one instant."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ def ask(
         raise InconclusiveError(str(error)) from error
     question = audit.Question(instant_ns(at, audit.start_ns(run)), source, target, route)
     found = audit.ask(run, question, _select(run.verdict.mesh))
-    text = msgspec.json.format(msgspec.json.encode(found)).decode() if as_json else audit_text.render(found)
+    text = json.dumps(msgspec.to_builtins(found), indent=2) if as_json else audit_text.render(found)
     return text, found.is_answered
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from clusters.runtime import InconclusiveError
 from drills.cli.judge import replay
 from drills.judge import files
-from drills.judge.bundle_files import MUTATIONS_FILE, VERDICT_FILE
+from drills.judge.bundle_files import MUTATIONS_FILE
 from drills.judge.history import History
 from drills.judge.mutations.matrix import Matrix, matrix
-from drills.report import mutations
+from drills.report import folders, mutations
 
 
 def mutate(bundle: Path) -> tuple[str, bool]:
@@ -30,7 +30,7 @@ def write_page(reports: Path) -> tuple[str, bool]:
 
     Each bundle takes about ten seconds of one processor; they are independent, so they run in parallel.
     """
-    newest = {path.parts[-4:-2]: path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
+    newest = {path.parts[-3:-1]: path for path in folders.runs_in(reports)}
     bundles = [bundle for _, bundle in sorted(newest.items())]
     # Spawned, because polars has threads: a forked copy of this process could hang.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:

@@ -6,6 +6,7 @@ A run that violates exactly the listed claims is expected. An entry whose claim 
 from collections.abc import Sequence
 
 from clusters.model import KnownIssue, Reference
+from drills.judge import inert
 from drills.judge.verdict import PASSING, Answer, Finding, Verdict, judge_passed
 
 
@@ -38,8 +39,9 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue]) -> bool:
 def describe(verdict: Verdict, listed: Sequence[KnownIssue]) -> str:
     """Return one sentence: violated as known, or which entries are outdated; "" when neither applies."""
     if is_expected(verdict, listed):
-        return f"{Answer.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
-    return "\n".join(
+        links = ", ".join(dict.fromkeys(known.issue.url for known in listed))
+        return inert.printable(f"{Answer.VIOLATED} as known ({links})")
+    return inert.lines(
         f"known issue no longer seen, so remove it from the mesh's known_issues.toml: {known.claim} ({known.issue.url})"
         for known in outdated(verdict, listed)
     )

@@ -10,6 +10,7 @@ import polars as pl
 from drills.judge import files, migration
 from drills.judge.bundle_files import CALLS_FILE, EVENTS_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.events import Event, decode, encode
+from drills.judge.inert import one_line
 from drills.judge.records import CALLS_SCHEMA, Defect, RunFacts
 
 _File = TypeVar("_File")
@@ -104,7 +105,7 @@ def _read_events(path: Path) -> Iterator[Event]:
 
 def _unreadable(path: Path, reason: object) -> files.FileError:
     return files.FileError(
-        f"{path} cannot be read as part of a history: {reason}. "
+        f"{path} cannot be read as part of a history: {one_line(str(reason))}. "
         "It was truncated, edited or written by another version; judge an intact copy of the bundle."
     )
 

@@ -11,7 +11,7 @@ from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
 from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
-from drills.report.markdown import cell, table, template
+from drills.report.markdown import Markdown, cell, link, table, template
 
 STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes publish a minor release about that often."""
@@ -22,11 +22,11 @@ def render(title: str, citations: Citations, stale_after_days: int) -> str:
     """Return a new record. The same bundles give the same bytes."""
     made = generate(citations, stale_after_days)
     return template("adr.md.j2").render(
-        title=title,
+        title=Markdown(title),  # a person's own words
         titles=citations.titles,
         reviewed=adr_review.for_a_person(),
-        person=lambda what: f"**{FOR_A_PERSON} {what}]**",
-        block=lambda name: blocks.wrap(name, made[name].content),
+        person=lambda what: Markdown(f"**{FOR_A_PERSON} {what}]**"),
+        block=lambda name: Markdown(blocks.wrap(name, made[name].content)),
     )
 
 
@@ -108,8 +108,8 @@ def _made_of(citations: Citations, mesh: str) -> tuple[str, str]:
     if not by_versions:
         return NO_EVIDENCE, ""
     return (
-        "; or ".join(cell(", ".join(versions)) for versions in by_versions),
-        "; ".join(citations.refs(runs) for runs in by_versions.values()),
+        "; or ".join(", ".join(versions) for versions in by_versions),
+        Markdown("; ".join(citations.refs(runs) for runs in by_versions.values())),
     )
 
 
@@ -120,7 +120,7 @@ def _points(citations: Citations) -> Iterator[tuple[str, ...]]:
             for it in run.environment.points:
                 found.setdefault((it.policy, it.identity, it.interception, it.enforcement), []).append(run)
         for words, runs in found.items():
-            yield (title, *map(cell, words), citations.refs(runs))
+            yield (title, *words, citations.refs(runs))
         if not found:
             yield title, NO_EVIDENCE, "", "", "", ""
 
@@ -131,7 +131,7 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
         for it in run.environment.overrides:
             found.setdefault((it.setting, it.value, it.reason), []).append(run)
     for setting, runs in found.items():
-        yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))
+        yield (*setting, "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 
 
 def _l7(citations: Citations) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
                 errors = {name: count for name, count in row.numbers.items() if name.startswith("error ")}
                 counted.update({name: count for name, count in errors.items() if isinstance(count, int)})
         by_error = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
-        yield title, cell(by_error or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
+        yield title, (by_error or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
 
 
 def _alternatives(citations: Citations) -> Iterator[str]:
@@ -171,12 +171,12 @@ def _answer(citations: Citations, mesh: str, drill: str) -> str:
     answers = [(run.standing, run) for run in citations.of(mesh) if run.verdict.drill == drill]
     if not answers:
         reason = citations.skipped.get((drill, mesh))
-        return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
+        return f"cannot be asked: {reason}" if reason else "no evidence"
     known = (
         issue.url for _, run in answers for issue in known_issues.expected(run.verdict, run.history.facts.known_issues)
     )
-    links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
-    return f"**{worst(answer for answer, _ in answers)}**{links} {citations.answered(answers)}"
+    links = "".join(f" {link('known', url)}" for url in dict.fromkeys(known))
+    return Markdown(f"**{cell(worst(answer for answer, _ in answers))}**{links} {citations.answered(answers)}")
 
 
 def _control(citations: Citations, drill: str) -> str:
@@ -185,11 +185,8 @@ def _control(citations: Citations, drill: str) -> str:
     if not runs:
         return "no control: not shown that the drill can detect a failure"
     failed = [run for run in runs if not run.verdict.passed]
-    return (
-        f"**FAILED, do not trust this row** {citations.refs(failed)}"
-        if failed
-        else f"the drill detects failures {citations.refs(runs)}"
-    )
+    said = "**FAILED, do not trust this row**" if failed else "the drill detects failures"
+    return Markdown(f"{said} {citations.refs(failed or runs)}")
 
 
 def _operations(citations: Citations) -> Iterator[str]:
@@ -206,11 +203,11 @@ def _measured(citations: Citations, run: Run) -> tuple[str, ...]:
     latency, outage = figures.latency(run.history), figures.outage(run.history)
     signals = figures.times_to_signal_s(run.verdict)
     return (
-        cell(citations.titles.get(run.verdict.mesh, run.environment.mesh_title)),
-        cell(run.verdict.drill),
+        citations.titles.get(run.verdict.mesh, run.environment.mesh_title),
+        run.verdict.drill,
         number(latency.p50_ms if latency else None),
         number(latency.p99_ms if latency else None),
-        f"{outage.longest_s:g} ({cell(outage.route)})" if outage else NO_NUMBER,
+        f"{outage.longest_s:g} ({outage.route})" if outage else NO_NUMBER,
         number(max(signals.values(), default=None)),
         citations.ref(run),
     )
@@ -268,11 +265,11 @@ def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str,
     verdict = run.verdict
     return (
         citations.ref(run),
-        cell(verdict.drill),
-        cell(verdict.mesh),
+        verdict.drill,
+        verdict.mesh,
         f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else verdict.verdict,
         f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
         stale_on(run, stale_after_days).isoformat(),
-        f"`{run.statement_sha256}`",
-        cell(run.signature),
+        Markdown(f"`{run.statement_sha256}`"),
+        run.signature,
     )

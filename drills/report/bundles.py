@@ -14,7 +14,7 @@ from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
-from drills.report import verification
+from drills.report import folders, verification
 from drills.report.run_file import Environment, read_environment
 
 _SHORT_DIGITS = 12
@@ -91,23 +91,30 @@ def standing(answers: Iterable[Answer]) -> Answer:
     return Answer.NOT_PROMISED if found and set(found) == {Answer.NOT_PROMISED} else worst(found)
 
 
-def find(folders: Iterable[Path]) -> tuple[Path, ...]:
+def find(places: Iterable[Path]) -> tuple[Path, ...]:
     """Return every bundle that lies in, or is, one of the folders; sorted, each once.
 
     Raises BundleError for a folder without any.
     """
     found: set[Path] = set()
-    for folder in folders:
-        here = {path.parent for path in folder.rglob(VERDICT_FILE)}
+    for folder in places:
+        here = set(_below(folder))
         if not here:
             raise BundleError(f"{folder} holds no bundle: expected {VERDICT_FILE} in it or below it.")
         found |= here
     return tuple(sorted(found))
 
 
-def read_all(folders: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
+def _below(folder: Path) -> tuple[Path, ...]:
+    try:
+        return folders.below(folder)
+    except files.FileError as error:
+        raise BundleError(str(error)) from error
+
+
+def read_all(places: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
     """Return every run of the folders, by drill, mesh and time. Raises BundleError as `find` and `read` do."""
-    runs = (read(bundle, key) for bundle in find(folders))
+    runs = (read(bundle, key) for bundle in find(places))
     return tuple(sorted(_each_once(runs), key=lambda run: (*run.pair, run.began, run.statement_sha256)))
 
 

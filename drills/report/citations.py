@@ -13,7 +13,7 @@ import msgspec
 from drills.judge.bundle_files import REPORT_MD_FILE
 from drills.judge.verdict import FAILING, SEVERITY, Answer, Finding
 from drills.report.bundles import Run
-from drills.report.markdown import cell, table
+from drills.report.markdown import Markdown, cell, table
 
 NO_EVIDENCE = "no evidence in these bundles"
 MAX_REFS = 3
@@ -51,11 +51,11 @@ class Citations:
         """Return the runs of one alternative."""
         return tuple(run for run in self.asked if run.verdict.mesh == mesh)
 
-    def ref(self, run: Run) -> str:
+    def ref(self, run: Run) -> Markdown:
         """Return a reference by the hash of the run's statement: numbers would change with every update."""
-        return f"[{run.short_hash}]"
+        return Markdown(f"[{run.short_hash}]")
 
-    def refs(self, runs: Iterable[Run]) -> str:
+    def refs(self, runs: Iterable[Run]) -> Markdown:
         """Return the references of several runs, each once: at most MAX_REFS, and the number of the others."""
         return _few(list(dict.fromkeys(map(self.ref, runs))))
 
@@ -63,15 +63,16 @@ class Citations:
         """Return the link definitions of all references, valid in the whole Markdown file."""
         return [f"[{run.short_hash}]: {self._address(run)}" for run in self.runs]
 
-    def answered(self, answers: Sequence[tuple[Answer, Run]]) -> str:
+    def answered(self, answers: Sequence[tuple[Answer, Run]]) -> Markdown:
         """Return the runs; grouped by answer if they differ, so that a repeat never hides a failure."""
         alike = len({answer for answer, _ in answers}) == 1
         return self.refs(run for _, run in answers) if alike else self._by_answer(answers)
 
-    def _by_answer(self, answers: Sequence[tuple[Answer, Run]]) -> str:
+    def _by_answer(self, answers: Sequence[tuple[Answer, Run]]) -> Markdown:
         """Return each answer with its runs, the worst first."""
         kinds = sorted({answer for answer, _ in answers}, key=SEVERITY.index, reverse=True)
-        return "; ".join(f"{kind}: {self.refs(run for answer, run in answers if answer is kind)}" for kind in kinds)
+        of_kinds = (f"{cell(kind)}: {self.refs(run for answer, run in answers if answer is kind)}" for kind in kinds)
+        return Markdown("; ".join(of_kinds))
 
     def _address(self, run: Run) -> str:
         return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
@@ -89,7 +90,7 @@ class Citations:
             return [f"{absent}."]
         rows = (
             (
-                cell(_words(asked)),
+                _words(asked),
                 *(self.summed(asked.get(mesh, ())) for mesh in self.titles),
                 self._fails_on_control(asked),
             )
@@ -97,7 +98,7 @@ class Citations:
         )
         return table(("question", *self.titles.values(), "fails on the control"), rows)
 
-    def summed(self, asked: Iterable[tuple[Run, Finding]]) -> str:
+    def summed(self, asked: Iterable[tuple[Run, Finding]]) -> Markdown:
         """Return the worst answer, its number of runs, and the newest of these; NOT_ASKED without any.
 
         NOT_PROMISED is reported separately with what was measured; beside promised answers only if it did not hold.
@@ -110,12 +111,13 @@ class Citations:
         parts = [self._decided("", promised)] if promised else []
         if silent and (not promised or any(answer is not Answer.HELD for _, answer in silent.values())):
             parts.append(self._decided(f"{Answer.NOT_PROMISED}, measured ", silent))
-        return "<br>".join(parts) or NOT_ASKED
+        return Markdown("<br>".join(parts) or NOT_ASKED)
 
     def _decided(self, prefix: str, of_runs: Mapping[str, tuple[Run, Answer]]) -> str:
         worst = max((answer for _, answer in of_runs.values()), key=SEVERITY.index)
         deciding = [run for run, answer in of_runs.values() if answer is worst]
-        return f"{prefix}{worst}, {_counted(len(deciding), len(of_runs))}: {self.ref(max(deciding, key=_age))}"
+        counted = _counted(len(deciding), len(of_runs))
+        return f"{cell(prefix + worst)}, {counted}: {self.ref(max(deciding, key=_age))}"
 
     def _fails_on_control(self, of_meshes: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
         """Return whether the question fails on the controls of its drills, and how many drills have none."""
@@ -130,12 +132,12 @@ class Citations:
             return "not meant to"
         blind = [run for run, it in of_question if it.fails_on_control and it.verdict not in FAILING]
         if blind:
-            return f"**NO**: {self.refs(blind)}"
+            return Markdown(f"**NO**: {self.refs(blind)}")
         seen = {run.verdict.drill for run, _ in of_question}
         if not seen:
             return f"no control of {_plural(len(drills), 'drill')}"
         newest = max((run for run, _ in of_question), key=_age)
-        return f"yes, control of {len(seen)} of {_plural(len(drills), 'drill')}: {self.ref(newest)}"
+        return Markdown(f"yes, control of {len(seen)} of {_plural(len(drills), 'drill')}: {self.ref(newest)}")
 
 
 def _question(finding: Finding) -> str:
@@ -161,9 +163,9 @@ def _plural(count: int, name: str) -> str:
     return f"{count} {name}{'' if count == 1 else 's'}"
 
 
-def _few(names: Sequence[str]) -> str:
+def _few(names: Sequence[Markdown]) -> Markdown:
     more = len(names) - MAX_REFS
-    return f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}"
+    return Markdown(f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}")
 
 
 def measured_of(run: Run, finding: Finding) -> Answer:

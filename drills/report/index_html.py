@@ -9,9 +9,9 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import files
-from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, VERDICT_FILE
+from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
 from drills.judge.verdict import SEVERITY, Answer, read_verdict
-from drills.report import known_issues, markup
+from drills.report import folders, known_issues, markup
 from drills.report.figures import Headline, headline_of
 from drills.report.run_file import Environment, read_environment
 
@@ -70,7 +70,7 @@ class Column(msgspec.Struct, frozen=True):
 
 def render(reports: Path, skipped: Mapping[tuple[str, str], str]) -> str:
     """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory."""
-    runs = [_run(path, reports) for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))]
+    runs = [_run(bundle, reports) for bundle in folders.runs_in(reports)]
     meshes = sorted({run.mesh for run in runs}, key=lambda mesh: (_is_control(runs, mesh), mesh))
     excused = {pair: reason for pair, reason in skipped.items() if pair[1] in meshes}
     drills = sorted({run.drill for run in runs} | {drill for drill, _ in excused})
@@ -86,8 +86,7 @@ def render(reports: Path, skipped: Mapping[tuple[str, str], str]) -> str:
     )
 
 
-def _run(path: Path, reports: Path) -> Run:
-    bundle = path.parent
+def _run(bundle: Path, reports: Path) -> Run:
     drill, mesh, folder = bundle.parts[-3:]
     page = REPORT_HTML_FILE if (bundle / REPORT_HTML_FILE).exists() else REPORT_MD_FILE
     link = f"{bundle.relative_to(reports).as_posix()}/{page}"

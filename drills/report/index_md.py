@@ -8,9 +8,9 @@ import msgspec
 from drills.judge import files
 from drills.judge.bundle_files import REPORT_MD_FILE, VERDICT_FILE
 from drills.judge.verdict import Answer, Verdict, read_verdict
-from drills.report import known_issues
+from drills.report import folders, known_issues
 from drills.report.figures import Headline, headline_of
-from drills.report.markdown import table
+from drills.report.markdown import Markdown, cell, link, link_to_file, table
 
 _HEAD = (
     "# Reports\n\n"
@@ -40,7 +40,7 @@ class _Judged(msgspec.Struct, frozen=True):
 
 def render(reports: Path) -> str:
     """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory. A broken one is UNREADABLE."""
-    newest = {(path.parts[-4], path.parts[-3]): path for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}"))}
+    newest = {path.parts[-3:-1]: path for path in folders.runs_in(reports)}
     if not newest:
         return _HEAD + _EMPTY
     drills = sorted({drill for drill, _ in newest})
@@ -49,21 +49,22 @@ def render(reports: Path) -> str:
     return _HEAD + "\n".join(table(("drill", *meshes), rows)) + "\n"
 
 
-def _cell(verdict_file: Path | None, reports: Path) -> str:
-    if verdict_file is None:
+def _cell(folder: Path | None, reports: Path) -> str:
+    if folder is None:
         return "not run"
-    folder, verdict = verdict_file.parent, _whole(verdict_file)
-    report = f"[{_words(verdict_file)}]({folder.relative_to(reports).as_posix()}/{REPORT_MD_FILE})"
+    verdict = _whole(folder)
+    report = link_to_file(_words(folder), f"{folder.relative_to(reports).as_posix()}/{REPORT_MD_FILE}")
     if verdict is None:
-        return f"{report} {folder.name}"
-    known = "".join(f", [known]({issue.url})" for issue in known_issues.expected_in(folder, verdict))
-    return "<br>".join([f"{report}{known}", *_figures(headline_of(folder, verdict)), folder.name])
+        return Markdown(f"{report} {cell(folder.name)}")
+    known = "".join(f", {link('known', issue.url)}" for issue in known_issues.expected_in(folder, verdict))
+    below = map(cell, (*_figures(headline_of(folder, verdict)), folder.name))
+    return Markdown("<br>".join([f"{report}{known}", *below]))
 
 
-def _whole(verdict_file: Path) -> Verdict | None:
+def _whole(folder: Path) -> Verdict | None:
     """Return the verdict, or None if this version cannot read it."""
     try:
-        return read_verdict(verdict_file.parent)
+        return read_verdict(folder)
     except files.FileError:
         return None
 
@@ -77,9 +78,9 @@ def _figures(it: Headline) -> Iterator[str]:
         yield f"signal {it.signal_s:.1f} s"
 
 
-def _words(verdict_file: Path) -> str:
+def _words(folder: Path) -> str:
     try:
-        judged = files.decode(verdict_file, _Judged)
+        judged = files.decode(folder / VERDICT_FILE, _Judged)
     except files.FileError:
         return "UNREADABLE"
     if judged.is_control:

@@ -16,6 +16,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from drills.judge import known
+from drills.judge.inert import printable
 from drills.judge.verdict import Answer
 from drills.report import figures
 from drills.report.bundles import Run
@@ -47,7 +48,7 @@ class _Runs(Collector):
             family = GaugeMetricFamily(f"meshdrill_{name}", says, labels=(*_PAIR, *labels), unit=unit)
             for pair, run in newest.items():
                 for words, value in values(run):
-                    family.add_metric((*pair, *words), value)
+                    family.add_metric(tuple(map(printable, (*pair, *words))), value)
             yield family
 
 
@@ -56,7 +57,7 @@ def _answers(newest: dict[tuple[str, str], Run]) -> Metric:
     family = GaugeMetricFamily("meshdrill_run_verdict", says, labels=(*_PAIR, "verdict"))
     for pair, run in newest.items():
         for answer in sorted(set(Answer) - {Answer.NOT_PROMISED}):
-            family.add_metric((*pair, answer.value), float(run.verdict.verdict is answer))
+            family.add_metric((*map(printable, pair), answer.value), float(run.verdict.verdict is answer))
     return family
 
 
@@ -64,7 +65,7 @@ def _counted(runs: Iterable[Run]) -> Metric:
     says = "Number of runs by verdict."
     family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "verdict"))
     for (pair, verdict), count in sorted(Counter((run.pair, run.verdict.verdict.value) for run in runs).items()):
-        family.add_metric((*pair, verdict), count)
+        family.add_metric((*map(printable, pair), verdict), count)
     return family
 
 

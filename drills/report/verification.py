@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import rfc8785
@@ -9,7 +10,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key
 
-from drills.judge import files
+from drills.judge import files, inert
 from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.verdict import Answer
 from drills.report.statement import (
@@ -33,7 +34,7 @@ class _Judged(msgspec.Struct, frozen=True):
 
 
 class _Signature(msgspec.Struct, frozen=True):
-    keyid: str
+    keyid: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{1,128}\Z")]  # hex, as securesystemslib makes it
     sig: str
 
 
@@ -66,7 +67,7 @@ class Verification(msgspec.Struct, frozen=True):
         """Return the result as text."""
         outcome = "every file is as stated" if self.is_intact else "NOT the bundle that the statement describes"
         lines = (*(f"  {complaint}" for complaint in self.complaints), f"  {self.signature}")
-        return "\n".join((f"{outcome} ({self.files} files)", *lines))
+        return inert.lines((f"{outcome} ({self.files} files)", *lines))
 
 
 def has_statement(bundle: Path) -> bool:
@@ -97,7 +98,7 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
         if name not in found:
             yield f"{name}: missing; the statement lists it"
         elif name not in stated:
-            yield f"{files.printable(name)}: extra; the statement does not list it"
+            yield f"{name}: extra; the statement does not list it"
         elif not found[name]:
             yield f"{name}: changed; it is no plain file any more, or too large to be read"
         elif found[name] != stated[name]:
@@ -140,7 +141,7 @@ def _read(path: Path) -> Envelope:
         return Envelope.from_dict(msgspec.to_builtins(files.decode(path, _Envelope, limit_bytes=_LIMIT_BYTES)))
     except files.NoFileError as error:
         raise StatementError(
-            f"{files.printable(str(path))} does not exist: nothing vouches for the files of this bundle."
+            f"{inert.printable(str(path))} does not exist: nothing vouches for the files of this bundle."
         ) from error
     except files.FileError as error:
         raise StatementError(str(error)) from error
@@ -164,5 +165,5 @@ def _decode(envelope: Envelope, path: Path) -> Statement:
 
 
 def _unreadable(path: Path, reason: object) -> StatementError:
-    name = files.printable(str(path))
-    return StatementError(f"{name} cannot be read as an in-toto statement: {reason}. Judge an intact copy.")
+    name, words = inert.printable(str(path)), inert.one_line(str(reason))
+    return StatementError(f"{name} cannot be read as an in-toto statement: {words}. Judge an intact copy.")
