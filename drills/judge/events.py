@@ -7,13 +7,12 @@ null or empty. An unknown kind, an unknown field and a value of another type are
 reports/events.schema.json is the same as a JSON Schema; drills/judge/schema.py generates it.
 """
 
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-Ns = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""An instant, in ns; it fits a 64-bit column."""
+from drills.judge.records import Count, Ns, Whole
 
 Answered = Literal["accepted", "refused", "failed"]
 """What the API server answered to a write; failed: it could not be reached."""
@@ -176,9 +175,9 @@ class CallerEnd(BaseEvent, frozen=True, tag="caller.end"):
         node: str
         target: str
         connection: str
-        scheduled: int
-        written: int
-        skipped: int
+        scheduled: Count
+        written: Count
+        skipped: Count
 
     detail: Detail
 
@@ -191,7 +190,7 @@ class ServerEnd(BaseEvent, frozen=True, tag="server.end"):
 
         pod: str
         service: str
-        served: int
+        served: Count
 
     detail: Detail
 
@@ -335,8 +334,8 @@ class CertificateShown(BaseEvent, frozen=True, tag="certificate"):
         node: str
         error: str
         fingerprint: str = ""
-        not_before_ns: Ns | None = None
-        not_after_ns: Ns | None = None
+        not_before_ns: Whole | None = None
+        not_after_ns: Whole | None = None
 
     detail: Detail
 
@@ -374,8 +373,8 @@ class ReplicaCount(BaseEvent, frozen=True, tag="condition"):
     class Detail(Detail, frozen=True, kw_only=True):
         """Both null when the API could not be reached; error says why."""
 
-        ready: int | None
-        desired: int | None
+        ready: Count | None
+        desired: Count | None
         error: str
 
     detail: Detail
@@ -412,7 +411,7 @@ class EventCount(BaseEvent, frozen=True, tag="told"):
     class Detail(Detail, frozen=True, kw_only=True):
         """count: null when the API could not be reached; error says why."""
 
-        count: int | None
+        count: Count | None
         error: str
 
     detail: Detail
@@ -475,7 +474,7 @@ class WirePair(BaseEvent, frozen=True, tag="wire.pair"):
         interface: str
         source: str
         target: str
-        count: int
+        count: Count
         first_ns: Ns
         last_ns: Ns
 
@@ -506,8 +505,8 @@ class WireEnd(BaseEvent, frozen=True, tag="wire.end"):
         """packets: how many it examined. dropped: how many it lost."""
 
         node: str
-        packets: int
-        dropped: int
+        packets: Count
+        dropped: Count
 
     detail: Detail
 
@@ -525,7 +524,7 @@ class DropCount(BaseEvent, frozen=True, tag="drop"):
         source: str
         target: str
         reason: str
-        count: int
+        count: Count
         first_ns: Ns
         last_ns: Ns
 

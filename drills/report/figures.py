@@ -78,7 +78,7 @@ def headline_of(bundle: Path, verdict: Verdict) -> Headline:
     """Return the figures of a stored run; without its outage when its history cannot be read."""
     try:
         return headline(verdict, outage(History.load(bundle)))
-    except (files.FileError, pl.exceptions.PolarsError):
+    except files.FileError:
         return headline(verdict, None)
 
 
