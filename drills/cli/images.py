@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drills.cli import options
-from drills.cli.terminal import say, show
+from drills.cli.output import say, show
 from drills.run.catalogue import find_mesh
 
 if TYPE_CHECKING:

@@ -1,10 +1,11 @@
 """`meshdrill mutate`: change one thing at a time in a stored history, and show which claims detect it."""
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from clusters.runtime import InconclusiveError
+from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.judge import replay
 from drills.judge import files
 from drills.judge.bundle_files import MUTATIONS_FILE
@@ -28,18 +29,26 @@ def mutate(bundle: Path) -> tuple[str, bool]:
 def write_page(reports: Path) -> tuple[str, bool]:
     """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as `mutate`.
 
-    Each bundle takes about ten seconds of one processor; they are independent, so they run in parallel.
+    Raises UsageError when there is none. Each bundle takes about ten seconds of one processor; they are independent,
+    so they run in parallel.
     """
     newest = {path.parts[-3:-1]: path for path in folders.runs_in(reports)}
     bundles = [bundle for _, bundle in sorted(newest.items())]
+    if not bundles:
+        raise UsageError(f"{reports} holds no bundle DRILL/MESH/UTC with a verdict, so there is nothing to mutate.")
     # Spawned, because polars has threads: a forked copy of this process could hang.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
         matrices = list(workers.map(_matrix, bundles))
     found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]
-    page = reports / MUTATIONS_FILE
-    files.write(page, mutations.as_page(found).encode())
+    page = _write(reports, found)
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
     return "\n".join(lines), not any(one.survivors for _, one in found)
+
+
+def _write(reports: Path, found: Sequence[tuple[str, Matrix]]) -> Path:
+    page = reports / MUTATIONS_FILE
+    files.write(page, mutations.as_page(found).encode())
+    return page
 
 
 def _matrix(bundle: Path) -> Matrix:

@@ -12,9 +12,10 @@ from clusters.model import Reference
 from drills.judge import files, known
 from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
+from drills.judge.inert import printable
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
-from drills.report import folders, verification
+from drills.report import agreement, folders, verification
 from drills.report.run_file import Environment, read_environment
 
 _SHORT_DIGITS = 12
@@ -121,7 +122,8 @@ def read_all(places: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
 def read(bundle: Path, key: Key | None = None) -> Run:
     """Return the run of a bundle after verifying it: every file as stated and, with a public key, signed by that key.
 
-    Raises BundleError for a bundle that fails verification or cannot be read.
+    Its verdict is judged again from its history. Raises BundleError for a bundle that fails verification, cannot be
+    read, or stores other answers than its history gives.
     """
     try:
         found = verification.verify(bundle, key)
@@ -130,14 +132,17 @@ def read(bundle: Path, key: Key | None = None) -> Run:
     if not found.is_intact:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot count as evidence: use an intact copy.")
     try:
-        verdict = read_verdict(bundle)
+        stored = read_verdict(bundle)
         environment = read_environment(bundle)
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
+        verdict = agreement.judged(bundle.resolve(), digest)
     except files.FileError as error:
         raise BundleError(f"{error} It cannot count as evidence.") from error
     if not history.events:
         raise BundleError(f"{bundle} records no event, so the time of the run is unknown. Run it again.")
+    if difference := agreement.difference(stored, verdict):
+        raise BundleError(f"{bundle} stores a verdict that its history does not give: {printable(difference)}.")
     return Run(bundle, verdict, environment, history, digest, found.signature)
 
 

@@ -176,8 +176,8 @@ def samples(page: str) -> list[str]:
 
 
 def lines(text: str) -> list[str]:
-    """Return the first word of each line."""
-    return [re.sub(r"\S.*", "", line) for line in text.split("\n")]
+    """Return as many empty texts as there are lines."""
+    return ["" for _ in text.split("\n")]
 
 
 OUTLINES = {"report.html": html, "junit": xml, "openmetrics": samples, "judge": lines, "known": lines, "audit": lines}

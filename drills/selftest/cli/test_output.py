@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from drills.cli import app as cli
-from drills.cli import exits, terminal
+from drills.cli import exits, output
 from drills.judge import inert
 from drills.judge.verdict import Answer
 from drills.selftest.doubles import outage_bundle
@@ -34,8 +34,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_moves_the_cursor_is_shown_as_an_escape(capsys: pytest.CaptureFixture[str]) -> None:
     """Line breaks and tabs of our own text stay; the rest is shown, on stdout and on stderr."""
-    terminal.show("a\n\tb\x1b[2J\r\u202ec")
-    terminal.say("\x07d")
+    output.show("a\n\tb\x1b[2J\r\u202ec")
+    output.say("\x07d")
     assert capsys.readouterr() == ("a\n\tb\\x1b[2J\\r\\u202ec\n", "\\x07d\n")
 
 

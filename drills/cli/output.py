@@ -1,13 +1,15 @@
-"""The one way to print: a character that moves the cursor or hides text is shown as an escape."""
+"""The one way to print, and the one way to write the file of `--out`. What is printed is inert on a terminal."""
 
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 import typer
 
-from clusters.runtime import HarnessError
+from clusters.runtime import HarnessError, UsageError
+from drills.judge import files
 from drills.judge.inert import printable
 
 _KEPT = "\n\t"
@@ -32,6 +34,14 @@ def say(line: object) -> None:
     """Print a line of progress or an error to stderr; stdout is for the command's result. One that fails is lost."""
     with suppress(OSError):
         typer.echo(printable(str(line), keep=_KEPT), err=True)
+
+
+def write_out(out: Path, text: str) -> None:
+    """Write the file that the user named, atomically. UsageError for one that cannot be written."""
+    try:
+        files.write(out, text.encode())
+    except files.FileError as error:
+        raise UsageError(f"--out cannot be used. {error}") from error
 
 
 def _discard_rest(stream: TextIO) -> None:
