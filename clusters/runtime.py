@@ -86,7 +86,14 @@ def state_dir() -> Path:
 
 
 def _made(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
+    """Return the directory, created if absent. UsageError where it cannot be made or written to."""
+    next_step = f"Set {CACHE_VARIABLE} to a directory that can be written to."
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The cache {path} cannot be made ({error.strerror}). {next_step}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"The cache {path} cannot be written to. {next_step}")
     return path
 
 

@@ -14,6 +14,7 @@ import typer
 from clusters.runtime import MeshdrillError, UsageError
 from drills.cli import exits, options
 from drills.cli import images as cli_images
+from drills.cli.output import say, show, write_out
 from drills.judge.files import FileError
 
 # typer's own exit codes: after help, interrupted (older releases), bad usage, interrupted.
@@ -41,6 +42,11 @@ _DIFF_CODES = (
     "more; 2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
 )
 
+_JUDGE_CODES = (
+    "Exit codes: those of the verdict; 2 also if the history does not give the stored verdict, or the bundle does not "
+    "match its statement; 64 usage."
+)
+
 _AUDIT_CODES = (
     "Exit codes: 0 the bundle shows whether the call was allowed; 2 it does not, or it does not match its statement; "
     "64 usage. Anything else that was not recorded is named and changes no exit code."
@@ -63,8 +69,8 @@ def doctor(json: Json = False, bootstrap: Bootstrap = False) -> None:
 
     from clusters import host
 
-    report = host.ensure(bootstrap=True, progress=cli_images.say) if bootstrap else host.inspect()
-    typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode() if json else host.render(report))
+    report = host.ensure(bootstrap=True, progress=say) if bootstrap else host.inspect()
+    show(msgspec.json.format(msgspec.json.encode(report)).decode() if json else host.render(report))
     _end(exits.HARNESS if any(gap.fatal for gap in host.gaps(report)) else exits.PASSED)
 
 
@@ -79,7 +85,7 @@ def list_drills(
     from drills.cli import list as cli_list
 
     listed = cli_list.listed(places or ())
-    typer.echo(cli_list.as_json(listed) if json else cli_list.as_text(listed))
+    show(cli_list.as_json(listed) if json else cli_list.as_text(listed))
 
 
 def _run(drill: str, mesh: str, **given: object) -> None:
@@ -126,7 +132,7 @@ def new(
     """Write a working drill to start from, and its selftest."""
     from drills.cli import new as cli_new
 
-    typer.echo(cli_new.write(name, folder))
+    show(cli_new.write(name, folder))
 
 
 @app.command()
@@ -145,10 +151,10 @@ def migrate(
     """
     from drills.cli import migrate as cli_migrate
 
-    typer.echo(cli_migrate.migrate(place, key))
+    show(cli_migrate.migrate(place, key))
 
 
-@app.command()
+@app.command(epilog=_JUDGE_CODES)
 def judge(
     bundle: Bundle,
     unverified: Annotated[
@@ -161,12 +167,15 @@ def judge(
         str | None, typer.Option("--drill", help="With --current: FILE.py::test_x of a drill of your own.")
     ] = None,
     strict: Annotated[bool, options.STRICT.for_typer()] = False,
+    key: PublicKey = None,
 ) -> None:
     """Judge a stored run again, without a cluster. The same history and claims give the same verdict.json."""
     from drills.cli import judge as cli_judge
 
-    text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill, strict=strict)
-    typer.echo(text)
+    text, code = cli_judge.judge_again(
+        bundle, unverified=unverified, current=current, drill=drill, strict=strict, key=key
+    )
+    show(text)
     _end(code)
 
 
@@ -183,7 +192,7 @@ def report(
     """Draw report.html, report.md and junit.xml of stored runs again, and for a folder of runs its index."""
     from drills.cli import report as cli_report
 
-    typer.echo(cli_report.draw(place, key))
+    show(cli_report.draw(place, key))
 
 
 @app.command()
@@ -204,7 +213,7 @@ def mutate(
     from drills.cli import mutate as cli_mutate
 
     text, is_killed = cli_mutate.mutate(bundle) if bundle else cli_mutate.write_page(page or Path())
-    typer.echo(text)
+    show(text)
     _end(exits.PASSED if is_killed else exits.VIOLATED)
 
 
@@ -217,7 +226,7 @@ def verify(
     from drills.cli import verify as cli_verify
 
     text, is_intact = cli_verify.verify(bundle, key)
-    typer.echo(text)
+    show(text)
     _end(exits.PASSED if is_intact else exits.VIOLATED)
 
 
@@ -228,7 +237,7 @@ def keygen(
     """Make a key pair: `run` signs evidence with the private key, `verify` checks it with the public key."""
     from drills.cli import keyring
 
-    typer.echo(keyring.make(file))
+    show(keyring.make(file))
 
 
 @app.command()
@@ -236,8 +245,8 @@ def sweep() -> None:
     """Undo what killed runs left in clusters: every fault whose undo is still on disk."""
     from drills.cli import sweep as cli_sweep
 
-    for line in cli_sweep.sweep_all(cli_images.say):
-        typer.echo(line)
+    for line in cli_sweep.sweep_all(say):
+        show(line)
 
 
 @app.command()
@@ -250,6 +259,7 @@ def adr(
         typer.Option(
             "--stale-after-days",
             min=1,
+            max=36_500,
             help="Days until evidence is stale; a mesh has a new minor release about every quarter.",
         ),
     ] = 90,
@@ -262,7 +272,7 @@ def adr(
     """
     from drills.cli import adr as cli_adr
 
-    typer.echo(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
+    show(cli_adr.write(bundles, out, title=title, stale_after_days=stale_after_days, key=key))
 
 
 @app.command(epilog=_AUDIT_CODES)
@@ -284,7 +294,7 @@ def audit(
     text, is_answered = cli_audit.ask(
         bundle, at=at, source=source, target=target, route=route, as_json=as_json, key=key
     )
-    typer.echo(text)
+    show(text)
     _end(exits.PASSED if is_answered else exits.INCONCLUSIVE)
 
 
@@ -296,18 +306,18 @@ def diff(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the Markdown to this file.", dir_okay=False)
     ] = None,
+    key: PublicKey = None,
 ) -> None:
     """Compare two sets of runs, and print Markdown for a comment on a pull request.
 
     It lists answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
     """
     from drills.cli import diff as cli_diff
-    from drills.judge import files
 
-    text, code = cli_diff.compare_folders([old], [new], mesh or ())
+    text, code = cli_diff.compare_folders([old], [new], mesh or (), key=key)
     if out is not None:
-        files.write(out, text.encode())
-    typer.echo(text)
+        write_out(out, text)
+    show(text)
     _end(code)
 
 
@@ -327,9 +337,9 @@ def nightly(
     baseline: Annotated[
         Path, typer.Option("--baseline", help="The accepted runs to compare with.", file_okay=False)
     ] = Path("reports"),
-    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times to run each drill.")] = 1,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="How many times to run each drill.")] = 1,
     limit_minutes: Annotated[
-        int, typer.Option("--limit-minutes", min=1, help="Start no run after this many minutes.")
+        int, typer.Option("--limit-minutes", min=1, max=100_000, help="Start no run after this many minutes.")
     ] = 600,
     no_fault: Annotated[bool, options.NO_FAULT.for_typer()] = False,
 ) -> None:
@@ -338,13 +348,12 @@ def nightly(
     A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky. With
     --no-fault the night makes the no-fault control of every drill, into the same folder.
     """
-    from drills.cli import images as cli_images
     from drills.cli import nightly as cli_nightly
 
     run_words = (*(run_options or ()), *options.NO_FAULT.words(no_fault))
     asked = cli_nightly.plan(reports, mesh or (), drill or (), run_words, repeat=repeat, limit_s=limit_minutes * 60)
-    text, code = cli_nightly.run(asked, baseline, cli_images.say)
-    typer.echo(text)
+    text, code = cli_nightly.run(asked, baseline, say)
+    show(text)
     _end(code)
 
 
@@ -354,6 +363,7 @@ def metrics(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write to this file and print nothing.", dir_okay=False)
     ] = None,
+    key: PublicKey = None,
 ) -> None:
     """Print stored runs as OpenMetrics: verdict, recovery, longest outage, time to signal, latency of the baseline.
 
@@ -362,9 +372,9 @@ def metrics(
     """
     from drills.cli import metrics as cli_metrics
 
-    text = cli_metrics.write(bundles, out)
+    text = cli_metrics.write(bundles, out, key)
     if out is None:
-        typer.echo(text, nl=False)
+        show(text, end="")
 
 
 def status(arguments: Sequence[str]) -> int:
@@ -378,7 +388,7 @@ def status(arguments: Sequence[str]) -> int:
         return exits.INTERRUPTED
     except BaseException:  # noqa: BLE001 - a panic inside polars is no Exception
         traceback.print_exc()
-        typer.echo(f"meshdrill: {exits.DEFECT}", err=True)
+        say(f"meshdrill: {exits.DEFECT}")
         return exits.HARNESS
 
 
@@ -390,7 +400,7 @@ def _ended(arguments: Sequence[str]) -> int:
     except exits.EndedError as end:
         return end.code
     except (MeshdrillError, FileError) as error:
-        typer.echo(f"meshdrill: {error}", err=True)
+        say(f"meshdrill: {error}")
         return error.exit_code
     return exits.PASSED
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drills.cli import options
+from drills.cli.output import say, show
 from drills.run.catalogue import find_mesh
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ Mirror = Annotated[str | None, options.REGISTRY_MIRROR.for_typer()]
 Archive = Annotated[Path | None, options.IMAGES.for_typer()]
 
 
-def say(line: str) -> None:
-    """Print a line of progress to stderr; stdout is for the command's result."""
-    typer.echo(line, err=True)
-
-
 @app.command("list")
 def list_images(mesh: OfMesh = None, images: Archive = None) -> None:
     """List every image with its official and its built reference, and where each is: engine, archive directory."""
@@ -34,14 +30,14 @@ def list_images(mesh: OfMesh = None, images: Archive = None) -> None:
 
     directory = images or archive_dir()
     for image in _catalogue(mesh):
-        typer.echo(f"{image.name}")
+        show(f"{image.name}")
         for kind, ref in (("official", image.official), ("built", image.built)):
             if ref is not None:
                 places = [
                     *(["in the engine"] if engine.inspect_image(ref) else []),
                     *([f"in {directory}"] if archive.find(ref, directory) else []),
                 ]
-                typer.echo(f"  {kind:<9} {ref}  {', '.join(places) or 'not here'}")
+                show(f"  {kind:<9} {ref}  {', '.join(places) or 'not here'}")
 
 
 @app.command()
@@ -73,7 +69,7 @@ def save(mesh: OfMesh = None, images: Archive = None, registry_mirror: Mirror = 
         *charts.save_crds(catalogue.versions().crds, directory / CHARTS, say),
     ]
     for path in saved:
-        typer.echo(path)
+        show(path)
 
 
 def _catalogue(mesh: str | None) -> "tuple[Image, ...]":
@@ -102,4 +98,4 @@ def _resolve(
 
 def _report(found: "tuple[Resolved, ...]") -> None:
     for image in found:
-        typer.echo(f"{image.name}  {image.ref}  {image.image_id}  {image.origin}")
+        show(f"{image.name}  {image.ref}  {image.image_id}  {image.origin}")

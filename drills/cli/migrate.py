@@ -14,7 +14,7 @@ from drills.judge.bundle_files import EXPERIMENT_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.verdict import read_verdict
-from drills.report import redraw, statement, verification
+from drills.report import folders, redraw, statement, verification
 
 
 def migrate(place: Path, key: Path | None = None) -> str:
@@ -23,7 +23,7 @@ def migrate(place: Path, key: Path | None = None) -> str:
     A bundle stays as it is when it cannot be read, does not match its statement, is signed and no key is given, or
     would get another outcome: InconclusiveError names each, after the others were migrated.
     """
-    bundles = sorted(path.parent for path in place.rglob(RUN_FILE))
+    bundles = folders.below(place, RUN_FILE)
     if not bundles:
         raise UsageError(f"{place} holds no {RUN_FILE}: expected a bundle, or a folder of bundles.")
     signer, lines, refused = signer_in(key), [], []

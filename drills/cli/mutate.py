@@ -1,17 +1,18 @@
 """`meshdrill mutate`: change one thing at a time in a stored history, and show which claims detect it."""
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from clusters.runtime import InconclusiveError
+from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.judge import replay
 from drills.judge import files
-from drills.judge.bundle_files import MUTATIONS_FILE, VERDICT_FILE
+from drills.judge.bundle_files import MUTATIONS_FILE
 from drills.judge.history import History
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.judge.storage import read_facts
-from drills.report import mutations
+from drills.report import folders, mutations
 
 
 def mutate(bundle: Path) -> tuple[str, bool]:
@@ -29,19 +30,18 @@ def mutate(bundle: Path) -> tuple[str, bool]:
 def write_page(reports: Path) -> tuple[str, bool]:
     """Write reports/mutations.md over the newest bundle of each drill and mesh; return a line for each, as `mutate`.
 
-    A no-fault control is no run of its drill, and is left out.
-
-    Each bundle takes about ten seconds of one processor; they are independent, so they run in parallel.
+    A no-fault control is no run of its drill, and is left out. Raises UsageError when there is none. Each bundle takes
+    about ten seconds of one processor; they are independent, so they run in parallel.
     """
-    found_here = (path.parent for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}")))
-    newest = {bundle.parts[-3:-1]: bundle for bundle in found_here if not _is_no_fault_control(bundle)}
+    newest = {path.parts[-3:-1]: path for path in folders.runs_in(reports) if not _is_no_fault_control(path)}
     bundles = [bundle for _, bundle in sorted(newest.items())]
+    if not bundles:
+        raise UsageError(f"{reports} holds no bundle DRILL/MESH/UTC with a verdict, so there is nothing to mutate.")
     # Spawned, because polars has threads: a forked copy of this process could hang.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
         matrices = list(workers.map(_matrix, bundles))
     found = [(bundle.relative_to(reports).as_posix(), one) for bundle, one in zip(bundles, matrices, strict=True)]
-    page = reports / MUTATIONS_FILE
-    files.write(page, mutations.as_page(found).encode())
+    page = _write(reports, found)
     lines = [*(mutations.summary(one) for _, one in found), f"Written to {page}."]
     return "\n".join(lines), all(one.is_proof for _, one in found)
 
@@ -52,6 +52,12 @@ def _is_no_fault_control(bundle: Path) -> bool:
         return read_facts(bundle).without_fault
     except files.FileError:
         return False
+
+
+def _write(reports: Path, found: Sequence[tuple[str, Matrix]]) -> Path:
+    page = reports / MUTATIONS_FILE
+    files.write(page, mutations.as_page(found).encode())
+    return page
 
 
 def _matrix(bundle: Path) -> Matrix:

@@ -14,7 +14,7 @@ from drills.cli.run import signals_as_ctrl_c
 from drills.judge import files
 from drills.judge.bundle_files import VERDICT_FILE
 from drills.report import bundles, evidence, known_issues
-from drills.report.markdown import cell, table
+from drills.report.markdown import Markdown, cell, link, table
 from drills.run import catalogue
 
 SUMMARY_FILE = "nightly.md"
@@ -63,7 +63,7 @@ def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
         for turn in running:
             turns.append(turn)
             rows.append(row(turn))
-            progress(f"{turn.drill} on {turn.mesh}: {_outcome(turn)}")
+            progress(f"{turn.drill} on {turn.mesh}: {'flaky, ' if turn.is_flaky else ''}{_outcome(turn)}")
             _write(asked.reports, [*lines(rows), "", "The night is not over."])
             if turn.code == exits.USAGE:
                 raise UsageError(
@@ -113,27 +113,27 @@ def row(turn: Turn) -> Row:
     """Return the row of a turn in the summary, with the verdicts of its bundles."""
     runs = ", ".join(f"{_WORDS.get(it.code, it.code)} in {it.duration_s:.0f} s" for it in turn.attempts)
     made = ", ".join(_bundle(it) for it in turn.attempts)
-    return turn.drill, turn.mesh, cell(_outcome(turn)), runs, made
+    flaky = "**flaky**, " if turn.is_flaky else ""
+    return turn.drill, turn.mesh, Markdown(f"{flaky}{cell(_outcome(turn))}"), runs, Markdown(made)
 
 
 def _outcome(turn: Turn) -> str:
     if not turn.attempts:
         return f"{'NOT RUN' if turn.is_owed else 'skipped'}: {turn.reason}"
-    flaky = "**flaky**, " if turn.is_flaky else ""
     owed = f", NOT RUN to the end: {turn.reason}" if turn.is_owed else ""
-    return f"{flaky}{_WORDS.get(turn.code, turn.code)}{owed}"
+    return f"{_WORDS.get(turn.code, turn.code)}{owed}"
 
 
 def _bundle(attempt: Attempt) -> str:
-    """Return the verdict and the folder name of each bundle of an attempt."""
+    """Return the verdict and the folder name of each bundle of an attempt, as Markdown."""
     words = []
     for folder in attempt.bundles:
         try:
             verdict = bundles.read(folder).verdict
-            known = "".join(f", [known]({issue.url})," for issue in known_issues.expected_in(folder, verdict))
-            words.append(f"{verdict.standing}{known} {folder.name}")
+            known = "".join(f", {link('known', issue.url)}," for issue in known_issues.expected_in(folder, verdict))
+            words.append(f"{cell(verdict.standing)}{known} {cell(folder.name)}")
         except bundles.BundleError:
-            words.append(f"unreadable {folder.name}")
+            words.append(f"unreadable {cell(folder.name)}")
     return " ".join(words) or "none"
 
 

@@ -6,7 +6,7 @@ from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import signer_in
 from drills.judge import files
 from drills.judge.bundle_files import RUN_FILE, VERDICT_FILE
-from drills.report import evidence
+from drills.report import evidence, folders
 from drills.report.redraw import RedrawError, redraw
 from drills.run import catalogue
 
@@ -19,7 +19,7 @@ def draw(place: Path, key: Path | None = None) -> str:
     """
     signer = signer_in(key)
     is_bundle = files.is_there(place / RUN_FILE)
-    bundles = [place] if is_bundle else sorted(path.parent for path in place.glob(f"*/*/*/{VERDICT_FILE}"))
+    bundles = [place] if is_bundle else folders.runs_in(place)
     if not bundles:
         raise UsageError(f"{place} holds neither a {RUN_FILE} nor bundles DRILL/MESH/UTC with a {VERDICT_FILE}.")
     lines: list[str] = []

@@ -17,9 +17,12 @@ from drills import plugin
 from drills.cli import exits
 from drills.judge import known
 from drills.judge.files import FileError
+from drills.judge.inert import printable
 from drills.judge.verdict import Verdict
 from drills.run.declare import Declared
 from drills.run.runner import Drill
+
+_KEPT = "\n\t"
 
 
 class Reporter:
@@ -44,10 +47,10 @@ class Reporter:
 
     def say(self, line: str) -> None:
         """Print a line of progress; on a terminal a spinner at the bottom also shows the newest line."""
-        elapsed_s = int(time.monotonic() - self._began_s)
-        self._console.print(f"[dim]{elapsed_s // 60:3d}:{elapsed_s % 60:02d}[/dim]  {escape(line)}", highlight=False)
+        elapsed_s, shown = int(time.monotonic() - self._began_s), printable(line, keep=_KEPT)
+        self._console.print(f"[dim]{elapsed_s // 60:3d}:{elapsed_s % 60:02d}[/dim]  {escape(shown)}", highlight=False)
         if self._status is not None:
-            self._status.update(escape(line))
+            self._status.update(escape(shown))
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -98,11 +101,8 @@ class Reporter:
 
     def _note_verdict(self, run: Drill, verdict: Verdict) -> None:
         self._codes.append(exits.of(verdict, run.known_issues, strict=run.strict))
-        self._console.print()
-        self._console.print(verdict.explain(), markup=False, highlight=False)
-        if words := known.describe(verdict, run.known_issues, strict=run.strict):
-            self._console.print(words, markup=False, highlight=False)
-        self._console.print()
+        words = known.describe(verdict, run.known_issues, strict=run.strict)
+        self._print("", verdict.explain(), *filter(None, (words,)), "")
 
     def _note_failure(self, error: BaseException, name: str, trace: str) -> None:
         if isinstance(error, KeyboardInterrupt):
@@ -118,7 +118,11 @@ class Reporter:
             self._complain(f"{name}: {type(error).__name__}: {error}\n{trace}\n{exits.DEFECT}")
 
     def _complain(self, text: str) -> None:
-        self._console.print(text, style="red", markup=False, highlight=False)
+        self._print(text, style="red")
+
+    def _print(self, *texts: str, style: str | None = None) -> None:
+        for text in texts:
+            self._console.print(printable(text, keep=_KEPT), style=style, markup=False, highlight=False)
 
 
 def _is_by_verdict(error: BaseException | None) -> bool:

@@ -1,11 +1,10 @@
 """The fields that every event has."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-Ns = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""An instant, in ns; it fits a 64-bit column."""
+from drills.judge.records import Ns
 
 Answered = Literal["accepted", "refused", "failed"]
 """What the API server answered to a write; failed: it could not be reached."""

@@ -15,6 +15,9 @@ from drills.judge.quantifiers import Quantifier, Ruling, rule, rule_eventually
 from drills.judge.records import NS_PER_S, Defect, StoredCheck, StoredClaim, Window
 from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, judge_without_fault, of_promises, worst
 
+MAX_CLAIMS = 500
+"""Ten times those of the largest drill: each takes up to some tenths of a second to judge."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -166,9 +169,11 @@ def stored(claims: Mapping[str, Claim]) -> tuple[StoredClaim, ...]:
 
 
 def restored(claims: Iterable[StoredClaim]) -> dict[str, Claim]:
-    """Return stored claims; FileError for a claim that this version cannot evaluate, or an id given twice."""
+    """Return stored claims; FileError for one that this version cannot evaluate, an id given twice, or too many."""
     found: dict[str, Claim] = {}
-    for it in claims:
+    for number, it in enumerate(claims):
+        if number == MAX_CLAIMS:
+            raise FileError(f"The run stores more than {MAX_CLAIMS} claims: no drill asks so many.")
         if it.id in found:
             raise FileError(f"The run holds two claims {it.id!r}; expected one claim for each id.")
         quantifier = _quantifier(it)

@@ -12,7 +12,8 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from drills.judge.base_event import Answered, BaseEvent, Detail, Ns
+from drills.judge.base_event import Answered, BaseEvent, Detail
+from drills.judge.records import Count, Ns, Whole
 
 
 class Phase(BaseEvent, frozen=True, tag="phase"):
@@ -168,9 +169,9 @@ class CallerEnd(BaseEvent, frozen=True, tag="caller.end"):
         node: str
         target: str
         connection: str
-        scheduled: int
-        written: int
-        skipped: int
+        scheduled: Count
+        written: Count
+        skipped: Count
 
     detail: Detail
 
@@ -183,7 +184,7 @@ class ServerEnd(BaseEvent, frozen=True, tag="server.end"):
 
         pod: str
         service: str
-        served: int
+        served: Count
 
     detail: Detail
 
@@ -344,8 +345,8 @@ class CertificateShown(BaseEvent, frozen=True, tag="certificate"):
         node: str
         error: str
         fingerprint: str = ""
-        not_before_ns: Ns | None = None
-        not_after_ns: Ns | None = None
+        not_before_ns: Whole | None = None
+        not_after_ns: Whole | None = None
 
     detail: Detail
 
@@ -383,8 +384,8 @@ class ReplicaCount(BaseEvent, frozen=True, tag="condition"):
     class Detail(Detail, frozen=True, kw_only=True):
         """Both null when the API could not be reached; error says why."""
 
-        ready: int | None
-        desired: int | None
+        ready: Count | None
+        desired: Count | None
         error: str
 
     detail: Detail
@@ -421,7 +422,7 @@ class EventCount(BaseEvent, frozen=True, tag="told"):
     class Detail(Detail, frozen=True, kw_only=True):
         """count: null when the API could not be reached; error says why."""
 
-        count: int | None
+        count: Count | None
         error: str
 
     detail: Detail
@@ -484,7 +485,7 @@ class WirePair(BaseEvent, frozen=True, tag="wire.pair"):
         interface: str
         source: str
         target: str
-        count: int
+        count: Count
         first_ns: Ns
         last_ns: Ns
 
@@ -515,8 +516,8 @@ class WireEnd(BaseEvent, frozen=True, tag="wire.end"):
         """packets: how many it examined. dropped: how many it lost."""
 
         node: str
-        packets: int
-        dropped: int
+        packets: Count
+        dropped: Count
 
     detail: Detail
 
@@ -534,7 +535,7 @@ class DropCount(BaseEvent, frozen=True, tag="drop"):
         source: str
         target: str
         reason: str
-        count: int
+        count: Count
         first_ns: Ns
         last_ns: Ns
 

@@ -11,6 +11,8 @@ from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
+from drills.judge.inert import printable
+
 T = TypeVar("T")
 
 TEXT_BYTES: Final = 64_000_000
@@ -65,8 +67,8 @@ def parse(path: Path, content: bytes, decoder: Callable[[bytes], T], *, part: st
         return decoder(content)
     except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors, as is UnicodeDecodeError
         raise FileError(
-            f"{_shown(path)} cannot be read ({part}{error}): it was truncated, edited or written by another version; "
-            "use an intact copy of the bundle."
+            f"{_shown(path)} cannot be read ({part}{printable(str(error))}): it was truncated, edited or written by "
+            "another version; use an intact copy of the bundle."
         ) from error
 
 
@@ -108,7 +110,7 @@ def write(path: Path, content: bytes) -> None:
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write several files by name as `write` does; if one of the names cannot be replaced, none is written."""
     for name in contents:
-        with suppress(FileNotFoundError, NotADirectoryError):  # writing checks the folder
+        with suppress(OSError):  # writing checks the folder
             _demand_regular(folder / name, (folder / name).lstat().st_mode)
     for name, content in contents.items():
         _replace(folder / name, content)
@@ -166,8 +168,3 @@ def _too_large(path: Path, limit_bytes: int) -> FileError:
 def _shown(path: Path) -> str:
     """Return the path as text that can be printed."""
     return printable(str(path))
-
-
-def printable(name: str) -> str:
-    """Return a file name with each byte that is not UTF-8 as an escape."""
-    return name.encode("utf-8", "backslashreplace").decode()

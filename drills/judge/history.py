@@ -58,19 +58,14 @@ class History:
     def load(cls, bundle: Path) -> Self:
         """Open the history in a bundle directory; calls stay on disk until a query needs them.
 
-        Raises FileError for a file that cannot be read. A readable file that differs from the seal is a defect.
+        Raises FileError for a file that cannot be read, down to each page of the table. A readable file that differs
+        from the seal is a defect, and so are rows that nothing can have recorded; these are left out.
         """
         return cls(*storage.read(bundle))
 
     def at_hand(self) -> Self:
-        """Return the same history with its calls in memory, unless they are too many: use it for many queries.
-
-        A table with a column that cannot be read stays on disk, so that queries of its other columns still work.
-        """
-        try:
-            return replace(self, calls=self.calls.collect().lazy()) if self._rows <= KEPT_ROWS else self
-        except pl.exceptions.PolarsError:
-            return self
+        """Return the same history with its calls in memory, unless they are too many: use it for many queries."""
+        return replace(self, calls=self.calls.collect().lazy()) if self._rows <= KEPT_ROWS else self
 
     def of_kind(self, *kinds: type[E]) -> tuple[E, ...]:
         """Return the events of these kinds in the order of the record."""

@@ -7,6 +7,7 @@ expected. An entry whose claim passes is outdated and must be removed.
 from collections.abc import Sequence
 
 from clusters.model import KnownIssue, Reference
+from drills.judge import inert
 from drills.judge.measure import Truth
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import PHASES
@@ -64,7 +65,8 @@ def is_expected(verdict: Verdict, listed: Sequence[KnownIssue], *, strict: bool 
 def describe(verdict: Verdict, listed: Sequence[KnownIssue], *, strict: bool = False) -> str:
     """Return one sentence: violated as known, worse than known, or which entries are outdated; "" when none applies."""
     if is_expected(verdict, listed, strict=strict):
-        return f"{Outcome.VIOLATED} as known ({', '.join(dict.fromkeys(known.issue.url for known in listed))})"
+        links = ", ".join(dict.fromkeys(known.issue.url for known in listed))
+        return inert.printable(f"{Outcome.VIOLATED} as known ({links})")
     worse = (
         f"worse than the known issue: {known.claim}: {more} ({known.issue.url})"
         for known in listed

@@ -7,9 +7,9 @@ from enum import StrEnum
 import msgspec
 
 from drills.judge.history import History
-from drills.judge.records import Window
+from drills.judge.records import Count, Whole, Window
 
-Number = int | float | str | bool | None
+Number = Whole | float | str | bool | None
 Parameter = Number | tuple[str, ...]
 """A parameter of a check: a number, a word, or a list of names."""
 Edge = tuple[str, str]
@@ -39,7 +39,7 @@ class Example(msgspec.Struct, frozen=True):
     """One call or event as evidence. id: of the call, or the name of the pod, policy or interface."""
 
     id: str
-    at_ns: int
+    at_ns: Whole
     outcome: str
     error: str = ""
 
@@ -63,7 +63,7 @@ class Resolution(msgspec.Struct, frozen=True):
     error_rate_upper_95 is the 95 % upper bound on the true error rate, 3/n when no call failed.
     """
 
-    calls: int
+    calls: Count
     calls_per_s: float
     largest_gap_ms: float
     shortest_outage_ms: float

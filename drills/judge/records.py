@@ -1,5 +1,7 @@
 """The records of a run besides its events: the table of calls, the facts of the run, windows, and defects."""
 
+from typing import Annotated, Final
+
 import msgspec
 import polars as pl
 
@@ -7,6 +9,18 @@ from clusters.model import BYSTANDER, VICTIM, KnownIssue, Reference, SignalSpec
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
+
+LAST_NS: Final = 2**62
+"""The last instant that a record may name, in the year 2116: the difference of two instants fits 64 bits."""
+
+Ns = Annotated[int, msgspec.Meta(ge=0, le=LAST_NS)]
+"""An instant since 1970, in ns."""
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""How many there are of something."""
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+"""A duration of at most about thirty years."""
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that JSON can carry again."""
 
 NEW = "new"
 REUSED = "reused"
@@ -63,7 +77,7 @@ class StoredCheck(msgspec.Struct, frozen=True):
 
     name: str
     edges: tuple[tuple[str, str], ...] = ()
-    params: dict[str, int | float | str | bool | tuple[str, ...] | None] = msgspec.field(default_factory=dict)
+    params: dict[str, Whole | float | str | bool | tuple[str, ...] | None] = msgspec.field(default_factory=dict)
 
 
 class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,8 +92,8 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
     quantifier: str
     check: StoredCheck
     during: str
-    within_s: float = 0.0
-    hold_s: float = 0.0
+    within_s: Seconds = 0.0
+    hold_s: Seconds = 0.0
     alerts: tuple[str, ...] = ()
     must_hold: bool = False
     fails_on_control: bool = False
@@ -131,8 +145,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     unmeshed: tuple[str, ...] = ("outsider",)
     identities: dict[str, str] = msgspec.field(default_factory=dict)
     signals: dict[str, SignalSpec] = msgspec.field(default_factory=dict)
-    hold_s: float = 0.0
-    lag_bound_ms: float = 250.0
+    hold_s: Seconds = 0.0
+    lag_bound_ms: Annotated[float, msgspec.Meta(ge=0, le=1e9)] = 250.0
     fresh_edges: tuple[tuple[str, str], ...] = ()
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
@@ -150,8 +164,8 @@ class Window(msgspec.Struct, frozen=True):
     """A named stretch of the run, start included, end excluded."""
 
     name: str
-    start_ns: int
-    end_ns: int
+    start_ns: Ns
+    end_ns: Ns
 
     @property
     def length_s(self) -> float:

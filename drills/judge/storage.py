@@ -10,7 +10,9 @@ import polars as pl
 from drills.judge import files, migration
 from drills.judge.bundle_files import CALLS_FILE, EVENTS_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.events import Event, decode, encode
+from drills.judge.inert import one_line
 from drills.judge.records import CALLS_SCHEMA, Defect, RunFacts
+from drills.judge.usable_calls import IS_USABLE
 
 _File = TypeVar("_File")
 
@@ -36,9 +38,9 @@ def write(bundle: Path, calls: pl.DataFrame, events: tuple[Event, ...], facts: R
 def read(bundle: Path) -> tuple[pl.LazyFrame, tuple[Event, ...], RunFacts, tuple[Defect, ...]]:
     """Return calls (lazily), events, facts, and the defects of the files themselves."""
     run = _read_run(bundle)
-    calls = _scan_calls(bundle / CALLS_FILE)
+    calls, unusable = _read_calls(bundle / CALLS_FILE)
     events = tuple(_read_events(bundle / EVENTS_FILE))
-    return calls, events, run.facts, tuple(_broken_seals(bundle, run.seal))
+    return calls, events, run.facts, (*_broken_seals(bundle, run.seal), *unusable)
 
 
 def read_facts(bundle: Path) -> RunFacts:
@@ -84,17 +86,25 @@ def upgraded(upgrade: Callable[[], migration.Json], kind: type[_File], path: Pat
         raise _unreadable(path, f"{type(error).__name__}: {error}") from error
 
 
-def _scan_calls(path: Path) -> pl.LazyFrame:
+def _read_calls(path: Path) -> tuple[pl.LazyFrame, tuple[Defect, ...]]:
+    """Return the usable rows, and a defect if there are others.
+
+    Reads every page once: a damaged one is a FileError here, and no error in the midst of a later query.
+    """
     files.demand_regular(path, limit_bytes=files.TABLE_BYTES)
     try:
         calls = pl.scan_parquet(path)
         found = calls.collect_schema()
-    except (OSError, pl.exceptions.PolarsError) as error:
+        if found != CALLS_SCHEMA:
+            raise _unreadable(path, f"its columns are {dict(found)}, expected {dict(CALLS_SCHEMA)}")
+        counts = calls.select(pl.all().null_count(), unusable=(~IS_USABLE).sum()).collect(engine="streaming")
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _unreadable(path, error) from error
-    if found != CALLS_SCHEMA:
-        message = f"its columns are {dict(found)}, expected {dict(CALLS_SCHEMA)}"
-        raise _unreadable(path, message)
-    return calls
+    count = int(counts["unusable"].item())
+    if not count:
+        return calls, ()
+    message = f"{count} rows of {path.name} lack what their writer always records, or name an impossible instant"
+    return calls.filter(IS_USABLE), (Defect("unusable", path.name, message),)
 
 
 def _read_events(path: Path) -> Iterator[Event]:
@@ -104,7 +114,7 @@ def _read_events(path: Path) -> Iterator[Event]:
 
 def _unreadable(path: Path, reason: object) -> files.FileError:
     return files.FileError(
-        f"{path} cannot be read as part of a history: {reason}. "
+        f"{path} cannot be read as part of a history: {one_line(str(reason))}. "
         "It was truncated, edited or written by another version; judge an intact copy of the bundle."
     )
 

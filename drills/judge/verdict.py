@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from clusters.model import Reference
-from drills.judge import files, migration, storage
+from drills.judge import files, inert, migration, storage
 from drills.judge.bundle_files import RUN_FILE, VERDICT_FILE
 from drills.judge.measure import Example, Number, Resolution, Row, Truth
 from drills.judge.quantifiers import Quantifier
@@ -170,7 +170,7 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def explain(self) -> str:
         """Return a short summary for on-call, worst finding first."""
-        return "\n".join(self._lines())
+        return inert.lines(self._lines())
 
     def _as_control(self) -> str:
         if self.without_fault:

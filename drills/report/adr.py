@@ -10,7 +10,7 @@ from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
 from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
-from drills.report.markdown import cell, table, template
+from drills.report.markdown import Markdown, cell, link, table, template
 from drills.report.run_file import parts_of, recorded_by
 
 STALE_AFTER_DAYS: Final = 90
@@ -22,11 +22,11 @@ def render(title: str, citations: Citations, stale_after_days: int) -> str:
     """Return a new record. The same bundles give the same bytes."""
     made = generate(citations, stale_after_days)
     return template("adr.md.j2").render(
-        title=title,
+        title=Markdown(title),  # a person's own words
         titles=citations.titles,
         reviewed=adr_review.for_a_person(),
-        person=lambda what: f"**{FOR_A_PERSON} {what}]**",
-        block=lambda name: blocks.wrap(name, made[name].content),
+        person=lambda what: Markdown(f"**{FOR_A_PERSON} {what}]**"),
+        block=lambda name: Markdown(blocks.wrap(name, made[name].content)),
     )
 
 
@@ -105,8 +105,8 @@ def _made_of(citations: Citations, mesh: str) -> tuple[str, str]:
     if not by_versions:
         return NO_EVIDENCE, ""
     return (
-        " <br>or: ".join(cell("; ".join(versions)) for versions in by_versions),
-        "; ".join(citations.refs(runs) for runs in by_versions.values()),
+        Markdown(" <br>or: ".join(cell("; ".join(versions)) for versions in by_versions)),
+        Markdown("; ".join(citations.refs(runs) for runs in by_versions.values())),
     )
 
 
@@ -117,7 +117,7 @@ def _points(citations: Citations) -> Iterator[tuple[str, ...]]:
             for it in run.environment.points:
                 found.setdefault((it.policy, it.identity, it.interception, it.enforcement), []).append(run)
         for words, runs in found.items():
-            yield (title, *map(cell, words), citations.refs(runs))
+            yield (title, *words, citations.refs(runs))
         if not found:
             yield title, NO_EVIDENCE, "", "", "", ""
 
@@ -133,7 +133,7 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
                     (f"image {image.name} {image.version}", image.standing, image.details or "not recorded"), []
                 ).append(run)
     for setting, runs in found.items():
-        yield (*map(cell, setting), "all" if len(runs) == len(citations.runs) else citations.refs(runs))
+        yield (*setting, "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 
 
 def _answers(citations: Citations, topic: topics.Topic) -> Iterator[str]:
@@ -159,7 +159,7 @@ def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
                 errors = {name: count for name, count in row.numbers.items() if name.startswith("error ")}
                 counted.update({name: count for name, count in errors.items() if isinstance(count, int)})
         by_error = ", ".join(f"{name.removeprefix('error ')} {count}" for name, count in counted.most_common())
-        yield title, cell(by_error or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
+        yield title, (by_error or "no call was refused") if runs else NO_EVIDENCE, citations.refs(runs.values())
 
 
 def _alternatives(citations: Citations) -> Iterator[str]:
@@ -182,11 +182,11 @@ def _answer(citations: Citations, mesh: str, drill: str) -> str:
     runs = [run for run in citations.of(mesh) if run.verdict.drill == drill]
     if not runs:
         reason = citations.skipped.get((drill, mesh))
-        return f"cannot be asked: {cell(reason)}" if reason else "no evidence"
+        return f"cannot be asked: {reason}" if reason else "no evidence"
     known = (issue.url for run in runs for issue in known_issues.expected(run.verdict, run.history.facts.known_issues))
-    links = "".join(f" [known]({url})" for url in dict.fromkeys(known))
+    links = "".join(f" {link('known', url)}" for url in dict.fromkeys(known))
     doubt = adr_controls.doubt(citations, drill, mesh)
-    return f"{citations.counted(runs)}{links}{f'; **{doubt}**' if doubt else ''}"
+    return Markdown(f"{citations.counted(runs)}{links}{f'; **{cell(doubt)}**' if doubt else ''}")
 
 
 def _operations(citations: Citations) -> Iterator[str]:
@@ -207,12 +207,12 @@ def _measured(citations: Citations, run: Run) -> tuple[str, ...]:
     latency, outage = figures.latency(run.history), figures.outage(run.history)
     signals = figures.times_to_signal_s(run.history)
     return (
-        cell(citations.titles.get(run.verdict.mesh, run.environment.mesh_title)),
-        cell(run.verdict.drill),
+        citations.titles.get(run.verdict.mesh, run.environment.mesh_title),
+        run.verdict.drill,
         number(latency.p50_ms if latency else None),
         number(latency.p99_ms if latency else None),
         str(outage.lost) if outage else NO_NUMBER,
-        f"{outage.length} ({cell(outage.route)})" if outage and outage.lost else NO_NUMBER,
+        f"{outage.length} ({outage.route})" if outage and outage.lost else NO_NUMBER,
         number(min(signals.values(), default=None)),
         citations.ref(run),
     )
@@ -288,12 +288,12 @@ def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str,
     verdict = run.verdict
     return (
         citations.ref(run),
-        cell(verdict.drill),
-        cell(verdict.mesh),
+        verdict.drill,
+        verdict.mesh,
         _kind(run),
         f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
         cell(recorded_by(run.environment)),
         stale_on(run, stale_after_days).isoformat(),
-        f"`{run.statement_sha256}`",
-        cell(run.signature),
+        Markdown(f"`{run.statement_sha256}`"),
+        run.signature,
     )

@@ -4,7 +4,7 @@ from drills.report import beliefs
 from drills.report.beliefs import Belief, NoFault
 from drills.report.bundles import Run
 from drills.report.citations import Citations
-from drills.report.markdown import cell
+from drills.report.markdown import Markdown, cell
 
 
 def summary(citations: Citations) -> str:
@@ -17,29 +17,26 @@ def summary(citations: Citations) -> str:
     )
 
 
-def unprotected(citations: Citations, drill: str) -> str:
+def unprotected(citations: Citations, drill: str) -> Markdown:
     """Return whether the control shows that the drill can detect what it looks for."""
     runs = _unprotected_runs(citations, drill)
     found = _of_unprotected(citations, drill)
     if not runs:
-        return cell(found.words) if found.is_good else "no control: not shown that the drill can detect a failure"
+        return cell(found.words if found.is_good else "no control: not shown that the drill can detect a failure")
     failed = [run for run in runs if not run.is_good]
-    return (
-        f"**FAILED, do not trust this row** {citations.refs(failed)}"
-        if failed
-        else f"the drill detects failures {citations.refs(runs)}"
-    )
+    said = "**FAILED, do not trust this row**" if failed else "the drill detects failures"
+    return Markdown(f"{said} {citations.refs(failed or runs)}")
 
 
-def no_fault(citations: Citations, drill: str) -> str:
+def no_fault(citations: Citations, drill: str) -> Markdown:
     """Return what each mesh's no-fault control of the drill shows: whether the fault is the cause of what was seen."""
     asked = [mesh for mesh in citations.titles if _runs(citations, drill, mesh)]
     found = (
-        f"{cell(citations.titles[mesh])}: {_of_no_fault(citations, drill, mesh).words} "
+        f"{cell(citations.titles[mesh])}: {cell(_of_no_fault(citations, drill, mesh).words)} "
         f"{citations.refs(citations.no_fault_controls(drill, mesh))}".rstrip()
         for mesh in asked
     )
-    return "<br>".join(found) or "no run"
+    return Markdown("<br>".join(found) or "no run")
 
 
 def doubt(citations: Citations, drill: str, mesh: str) -> str:

@@ -7,7 +7,7 @@ from drills.report import adr_topics as topics
 from drills.report import figures
 from drills.report.bundles import Run
 from drills.report.citations import NO_EVIDENCE, Citations
-from drills.report.markdown import cell, table
+from drills.report.markdown import Markdown, table
 
 NO_NUMBER: Final = "-"
 _WHOLE = 1000  # `g` with three digits would print an exponent from here on
@@ -28,7 +28,7 @@ def lines(citations: Citations) -> Iterator[str]:
     drills = sorted({run.verdict.drill for run in citations.asked})
     yield from table(
         ("drill", *citations.titles.values()),
-        ((cell(drill), *(_undone(citations, mesh, drill) for mesh in citations.titles)) for drill in drills),
+        ((drill, *(_undone(citations, mesh, drill) for mesh in citations.titles)) for drill in drills),
     )
     yield ""
     yield "Plaintext after an undo:"
@@ -56,7 +56,7 @@ def _undone(citations: Citations, mesh: str, drill: str) -> str:
     undo = figures.undo_s(run.history)
     took = f"undo {number(undo)} s, " if undo is not None else ""
     back = "NOT recovered in time, or not known" if is_late else f"recovered {number(after_s)} s later"
-    return f"{took}{back}: {citations.ref(run)}"
+    return Markdown(f"{took}{back}: {citations.ref(run)}")
 
 
 def _recovered(run: Run) -> tuple[bool, float]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from drills.judge import inert
 from drills.judge.records import NS_PER_S
 from drills.report.audit import Audit, ShownCall
 from drills.report.audit_chain import Issuer
@@ -15,7 +16,7 @@ _SHORT_DIGITS = 12
 
 def render(audit: Audit) -> str:
     """Return the answer in lines of text."""
-    return "\n".join(_lines(audit))
+    return inert.lines(_lines(audit))
 
 
 def moment(at_ns: int) -> str:

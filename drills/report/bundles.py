@@ -12,9 +12,10 @@ from clusters.model import Reference
 from drills.judge import files, known
 from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
+from drills.judge.inert import printable
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import FAILING, Finding, Outcome, Standing, Verdict, read_verdict
-from drills.report import verification
+from drills.report import agreement, folders, verification
 from drills.report.run_file import Environment, made_of, read_environment
 
 _SHORT_DIGITS = 12
@@ -87,30 +88,38 @@ class Run:
         return Standing(Outcome.HELD if finding.outcome in FAILING else Outcome.VIOLATED)
 
 
-def find(folders: Iterable[Path]) -> tuple[Path, ...]:
+def find(places: Iterable[Path]) -> tuple[Path, ...]:
     """Return every bundle that lies in, or is, one of the folders; sorted, each once.
 
     Raises BundleError for a folder without any.
     """
     found: set[Path] = set()
-    for folder in folders:
-        here = {path.parent for path in folder.rglob(VERDICT_FILE)}
+    for folder in places:
+        here = set(_below(folder))
         if not here:
             raise BundleError(f"{folder} holds no bundle: expected {VERDICT_FILE} in it or below it.")
         found |= here
     return tuple(sorted(found))
 
 
-def read_all(folders: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
+def _below(folder: Path) -> tuple[Path, ...]:
+    try:
+        return folders.below(folder)
+    except files.FileError as error:
+        raise BundleError(str(error)) from error
+
+
+def read_all(places: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
     """Return every run of the folders, by drill, mesh and time. Raises BundleError as `find` and `read` do."""
-    runs = (read(bundle, key) for bundle in find(folders))
+    runs = (read(bundle, key) for bundle in find(places))
     return tuple(sorted(_each_once(runs), key=lambda run: (*run.pair, run.began, run.statement_sha256)))
 
 
 def read(bundle: Path, key: Key | None = None) -> Run:
     """Return the run of a bundle after verifying it: every file as stated and, with a public key, signed by that key.
 
-    Raises BundleError for a bundle that fails verification or cannot be read.
+    Its verdict is judged again from its history. Raises BundleError for a bundle that fails verification, cannot be
+    read, or stores other answers than its history gives.
     """
     try:
         found = verification.verify(bundle, key)
@@ -119,14 +128,17 @@ def read(bundle: Path, key: Key | None = None) -> Run:
     if not found.is_intact:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot count as evidence: use an intact copy.")
     try:
-        verdict = read_verdict(bundle)
+        stored = read_verdict(bundle)
         environment = read_environment(bundle)
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
+        verdict = agreement.judged(bundle.resolve(), digest)
     except files.FileError as error:
         raise BundleError(f"{error} It cannot count as evidence.") from error
     if not history.events:
         raise BundleError(f"{bundle} records no event, so the time of the run is unknown. Run it again.")
+    if difference := agreement.difference(stored, verdict):
+        raise BundleError(f"{bundle} stores a verdict that its history does not give: {printable(difference)}.")
     return Run(bundle, verdict, environment, history, digest, found.signature)
 
 

@@ -13,9 +13,9 @@ import msgspec
 
 from clusters.model import Reference
 from drills.judge import files
-from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE, VERDICT_FILE
+from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
 from drills.judge.verdict import Standing, read_verdict
-from drills.report import beliefs, known_issues
+from drills.report import beliefs, folders, known_issues
 from drills.report.beliefs import Belief, NoFault
 from drills.report.figures import Headline, headline_of
 from drills.report.run_file import Environment, edition, made_of, read_environment
@@ -120,7 +120,7 @@ class Cell(msgspec.Struct, frozen=True):
 
 def read_runs(reports: Path) -> tuple[Run, ...]:
     """Return a run for each bundle `<drill>/<mesh>/<utc>/` under the directory, by drill, mesh and time."""
-    return tuple(_run(path.parent, reports) for path in sorted(reports.glob(f"*/*/*/{VERDICT_FILE}")))
+    return tuple(_run(bundle, reports) for bundle in folders.runs_in(reports))
 
 
 def cell_of(runs: Sequence[Run], drill: str, mesh: str, reason: str = "") -> Cell:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from drills.judge.bundle_files import REPORT_MD_FILE
 from drills.judge.verdict import FAILING, Finding, Standing
 from drills.report.bundles import Run
-from drills.report.markdown import cell, table
+from drills.report.markdown import Markdown, table
 from drills.report.provenance import NOTE_FILE, note_of
 from drills.report.run_file import edition
 
@@ -63,11 +63,11 @@ class Citations:
         """Return the runs of one alternative."""
         return tuple(run for run in self.asked if run.verdict.mesh == mesh)
 
-    def ref(self, run: Run) -> str:
+    def ref(self, run: Run) -> Markdown:
         """Return a reference by the hash of the run's statement: numbers would change with every update."""
-        return f"[{run.short_hash}]"
+        return Markdown(f"[{run.short_hash}]")
 
-    def refs(self, runs: Iterable[Run]) -> str:
+    def refs(self, runs: Iterable[Run]) -> Markdown:
         """Return the references of several runs, each once: at most MAX_REFS, and the number of the others."""
         return _few(list(dict.fromkeys(map(self.ref, runs))))
 
@@ -82,14 +82,14 @@ class Citations:
         links = ", ".join(f"[{NOTE_FILE}]({self._relative(note)})" for note in notes)
         return [f"What the record of a run of the first edition lacks: {links}."] if links else []
 
-    def counted(self, runs: Sequence[Run]) -> str:
+    def counted(self, runs: Sequence[Run]) -> Markdown:
         """Return the worst standing of the runs, how many of them have it, and each standing with its runs."""
         kinds = sorted({run.standing for run in runs}, key=_rank, reverse=True)
         of_kind = {kind: [run for run in runs if run.standing == kind] for kind in kinds}
         worst = f"**{kinds[0]}**, {_counted(len(of_kind[kinds[0]]), len(runs))}"
         if len(kinds) == 1:
-            return f"{worst} {self.refs(runs)}"
-        return f"{worst} {'; '.join(f'{kind}: {self.refs(found)}' for kind, found in of_kind.items())}"
+            return Markdown(f"{worst} {self.refs(runs)}")
+        return Markdown(f"{worst} {'; '.join(f'{kind}: {self.refs(found)}' for kind, found in of_kind.items())}")
 
     def _address(self, run: Run) -> str:
         return self._relative(run.bundle.resolve() / REPORT_MD_FILE)
@@ -110,7 +110,7 @@ class Citations:
             return [f"{absent[:1].upper()}{absent[1:]}."]
         rows = (
             (
-                cell(_words(asked)),
+                _words(asked),
                 *(self.summed(asked.get(mesh, ())) for mesh in self.titles),
                 self._fails_on_control(asked),
             )
@@ -121,9 +121,9 @@ class Citations:
     def row(self, select: Select, unanswered: str = NO_CHECK) -> list[str]:
         """Return the worst answer of each alternative to the selected questions; `unanswered` if none has any."""
         answers = [self.summed(findings(self.of(mesh), select)) for mesh in self.titles]
-        return answers if set(answers) != {NOT_ASKED} else [unanswered] * len(answers)
+        return [*answers] if set(answers) != {NOT_ASKED} else [unanswered] * len(answers)
 
-    def summed(self, asked: Iterable[tuple[Run, Finding]]) -> str:
+    def summed(self, asked: Iterable[tuple[Run, Finding]]) -> Markdown:
         """Return the worst standing, its number of runs, and the newest of these; NOT_ASKED without any."""
         of_runs: dict[str, tuple[Run, Standing]] = {}
         for run, finding in asked:
@@ -131,10 +131,11 @@ class Citations:
             _, before = of_runs.get(run.statement_sha256, (run, standing))
             of_runs[run.statement_sha256] = (run, max(before, standing, key=_rank))
         if not of_runs:
-            return NOT_ASKED
+            return Markdown(NOT_ASKED)
         worst = max((standing for _, standing in of_runs.values()), key=_rank)
         deciding = [run for run, standing in of_runs.values() if standing == worst]
-        return f"{worst}, {_counted(len(deciding), len(of_runs))}: {self.ref(max(deciding, key=_age))}"
+        counted = _counted(len(deciding), len(of_runs))
+        return Markdown(f"{worst}, {counted}: {self.ref(max(deciding, key=_age))}")
 
     def _fails_on_control(self, of_meshes: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
         """Return whether the question fails on the controls of its drills, and how many drills have none."""
@@ -149,12 +150,12 @@ class Citations:
             return "not meant to"
         blind = [run for run, it in of_question if it.fails_on_control and it.outcome not in FAILING]
         if blind:
-            return f"**NO**: {self.refs(blind)}"
+            return Markdown(f"**NO**: {self.refs(blind)}")
         seen = {run.verdict.drill for run, _ in of_question}
         if not seen:
             return f"no control of {_plural(len(drills), 'drill')}"
         newest = max((run for run, _ in of_question), key=_age)
-        return f"yes, control of {len(seen)} of {_plural(len(drills), 'drill')}: {self.ref(newest)}"
+        return Markdown(f"yes, control of {len(seen)} of {_plural(len(drills), 'drill')}: {self.ref(newest)}")
 
 
 def _question(finding: Finding) -> str:
@@ -180,9 +181,9 @@ def _plural(count: int, name: str) -> str:
     return f"{count} {name}{'' if count == 1 else 's'}"
 
 
-def _few(names: Sequence[str]) -> str:
+def _few(names: Sequence[Markdown]) -> Markdown:
     more = len(names) - MAX_REFS
-    return f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}"
+    return Markdown(f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}")
 
 
 def _rank(standing: Standing) -> int:

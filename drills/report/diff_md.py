@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from drills.report.compare import Asked, Change, Comparison, Flaky, describe
 from drills.report.compare_numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
-from drills.report.markdown import cell, table
+from drills.report.markdown import Markdown, cell, link, table
 from drills.report.two_sample import CHANCE
 
 _LOUD = (
@@ -69,12 +69,12 @@ def _section(title: str, head: tuple[str, ...], rows: Iterable[tuple[str, ...]])
 
 def _pairs(it: Comparison) -> Iterator[tuple[str, ...]]:
     for asked in _by_weight(it.pairs):
-        yield (*map(cell, asked.pair), asked.change, describe(asked.old), describe(asked.new))
+        yield (*asked.pair, asked.change, describe(asked.old), describe(asked.new))
 
 
 def _claims(it: Comparison) -> Iterator[tuple[str, ...]]:
     for asked in _by_weight(it.claims):
-        yield (*map(cell, asked.pair), cell(asked.claim), asked.change, describe(asked.old), describe(asked.new))
+        yield (*asked.pair, asked.claim, asked.change, describe(asked.old), describe(asked.new))
 
 
 def _by_weight(asked: Iterable[Asked]) -> list[Asked]:
@@ -84,9 +84,9 @@ def _by_weight(asked: Iterable[Asked]) -> list[Asked]:
 def _numbers(it: Comparison) -> Iterator[tuple[str, ...]]:
     loud = (number for number in it.numbers if number.weight in _WEIGHTS)
     for number in sorted(loud, key=lambda number: _WEIGHTS.index(number.weight)):
-        weight = f"**{number.weight}**" if number.weight is Weight.WORSE else number.weight
+        weight = Markdown(f"**{number.weight}**") if number.weight is Weight.WORSE else number.weight
         before, now = (_values(side, number) for side in (number.difference.old, number.difference.new))
-        yield (*map(cell, number.pair), cell(number.name), weight, before, now, _difference(number))
+        yield (*number.pair, number.name, weight, before, now, _difference(number))
 
 
 def _values(values: tuple[float, ...], number: Number) -> str:
@@ -106,10 +106,10 @@ def _difference(number: Number) -> str:
 def _flaky_row(it: Flaky) -> tuple[str, ...]:
     runs = " ".join(f"{run.bundle.name} ({run.short_hash})" for run in it.runs)
     return (
-        *map(cell, it.pair),
+        *it.pair,
         describe([run.standing for run in it.runs]),
-        "; ".join(map(cell, it.claims)) or "none by name",
-        cell(runs),
+        "; ".join(it.claims) or "none by name",
+        runs,
     )
 
 
@@ -119,7 +119,7 @@ def _failing(it: Comparison) -> Iterator[str]:
     yield from _section(
         "Not passing, as before",
         ("drill", "mesh", "now"),
-        ((*map(cell, asked.pair), describe(asked.new)) for asked in failing),
+        ((*asked.pair, describe(asked.new)) for asked in failing),
     )
 
 
@@ -127,7 +127,7 @@ def _known(it: Comparison) -> Iterator[tuple[str, ...]]:
     """Yield violations that are known issues: an expected failure is not a pass."""
     found = ((run.pair, claim, issue) for run in it.new for claim, issue in run.known_failures)
     for pair, claim, issue in dict.fromkeys(found):
-        yield (*map(cell, pair), cell(claim), f"[{cell(issue.title)}]({issue.url})")
+        yield (*pair, claim, link(issue.title, issue.url))
 
 
 def _method(it: Comparison) -> Iterator[str]:

@@ -88,7 +88,7 @@ def headline_of(bundle: Path, verdict: Verdict) -> Headline:
     """Return the figures of a stored run; only those of its verdict when its history cannot be read."""
     try:
         return headline(verdict, History.load(bundle))
-    except (files.FileError, pl.exceptions.PolarsError):
+    except files.FileError:
         return headline(verdict, None)
 
 

@@ -6,6 +6,9 @@ from typing import Final
 
 from drills.judge.records import NS_PER_S
 
+LINKED: Final = ("https://", "http://")
+"""Only such an address may become a link, never a script."""
+
 _MS_PER_S = 1000
 
 # These come first; all others follow in alphabetical order.

@@ -1,7 +1,7 @@
 """reports/README.md: a table of drills and meshes that shows the worst run of each pair on its newest version."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Final
 
@@ -9,8 +9,7 @@ from drills.judge.bundle_files import REPORT_MD_FILE
 from drills.report.beliefs import Belief
 from drills.report.cells import Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 from drills.report.figures import Headline
-from drills.report.markdown import cell as escaped
-from drills.report.markdown import table
+from drills.report.markdown import Markdown, cell, link, link_to_file, table
 
 _HEAD = (
     "# Reports\n\n"
@@ -58,27 +57,27 @@ def _row(runs: Sequence[Run], drill: str, meshes: Sequence[str], control: Belief
     return drill, _belief(control), *(_cell(cell_of(runs, drill, mesh), control) for mesh in meshes)
 
 
-def _cell(cell: Cell, control: Belief) -> str:
-    shown = cell.shown
+def _cell(it: Cell, control: Belief) -> Markdown:
+    shown = it.shown
     if shown is None:
-        return escaped(cell.words)
-    report = f"[{cell.words}]({_report(shown.link)})"
-    doubts = f"**{doubt(cell, control)}**" if doubt(cell, control) else ""
+        return cell(it.words)
+    report = link_to_file(it.words, _report(shown.link))
+    doubts = f"**{cell(doubt(it, control))}**" if doubt(it, control) else ""
     if shown.standing is None:
-        return f"{report} {shown.folder}"
-    known = "".join(f", [known]({issue.url})" for issue in shown.expected)
-    no_fault = _belief(cell.no_fault) if cell.no_fault and cell.no_fault.link else ""
-    recorded = f"{shown.folder}, {shown.edition}" if shown.edition else shown.folder
-    lines = (f"{report}{known}", *_figures(shown.headline), no_fault, doubts, recorded)
-    return "<br>".join(line for line in lines if line)
+        return Markdown(f"{report} {cell(shown.folder)}")
+    known = "".join(f", {link('known', issue.url)}" for issue in shown.expected)
+    no_fault = _belief(it.no_fault) if it.no_fault and it.no_fault.link else ""
+    recorded = cell(f"{shown.folder}, {shown.edition}" if shown.edition else shown.folder)
+    lines = (f"{report}{known}", *map(cell, _figures(shown.headline)), no_fault, doubts, recorded)
+    return Markdown("<br>".join(line for line in lines if line))
 
 
-def _belief(it: Belief) -> str:
-    return f"[{it.words}]({_report(it.link)})" if it.link else escaped(it.words)
+def _belief(it: Belief) -> Markdown:
+    return link_to_file(it.words, _report(it.link)) if it.link else cell(it.words)
 
 
-def _report(link: str) -> PurePosixPath:
-    return PurePosixPath(link).parent / Path(REPORT_MD_FILE)
+def _report(link_to_page: str) -> str:
+    return (PurePosixPath(link_to_page).parent / REPORT_MD_FILE).as_posix()
 
 
 def _figures(it: Headline) -> Iterator[str]:

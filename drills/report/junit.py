@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from drills.judge import known
+from drills.judge import inert, known
 from drills.judge.history import History
 from drills.judge.verdict import FAILING, Finding, Outcome, Verdict
 from drills.report.wording import promise_of
@@ -58,15 +58,16 @@ def render(history: History, verdict: Verdict) -> bytes:
         ET.SubElement(case, "error", type=verdict.outcome.value, message=_UNEXPLAINED)
     root = ET.Element("testsuites")
     root.append(suite)
+    _make_inert(root)
     ET.indent(root)
     document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
 
 
 def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -> None:
-    case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name=_printable(finding.id))
+    case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name=finding.id)
     properties = {
-        "claim": _printable(finding.claim),
+        "claim": finding.claim,
         "outcome": finding.outcome.value,
         "promise": promise_of(finding),
         "must_hold": str(finding.must_hold).lower(),
@@ -75,8 +76,8 @@ def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -
         properties |= {"signal": finding.signal or "", "time_to_signal_s": f"{finding.time_to_signal_s:g}"}
     _add_properties(case, properties)
     if tag:
-        element = ET.SubElement(case, tag, type=finding.outcome.value, message=_printable(_message(finding)))
-        element.text = "\n".join(_printable(f"{it.id} {it.outcome} {it.error}") for it in finding.counter_examples)
+        element = ET.SubElement(case, tag, type=finding.outcome.value, message=_message(finding))
+        element.text = inert.lines(f"{it.id} {it.outcome} {it.error}" for it in finding.counter_examples)
 
 
 def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
@@ -112,6 +113,8 @@ def _message(finding: Finding) -> str:
     return finding.reason if finding.is_promised else f"{finding.standing}: {finding.reason}"
 
 
-def _printable(text: str) -> str:
-    """Remove characters that XML 1.0 does not allow: a message may quote raw output."""
-    return "".join(letter for letter in text if letter in "\n\t" or letter.isprintable())
+def _make_inert(root: ET.Element) -> None:
+    """Replace every character that does not print, many of which XML 1.0 does not allow, in all attributes and text."""
+    for element in root.iter():
+        element.attrib.update({name: inert.printable(value, keep="\n\t") for name, value in element.items()})
+        element.text = inert.printable(element.text, keep="\n\t") if element.text else None

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from drills.report import formats
 
 _FOLDER = files("drills.report") / "web"
-_LINKED = ("https://", "http://")
 
 
 def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
@@ -64,4 +63,4 @@ def _breakable(name: str) -> Markup:
 
 def _is_linked(address: str) -> bool:
     """Whether an address may become a link: http(s) only, never a script."""
-    return address.startswith(_LINKED)
+    return address.startswith(formats.LINKED)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from drills.judge import inert
 from drills.judge.mutations.matrix import Matrix, Trial
-from drills.report.markdown import table
+from drills.report.markdown import cell, table, text
 
 _HEAD = (
     "# Mutation tests of the claims\n\n"
@@ -19,7 +20,7 @@ _NO_RUN = "\nNo run yet.\n"
 
 def as_text(matrix: Matrix) -> str:
     """Return the matrix for a terminal, survivors last."""
-    return "\n".join(_lines(matrix))
+    return inert.lines(_lines(matrix))
 
 
 def as_page(matrices: Sequence[tuple[str, Matrix]]) -> str:
@@ -56,8 +57,8 @@ def _lines(matrix: Matrix) -> Iterator[str]:
 
 
 def _section(folder: str, matrix: Matrix) -> str:
-    lines = [f"\n## {folder}", "", f"{summary(matrix)}.", ""]
-    lines += [f"{number}. {_claim(matrix, number)}" for number in range(1, len(matrix.claims) + 1)]
+    lines = [f"\n## {cell(folder)}", "", f"{cell(summary(matrix))}.", ""]
+    lines += [f"{number}. {text(_claim(matrix, number))}" for number in range(1, len(matrix.claims) + 1)]
     if matrix.trials:
         head = ("mutation", "what happens", "where", "must notice", "noticed", "")
         lines += ["", *table(head, (_cells(matrix, trial) for trial in matrix.trials)), "", *_gaps(matrix)]

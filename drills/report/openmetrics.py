@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from drills.judge import known
+from drills.judge.inert import printable
 from drills.judge.verdict import Outcome
 from drills.report import figures
 from drills.report.bundles import Run
@@ -51,7 +52,7 @@ class _Runs(Collector):
             family = GaugeMetricFamily(f"meshdrill_{name}", says, labels=(*_PAIR, *labels), unit=unit)
             for pair, run in newest.items():
                 for words, value in values(run):
-                    family.add_metric((*pair, *words), value)
+                    family.add_metric(tuple(map(printable, (*pair, *words))), value)
             yield family
 
 
@@ -60,7 +61,7 @@ def _outcomes(newest: dict[tuple[str, str], Run]) -> Metric:
     family = GaugeMetricFamily("meshdrill_run_outcome", says, labels=(*_PAIR, "outcome"))
     for pair, run in newest.items():
         for outcome in sorted(Outcome):
-            family.add_metric((*pair, outcome.value), float(run.verdict.outcome is outcome))
+            family.add_metric((*map(printable, pair), outcome.value), float(run.verdict.outcome is outcome))
     return family
 
 
@@ -68,7 +69,7 @@ def _counted(runs: Iterable[Run]) -> Metric:
     says = "Number of runs by their worst outcome."
     family = GaugeMetricFamily("meshdrill_runs", says, labels=(*_PAIR, "outcome"))
     for (pair, outcome), count in sorted(Counter((run.pair, run.verdict.outcome.value) for run in runs).items()):
-        family.add_metric((*pair, outcome), count)
+        family.add_metric((*map(printable, pair), outcome), count)
     return family
 
 
@@ -76,7 +77,7 @@ def _held(newest: dict[tuple[str, str], Run]) -> Metric:
     says = "Whether every claim held in the newest no-fault control."
     family = GaugeMetricFamily("meshdrill_no_fault_control_held", says, labels=_PAIR)
     for pair, run in newest.items():
-        family.add_metric(pair, float(run.verdict.passed))
+        family.add_metric(tuple(map(printable, pair)), float(run.verdict.passed))
     return family
 
 

@@ -11,7 +11,7 @@ from drills.judge.bundle_files import DRAWN, REPORT_HTML_FILE, STATEMENT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import SEVERITY, Finding, Verdict
-from drills.report import known_issues, markup
+from drills.report import known_issues, markup, page_bounds
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.failures import failures
@@ -21,7 +21,7 @@ from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared, unseen
 from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
-from drills.report.wording import IN_WORDS, instants, promise_of, timeline, without_promise
+from drills.report.wording import IN_WORDS, promise_of, without_promise
 
 _TEMPLATE = "report.html.j2"
 _DEFECTS_SHOWN = 10
@@ -71,15 +71,17 @@ class FileOfBundle(msgspec.Struct, frozen=True):
 
 def render(history: History, verdict: Verdict, environment: Environment, bundle: Path) -> str:
     """Return the page of a bundle. The same files give the same bytes."""
+    part = page_bounds.shown(history, verdict)
     claims = [
         Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.known_issues))
-        for number, it in enumerate(verdict.findings, 1)
+        for number, it in enumerate(part.verdict.findings, 1)
     ]
-    window_names, edge_rows = edge_windows(edges(history))
+    window_names, edge_rows = edge_windows(edges(part.history))
     return markup.page(
         _TEMPLATE,
         ("print.js",),
         bundle=bundle.name,
+        left_out=part.left_out,
         verdict=verdict,
         expected=known_issues.expected(verdict, history.facts.known_issues),
         in_words=IN_WORDS[verdict.outcome],
@@ -89,21 +91,21 @@ def render(history: History, verdict: Verdict, environment: Environment, bundle:
         recorded_by=recorded_by(environment),
         headline=headline(verdict, history),
         counted=_counted(verdict),
-        failed=failures(history, verdict),
+        failed=failures(history, part.verdict),
         appeared=appeared(history),
         claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.outcome)),
-        musts=musts(verdict.findings),
-        drawing=drawing(history, verdict),
+        musts=musts(part.verdict.findings),
+        drawing=drawing(part.history, part.verdict),
         unseen=unseen(history),
         measured=measured(history),
         run=history.windows().get("run"),
         ages=ages(history),
         shortest_outage_ms=shortest_outage_ms(verdict.findings),
-        transitions=by_instant(transitions(history, instants(history))),
+        transitions=by_instant(transitions(part.history, part.instants)),
         transition_s=TRANSITION_S,
         window_names=window_names,
         edge_rows=edge_rows,
-        timeline=timeline(history),
+        timeline=part.timeline,
         defects=verdict.defects[:_DEFECTS_SHOWN],
         files=_files(bundle),
     )

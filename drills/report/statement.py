@@ -106,11 +106,11 @@ def digests(bundle: Path) -> dict[str, str]:
     return {name: _digest(path) for name, path in names.items() if name != STATEMENT_FILE}
 
 
-def result_of(outcome: Outcome, *, passed: bool, is_control: bool) -> Result:
+def result_of(outcome: str, *, passed: bool, is_control: bool) -> Result:
     """Return the predicate's word for a verdict."""
     if not passed:
         return "FAILED"
-    return "WARNED" if is_control or outcome is not Outcome.HELD else "PASSED"
+    return "WARNED" if is_control or outcome != Outcome.HELD else "PASSED"
 
 
 def _state(bundle: Path, verdict: Verdict) -> Statement:

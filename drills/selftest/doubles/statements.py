@@ -10,6 +10,7 @@ import rfc8785
 
 from drills.judge.events import Phase
 from drills.judge.history import CALLS_SCHEMA, RunFacts, write_history
+from drills.judge.records import StoredCheck, StoredClaim
 from drills.judge.verdict import Finding, Outcome, Verdict
 from drills.report import evidence, keys
 from drills.report.run_file import Environment
@@ -49,7 +50,10 @@ HELD = verdict_of(finding("it-holds", Outcome.HELD), answer=Outcome.HELD, passed
 def written(place: Path, verdict: Verdict, key: Path | None) -> Path:
     """Write a bundle of that verdict."""
     events = (Phase(0, "baseline"), Phase(10 * SECOND, "end"))
-    write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, RunFacts("made-up", "none", "0" * 12))
+    check = StoredCheck("c")
+    asked = tuple(StoredClaim(id=it.id, quantifier="always", check=check, during="run") for it in verdict.findings)
+    facts = RunFacts("made-up", "none", "0" * 12, verdict.is_control, claims=asked)
+    write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, facts)
     (place / "verdict.json").write_bytes(verdict.encode())
     evidence.write(place, verdict, ENVIRONMENT, keys.signer(key) if key else None)
     return place

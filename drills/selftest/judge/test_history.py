@@ -88,17 +88,6 @@ def test_a_short_run_is_read_once_and_a_long_one_stays_on_disk(tmp_path: Path, m
     assert kept.calls.collect().height == rows
 
 
-def test_a_table_with_a_harmed_column_answers_what_it_can(tmp_path: Path) -> None:
-    """Bytes that were changed in the midst of the file are no end of all questions, and are named."""
-    table = stored(tmp_path, Story().steady(EDGE)) / "calls.parquet"
-    whole = table.read_bytes()
-    table.write_bytes(whole[:300] + bytes(200) + whole[500:])
-    read = History.load(tmp_path).at_hand()
-    with pytest.raises(pl.exceptions.PolarsError):
-        read.calls.collect()
-    assert read.calls.select("scheduled_ns").collect().height
-
-
 def test_writing_puts_calls_and_events_in_order(tmp_path: Path) -> None:
     """Calls are stored by schedule and events by clock, in whatever order they were collected."""
     story = Story().steady(EDGE)

@@ -9,7 +9,6 @@ from clusters.model import KnownIssue, Reference
 from drills.cli import exits
 from drills.judge import checks, known
 from drills.judge.claims import Claim, always, judge, never, sometimes
-from drills.judge.history import History
 from drills.judge.verdict import Outcome, Verdict
 from drills.selftest.doubles.story import Story
 
@@ -37,10 +36,17 @@ def entry(claim: Claim) -> KnownIssue:
 
 def verdict_of(*claims: Claim, is_control: bool = False) -> Verdict:
     """Return the verdict on a run in which BAD and WORSE lose their calls."""
-    story = Story().steady(GOOD).fault().calls(*BAD, fail=200).calls(*WORSE, fail=200)
-    story.is_control = is_control
-    history: History = story.history()
-    return judge(history, {id_of(claim): claim for claim in claims})
+    return judge(story(is_control=is_control).history(), by_id(*claims))
+
+
+def story(*, is_control: bool = False) -> Story:
+    """Return that run."""
+    return Story(is_control=is_control).steady(GOOD).fault().calls(*BAD, fail=200).calls(*WORSE, fail=200)
+
+
+def by_id(*claims: Claim) -> dict[str, Claim]:
+    """Return claims by their ids."""
+    return {id_of(claim): claim for claim in claims}
 
 
 @pytest.mark.parametrize(

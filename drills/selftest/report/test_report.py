@@ -243,7 +243,7 @@ def test_junit_survives_what_xml_cannot_carry(bundle: Path, verdict: Verdict) ->
     document = junit.render(History.load(bundle), msgspec.structs.replace(verdict, findings=(odd,)))
     failure = ET.fromstring(document).find(".//failure")  # noqa: S314 - written one line above
     assert failure is not None
-    assert failure.get("message") == "bell  & <tag>"
+    assert failure.get("message") == "bell \\x07 & <tag>"
 
 
 def test_the_index_shows_the_worst_run_of_each_pair(bundle: Path, verdict: Verdict) -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from clusters.model import KnownIssue, Reference
+from drills.cli import app as cli
+from drills.cli import exits
 from drills.judge.bundle_files import INDEX_HTML_FILE, INDEX_MD_FILE, REPORT_HTML_FILE
 from drills.judge.verdict import Outcome
 from drills.report import evidence, index_html, index_md
@@ -148,3 +151,27 @@ def test_no_run_no_table(tmp_path: Path) -> None:
     page = index_html.render(read_runs(tmp_path), {("a", "b"): "why"})
     assert "No run yet" in page
     assert "<table" not in page
+
+
+@pytest.mark.parametrize("name", ["a b", "[a](https:x)", "a\nb", "<i>", "a|b"])
+def test_a_folder_that_no_run_makes_is_in_no_index(
+    name: str, reports: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name would become a link: the index is refused with a sentence of one line, and nothing is written."""
+    shutil.copytree(next(reports.glob("*/*/2*")), reports / "drill" / name / "20260101T000000Z")
+    assert cli.status(["report", str(reports)]) == exits.INCONCLUSIVE
+    assert "expected folders named with letters" in capsys.readouterr().err
+    assert not (reports / "README.md").exists()
+
+
+def test_a_known_issue_in_the_index_is_a_link_only_over_http(tmp_path: Path) -> None:
+    """Another address stays text, and words that a run recorded are escaped."""
+    issue = KnownIssue("routes-keep-working", Reference("a", "javascript:alert(1)", "1", "issue"))
+    story, place = outage_bundle.outage(), tmp_path / "drill" / "story" / "20260101T000000Z"
+    verdict = outage_bundle.verdict_of(story)
+    violated = msgspec.structs.replace(verdict.findings[0], outcome=Outcome.VIOLATED)
+    others = (it for it in verdict.findings[1:] if it.outcome is Outcome.HELD)
+    known = msgspec.structs.replace(verdict, outcome=Outcome.VIOLATED, passed=False, findings=(violated, *others))
+    outage_bundle.bundle_of(story, place, known, (issue,))
+    evidence.write_index(tmp_path)
+    assert "known (javascript:alert(1))" in (tmp_path / "README.md").read_text(encoding="utf-8")

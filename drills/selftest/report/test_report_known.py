@@ -18,11 +18,12 @@ from drills.judge.bundle_files import (
     REPORT_MD_FILE,
     STATEMENT_FILE,
 )
+from drills.judge.claims import stored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Outcome
 from drills.report import evidence
 from drills.selftest.doubles import outage_bundle
-from drills.selftest.judge.test_verdict_known import BREAKS, HOLDS, ISSUE, entry, id_of, verdict_of
+from drills.selftest.judge.test_verdict_known import BREAKS, HOLDS, ISSUE, by_id, entry, id_of, story, verdict_of
 
 FOLDER = "test-drill/story/20260101T000000Z"
 
@@ -36,9 +37,8 @@ def reports(tmp_path: Path) -> Path:
 def with_run(reports: Path, *listed: KnownIssue) -> Path:
     """Write a run that breaks BREAKS, and knew of what is listed."""
     bundle, verdict = reports / FOLDER, verdict_of(HOLDS, BREAKS)
-    story = outage_bundle.outage()
-    facts = msgspec.structs.replace(story.facts(), known_issues=listed)
-    write_history(bundle, story.table(), story.all_events(), facts)
+    facts = msgspec.structs.replace(story().facts(), known_issues=listed, claims=stored(by_id(HOLDS, BREAKS)))
+    write_history(bundle, story().table(), story().all_events(), facts)
     (bundle / "verdict.json").write_bytes(verdict.encode())
     evidence.write(bundle, verdict, outage_bundle.ENVIRONMENT)
     evidence.write_index(reports)
