@@ -115,7 +115,7 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.timeout(0)
+@pytest.mark.timeout(0 if VARIABLE in os.environ else 300)
 @pytest.mark.parametrize("shard", range(SHARDS))
 def test_no_changed_bundle_ends_in_a_trace(shard: int, pattern: Path, tmp_path: Path) -> None:
     """Every reader answers each of them with a sentence, in time and memory, and writes nothing outside."""

@@ -28,14 +28,17 @@ Change = Callable[[Path, random.Random], None]
 
 
 def change(bundle: Path, rng: random.Random, outside: Path) -> None:
-    """Make one to three changes, then let the digests be wrong, or match again in one of three ways."""
+    """Make one to three changes, then let the digests be wrong, or match again in one of three ways.
+
+    In one bundle of twenty something else then takes the place of a file: a link to the file outside, for example.
+    """
     for _ in range(rng.randint(1, 3)):
         with suppress(OSError, ValueError, KeyError, RecursionError, pl.exceptions.PolarsError):  # already broken
             rng.choice(CHANGES)(bundle, rng)
-    if rng.random() < 0.05:
-        _replace_file(bundle, rng, outside)
     with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, FileError, MeshdrillError):
         rng.choice((_leave, forger.reseal, _restate, _judge, _judge))(bundle)
+    if rng.random() < 0.05:
+        _replace_file(bundle, rng, outside)
 
 
 def _leave(_bundle: Path) -> None:
