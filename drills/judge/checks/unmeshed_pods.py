@@ -1,5 +1,6 @@
 """New pods that were admitted outside the mesh: what they reach, and in what form the mesh reaches them."""
 
+import msgspec
 import polars as pl
 
 from drills.judge.checks.liveness import ANSWERS
@@ -45,16 +46,20 @@ def plaintext_to_unmeshed_pods(min_samples: int = 10) -> Occurrence:
 
     def evaluate(history: History, window: Window) -> Measurement:
         edges = _edges_to_new_pods(history)
-        found = [
-            plaintext_tried(*edges, min_samples=min_samples).evaluate(history, life.window)
+        found = {
+            pod.subject: plaintext_tried(*edges, min_samples=min_samples).evaluate(history, life.window)
             for pod in _unmeshed(history, window)
             if edges and (life := life_of(history, pod)) is not None
-        ]
+        }
         if not found:
             return Measurement(Truth.UNKNOWN, "no new pod outside the mesh was called")
-        truth = any_true([it.truth for it in found])
-        deciding = next(it for it in found if it.truth is truth)
-        rows = tuple(row for it in found for row in it.rows)
+        truth = any_true([it.truth for it in found.values()])
+        deciding = next(it for it in found.values() if it.truth is truth)
+        rows = tuple(
+            msgspec.structs.replace(row, subject=f"{row.subject}, {pod}")
+            for pod, it in found.items()
+            for row in it.rows
+        )
         return Measurement(
             truth, deciding.reason, rows, deciding.examples, at_ns=deciding.at_ns, is_proof=truth is Truth.TRUE
         )

@@ -82,7 +82,8 @@ def test_a_readable_call_to_a_pod_outside_is_harm(phase: str) -> None:
     story = unmeshed(phase).calls("checkout", "new-pod", server=POD, over=OVER, ok=20)
     outside = unmeshed(phase).calls("checkout", "new-pod", server=POD, over=OVER, ok=20)
     outside.calls("outsider", "new-pod", server=POD, over=OVER, ok=20).hit("outsider", "new-pod", at_s=3)
-    assert silent(story.hit("checkout", "new-pod", at_s=3), phase) is Outcome.VIOLATED
+    finding = answer(story.hit("checkout", "new-pod", at_s=3), never(checks.plaintext_to_unmeshed_pods(), phase))
+    assert (finding.outcome, finding.rows[0].subject) == (Outcome.VIOLATED, f"checkout->new-pod, {POD}")
     assert silent(outside, phase) is Outcome.HELD
 
 
