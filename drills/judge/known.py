@@ -77,4 +77,4 @@ def describe(verdict: Verdict, listed: Sequence[KnownIssue], *, strict: bool = F
         f"known issue no longer seen, so remove it from the mesh's known_issues.toml: {known.claim} ({known.issue.url})"
         for known in outdated(verdict, listed)
     )
-    return "\n".join((*worse, *gone))
+    return inert.lines((*worse, *gone))

@@ -2,7 +2,7 @@
 
 A lane is out when its 95 % interval lies wholly beyond the bound. A lane whose share is above the bound and that is not
 out is decided with all lanes of its claim: one lost call of a lane of 500 is 0.2 %, and one of 30,000 is well within
-0.1 %. No bad call is good news only where enough calls were made to see some: COARSEST.
+0.1 %. Few bad calls are good news only where enough calls were made to see some: COARSEST.
 """
 
 import math
@@ -13,8 +13,9 @@ from drills.judge.checks.tally import TWO_SIDED_95, error_rate_upper_95
 from drills.judge.measure import Truth
 
 COARSEST = 0.05
-"""A lane that could have missed a larger share of bad calls, at 95 % confidence, proves nothing: without a bad call it
-needs 60 calls. A bound of 0.1 % would need 3,000 on each lane, ten minutes at the usual pace."""
+"""A lane whose calls, at 95 % confidence, could all have missed a larger share of bad ones proves nothing: it needs 60
+calls, with or without a bad one among them. A bound of 0.1 % would need 3,000 on each lane, ten minutes at the usual
+pace."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Share:
 class Shares:
     """The shares of all lanes of a claim. most: the largest share of bad calls that it allows. did: what they did.
 
-    resolves: the largest share of bad calls that a lane may have missed, at 95 % confidence.
+    resolves: the largest share of bad calls of which a lane may show none, at 95 % confidence.
     """
 
     lanes: tuple[Share, ...]
@@ -55,9 +56,9 @@ class Shares:
             if whole.exceeds(self.most):
                 return Truth.FALSE, f"{found}, at most {self.most:.4g} of them may"
             return Truth.UNKNOWN, f"{found}: too few to decide whether more than {self.most:.4g} are"
-        missed = error_rate_upper_95(lane.bad, lane.calls)
-        if not lane.bad and missed > max(self.resolves, self.most):
-            return Truth.UNKNOWN, f"{found}: {missed:.1%} could have and not be seen, needs {self.resolves:.0%}"
+        unseen = error_rate_upper_95(0, lane.calls)
+        if unseen > max(self.resolves, self.most):
+            return Truth.UNKNOWN, f"{found}: {unseen:.1%} could have and not be seen, needs {self.resolves:.0%}"
         return Truth.TRUE, ""
 
     def summary(self) -> str:

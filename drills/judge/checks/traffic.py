@@ -40,8 +40,8 @@ def success_rate(
     """At least this share of calls succeeds, and no caller waits max_gap_s for a success, per lane.
 
     FALSE when the 95 % interval of a lane's share, or of the share of all lanes together, lies below at_least. A lane
-    that lost calls and is not out by itself is TRUE where all lanes together meet at_least, else UNKNOWN. A lane that
-    lost none needs enough calls to have shown a loss of the share `resolves` (60 calls for 5 %).
+    that lost calls and is not out by itself is TRUE where all lanes together meet at_least, else UNKNOWN. A TRUE lane
+    needs enough calls to have shown a loss of the share `resolves` (60 calls for 5 %).
 
     A share alone would hide an outage in a long window. A call with an unknown outcome did not succeed. connection: NEW
     or REUSED, to count only calls on such connections; None for both. A reused lane needs min_samples successes that

@@ -21,6 +21,12 @@ def quiet() -> Story:
     return Story().steady(EDGE).watched()
 
 
+def twice_seen() -> Story:
+    """Return the same story, but the observer saw the outsider only when it started and when it ended."""
+    story = Story().steady(EDGE).watched(proven=False)
+    return story.pair("outsider", "ledger", first_ns=story.at(0), last_ns=story.at(story.length_s() + 1))
+
+
 def test_plaintext_never_happens_on_a_watched_wire() -> None:
     """All nodes watched without loss, the outsider was read, the edge's calls succeeded, none of them was read."""
     assert answer(quiet(), CLAIM).outcome is Outcome.HELD
@@ -29,9 +35,9 @@ def test_plaintext_never_happens_on_a_watched_wire() -> None:
 def test_an_observer_that_died_and_came_back_is_noticed() -> None:
     """The outsider's calls go on being readable: a node on which none is seen for more than 20 s has no observer."""
     outside = ("outsider", "outsider")
-    finding = answer(quiet().steady(outside), CLAIM)
+    finding = answer(twice_seen().steady(outside), CLAIM)
     assert (finding.outcome, "of node n1 saw none of" in finding.reason) == (Outcome.INCONCLUSIVE, True)
-    seen = quiet().steady(outside)
+    seen = twice_seen().steady(outside)
     for at_s in (5, 20, 35):
         seen.baseline().hit(*outside, at_s=at_s)
     assert answer(seen, CLAIM).outcome is Outcome.HELD

@@ -19,6 +19,7 @@ from drills.judge.verdict import Outcome, read_verdict
 from drills.report import evidence, keys, statement, verification
 from drills.report.bundles import read as read_run
 from drills.run.lab import DENIED, FRONT_DOOR, FRONT_DOOR_UNMESHED, ROUTES
+from drills.selftest.doubles import forger
 from drills.selftest.doubles.many_runs import CLAIMS, EDGE, broken, bundle, quiet
 
 Json = dict[str, object]
@@ -99,6 +100,8 @@ def second(place: Path) -> None:
     )
     stated = Outcome(str(promised or "INCONCLUSIVE"))
     statement.write(place, msgspec.structs.replace(read_verdict(place), outcome=stated), None)
+    written = msgspec.convert(read(place / "verdict.json")["findings"], list[Json])
+    forger.reword(place, {str(it["id"]): str(it["verdict"]) for it in written})
 
 
 def _second(finding: Json) -> Json:

@@ -49,7 +49,7 @@ def test_a_control_in_which_all_goes_well_passes() -> None:
 @pytest.mark.parametrize(
     ("story", "claim"),
     [
-        pytest.param(control(lost=1), FLOWS, id="lost call"),
+        pytest.param(control(lost=9), FLOWS, id="lost calls"),
         pytest.param(control(ready=0), SILENT, id="signal"),
         pytest.param(control(lost=9, ready=0), always(FLOW, alert="down", within_s=20), id="with an alert"),
         pytest.param(control(lost=9), FLOWS.promised_by(UNPROMISED), id="without a promise"),

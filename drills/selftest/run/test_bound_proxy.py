@@ -37,7 +37,7 @@ def world(name: str, *, shut: bool, reported: bool, passes_by: bool = False, bou
     reported: the status or condition that fits says so. passes_by: a caller without an identity is served once.
     """
     story = Story(fault_s=FAULT_S, signals=SIGNALS, fresh_edges=EACH_CALL_CONNECTS)
-    story.steady(*ROUTES, per_s=2).refused(*DENIED, per_s=1).watched()
+    story.steady(*ROUTES, per_s=7).refused(*DENIED, per_s=1).watched()
     status, deployment = BOUND.rpartition(" ")[0], SIGNALS[2].subject
     for tell in (story.baseline, story.fault, story.recovery):
         tell().calls("outsider", "outsider", ok=50, served=False).calls(*FRONT_DOOR_UNMESHED, fail=40)
