@@ -28,8 +28,7 @@ BYTES_PER_KB = 1024
 LOST = checks.served_but_failed(*table.EDGES)
 ONCE = checks.conservation(*table.EDGES)
 RATE = checks.success_rate(*table.EDGES, at_least=0.9)
-SLOW = checks.latency(*table.EDGES)
-BACK = checks.recovery_time(*table.EDGES, at_most_s=1.0)
+FAST = checks.calls_fast(*table.EDGES)
 DENIED = checks.denied(*table.EDGES)
 UNAUTHENTICATED = checks.unauthenticated(*table.EDGES)
 
@@ -76,8 +75,7 @@ WAYS: dict[str, Callable[[Path, int], list[list[int]]]] = {
     "served_but_failed": judged(LOST, ("served", "served_not_ok", "lost")),
     "served_but_failed, plain Python": looped(plain.pairs, 3),
     "conservation": judged(ONCE, ("served", "served_not_ok", "lost")),
-    "latency": judged(SLOW, ("calls",)),
-    "recovery_time": judged(BACK, ("calls",)),
+    "calls_fast": judged(FAST, ("calls",)),
     "denied": judged(DENIED, ("calls",)),
     "unauthenticated": judged(UNAUTHENTICATED, ("served",)),
     "completeness": complete,

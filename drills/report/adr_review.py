@@ -52,7 +52,7 @@ LINES = (
         "operations", "data-plane failure is tested", drills=("node-", "cni-", "enforcer-", "l7-proxy-", "injection-")
     ),
     Line("operations", "upgrade and rollback are tested", drills=("upgrade", "rollback")),
-    Line("operations", "a bound on tail latency is tested", frozenset({"latency"})),
+    Line("operations", "a bound on tail latency is tested", frozenset({"calls_fast"})),
     Line("operations", "the overhead per pod and node is measured"),
     Line("debugging", "it is visible whether a request entered the mesh", frozenset({"mesh_membership"})),
     Line("debugging", "a flow can be traced end to end by the mesh's own telemetry"),

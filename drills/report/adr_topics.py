@@ -93,9 +93,8 @@ TOPICS = (
                 "conservation",
                 "split_ratio",
                 "errors",
-                "latency",
+                "calls_fast",
                 "blast_radius",
-                "recovery_time",
                 "served_but_failed",
                 "handshake",
             }

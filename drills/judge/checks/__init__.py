@@ -8,7 +8,6 @@ from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
 from drills.judge.checks.slow import calls_fast
-from drills.judge.checks.timing import latency, recovery_time
 from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
 from drills.judge.checks.unmeshed_pods import plaintext_to_unmeshed_pods, unmeshed_pods_refused
 from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
@@ -41,7 +40,6 @@ __all__ = [
     "errors",
     "handshake",
     "issuer_taken_up",
-    "latency",
     "leaf_ended",
     "mesh_membership",
     "new_pod_meshed",
@@ -51,7 +49,6 @@ __all__ = [
     "plaintext",
     "plaintext_to_unmeshed_pods",
     "plaintext_tried",
-    "recovery_time",
     "served_but_failed",
     "signal_absent",
     "signal_seen",

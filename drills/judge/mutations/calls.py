@@ -39,12 +39,6 @@ def one_outage(history: History, target: Target) -> History:
     return _change(history, target.calls() & is_out, _failed("connect-reset"))
 
 
-def fail_last(history: History, target: Target) -> History:
-    """Let the last call of the window fail."""
-    due = pl.col("scheduled_ns")
-    return _change(history, target.calls() & (due == due.filter(target.calls()).max()), _failed("connect-reset"))
-
-
 def slow_down(history: History, target: Target) -> History:
     """Let every answer come ten seconds later."""
     return _change(history, target.calls(), {"ended_ns": pl.col("ended_ns") + LATE_NS})

@@ -53,20 +53,16 @@ PARAMETERS: dict[str, object] = {
 """Values for the parameters without which a check cannot be made."""
 OPTIONAL: dict[str, object] = {
     "at_most": 3,
-    "at_most_times": 3.0,
     "by_call": True,
     "connection": "reused",
-    "hold_s": 2.5,
     "kinds": ("dns", "tls"),
     "max_gap_s": 3.5,
     "max_unasked_s": 6.5,
     "min_left_s": 9.0,
     "min_samples": 7,
     "on": VICTIM,
-    "quantile": 0.9,
     "resolves": 0.1,
     "reasons": ("allow policies exist, but none allowed", "unknown"),
-    "slack_ms": 6.0,
     "tolerance": 0.04,
 }
 """Values for the others, each unlike its default."""
