@@ -66,9 +66,7 @@ TOPICS = (
     Topic(
         "invariant-identity",
         "### Authorization is by identity, not by IP",
-        frozenset(
-            {"denied", "denied_but_served", "unauthenticated", "change_ignored", "change_enforced", "change_refused"}
-        ),
+        frozenset({"denied", "unauthenticated", "change_ignored", "change_enforced", "change_refused"}),
     ),
     Topic(
         "invariant-l7",
@@ -92,10 +90,8 @@ TOPICS = (
                 "attempts_per_request",
                 "conservation",
                 "split_ratio",
-                "errors",
                 "calls_fast",
                 "blast_radius",
-                "served_but_failed",
                 "handshake",
             }
         ),

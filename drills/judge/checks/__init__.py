@@ -8,15 +8,10 @@ from drills.judge.checks.reach import blast_radius, handshake
 from drills.judge.checks.security import denied, unauthenticated
 from drills.judge.checks.signals import signal_absent, signal_seen, time_to_signal
 from drills.judge.checks.slow import calls_fast
-from drills.judge.checks.traffic import attempted, availability, errors, split_ratio, success_rate
+from drills.judge.checks.traffic import attempted, availability, split_ratio, success_rate
 from drills.judge.checks.unmeshed_pods import plaintext_to_unmeshed_pods, unmeshed_pods_refused
 from drills.judge.checks.wire import addressed, plaintext, plaintext_tried
-from drills.judge.checks.witnesses import (
-    attempts_per_request,
-    conservation,
-    denied_but_served,
-    served_but_failed,
-)
+from drills.judge.checks.witnesses import attempts_per_request, conservation
 from drills.judge.checks.workloads import certificate_validity, condition, issuer_taken_up, leaf_ended
 
 __all__ = [
@@ -34,10 +29,8 @@ __all__ = [
     "condition",
     "conservation",
     "denied",
-    "denied_but_served",
     "drift_found",
     "drops_witnessed",
-    "errors",
     "handshake",
     "issuer_taken_up",
     "leaf_ended",
@@ -49,7 +42,6 @@ __all__ = [
     "plaintext",
     "plaintext_to_unmeshed_pods",
     "plaintext_tried",
-    "served_but_failed",
     "signal_absent",
     "signal_seen",
     "split_ratio",

@@ -12,7 +12,7 @@ def _all(*given: Mutation) -> dict[str, Mutation]:
 
 
 WORLD = _all(
-    Mutation("fail-all", "every call of the edge fails", calls.fail_all, ("kinds",)),
+    Mutation("fail-all", "every call of the edge fails", calls.fail_all),
     Mutation("fail-everywhere", "every call of every edge fails", calls.fail_all, on_every_edge=True),
     Mutation(
         "one-outage",
@@ -27,7 +27,6 @@ WORLD = _all(
     Mutation("serve-refused", "a server serves one refused call", calls.serve_refused, in_each_phase=True),
     Mutation("let-one-in", "one refused call succeeds", calls.let_one_in, in_each_phase=True),
     Mutation("let-last-in", "the last refused call succeeds", calls.let_last_in),
-    Mutation("lose-answer", "one served call times out for its caller", calls.lose_answer),
     Mutation("disown-call", "one served call certainly failed for its caller", calls.disown_call, in_each_phase=True),
     Mutation(
         "lose-posting",
@@ -109,7 +108,6 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "denied": ("serve-refused", "let-one-in", "drop-calls"),
     "drift_found": ("overlook-unmeshed", "forget-new-pods"),
     "drops_witnessed": ("miss-drops", "misname-drops", "blind-drops", "drop-calls"),
-    "errors": ("fail-all", "drop-calls"),
     "mesh_membership": ("unmesh-pod", "forget-membership", "silence-pod"),
     "new_pod_meshed": (
         *("admit-unmeshed", "refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
@@ -142,13 +140,11 @@ _DELAYS: dict[str, tuple[str, ...]] = {
 _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "change_ignored": ("ignore-changes", "forget-changes"),
     "change_refused": ("refuse-changes", "forget-changes"),
-    "denied_but_served": ("serve-refused", "drop-calls"),
     "new_pod_refused": ("refuse-new-pods", "forget-new-pods"),
     "outside_mesh": ("admit-unmeshed", "start-elsewhere", "forget-new-pods"),
     "plaintext": ("readable-call", "blind-observers", "drop-calls"),
     "plaintext_to_unmeshed_pods": ("readable-unmeshed-pod", "blind-observers", "forget-new-pods"),
     "plaintext_tried": ("readable-call", "blind-observers", "drop-calls"),
-    "served_but_failed": ("lose-answer", "drop-calls"),
     "signal_seen": ("raise-signals", "blind-signals"),
     "unauthenticated": ("swap-peer", "hide-peer", "drop-calls"),
 }

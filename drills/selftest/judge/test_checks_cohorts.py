@@ -152,10 +152,8 @@ def test_few_calls_of_new_pods_undo_nothing_that_happened(ask: object) -> None:
     assert [answer(many, claim).outcome for claim in claims] == [Outcome.HELD] * 2
 
 
-def test_errors_and_split_are_counted_for_new_pods() -> None:
-    """Their errors and the versions that serve them are rows of their own."""
-    recorded = with_new_pod(ok=95, fail=5)
-    assert rows_of(recorded, always(checks.errors(EDGE)))[1] == (NEW, "new", Truth.FALSE)
+def test_the_split_is_counted_for_new_pods() -> None:
+    """The versions that serve them are a row of its own."""
     story = standing().calls(*EDGE, ok=200, over=(10, 20), pod=NEW_POD, version="v2")
     claim = always(checks.split_ratio(EDGE, version="v1", weight=1.0))
     assert rows_of(story, claim) == [
@@ -203,14 +201,15 @@ def test_an_old_caller_that_a_new_pod_serves_stays_in_its_row() -> None:
 
 
 def test_both_witnesses_are_paired_apart_for_new_pods() -> None:
-    """Work that was done for a new pod and not answered, or done twice, is named in its row."""
-    lost, once = never(checks.served_but_failed(EDGE)), always(checks.conservation(EDGE))
-    assert [answer(with_new_pod(), claim).outcome for claim in (lost, once)] == [Outcome.HELD] * 2
-    recorded = with_new_pod().calls(*EDGE, info=3, served=True, over=(12, 13), pod=NEW_POD)
-    assert [row.numbers["served_not_ok"] for row in answer(recorded, lost).rows] == [0, 3, 0]
-    assert answer(recorded, lost).outcome is Outcome.VIOLATED
+    """Work that was done for a new pod and not answered, or denied to it, is named in its row."""
+    once = always(checks.conservation(EDGE))
+    assert answer(with_new_pod(), once).outcome is Outcome.HELD
+    unsure = with_new_pod().calls(*EDGE, info=3, served=True, over=(12, 13), pod=NEW_POD)
+    assert [row.numbers["served_not_ok"] for row in answer(unsure, once).rows] == [0, 3, 0]
+    denied = answer(with_new_pod().calls(*EDGE, fail=3, served=True, over=(12, 13), pod=NEW_POD), once)
+    assert (denied.outcome, denied.reason) == (Outcome.VIOLATED, f"{NEW} new: 3 denied")
     few = with_new_pod(ok=3)
-    assert [answer(few, claim).outcome for claim in (lost, once)] == [Outcome.INCONCLUSIVE] * 2
+    assert answer(few, once).outcome is Outcome.INCONCLUSIVE
     assert rows_of(few, once)[1] == (NEW, "new", Truth.UNKNOWN)
 
 

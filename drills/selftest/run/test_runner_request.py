@@ -55,7 +55,6 @@ OPTIONAL: dict[str, object] = {
     "at_most": 3,
     "by_call": True,
     "connection": "reused",
-    "kinds": ("dns", "tls"),
     "max_gap_s": 3.5,
     "max_unasked_s": 6.5,
     "min_left_s": 9.0,
