@@ -31,7 +31,7 @@ class Line:
         return finding.check in self.checks or any(word in run.verdict.drill for word in self.drills)
 
 
-_MEMBERS = frozenset({"mesh_membership", "outside_mesh", "drift_found", "new_pod_refused"})
+_MEMBERS = frozenset({"mesh_membership", "outside_mesh", "drift_found"})
 LINES = (
     Line("architecture", "the scope is explicit"),
     Line("architecture", "paths out of the mesh are known: workloads outside of it are found", _MEMBERS),

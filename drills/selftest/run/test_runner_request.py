@@ -44,7 +44,6 @@ PARAMETERS: dict[str, object] = {
     "at_most_s": 5.0,
     "max_outage_s": 2.0,
     "name": "brain-down",
-    "subject": "lab/Deployment/brain",
     "version": "v2",
     "weight": 0.1,
     "within": ("victim", "bystander"),
@@ -118,8 +117,8 @@ def test_signals_are_recorded_when_a_claim_or_its_alert_names_one() -> None:
     """One named signal has all of the mesh's recorded, or the named ones alone where the evidence must stay small."""
     every = tuple(sorted(mesh().signals))
     excused = always(checks.success_rate(EDGE, at_least=0.9), alert="brain-down", within_s=5)
-    ready = always(checks.condition("system/Deployment/brain"))
-    assert request({"ready": ready}).probes.signals == every
+    silent = always(checks.signal_absent("brain-down"))
+    assert request({"silent": silent}).probes.signals == every
     assert request({"seen": SEEN}).probes.signals == every
     assert request({"flows": excused}).probes.signals == every
     assert request({"flows": excused}, only_named_signals=True).probes.signals == ("brain-down",)
@@ -184,7 +183,7 @@ def made(name: str, *, is_whole: bool) -> Check:
     return found
 
 
-GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("new_pod_refused"), during="fault")
+GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("outside_mesh"), during="fault")
 
 
 @pytest.mark.parametrize(
