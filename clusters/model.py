@@ -33,12 +33,8 @@ class Capability(StrEnum):
 
     MTLS = "mtls"
     INJECTION = "injection"
-    L4_AUTHZ = "l4-authz"
-    L7_AUTHZ = "l7-authz"
     POLICY_API = "policy-api"
-    WEIGHTED_ROUTING = "weighted-routing"
     ENCRYPTION = "encryption"
-    MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # control-plane pods have their own network namespace
     BOUND_L7_PROXY = "bound-l7-proxy"  # a label binds a Service to a proxy that enforces HTTP rules
     GIVEN_ISSUER = "given-issuer"  # the issuer's certificate and key are supplied at installation, in a Secret
@@ -448,32 +444,29 @@ class Mesh:
         return next((part for part in self.components if part.role is role), None)
 
 
-def with_more(
-    mesh: Mesh,
-    what: Capability,
-    values: Callable[[Mapping[str, str]], Mapping[str, object]],
-) -> Mesh:
-    """Return the mesh with one more capability, removed from `absent`.
+def with_more(mesh: Mesh, what: Capability) -> Mesh:
+    """Return the mesh with one more capability, removed from `absent`."""
+    rest = {need: why for need, why in mesh.absent.items() if need is not what}
+    return replace(mesh, capabilities=mesh.capabilities | {what}, absent=rest)
 
-    values: (image name -> reference) -> chart values that enable it; each top-level key replaces the mesh's own.
+
+def with_values(mesh: Mesh, values: Callable[[Mapping[str, str]], Mapping[str, object]]) -> Mesh:
+    """Return the mesh with more chart values: (image name -> reference) -> values.
+
+    Each top-level key replaces the mesh's own.
     """
 
     def chart_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
         return {**mesh.install.image_values(images, built), **values(images)}
 
-    return replace(
-        mesh,
-        capabilities=mesh.capabilities | {what},
-        absent={need: why for need, why in mesh.absent.items() if need is not what},
-        install=replace(mesh.install, image_values=chart_values),
-    )
+    return replace(mesh, install=replace(mesh.install, image_values=chart_values))
 
 
 def with_given_issuer(mesh: Mesh, issuer_name: str, secret: IssuerSecret) -> Mesh:
     """Return the variant of the mesh whose issuer the harness supplies instead of the mesh creating its own."""
     supplied = Override(f"Secret {secret.namespace}/{secret.name}", "issuer made by the harness", "drills replace it")
     return replace(
-        with_more(mesh, Capability.GIVEN_ISSUER, lambda _images: {}),
+        with_more(mesh, Capability.GIVEN_ISSUER),
         name=f"{mesh.name}-ca",
         title=f"{mesh.title} with a plugged-in CA",
         certificates=replace(mesh.certificates, issuance=Issuance(issuer_name, lambda _made: {}, secret)),

@@ -34,6 +34,7 @@ from clusters.model import (
     TargetPod,
     by_name,
     with_more,
+    with_values,
 )
 from clusters.runtime import MANIFESTS
 from clusters.selectors import at_path, network_policy_selects, rules_select
@@ -138,17 +139,13 @@ MESH = Mesh(
     ),
     capabilities=frozenset(
         {
-            Capability.L4_AUTHZ,
             Capability.POLICY_API,
-            Capability.MUTUAL_AUTHENTICATION,
             Capability.NEW_PODS_ALONE,
         }
     ),
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself; see apiserver-outage",
-        Capability.L7_AUTHZ: "needs cilium-envoy, which is off here: cilium-l7 has it",
         Capability.BOUND_L7_PROXY: "no Service selects its proxy by a label",
-        Capability.WEIGHTED_ROUTING: "needs the Gateway API, which is off in our values",
         Capability.ENCRYPTION: (
             "it is off here: cilium-wireguard has it. IPsec would need ESP in the kernel and a key from the harness; "
             "ztunnel is beta in 1.20 and needs one more image"
@@ -227,10 +224,9 @@ _WIREGUARD = {"encryption": {"enabled": True, "type": "wireguard"}}
 _INVALID = _code("The object's status reports a policy that Cilium rejects (Valid)", _VALIDATOR)
 _ENVOY = ("cilium-envoy", "k8s-app=cilium-envoy", "cilium-envoy")
 _REQUESTS = ("CiliumNetworkPolicy on requests", "the pod's labels", "eBPF and TPROXY", "the called node's Envoy")
-_ENCRYPTING = with_more(MESH, Capability.ENCRYPTION, lambda _images: _WIREGUARD)
-_WITH_ENVOY = with_more(
+_ENCRYPTING = with_values(with_more(MESH, Capability.ENCRYPTION), lambda _images: _WIREGUARD)
+_WITH_ENVOY = with_values(
     MESH,
-    Capability.L7_AUTHZ,
     lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
 )
 

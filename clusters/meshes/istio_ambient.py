@@ -142,8 +142,6 @@ def _down(workload: str, *parts: Role) -> dict[str, SignalSpec]:
     return {it: SignalSpec(it, SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]) for it in names}
 
 
-_WAYPOINT = "a waypoint, which needs Istio's own proxy image; no package registry has it"
-
 MESH = Mesh(
     name="istio-ambient",
     title="Istio ambient",
@@ -158,7 +156,6 @@ MESH = Mesh(
     capabilities=frozenset(
         {
             Capability.MTLS,
-            Capability.L4_AUTHZ,
             Capability.POLICY_API,
             Capability.BOUND_L7_PROXY,
             Capability.CONTROL_PLANE_NETWORK,
@@ -169,8 +166,6 @@ MESH = Mesh(
     absent={
         Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod at start, or keeps it from starting",
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod at start",
-        Capability.L7_AUTHZ: f"HTTP rules need {_WAYPOINT}",
-        Capability.WEIGHTED_ROUTING: f"weighted splitting needs {_WAYPOINT}",
         Capability.GIVEN_ISSUER: "istiod creates its own authority; istio-ambient-ca supplies one",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },

@@ -116,10 +116,7 @@ MESH = Mesh(
             Capability.MTLS,
             Capability.CONTROL_PLANE_NETWORK,
             Capability.INJECTION,
-            Capability.L4_AUTHZ,
-            Capability.L7_AUTHZ,
             Capability.POLICY_API,
-            Capability.WEIGHTED_ROUTING,
             Capability.SHORT_LEAVES,
         }
     ),

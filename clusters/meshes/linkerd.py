@@ -156,10 +156,7 @@ MESH = Mesh(
             Capability.CONTROL_PLANE_NETWORK,
             Capability.GIVEN_ISSUER,
             Capability.INJECTION,
-            Capability.L4_AUTHZ,
-            Capability.L7_AUTHZ,
             Capability.POLICY_API,
-            Capability.WEIGHTED_ROUTING,
             Capability.SHORT_LEAVES,
             Capability.NEW_PODS_ALONE,
         }

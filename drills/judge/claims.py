@@ -142,9 +142,7 @@ def reached(check: Occurrence, during: str = "fault", *, promise: Reference | No
 
 _OF_INVARIANTS = frozenset({Quantifier.ALWAYS, Quantifier.EVENTUALLY})
 
-_BROUGHT_BY_FAULT = frozenset(
-    {"drift_found", "issuer_taken_up", "leaf_ended", "outside_mesh", "signal_seen", "time_to_signal"}
-)
+_BROUGHT_BY_FAULT = frozenset({"drift_found", "issuer_taken_up", "leaf_ended", "outside_mesh", "signal_seen"})
 """Checks of what only a fault brings: a claim that it happens needs a fault, a claim that it never happens does not."""
 
 

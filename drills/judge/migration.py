@@ -59,7 +59,7 @@ _ONE_EDGE: Final[Mapping[tuple[str, str], str]] = {
 }
 """(check, its only edge) -> the id of the claim about that edge."""
 
-_LISTS = frozenset({"within", "reasons", "kinds"})
+_LISTS = frozenset({"within", "reasons"})
 """Parameters of checks that are lists of names."""
 
 _REJECTED = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")

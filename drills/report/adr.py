@@ -268,7 +268,7 @@ def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
 
 
 _SEEN_OF_MTLS = ("plaintext", "plaintext_tried", "unauthenticated", "certificate_validity")
-_TWO_WITNESSES = ("attempts_per_request", "conservation", "denied_but_served", "served_but_failed")
+_TWO_WITNESSES = ("attempts_per_request", "conservation")
 _OWN_RECORD = ("drops_witnessed",)
 
 

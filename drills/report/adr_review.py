@@ -31,7 +31,7 @@ class Line:
         return finding.check in self.checks or any(word in run.verdict.drill for word in self.drills)
 
 
-_MEMBERS = frozenset({"mesh_membership", "outside_mesh", "drift_found", "new_pod_refused"})
+_MEMBERS = frozenset({"mesh_membership", "outside_mesh", "drift_found"})
 LINES = (
     Line("architecture", "the scope is explicit"),
     Line("architecture", "paths out of the mesh are known: workloads outside of it are found", _MEMBERS),
@@ -52,7 +52,7 @@ LINES = (
         "operations", "data-plane failure is tested", drills=("node-", "cni-", "enforcer-", "l7-proxy-", "injection-")
     ),
     Line("operations", "upgrade and rollback are tested", drills=("upgrade", "rollback")),
-    Line("operations", "a bound on tail latency is tested", frozenset({"latency"})),
+    Line("operations", "a bound on tail latency is tested", frozenset({"calls_fast"})),
     Line("operations", "the overhead per pod and node is measured"),
     Line("debugging", "it is visible whether a request entered the mesh", frozenset({"mesh_membership"})),
     Line("debugging", "a flow can be traced end to end by the mesh's own telemetry"),

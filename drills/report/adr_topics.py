@@ -58,7 +58,6 @@ TOPICS = (
                 "mesh_membership",
                 "outside_mesh",
                 "new_pod_meshed",
-                "new_pod_refused",
                 "certificate_validity",
             }
         ),
@@ -66,9 +65,7 @@ TOPICS = (
     Topic(
         "invariant-identity",
         "### Authorization is by identity, not by IP",
-        frozenset(
-            {"denied", "denied_but_served", "unauthenticated", "change_ignored", "change_enforced", "change_refused"}
-        ),
+        frozenset({"denied", "unauthenticated", "change_ignored", "change_enforced"}),
     ),
     Topic(
         "invariant-l7",
@@ -92,11 +89,8 @@ TOPICS = (
                 "attempts_per_request",
                 "conservation",
                 "split_ratio",
-                "errors",
-                "latency",
+                "calls_fast",
                 "blast_radius",
-                "recovery_time",
-                "served_but_failed",
                 "handshake",
             }
         ),
@@ -104,7 +98,7 @@ TOPICS = (
     Topic(
         "consequences-debugging",
         "### Debugging",
-        frozenset({"signal_seen", "signal_absent", "time_to_signal", "condition", "drops_witnessed", "drift_found"}),
+        frozenset({"signal_seen", "signal_absent", "drops_witnessed", "drift_found"}),
     ),
     Topic("consequences-upgrade", "### Upgrade", drills=("upgrade", "rollback")),
 )

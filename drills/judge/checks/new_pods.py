@@ -48,12 +48,7 @@ def outside_mesh(on: str | None = None) -> Occurrence:
     if it is known to be in the mesh or Kubernetes says what kept it from starting.
     """
     says = f"a new pod{_there(on)} is admitted outside the mesh"
-    return Occurrence("outside_mesh", says, partial(_happened, UNMESHED, on), _params(on), needs=_NEEDS)
-
-
-def new_pod_refused() -> Occurrence:
-    """The API refused a new pod; its message is an example."""
-    return Occurrence("new_pod_refused", "a new pod is refused", partial(_happened, REFUSED, None), needs=_NEEDS)
+    return Occurrence("outside_mesh", says, partial(_any_outside, on), _params(on), needs=_NEEDS)
 
 
 def new_pod_tried(on: str | None = None) -> Occurrence:
@@ -160,18 +155,18 @@ def _harm(pod: NewPod, history: History) -> Harm:
     return Harm(pod.subject, pod.answered_ns, pod.answered_ns, (node,) if node else ())
 
 
-def _happened(harm: str, on: str | None, history: History, window: Window) -> Measurement:
+def _any_outside(on: str | None, history: History, window: Window) -> Measurement:
     pods = _pods(history, window, on)
     fates = [fate for _, fate in pods]
     answered = len(fates) - fates.count(FAILED)
-    if harm in fates:
+    if UNMESHED in fates:
         truth = Truth.TRUE
-    elif not answered or (harm == UNMESHED and any(_may_be_outside(*pod) for pod in pods)):
+    elif not answered or any(_may_be_outside(*pod) for pod in pods):
         truth = Truth.UNKNOWN
     else:
         truth = Truth.FALSE
-    reason = f"{fates.count(harm)} of {len(fates)} new pods {harm}, {answered} were answered"
-    return _measured(truth, reason, pods, frozenset({harm}), history)
+    reason = f"{fates.count(UNMESHED)} of {len(fates)} new pods {UNMESHED}, {answered} were answered"
+    return _measured(truth, reason, pods, frozenset({UNMESHED}), history)
 
 
 def _tried(on: str | None, history: History, window: Window) -> Measurement:

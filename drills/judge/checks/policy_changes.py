@@ -76,11 +76,6 @@ def change_enforced(within_s: float, connection: str = "", min_samples: int = 5)
     return Invariant("change_enforced", says, partial(_enforced, rule), rule.params, needs=_NEEDS)
 
 
-def change_refused() -> Occurrence:
-    """The API refused at least one change; its message is an example."""
-    return Occurrence("change_refused", "a policy change is refused", _refused, needs=_NEEDS)
-
-
 def change_tried() -> Occurrence:
     """The API accepted or refused at least one change."""
     return Occurrence("change_tried", "a policy change is tried", _tried, needs=_NEEDS)
@@ -316,18 +311,6 @@ def _answers(history: History, window: Window) -> tuple[_Change, ...]:
         for event in _applied(history)
         if window.holds(event.at_ns)
     )
-
-
-def _refused(history: History, window: Window) -> Measurement:
-    changes = _answers(history, window)
-    fates = {change.fate for change in changes}
-    if REFUSED in fates:
-        truth = Truth.TRUE
-    elif ACCEPTED in fates:
-        truth = Truth.FALSE
-    else:
-        truth = Truth.UNKNOWN
-    return _measured(truth, _tally(changes, REFUSED), changes, frozenset({REFUSED}))
 
 
 def _tried(history: History, window: Window) -> Measurement:

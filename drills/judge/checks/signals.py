@@ -25,7 +25,6 @@ from drills.judge.measure import (
     Invariant,
     Measurement,
     Need,
-    Number,
     Occurrence,
     Row,
     Truth,
@@ -88,19 +87,6 @@ def signal_absent(name: str) -> Invariant:
         {"name": name},
         needs=_NEEDS,
         signals=(name,),
-    )
-
-
-def time_to_signal(name: str, at_most_s: float) -> Invariant:
-    """The named signal appears at most at_most_s after the window's start, as precisely as its source was polled.
-
-    It appeared between the last silent look and the first that saw it: TRUE when the latter is within the bound, FALSE
-    when a look after the bound was still silent, else UNKNOWN.
-    """
-    says = f"signal {name} appears within {at_most_s:g} s"
-    params: dict[str, Number] = {"name": name, "at_most_s": at_most_s}
-    return Invariant(
-        "time_to_signal", says, partial(_time_to_signal, name, at_most_s), params, needs=_NEEDS, signals=(name,)
     )
 
 
@@ -384,26 +370,3 @@ def _absent(name: str, history: History, window: Window) -> Measurement:
     row = Row(name, "", truth, {"looks": len(looks), "fired": len(fired), "failed": blind}, reason)
     examples = tuple(Example(look.source, look.at_ns, "signal", name) for look in fired[:MAX_EXAMPLES])
     return Measurement(truth, reason, (row,), examples, at_ns=fired[0].at_ns if fired else None)
-
-
-def _time_to_signal(name: str, at_most_s: float, history: History, window: Window) -> Measurement:
-    found = sighting(history, name, window.start_ns, window.end_ns - 1)
-    if found.truth is Truth.UNKNOWN or name not in history.facts.signals:
-        return Measurement(Truth.UNKNOWN, found.reason)
-    due_ns = window.start_ns + round(at_most_s * NS_PER_S)
-    end_ns = window.end_ns if found.at_ns is None else found.at_ns
-    _, _, looks = _looks(history, history.facts.signals[name], window.start_ns, end_ns)
-    silent_ns = max((look.at_ns for look in looks if look.fired is False), default=window.start_ns)
-    if found.at_ns is not None and found.at_ns <= due_ns:
-        truth, reason = Truth.TRUE, ""
-    elif silent_ns >= due_ns:
-        truth, reason = Truth.FALSE, f"signal {name} was still silent {_after_s(window, silent_ns)} s after the start"
-    else:
-        truth, reason = Truth.UNKNOWN, f"{name} was not read between {_after_s(window, silent_ns)} s and the bound"
-    latest_s = None if found.at_ns is None else _after_s(window, found.at_ns)
-    row = Row(name, "", truth, {"later_than_s": _after_s(window, silent_ns), "latest_s": latest_s}, reason)
-    return Measurement(truth, reason, (row,))
-
-
-def _after_s(window: Window, at_ns: int) -> float:
-    return round((at_ns - window.start_ns) / NS_PER_S, 3)

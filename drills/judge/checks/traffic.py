@@ -1,4 +1,4 @@
-"""Ordinary traffic: success rate, outages, errors, the canary's share, and whether calls were made at all."""
+"""Ordinary traffic: success rate, outages, the canary's share, and whether calls were made at all."""
 
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +22,8 @@ from drills.judge.checks.tally import (
 from drills.judge.cohorts import subject_of
 from drills.judge.history import History
 from drills.judge.keys import CohortKey
-from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Parameter, Row, Truth
-from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.records import NEW, NS_PER_S, REUSED, Window
 
 PARTS = 4
 """split_ratio judges so many parts of its window by themselves, where they have enough calls."""
@@ -79,38 +79,6 @@ def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> In
     params = {"max_outage_s": max_outage_s, "min_samples": min_samples}
     says = f"no caller is without a success for {max_outage_s:g} s"
     return Invariant("availability", says, partial(_flow, edges, rule), params, edges)
-
-
-def errors(
-    *edges: Edge, kinds: tuple[str, ...] = (), at_most: int = 0, min_samples: int = 20, max_gap_s: float = 2.0
-) -> Invariant:
-    """At most this many calls per edge and kind of connection end in one of these error classes; no kinds: in any.
-
-    Needs min_samples calls that were made and did not end in such an error.
-    """
-    need_edges(edges)
-
-    def rule(lane: Lane) -> Ruled:
-        found = {error: number for error, number in lane.errors if error in kinds or not kinds}
-        count, gap_s = sum(found.values()), lane.gap.length_ns / NS_PER_S
-        if count > at_most:
-            return Ruled(lane, Truth.FALSE, f"{count} calls ended in {named}, at most {at_most} may")
-        others = lane.made - (count - found.get(IN_FLIGHT_BOUND, 0))
-        if others < min_samples:
-            return Ruled(lane, Truth.UNKNOWN, f"{others} calls ended without such an error, needs {min_samples}")
-        if gap_s > max_gap_s:
-            return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
-        return Ruled(lane, Truth.TRUE)
-
-    named = ", ".join(kinds) or "an error"
-    params: dict[str, Parameter] = {
-        "kinds": kinds,
-        "at_most": at_most,
-        "min_samples": min_samples,
-        "max_gap_s": max_gap_s,
-    }
-    says = f"at most {at_most} calls end in {named}"
-    return Invariant("errors", says, partial(_flow, edges, rule), params, edges)
 
 
 def split_ratio(

@@ -1,29 +1,14 @@
-"""Workloads as seen from outside: readiness and certificates."""
+"""Leaf certificates as workloads show them to their peers."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 
 from drills.judge.checks.looks import Look, measured, names
-from drills.judge.events import (
-    CertificateShown,
-    CertificateText,
-    FaultAccount,
-    ReplicaCount,
-    ServerEnd,
-)
+from drills.judge.events import CertificateShown, CertificateText, FaultAccount, ServerEnd
 from drills.judge.history import History
-from drills.judge.measure import Invariant, Measurement, Need, Number, Occurrence, Row, Truth
+from drills.judge.measure import Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Window
-
-
-def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
-    """The workload "namespace/kind/name" has all its desired replicas ready at every look, at least every max_gap_s."""
-    params: dict[str, Number] = {"subject": subject, "max_gap_s": max_gap_s}
-    says = f"{subject} has all its replicas ready"
-    return Invariant(
-        "condition", says, partial(_condition, subject, max_gap_s), params, needs=frozenset({Need.SIGNALS})
-    )
 
 
 def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:
@@ -105,23 +90,8 @@ def _ended(history: History, window: Window) -> Measurement:
     return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, ended, reason),))
 
 
-def _condition(subject: str, max_gap_s: float, history: History, window: Window) -> Measurement:
-    events = [event for event in history.events_in(window, ReplicaCount) if event.subject == subject]
-    looks = [_look_at_condition(event) for event in events]
-    gap_s = _longest_gap_s([event.at_ns for event, is_well, _ in looks if is_well is not None], window)
-    doubt = f"not read for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
-    return measured(subject, [look for look in looks if look[1] is not None], doubt)
-
-
 def _longest_gap_s(seen_ns: Sequence[int], window: Window) -> float:
     return max(after - before for before, after in pairwise([window.start_ns, *seen_ns, window.end_ns])) / NS_PER_S
-
-
-def _look_at_condition(event: ReplicaCount) -> Look:
-    ready, desired = event.detail.ready, event.detail.desired
-    if ready is None or desired is None:
-        return event, None, "could not be read"
-    return event, ready >= max(desired, 1), f"{ready} of {desired} ready"
 
 
 def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:

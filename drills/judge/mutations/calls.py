@@ -27,9 +27,8 @@ NOT_SERVED: Change = {name: pl.lit(None, CALLS_SCHEMA[name]) for name in SERVED_
 
 
 def fail_all(history: History, target: Target) -> History:
-    """Let every call fail, with the first error class that the claim names."""
-    error = target.text("kinds").partition(", ")[0] or "connect-reset"
-    return _change(history, target.calls(), _failed(error))
+    """Let every call fail."""
+    return _change(history, target.calls(), _failed("connect-reset"))
 
 
 def one_outage(history: History, target: Target) -> History:
@@ -37,12 +36,6 @@ def one_outage(history: History, target: Target) -> History:
     half_ns = round((max(target.number("max_gap_s", 0), target.number("max_outage_s", 0)) + 1) * NS_PER_S / 2)
     is_out = pl.col("started_ns").is_between(target.middle_ns - half_ns, target.middle_ns + half_ns)
     return _change(history, target.calls() & is_out, _failed("connect-reset"))
-
-
-def fail_last(history: History, target: Target) -> History:
-    """Let the last call of the window fail."""
-    due = pl.col("scheduled_ns")
-    return _change(history, target.calls() & (due == due.filter(target.calls()).max()), _failed("connect-reset"))
 
 
 def slow_down(history: History, target: Target) -> History:
@@ -72,11 +65,6 @@ def let_last_in(history: History, target: Target) -> History:
     is_refused, due = target.calls() & ~SUCCEEDED, pl.col("scheduled_ns")
     is_last = is_refused & (due == due.filter(is_refused).max())
     return _change(history, is_last, _served(history) | _succeeded(history))
-
-
-def lose_answer(history: History, target: Target) -> History:
-    """Let one served call time out for its caller."""
-    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _ended("info", "timeout"))
 
 
 def disown_call(history: History, target: Target) -> History:

@@ -1,6 +1,6 @@
 """Every mutation by name, and which mutations a claim must notice, by its check and quantifier."""
 
-from drills.judge.events import CertificateShown, MembershipSeen, NewPod, PolicyChangeStep, ReplicaCount
+from drills.judge.events import CertificateShown, MembershipSeen, NewPod, PolicyChangeStep
 from drills.judge.mutations import calls, events, record
 from drills.judge.mutations.target import Mutation
 from drills.judge.quantifiers import Quantifier
@@ -12,7 +12,7 @@ def _all(*given: Mutation) -> dict[str, Mutation]:
 
 
 WORLD = _all(
-    Mutation("fail-all", "every call of the edge fails", calls.fail_all, ("kinds",)),
+    Mutation("fail-all", "every call of the edge fails", calls.fail_all),
     Mutation("fail-everywhere", "every call of every edge fails", calls.fail_all, on_every_edge=True),
     Mutation(
         "one-outage",
@@ -21,14 +21,12 @@ WORLD = _all(
         ("max_gap_s", "max_outage_s"),
         in_each_phase=True,
     ),
-    Mutation("fail-last", "the last call fails", calls.fail_last),
     Mutation("delay-recovery", "no call of the edge succeeds until the end", calls.fail_all),
     Mutation("slow-down", "every answer comes ten seconds later", calls.slow_down),
     Mutation("drop-calls", "the calls of the edge are not made", calls.drop_calls),
     Mutation("serve-refused", "a server serves one refused call", calls.serve_refused, in_each_phase=True),
     Mutation("let-one-in", "one refused call succeeds", calls.let_one_in, in_each_phase=True),
     Mutation("let-last-in", "the last refused call succeeds", calls.let_last_in),
-    Mutation("lose-answer", "one served call times out for its caller", calls.lose_answer),
     Mutation("disown-call", "one served call certainly failed for its caller", calls.disown_call, in_each_phase=True),
     Mutation(
         "lose-posting",
@@ -71,8 +69,6 @@ WORLD = _all(
     Mutation("raise-signals", "every signal appears at every look", events.raise_signals),
     Mutation("unmesh-pod", "the membership of one pod is wrong", events.unmesh_pod, in_each_phase=True),
     Mutation("forget-membership", "mesh membership is not read", events.forget(MembershipSeen)),
-    Mutation("unready-workload", "a workload has no ready replica at one look", events.unready_workload, ("subject",)),
-    Mutation("forget-conditions", "no workload is read", events.forget(ReplicaCount)),
     Mutation("expire-certificate", "one certificate has expired", events.expire_certificate),
     Mutation("renew-certificates", "every certificate outlives the window", events.renew_certificates),
     Mutation("keep-signer", "no certificate is signed by the new issuer", events.keep_signer),
@@ -105,24 +101,19 @@ _HARMS: dict[str, tuple[str, ...]] = {
     "calls_fast": ("slow-down", "drop-calls"),
     "certificate_validity": ("expire-certificate", "forget-certificates"),
     "change_enforced": ("ignore-changes", "refuse-changes", "forget-changes"),
-    "condition": ("unready-workload", "forget-conditions"),
     "conservation": ("serve-twice", "lose-posting", "disown-call", "drop-calls"),
     "denied": ("serve-refused", "let-one-in", "drop-calls"),
     "drift_found": ("overlook-unmeshed", "forget-new-pods"),
     "drops_witnessed": ("miss-drops", "misname-drops", "blind-drops", "drop-calls"),
-    "errors": ("fail-all", "drop-calls"),
-    "latency": ("slow-down", "fail-all", "drop-calls"),
     "mesh_membership": ("unmesh-pod", "forget-membership", "silence-pod"),
     "new_pod_meshed": (
         *("admit-unmeshed", "refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
         "new-pod-is-dark",
     ),
-    "recovery_time": ("fail-last", "fail-all", "drop-calls"),
     "signal_absent": ("raise-signals", "blind-signals"),
     "split_ratio": ("serve-one-version", "drop-calls"),
     "unmeshed_pods_refused": ("serve-unmeshed-pod", "forget-new-pods"),
     "success_rate": ("fail-all", "one-outage", "drop-calls"),
-    "time_to_signal": ("hide-signals", "blind-signals"),
 }
 """What an invariant must notice under `always`."""
 
@@ -136,7 +127,6 @@ _DELAYS: dict[str, tuple[str, ...]] = {
         *("refuse-new-pods", "block-new-pods", "start-elsewhere", "forget-new-pods"),
         "new-pod-is-dark",
     ),
-    "condition": ("forget-conditions",),
     "mesh_membership": ("forget-membership", "silence-pod"),
     "certificate_validity": ("forget-certificates",),
 }
@@ -144,14 +134,10 @@ _DELAYS: dict[str, tuple[str, ...]] = {
 
 _HAPPENINGS: dict[str, tuple[str, ...]] = {
     "change_ignored": ("ignore-changes", "forget-changes"),
-    "change_refused": ("refuse-changes", "forget-changes"),
-    "denied_but_served": ("serve-refused", "drop-calls"),
-    "new_pod_refused": ("refuse-new-pods", "forget-new-pods"),
     "outside_mesh": ("admit-unmeshed", "start-elsewhere", "forget-new-pods"),
     "plaintext": ("readable-call", "blind-observers", "drop-calls"),
     "plaintext_to_unmeshed_pods": ("readable-unmeshed-pod", "blind-observers", "forget-new-pods"),
     "plaintext_tried": ("readable-call", "blind-observers", "drop-calls"),
-    "served_but_failed": ("lose-answer", "drop-calls"),
     "signal_seen": ("raise-signals", "blind-signals"),
     "unauthenticated": ("swap-peer", "hide-peer", "drop-calls"),
 }
@@ -160,12 +146,10 @@ _HAPPENINGS: dict[str, tuple[str, ...]] = {
 _ABSENCES: dict[str, tuple[str, ...]] = {
     "addressed": ("drop-calls",),
     "attempted": ("drop-calls",),
-    "change_refused": ("forget-changes",),
     "change_tried": ("forget-changes",),
     "handshake": ("pool-connections", "drop-calls"),
     "issuer_taken_up": ("keep-signer", "forget-certificates"),
     "leaf_ended": ("renew-certificates",),
-    "new_pod_refused": ("forget-new-pods",),
     "new_pod_tried": ("start-elsewhere", "forget-new-pods"),
     "outside_mesh": ("start-elsewhere", "forget-new-pods"),
     "signal_seen": ("hide-signals", "blind-signals"),

@@ -169,13 +169,6 @@ def unmesh_pod(history: History, target: Target) -> History:
     return each_of(history, MembershipSeen, lambda e: revised(e, meshed=not e.detail.expected) if e in first else e)
 
 
-def unready_workload(history: History, target: Target) -> History:
-    """Let a workload have no ready replica at one look."""
-    looks = history.events_in(target.window, ReplicaCount)
-    first = tuple(event for event in looks if event.subject == target.text("subject"))[:1]
-    return each_of(history, ReplicaCount, lambda e: revised(e, ready=0, desired=1) if e in first else e)
-
-
 def expire_certificate(history: History, target: Target) -> History:
     """Let one certificate have expired when it was read."""
     first = history.events_in(target.window, CertificateShown)[:1]

@@ -19,7 +19,6 @@ from drills.judge.events import (
     revised,
 )
 from drills.judge.history import History
-from drills.judge.measure import Occurrence
 from drills.judge.verdict import Finding, Outcome
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import START_NS, Story
@@ -245,15 +244,6 @@ def test_a_serving_that_was_doubled_is_harm_whoever_made_it() -> None:
         story.served_only(*EDGE, KILLED_S)
         story.rows[-1] |= {"id": "mdc.payment.ledger.2.n999", "connection": "new"}
     assert ruled(history(story), KEPT).outcome is Outcome.VIOLATED
-
-
-@pytest.mark.parametrize("check", [checks.served_but_failed(EDGE), checks.denied_but_served(DENIED)])
-def test_what_a_server_did_when_its_record_ended_is_not_known(check: Occurrence) -> None:
-    """Calls that failed while a server was down may have been served by it before: `never` is unknown."""
-    story = rebooted().fault().calls(*EDGE, info=1, over=(2, 3), error="timeout")
-    finding = ruled(history(story), never(check))
-    assert finding.outcome is Outcome.INCONCLUSIVE
-    assert "after the fault had ended a server" in finding.reason
 
 
 def test_nothing_readable_while_one_observer_started_anew() -> None:

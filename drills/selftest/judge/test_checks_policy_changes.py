@@ -4,7 +4,7 @@ import pytest
 
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import always, eventually, never, reached, sometimes
+from drills.judge.claims import always, eventually, never, reached
 from drills.judge.events import ServerEnd
 from drills.judge.records import NEW, REUSED
 from drills.judge.verdict import Outcome
@@ -164,15 +164,6 @@ def test_a_change_that_a_later_window_ignores_is_harm_there() -> None:
     assert (finding.outcome, finding.rows[0].numbers) == (Outcome.VIOLATED, {"accepted and ignored": 1})
     assert finding.counter_examples[0].at_ns == story.at(5)
     assert answer(story, never(checks.change_ignored(within_s=2), "recovery")).outcome is Outcome.INCONCLUSIVE
-
-
-def test_change_refused_is_seen_by_one_refusal() -> None:
-    """One refusal is enough; acceptance is none; an API that could not be asked leaves it open."""
-    claim = sometimes(checks.change_refused())
-    story = Story().steady(OTHER).fault()
-    assert answer(story.change(*EDGE, "failed"), claim).outcome is Outcome.INCONCLUSIVE
-    assert answer(story.change(*EDGE, "accepted"), claim).outcome is Outcome.VIOLATED
-    assert answer(story.change(*EDGE, "refused"), claim).outcome is Outcome.HELD
 
 
 def test_change_tried_is_reached_by_an_answer() -> None:

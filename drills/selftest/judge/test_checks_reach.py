@@ -1,6 +1,4 @@
-"""Harm beyond the part that was hurt, connections that were really new, and errors by class."""
-
-from collections.abc import Callable
+"""Harm beyond the part that was hurt, and connections that were really new."""
 
 import polars as pl
 import pytest
@@ -9,7 +7,6 @@ from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.events import ReplicaCount
-from drills.judge.measure import Check
 from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer
 
@@ -18,7 +15,6 @@ OTHER = ("payment", "ledger")
 DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 CONTAINED = always(checks.blast_radius(EDGE, OTHER, within=("n2", "checkout-2", "fraud")))
 NEW = reached(checks.handshake(EDGE))
-CLEAN = always(checks.errors(EDGE, kinds=("http-503", "timeout")))
 
 
 def test_harm_within_the_radius_holds() -> None:
@@ -125,53 +121,7 @@ def test_an_edge_without_new_connections_beside_one_with_is_not_reached() -> Non
     assert answer(story, reached(checks.handshake(EDGE, OTHER))).outcome is Outcome.INCONCLUSIVE
 
 
-def test_errors_of_other_classes_do_not_count() -> None:
-    """A reset is none of the classes that the claim names."""
-    assert answer(Story().fault().calls(*EDGE, ok=100, fail=50), CLEAN).outcome is Outcome.HELD
-
-
-@pytest.mark.parametrize("error", ["http-503", "timeout"])
-def test_one_error_of_a_named_class_is_violated(error: str) -> None:
-    """One is more than none; the reason counts it."""
-    finding = answer(Story().fault().calls(*EDGE, ok=100, fail=1, error=error), CLEAN)
-    assert (finding.outcome, "1 calls ended in http-503, timeout" in finding.reason) == (Outcome.VIOLATED, True)
-
-
-def test_any_error_counts_when_no_class_is_named() -> None:
-    """Without a class every error counts, up to the number allowed."""
-    story = Story().fault().calls(*EDGE, ok=100, fail=2)
-    assert answer(story, always(checks.errors(EDGE))).outcome is Outcome.VIOLATED
-    assert answer(story, always(checks.errors(EDGE, at_most=2))).outcome is Outcome.HELD
-
-
-def test_an_error_is_no_sample_of_calls_without_one() -> None:
-    """Nineteen that ended well are too few, and stay so when errors that are allowed make them twenty and more."""
-    allowed = always(checks.errors(EDGE, at_most=2))
-    finding = answer(Story().fault().calls(*EDGE, ok=19, fail=2), allowed)
-    assert (finding.outcome, finding.reason.split(": ")[-1]) == (
-        Outcome.INCONCLUSIVE,
-        "19 calls ended without such an error, needs 20",
-    )
-    assert answer(Story().fault().calls(*EDGE, ok=20, fail=2), allowed).outcome is Outcome.HELD
-
-
-def test_errors_are_excused_by_their_signal() -> None:
-    """Errors of a named class pass, shown apart, when the named signal appeared in time."""
-    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1)
-    story.fault().calls(*EDGE, ok=100, fail=1, error="timeout")
-    story.event(ReplicaCount, DOWN.subject, at_s=12, ready=0, desired=1)
-    claim = always(checks.errors(EDGE, kinds=("timeout",)), alert="down", within_s=10)
-    assert answer(story, claim).outcome is Outcome.FAILED_OBSERVABLY
-
-
-@pytest.mark.parametrize("story", [Story(), Story().fault().calls(*EDGE, ok=100, over=(0, 9))], ids=["none", "pause"])
-def test_errors_that_nobody_could_have_had_are_inconclusive(story: Story) -> None:
-    """No call, or a pause in which none was made, has no error to count."""
-    assert answer(story, CLEAN).outcome is Outcome.INCONCLUSIVE
-
-
-@pytest.mark.parametrize("check", [checks.errors, checks.handshake], ids=lambda check: check.__name__)
-def test_reach_checks_need_an_edge(check: Callable[[], Check]) -> None:
+def test_a_handshake_needs_an_edge() -> None:
     """A check of no edge is refused."""
     with pytest.raises(ValueError, match="at least one edge"):
-        check()
+        checks.handshake()

@@ -39,6 +39,13 @@ def test_denied_is_violated_by_either_witness(harm: dict[str, object]) -> None:
     assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 1)
 
 
+@pytest.mark.parametrize("error", ["http-403", "http-401", "connect-reset", "closed"])
+def test_denied_is_violated_by_a_refusal_that_was_served(error: str) -> None:
+    """Whatever the words of the refusal, a server that served the call makes it a lie."""
+    finding = answer(guarded(fail=200).calls(*EDGE, fail=1, served=True, error=error, over=(5, 6)), DENIED)
+    assert (finding.outcome, finding.counter_examples[0].error) == (Outcome.VIOLATED, error)
+
+
 def test_denied_is_violated_by_a_call_that_only_a_server_saw() -> None:
     """A served call whose caller's record is lost is still proof, and shown with its request id."""
     finding = answer(guarded(fail=200).served_only(*EDGE), DENIED)

@@ -289,31 +289,3 @@ def test_a_signal_that_appears_is_not_absent() -> None:
 def test_absence_that_nobody_saw_is_inconclusive(looks: tuple[int | None, ...], name: str) -> None:
     """No look, mostly failed looks, or a signal that the mesh does not have: silence proves nothing."""
     assert absent(conditions(*looks), name) is Outcome.INCONCLUSIVE
-
-
-def timed(story: Story, at_most_s: float = 3, name: str = "down") -> Outcome:
-    """Judge whether a signal was in time."""
-    return answer(story, always(checks.time_to_signal(name, at_most_s))).outcome
-
-
-def test_a_signal_in_time_holds_with_both_bounds_of_its_time() -> None:
-    """It came after the last silent look and by the first that saw it."""
-    finding = answer(conditions(1, 1, 0), always(checks.time_to_signal("down", 3)))
-    assert (finding.outcome, finding.rows[0].numbers) == (Outcome.HELD, {"later_than_s": 1.0, "latest_s": 2.0})
-
-
-@pytest.mark.parametrize("looks", [(1, 1, 1, 1, 0), (1, 1, 1, 1, 1)])
-def test_a_signal_that_is_late_or_never_comes_is_violated(looks: tuple[int, ...]) -> None:
-    """A look at or beyond the bound that was still silent proves it late."""
-    assert timed(conditions(*looks)) is Outcome.VIOLATED
-
-
-@pytest.mark.parametrize("looks", [(1, 1, None, None, 0), (1, 1), (), (None, None, None)])
-def test_a_signal_that_nobody_could_time_is_inconclusive(looks: tuple[int | None, ...]) -> None:
-    """Without a look around the bound, it may have been in time."""
-    assert timed(conditions(*looks)) is Outcome.INCONCLUSIVE
-
-
-def test_a_signal_that_the_mesh_does_not_have_has_no_time() -> None:
-    """A name that the mesh does not know is no answer."""
-    assert timed(conditions(1, 1), name="no such signal") is Outcome.INCONCLUSIVE

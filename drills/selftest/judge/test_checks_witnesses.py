@@ -2,22 +2,18 @@
 
 import pytest
 
-from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import Claim, always, never
-from drills.judge.events import CallerEnd, ReplicaCount, ServerEnd
-from drills.judge.measure import Invariant, Occurrence
+from drills.judge.claims import Claim, always
+from drills.judge.events import CallerEnd, ServerEnd
+from drills.judge.measure import Invariant
 from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer
 
 EDGE = ("payment", "ledger")
 DENIED = ("intruder", "ledger")
-DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
-UNTOLD = never(checks.served_but_failed(EDGE))
-LIARS = never(checks.denied_but_served(DENIED), must_hold=True)
 ONCE = always(checks.attempts_per_request(EDGE))
 KEPT = always(checks.conservation(EDGE), must_hold=True)
-ALL = (UNTOLD, LIARS, ONCE, KEPT)
+ALL = (ONCE, KEPT)
 
 
 def steady() -> Story:
@@ -27,7 +23,7 @@ def steady() -> Story:
 
 @pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.check.name)
 def test_witnesses_that_agree_hold(claim: Claim) -> None:
-    """Calls that were served once and answered, and refusals that no server saw, satisfy all four."""
+    """Calls that were served once and answered, and refusals that no server saw, satisfy both."""
     finding = answer(steady(), claim)
     assert finding.outcome is Outcome.HELD, finding.reason
 
@@ -46,42 +42,6 @@ def test_a_posting_that_another_service_answers_is_lost() -> None:
     )
     finding = answer(story, KEPT)
     assert (finding.outcome, finding.reason) == (Outcome.VIOLATED, "payment->ledger new: 1 lost")
-
-
-def test_an_answer_that_got_lost_is_served_but_failed() -> None:
-    """The server did the work and the caller timed out: the call is the example, and a hole cannot explain it away."""
-    story = steady().calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6)).without(CallerEnd)
-    finding = answer(story, UNTOLD)
-    assert (finding.outcome, len(finding.counter_examples)) == (Outcome.VIOLATED, 1)
-    assert finding.reason == "payment->ledger new: 1 of 201 calls were served and not answered well"
-
-
-def test_a_lost_answer_is_excused_by_its_signal() -> None:
-    """The same loss passes, shown apart, when the named signal appeared."""
-    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).steady(EDGE).fault()
-    story.calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6))
-    story.event(ReplicaCount, DOWN.subject, at_s=6, ready=0, desired=1)
-    claim = never(checks.served_but_failed(EDGE), alert="down", within_s=5)
-    assert answer(story, claim).outcome is Outcome.FAILED_OBSERVABLY
-
-
-def test_failures_at_a_silent_server_are_inconclusive() -> None:
-    """A target that wrote down nothing at all may have served every call."""
-    finding = answer(Story().fault().calls(*EDGE, info=50, error="timeout"), UNTOLD)
-    assert (finding.outcome, "recorded no call" in finding.reason) == (Outcome.INCONCLUSIVE, True)
-
-
-@pytest.mark.parametrize("error", ["http-403", "http-401", "connect-reset", "closed"])
-def test_a_refusal_that_was_served_is_violated(error: str) -> None:
-    """Whatever the words of the refusal, a server that served the call makes it a lie."""
-    finding = answer(steady().calls(*DENIED, fail=1, served=True, error=error, over=(5, 6)), LIARS)
-    assert (finding.outcome, finding.counter_examples[0].error) == (Outcome.VIOLATED, error)
-
-
-def test_a_timeout_is_no_refusal() -> None:
-    """Calls that only timed out were not refused: there are no refusals to judge."""
-    story = Story().steady(EDGE).fault().calls(*DENIED, info=50, error="timeout", served=True)
-    assert answer(story, LIARS).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_request_that_was_served_twice_violates_attempts() -> None:
@@ -135,10 +95,10 @@ def test_a_lost_posting_in_a_record_with_a_hole_is_inconclusive() -> None:
 
 @pytest.mark.parametrize(
     "check",
-    [checks.served_but_failed, checks.denied_but_served, checks.attempts_per_request, checks.conservation],
+    [checks.attempts_per_request, checks.conservation],
     ids=lambda check: check.__name__,
 )
-def test_pair_checks_need_an_edge(check: type[Invariant | Occurrence]) -> None:
+def test_pair_checks_need_an_edge(check: type[Invariant]) -> None:
     """A check of no edge would always hold and is refused."""
     with pytest.raises(ValueError, match="at least one edge"):
         check()  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Workloads as others see them: readiness and certificates; each with every answer it can give."""
+"""Leaf certificates as workloads show them, with every answer that a check of them can give."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from clusters.meshes import load, names
 from drills.judge import checks
 from drills.judge.claims import always, reached, sometimes
-from drills.judge.events import CertificateShown, CertificateText, FaultAccount, ReplicaCount, ServerEnd
+from drills.judge.events import CertificateShown, CertificateText, FaultAccount, ServerEnd
 from drills.judge.verdict import Outcome
 from drills.run import catalogue
 from drills.run.experiment import promised
@@ -16,18 +16,8 @@ from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import START_NS, Story, answer, identity
 
 EDGE = ("checkout", "payment")
-SUBJECT = "istio-system/Deployment/istiod"
-READY = always(checks.condition(SUBJECT), "baseline")
 CERTS = always(checks.certificate_validity(min_left_s=60), "baseline")
 HOUR_NS = 3600 * 1_000_000_000
-
-
-def ready(*looks: int | None, every_s: float = 1.0) -> Story:
-    """Tell how many replicas were ready at each look of the baseline."""
-    story = Story().steady(EDGE)
-    for index, count in enumerate(looks):
-        story.event(ReplicaCount, SUBJECT, at_s=index * every_s, ready=count, desired=1)
-    return story
 
 
 def certified(left_ns: int, *, since_ns: int = HOUR_NS) -> Story:
@@ -38,23 +28,6 @@ def certified(left_ns: int, *, since_ns: int = HOUR_NS) -> Story:
         .steady(EDGE)
         .event(CertificateShown, "payment-1", not_before_ns=now_ns - since_ns, not_after_ns=now_ns + left_ns)
     )
-
-
-def test_a_workload_that_stays_ready_holds() -> None:
-    """One look a second, each with all replicas ready."""
-    assert answer(ready(*[1] * 10), READY).outcome is Outcome.HELD
-
-
-def test_a_workload_that_was_not_ready_once_is_violated() -> None:
-    """A single look at a missing replica is enough."""
-    finding = answer(ready(1, 1, 0, *[1] * 7), READY)
-    assert (finding.outcome, finding.counter_examples[0].outcome) == (Outcome.VIOLATED, "0 of 1 ready")
-
-
-@pytest.mark.parametrize("story", [ready(), ready(1, None, None, None, None, None, None, 1), ready(1, 1, every_s=8)])
-def test_a_workload_that_nobody_looked_at_is_inconclusive(story: Story) -> None:
-    """No look, looks that failed, and looks too far apart leave room for an outage."""
-    assert answer(story, READY).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_certificate_with_time_left_holds() -> None:

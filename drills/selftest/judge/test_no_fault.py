@@ -122,7 +122,6 @@ def test_signals_that_fire_without_a_fault_are_named() -> None:
         (reached(checks.leaf_ended()), True),
         (sometimes(checks.issuer_taken_up(within_s=3)), True),
         (always(checks.drift_found(), must_hold=True), True),
-        (always(checks.time_to_signal("down", at_most_s=3)), True),
         (FLOWS.needing_fault(), True),
         (FLOWS, False),
         (never(checks.outside_mesh(), must_hold=True), False),

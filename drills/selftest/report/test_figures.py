@@ -136,7 +136,7 @@ def test_what_was_broken_before_the_fault_says_so() -> None:
         "broken-before": always(wire, "run", must_hold=True),
         "in-baseline": always(wire, "baseline"),
         "asks-for-a-change": eventually(wire, 5),
-        "never-so": never(checks.served_but_failed(ROUTE)),
+        "never-so": never(checks.plaintext(ROUTE)),
     }
     story = Asking(claims=claims).steady(outage_bundle.FORBIDDEN).baseline().calls(*ROUTE, ok=100)
     history = story.fault().calls(*ROUTE, fail=100).recovery().calls(*ROUTE, ok=100).history()

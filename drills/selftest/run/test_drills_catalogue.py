@@ -184,7 +184,7 @@ def test_every_drill_asks_what_no_drill_may_leave_out(entry: Declared) -> None:
                 )
 
 
-OF_CALLS = frozenset({"success_rate", "blast_radius", "availability", "errors", "latency"})
+OF_CALLS = frozenset({"success_rate", "blast_radius", "availability", "calls_fast"})
 OF_CONFIGURATION = frozenset(
     {"control-plane-down", "identity-down", "injector-down", "injection-refused", "policy-refused"}
 )

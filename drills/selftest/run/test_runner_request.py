@@ -44,7 +44,6 @@ PARAMETERS: dict[str, object] = {
     "at_most_s": 5.0,
     "max_outage_s": 2.0,
     "name": "brain-down",
-    "subject": "lab/Deployment/brain",
     "version": "v2",
     "weight": 0.1,
     "within": ("victim", "bystander"),
@@ -53,20 +52,15 @@ PARAMETERS: dict[str, object] = {
 """Values for the parameters without which a check cannot be made."""
 OPTIONAL: dict[str, object] = {
     "at_most": 3,
-    "at_most_times": 3.0,
     "by_call": True,
     "connection": "reused",
-    "hold_s": 2.5,
-    "kinds": ("dns", "tls"),
     "max_gap_s": 3.5,
     "max_unasked_s": 6.5,
     "min_left_s": 9.0,
     "min_samples": 7,
     "on": VICTIM,
-    "quantile": 0.9,
     "resolves": 0.1,
     "reasons": ("allow policies exist, but none allowed", "unknown"),
-    "slack_ms": 6.0,
     "tolerance": 0.04,
 }
 """Values for the others, each unlike its default."""
@@ -123,8 +117,8 @@ def test_signals_are_recorded_when_a_claim_or_its_alert_names_one() -> None:
     """One named signal has all of the mesh's recorded, or the named ones alone where the evidence must stay small."""
     every = tuple(sorted(mesh().signals))
     excused = always(checks.success_rate(EDGE, at_least=0.9), alert="brain-down", within_s=5)
-    ready = always(checks.condition("system/Deployment/brain"))
-    assert request({"ready": ready}).probes.signals == every
+    silent = always(checks.signal_absent("brain-down"))
+    assert request({"silent": silent}).probes.signals == every
     assert request({"seen": SEEN}).probes.signals == every
     assert request({"flows": excused}).probes.signals == every
     assert request({"flows": excused}, only_named_signals=True).probes.signals == ("brain-down",)
@@ -189,7 +183,7 @@ def made(name: str, *, is_whole: bool) -> Check:
     return found
 
 
-GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("new_pod_refused"), during="fault")
+GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("outside_mesh"), during="fault")
 
 
 @pytest.mark.parametrize(
