@@ -24,7 +24,8 @@ from drills.report.provenance import NOTE_FILE
 from drills.report.run_file import Environment
 from drills.report.traffic import measured
 
-MAX_BUNDLE_BYTES: Final = 2_000_000
+MAX_BUNDLE_BYTES: Final = 2_500_000
+"""The limit for a repository. A run of 90 s has 2.2 MB since it shows membership by calls of outsiders and new pods."""
 
 _NOTHING_SKIPPED: Final[Mapping[tuple[str, str], str]] = MappingProxyType({})
 
@@ -72,5 +73,5 @@ def write_index(
 
 
 def size_bytes(bundle: Path) -> int:
-    """Return the size of the bundle. MAX_BUNDLE_BYTES is the limit for a repository."""
+    """Return the size of the bundle."""
     return sum(file.stat().st_size for file in bundle.rglob("*") if file.is_file())
