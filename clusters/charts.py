@@ -52,6 +52,18 @@ def chart(name: str, *, chart_dir: Path | None, repository: str | None, progress
     return golang.module_path(recipe, module, inside)
 
 
+def sha256(source: Path) -> str:
+    """Return the SHA-256 of a chart: of its archive, or of a directory's files, each after its name and length."""
+    if source.is_file():
+        return hashlib.sha256(source.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for path in sorted(path for path in source.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        whole.update(f"{path.relative_to(source).as_posix()}\0{len(data)}\0".encode())
+        whole.update(data)
+    return whole.hexdigest()
+
+
 def is_in(name: str, directory: Path) -> bool:
     """Return whether a directory has a chart of the catalogue."""
     return any(candidate.exists() for candidate in _candidates(chart_named(name), directory))

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from clusters.kube import Kube
 from clusters.model import Capability, Role
+from clusters.runtime import HarnessError
 
 PLACED = "meshdrill/placed"
 """The node label whose value is VICTIM or BYSTANDER."""
@@ -66,6 +67,19 @@ class Cluster(Protocol):
 def elsewhere(part: str) -> str:
     """Return the label (with an empty value) of every node that is not the VICTIM or BYSTANDER given as part."""
     return f"meshdrill/not-{part}"
+
+
+def find_node(cluster: Cluster, part: str) -> str:
+    """Return the one node that is the VICTIM or BYSTANDER given as part; HarnessError unless it is exactly one."""
+    found: list[str] = [
+        node["metadata"]["name"] for node in cluster.kube.find("v1", "Node", selector=f"{PLACED}={part}")
+    ]
+    if len(found) != 1 or found[0] not in cluster.nodes:
+        raise HarnessError(
+            f"Label {PLACED}={part} is on {', '.join(found) or 'no node'} of {cluster.name}; expected exactly one of "
+            f"{', '.join(cluster.nodes)}. Deploy the lab again, or label the node."
+        )
+    return found[0]
 
 
 def lacking(cluster: Cluster, needs: Iterable[Role | Capability]) -> str:

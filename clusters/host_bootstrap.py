@@ -4,14 +4,14 @@ import os
 import platform
 import shutil
 import subprocess
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 
 import msgspec
 
-from clusters.runtime import HarnessError, Progress, Steps, answers, run, state_dir, tail
+from clusters.runtime import HarnessError, Progress, Steps, TimeUpError, answers, run, state_dir, tail, wait_until
 
 BOUNDED_RUNTIME = "meshdrill-bounded"
 INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -33,7 +33,6 @@ _BUILDER_PACKAGES = {
 
 _APT_TIMEOUT_S = 600.0
 _ENGINE_START_TIMEOUT_S = 60.0
-_POLL_S = 0.2
 
 
 def raise_inotify_limit(instances: int) -> None:
@@ -157,13 +156,22 @@ def _start_by_hand(*, bounded: bool) -> None:
 
 
 def _wait_until_it_answers(log: Path, engine: subprocess.Popen[bytes] | None) -> None:
-    deadline_s = time.monotonic() + _ENGINE_START_TIMEOUT_S
-    while time.monotonic() < deadline_s:
-        if answers(["docker", "info"], timeout_s=10) is not None:
+    def is_answering() -> bool:
+        return answers(["docker", "info"], timeout_s=10) is not None
+
+    def has_ended() -> bool:
+        return engine is not None and engine.poll() is not None
+
+    with suppress(TimeUpError):
+        answered, _ = wait_until(
+            lambda: (is_answering(), has_ended()),
+            any,
+            what="dockerd answers",
+            within_s=_ENGINE_START_TIMEOUT_S,
+            every_s=0.2,
+        )
+        if answered:
             return
-        if engine is not None and engine.poll() is not None:
-            break
-        time.sleep(_POLL_S)
     said = tail(log.read_text(encoding="utf-8", errors="replace")) if log.exists() else "see `journalctl -u docker`"
     raise HarnessError(
         f"dockerd did not answer `docker info` within {_ENGINE_START_TIMEOUT_S:.0f} s (log: {log}). It said:\n{said}"

@@ -1,5 +1,6 @@
 """Install a mesh from its official charts, with the CRDs, volumes and Secrets they need, and wait until it is ready."""
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ import msgspec
 import yaml
 
 from clusters.ca import DEFAULT_LIVES, authority
-from clusters.charts import chart, crd_manifest, is_in
+from clusters.charts import chart, crd_manifest, is_in, sha256
 from clusters.cluster import PLACED, Cluster
 from clusters.images.catalogue import chart as chart_named
 from clusters.kube import Json
@@ -20,7 +21,6 @@ STORAGE_CLASS = "meshdrill"
 """The storage class in a mesh's values; it has no provisioner, `create_volumes` creates each volume."""
 
 _HELM_S = 120.0
-_ESTABLISHED_S = 30.0
 _ON_NODE_S = 10.0
 _CRD_API = "apiextensions.k8s.io/v1"
 _VOLUMES = "/var/lib/meshdrill/volumes"  # on the node; survives its reboot
@@ -48,6 +48,20 @@ class ChartSource(msgspec.Struct, frozen=True):
         return self.carried if is_in(name, self.carried) else None
 
 
+class InstalledChart(msgspec.Struct, frozen=True):
+    """One chart as it was installed, for run.json.
+
+    source: directory, repository or module. sha256: see `charts.sha256`. values_sha256: of the values that it got, as
+    YAML in the order of installation, without the certificates and keys of an issuer: those differ in each cluster.
+    """
+
+    name: str
+    version: str
+    source: str
+    sha256: str
+    values_sha256: str
+
+
 def install(
     cluster: Cluster,
     mesh: Mesh,
@@ -58,8 +72,8 @@ def install(
     tools: Tools,
     steps: Steps,
     leaf_s: int = 0,
-) -> None:
-    """Install the mesh's CRDs and charts in order, then wait for its components and webhooks.
+) -> tuple[InstalledChart, ...]:
+    """Install the mesh's CRDs and charts in order, wait for its components and webhooks, and return the charts.
 
     images: image name -> reference, already on the nodes. built: the images are our own builds. leaf_s: lifetime of
     workload certificates, 0 for the mesh's default.
@@ -67,17 +81,14 @@ def install(
     create_volumes(cluster, mesh)
     install_crds(cluster, mesh.install.crds, directories=charts.directories, published=not built, steps=steps)
     values = [yaml.safe_load((mesh.manifests / "values.yaml").read_text()), mesh.install.image_values(images, built)]
-    issuance = mesh.certificates.issuance
-    if issuance is not None:
-        made = authority(cluster.state, issuance.issuer_name, DEFAULT_LIVES)
-        create_issuer_secret(cluster, issuance.secret, made)
-        values.append(issuance.values(made))
     if leaf_s and mesh.certificates.leaf_values is not None:
         values.append(mesh.certificates.leaf_values(leaf_s))
+    secret = _issuer_values(cluster, mesh)
+    installed = []
     with tempfile.TemporaryDirectory(prefix="meshdrill-") as folder:  # mode 0700: a file may hold a key
-        files = [Path(folder) / f"{number}.yaml" for number in range(len(values))]
+        files = [Path(folder) / f"{number}.yaml" for number in range(len(values) + len(secret))]
         for release in mesh.install.charts:
-            for file, whole in zip(files, values, strict=True):
+            for file, whole in zip(files, (*values, *secret), strict=True):
                 file.write_text(yaml.safe_dump(section(whole, release)))
             with steps.step(f"chart {release.chart}"):
                 # Official images use the charts of the project's repository, our builds those of the Go module.
@@ -88,18 +99,57 @@ def install(
                     repository=charts.repository or published,
                     progress=steps.say,
                 )
-                arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
-                arguments += ["--namespace", release.namespace, "--create-namespace"]
-                arguments += ["--kubeconfig", cluster.kubeconfig]
-                arguments += [word for file in files for word in ("--values", file)]
-                run(arguments, timeout_s=_HELM_S)
+                _upgrade(cluster, tools, release, source, files)
+                installed.append(_installed(release, source, charts, published, values))
     wait_components(cluster, mesh, steps)
     with steps.step("webhooks in force"):
         wait_webhooks(cluster, mesh)
+    return tuple(installed)
+
+
+def _upgrade(cluster: Cluster, tools: Tools, release: ChartRelease, source: Path, files: Iterable[Path]) -> None:
+    arguments: list[str | Path] = [tools.helm, "upgrade", "--install", release.release, source]
+    arguments += ["--namespace", release.namespace, "--create-namespace"]
+    arguments += ["--kubeconfig", cluster.kubeconfig]
+    arguments += [word for file in files for word in ("--values", file)]
+    run(arguments, timeout_s=_HELM_S)
+
+
+def _issuer_values(cluster: Cluster, mesh: Mesh) -> tuple[Mapping[str, object], ...]:
+    """Create the issuer of a mesh that needs one given, and return the values that name it."""
+    issuance = mesh.certificates.issuance
+    if issuance is None:
+        return ()
+    made = authority(cluster.state, issuance.issuer_name, DEFAULT_LIVES)
+    create_issuer_secret(cluster, issuance.secret, made)
+    return (issuance.values(made),)
+
+
+def _installed(
+    release: ChartRelease,
+    source: Path,
+    charts: ChartSource,
+    published: str | None,
+    values: Iterable[Mapping[str, object]],
+) -> InstalledChart:
+    wanted = chart_named(release.chart)
+    if directory := charts.directory_for(release.chart):
+        came_from = f"directory {directory.name}"
+    else:
+        came_from = charts.repository or published or wanted.module or ""
+    rendered = "---\n".join(yaml.safe_dump(section(whole, release)) for whole in values)
+    digest = hashlib.sha256(rendered.encode()).hexdigest()
+    return InstalledChart(wanted.chart, wanted.version, came_from, sha256(source), digest)
 
 
 def install_crds(
-    cluster: Cluster, names: Iterable[str], *, directories: Iterable[Path], published: bool, steps: Steps
+    cluster: Cluster,
+    names: Iterable[str],
+    *,
+    directories: Iterable[Path],
+    published: bool,
+    steps: Steps,
+    served_within_s: float = 30.0,
 ) -> None:
     """Apply CRDs of the catalogue, and wait until the API server serves their kinds.
 
@@ -111,7 +161,7 @@ def install_crds(
             text = crd_manifest(name, directories=looked, published=published)
             wanted: Json = yaml.load(text, Loader=yaml.CSafeLoader)
             cluster.kube.apply_all([wanted])
-            _wait_served(cluster, str(wanted["metadata"]["name"]))
+            _wait_served(cluster, str(wanted["metadata"]["name"]), served_within_s)
 
 
 def create_volumes(cluster: Cluster, mesh: Mesh) -> None:
@@ -168,7 +218,7 @@ def wait_ready(cluster: Cluster, component: Component, *, within_s: float = 120.
     )
 
 
-def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
+def wait_webhooks(cluster: Cluster, mesh: Mesh, *, within_s: float = 60.0) -> None:
     """Wait until each webhook has its CA bundle and its documented failure policy: until then it may fail open."""
     for webhook in mesh.webhooks:
         kind = f"{webhook.kind.capitalize()}WebhookConfiguration"
@@ -185,16 +235,16 @@ def wait_webhooks(cluster: Cluster, mesh: Mesh) -> None:
             look,
             ready,
             what=f"{kind} {webhook.configuration} with failurePolicy {webhook.failure_policy} and a CA bundle",
-            within_s=60.0,
+            within_s=within_s,
         )
 
 
-def _wait_served(cluster: Cluster, name: str) -> None:
+def _wait_served(cluster: Cluster, name: str, within_s: float) -> None:
     wait_until(
         lambda: _conditions(cluster, name),
         lambda seen: "Established=True" in seen,
         what=f"CRD {name} served",
-        within_s=_ESTABLISHED_S,
+        within_s=within_s,
     )
 
 

@@ -15,14 +15,17 @@ from clusters.runtime import MANIFESTS, HarnessError, Steps, wait_until
 FOLDER = MANIFESTS / "lab"
 LAB, OUTSIDE, OWN = "lab", "outside", "meshdrill"
 NAMESPACES = (LAB, OUTSIDE, OWN)
-ON_DEMAND: Mapping[str, Path] = {"newcomer": FOLDER / "new-pod.yaml", "latecomer": FOLDER / "new-destination.yaml"}
-"""App label -> manifest of the pods that a probe creates and deletes; `deploy` skips them."""
+NEW_POD = "new-pod"
+"""App label of the pods that a probe creates and deletes."""
+NEW_POD_FILE, NEW_SERVICE_FILE = FOLDER / "new-pod.yaml", FOLDER / "new-destination.yaml"
+"""Manifests of such a pod, and of a Service that a drill may want created with it; `deploy` skips both."""
 
 # A webhook enrols a pod before it exists; the pod network may report enrolment shortly after the pod is ready.
 _ENROLLED_S = {Enrolment.ADMISSION: 1.0, Enrolment.START: 30.0}
 _PROGRAMS = "lab-programs"
 _TRIED = "meshdrill-asked"
 _FIRST = "namespaces.yaml"
+_NEW_PODS = "new-pods.yaml"
 _PLACEBO = "placebo.yaml"  # only where a mesh names it as a component
 
 
@@ -33,6 +36,7 @@ def deploy(cluster: Cluster, mesh: Mesh, *, image: str, steps: Steps) -> None:
         cluster.kube.apply_all([_labelled(item, mesh) for item in load(FOLDER / _FIRST, names)])
         cluster.kube.apply_all([_programs(namespace) for namespace in NAMESPACES])
         cluster.kube.apply_all([item for path in policies(mesh) for item in load(path, names)])
+        cluster.kube.apply_all(load(FOLDER / _NEW_PODS, names))  # before a new pod is tried, which needs its account
     if mesh.membership.enrolment is Enrolment.ADMISSION and not mesh.is_control:
         with steps.step("new pods enrolled"):
             wait_enrolled(cluster, mesh)
@@ -50,7 +54,7 @@ def try_pod(cluster: Cluster) -> Admission:
 
 def tried_pod() -> Json:
     """Return the manifest of the pod that `try_pod` creates."""
-    (pod,) = load(ON_DEMAND["newcomer"], {"NAME": _TRIED, "LAB_IMAGE": _TRIED})
+    (pod,) = load(NEW_POD_FILE, {"NAME": _TRIED, "LAB_IMAGE": _TRIED})
     return pod
 
 
@@ -131,7 +135,7 @@ def load(path: Path, names: Mapping[str, str]) -> list[Json]:
 
 
 def _workloads(mesh: Mesh) -> list[Path]:
-    left_out = {_FIRST, *(path.name for path in ON_DEMAND.values())}
+    left_out = {_FIRST, _NEW_PODS, NEW_POD_FILE.name, NEW_SERVICE_FILE.name}
     if not any(part.namespace == OWN for part in mesh.components):
         left_out.add(_PLACEBO)
     return [path for path in sorted((FOLDER).glob("*.yaml")) if path.name not in left_out]

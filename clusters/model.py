@@ -33,12 +33,8 @@ class Capability(StrEnum):
 
     MTLS = "mtls"
     INJECTION = "injection"
-    L4_AUTHZ = "l4-authz"
-    L7_AUTHZ = "l7-authz"
     POLICY_API = "policy-api"
-    WEIGHTED_ROUTING = "weighted-routing"
     ENCRYPTION = "encryption"
-    MUTUAL_AUTHENTICATION = "mutual-authentication"
     CONTROL_PLANE_NETWORK = "control-plane-network"  # control-plane pods have their own network namespace
     BOUND_L7_PROXY = "bound-l7-proxy"  # a label binds a Service to a proxy that enforces HTTP rules
     GIVEN_ISSUER = "given-issuer"  # the issuer's certificate and key are supplied at installation, in a Secret
@@ -72,11 +68,18 @@ class KnownIssue(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A run that violates exactly the listed claims ends as expected. A run that no longer violates one fails until the
     entry is removed. drill: the drill that makes the claim; "" in a run's own facts, which belong to one drill.
+
+    What goes beyond the entry is not known. edges: those that it breaks ("source->target"), empty for any. since: the
+    phase before which it breaks none (fault or recovery), "" for any. at_most: the largest value of each number that a
+    row of the finding may show.
     """
 
     claim: str
     issue: Reference
     drill: str = ""
+    edges: tuple[str, ...] = ()
+    since: str = ""
+    at_most: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -329,12 +332,16 @@ class PolicyModel:
 
 @dataclass(frozen=True)
 class Drop:
-    """One denied call in the mesh's drop log on a node."""
+    """One denied call in the mesh's drop log on a node.
+
+    address: the caller's, where the log does not name it; its app label is then looked up.
+    """
 
     at_ns: int
-    source: str  # app label
+    source: str  # app label, "" where only its address is known
     target: str  # app label
     reason: str  # in the mesh's words
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -347,7 +354,7 @@ class DropLog:
     source: Reference
 
 
-_DOCS = "https://kubernetes.io/docs"
+_DOCS = "https://v1-34.docs.kubernetes.io/docs"
 _TAINTS = Reference(
     "Kubernetes taints a node that is not ready or unreachable",
     f"{_DOCS}/concepts/scheduling-eviction/taint-and-toleration/#taint-based-evictions",
@@ -437,32 +444,29 @@ class Mesh:
         return next((part for part in self.components if part.role is role), None)
 
 
-def with_more(
-    mesh: Mesh,
-    what: Capability,
-    values: Callable[[Mapping[str, str]], Mapping[str, object]],
-) -> Mesh:
-    """Return the mesh with one more capability, removed from `absent`.
+def with_more(mesh: Mesh, what: Capability) -> Mesh:
+    """Return the mesh with one more capability, removed from `absent`."""
+    rest = {need: why for need, why in mesh.absent.items() if need is not what}
+    return replace(mesh, capabilities=mesh.capabilities | {what}, absent=rest)
 
-    values: (image name -> reference) -> chart values that enable it; each top-level key replaces the mesh's own.
+
+def with_values(mesh: Mesh, values: Callable[[Mapping[str, str]], Mapping[str, object]]) -> Mesh:
+    """Return the mesh with more chart values: (image name -> reference) -> values.
+
+    Each top-level key replaces the mesh's own.
     """
 
     def chart_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
         return {**mesh.install.image_values(images, built), **values(images)}
 
-    return replace(
-        mesh,
-        capabilities=mesh.capabilities | {what},
-        absent={need: why for need, why in mesh.absent.items() if need is not what},
-        install=replace(mesh.install, image_values=chart_values),
-    )
+    return replace(mesh, install=replace(mesh.install, image_values=chart_values))
 
 
 def with_given_issuer(mesh: Mesh, issuer_name: str, secret: IssuerSecret) -> Mesh:
     """Return the variant of the mesh whose issuer the harness supplies instead of the mesh creating its own."""
     supplied = Override(f"Secret {secret.namespace}/{secret.name}", "issuer made by the harness", "drills replace it")
     return replace(
-        with_more(mesh, Capability.GIVEN_ISSUER, lambda _images: {}),
+        with_more(mesh, Capability.GIVEN_ISSUER),
         name=f"{mesh.name}-ca",
         title=f"{mesh.title} with a plugged-in CA",
         certificates=replace(mesh.certificates, issuance=Issuance(issuer_name, lambda _made: {}, secret)),

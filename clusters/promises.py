@@ -2,7 +2,8 @@
 
 `promises.toml` has three tables. [references.NAME] is a document, file or issue with title, url, version and kind.
 [claims] maps a claim's id to the name of its reference, in every drill. [drills.DRILL] maps it for one drill.
-`known_issues.toml` is a list [[issue]] of drill, claim and reference. With `extends = "OTHER-MESH"`, a file inherits
+`known_issues.toml` is a list [[issue]] of drill, claim and reference, and of how far it goes: edges, since and at_most,
+as in KnownIssue. With `extends = "OTHER-MESH"`, a file inherits
 the entries of that mesh's file. The folder `kubernetes` holds the entries of every mesh.
 """
 
@@ -10,7 +11,7 @@ import tomllib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -41,6 +42,9 @@ class _Issue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drill: str
     claim: str
     reference: str
+    edges: tuple[str, ...] = ()
+    since: Literal["", "fault", "recovery"] = ""
+    at_most: dict[str, float] = {}
 
 
 class _IssuesFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,7 +83,10 @@ def known_issues_of(folder: Path) -> tuple[KnownIssue, ...]:
         raise HarnessError(
             f"{folder / KNOWN_ISSUES_FILE} has no reference {missing[0]!r}: add [references.{missing[0]}]."
         )
-    own = (KnownIssue(it.claim, _source(stored.references[it.reference]), it.drill) for it in stored.issue)
+    own = (
+        KnownIssue(it.claim, _source(stored.references[it.reference]), it.drill, it.edges, it.since, it.at_most)
+        for it in stored.issue
+    )
     return (*base, *own)
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -40,13 +41,15 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """The host, images and tools of a cluster, for run.json."""
+    """The host, images, tools and charts of a cluster, for run.json. kubernetes: the version that its nodes run."""
 
     host: host.HostReport
     images: tuple[Resolved, ...]
     node_image: Resolved
     tools: dict[str, str]
     built: bool
+    charts: tuple[install.InstalledChart, ...] = ()
+    kubernetes: str = ""
 
 
 class _MadeOf(msgspec.Struct, frozen=True):
@@ -92,23 +95,16 @@ def up(mesh_name: str, options: Options, progress: Progress) -> Iterator[Prepare
         maker, keep=options.keep, restrict_oom=limited, with_network=not mesh.install.is_network, steps=steps
     ) as cluster:
         _refuse_other_leaves(cluster, mesh, options.leaf_s)
-        refs = {name: found.ref for name, found in of_mesh.items()}
-        installed = cluster.state / _INSTALLED
-        print_of_this = _fingerprint(mesh, baked)
-        if not installed.exists() or installed.read_text() != print_of_this:
-            if mesh.install.charts:
-                install.install(
-                    cluster,
-                    mesh,
-                    images=refs,
-                    built=built,
-                    charts=charts,
-                    tools=tools,
-                    steps=steps,
-                    leaf_s=options.leaf_s,
-                )
+
+        def put_in() -> tuple[install.InstalledChart, ...]:
+            refs, leaf_s = {name: found.ref for name, found in of_mesh.items()}, options.leaf_s
+            put = partial(install.install, images=refs, built=built, charts=charts, tools=tools, steps=steps)
+            released = put(cluster, mesh, leaf_s=leaf_s) if mesh.install.charts else ()
             lab.deploy(cluster, mesh, image=lab_image.ref, steps=steps)
-            installed.write_text(print_of_this)
+            return released
+
+        released = _unless_installed(cluster, _fingerprint(mesh, baked), put_in)
+        provenance = msgspec.structs.replace(provenance, charts=released, kubernetes=_kubernetes(cluster))
         (cluster.state / _MADE_OF).write_bytes(msgspec.json.encode(_MadeOf(mesh.name, provenance, options.leaf_s)))
         lab.wait_ready(cluster, mesh, steps)
         yield Prepared(cluster, mesh, provenance)
@@ -144,14 +140,39 @@ def with_leaves(mesh: Mesh, leaf_s: int) -> Mesh:
     return replace(mesh, certificates=certificates, overrides=(*mesh.overrides, shorter))
 
 
+def _unless_installed(
+    cluster: Cluster, fingerprint: str, put_in: Callable[[], tuple[install.InstalledChart, ...]]
+) -> tuple[install.InstalledChart, ...]:
+    """Return the charts of the cluster: those that an earlier run recorded if it put in the same, else those put in."""
+    before, installed = _stored(cluster), cluster.state / _INSTALLED
+    if before is not None and installed.exists() and installed.read_text() == fingerprint:
+        return before.provenance.charts
+    released = put_in()
+    installed.write_text(fingerprint)
+    return released
+
+
+def _stored(cluster: Cluster) -> _MadeOf | None:
+    """Return what an earlier run recorded of a cluster; None if it did not, or another version of meshdrill did."""
+    try:
+        return msgspec.json.decode((cluster.state / _MADE_OF).read_bytes(), type=_MadeOf)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _kubernetes(cluster: Cluster) -> str:
+    """Return the Kubernetes version of the nodes, as each kubelet reports it."""
+    nodes = cluster.kube.find("v1", "Node")
+    return ", ".join(sorted({str(node["status"]["nodeInfo"]["kubeletVersion"]) for node in nodes}))
+
+
 def _refuse_other_leaves(cluster: Cluster, mesh: Mesh, leaf_s: int) -> None:
     """Raise UsageError when a kept cluster has another certificate lifetime than the drill asks for."""
-    path = cluster.state / _MADE_OF
-    if mesh.certificates.leaf_values is None or not path.exists():
+    before = _stored(cluster)
+    if mesh.certificates.leaf_values is None or before is None:
         return
-    stands_s = msgspec.json.decode(path.read_bytes(), type=_MadeOf).leaf_s
-    if stands_s != leaf_s:
-        has, wants = (f"{life} s" if life else "the mesh's default" for life in (stands_s, leaf_s))
+    if before.leaf_s != leaf_s:
+        has, wants = (f"{life} s" if life else "the mesh's default" for life in (before.leaf_s, leaf_s))
         raise UsageError(
             f"Cluster {cluster.name} was installed with certificates of {has}; the drill asks for {wants}. "
             f"Delete it (`kind delete cluster --name {cluster.name}`), or give --cluster-name another name."

@@ -16,6 +16,8 @@ from tenacity import RetryError, Retrying, retry_if_result, stop_after_delay, wa
 MANIFESTS = Path(__file__).resolve().parents[1] / "manifests"
 
 CACHE_VARIABLE = "MESHDRILL_CACHE"
+POLL_S = 0.5
+"""The interval between two looks of a wait, unless the wait names another."""
 _TAIL_LINES = 15
 
 Seen = TypeVar("Seen")
@@ -31,6 +33,10 @@ class MeshdrillError(Exception):
 
 class HarnessError(MeshdrillError):
     """The harness failed (exit code 3)."""
+
+
+class TimeUpError(HarnessError):
+    """Something did not happen within its bound."""
 
 
 class InconclusiveError(MeshdrillError):
@@ -80,7 +86,14 @@ def state_dir() -> Path:
 
 
 def _made(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
+    """Return the directory, created if absent. UsageError where it cannot be made or written to."""
+    next_step = f"Set {CACHE_VARIABLE} to a directory that can be written to."
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"The cache {path} cannot be made ({error.strerror}). {next_step}") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UsageError(f"The cache {path} cannot be written to. {next_step}")
     return path
 
 
@@ -102,21 +115,42 @@ def wait_until(
     *,
     what: str,
     within_s: float,
-    every_s: float = 0.5,
+    every_s: float = POLL_S,
     next_step: str = "",
+    pause: Callable[[float], None] = time.sleep,
 ) -> Seen:
-    """Poll `look` until `done` accepts its result, and return that result.
+    """Call `look` every every_s until `done` accepts its result, and return that result.
 
-    Raises HarnessError after within_s, with `what`, the last result and the next step; errors of `look` pass through.
+    pause: sleeps between two looks; an error that it raises ends the wait.
+    Raises TimeUpError after within_s, with `what`, the last result and the next step; errors of `look` pass through.
     """
     waiting = Retrying(
-        stop=stop_after_delay(within_s), wait=wait_fixed(every_s), retry=retry_if_result(lambda seen: not done(seen))
+        sleep=pause,
+        stop=stop_after_delay(within_s),
+        wait=wait_fixed(every_s),
+        retry=retry_if_result(lambda seen: not done(seen)),
     )
     try:
         return waiting(look)
     except RetryError as error:
         seen = error.last_attempt.result()
-        raise HarnessError(f"{what}: not within {within_s:g} s. Last seen: {seen!r}. {next_step}".rstrip()) from error
+        raise TimeUpError(f"{what}: not within {within_s:g} s. Last seen: {seen!r}. {next_step}".rstrip()) from error
+
+
+def wait_for(what: str, missing: Callable[[], str], *, within_s: float, every_s: float = POLL_S) -> None:
+    """Call `missing` every every_s until it returns "", in a cluster that may be broken on purpose.
+
+    missing: returns in words what is missing; the message of a HarnessError counts as such words.
+    Raises TimeUpError after within_s, with `what` and the last words.
+    """
+
+    def look() -> str:
+        try:
+            return missing()
+        except HarnessError as error:
+            return str(error)
+
+    wait_until(look, lambda words: not words, what=what, within_s=within_s, every_s=every_s)
 
 
 def silent(_line: str) -> None:

@@ -19,9 +19,9 @@ from drills.cli.environment import run_environment
 from drills.cli.keyring import signer_in
 from drills.judge import known
 from drills.report import evidence
-from drills.run import catalogue
+from drills.run import catalogue, controls
 from drills.run.declare import EVERY_DRILL, declared, unmet
-from drills.run.runner import Drill
+from drills.run.runner import Drill, NoFaultDrill
 
 PROGRESS = pytest.StashKey[Progress]()
 """The sink of progress lines; without it they go to pytest's terminal."""
@@ -55,9 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse an unknown mesh, cluster name or key before anything is collected or started."""
+    """Refuse an unknown mesh, cluster name or key, and a control that makes no sense, before anything is started."""
     try:
-        mesh_of(config)
+        mesh = mesh_of(config)
+        if mesh is not None and config.getoption(options.NO_FAULT.dest):
+            controls.demand_possible(mesh)
         cluster_name(config)
         signer_in(config.getoption("--key"))
     except UsageError as error:
@@ -122,21 +124,23 @@ def drill(request: pytest.FixtureRequest, prepared: Prepared) -> Iterator[Drill]
         )
     if reason := lacking(prepared.cluster, (*EVERY_DRILL, *entry.requires)):
         pytest.skip(reason)
-    ready = Drill(
+    ready = (NoFaultDrill if config.getoption(options.NO_FAULT.dest) else Drill)(
         cluster=prepared.cluster,
         mesh=prepared.mesh,
         name=entry.name,
         hypothesis=entry.hypothesis,
         reports_dir=reports,
         progress=progress_of(config),
+        strict=config.getoption(options.STRICT.dest),
     )
     request.node.stash[RUN] = ready
     yield ready
     if ready.bundle is not None and ready.verdict is not None:
         command = f"meshdrill run {ready.verdict.drill} --mesh {prepared.mesh.name}"
+        command += f" {options.NO_FAULT.flag}" if ready.without_fault else ""
         signer = signer_in(config.getoption("--key"))
         evidence.write(ready.bundle, ready.verdict, run_environment(prepared, entry.hypothesis, command), signer)
-        evidence.write_index(reports, catalogue.skipped())
+        evidence.write_index(reports, catalogue.skipped(), catalogue.controls())
         progress_of(config)(_evidence_line(ready.bundle))
 
 
@@ -159,8 +163,8 @@ def _expect_known(item: pytest.Item, call: pytest.CallInfo[None], report: pytest
     by_verdict = call.excinfo is None or isinstance(call.excinfo.value, AssertionError)
     if call.when != "call" or run is None or run.verdict is None or not by_verdict:
         return
-    words = known.describe(run.verdict, run.known_issues)
-    if known.is_expected(run.verdict, run.known_issues):
+    words = known.describe(run.verdict, run.known_issues, strict=run.strict)
+    if known.is_expected(run.verdict, run.known_issues, strict=run.strict):
         report.outcome, report.wasxfail = "skipped", words
     elif words:
         report.outcome, report.longrepr = "failed", f"{words}\n{report.longreprtext}"

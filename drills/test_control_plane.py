@@ -39,9 +39,7 @@ def test_control_plane_crash(mesh: Mesh) -> Experiment:
     """
     restarted = {
         "no-policy-change-ignored-in-recovery": claim.never(ignored(), "recovery", must_hold=True),
-        "new-pods-join-again-in-fault": claim.eventually(
-            checks.new_pod_meshed(), BACK_S, "fault", fails_on_control=True
-        ),
+        "new-pods-join-again-in-fault": claim.eventually(suites.joins(), BACK_S, "fault", fails_on_control=True),
         "policy-changes-enforced-again-in-fault": claim.eventually(enforced(), BACK_S, "fault", fails_on_control=True),
     }
     method = faults.kill(Role.CONTROL_PLANE, hold_s=BACK_S + 20)
@@ -79,7 +77,7 @@ def test_new_destination(mesh: Mesh) -> Experiment:
     return Experiment(
         # Some minutes of calls, and the evidence must stay small enough to keep.
         workload=(*lab.traffic(pace=2), lab.calls(*lab.NEW_SERVICE, every_ms=250, connections=(lab.NEW,))),
-        new_pods=NewPods(every_s=60, serves_s=CALLED_S),
+        new_pods=NewPods(every_s=60, serves_s=CALLED_S, own_service=True),
         method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=CALLED_S),
         recovery_s=CALLED_S + BACK_S + 20,  # a pod that is made in the recovery is called for CALLED_S
         claims={
@@ -89,7 +87,7 @@ def test_new_destination(mesh: Mesh) -> Experiment:
             "new-service-resolved-in-recovery": claim.reached(resolved, "recovery"),
             "new-pods-tried": claim.reached(checks.new_pod_tried()),
             "no-plaintext-attempts": claim.never(readable, "run", must_hold=True),
-            "routes-keep-working": claim.always(suites.routes_work()),
+            **suites.keeps_working(),
             "control-plane-down-alerts": claim.sometimes(checks.signal_seen("control-plane-down")),
             **suites.recovers(within_s=BACK_S),
         },
@@ -108,8 +106,8 @@ def always_asked() -> dict[str, Claim]:
         "policy-changes-tried": claim.reached(checks.change_tried()),
         "policy-changes-enforced-in-baseline": claim.always(enforced(), "baseline", fails_on_control=True),
         "policy-changes-end-connections-in-baseline": claim.always(on_open, "baseline", fails_on_control=True),
-        **suites.keeps_working(),
-        "no-request-served-twice": claim.always(checks.attempts_per_request(*lab.ROUTES, lab.FRONT_DOOR)),
+        **suites.keeps_working(doors=(lab.FRONT_DOOR_ALLOWED,)),  # policy changes close the other
+        "no-request-served-twice": claim.always(checks.attempts_per_request(*lab.ROUTES, lab.FRONT_DOOR), "run"),
         "canary-weight-kept": claim.always(
             checks.split_ratio(("checkout", "payment"), version="v2", weight=0.1), fails_on_control=True
         ),
@@ -121,9 +119,8 @@ def refused() -> dict[str, Claim]:
     """Return what is asked while no control plane answers: a pod and a policy change work, or the API refuses them."""
     return {
         "no-policy-change-ignored": claim.never(ignored(), must_hold=True),
-        "new-pods-join": claim.always(
-            checks.new_pod_meshed(), alert="injection-refused", within_s=5, fails_on_control=True
-        ),
+        "no-policy-change-ignored-in-recovery": claim.never(ignored(), "recovery", must_hold=True),
+        "new-pods-join": claim.always(suites.joins(), alert="injection-refused", within_s=5, fails_on_control=True),
         "policy-changes-enforced": claim.always(enforced(), alert="policy-refused", within_s=5, fails_on_control=True),
     }
 

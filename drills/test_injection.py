@@ -29,7 +29,8 @@ def test_injection_wrong_ca(mesh: Mesh) -> Experiment:
 def test_injection_ignore_outage(mesh: Mesh) -> Experiment:
     """Where the API server may ignore the injector, its outage admits pods outside the mesh, and each is found.
 
-    Such pods gain nothing: the mesh denies them as before. A pod that is created afterwards is in the mesh again.
+    Such pods gain nothing: the mesh denies them and sends them nothing readable. A pod that is created afterwards is in
+    the mesh again.
     """
     return bypassed(faults.ignore_webhook(hold_s=30))
 
@@ -38,7 +39,8 @@ def test_injection_ignore_outage(mesh: Mesh) -> Experiment:
 def test_injection_label_removed(mesh: Mesh) -> Experiment:
     """A namespace that loses its enrolment label loses no pod of the mesh; new pods run outside, and are found.
 
-    Such pods gain nothing: the mesh denies them as before. A pod that is created afterwards is in the mesh again.
+    Such pods gain nothing: the mesh denies them and sends them nothing readable. A pod that is created afterwards is in
+    the mesh again.
     """
     return bypassed(faults.remove_enrolment(hold_s=30))
 
@@ -52,17 +54,17 @@ def closed(fault: Fault, alerts: dict[str, Claim] | None = None) -> Experiment:
             "new-pods-tried": claim.reached(checks.new_pod_tried()),
             **suites.keeps_working(),
             "new-pods-join": claim.always(
-                checks.new_pod_meshed(), alert="injection-refused", within_s=12, fails_on_control=True
+                suites.joins(), alert="injection-refused", within_s=12, fails_on_control=True
             ),
             **(alerts or {}),
             **suites.recovers(within_s=BACK_S, new_pods="anywhere"),
-            "membership-restored": claim.eventually(checks.mesh_membership(), BACK_S, hold_s=0, fails_on_control=True),
+            "membership-restored": claim.eventually(suites.in_mesh(), BACK_S, hold_s=0, fails_on_control=True),
         },
     )
 
 
 def bypassed(fault: Fault) -> Experiment:
-    """Ask of a fault that lets new pods run outside the mesh: the others stay in it, and each new one is found."""
+    """Ask of a fault that lets new pods run outside the mesh: others stay in it, each new one is found and denied."""
     outside = {"no-new-pod-outside-mesh": "the fault lets new pods start outside the mesh: each must be found"}
     return Experiment(
         method=fault,
@@ -70,10 +72,13 @@ def bypassed(fault: Fault) -> Experiment:
             **suites.security(without=outside),
             "new-pods-outside-mesh-seen": claim.reached(checks.outside_mesh()),
             "pods-outside-mesh-found": claim.always(checks.drift_found(), must_hold=True),
+            # Their control is denied-stay-denied and no-plaintext: the control of these drills has no webhook.
+            "pods-outside-mesh-refused": claim.always(checks.unmeshed_pods_refused(), must_hold=True),
+            "no-plaintext-to-pods-outside-mesh": claim.never(checks.plaintext_to_unmeshed_pods(), must_hold=True),
             **suites.keeps_working(),
             **suites.recovers(within_s=BACK_S),
             # No security claim: the placebo of the control injects nothing, so its pods are never outside a mesh.
-            "new-pods-join-again": claim.eventually(checks.new_pod_meshed(), BACK_S),
-            "membership-restored": claim.eventually(checks.mesh_membership(), BACK_S, hold_s=0),
+            "new-pods-join-again": claim.eventually(suites.joins(), BACK_S),
+            "membership-restored": claim.eventually(suites.in_mesh(), BACK_S, hold_s=0),
         },
     )

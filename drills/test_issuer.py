@@ -35,7 +35,7 @@ def test_issuer_rotation(mesh: Mesh) -> Experiment:
     claims = {
         "new-issuer-used": claim.sometimes(checks.issuer_taken_up(within_s=RENEWED_S)),
         **alerts(mesh, "issuer-updated", within_s=PROJECTED_S),
-        "new-pods-join": claim.always(checks.new_pod_meshed()),
+        "new-pods-join": claim.always(suites.joins()),
     }
     return replaced(method, claims)
 
@@ -68,6 +68,7 @@ def replaced(fault: Fault, claims: dict[str, Claim]) -> Experiment:
         workload=lab.traffic(pace=3),  # some minutes of calls, and the evidence must stay small enough to keep
         only_named_signals=True,
         new_pods=NewPods(every_s=20),
+        recovery_at_least_s=30,  # few calls at this pace: a recovery must be seen to last
         claims={
             **suites.security(),
             "new-pods-tried": claim.reached(checks.new_pod_tried()),
@@ -75,7 +76,7 @@ def replaced(fault: Fault, claims: dict[str, Claim]) -> Experiment:
             "certificates-valid": claim.always(checks.certificate_validity(), "run"),
             **suites.recovers(within_s=BACK_S),
             # No security claim, as in the whole drill: no mesh without identities can be asked.
-            "new-pods-join-again": claim.eventually(checks.new_pod_meshed(), BACK_S),
+            "new-pods-join-again": claim.eventually(suites.joins(), BACK_S),
             **claims,
         },
     )
@@ -90,4 +91,4 @@ def alerts(mesh: Mesh, name: str, within_s: float | None = None) -> dict[str, Cl
 def joins_or_alerts(mesh: Mesh) -> dict[str, Claim]:
     """Ask whether new pods join the mesh, or an alert that the mesh has says why not."""
     known = tuple(name for name in REJECTED if name in mesh.signals)
-    return {"new-pods-join": claim.always(checks.new_pod_meshed(), alert=known, within_s=30)}
+    return {"new-pods-join": claim.always(suites.joins(), alert=known, within_s=30)}

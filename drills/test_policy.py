@@ -58,13 +58,15 @@ def declared(name: str, alert: str) -> Experiment:
     closes = claim.eventually(checks.denied(lab.FRONT_DOOR), ENFORCED_S, "hold", alert=alert, fails_on_control=True)
     return Experiment(
         method=faults.apply_objects(name, hold_s=30),
-        workload=(*lab.traffic(), lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
+        workload=lab.traffic(),
         claims={
             **suites.security(new_pods=False),
             **REACHED,
-            "closed-route-refused": closes,
+            "closed-route-refused": closes.needing_fault(),
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(lab.FRONT_DOOR), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work(lab.FRONT_DOOR_ALLOWED)),
+            **suites.intact(),
+            **suites.recovers(within_s=BACK_S),
             **REOPENS,
         },
     )
@@ -81,19 +83,22 @@ def bound(mesh: Mesh, fault: Fault, settled_s: float, *, alerts: tuple[str, ...]
         for edge, every_ms in ((lab.FRONT_DOOR, 140), (lab.FRONT_DOOR_UNMESHED, 500))
     )
     denied, served = checks.denied(lab.FRONT_DOOR), checks.success_rate(lab.FRONT_DOOR_ALLOWED, at_least=0.999)
+    closes = claim.eventually(denied, settled_s, "hold", alert=UNBOUND, fails_on_control=True)
     return Experiment(
         method=fault,
         # A caller with an open connection shows that the front door's pods are up, where no new connection succeeds.
-        workload=(*lab.traffic(lab.FRONT_DOOR), *new, lab.calls(*lab.FRONT_DOOR_ALLOWED, every_ms=200)),
+        workload=(*lab.traffic(lab.FRONT_DOOR), *new),
         claims={
             **suites.security(new_pods=False),
             **REACHED,
             **({f"{seen}-seen": claim.reached(checks.signal_seen(seen))} if seen in mesh.signals else {}),
-            "closed-route-refused": claim.eventually(denied, settled_s, "hold", alert=UNBOUND, fails_on_control=True),
+            "closed-route-refused": closes.needing_fault(),
             "unmeshed-caller-denied": claim.always(checks.denied(lab.FRONT_DOOR_UNMESHED), "run", must_hold=True),
             "no-plaintext-attempts": claim.never(checks.plaintext_tried(*CALLERS), must_hold=True),
             "routes-keep-working": claim.always(suites.routes_work()),
             "allowed-caller-served": claim.eventually(served, settled_s, "hold", alert=alerts),
+            **suites.intact(),
+            **suites.recovers(within_s=BACK_S),
             **REOPENS,
         },
     )

@@ -1,5 +1,6 @@
 """A directory of `docker save` archives, the image source of an air-gapped site."""
 
+import hashlib
 import re
 import tarfile
 from collections.abc import Iterable
@@ -58,6 +59,12 @@ def find(ref: str, directory: Path) -> Path | None:
     index = _indexed(directory)
     wanted = familiar(ref)
     return next((directory / name for name, held in sorted(index.items()) if wanted in held.refs), None)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of an archive file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_name(ref: str) -> str:

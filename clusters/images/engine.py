@@ -37,6 +37,11 @@ class ImageFacts(msgspec.Struct, frozen=True):
         return (self.Config.Labels if self.Config else None) or {}
 
     @property
+    def recipe_key(self) -> str:
+        """The key of the recipe that meshdrill built it from, as its label says; "" for any other image."""
+        return self.labels.get(KEY_LABEL, "")
+
+    @property
     def digest(self) -> str | None:
         """The registry digest, None if it was not pulled."""
         return self.RepoDigests[0].partition("@")[2] if self.RepoDigests else None

@@ -160,6 +160,27 @@ def image_key(name: str) -> str:
     return digest(parts)
 
 
+def inputs(name: str) -> dict[str, str]:
+    """Return what an image is built from: each file with its SHA-256, each argument, program and package it names.
+
+    The lock files fix the version of every module and wheel. Debian's packages are those of the host's release that
+    day: their versions are not recorded.
+    """
+    recipe, files = load(name), {f"{name}/{file}": data for file, data in own_files(name).items()}
+    found: dict[str, str] = {f"argument {key}": value for key, value in recipe.arguments.items()}
+    for target, source in recipe.context.items():
+        owner = source.split(":")[1]
+        found[f"context {target}"] = f"{source} ({source_key(source)})"
+        locks = [recipes_dir() / owner / lock for lock in ("go.mod", "go.sum", "requirements.txt")]
+        files |= {f"{owner}/{lock.name}": lock.read_bytes() for lock in locks if lock.exists()}
+        debian = load(owner).debian
+        if debian is not None:
+            found[f"packages of {owner}"] = " ".join(sorted(debian.packages))
+    for other in (*((recipe.base,) if recipe.base else ()), *recipe.preloaded):
+        found[f"image {other}"] = image_key(other)
+    return found | {file: f"sha256:{hashlib.sha256(data).hexdigest()}" for file, data in sorted(files.items())}
+
+
 def _file_parts(name: str, *file_names: str) -> dict[str, str | bytes]:
     return {file: (recipes_dir() / name / file).read_bytes() for file in file_names}
 

@@ -10,7 +10,7 @@ import msgspec
 from clusters.host import missing_capabilities, registry_answers
 from clusters.images import archive, build, engine, node, recipe
 from clusters.images.catalogue import Image
-from clusters.images.origins import Record, recall, remember
+from clusters.images.origins import UNKNOWN, Origin, recall, remember
 from clusters.runtime import HarnessError, MissingImagesError, Progress, Steps
 
 Source = Literal["engine", "archive", "registry", "build"]
@@ -23,8 +23,9 @@ _PROBE_S = 3.0  # a missing image must be reported within 10 s, of which the hos
 class Resolved(msgspec.Struct, frozen=True):
     """An image in the engine.
 
-    ref: its reference without a digest, as archives and nodes know images by tag. digest: the registry's, if known.
-    origin: where the image first came from, if known.
+    ref: its reference without a digest, as archives and nodes know images by tag. image_id: digest of its config.
+    digest: the registry's; None for an image that came from no registry. origin: where it first came from, in this run
+    or an earlier one. is_official: whether it came, by digest, from the registry that publishes it.
     """
 
     name: str
@@ -32,7 +33,8 @@ class Resolved(msgspec.Struct, frozen=True):
     source: Source
     image_id: str
     digest: str | None = None
-    origin: str | None = None
+    origin: Origin = UNKNOWN
+    is_official: bool = False
 
 
 def resolve(
@@ -168,15 +170,15 @@ def _from_engine(image: Image) -> Resolved | str:
     facts = engine.inspect_image(official)
     if facts is not None:
         got = _resolved(image, official, "engine", facts)
-        if pinned and got.digest not in {None, pinned}:
-            return f"{official} is there with digest {got.digest}, expected {pinned}"
+        if pinned and (held := facts.digest or got.digest) not in {None, pinned}:
+            return f"{official} is there with digest {held}, expected {pinned}"
         return got
     if image.built is None or image.recipe is None:
         return f"no {official}"
     facts = engine.inspect_image(image.built)
     if facts is None:
         return f"neither {official} nor {image.built}"
-    if facts.labels.get(engine.KEY_LABEL, "") != recipe.image_key(image.recipe):
+    if facts.recipe_key != recipe.image_key(image.recipe):
         return f"{image.built} is there, but was built from another version of its recipe"
     return _resolved(image, image.built, "engine", facts)
 
@@ -191,7 +193,7 @@ def _from_archive(image: Image, archive_dir: Path, progress: Progress) -> Resolv
     facts = engine.inspect_image(ref)
     if facts is None:
         return f"{path} says that it holds {ref}, and after loading it the engine has no such image"
-    remember(facts.Id, Record(f"archive {path.name}"))
+    remember(facts.Id, Origin("archive", path.name, sha256=archive.sha256(path), recipe_key=facts.recipe_key))
     return _resolved(image, ref, "archive", facts)
 
 
@@ -217,7 +219,8 @@ def _from_registry(image: Image, registry_mirror: str | None, progress: Progress
     facts = engine.inspect_image(official)
     if facts is None:
         return f"{ref} was pulled and the engine has no such image"
-    remember(facts.Id, Record(f"registry {ref}", facts.digest))
+    # The name is the registry's alone: a mirror that answered for it is not the publisher.
+    remember(facts.Id, Origin("registry", ref.partition("/")[0], digest=facts.digest or ""))
     return _resolved(image, official, "registry", facts)
 
 
@@ -232,15 +235,28 @@ def _built(images: Sequence[Image], progress: Progress) -> dict[str, Resolved]:
         facts = engine.inspect_image(image.built)
         if facts is None:
             raise HarnessError(f"{image.built} was built and is absent from the engine; was it removed meanwhile?")
-        remember(facts.Id, Record(f"built here by recipe {image.recipe} ({recipe.image_key(image.recipe)})"))
+        remember(facts.Id, _built_by(image.recipe))
         made[image.name] = _resolved(image, image.built, "build", facts)
     return made
 
 
 def _resolved(image: Image, ref: str, source: Source, facts: engine.ImageFacts) -> Resolved:
-    record = recall(facts.Id)
-    digest = facts.digest or (record.digest if record else None)
-    return Resolved(image.name, ref, source, facts.Id, digest, record.origin if record else None)
+    origin = recall(facts.Id)
+    if origin is None or (origin.kind == "build" and not origin.inputs):  # as meshdrill 0.1 remembered a build
+        origin = _labelled(image, facts, origin or UNKNOWN)
+    is_official = bool(origin.digest) and origin.name == _registry_of(image, None)
+    return Resolved(image.name, ref, source, facts.Id, origin.digest or None, origin, is_official)
+
+
+def _labelled(image: Image, facts: engine.ImageFacts, known: Origin) -> Origin:
+    """Return the origin of an image by its label, else the known one: a build of ours stays one under any name."""
+    if image.recipe is not None and facts.recipe_key == recipe.image_key(image.recipe):
+        return _built_by(image.recipe)
+    return Origin("build", known.name, recipe_key=facts.recipe_key) if facts.recipe_key else known
+
+
+def _built_by(name: str) -> Origin:
+    return Origin("build", name, recipe_key=recipe.image_key(name), inputs=recipe.inputs(name))
 
 
 def _missing_images_message(missing: Mapping[Image, Mapping[Source, str]], archive_dir: Path) -> str:
@@ -275,5 +291,5 @@ def _bake(mesh: str, carried: tuple[Resolved, ...], base: Resolved, progress: Pr
         facts = engine.inspect_image(ref)
         if facts is None:
             raise HarnessError(f"{ref} was baked and is absent from the engine; was it removed meanwhile?")
-    names = ", ".join(image.ref for image in carried)
-    return Resolved(base.name, ref, base.source, facts.Id, base.digest, f"baked here from {base.ref} with {names}")
+    inputs = {image.ref: image.image_id for image in (base, *carried)}
+    return Resolved(base.name, ref, "build", facts.Id, origin=Origin("build", f"node image of {mesh}", inputs=inputs))

@@ -34,12 +34,12 @@ from clusters.model import (
     TargetPod,
     by_name,
     with_more,
+    with_values,
 )
 from clusters.runtime import MANIFESTS
 from clusters.selectors import at_path, network_policy_selects, rules_select
 
 _VERSION = "1.20"
-_DOCS = "https://docs.cilium.io/en/v1.20"
 _TREE = "https://github.com/cilium/cilium/blob/v1.20.2"
 _CHART = "install/kubernetes/cilium"
 _VALIDATOR = "operator/pkg/networkpolicy/validator.go"
@@ -56,10 +56,13 @@ def _code(title: str, path: str) -> Reference:
 
 _EXPORTER = _source(
     "The Hubble exporter writes flow events to a file",
-    f"{_DOCS}/observability/hubble/configuration/export/",
+    f"{_TREE}/Documentation/observability/hubble/configuration/export.rst",
 )
-_READINESS = _code("The chart's readiness probes", f"{_CHART}/templates/cilium-agent/daemonset.yaml")
-_TAINT = _code("The operator taints a node whose agent is not ready", "operator/watchers/node_taint.go")
+_OPERATOR_READY = _code("The chart's readiness probe", f"{_CHART}/templates/cilium-operator/deployment.yaml")
+_SPIRE_READY = _code("The chart's readiness probe", f"{_CHART}/templates/spire/server/statefulset.yaml")
+_TAINT = _code(
+    "The operator taints a node on which an agent is scheduled and does not run", "operator/watchers/node_taint.go"
+)
 _PLUGIN = _code("The CNI plugin calls the agent of its node and fails without it", "plugins/cilium-cni/cmd/cmd.go")
 # The agent ignores an update that it cannot parse and keeps the previous version (pkg/policy/k8s, v1.20.2).
 _NO_REQUESTS = _code(
@@ -136,17 +139,13 @@ MESH = Mesh(
     ),
     capabilities=frozenset(
         {
-            Capability.L4_AUTHZ,
             Capability.POLICY_API,
-            Capability.MUTUAL_AUTHENTICATION,
             Capability.NEW_PODS_ALONE,
         }
     ),
     absent={
         Role.POLICY: "each agent reads policies from the Kubernetes API itself; see apiserver-outage",
-        Capability.L7_AUTHZ: "needs cilium-envoy, which is off here: cilium-l7 has it",
         Capability.BOUND_L7_PROXY: "no Service selects its proxy by a label",
-        Capability.WEIGHTED_ROUTING: "needs the Gateway API, which is off in our values",
         Capability.ENCRYPTION: (
             "it is off here: cilium-wireguard has it. IPsec would need ESP in the kernel and a key from the harness; "
             "ztunnel is beta in 1.20 and needs one more image"
@@ -186,8 +185,10 @@ MESH = Mesh(
     ),
     drop_log=DropLog(f"{_HUBBLE}/events.log", f"{_HUBBLE}/events-*.log", _drop, _EXPORTER),
     signals=by_name(
-        SignalSpec("control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _READINESS),
-        SignalSpec("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _READINESS),
+        SignalSpec(
+            "control-plane-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/cilium-operator", _OPERATOR_READY
+        ),
+        SignalSpec("identity-down", SignalKind.CONDITION, f"{_SPIRE}/StatefulSet/spire-server", _SPIRE_READY),
         *(SignalSpec(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
         SignalSpec("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
         # An agent's first garbage collection, 5 min after start, deletes authentications with nodes that had no id yet
@@ -223,10 +224,9 @@ _WIREGUARD = {"encryption": {"enabled": True, "type": "wireguard"}}
 _INVALID = _code("The object's status reports a policy that Cilium rejects (Valid)", _VALIDATOR)
 _ENVOY = ("cilium-envoy", "k8s-app=cilium-envoy", "cilium-envoy")
 _REQUESTS = ("CiliumNetworkPolicy on requests", "the pod's labels", "eBPF and TPROXY", "the called node's Envoy")
-_ENCRYPTING = with_more(MESH, Capability.ENCRYPTION, lambda _images: _WIREGUARD)
-_WITH_ENVOY = with_more(
+_ENCRYPTING = with_values(with_more(MESH, Capability.ENCRYPTION), lambda _images: _WIREGUARD)
+_WITH_ENVOY = with_values(
     MESH,
-    Capability.L7_AUTHZ,
     lambda images: {"envoy": {"enabled": True, "image": _exactly(images["cilium-envoy"])}, "l7Proxy": True},
 )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from clusters.meshes._istiod import with_plugged_in_ca
+from clusters.meshes._istiod import NOT_VALIDATED, VALIDATION, VALIDATOR, with_plugged_in_ca
 from clusters.model import (
     Capability,
     Certificates,
@@ -32,7 +32,6 @@ from clusters.model import (
     SignalKind,
     SignalSpec,
     TargetPod,
-    Webhook,
 )
 from clusters.runtime import MANIFESTS
 from clusters.selectors import at_path, deployment_of, selects
@@ -40,7 +39,7 @@ from clusters.selectors import at_path, deployment_of, selects
 _VERSION = "1.31"
 _TRUST_DOMAIN = "cluster.local"
 _NAMESPACE = "istio-system"
-_TREE = "https://github.com/istio/istio/blob/release-1.31"
+_TREE = "https://github.com/istio/istio/blob/1.31.0"
 _ZTUNNEL = "https://github.com/istio/ztunnel/blob/1.31.0-rc.0"
 _POLICIES = "security.istio.io/v1"
 _RULE_CUT = f"{_POLICIES} AuthorizationPolicy lab/request-rule ZtunnelAccepted=UnsupportedValue"
@@ -71,19 +70,16 @@ _READINESS = {
         ("DaemonSet/istio-cni-node", "istio-cni/templates/daemonset.yaml"),
     )
 }
-_VALIDATION = _code(
-    "The chart's validating webhook",
-    "manifests/charts/istio-control/istio-discovery/templates/validatingwebhookconfiguration.yaml",
-)
 _PLUGIN = _code("The CNI plugin calls the CNI agent of its node and fails without it", "cni/pkg/plugin/plugin.go")
-# A DENY rule then has no effect: ztunnel skips an empty match (src/rbac.rs). The status message of 1.31, "more
-# restrictive than requested", is wrong for it; later releases correct the message.
+# The documents promise that a policy with such a rule denies. A DENY rule then has no effect, even one that names its
+# callers: without its HTTP fields, `to` is an empty match, which ztunnel skips (src/rbac.rs). The message in the status
+# says the opposite, that it is more restrictive than requested; see https://github.com/istio/istio/issues/61126.
 _L4_ONLY = _code(
-    "ztunnel ignores the HTTP fields of a rule, which need a waypoint; the object's status reports it",
+    "ztunnel does not get the HTTP fields of a rule, which need a waypoint; the object's status reports it",
     "pilot/pkg/serviceregistry/ambient/authorization.go",
 )
 _UNBOUND = _code(
-    "A Service whose waypoint does not exist is served without it; its status reports it (WaypointBound)",
+    "The status of a Service reports whether its waypoint exists (WaypointBound)",
     "pilot/pkg/serviceregistry/ambient/waypoints.go",
 )
 _ACCESS_LOG = _rust(
@@ -146,8 +142,6 @@ def _down(workload: str, *parts: Role) -> dict[str, SignalSpec]:
     return {it: SignalSpec(it, SignalKind.CONDITION, f"{_NAMESPACE}/{workload}", _READINESS[workload]) for it in names}
 
 
-_WAYPOINT = "a waypoint, which needs Istio's own proxy image; no package registry has it"
-
 MESH = Mesh(
     name="istio-ambient",
     title="Istio ambient",
@@ -162,7 +156,6 @@ MESH = Mesh(
     capabilities=frozenset(
         {
             Capability.MTLS,
-            Capability.L4_AUTHZ,
             Capability.POLICY_API,
             Capability.BOUND_L7_PROXY,
             Capability.CONTROL_PLANE_NETWORK,
@@ -173,8 +166,6 @@ MESH = Mesh(
     absent={
         Role.INJECTOR: "nothing is injected: the CNI plugin enrols a pod at start, or keeps it from starting",
         Capability.INJECTION: "nothing is injected: the CNI plugin enrols a pod at start",
-        Capability.L7_AUTHZ: f"HTTP rules need {_WAYPOINT}",
-        Capability.WEIGHTED_ROUTING: f"weighted splitting needs {_WAYPOINT}",
         Capability.GIVEN_ISSUER: "istiod creates its own authority; istio-ambient-ca supplies one",
         Capability.ENCRYPTION: "the kernel encrypts nothing; ztunnel does, by mutual TLS",
     },
@@ -216,9 +207,9 @@ MESH = Mesh(
         ),
         "rule-unenforced": SignalSpec("rule-unenforced", SignalKind.STATUS, _RULE_CUT, _L4_ONLY),
         **{it: SignalSpec(it, SignalKind.STATUS, f"{_BOUND}={is_so}", _UNBOUND) for it, is_so in _BINDINGS.items()},
-        "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
+        "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, NOT_VALIDATED, VALIDATION),
     },
-    webhooks=(Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),),
+    webhooks=(VALIDATOR,),
     overrides=(
         Override("istiod: resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
         Override("istiod: autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),

@@ -5,7 +5,7 @@ Facts are those of 1.31, with their sources.
 
 from collections.abc import Mapping
 
-from clusters.meshes._istiod import with_plugged_in_ca
+from clusters.meshes._istiod import NOT_VALIDATED, VALIDATION, VALIDATOR, with_plugged_in_ca
 from clusters.model import (
     Capability,
     Certificates,
@@ -35,7 +35,7 @@ _TRUST_DOMAIN = "cluster.local"
 _ROOT = "istio-system"
 _ISTIOD = "istio-system/Deployment/istiod"
 _ROUTES = {"VirtualService", "DestinationRule"}
-_TREE = "https://github.com/istio/istio/blob/release-1.31"
+_TREE = "https://github.com/istio/istio/blob/1.31.0"
 _NOT_CALLED = 'failed calling webhook "namespace.sidecar-injector.istio.io"'
 
 
@@ -47,7 +47,6 @@ _CHART = "manifests/charts/istio-control/istio-discovery/templates"
 _READINESS = _code("The chart's readiness probe", f"{_CHART}/deployment.yaml")
 _AGENT_METRICS = _code("Metrics of pilot-agent", "pkg/istio-agent/metrics/metrics.go")
 _ADMISSION = _code("The chart's mutating webhook", f"{_CHART}/mutatingwebhook.yaml")
-_VALIDATION = _code("The chart's validating webhook", f"{_CHART}/validatingwebhookconfiguration.yaml")
 
 
 def _identity(namespace: str, service_account: str) -> str:
@@ -117,10 +116,7 @@ MESH = Mesh(
             Capability.MTLS,
             Capability.CONTROL_PLANE_NETWORK,
             Capability.INJECTION,
-            Capability.L4_AUTHZ,
-            Capability.L7_AUTHZ,
             Capability.POLICY_API,
-            Capability.WEIGHTED_ROUTING,
             Capability.SHORT_LEAVES,
         }
     ),
@@ -175,12 +171,12 @@ MESH = Mesh(
         "identity-down": SignalSpec("identity-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
         "injector-down": SignalSpec("injector-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
         "injection-refused": SignalSpec("injection-refused", SignalKind.ADMISSION, _NOT_CALLED, _ADMISSION),
-        "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, "validation.istio.io", _VALIDATION),
+        "policy-refused": SignalSpec("policy-refused", SignalKind.ADMISSION, NOT_VALIDATED, VALIDATION),
     },
     webhooks=(
         # istiod restores its CA bundle at once if the label names its revision (pkg/webhooks/webhookpatch.go).
         Webhook("istio-sidecar-injector", "mutating", "Fail", ("CREATE",), _ADMISSION, owner_label="istio.io/rev"),
-        Webhook("istio-validator-istio-system", "validating", "Fail", ("CREATE", "UPDATE"), _VALIDATION),
+        VALIDATOR,
     ),
     overrides=(
         Override("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),

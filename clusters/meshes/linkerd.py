@@ -5,8 +5,10 @@ failurePolicy Ignore. VARIANTS are the HA mode, and a lab with the chart's defau
 `all-unauthenticated`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
 import msgspec
 
@@ -16,6 +18,8 @@ from clusters.model import (
     Certificates,
     ChartRelease,
     Component,
+    Drop,
+    DropLog,
     EnforcementPoint,
     Handshake,
     Identity,
@@ -40,7 +44,8 @@ from clusters.selectors import has_container, network_policy_selects, route_sele
 
 _VERSION = "edge-26.8.3"
 _NAMESPACE, _TRUST_DOMAIN = "linkerd", "cluster.local"
-_DOCS = "https://linkerd.io/2-edge"
+_WEBSITE = "https://github.com/linkerd/website/blob/93f001753363bba09eafd81e290512f89f4697ed"
+_DOCS = f"{_WEBSITE}/linkerd.io/content/2-edge"
 _DEFAULT_POLICY = "config.linkerd.io/default-inbound-policy"
 _CHART = "https://github.com/linkerd/linkerd2/blob/edge-26.8.3/charts/linkerd-control-plane"
 _PROXY = "https://github.com/linkerd/linkerd2-proxy/blob/release/v2.366.0/linkerd"
@@ -53,10 +58,9 @@ def _source(title: str, url: str, kind: str = "source") -> Reference:
 
 
 def _docs(title: str, path: str) -> Reference:
-    return _source(title, f"{_DOCS}/{path}", "documented")
+    return _source(title, f"{_DOCS}/{path}.md", "documented")
 
 
-_READINESS = _source("The chart's readiness probes", f"{_CHART}/templates/destination.yaml")
 _IGNORE = _source(
     "The chart's webhookFailurePolicy is Ignore: without the injector, pods are admitted without a proxy",
     f"{_CHART}/values.yaml",
@@ -68,16 +72,44 @@ _VALIDATOR = _source(
     "not-promised",
 )
 _PARTS = {"control-plane": "destination", "identity": "identity", "injector": "proxy-injector"}
+_READINESS = {
+    part: _source("The chart's readiness probe", f"{_CHART}/templates/{name}.yaml") for part, name in _PARTS.items()
+}
 _ALONE = Override("controllerReplicas", "1", "the chart's default; one replica makes the outage total")
 _CLOSED = Override("default-inbound-policy of the lab", "deny", "all four meshes must deny by default")
 _AUTHORIZATION = ("AuthorizationPolicy", "MeshTLSAuthentication", "NetworkAuthentication")
 _RELOADED = _docs(
     "The identity controller loads a replaced issuer and reports it by an Event",
-    "tasks/automatically-rotating-control-plane-tls-credentials/",
+    "tasks/automatically-rotating-control-plane-tls-credentials",
 )
 _SKIPPED = _source("The identity controller skips an issuer of an untrusted root and reports it by an Event", _SERVICE)
 _INVALID = _source("With an expired issuer, each certificate request fails and an Event reports it", _SERVICE)
 _DENIED = _source("The proxy's authorization metrics", f"{_PROXY}/app/inbound/src/metrics/authz.rs")
+
+
+# Files of the kubelet: namespace_pod_uid/container/restarts.log.
+_LOGS = "/var/log/pods/lab_*/linkerd-proxy/*.log"
+_REFUSAL = re.compile(r"(?:Request|Connection) denied")
+_SERVER = re.compile(r"server\.name=([\w.-]+)")
+_CALLER = re.compile(rf"([\w-]+)\.lab\.serviceaccount\.identity\.{_NAMESPACE}\.")
+_ADDRESS = re.compile(r"client(?:\.ip)?=(?:.*?\()?(\d+\.\d+\.\d+\.\d+)")
+_WRITTEN = _source(
+    "The called pod's proxy logs each request and connection that it denies", f"{_PROXY}/app/inbound/src/policy/http.rs"
+)
+
+
+def _drop(line: str) -> Drop | None:
+    """Parse one line of a proxy's container log; None unless it is a denial.
+
+    The kubelet prefixes time, stream and a tag. The lab's Servers have the names of their services.
+    """
+    at, _, said = line.partition(" ")
+    denial, server = _REFUSAL.search(said), _SERVER.search(said)
+    if denial is None or server is None:
+        return None
+    caller, address = _CALLER.search(said), _ADDRESS.search(said)
+    at_ns = int(datetime.fromisoformat(at).timestamp() * 1e6) * 1000
+    return Drop(at_ns, caller[1] if caller else "", server[1], denial[0], "" if caller or not address else address[1])
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
@@ -124,10 +156,7 @@ MESH = Mesh(
             Capability.CONTROL_PLANE_NETWORK,
             Capability.GIVEN_ISSUER,
             Capability.INJECTION,
-            Capability.L4_AUTHZ,
-            Capability.L7_AUTHZ,
             Capability.POLICY_API,
-            Capability.WEIGHTED_ROUTING,
             Capability.SHORT_LEAVES,
             Capability.NEW_PODS_ALONE,
         }
@@ -173,9 +202,12 @@ MESH = Mesh(
         selects=_selects,
     ),
     pod_proxy="linkerd2-proxy",
+    drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _WRITTEN),
     signals=by_name(
         *(
-            SignalSpec(f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS)
+            SignalSpec(
+                f"{part}-down", SignalKind.CONDITION, f"{_NAMESPACE}/Deployment/linkerd-{name}", _READINESS[part]
+            )
             for part, name in _PARTS.items()
         ),
         SignalSpec("issuer-updated", SignalKind.EVENT, f"{_NAMESPACE}/IssuerUpdated", _RELOADED),
@@ -200,7 +232,9 @@ MESH = Mesh(
     ),
 )
 
-_HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/values-ha.yaml", "documented")
+# The value is that of all three webhooks; the documents of HA mode promise something only of the injector's.
+_HA = _source("values-ha.yaml sets webhookFailurePolicy to Fail", f"{_CHART}/values-ha.yaml")
+_HA_INJECTOR = _docs("In HA mode no pod that asks for a proxy is admitted without one", "features/ha")
 
 
 def _ha_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
@@ -219,12 +253,18 @@ VARIANTS = (
         name="linkerd-ha",
         title="Linkerd, highly available",
         install=replace(MESH.install, image_values=_ha_values),
-        webhooks=tuple(replace(hook, failure_policy="Fail", source=_HA) for hook in MESH.webhooks),
+        webhooks=tuple(
+            replace(hook, failure_policy="Fail", source=_HA_INJECTOR if hook.kind == "mutating" else _HA)
+            for hook in MESH.webhooks
+        ),
         signals={
             **MESH.signals,
             **{
-                name: SignalSpec(name, SignalKind.ADMISSION, f"linkerd-{hook}.linkerd.io", _HA)
-                for name, hook in (("injection-refused", "proxy-injector"), ("policy-refused", "policy-validator"))
+                name: SignalSpec(name, SignalKind.ADMISSION, f"linkerd-{hook}.linkerd.io", source)
+                for name, hook, source in (
+                    ("injection-refused", "proxy-injector", _HA_INJECTOR),
+                    ("policy-refused", "policy-validator", _HA),
+                )
             },
         },
         overrides=(

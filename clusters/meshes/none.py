@@ -32,7 +32,7 @@ _ON_EACH_NODE = (Role.NODE_AGENT, Role.CNI)
 
 
 def _kubernetes(title: str, path: str) -> Reference:
-    return Reference(title, f"https://kubernetes.io/docs/{path}", _KUBERNETES, "documented")
+    return Reference(title, f"https://v1-34.docs.kubernetes.io/docs/{path}", _KUBERNETES, "documented")
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:

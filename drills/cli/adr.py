@@ -1,5 +1,6 @@
 """`meshdrill adr`: write a decision record from bundles, or update an existing one."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from clusters import meshes
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import public_key_in
+from drills.cli.output import write_out
 from drills.judge import files
 from drills.report import adr, blocks, bundles
 from drills.report.citations import Citations
@@ -19,25 +21,26 @@ def write(
     """Write the record, or renew the generated parts of an existing one, and return a text for a person.
 
     Raises InconclusiveError for a bundle that does not match its statement, UsageError for a record that cannot be
-    updated, and FileError for one that is no regular file.
+    read, updated or written.
     """
     try:
         runs = bundles.read_all(folders, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    citations = Citations(runs, _titles(runs), out.resolve().parent, catalogue.skipped())
+    folder = Path(os.path.realpath(out.parent))
+    citations = Citations(runs, _titles(runs), folder, catalogue.skipped(), catalogue.controls())
     is_new = not files.is_there(out)
     text = (
         _new(out, citations, title, stale_after_days) if is_new else _updated(out, citations, title, stale_after_days)
     )
-    files.write(out, text.encode())
+    write_out(out, text)
     return "\n".join((f"Written to {out}, from {len(runs)} runs.", *_to_do(text, runs, stale_after_days)))
 
 
 def _new(out: Path, citations: Citations, title: str | None, stale_after_days: int) -> str:
     if not title:
         raise UsageError(f"{out} does not exist yet: a new record needs --title.")
-    if not out.resolve().parent.is_dir():
+    if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is no directory: create it, or give another --out.")
     return adr.render(title, citations, stale_after_days)
 
@@ -48,7 +51,7 @@ def _updated(out: Path, citations: Citations, title: str | None, stale_after_day
         if title and f"# {title}" not in (line.strip() for line in text.splitlines()):
             raise UsageError(f"{out} has another title than {title!r}: change it in the file, or omit --title.")
         return adr.update(text, citations, stale_after_days)
-    except (UnicodeDecodeError, blocks.BlockError) as error:
+    except (UnicodeDecodeError, blocks.BlockError, files.FileError) as error:
         raise UsageError(f"{out} cannot be updated and stays as it was. {error}") from error
 
 

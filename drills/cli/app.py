@@ -14,7 +14,7 @@ import typer
 from clusters.runtime import MeshdrillError, UsageError
 from drills.cli import exits, options
 from drills.cli import images as cli_images
-from drills.cli.terminal import say, show
+from drills.cli.output import say, show, write_out
 from drills.judge.files import FileError
 
 # typer's own exit codes: after help, interrupted (older releases), bad usage, interrupted.
@@ -40,6 +40,11 @@ PublicKey = Annotated[Path | None, typer.Option("--key", help="Public key of the
 _DIFF_CODES = (
     "Exit codes: 0 nothing is worse; 1 an answer, a claim or a number is worse, or is not promised or not asked any "
     "more; 2 nothing is worse, but something is not known any more, or a bundle cannot be read; 64 usage."
+)
+
+_JUDGE_CODES = (
+    "Exit codes: those of the verdict; 2 also if the history does not give the stored verdict, or the bundle does not "
+    "match its statement; 64 usage."
 )
 
 _AUDIT_CODES = (
@@ -86,12 +91,14 @@ def list_drills(
 def _run(drill: str, mesh: str, **given: object) -> None:
     """Run one drill on one mesh in a kind cluster of its own, and write an evidence bundle."""
     from drills.cli import keyring
-    from drills.run import catalogue
+    from drills.run import catalogue, controls
     from drills.run.declare import unmet
 
     entry, facts = catalogue.find(drill), catalogue.find_mesh(mesh)
     if reason := unmet(entry.requires, facts):
         raise UsageError(f"{entry.name} cannot be asked of {mesh}: {reason}.")
+    if given[options.NO_FAULT.name]:
+        controls.demand_possible(facts)
     key = given["key"]
     keyring.signer_in(str(key) if key else None)
     from drills.cli import run as console
@@ -147,7 +154,7 @@ def migrate(
     show(cli_migrate.migrate(place, key))
 
 
-@app.command()
+@app.command(epilog=_JUDGE_CODES)
 def judge(
     bundle: Bundle,
     unverified: Annotated[
@@ -159,11 +166,15 @@ def judge(
     drill: Annotated[
         str | None, typer.Option("--drill", help="With --current: FILE.py::test_x of a drill of your own.")
     ] = None,
+    strict: Annotated[bool, options.STRICT.for_typer()] = False,
+    key: PublicKey = None,
 ) -> None:
     """Judge a stored run again, without a cluster. The same history and claims give the same verdict.json."""
     from drills.cli import judge as cli_judge
 
-    text, code = cli_judge.judge_again(bundle, unverified=unverified, current=current, drill=drill)
+    text, code = cli_judge.judge_again(
+        bundle, unverified=unverified, current=current, drill=drill, strict=strict, key=key
+    )
     show(text)
     _end(code)
 
@@ -248,6 +259,7 @@ def adr(
         typer.Option(
             "--stale-after-days",
             min=1,
+            max=36_500,
             help="Days until evidence is stale; a mesh has a new minor release about every quarter.",
         ),
     ] = 90,
@@ -294,17 +306,17 @@ def diff(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write the Markdown to this file.", dir_okay=False)
     ] = None,
+    key: PublicKey = None,
 ) -> None:
     """Compare two sets of runs, and print Markdown for a comment on a pull request.
 
     It lists answers and claims that changed, drills that are gone or new, numbers beyond chance, and flaky drills.
     """
     from drills.cli import diff as cli_diff
-    from drills.judge import files
 
-    text, code = cli_diff.compare_folders([old], [new], mesh or ())
+    text, code = cli_diff.compare_folders([old], [new], mesh or (), key=key)
     if out is not None:
-        files.write(out, text.encode())
+        write_out(out, text)
     show(text)
     _end(code)
 
@@ -325,20 +337,21 @@ def nightly(
     baseline: Annotated[
         Path, typer.Option("--baseline", help="The accepted runs to compare with.", file_okay=False)
     ] = Path("reports"),
-    repeat: Annotated[int, typer.Option("--repeat", min=1, help="How many times to run each drill.")] = 1,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="How many times to run each drill.")] = 1,
     limit_minutes: Annotated[
-        int, typer.Option("--limit-minutes", min=1, help="Start no run after this many minutes.")
+        int, typer.Option("--limit-minutes", min=1, max=100_000, help="Start no run after this many minutes.")
     ] = 600,
+    no_fault: Annotated[bool, options.NO_FAULT.for_typer()] = False,
 ) -> None:
     """Run every drill on every mesh, one after the other; write a summary, the index, and what changed.
 
-    A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky.
+    A run that does not pass is repeated once, and both count: a failure that does not repeat itself is flaky. With
+    --no-fault the night makes the no-fault control of every drill, into the same folder.
     """
     from drills.cli import nightly as cli_nightly
 
-    asked = cli_nightly.plan(
-        reports, mesh or (), drill or (), run_options or (), repeat=repeat, limit_s=limit_minutes * 60
-    )
+    run_words = (*(run_options or ()), *options.NO_FAULT.words(no_fault))
+    asked = cli_nightly.plan(reports, mesh or (), drill or (), run_words, repeat=repeat, limit_s=limit_minutes * 60)
     text, code = cli_nightly.run(asked, baseline, say)
     show(text)
     _end(code)
@@ -350,6 +363,7 @@ def metrics(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write to this file and print nothing.", dir_okay=False)
     ] = None,
+    key: PublicKey = None,
 ) -> None:
     """Print stored runs as OpenMetrics: verdict, recovery, longest outage, time to signal, latency of the baseline.
 
@@ -358,7 +372,7 @@ def metrics(
     """
     from drills.cli import metrics as cli_metrics
 
-    text = cli_metrics.write(bundles, out)
+    text = cli_metrics.write(bundles, out, key)
     if out is None:
         show(text, end="")
 

@@ -11,7 +11,7 @@ from clusters import meshes
 from clusters.model import TargetPod
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import public_key_in
-from drills.judge.records import NS_PER_S
+from drills.judge.records import LAST_NS, NS_PER_S
 from drills.report import audit, audit_text, bundles
 from drills.report.audit_objects import Pod, Select
 
@@ -38,15 +38,22 @@ def instant_ns(text: str, start_ns: int) -> int:
     """Parse an instant: RFC 3339, or signed seconds after the run's start, as +42."""
     try:
         if text.startswith(("+", "-")):
-            return start_ns + round(float(text) * NS_PER_S)
+            return _bounded(text, start_ns + round(float(text) * NS_PER_S))
         moment = datetime.fromisoformat(text)
+        seconds = int(moment.replace(microsecond=0).timestamp()) if moment.tzinfo else 0
     except (ValueError, OverflowError) as error:
         raise UsageError(
             f"{text!r} is no instant: expected RFC 3339, as 2026-11-24T19:36:44Z, or seconds after the start, as +42."
         ) from error
     if moment.tzinfo is None:
         raise UsageError(f"{text!r} has no time zone: add Z for UTC, or an offset such as +01:00.")
-    return int(moment.replace(microsecond=0).timestamp()) * NS_PER_S + moment.microsecond * 1000
+    return _bounded(text, seconds * NS_PER_S + moment.microsecond * 1000)
+
+
+def _bounded(text: str, at_ns: int) -> int:
+    if not 0 <= at_ns <= LAST_NS:
+        raise UsageError(f"{text!r} is no instant of a run: expected one from 1970 to 2116.")
+    return at_ns
 
 
 def _select(mesh: str) -> Select:

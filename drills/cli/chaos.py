@@ -27,7 +27,7 @@ from drills.judge import files, known
 from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.claims import restored
 from drills.judge.history import History
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.verdict import Outcome, Verdict
 from drills.report import evidence
 from drills.run import activities, catalogue
 from drills.run.chaos_toolkit import (
@@ -122,10 +122,10 @@ class _ChaosRun(StopAtFailure):
 
 def _note_outcome(journal: Json, bundle: Path | None, verdict: Verdict | None, listed: Sequence[KnownIssue]) -> None:
     """Write the outcome into the journal. A run that did not pass is `deviated` or `failed`, never just `completed`."""
-    journal[EXTENSION] = {"bundle": str(bundle), "verdict": verdict.verdict.value if verdict else None}
+    journal[EXTENSION] = {"bundle": str(bundle), "outcome": verdict.outcome.value if verdict else None}
     if verdict is not None and exits.of(verdict, listed) == exits.PASSED:
         return
-    if verdict is not None and verdict.verdict is Answer.VIOLATED:
+    if verdict is not None and verdict.promised is Outcome.VIOLATED:
         journal["deviated"] = True
     elif journal["status"] == "completed":
         journal["status"] = "failed"

@@ -5,20 +5,30 @@ from pathlib import Path
 
 from clusters.runtime import InconclusiveError
 from drills.cli import exits
+from drills.cli.keyring import public_key_in
 from drills.report import bundles, compare, diff_md
 
 
 def compare_folders(
-    old: Sequence[Path], new: Sequence[Path], meshes: Sequence[str] = (), drills: Sequence[str] = ()
+    old: Sequence[Path],
+    new: Sequence[Path],
+    meshes: Sequence[str] = (),
+    drills: Sequence[str] = (),
+    *,
+    key: Path | None = None,
 ) -> tuple[str, int]:
-    """Return the comparison as Markdown, and the exit code. meshes, drills: compare only these; () is all.
+    """Return the comparison as Markdown, and the exit code.
 
-    Raises InconclusiveError for a bundle that does not match its statement, and when a side has no run to compare.
+    No-fault controls are left out: they are no runs of the drill, and each says by itself whether it passed.
+    meshes, drills: compare only these; () is all. key: the public key by which every bundle must be signed. Raises
+    InconclusiveError for a bundle that cannot be cited, and when a side has no run to compare.
     """
+    public = public_key_in(key)
     try:
-        before, now = ([run for run in bundles.read_all(side) if _is_asked(run, meshes, drills)] for side in (old, new))
+        sides = [bundles.read_all(side, public) for side in (old, new)]
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
+    before, now = ([run for run in side if _is_asked(run, meshes, drills)] for side in sides)
     if not before or not now:
         empty, asked = new if before else old, " or ".join((*meshes, *drills))
         raise InconclusiveError(f"{', '.join(map(str, empty))}: no run of {asked}, so nothing can be compared.")
@@ -28,6 +38,8 @@ def compare_folders(
 
 def _is_asked(run: bundles.Run, meshes: Sequence[str], drills: Sequence[str]) -> bool:
     drill, mesh = run.pair
+    if run.verdict.without_fault:
+        return False
     return (not meshes or mesh in meshes) and (not drills or drill in drills)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drills.cli import options
-from drills.cli.terminal import say, show
+from drills.cli.output import say, show
 from drills.run.catalogue import find_mesh
 
 if TYPE_CHECKING:
@@ -98,4 +98,4 @@ def _resolve(
 
 def _report(found: "tuple[Resolved, ...]") -> None:
     for image in found:
-        show(f"{image.name}  {image.ref}  {image.image_id}  {image.origin or image.source}")
+        show(f"{image.name}  {image.ref}  {image.image_id}  {image.origin}")

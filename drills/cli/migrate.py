@@ -21,7 +21,7 @@ def migrate(place: Path, key: Path | None = None) -> str:
     """Migrate one bundle, or each one below a folder, and return a line for each.
 
     A bundle stays as it is when it cannot be read, does not match its statement, is signed and no key is given, or
-    would get another answer: InconclusiveError names each, after the others were migrated.
+    would get another outcome: InconclusiveError names each, after the others were migrated.
     """
     bundles = folders.below(place, RUN_FILE)
     if not bundles:
@@ -39,26 +39,27 @@ def migrate(place: Path, key: Path | None = None) -> str:
 
 def _migrate(bundle: Path, signer: Signer | None) -> str:
     run = storage.read_json(bundle / RUN_FILE)
-    if migration.format_of(run) == migration.FORMAT:
+    before = migration.format_of(run)
+    if before == migration.FORMAT:
         return "has this version's format"
     _refuse_unverified(bundle, signer)
     history = History.load(bundle)
-    answers = {it.id: it.verdict for it in read_verdict(bundle).findings}
+    outcomes = {it.id: it.outcome for it in read_verdict(bundle).findings}
     verdict = replay(history)
-    changed = [it.id for it in verdict.findings if answers[it.id] is not it.verdict]
+    changed = [it.id for it in verdict.findings if outcomes[it.id] is not it.outcome]
     if changed:
-        raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another answer. It stays as it is.")
+        raise InconclusiveError(f"{bundle}: {', '.join(changed)} would get another outcome. It stays as it is.")
     upgraded = migration.upgrade_run(run, storage.read_json(bundle / VERDICT_FILE))
     claims = msgspec.to_builtins(history.facts.claims)
     files.write(bundle / RUN_FILE, _text(upgraded))
-    if files.is_there(bundle / EXPERIMENT_FILE):
+    if before < migration.SECOND and files.is_there(bundle / EXPERIMENT_FILE):
         experiment = migration.upgrade_experiment(storage.read_json(bundle / EXPERIMENT_FILE), claims)
         files.write(bundle / EXPERIMENT_FILE, json.dumps(experiment, indent=2).encode() + b"\n")
     files.write(bundle / VERDICT_FILE, verdict.encode())
     if verification.has_statement(bundle):
         statement.write(bundle, verdict, signer)
     redraw.redraw(bundle, signer)
-    return f"migrated from format {migration.FIRST} to {migration.FORMAT}, {len(verdict.findings)} claims"
+    return f"migrated from format {before} to {migration.FORMAT}, {len(verdict.findings)} claims"
 
 
 def _refuse_unverified(bundle: Path, signer: Signer | None) -> None:

@@ -10,8 +10,9 @@ from typing import Final
 
 from clusters import host, meshes
 from drills.cli import exits
+from drills.cli.options import NO_FAULT
 from drills.judge.bundle_files import VERDICT_FILE
-from drills.run import catalogue
+from drills.run import catalogue, controls
 from drills.run.declare import unmet
 
 RUN_S: Final = 2700.0
@@ -72,6 +73,11 @@ class Plan:
     drills_named: tuple[str, ...] = ()
     meshes_named: tuple[str, ...] = ()
 
+    @property
+    def is_of_controls(self) -> bool:
+        """Whether the night makes the no-fault controls of the drills."""
+        return NO_FAULT.flag in self.run_options
+
     def names(self, drill: str, mesh: str) -> bool:
         """Return whether the night covers that drill on that mesh, even if the drill no longer exists."""
         return drill in (self.drills_named or (drill,)) and mesh in (self.meshes_named or (mesh,))
@@ -87,6 +93,7 @@ def spend(plan: Plan, ask: Ask, remove: Callable[[str], object]) -> Generator[Tu
         name = f"meshdrill-nightly-{mesh}"  # never the name of a cluster that is kept for another purpose
         facts = meshes.load(mesh)
         lack = host.missing_kernel_features(facts.install.kernel_features)
+        lack = lack or (controls.refusal(facts) if plan.is_of_controls else "")
         try:
             for drill in plan.drills:
                 entry = catalogue.find(drill)

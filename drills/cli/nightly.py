@@ -69,7 +69,7 @@ def run(asked: Plan, baseline: Path, progress: Progress) -> tuple[str, int]:
                 raise UsageError(
                     f"`meshdrill run` refused its options: {' '.join(asked.run_options)}. See its message above."
                 )
-    evidence.write_index(asked.reports, catalogue.skipped())
+    evidence.write_index(asked.reports, catalogue.skipped(), catalogue.controls())
     compared, code = _since(baseline, asked, turns)
     codes = (code, *(turn.code for turn in turns)) if any(turn.attempts for turn in turns) else (exits.HARNESS,)
     text = _write(asked.reports, [*lines(rows), "", compared])
@@ -82,6 +82,8 @@ def _each_once(names: Iterable[str]) -> tuple[str, ...]:
 
 def _since(baseline: Path, asked: Plan, turns: Sequence[Turn]) -> tuple[str, int]:
     """Return the comparison with the baseline, for the meshes and drills of this night, and its exit code."""
+    if asked.is_of_controls:
+        return "No-fault controls are compared with no run: each says by itself whether it passed.", exits.PASSED
     made = [bundle for turn in turns for attempt in turn.attempts for bundle in attempt.bundles]
     accepted = {path.parts[-4:-2] for path in baseline.rglob(VERDICT_FILE)}
     if not any(asked.names(*pair) for pair in accepted):
@@ -129,7 +131,7 @@ def _bundle(attempt: Attempt) -> str:
         try:
             verdict = bundles.read(folder).verdict
             known = "".join(f", {link('known', issue.url)}," for issue in known_issues.expected_in(folder, verdict))
-            words.append(f"{cell(verdict.verdict)}{known} {cell(folder.name)}")
+            words.append(f"{cell(verdict.standing)}{known} {cell(folder.name)}")
         except bundles.BundleError:
             words.append(f"unreadable {cell(folder.name)}")
     return " ".join(words) or "none"

@@ -24,7 +24,8 @@ class Option:
     """One option of a run.
 
     kind: bool for a switch, str, Path, or an enum of choices. is_pytest_kinds: pytest-kind defines it for pytest. env:
-    the environment variable that gives its value where the option is absent.
+    the environment variable that gives its value where the option is absent. pytest_flag: its flag for pytest, where
+    pytest has another option of that name.
     """
 
     flag: str
@@ -34,6 +35,12 @@ class Option:
     is_folder: bool = False
     is_pytest_kinds: bool = False
     env: str = ""
+    pytest_flag: str = ""
+
+    @property
+    def dest(self) -> str:
+        """Return its name among pytest's options."""
+        return (self.pytest_flag or self.flag).removeprefix("--").replace("-", "_")
 
     @property
     def name(self) -> str:
@@ -45,7 +52,7 @@ class Option:
         if self.is_pytest_kinds:
             return
         if self.kind is bool:
-            group.addoption(self.flag, action="store_true", help=self.help)
+            group.addoption(self.pytest_flag or self.flag, action="store_true", help=self.help)
             return
         default = os.environ.get(self.env, self.default) if self.env else self.default
         choices = [str(it) for it in self.kind] if issubclass(self.kind, StrEnum) else None
@@ -75,7 +82,8 @@ class Option:
         """Return the arguments of a command line that give the option this value; none for None and False."""
         if value is None or value is False:
             return ()
-        return (self.flag,) if value is True else (self.flag, str(value))
+        flag = self.pytest_flag or self.flag
+        return (flag,) if value is True else (flag, str(value))
 
 
 BOOTSTRAP: Final = Option(
@@ -83,6 +91,15 @@ BOOTSTRAP: Final = Option(
 )
 IMAGES: Final = Option("--images", "Directory of `docker save` archives.", Path, is_folder=True)
 REGISTRY_MIRROR: Final = Option("--registry-mirror", "HOST[:PORT] to pull from instead of each official registry.")
+STRICT: Final = Option(
+    "--strict",
+    "Fail a run that breaks, or cannot decide, what the mesh does not promise, too.",
+    bool,
+    pytest_flag="--drill-strict",
+)
+NO_FAULT: Final = Option(
+    "--no-fault", "Break nothing: run the drill's no-fault control, in which every claim must hold.", bool
+)
 OPTIONS: Final = (
     BOOTSTRAP,
     Option("--keep-cluster", "Leave the cluster for the next run.", bool, is_pytest_kinds=True),
@@ -94,6 +111,8 @@ OPTIONS: Final = (
     Option("--chart-repository", "URL of a Helm repository to take charts from."),
     Option("--reports", "Folder for evidence bundles.", Path, Path("reports"), is_folder=True),
     Option("--key", "Private key that signs the evidence.", Path, env=KEY_VARIABLE),
+    STRICT,
+    NO_FAULT,
 )
 
 

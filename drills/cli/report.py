@@ -33,7 +33,7 @@ def draw(place: Path, key: Path | None = None) -> str:
             refused.append(str(error))
     if not is_bundle:
         try:
-            evidence.write_index(place, catalogue.skipped())
+            evidence.write_index(place, catalogue.skipped(), catalogue.controls())
             lines.append(f"Index written to {place}.")
         except files.FileError as error:
             refused.append(str(error))

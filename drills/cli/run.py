@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 
-from clusters.model import KnownIssue
 from clusters.runtime import MeshdrillError
 from drills import plugin
 from drills.cli import exits
@@ -21,6 +20,7 @@ from drills.judge.files import FileError
 from drills.judge.inert import printable
 from drills.judge.verdict import Verdict
 from drills.run.declare import Declared
+from drills.run.runner import Drill
 
 _KEPT = "\n\t"
 
@@ -83,7 +83,7 @@ class Reporter:
         verdict = run.verdict if run is not None else None
         error = call.excinfo.value if call.excinfo is not None else None
         if call.when == "call" and run is not None and verdict is not None and _is_by_verdict(error):
-            self._note_verdict(verdict, run.known_issues)
+            self._note_verdict(run, verdict)
         elif error is not None:
             self._note_failure(error, item.name, report.longreprtext)
         if call.when == "teardown" and run is not None and run.bundle is not None:
@@ -99,9 +99,10 @@ class Reporter:
         for bundle in self._bundles:
             self.say(f"evidence: {bundle}/report.md")
 
-    def _note_verdict(self, verdict: Verdict, listed: Sequence[KnownIssue] = ()) -> None:
-        self._codes.append(exits.of(verdict, listed))
-        self._print("", verdict.explain(), *filter(None, (known.describe(verdict, listed),)), "")
+    def _note_verdict(self, run: Drill, verdict: Verdict) -> None:
+        self._codes.append(exits.of(verdict, run.known_issues, strict=run.strict))
+        words = known.describe(verdict, run.known_issues, strict=run.strict)
+        self._print("", verdict.explain(), *filter(None, (words,)), "")
 
     def _note_failure(self, error: BaseException, name: str, trace: str) -> None:
         if isinstance(error, KeyboardInterrupt):

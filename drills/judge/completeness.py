@@ -49,6 +49,8 @@ class _CallerFacts(msgspec.Struct, frozen=True):
     late: int
     bound: int
     latest_ns: int
+    late_from_ns: int | None
+    late_until_ns: int | None
 
     def followed_by(self, then: "_CallerFacts") -> "_CallerFacts":
         """Return the facts of both; the calls of `then` were due later."""
@@ -60,7 +62,10 @@ class _CallerFacts(msgspec.Struct, frozen=True):
         both["backwards"] += step < 0
         first, last = min(self.first, then.first), max(self.last, then.last)
         latest_ns = max(self.latest_ns, then.latest_ns)
-        return msgspec.structs.replace(self, **both, first=first, last=last, latest_ns=latest_ns)
+        from_ns = self.late_from_ns if self.late_from_ns is not None else then.late_from_ns
+        until_ns = then.late_until_ns if then.late_until_ns is not None else self.late_until_ns
+        span = {"first": first, "last": last, "latest_ns": latest_ns, "late_from_ns": from_ns}
+        return msgspec.structs.replace(self, **both, **span, late_until_ns=until_ns)
 
 
 def find_defects(
@@ -136,7 +141,14 @@ def _read(
     lag_ns = pl.when(was_made & counts).then(pl.col("started_ns") - pl.col("scheduled_ns")).otherwise(0)
     flags = {"counted": was_made & counts, "late": lag_ns > lag_bound_ns, "bound": ~was_made & counts}
     rows = calls.select("seq", "scheduled_ns", number=number, latest_ns=lag_ns, **flags).collect(engine="streaming")
-    counted = rows.group_by("number").agg(pl.len().alias("rows"), pl.col(*flags).sum(), pl.col("latest_ns").max())
+    late = pl.col("scheduled_ns").filter("late")
+    counted = rows.group_by("number").agg(
+        pl.len().alias("rows"),
+        pl.col(*flags).sum(),
+        pl.col("latest_ns").max(),
+        late_from_ns=late.min(),
+        late_until_ns=(late + pl.col("latest_ns").filter("late")).max(),
+    )
     # Calls that are due at the same instant may have any order.
     own = rows.select("number", "seq", "scheduled_ns").sort("scheduled_ns", "seq").partition_by("number", as_dict=True)
     for facts in counted.iter_rows(named=True):
@@ -188,50 +200,51 @@ def _caller_defects(
     for key in sorted(expected | set(seen) | set(ends)):
         name = f"{key[0]} -> {key[1]} ({key[2]})"
         if lost is None or key[0] not in lost.pods:
-            yield from _end_of_caller(name, ends.get(key), seen.get(key))
+            yield from _end_of_caller(key[0], name, ends.get(key), seen.get(key))
         elif key not in seen:
             yield Defect("hole", name, f"{name} has no row from before the fault ended its node: its calls were lost")
         if key in seen:
-            yield from _health_of_caller(name, seen[key], facts.lag_bound_ms)
+            yield from _health_of_caller(key[0], name, seen[key], facts.lag_bound_ms)
 
 
-def _end_of_caller(name: str, end: CallerEnd.Detail | None, seen: _CallerFacts | None) -> Iterator[Defect]:
+def _end_of_caller(pod: str, name: str, end: CallerEnd.Detail | None, seen: _CallerFacts | None) -> Iterator[Defect]:
     rows = seen.rows if seen else 0
     if end is None:
-        yield Defect("missing-end", name, f"{name} never reported its end: calls after its {rows} rows may be lost")
+        message = f"{name} never reported its end: calls after its {rows} rows may be lost"
+        yield Defect("missing-end", name, message, pod=pod)
         return
     if not end.scheduled == end.written == rows:
         message = (
             f"{name} scheduled {end.scheduled} calls and wrote {end.written}, the table has {rows}: calls were lost"
         )
-        yield Defect("hole", name, message)
+        yield Defect("hole", name, message, pod=pod)
 
 
-def _health_of_caller(name: str, seen: _CallerFacts, lag_bound_ms: float) -> Iterator[Defect]:
+def _health_of_caller(pod: str, name: str, seen: _CallerFacts, lag_bound_ms: float) -> Iterator[Defect]:
     if seen.repeated:
         message = f"{name} has {seen.repeated} rows that repeat a sequence number: the table was edited"
-        yield Defect("duplicate", name, message)
+        yield Defect("duplicate", name, message, pod=pod)
     if seen.first != 0 or seen.skipped:
         missing = f"the first is {seen.first}, {seen.skipped} are missing up to {seen.last}"
-        yield Defect("hole", name, f"{name} has a gap in its sequence numbers: {missing}")
+        yield Defect("hole", name, f"{name} has a gap in its sequence numbers: {missing}", pod=pod)
     if seen.backwards:
         message = (
             f"{name} has {seen.backwards} sequence numbers that fall while its schedule rises: a clock went backwards"
         )
-        yield Defect("clock", name, message)
+        yield Defect("clock", name, message, pod=pod)
     if seen.late > max(LATE_SHARE * seen.counted, LATE_FEW):
         message = (
             f"{name} was starved: {seen.late} of {seen.counted} calls began more than {lag_bound_ms:.0f} ms late, "
             f"at most {LATE_SHARE:.0%}, or {LATE_FEW} calls, may"
         )
-        yield Defect("starved", name, message)
+        yield Defect("starved", name, message, pod=pod, from_ns=seen.late_from_ns, until_ns=seen.late_until_ns)
     elif seen.latest_ns > LATEST_MS * NS_PER_MS:
         late_s = seen.latest_ns / NS_PER_MS / 1000
         message = f"{name} was starved: a call began {late_s:.1f} s late, at most {LATEST_MS / 1000:.0f} s may pass"
-        yield Defect("starved", name, message)
+        yield Defect("starved", name, message, pod=pod, from_ns=seen.late_from_ns, until_ns=seen.late_until_ns)
     if seen.bound:
         message = f"{name} could not make {seen.bound} calls because too many were in flight"
-        yield Defect("saturated", name, message, excuses=False)
+        yield Defect("saturated", name, message, excuses=False, pod=pod)
 
 
 def _server_defects(
@@ -243,7 +256,7 @@ def _server_defects(
         rows, end = seen.get(pod, 0), ends.get(pod)
         if end is None:
             message = f"server {pod} never reported its end: calls it served after its {rows} rows may be lost"
-            yield Defect("missing-server-end", pod, message)
+            yield Defect("missing-server-end", pod, message, pod=pod)
         elif end.served != rows:
             message = f"server {pod} served {end.served} calls, the table has {rows}: its record has a gap"
-            yield Defect("server-hole", pod, message)
+            yield Defect("server-hole", pod, message, pod=pod)

@@ -12,27 +12,8 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from drills.judge.base_event import Answered, BaseEvent, Detail
 from drills.judge.records import Count, Ns, Whole
-
-Answered = Literal["accepted", "refused", "failed"]
-"""What the API server answered to a write; failed: it could not be reached."""
-
-
-class Detail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields of one kind of event; some kinds have none."""
-
-
-class BaseEvent(msgspec.Struct, frozen=True, tag_field="kind", forbid_unknown_fields=True):
-    """The fields of every event: the instant, on the clock that all nodes share, and what the event is about."""
-
-    at_ns: Ns
-    subject: str
-    detail: Detail = Detail()
-
-    @property
-    def kind(self) -> str:
-        """The kind as on disk."""
-        return str(self.__struct_config__.tag)
 
 
 class Phase(BaseEvent, frozen=True, tag="phase"):
@@ -139,6 +120,19 @@ class ProgramStarted(BaseEvent, frozen=True, tag="boot"):
     detail: Detail
 
 
+class ProgramStalled(BaseEvent, frozen=True, tag="stalled"):
+    """A program of the lab did not run for a while, until at_ns; subject: its pod."""
+
+    class Detail(Detail, frozen=True, kw_only=True):
+        """Where it runs, and for how long it did not."""
+
+        pod: str
+        node: str
+        stalled_ms: int
+
+    detail: Detail
+
+
 class ServerRejoined(BaseEvent, frozen=True, tag="late"):
     """A program that restarted during the run serves again; it makes no calls; subject: its pod."""
 
@@ -219,6 +213,23 @@ class MembershipSeen(BaseEvent, frozen=True, tag="membership"):
 
         expected: bool
         meshed: bool | None
+
+    detail: Detail
+
+
+class ComponentPod(BaseEvent, frozen=True, tag="component.pod"):
+    """A pod of the mesh, or of Kubernetes itself, just before the baseline; subject: the pod.
+
+    How old a part is can decide what its loss costs: collections and renewals have timers that begin with its start.
+    """
+
+    class Detail(Detail, frozen=True, kw_only=True):
+        """role: of the component. started_ns: null when it has not started. restarts: of all its containers."""
+
+        role: str
+        node: str
+        started_ns: int | None
+        restarts: int
 
     detail: Detail
 
@@ -551,8 +562,8 @@ class DropLogRead(BaseEvent, frozen=True, tag="drops.source"):
 Event = (
     Phase | StepEnd | HarnessTrouble
     | UndoWritten | FaultInjected | FaultAccount | FaultReceipt | UndoApplied | UndoVerified
-    | ProgramStarted | ServerRejoined | CallerReady | CallerEnd | ServerEnd
-    | PodListed | MembershipSeen | NewPod
+    | ProgramStarted | ProgramStalled | ServerRejoined | CallerReady | CallerEnd | ServerEnd
+    | PodListed | MembershipSeen | ComponentPod | NewPod
     | PolicyChangeStep | PolicyVersion | PolicyListing
     | CertificateShown | CertificateText
     | ReplicaCount | NodeTaints | ObjectStatus | EventCount | MetricSample

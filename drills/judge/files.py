@@ -110,7 +110,7 @@ def write(path: Path, content: bytes) -> None:
 def write_all(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write several files by name as `write` does; if one of the names cannot be replaced, none is written."""
     for name in contents:
-        with suppress(FileNotFoundError, NotADirectoryError):  # writing checks the folder
+        with suppress(OSError):  # writing checks the folder
             _demand_regular(folder / name, (folder / name).lstat().st_mode)
     for name, content in contents.items():
         _replace(folder / name, content)

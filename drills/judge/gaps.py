@@ -45,10 +45,14 @@ class Spread(msgspec.Struct, frozen=True):
         return cls(ordered[0], ordered[-1], step[widest], ordered[widest])
 
     def followed_by(self, then: "Spread") -> "Spread":
-        """Return the spread of both; every instant of `then` is later."""
+        """Return the spread of both; every instant of `then` is later.
+
+        Ends of calls may overlap where two slices meet: that makes the widest step wider than it is, never narrower.
+        """
         if self.last_ns is None or then.first_ns is None:
             return then if self.last_ns is None else self
-        between = Spread(self.first_ns, then.last_ns, then.first_ns - self.last_ns, self.last_ns)
+        last_ns = max(self.last_ns, then.last_ns or self.last_ns)
+        between = Spread(self.first_ns, last_ns, then.first_ns - self.last_ns, self.last_ns)
         widest = max((self, between, then), key=lambda spread: spread.widest_ns or 0)
         return msgspec.structs.replace(between, widest_ns=widest.widest_ns, widest_at_ns=widest.widest_at_ns)
 

@@ -12,7 +12,7 @@ from drills.judge import storage
 from drills.judge.caller_ids import CallerIds, caller_ids_of
 from drills.judge.cohorts import NewPods, new_pods_of
 from drills.judge.completeness import find_defects
-from drills.judge.events import E, Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
+from drills.judge.events import E, Event, FaultInjected, FaultReceipt, Phase, PodListed, UndoApplied, UndoVerified
 from drills.judge.lost_pods import LostPods, lost_pods_of
 from drills.judge.records import (
     CALLS_SCHEMA,
@@ -22,6 +22,7 @@ from drills.judge.records import (
     Window,
 )
 from drills.judge.slices import slices
+from drills.judge.wrong_service import Crossing, crossings_of, marked, services_of
 
 __all__ = [
     "CALLS_SCHEMA",
@@ -43,6 +44,7 @@ KEPT_ROWS = 250_000
 class History:
     """Calls, events and facts of one run. It is immutable; every question is a query.
 
+    calls: the record itself; checks ask `judged`, calls_in, due_in and due_slices.
     whole: the full history from which this one was filtered. New pods are determined on the full history.
     """
 
@@ -76,15 +78,15 @@ class History:
     def calls_in(self, window: Window) -> pl.LazyFrame:
         """Return the calls of a window, by the caller's schedule; by the server's clock where only a server saw one."""
         is_served_only = pl.col("scheduled_ns").is_null()
-        return self.calls.filter(_lies_in(window, "scheduled_ns") | (is_served_only & _lies_in(window, "served_ns")))
+        return self.judged.filter(_lies_in(window, "scheduled_ns") | (is_served_only & _lies_in(window, "served_ns")))
 
     def due_in(self, window: Window) -> pl.LazyFrame:
         """Return the calls of a window that a caller recorded."""
-        return self.calls.filter(_lies_in(window, "scheduled_ns"))
+        return self.judged.filter(_lies_in(window, "scheduled_ns"))
 
     def due_slices(self, window: Window) -> Iterator[pl.LazyFrame]:
         """Yield the calls of due_in in slices, ordered by the instant at which they started."""
-        parts = tuple(slices(self.calls, window, self.rows_in(window)))
+        parts = tuple(slices(self.judged, window, self.rows_in(window)))
         for part in parts:
             # The file's statistics show, without reading rows, that most slices of a long run need no filter.
             is_all_due = len(parts) > 1 and not _has(part, _lies_out_of(window, "scheduled_ns"))
@@ -106,6 +108,31 @@ class History:
         return {}
 
     @cached_property
+    def undone_ns(self) -> int | None:
+        """When the undo of the fault began; None when that was not recorded."""
+        return min(self._instants(UndoApplied), default=None)
+
+    @cached_property
+    def judged(self) -> pl.LazyFrame:
+        """The calls as checks count them: one that another service than its target served has failed."""
+        return marked(self.calls, self.crossings)
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """The targets whose calls a pod of another service served, each with that pod."""
+        return self.whole.crossings if self.whole else crossings_of(self.calls, self.services)
+
+    @cached_property
+    def services(self) -> dict[str, str]:
+        """The service of each pod whose service the record names."""
+        return services_of(self.events, self.facts)
+
+    @cached_property
+    def nodes(self) -> dict[str, str]:
+        """The node of each pod that was listed at the start of the run."""
+        return {event.subject: event.detail.node for event in self.of_kind(PodListed)}
+
+    @cached_property
     def caller_ids(self) -> CallerIds:
         """The ids of all callers that left a row."""
         return caller_ids_of(self.calls)
@@ -115,17 +142,25 @@ class History:
         return dict(self._windows)
 
     def window(self, name: str) -> Window | None:
-        """Return one of the windows, or None; "hold" is the part of the fault in which an observer saw it in force.
+        """Return one of the windows, or None; "hold" is the part of the fault in which the fault was in force.
 
-        It ends with the last receipt before the undo; the fault's window goes on until the undo is verified.
+        It ends when the undo begins, or with the last receipt that saw the fault in force where a later one did not.
+        The fault's window goes on until the undo is verified.
         """
         fault = self._windows.get("fault")
         if name != "hold" or fault is None:
             return self._windows.get(name)
-        undone_ns = min(self._instants(UndoApplied), default=fault.end_ns)
-        looks = (it for it in self.events_in(fault, FaultReceipt) if it.at_ns <= undone_ns and it.detail.landed)
-        seen_ns = max((it.at_ns for it in looks), default=fault.start_ns)
+        end_ns = fault.end_ns if self.undone_ns is None else self.undone_ns
+        looks = [it for it in self.events_in(fault, FaultReceipt) if it.detail.landed is not None]
+        looks = [it for it in looks if it.at_ns <= end_ns]
+        seen_ns = max((it.at_ns for it in looks if it.detail.landed), default=fault.start_ns)
+        if looks and looks[-1].detail.landed:
+            seen_ns = min(end_ns, fault.end_ns)
         return Window(name, fault.start_ns, seen_ns) if seen_ns > fault.start_ns else None
+
+    def phase_at(self, at_ns: int) -> str:
+        """Return the phase in which an instant lies, "" for none."""
+        return next((name for name, it in self._windows.items() if name != "run" and it.holds(at_ns)), "")
 
     def completeness(self) -> tuple[Defect, ...]:
         """Return every reason to doubt that this history is complete; empty when there is none."""

@@ -44,6 +44,18 @@ class Example(msgspec.Struct, frozen=True):
     error: str = ""
 
 
+class Harm(msgspec.Struct, frozen=True):
+    """One episode of harm, which an alert must cover by itself.
+
+    subject: the caller, new pod or policy change that was harmed. nodes: where its cause can lie; () for anywhere.
+    """
+
+    subject: str
+    start_ns: int
+    end_ns: int
+    nodes: tuple[str, ...] = ()
+
+
 class Resolution(msgspec.Struct, frozen=True):
     """The resolving power of a finding's weakest row.
 
@@ -61,7 +73,9 @@ class Resolution(msgspec.Struct, frozen=True):
 class Measurement(msgspec.Struct, frozen=True):
     """The result of a check over one window.
 
-    at_ns: the first instant of harm, when there was one. is_proof: no gap in the record could explain the harm.
+    at_ns: the first instant of harm, when there was one. harms: its episodes; () for one that begins then. since_ns:
+    when what makes it true was first seen; None where that is the window's start. is_proof: no gap in the record could
+    explain the harm.
     """
 
     truth: Truth
@@ -70,6 +84,8 @@ class Measurement(msgspec.Struct, frozen=True):
     examples: tuple[Example, ...] = ()
     resolution: Resolution | None = None
     at_ns: int | None = None
+    harms: tuple[Harm, ...] = ()
+    since_ns: int | None = None
     is_proof: bool = False
 
 
@@ -82,6 +98,7 @@ class Need(StrEnum):
     WIRE = "wire"
     NEW_PODS = "new-pods"
     POLICY_CHANGES = "policy-changes"
+    OUTSIDERS = "outsiders"  # callers from outside the mesh, to each called service
     SIGNALS = "signals"
 
 

@@ -1,8 +1,11 @@
-"""Upgrades bundles of the first edition: claims get ids, and the run gets its claims.
+"""Upgrades bundles of older formats to this version's. Calls and events have the same format in all of them.
 
-The first edition stored no claims: a finding had a sentence, and judging ran the drill's code again. Its events and
-calls have today's format. Everything added here follows from the findings, except which alerts excused a claim and
-within what time: those were in the drills' code, and a table below holds them.
+Format 1, the first edition, stored no claims: a finding had a sentence, and judging ran the drill's code again. Claims
+and their ids follow from the findings, except which alerts excused a claim and within what time: those were in the
+drills' code, and a table below holds them.
+
+Formats 1 and 2 gave a claim without a promise the answer NOT_PROMISED, with what was measured beside it. Format 3 gives
+it that outcome; the promise stands beside it.
 """
 
 from collections.abc import Mapping
@@ -11,7 +14,9 @@ from typing import Any, Final, cast
 
 FIRST: Final = 1
 """The first edition; its run.json has no format number."""
-FORMAT: Final = 2
+SECOND: Final = 2
+"""The first format with claims."""
+FORMAT: Final = 3
 """The format that this version writes."""
 
 Json = dict[str, object]
@@ -54,7 +59,7 @@ _ONE_EDGE: Final[Mapping[tuple[str, str], str]] = {
 }
 """(check, its only edge) -> the id of the claim about that edge."""
 
-_LISTS = frozenset({"within", "reasons", "kinds"})
+_LISTS = frozenset({"within", "reasons"})
 """Parameters of checks that are lists of names."""
 
 _REJECTED = ("issuer-refused", "issuer-invalid", "injection-refused", "new-pod-blocked")
@@ -136,7 +141,9 @@ def format_of(run: Json) -> int:
 
 
 def upgrade_run(run: Json, verdict: Json) -> Json:
-    """Return a run.json of the first edition with its claims, and with known issues by claim id."""
+    """Return a run.json of an older format with its claims, and with known issues by claim id."""
+    if format_of(run) >= SECOND:
+        return {**run, "format": FORMAT}
     facts = _object(run["facts"])
     drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
     findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
@@ -152,11 +159,28 @@ def upgrade_run(run: Json, verdict: Json) -> Json:
 
 
 def upgrade_verdict(verdict: Json, run: Json) -> Json:
-    """Return a verdict.json of the first edition with ids, and with the alerts that would have excused each claim."""
+    """Return a verdict.json of an older format with ids, alerts, and the outcome of every claim."""
     facts = _object(run["facts"])
     drill, recorded = str(facts["drill"]), frozenset(_object(facts.get("signals", {})))
     findings = [_object(it) for it in cast("list[object]", verdict.get("findings", []))]
-    return {**verdict, "findings": [{**it, **_identity(it, drill, recorded)} for it in findings]}
+    if format_of(run) < SECOND:
+        findings = [{**it, **_identity(it, drill, recorded)} for it in findings]
+    return {
+        **{name: value for name, value in verdict.items() if name != "verdict"},
+        # A first reading: the reader of verdicts computes both from the findings.
+        "outcome": verdict["verdict"],
+        "promised": verdict["verdict"],
+        "findings": [_with_outcome(it) for it in findings],
+    }
+
+
+def _with_outcome(finding: Json) -> Json:
+    """Return a finding with its outcome; INCONCLUSIVE where NOT_PROMISED has nothing measured beside it."""
+    kept = {name: value for name, value in finding.items() if name not in {"verdict", "measured", "source"}}
+    answer = finding["verdict"]
+    outcome = finding.get("measured", "INCONCLUSIVE") if answer == "NOT_PROMISED" else answer
+    reason = str(finding["reason"]).removeprefix(f"not promised by the mesh; measured: {outcome}").removeprefix(", ")
+    return {**kept, "outcome": outcome, "reason": reason, "promise": finding["source"]}
 
 
 def upgrade_experiment(experiment: Json, claims: object) -> Json:

@@ -51,7 +51,9 @@ def rule(quantifier: Quantifier, check: Check, history: History, window: Window)
 def rule_eventually(check: Check, history: History, window: Window, within_s: float, hold_s: float) -> Ruling:
     """Return whether the check is true from some instant, at most within_s after the start, until the window's end.
 
-    It must be seen true for at least hold_s. A window shorter than within_s proves no failure.
+    It must be seen true for at least hold_s, and first seen true within within_s: a rule that is tried every 10 s and
+    fails at 30 s may work from 31 s on, but that is seen at 40 s. What is never seen false recovered at once. A window
+    shorter than within_s proves no failure.
     """
     span_ns = min(round(within_s * NS_PER_S), window.end_ns - window.start_ns - round(hold_s * NS_PER_S))
     if span_ns < 0:
@@ -62,8 +64,14 @@ def rule_eventually(check: Check, history: History, window: Window, within_s: fl
         return check.evaluate(history, window.since(window.start_ns + span_ns * step // STEPS))
 
     step, measured = _first_true(measure)
+    if measured.truth is Truth.TRUE and not step:
+        return Ruling(Truth.TRUE, measured, "never seen false", 0.0)
     if measured.truth is Truth.TRUE:
-        recovery_s = span_ns * step / STEPS / NS_PER_S
+        step_ns = window.start_ns + span_ns * step // STEPS
+        recovery_s = (max(step_ns, measured.since_ns or step_ns) - window.start_ns) / NS_PER_S
+        if recovery_s > within_s:
+            reason = f"first seen true after {recovery_s:.1f} s, at most {within_s:g} s may pass: not known before"
+            return Ruling(Truth.UNKNOWN, measured, reason)
         return Ruling(Truth.TRUE, measured, f"true from {recovery_s:.1f} s on until the end", recovery_s)
     if window.length_s < within_s:
         reason = (

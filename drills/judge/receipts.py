@@ -8,12 +8,14 @@ from drills.judge.events import (
     FaultInjected,
     FaultReceipt,
     HarnessTrouble,
+    ProgramStalled,
     ProgramStarted,
     UndoApplied,
     UndoVerified,
+    WireReady,
 )
 from drills.judge.lost_pods import LostPods
-from drills.judge.records import NS_PER_S, Defect, RunFacts, Window
+from drills.judge.records import NS_PER_MS, NS_PER_S, Defect, RunFacts, Window
 
 MAX_UNWATCHED_S = 10.0
 """Longest time between two receipts while the fault holds; the runner takes one each second."""
@@ -22,6 +24,9 @@ HOLD_TOLERANCE_S = 1.0
 """The first receipt may come this late, which makes the hold look shorter."""
 
 MAX_HARNESS_DEFECTS = 20
+
+MAX_STALL_MS = 700
+"""Longest time for which a program may not run: calls that take 0.9 s count as slow."""
 
 
 def find_drill_defects(
@@ -34,6 +39,8 @@ def find_drill_defects(
         yield from _fault(subject, tuple(event for event in events if event.subject == subject), facts.hold_s)
     boots = (event for event in events if isinstance(event, ProgramStarted))
     yield from _restarts((boot for boot in boots if not (lost and lost.explains(boot))), facts, windows)
+    yield from _stalls(events, windows.get("run"), lost)
+    yield from _observers(events, windows.get("run"), lost)
     yield from _harness(events)
 
 
@@ -100,7 +107,28 @@ def _restarts(boots: Iterable[ProgramStarted], facts: RunFacts, windows: dict[st
         pod = boot.detail.pod
         if run and pod in witnesses and run.holds(boot.at_ns):
             message = f"the lab program of pod {pod} restarted during the run: its record has a gap"
-            yield Defect("restarted", pod, message)
+            yield Defect("restarted", pod, message, pod=pod, until_ns=boot.at_ns)
+
+
+def _stalls(events: tuple[Event, ...], run: Window | None, lost: LostPods | None) -> Iterator[Defect]:
+    """Yield each program that did not run for too long, unless the fault ended it."""
+    for event in (event for event in events if isinstance(event, ProgramStalled)):
+        pod, stalled_ms = event.detail.pod, event.detail.stalled_ms
+        is_explained = lost is not None and pod in lost.pods and event.at_ns >= lost.injected_ns
+        if run and run.holds(event.at_ns) and stalled_ms > MAX_STALL_MS and not is_explained:
+            message = f"the lab program of pod {pod} did not run for {stalled_ms} ms: calls to it had to wait"
+            from_ns = event.at_ns - stalled_ms * NS_PER_MS
+            yield Defect("stalled", pod, message, pod=pod, from_ns=from_ns, until_ns=event.at_ns)
+
+
+def _observers(events: tuple[Event, ...], run: Window | None, lost: LostPods | None) -> Iterator[Defect]:
+    """Yield each observer of the wire that began to watch during the run, unless the fault ended it with its node."""
+    for ready in (event for event in events if isinstance(event, WireReady)):
+        node = ready.detail.node
+        is_explained = lost is not None and node in lost.first_boots and ready.at_ns >= lost.injected_ns
+        if run and run.holds(ready.at_ns) and not is_explained:
+            message = f"the observer of node {node} restarted during the run: what it missed before is not known"
+            yield Defect("observer-restarted", node, message, excuses=False)
 
 
 def _harness(events: tuple[Event, ...]) -> Iterator[Defect]:

@@ -26,6 +26,12 @@ NEW = "new"
 REUSED = "reused"
 OK = "ok"
 IN_FLIGHT_BOUND = "in-flight-bound"
+NO_ADDRESS = "dns"
+"""The error that a caller records when the target's name does not resolve: the call left no byte."""
+WRONG_SERVICE = "wrong-service"
+"""The error of a call that another service than its target answered; the judge finds it, no caller records it."""
+
+PHASES = ("baseline", "fault", "recovery")
 
 PLACES = (VICTIM, BYSTANDER)
 """Names for the node that the fault breaks and for one that it must not break; RunFacts.placed has their real names."""
@@ -79,7 +85,7 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
 
     during: a phase (baseline, fault, recovery), run for all of them, or hold. within_s: the bound of `eventually`, else
     the time within which one of the alerts must fire. hold_s: how long `eventually` must be seen true. promise: what
-    the mesh's documents say about it; None where they have no entry.
+    the mesh's documents say about it; None where they have no entry. needs_fault: the no-fault control does not ask it.
     """
 
     id: str
@@ -92,6 +98,7 @@ class StoredClaim(msgspec.Struct, frozen=True, kw_only=True):
     must_hold: bool = False
     fails_on_control: bool = False
     promise: Reference | None = None
+    needs_fault: bool = False
 
 
 class Caller(msgspec.Struct, frozen=True, order=True):
@@ -118,8 +125,12 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: nodes whose drop log must have been read.
     placed: VICTIM and BYSTANDER to the name of the node; empty where no node was chosen.
     nameless_edges: (source, target) on which the mesh, as configured, shows the server no peer identity.
+    encrypts: whether the mesh, as configured, encrypts the calls between its pods.
     known_issues: claims that the mesh is known to break; they decide no verdict, only whether it was expected.
     claims: the claims of the run, in the order of its report.
+    fires_without_fault: signals that fired in the no-fault control of this drill: they can show nothing.
+    no_fault_control: the run id of that control, "" if there was none when the run began.
+    without_fault: whether this run is a no-fault control: nothing was broken on purpose, and every claim must hold.
     lost_pods: pods that the fault itself ends; their records break off, and may continue after a restart.
     """
 
@@ -140,9 +151,13 @@ class RunFacts(msgspec.Struct, frozen=True):
     drop_nodes: tuple[str, ...] = ()
     placed: dict[str, str] = msgspec.field(default_factory=dict)
     nameless_edges: tuple[tuple[str, str], ...] = ()
+    encrypts: bool = True
     lost_pods: tuple[str, ...] = msgspec.field(default=(), name="casualties")
     known_issues: tuple[KnownIssue, ...] = ()
     claims: tuple[StoredClaim, ...] = ()
+    fires_without_fault: tuple[str, ...] = ()
+    no_fault_control: str = ""
+    without_fault: bool = False
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -169,6 +184,7 @@ class Window(msgspec.Struct, frozen=True):
 class Defect(msgspec.Struct, frozen=True):
     """A reason to doubt that the history is complete.
 
+    pod, from_ns, until_ns: whose record it is about, and which part of it; "" and None where it is about all of it.
     excuses: whether the defect could also explain failed calls, so that a broken availability claim proves nothing
     about the mesh.
     """
@@ -177,3 +193,6 @@ class Defect(msgspec.Struct, frozen=True):
     subject: str
     message: str
     excuses: bool = True
+    pod: str = ""
+    from_ns: int | None = None
+    until_ns: int | None = None

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from drills.judge.verdict import worst
-from drills.report import adr_review, adr_rollback, blocks, figures, known_issues
+from drills.report import adr_controls, adr_review, adr_rollback, blocks, figures, known_issues
 from drills.report import adr_topics as topics
 from drills.report.adr_rollback import NO_NUMBER, number
 from drills.report.bundles import Run
 from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
 from drills.report.markdown import Markdown, cell, link, table, template
+from drills.report.run_file import parts_of, recorded_by
 
 STALE_AFTER_DAYS: Final = 90
 """A quarter: meshes and Kubernetes publish a minor release about that often."""
@@ -41,7 +41,7 @@ def generate(citations: Citations, stale_after_days: int) -> dict[str, blocks.Bl
     parts: Mapping[tuple[str, str], Iterator[str]] = {
         ("context", "## Context"): _context(citations, stale_after_days),
         ("invariants", topics.INVARIANTS): _invariants(citations),
-        **{(it.block, it.heading): iter(citations.claims(it.bears)) for it in topics.TOPICS if it.is_invariant},
+        **{(it.block, it.heading): _answers(citations, it) for it in topics.TOPICS if it.is_invariant},
         ("invariant-l7", topics.topic("invariant-l7").heading): _l7(citations),
         ("alternatives", "## Alternatives Considered"): _alternatives(citations),
         ("consequences-operations", "### Operational cost"): _operations(citations),
@@ -65,6 +65,7 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
     drills = {run.verdict.drill for run in citations.runs}
     stale = min(stale_on(run, stale_after_days) for run in citations.runs)
     yield f"The evidence: {len(citations.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
+    yield adr_controls.summary(citations)
     yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
     yield "A run is identified by the first digits of its statement's SHA-256, and links to its report."
     yield "Of several runs of one question the worst counts; `-`: no run asked it of that mesh."
@@ -74,41 +75,37 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
         ((title, *_made_of(citations, mesh)) for mesh, title in citations.titles.items()),
     )
     yield ""
+    yield from citations.notes()
+    yield ""
     yield "Where identity is bound, where traffic is intercepted, and what enforces the policy:"
     yield ""
     yield from table(
         ("mesh", "policy", "identity is bound by", "traffic is intercepted", "enforced by", "runs"), _points(citations)
     )
     yield ""
-    yield "What differs from production in these runs:"
+    yield "What differs from production in these runs, every image that is not shown to be the official one included:"
     yield ""
-    yield from table(("setting", "here", "why", "runs"), _deviations(citations))
+    yield from table(("setting", "here", "why, or where it came from", "runs"), _deviations(citations))
 
 
 def _invariants(citations: Citations) -> Iterator[str]:
     yield "For each invariant: the worst answer to any of its questions, in how many of the runs that asked, and one"
-    yield "such run. What a mesh does not promise neither holds nor fails; the cell says if it was measured as false."
+    yield "such run. `-`: not asked of that mesh. An invariant that no check answers says so."
     yield ""
     yield from table(
         ("invariant", *citations.titles.values()),
-        ((it.heading.lstrip("# "), *_worst(citations, it.bears)) for it in topics.TOPICS if it.is_invariant),
+        ((it.heading.lstrip("# "), *citations.row(it.bears, it.unanswered)) for it in topics.TOPICS if it.is_invariant),
     )
-
-
-def _worst(citations: Citations, select: Select) -> Iterator[str]:
-    """Yield one cell for each alternative: its worst answer to the selected questions."""
-    for mesh in citations.titles:
-        yield citations.summed(findings(citations.of(mesh), select))
 
 
 def _made_of(citations: Citations, mesh: str) -> tuple[str, str]:
     by_versions: dict[tuple[str, ...], list[Run]] = {}
     for run in citations.of(mesh):
-        by_versions.setdefault(run.made_of, []).append(run)
+        by_versions.setdefault(parts_of(run.environment), []).append(run)
     if not by_versions:
         return NO_EVIDENCE, ""
     return (
-        "; or ".join(", ".join(versions) for versions in by_versions),
+        Markdown(" <br>or: ".join(cell("; ".join(versions)) for versions in by_versions)),
         Markdown("; ".join(citations.refs(runs) for runs in by_versions.values())),
     )
 
@@ -130,12 +127,21 @@ def _deviations(citations: Citations) -> Iterator[tuple[str, ...]]:
     for run in citations.runs:
         for it in run.environment.overrides:
             found.setdefault((it.setting, it.value, it.reason), []).append(run)
+        for image in run.environment.images:
+            if not image.is_official and not image.is_baked:
+                found.setdefault(
+                    (f"image {image.name} {image.version}", image.standing, image.details or "not recorded"), []
+                ).append(run)
     for setting, runs in found.items():
         yield (*setting, "all" if len(runs) == len(citations.runs) else citations.refs(runs))
 
 
+def _answers(citations: Citations, topic: topics.Topic) -> Iterator[str]:
+    yield from citations.claims(topic.bears, topic.unanswered)
+
+
 def _l7(citations: Citations) -> Iterator[str]:
-    yield from citations.claims(topics.topic("invariant-l7").bears)
+    yield from _answers(citations, topics.topic("invariant-l7"))
     yield ""
     yield "How forbidden calls were refused. Only an L7 proxy can answer with an HTTP status; a reset or a timeout does"
     yield "not show whether one is active."
@@ -159,56 +165,55 @@ def _refusals(citations: Citations) -> Iterator[tuple[str, ...]]:
 def _alternatives(citations: Citations) -> Iterator[str]:
     drills = sorted({run.verdict.drill for run in citations.runs})
     yield from table(
-        ("drill", *citations.titles.values(), "control"),
+        ("drill", *citations.titles.values(), "control", "no-fault controls"),
         (
-            (drill, *(_answer(citations, mesh, drill) for mesh in citations.titles), _control(citations, drill))
+            (
+                drill,
+                *(_answer(citations, mesh, drill) for mesh in citations.titles),
+                adr_controls.unprotected(citations, drill),
+                adr_controls.no_fault(citations, drill),
+            )
             for drill in drills
         ),
     )
 
 
 def _answer(citations: Citations, mesh: str, drill: str) -> str:
-    answers = [(run.standing, run) for run in citations.of(mesh) if run.verdict.drill == drill]
-    if not answers:
+    runs = [run for run in citations.of(mesh) if run.verdict.drill == drill]
+    if not runs:
         reason = citations.skipped.get((drill, mesh))
         return f"cannot be asked: {reason}" if reason else "no evidence"
-    known = (
-        issue.url for _, run in answers for issue in known_issues.expected(run.verdict, run.history.facts.known_issues)
-    )
+    known = (issue.url for run in runs for issue in known_issues.expected(run.verdict, run.history.facts.known_issues))
     links = "".join(f" {link('known', url)}" for url in dict.fromkeys(known))
-    return Markdown(f"**{cell(worst(answer for answer, _ in answers))}**{links} {citations.answered(answers)}")
-
-
-def _control(citations: Citations, drill: str) -> str:
-    """Return whether the control shows that the drill can detect what it looks for."""
-    runs = [run for run in citations.controls if run.verdict.drill == drill]
-    if not runs:
-        return "no control: not shown that the drill can detect a failure"
-    failed = [run for run in runs if not run.verdict.passed]
-    said = "**FAILED, do not trust this row**" if failed else "the drill detects failures"
-    return Markdown(f"{said} {citations.refs(failed or runs)}")
+    doubt = adr_controls.doubt(citations, drill, mesh)
+    return Markdown(f"{citations.counted(runs)}{links}{f'; **{cell(doubt)}**' if doubt else ''}")
 
 
 def _operations(citations: Citations) -> Iterator[str]:
     yield from citations.claims(topics.topic("consequences-operations").bears)
     yield ""
-    yield "Measured: latency of successful calls in the baseline; outage and signals from the fault on. Runs on one"
-    yield "small machine: compare rows with each other and with the control, not with production."
+    yield "Measured: latency of successful calls in the baseline; from the injection on, the calls lost on all routes"
+    yield "that worked before, the longest outage of one caller, and the first signal. Routes that the drill or a probe"
+    yield "closes do not count. Runs on one small machine: compare rows with each other and with the control, not with"
+    yield "production."
     yield ""
-    rows = (_measured(citations, run) for run in citations.runs)
-    yield from table(("mesh", "drill", "p50 ms", "p99 ms", "longest outage s", "slowest signal s", "run"), rows)
+    rows = (_measured(citations, run) for run in citations.measured)
+    yield from table(
+        ("mesh", "drill", "p50 ms", "p99 ms", "calls lost", "longest outage", "first signal s", "run"), rows
+    )
 
 
 def _measured(citations: Citations, run: Run) -> tuple[str, ...]:
     latency, outage = figures.latency(run.history), figures.outage(run.history)
-    signals = figures.times_to_signal_s(run.verdict)
+    signals = figures.times_to_signal_s(run.history)
     return (
         citations.titles.get(run.verdict.mesh, run.environment.mesh_title),
         run.verdict.drill,
         number(latency.p50_ms if latency else None),
         number(latency.p99_ms if latency else None),
-        f"{outage.longest_s:g} ({outage.route})" if outage else NO_NUMBER,
-        number(max(signals.values(), default=None)),
+        str(outage.lost) if outage else NO_NUMBER,
+        f"{outage.length} ({outage.route})" if outage and outage.lost else NO_NUMBER,
+        number(min(signals.values(), default=None)),
         citations.ref(run),
     )
 
@@ -242,9 +247,20 @@ def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
     yield ""
     yield "The bundles. `sha256sum` of a bundle's `statement.dsse.json` shows that it is the one meant here,"
     yield "`meshdrill verify FOLDER` that no other file changed, `meshdrill judge FOLDER` that the verdict follows."
+    yield from citations.notes()
     yield ""
     yield from table(
-        ("run", "drill", "mesh", "answer", "made at", "stale from", "SHA-256 of its statement", "signature"),
+        (
+            "run",
+            "drill",
+            "mesh",
+            "answer",
+            "made at",
+            "meshdrill",
+            "stale from",
+            "SHA-256 of its statement",
+            "signature",
+        ),
         (_bundle(citations, run, stale_after_days) for run in citations.runs),
     )
     yield ""
@@ -252,13 +268,20 @@ def _evidence(citations: Citations, stale_after_days: int) -> Iterator[str]:
 
 
 _SEEN_OF_MTLS = ("plaintext", "plaintext_tried", "unauthenticated", "certificate_validity")
-_TWO_WITNESSES = ("attempts_per_request", "conservation", "denied_but_served", "served_but_failed")
+_TWO_WITNESSES = ("attempts_per_request", "conservation")
 _OWN_RECORD = ("drops_witnessed",)
 
 
 def _required(citations: Citations, select: Select) -> Iterator[str]:
-    for answer in _worst(citations, select):
-        yield NO_EVIDENCE if answer == NOT_ASKED else answer
+    return (NO_EVIDENCE if answer == NOT_ASKED else answer for answer in citations.row(select))
+
+
+def _kind(run: Run) -> str:
+    if run.verdict.without_fault:
+        return f"no-fault control {run.standing}"
+    if run.verdict.is_control:
+        return f"control {'passed' if run.is_good else 'FAILED'}"
+    return str(run.verdict.standing)
 
 
 def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str, ...]:
@@ -267,8 +290,9 @@ def _bundle(citations: Citations, run: Run, stale_after_days: int) -> tuple[str,
         citations.ref(run),
         verdict.drill,
         verdict.mesh,
-        f"control {'passed' if verdict.passed else 'FAILED'}" if verdict.is_control else verdict.verdict,
+        _kind(run),
         f"{run.began:%Y-%m-%dT%H:%M:%SZ}",
+        cell(recorded_by(run.environment)),
         stale_on(run, stale_after_days).isoformat(),
         Markdown(f"`{run.statement_sha256}`"),
         run.signature,

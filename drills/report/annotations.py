@@ -1,13 +1,11 @@
 """Annotations of the timeline: steps of the drill, receipts, first signals, and attempts of the probes."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from drills.judge.checks.new_pods import MESHED, STUCK, UNMESHED, fate_of
-from drills.judge.checks.signals import sighting
 from drills.judge.events import (
     Event,
     FaultInjected,
@@ -18,9 +16,8 @@ from drills.judge.events import (
     UndoVerified,
 )
 from drills.judge.history import History
-from drills.judge.measure import Truth
-from drills.judge.records import NS_PER_S
 from drills.report.bins import Span
+from drills.report.signals import appeared
 from drills.report.svg import spread
 from drills.report.wording import acts
 
@@ -56,21 +53,6 @@ class Annotation(msgspec.Struct, frozen=True):
     at_ns: int
     percent: float
     row: int
-
-
-class Unseen(msgspec.Struct, frozen=True):
-    """A signal that did not fire while the fault was active, and the reason."""
-
-    name: str
-    reason: str
-
-
-class Appeared(msgspec.Struct, frozen=True):
-    """A signal that fired while the fault was active. after_s: counted from the injection."""
-
-    name: str
-    after_s: float
-    source: str
 
 
 class Band(msgspec.Struct, frozen=True):
@@ -116,7 +98,7 @@ def annotations(history: History, drawn: Span) -> tuple[Annotation, ...]:
         for event, words in acts(history)
         if type(event) in _KINDS
     ]
-    found += [(at_ns, "signal", f"signal {name}", f"first seen on {source}") for at_ns, name, source in _seen(history)]
+    found += [(it.at_ns, "signal", f"signal {it.name}", f"first seen on {it.source}") for it in appeared(history)]
     shown = sorted(found, key=lambda it: it[0])[:MAX_ANNOTATIONS]
     places = [drawn.percent(at_ns) for at_ns, *_ in shown]
     rows = spread(places, _APART_PERCENT)
@@ -124,24 +106,6 @@ def annotations(history: History, drawn: Span) -> tuple[Annotation, ...]:
         Annotation(number, kind, title, words, at_ns, place, row)
         for number, ((at_ns, kind, title, words), place, row) in enumerate(zip(shown, places, rows, strict=True), 1)
     )
-
-
-def appeared(history: History) -> tuple[Appeared, ...]:
-    """Return each signal that fired between the injection and the verified undo, in the order of time."""
-    window = history.windows().get("fault")
-    found = sorted(_seen(history))
-    return tuple(
-        Appeared(name, (at_ns - window.start_ns) / NS_PER_S, source) for at_ns, name, source in found if window
-    )
-
-
-def unseen(history: History) -> tuple[Unseen, ...]:
-    """Return each signal that did not fire between the injection and the verified undo."""
-    window = history.windows().get("fault")
-    if window is None:
-        return ()
-    looked = (sighting(history, name, window.start_ns, window.end_ns - 1) for name in sorted(history.facts.signals))
-    return tuple(Unseen(it.name, it.reason) for it in looked if it.truth is not Truth.TRUE)
 
 
 def bands(history: History, drawn: Span) -> tuple[Band, ...]:
@@ -167,11 +131,3 @@ def attempts(history: History, drawn: Span) -> tuple[Attempts, ...]:
 
 def _outcome(pod: NewPod) -> str:
     return _FATES.get(fate_of(pod), fate_of(pod)) if pod.detail.outcome == "admitted" else pod.detail.outcome
-
-
-def _seen(history: History) -> Iterator[tuple[int, str, str]]:
-    window = history.windows().get("fault")
-    for name in sorted(history.facts.signals) if window else ():
-        found = sighting(history, name, window.start_ns, window.end_ns - 1) if window else None
-        if found is not None and found.at_ns is not None:
-            yield found.at_ns, name, found.source

@@ -171,7 +171,7 @@ def _sum(bins: Iterable[Bin | None]) -> Bin | None:
 
 def _numbered(history: History, drawn: Span) -> pl.LazyFrame:
     due = pl.col("scheduled_ns")
-    inside = history.calls.filter(due >= drawn.start_ns, due < drawn.end_ns)
+    inside = history.judged.filter(due >= drawn.start_ns, due < drawn.end_ns)
     return inside.with_columns(bin=(due - drawn.start_ns) // drawn.bin_ns)
 
 

@@ -12,13 +12,13 @@ from clusters.model import Reference
 from drills.judge import files, known
 from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
 from drills.judge.history import History
+from drills.judge.inert import printable
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer, Finding, Verdict, read_verdict, worst
-from drills.report import folders, verification
-from drills.report.run_file import Environment, read_environment
+from drills.judge.verdict import FAILING, Finding, Outcome, Standing, Verdict, read_verdict
+from drills.report import agreement, folders, verification
+from drills.report.run_file import Environment, made_of, read_environment
 
 _SHORT_DIGITS = 12
-_NOT_OF_A_MESH = frozenset({"node", "lab", "python"})  # images of the lab and node, and our own runtime
 
 
 class BundleError(Exception):
@@ -47,14 +47,21 @@ class Run:
         return self.statement_sha256[:_SHORT_DIGITS]
 
     @property
-    def standing(self) -> Answer:
-        """Return the verdict as it counts: a control that passed counts as HELD."""
+    def standing(self) -> Standing:
+        """Return the outcome as it counts: a control that passed, but for known issues, counts as HELD."""
+        if self.verdict.without_fault:
+            return Standing(self.verdict.counted_without_fault)
         if not self.verdict.is_control:
-            return self.verdict.verdict
-        if self.verdict.passed:
-            return Answer.HELD
-        answers = {finding.verdict for finding in self.verdict.findings}
-        return Answer.INCONCLUSIVE if Answer.INCONCLUSIVE in answers else Answer.VIOLATED
+            return self.verdict.standing
+        if self.is_good:
+            return Standing(Outcome.HELD)
+        outcomes = {finding.outcome for finding in self.verdict.findings}
+        return Standing(Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else Outcome.VIOLATED)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the run passed, or violates exactly its known issues."""
+        return self.verdict.passed or known.is_expected(self.verdict, self.history.facts.known_issues)
 
     @cached_property
     def began(self) -> datetime:
@@ -64,12 +71,8 @@ class Run:
 
     @property
     def made_of(self) -> tuple[str, ...]:
-        """Return what identifies the version under test: the mesh's images and the tools that installed it."""
-        images = (f"{it.name} {it.digest or it.ref}" for it in self.environment.images if it.name not in _NOT_OF_A_MESH)
-        tools = (
-            f"{name} {version}" for name, version in self.environment.versions.items() if name not in _NOT_OF_A_MESH
-        )
-        return tuple(sorted({*images, *tools}))
+        """Return what identifies the version under test."""
+        return made_of(self.environment)
 
     @property
     def known_failures(self) -> tuple[tuple[str, Reference], ...]:
@@ -78,17 +81,11 @@ class Run:
         found = ((it.id, known.issue_of(it, listed)) for it in self.verdict.findings)
         return tuple((claim, issue) for claim, issue in found if issue is not None)
 
-    def standing_of(self, finding: Finding) -> Answer:
-        """Return an answer as it counts: on a control, a claim that is meant to fail and is VIOLATED counts as HELD."""
-        if not (self.verdict.is_control and finding.fails_on_control) or finding.verdict is Answer.INCONCLUSIVE:
-            return finding.verdict
-        return Answer.HELD if finding.verdict is Answer.VIOLATED else Answer.VIOLATED
-
-
-def standing(answers: Iterable[Answer]) -> Answer:
-    """Return the worst answer, or NOT_PROMISED if every answer is that."""
-    found = tuple(answers)
-    return Answer.NOT_PROMISED if found and set(found) == {Answer.NOT_PROMISED} else worst(found)
+    def standing_of(self, finding: Finding) -> Standing:
+        """Return an outcome as it counts: on a control, a claim that is meant to fail and failed counts as HELD."""
+        if not (self.verdict.is_control and finding.fails_on_control) or finding.outcome is Outcome.INCONCLUSIVE:
+            return finding.standing
+        return Standing(Outcome.HELD if finding.outcome in FAILING else Outcome.VIOLATED)
 
 
 def find(places: Iterable[Path]) -> tuple[Path, ...]:
@@ -121,7 +118,8 @@ def read_all(places: Iterable[Path], key: Key | None = None) -> tuple[Run, ...]:
 def read(bundle: Path, key: Key | None = None) -> Run:
     """Return the run of a bundle after verifying it: every file as stated and, with a public key, signed by that key.
 
-    Raises BundleError for a bundle that fails verification or cannot be read.
+    Its verdict is judged again from its history. Raises BundleError for a bundle that fails verification, cannot be
+    read, or stores other answers than its history gives.
     """
     try:
         found = verification.verify(bundle, key)
@@ -130,14 +128,17 @@ def read(bundle: Path, key: Key | None = None) -> Run:
     if not found.is_intact:
         raise BundleError(f"{bundle} is {found.explain()}\nIt cannot count as evidence: use an intact copy.")
     try:
-        verdict = read_verdict(bundle)
+        stored = read_verdict(bundle)
         environment = read_environment(bundle)
         history = History.load(bundle)
         digest = files.digest(bundle / STATEMENT_FILE)
+        verdict = agreement.judged(bundle.resolve(), digest)
     except files.FileError as error:
         raise BundleError(f"{error} It cannot count as evidence.") from error
     if not history.events:
         raise BundleError(f"{bundle} records no event, so the time of the run is unknown. Run it again.")
+    if difference := agreement.difference(stored, verdict):
+        raise BundleError(f"{bundle} stores a verdict that its history does not give: {printable(difference)}.")
     return Run(bundle, verdict, environment, history, digest, found.signature)
 
 

@@ -8,14 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
-
 from drills.judge.bundle_files import REPORT_MD_FILE
-from drills.judge.verdict import FAILING, SEVERITY, Answer, Finding
+from drills.judge.verdict import FAILING, Finding, Standing
 from drills.report.bundles import Run
-from drills.report.markdown import Markdown, cell, table
+from drills.report.markdown import Markdown, table
+from drills.report.provenance import NOTE_FILE, note_of
+from drills.report.run_file import edition
 
 NO_EVIDENCE = "no evidence in these bundles"
+NO_CHECK = "no check answers this"
 MAX_REFS = 3
 """Runs that one cell names; the table of bundles at the end of a record names all."""
 NOT_ASKED = "-"
@@ -29,23 +30,34 @@ Select = Callable[[Run, Finding], bool]
 class Citations:
     """The runs that a record cites. titles: of each alternative, by mesh name; folder: that of the record.
 
-    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh).
+    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). control_meshes: names of the meshes that are
+    controls.
     """
 
     runs: tuple[Run, ...]
     titles: Mapping[str, str]
     folder: Path
     skipped: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    control_meshes: tuple[str, ...] = ()
 
     @property
     def asked(self) -> tuple[Run, ...]:
         """Return the runs of the alternatives, without controls."""
-        return tuple(run for run in self.runs if not run.verdict.is_control)
+        return tuple(run for run in self.runs if not (run.verdict.is_control or run.verdict.without_fault))
 
     @property
     def controls(self) -> tuple[Run, ...]:
         """Return the controls, in which security claims must be violated."""
         return tuple(run for run in self.runs if run.verdict.is_control)
+
+    @property
+    def measured(self) -> tuple[Run, ...]:
+        """Return the runs in which something was broken, with the controls among them."""
+        return tuple(run for run in self.runs if not run.verdict.without_fault)
+
+    def no_fault_controls(self, drill: str, mesh: str) -> tuple[Run, ...]:
+        """Return the no-fault controls of a drill on a mesh."""
+        return tuple(run for run in self.runs if run.verdict.without_fault and run.pair == (drill, mesh))
 
     def of(self, mesh: str) -> tuple[Run, ...]:
         """Return the runs of one alternative."""
@@ -63,31 +75,39 @@ class Citations:
         """Return the link definitions of all references, valid in the whole Markdown file."""
         return [f"[{run.short_hash}]: {self._address(run)}" for run in self.runs]
 
-    def answered(self, answers: Sequence[tuple[Answer, Run]]) -> Markdown:
-        """Return the runs; grouped by answer if they differ, so that a repeat never hides a failure."""
-        alike = len({answer for answer, _ in answers}) == 1
-        return self.refs(run for _, run in answers) if alike else self._by_answer(answers)
+    def notes(self) -> list[str]:
+        """Return a sentence with the note on each folder of first-edition runs; none where no note lies there."""
+        old = (run.bundle for run in self.runs if edition(run.environment))
+        notes = sorted({note for bundle in old if (note := note_of(bundle)) is not None})
+        links = ", ".join(f"[{NOTE_FILE}]({self._relative(note)})" for note in notes)
+        return [f"What the record of a run of the first edition lacks: {links}."] if links else []
 
-    def _by_answer(self, answers: Sequence[tuple[Answer, Run]]) -> Markdown:
-        """Return each answer with its runs, the worst first."""
-        kinds = sorted({answer for answer, _ in answers}, key=SEVERITY.index, reverse=True)
-        of_kinds = (f"{cell(kind)}: {self.refs(run for answer, run in answers if answer is kind)}" for kind in kinds)
-        return Markdown("; ".join(of_kinds))
+    def counted(self, runs: Sequence[Run]) -> Markdown:
+        """Return the worst standing of the runs, how many of them have it, and each standing with its runs."""
+        kinds = sorted({run.standing for run in runs}, key=_rank, reverse=True)
+        of_kind = {kind: [run for run in runs if run.standing == kind] for kind in kinds}
+        worst = f"**{kinds[0]}**, {_counted(len(of_kind[kinds[0]]), len(runs))}"
+        if len(kinds) == 1:
+            return Markdown(f"{worst} {self.refs(runs)}")
+        return Markdown(f"{worst} {'; '.join(f'{kind}: {self.refs(found)}' for kind, found in of_kind.items())}")
 
     def _address(self, run: Run) -> str:
-        return quote(Path(os.path.relpath(run.bundle.resolve() / REPORT_MD_FILE, self.folder)).as_posix())
+        return self._relative(run.bundle.resolve() / REPORT_MD_FILE)
 
-    def claims(self, select: Select, absent: str = NO_EVIDENCE) -> list[str]:
+    def _relative(self, file: Path) -> str:
+        return quote(Path(os.path.relpath(file, self.folder)).as_posix())
+
+    def claims(self, select: Select, absent: str = NO_CHECK) -> list[str]:
         """Return a table of the selected questions with the answer of each alternative, or `absent` if there are none.
 
-        A question is asked in several windows and drills: its worst answer counts.
+        A question is asked in several windows and drills: its worst outcome counts.
         """
         found: dict[str, dict[str, list[tuple[Run, Finding]]]] = {}
         for mesh in self.titles:
             for run, finding in findings(self.of(mesh), select):
                 found.setdefault(_question(finding), {}).setdefault(mesh, []).append((run, finding))
         if not found:
-            return [f"{absent}."]
+            return [f"{absent[:1].upper()}{absent[1:]}."]
         rows = (
             (
                 _words(asked),
@@ -98,26 +118,24 @@ class Citations:
         )
         return table(("question", *self.titles.values(), "fails on the control"), rows)
 
+    def row(self, select: Select, unanswered: str = NO_CHECK) -> list[str]:
+        """Return the worst answer of each alternative to the selected questions; `unanswered` if none has any."""
+        answers = [self.summed(findings(self.of(mesh), select)) for mesh in self.titles]
+        return [*answers] if set(answers) != {NOT_ASKED} else [unanswered] * len(answers)
+
     def summed(self, asked: Iterable[tuple[Run, Finding]]) -> Markdown:
-        """Return the worst answer, its number of runs, and the newest of these; NOT_ASKED without any.
-
-        NOT_PROMISED is reported separately with what was measured; beside promised answers only if it did not hold.
-        """
-        promised: dict[str, tuple[Run, Answer]] = {}
-        silent: dict[str, tuple[Run, Answer]] = {}
+        """Return the worst standing, its number of runs, and the newest of these; NOT_ASKED without any."""
+        of_runs: dict[str, tuple[Run, Standing]] = {}
         for run, finding in asked:
-            is_silent = finding.verdict is Answer.NOT_PROMISED
-            _keep_worst(silent if is_silent else promised, run, measured_of(run, finding))
-        parts = [self._decided("", promised)] if promised else []
-        if silent and (not promised or any(answer is not Answer.HELD for _, answer in silent.values())):
-            parts.append(self._decided(f"{Answer.NOT_PROMISED}, measured ", silent))
-        return Markdown("<br>".join(parts) or NOT_ASKED)
-
-    def _decided(self, prefix: str, of_runs: Mapping[str, tuple[Run, Answer]]) -> str:
-        worst = max((answer for _, answer in of_runs.values()), key=SEVERITY.index)
-        deciding = [run for run, answer in of_runs.values() if answer is worst]
+            standing = run.standing_of(finding)
+            _, before = of_runs.get(run.statement_sha256, (run, standing))
+            of_runs[run.statement_sha256] = (run, max(before, standing, key=_rank))
+        if not of_runs:
+            return Markdown(NOT_ASKED)
+        worst = max((standing for _, standing in of_runs.values()), key=_rank)
+        deciding = [run for run, standing in of_runs.values() if standing == worst]
         counted = _counted(len(deciding), len(of_runs))
-        return f"{cell(prefix + worst)}, {counted}: {self.ref(max(deciding, key=_age))}"
+        return Markdown(f"{worst}, {counted}: {self.ref(max(deciding, key=_age))}")
 
     def _fails_on_control(self, of_meshes: Mapping[str, Sequence[tuple[Run, Finding]]]) -> str:
         """Return whether the question fails on the controls of its drills, and how many drills have none."""
@@ -130,7 +148,7 @@ class Citations:
         ]
         if of_question and not any(finding.fails_on_control for _, finding in of_question):
             return "not meant to"
-        blind = [run for run, it in of_question if it.fails_on_control and it.verdict not in FAILING]
+        blind = [run for run, it in of_question if it.fails_on_control and it.outcome not in FAILING]
         if blind:
             return Markdown(f"**NO**: {self.refs(blind)}")
         seen = {run.verdict.drill for run, _ in of_question}
@@ -168,16 +186,8 @@ def _few(names: Sequence[Markdown]) -> Markdown:
     return Markdown(f"{' '.join(names[:MAX_REFS])}{f' and {more} more' if more > 0 else ''}")
 
 
-def measured_of(run: Run, finding: Finding) -> Answer:
-    """Return an answer as it counts; for NOT_PROMISED, what was measured (INCONCLUSIVE if unrecorded)."""
-    if finding.verdict is not Answer.NOT_PROMISED:
-        return run.standing_of(finding)
-    return Answer.INCONCLUSIVE if finding.measured is msgspec.UNSET else finding.measured
-
-
-def _keep_worst(kept: dict[str, tuple[Run, Answer]], run: Run, answer: Answer) -> None:
-    _, before = kept.get(run.statement_sha256, (run, answer))
-    kept[run.statement_sha256] = (run, max(before, answer, key=SEVERITY.index))
+def _rank(standing: Standing) -> int:
+    return standing.rank
 
 
 def findings(runs: Iterable[Run], select: Select) -> Iterator[tuple[Run, Finding]]:

@@ -1,14 +1,13 @@
-"""The comparison of two sets of runs: verdicts, claims, numbers beyond chance, and flaky repeats."""
+"""The comparison of two sets of runs: outcomes, claims, numbers beyond chance, and flaky repeats."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drills.judge.verdict import PASSING, SEVERITY, Answer, worst
+from drills.judge.verdict import PASSING, SEVERITY, Outcome, Standing
 from drills.report import compare_numbers
-from drills.report.bundles import Run, standing
-from drills.report.citations import measured_of
+from drills.report.bundles import Run
 from drills.report.compare_numbers import Number, Weight
 from drills.report.two_sample import CHANCE, all_in_one_part
 
@@ -17,17 +16,17 @@ _PHASES = ("-in-baseline", "-in-fault", "-in-recovery")
 
 
 class Change(StrEnum):
-    """How an answer changed. LOST: it is now INCONCLUSIVE.
+    """How an outcome changed. LOST: it is now INCONCLUSIVE.
 
-    DROPPED: the mesh no longer promises it, so no run can fail of it from now on.
-    MEASURED_WORSE: not promised before or now, but the measured result got worse; informational.
+    DROPPED: the mesh no longer promises it, so no run can fail by it from now on.
+    WORSE_UNPROMISED: worse, and the mesh does not promise it: shown, and no failure.
     """
 
     WORSE = "worse"
     DROPPED = "no longer promised"
     LOST = "no longer known"
     GONE = "no longer asked"
-    MEASURED_WORSE = "not promised, measured worse"
+    WORSE_UNPROMISED = "worse, no promise"
     BETTER = "better"
     NEW = "new"
     SAME = "same"
@@ -35,43 +34,32 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One question before and now: the verdict of a pair of drill and mesh, or one of its claims.
-
-    measured_old and measured_new: the answers as if the mesh promised the claim; () means old and new themselves.
-    """
+    """One question before and now: the outcome of a pair of drill and mesh, or one of its claims."""
 
     pair: Pair
-    claim: str  # "" for the verdict
-    old: tuple[Answer, ...]  # one for each run
-    new: tuple[Answer, ...]
-    measured_old: tuple[Answer, ...] = ()
-    measured_new: tuple[Answer, ...] = ()
+    claim: str  # "" for the whole run
+    old: tuple[Standing, ...]  # one for each run
+    new: tuple[Standing, ...]
 
     @property
     def passes(self) -> bool:
-        """Whether every new run passes."""
-        return all(answer in PASSING for answer in self.new)
+        """Whether no new run fails by it."""
+        return all(it.outcome in PASSING or not it.is_promised for it in self.new)
 
     @property
     def change(self) -> Change:
         """Return what changed. WORSE: a new run is worse than every old one, or see `_never_as_good`."""
         if not self.old or not self.new:
             return Change.GONE if self.old else Change.NEW
-        before, now = standing(self.old), standing(self.new)
-        if now is Answer.NOT_PROMISED:
-            return self._unpromised(before)
-        if now is Answer.INCONCLUSIVE and before is not now:
-            return Change.LOST
-        if _rank(now) > _rank(before) or self._never_as_good():
-            return Change.WORSE
-        return Change.BETTER if _rank(now) < _rank(before) else Change.SAME
-
-    def _unpromised(self, before: Answer) -> Change:
-        """Return what changed of a claim that is not promised now; DROPPED if some old run had the promise."""
-        if before is not Answer.NOT_PROMISED:
+        before, now = _worst(self.old), _worst(self.new)
+        is_promised = any(it.is_promised for it in self.new) if self.claim else now.is_promised
+        if self.claim and not is_promised and any(it.is_promised for it in self.old):
             return Change.DROPPED
-        was, is_now = (worst(side) for side in (self.measured_old or self.old, self.measured_new or self.new))
-        return Change.MEASURED_WORSE if _rank(is_now) > _rank(was) else Change.SAME
+        if now.outcome is Outcome.INCONCLUSIVE and before.outcome is not now.outcome:
+            return Change.LOST if is_promised else Change.SAME
+        if _rank(now) > _rank(before) or self._never_as_good():
+            return Change.WORSE if is_promised else Change.WORSE_UNPROMISED
+        return Change.BETTER if _rank(now) < _rank(before) else Change.SAME
 
     def _never_as_good(self) -> bool:
         """Whether every new run is worse than the best old one, beyond chance."""
@@ -131,32 +119,26 @@ def compare(old: Sequence[Run], new: Sequence[Run]) -> Comparison:
 
 
 def _claims(pair: Pair, old: Sequence[Run], new: Sequence[Run]) -> Iterator[Asked]:
-    before, now = [_answers(run) for run in old], [_answers(run) for run in new]
+    before, now = [_of_claims(run) for run in old], [_of_claims(run) for run in new]
     for claim in dict.fromkeys(claim for of_run in (*before, *now) for claim in of_run):
         olds, news = ([of_run[claim] for of_run in side if claim in of_run] for side in (before, now))
         news = news or _over_whole_run(claim, new)
-        answers = (tuple(answer for answer, _ in side) for side in (olds, news))
-        measured = (tuple(it for _, it in side) for side in (olds, news))
-        yield Asked(pair, claim, *answers, *measured)
+        yield Asked(pair, claim, tuple(olds), tuple(news))
 
 
-def _over_whole_run(claim: str, runs: Sequence[Run]) -> list[tuple[Answer, Answer]]:
-    """Return the answers of runs that ask the claim of one phase over the whole run, under the id without the phase."""
+def _over_whole_run(claim: str, runs: Sequence[Run]) -> list[Standing]:
+    """Return the standings of runs that ask the claim over the whole run, under its id without the phase."""
     suffix = next((it for it in _PHASES if claim.endswith(it)), None)
     if suffix is None:
         return []
     name = claim.removesuffix(suffix)
     asking = [run for run in runs if any((it.id, it.during) == (name, "run") for it in run.verdict.findings)]
-    return [_answers(run)[name] for run in asking]
+    return [_of_claims(run)[name] for run in asking]
 
 
-def _answers(run: Run) -> dict[str, tuple[Answer, Answer]]:
-    """Return each claim's answer and what was measured, by the claim's id."""
-    found: dict[str, tuple[Answer, Answer]] = {}
-    for finding in run.verdict.findings:
-        answers = run.standing_of(finding), measured_of(run, finding)
-        found[finding.id] = answers
-    return found
+def _of_claims(run: Run) -> dict[str, Standing]:
+    """Return the standing of each claim, by the claim's id."""
+    return {finding.id: run.standing_of(finding) for finding in run.verdict.findings}
 
 
 def _flaky(runs: Iterable[Run]) -> Iterator[Flaky]:
@@ -165,13 +147,13 @@ def _flaky(runs: Iterable[Run]) -> Iterator[Flaky]:
         alike.setdefault((run.pair, run.made_of, compare_numbers.host_of(run)), {})[run.statement_sha256] = run
     for repeats in alike.values():
         found = tuple(repeats.values())
-        answers = [_answers(run) for run in found]
+        asked = [_of_claims(run) for run in found]
         claims = [
             claim
-            for claim in dict.fromkeys(claim for of_run in answers for claim in of_run)
-            if len({of_run[claim][0] for of_run in answers if claim in of_run}) > 1
+            for claim in dict.fromkeys(claim for of_run in asked for claim in of_run)
+            if len({of_run[claim].outcome for of_run in asked if claim in of_run}) > 1
         ]
-        if claims or len({run.standing for run in found}) > 1:
+        if claims or len({run.standing.outcome for run in found}) > 1:
             yield Flaky(found[0].pair, tuple(claims), found)
 
 
@@ -188,24 +170,23 @@ def _by_pair(runs: Iterable[Run]) -> dict[Pair, tuple[Run, ...]]:
     return found
 
 
-def _standings(runs: Iterable[Run]) -> tuple[Answer, ...]:
+def _standings(runs: Iterable[Run]) -> tuple[Standing, ...]:
     return tuple(run.standing for run in runs)
 
 
-def _rank(answer: Answer) -> int:
-    return SEVERITY.index(answer)
+def _rank(standing: Standing) -> int:
+    """Return how bad the outcome is, whoever promised it."""
+    return SEVERITY.index(standing.outcome)
 
 
-def describe(answers: Sequence[Answer], measured: Sequence[Answer] = ()) -> str:
-    """Return the answers of several runs in words, the worst first; of NOT_PROMISED also the worst measured."""
-    silent = [it for answer, it in zip(answers, measured, strict=bool(measured)) if answer is Answer.NOT_PROMISED]
-    words = _counted(answers)
-    return f"{words}, measured {max(silent, key=_rank)}" if silent else words
+def _worst(standings: Iterable[Standing]) -> Standing:
+    return max(standings, key=lambda it: it.rank)
 
 
-def _counted(answers: Sequence[Answer]) -> str:
-    counts = Counter(answers)
+def describe(standings: Sequence[Standing]) -> str:
+    """Return the standings of several runs in words, the worst first."""
+    counts = Counter(standings)
     if len(counts) == 1:
-        return f"{answers[0]}" if len(answers) == 1 else f"{answers[0]} ({len(answers)} runs)"
-    kinds = sorted(counts, key=_rank, reverse=True)
-    return ", ".join(f"{kind} ({counts[kind]} of {len(answers)})" for kind in kinds) or "-"
+        return f"{standings[0]}" if len(standings) == 1 else f"{standings[0]} ({len(standings)} runs)"
+    kinds = sorted(counts, key=lambda it: it.rank, reverse=True)
+    return ", ".join(f"{kind} ({counts[kind]} of {len(standings)})" for kind in kinds) or "-"

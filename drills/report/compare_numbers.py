@@ -108,7 +108,7 @@ def _recoveries(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
 
 
 def _signals(run: Run) -> Iterator[tuple[tuple[str, str], _Sample]]:
-    for signal, seconds in figures.times_to_signal_s(run.verdict).items():
+    for signal, seconds in figures.times_to_signal_s(run.history).items():
         yield (f"time to signal {signal}", "s"), _Sample(seconds)
 
 

@@ -12,17 +12,18 @@ _LOUD = (
     Change.DROPPED,
     Change.GONE,
     Change.LOST,
-    Change.MEASURED_WORSE,
+    Change.WORSE_UNPROMISED,
     Change.BETTER,
     Change.NEW,
 )
 _WEIGHTS = (Weight.WORSE, Weight.SUSPECT, Weight.BETTER)
 
 _METHOD = """\
-Answers: all new runs, against the repeats of the newest version in the baseline. Worse: a new run is worse than every
+Outcomes: all new runs, against the repeats of the newest version in the baseline. Worse: a new run is worse than every
 old one; or the old ones differ, and every new one is worse than their best, which chance would do in at most
-{chance:.0%} of cases. A control that passed counts as HELD. What is not promised
-never fails; a dropped promise counts as a failure, because from then on no run can fail of it.
+{chance:.0%} of cases. A control that passed counts as HELD. What the
+mesh does not promise is compared and never fails; a dropped promise counts as a failure, because from then on no run
+can fail by it.
 
 Numbers: {numbers} compared. The interval of the difference is exact (Mann-Whitney, Hodges-Lehmann); if runs are
 independent, each end is wrong in at most {chance:.0%} of cases. Worse: the whole interval is above the margin, which is
@@ -50,10 +51,10 @@ def _lines(it: Comparison) -> Iterator[str]:
     yield "## Drills compared"
     yield ""
     yield f"**{outcome(it)}** {len(it.new)} new runs against {len(it.old)} of the baseline."
-    yield from _section("Answers", ("drill", "mesh", "change", "before", "now"), _pairs(it))
+    yield from _section("Outcomes", ("drill", "mesh", "change", "before", "now"), _pairs(it))
     yield from _section("Claims", ("drill", "mesh", "claim", "change", "before", "now"), _claims(it))
     yield from _section("Numbers", ("drill", "mesh", "number", "change", "before", "now", "difference"), _numbers(it))
-    yield from _section("Flaky", ("drill", "mesh", "answers", "claims that differ", "runs"), map(_flaky_row, it.flaky))
+    yield from _section("Flaky", ("drill", "mesh", "outcomes", "claims that differ", "runs"), map(_flaky_row, it.flaky))
     yield from _failing(it)
     yield from _section("Known failures in the new runs", ("drill", "mesh", "claim", "known"), _known(it))
     yield from _method(it)
@@ -73,11 +74,7 @@ def _pairs(it: Comparison) -> Iterator[tuple[str, ...]]:
 
 def _claims(it: Comparison) -> Iterator[tuple[str, ...]]:
     for asked in _by_weight(it.claims):
-        yield (*asked.pair, asked.claim, asked.change, *_sides(asked))
-
-
-def _sides(asked: Asked) -> tuple[str, str]:
-    return describe(asked.old, asked.measured_old), describe(asked.new, asked.measured_new)
+        yield (*asked.pair, asked.claim, asked.change, describe(asked.old), describe(asked.new))
 
 
 def _by_weight(asked: Iterable[Asked]) -> list[Asked]:

@@ -1,6 +1,6 @@
 """The generated files of a bundle, and the indexes over all bundles."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -19,6 +19,8 @@ from drills.judge.bundle_files import (
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
 from drills.report import index_html, index_md, junit, report_html, report_md, run_file, statement
+from drills.report.cells import read_runs
+from drills.report.provenance import NOTE_FILE
 from drills.report.run_file import Environment
 from drills.report.traffic import measured
 
@@ -52,12 +54,20 @@ def drawn(bundle: Path, verdict: Verdict, environment: Environment) -> dict[str,
     }
 
 
-def write_index(reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED) -> None:
+def write_index(
+    reports: Path, skipped: Mapping[tuple[str, str], str] = _NOTHING_SKIPPED, controls: Collection[str] = ()
+) -> None:
     """Write README.md and index.html over the bundles of the directory.
 
-    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). Raises FileError.
+    skipped: the reason why a drill cannot run on a mesh, by (drill, mesh). controls: the meshes that are controls.
+    Raises FileError.
     """
-    pages = {INDEX_MD_FILE: index_md.render(reports), INDEX_HTML_FILE: index_html.render(reports, skipped)}
+    runs = read_runs(reports)
+    note = NOTE_FILE if (reports / NOTE_FILE).is_file() else ""
+    pages = {
+        INDEX_MD_FILE: index_md.render(runs, skipped, controls, note),
+        INDEX_HTML_FILE: index_html.render(runs, skipped, controls, note),
+    }
     files.write_all(reports, {name: text.encode() for name, text in pages.items()})
 
 

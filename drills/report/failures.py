@@ -7,11 +7,11 @@ import msgspec
 from clusters.model import Reference, SignalSpec
 from drills.judge import known
 from drills.judge.history import History
-from drills.judge.verdict import SEVERITY, Answer, Finding, Verdict
+from drills.judge.verdict import SEVERITY, Finding, Outcome, Verdict
+from drills.report.beforehand import beforehand
 from drills.report.formats import duration
 
 _LIMIT_CHARS = 300
-_SILENT = "not promised by the mesh; measured: "
 _SIGNS = {
     "metric-increases": "the metric {0.subject} rises by more than {0.threshold:g}",
     "metric-below": "the metric {0.subject} falls below {0.threshold:g}",
@@ -26,11 +26,15 @@ _SIGNS = {
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """One claim that is false or unknown. number: its position in the verdict. alerted: the alert, in words."""
+    """One claim that is false or unknown. number: its position in the verdict. alerted: the alert, in words.
+
+    promise: "no promise" or "".
+    """
 
     id: str
     number: int
-    answer: Answer
+    outcome: Outcome
+    promise: str
     claim: str
     seen: str
     alerted: str
@@ -45,16 +49,17 @@ def failures(history: History, verdict: Verdict) -> tuple[Failure, ...]:
         Failure(
             it.id,
             number,
-            it.verdict,
+            it.outcome,
+            str(it.standing).removeprefix(it.outcome).removeprefix(", "),
             it.claim,
             _seen(it),
             _alerted(it, history),
             known.issue_of(it, history.facts.known_issues),
         )
         for number, it in enumerate(verdict.findings, 1)
-        if Answer.HELD not in {it.verdict, it.measured}
+        if it.outcome is not Outcome.HELD
     ]
-    return tuple(sorted(found, key=lambda it: -SEVERITY.index(it.answer)))
+    return tuple(sorted(found, key=lambda it: -SEVERITY.index(it.outcome)))
 
 
 def sign(signal: SignalSpec) -> str:
@@ -63,11 +68,11 @@ def sign(signal: SignalSpec) -> str:
 
 
 def _seen(finding: Finding) -> str:
-    """Return the reason without what the answer already says, shortened; the claim's section has all of it."""
-    words = finding.reason
-    if words.startswith(_SILENT):
-        words = words.removeprefix(_SILENT).removeprefix(f"{finding.measured}, ")
-    words = " ".join(words.replace(" :", ":").split())
+    """Return the reason, shortened; the claim's section has all of it."""
+    return _shortened(" ".join(finding.reason.replace(" :", ":").split()))
+
+
+def _shortened(words: str) -> str:
     return words if len(words) <= _LIMIT_CHARS else f"{words[:_LIMIT_CHARS].rsplit(' ', 1)[0]} \u2026"
 
 
@@ -76,18 +81,18 @@ def _alerted(finding: Finding, history: History) -> str:
 
 
 def _sentences(finding: Finding, history: History) -> Iterator[str]:
-    answer = finding.verdict
-    if answer is Answer.NOT_PROMISED:
-        yield "The mesh does not promise this, so it neither passes nor fails."
-        answer = finding.measured if isinstance(finding.measured, Answer) else Answer.INCONCLUSIVE
-    if answer is Answer.FAILED_OBSERVABLY and finding.signal is not None:
+    if before := beforehand(history, finding):
+        yield _shortened(before)
+    if not finding.is_promised:
+        yield "The mesh does not promise this, so the run does not fail by it."
+    if finding.outcome is Outcome.FAILED_OBSERVABLY and finding.signal is not None:
         after_s = finding.time_to_signal_s
         after = "" if after_s is None else f", {duration(after_s)} into the {finding.during}"
         signal = history.facts.signals.get(finding.signal)
         yield f"Alert {finding.signal} reported it{after}{f': {sign(signal)}' if signal else ''}."
-    elif answer is Answer.VIOLATED and finding.must_hold:
+    elif finding.outcome is Outcome.VIOLATED and finding.must_hold:
         yield "No alert can excuse this."
-    elif answer is Answer.VIOLATED:
+    elif finding.outcome is Outcome.VIOLATED:
         yield "No alert that the claim names fired in time."
-    elif answer is Answer.INCONCLUSIVE:
+    elif finding.outcome is Outcome.INCONCLUSIVE:
         yield "The run cannot know whether it is true. That is not a pass."

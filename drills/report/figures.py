@@ -1,25 +1,27 @@
 """The figures of a run: recovery, longest outage, time to signal, undo, latency. Each is computed only here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from drills.judge import files
-from drills.judge.checks.lanes import SUCCEEDED, lanes, on_edges
-from drills.judge.events import PolicyChangeStep, UndoApplied, UndoVerified
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.events import ComponentPod, FaultInjected, PolicyChangeStep, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.records import NEW, NS_PER_S, Window
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.verdict import Finding, Outcome, Verdict
+from drills.report.formats import duration
+from drills.report.open_routes import open_routes
+from drills.report.signals import appeared
 from drills.report.traffic import LATENCY_MS
 
-_SIGNAL_SEEN = "signal_seen"
 _EVENTUALLY = "eventually"
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Latency of the baseline's successful calls from their scheduled start, over all routes; also for each second."""
+    """Latency of the baseline's successful calls from their scheduled start, over all open routes; also per second."""
 
     calls: int
     p50_ms: float
@@ -29,16 +31,25 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """The longest time without a successful call on a route, from the injection to the end of the run.
+    """The longest time without a successful call of one caller on an open route, from the injection to the run's end.
 
-    Only routes that worked in the baseline count. resolution_s: the longest such time in the baseline; a shorter outage
-    cannot be detected. lost: calls on these routes that did not succeed; with none, longest_s is only their spacing.
+    It runs on across the phases of the run. Only routes that worked in the baseline count, and among them those that
+    lost a call, if any did. caller: the pod. is_over: whether a call succeeded afterwards, before the run ended.
+    resolution_s: the longest such time in the baseline; a shorter outage cannot be detected. lost: calls on all these
+    routes that did not succeed, promised or not, those of new pods too; with none, longest_s is only their spacing.
     """
 
     longest_s: float
     resolution_s: float
     route: str
     lost: int
+    caller: str = ""
+    is_over: bool = True
+
+    @property
+    def length(self) -> str:
+        """Return its length in words, and that it was not over when it was not."""
+        return f"{duration(self.longest_s)}{'' if self.is_over else ', not over at the end of the run'}"
 
 
 class Headline(msgspec.Struct, frozen=True):
@@ -46,7 +57,7 @@ class Headline(msgspec.Struct, frozen=True):
 
     recovery_s: from the start of the window, usually the verified undo, until the last `eventually` claim was true for
     good, promised or not. has_recovered: whether all of them came true.
-    signal_s: from the start of its window to the first signal that a claim asks for.
+    signal_s: from the injection to the first signal that fired while the fault was active.
     """
 
     recovery_s: float | None = None
@@ -56,28 +67,27 @@ class Headline(msgspec.Struct, frozen=True):
     signal: str = ""
 
 
-def headline(verdict: Verdict, longest: Outage | None) -> Headline:
-    """Return the figures of a verdict, beside the outage that its history shows."""
+def headline(verdict: Verdict, history: History | None) -> Headline:
+    """Return the figures of a verdict and its history; without a history, those that the verdict alone gives."""
     awaited = [finding for finding in verdict.findings if finding.quantifier == _EVENTUALLY]
     # A claim about the fault window need not come true while the fault stands; if it did, it counts.
     counted = [finding for finding in awaited if finding.during == "recovery" or _came_true(finding)]
     has_recovered = all(map(_came_true, counted)) if counted else None
     recoveries = [finding.recovery_s for finding in counted if finding.recovery_s is not None]
-    signals = ((seconds, name) for finding in verdict.findings for name, seconds in _signals(finding))
-    signal_s, signal = min(signals, default=(None, ""))
+    first = next(iter(appeared(history)), None) if history else None
     return Headline(
         recovery_s=max(recoveries, default=None) if has_recovered else None,
         has_recovered=has_recovered,
-        outage=longest,
-        signal_s=signal_s,
-        signal=signal,
+        outage=outage(history) if history else None,
+        signal_s=first.after_s if first else None,
+        signal=first.name if first else "",
     )
 
 
 def headline_of(bundle: Path, verdict: Verdict) -> Headline:
-    """Return the figures of a stored run; without its outage when its history cannot be read."""
+    """Return the figures of a stored run; only those of its verdict when its history cannot be read."""
     try:
-        return headline(verdict, outage(History.load(bundle)))
+        return headline(verdict, History.load(bundle))
     except files.FileError:
         return headline(verdict, None)
 
@@ -105,7 +115,7 @@ def reopened_s(history: History) -> tuple[float, ...]:
             continue
         until_ns = changes[number + 1].at_ns if number + 1 < len(changes) else baseline.end_ns
         lane = on_edges((it.edge,)) & (pl.col("connection") == NEW)
-        calls = history.calls.filter(lane).select("ended_ns", SUCCEEDED.alias("ok"))
+        calls = history.judged.filter(lane).select("ended_ns", SUCCEEDED.alias("ok"))
         ended = calls.filter(pl.col("ended_ns").is_between(changes[number - 1].at_ns, until_ns)).sort("ended_ns")
         around = ended.collect()
         before, after = around.filter(pl.col("ended_ns") < it.at_ns), around.filter(pl.col("ended_ns") >= it.at_ns)
@@ -115,13 +125,9 @@ def reopened_s(history: History) -> tuple[float, ...]:
     return tuple(found)
 
 
-def times_to_signal_s(verdict: Verdict) -> dict[str, float]:
-    """Return, for each signal that was seen, the seconds from the start of the window; the longest of several."""
-    found: dict[str, float] = {}
-    for finding in verdict.findings:
-        for name, value in _signals(finding):
-            found[name] = max(value, found.get(name, 0.0))
-    return found
+def times_to_signal_s(history: History) -> dict[str, float]:
+    """Return, for each signal that fired while the fault was active, the seconds from the injection."""
+    return {it.name: round(it.after_s, 3) for it in appeared(history)}
 
 
 def undo_s(history: History) -> float | None:
@@ -134,11 +140,12 @@ def undo_s(history: History) -> float | None:
 
 
 def latency(history: History) -> Latency | None:
-    """Return the latency of the baseline; None without a baseline or a successful call."""
-    window = history.windows().get("baseline")
-    if window is None:
+    """Return the latency of the baseline on open routes; None without a baseline or a successful call."""
+    window, edges = history.windows().get("baseline"), open_routes(history)
+    if window is None or not edges:
         return None
-    calls = history.calls_in(window).filter(SUCCEEDED).select("scheduled_ns", LATENCY_MS.alias("ms"))
+    succeeded = history.calls_in(window).filter(SUCCEEDED, on_edges(edges))
+    calls = succeeded.select("scheduled_ns", LATENCY_MS.alias("ms"))
     whole = calls.select(pl.len(), pl.col("ms").quantile(0.5).alias("p50"), pl.col("ms").quantile(0.99).alias("p99"))
     count, p50_ms, p99_ms = whole.collect().row(0)
     if not count:
@@ -156,37 +163,76 @@ def latency(history: History) -> Latency | None:
 
 
 def outage(history: History) -> Outage | None:
-    """Return the longest outage over all routes that worked in the baseline; None without a fault or such a route.
-
-    Left out are routes that the drill itself closes, by its policy changes or because it claims that they are denied,
-    and routes with both ends outside the mesh: those only show that the callers work.
-    """
-    windows = history.windows()
-    if not {"baseline", "fault", "run"} <= windows.keys():
+    """Return the longest outage of a caller; None without a fault, or without an open route that worked before it."""
+    windows, edges = history.windows(), open_routes(history)
+    if not edges or not {"baseline", "fault", "run"} <= windows.keys():
         return None
-    closed = {change.edge for change in history.of_kind(PolicyChangeStep)}
-    for claim in history.facts.claims:
-        if claim.check.name == "denied":
-            closed.update(claim.check.edges)
-    unmeshed = history.facts.unmeshed
-    called = {
-        (it.source, it.target) for it in history.facts.callers if not (it.source in unmeshed and it.target in unmeshed)
-    }
-    edges = tuple(sorted(called - closed))
-    before = {lane.key: lane for lane in lanes(history, windows["baseline"], edges) if lane.ok} if edges else {}
+    before = {lane.key[:3]: lane for lane in lanes(history, windows["baseline"], edges) if lane.ok}
     since = Window("since the fault", windows["fault"].start_ns, windows["run"].end_ns)
-    after = [lane for lane in lanes(history, since, edges) if lane.key in before] if before else []
+    after = [lane for lane in lanes(history, since, edges) if lane.key[:3] in before] if before else []
     if not after:
         return None
-    worst = max(after, key=lambda lane: lane.outage.length_ns)
+    losing = [lane for lane in after if lane.failed + lane.unknown]
+    worst = max(losing or after, key=lambda lane: lane.outage.length_ns)
     resolution_ns = max(lane.outage.length_ns for lane in before.values())
-    route = f"{worst.source}->{worst.target} {worst.connection}"
+    ended_ns = worst.outage.start_ns + worst.outage.length_ns
     return Outage(
         longest_s=round(worst.outage.length_ns / NS_PER_S, 3),
         resolution_s=round(resolution_ns / NS_PER_S, 3),
-        route=route,
-        lost=sum(lane.failed + lane.unknown for lane in after),
+        route=f"{worst.source}->{worst.target} {worst.connection}",
+        lost=sum(lane.failed + lane.unknown for lane in losing),
+        caller=_caller(history, since, worst),
+        # A pause as short as those of the baseline is only the spacing of the calls.
+        is_over=ended_ns < since.end_ns or worst.outage.length_ns <= resolution_ns,
     )
+
+
+def _caller(history: History, window: Window, lane: Lane) -> str:
+    """Return the pod whose outage is that of the lane: it called, and none of its calls succeeded meanwhile.
+
+    "" where the pod made no call. As in the lane, a pod that the fault ended is none.
+    """
+    start_ns, end_ns = lane.outage.start_ns, lane.outage.start_ns + lane.outage.length_ns
+    ended = history.lost_pods.pods if history.lost_pods else frozenset[str]()
+    ok = SUCCEEDED & (pl.col("ended_ns") > start_ns) & (pl.col("ended_ns") < end_ns)  # a success counts when it ends
+    bad = ~SUCCEEDED & (pl.col("started_ns") > start_ns) & (pl.col("started_ns") < end_ns)
+    pods = (
+        history.due_in(window)
+        .filter(on_edges((lane.edge,)), pl.col("connection") == lane.connection)
+        .group_by("pod")
+        .agg(ok=ok.sum(), bad=bad.sum())
+        .filter(pl.col("ok") == 0)
+        .sort("bad", "pod", descending=[True, False])
+        .collect()
+    )
+    names = (str(pod) for pod in pods["pod"])
+    new = history.new_pods.since_ns
+    return next((pod for pod in names if pod not in ended and (pod in new) == lane.is_new), "")
+
+
+class Ages(msgspec.Struct, frozen=True):
+    """How long the pods of a role had run when the fault was injected, and their restarts before it."""
+
+    role: str
+    pods: int
+    youngest_s: float
+    oldest_s: float
+    restarts: int
+
+
+def ages(history: History) -> tuple[Ages, ...]:
+    """Return the ages of each role's pods, in the order recorded; () for a run that did not record them."""
+    injected_ns = min((event.at_ns for event in history.of_kind(FaultInjected)), default=None)
+    found: dict[str, list[ComponentPod]] = {}
+    for event in history.of_kind(ComponentPod):
+        found.setdefault(event.detail.role, []).append(event)
+    return tuple(_ages(role, pods, injected_ns) for role, pods in found.items())
+
+
+def _ages(role: str, pods: list[ComponentPod], injected_ns: int | None) -> Ages:
+    at_ns = max(pod.at_ns for pod in pods) if injected_ns is None else injected_ns
+    run_s = [round((at_ns - (pod.detail.started_ns or at_ns)) / NS_PER_S) for pod in pods]
+    return Ages(role, len(pods), min(run_s), max(run_s), sum(pod.detail.restarts for pod in pods))
 
 
 def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:
@@ -196,14 +242,4 @@ def shortest_outage_ms(findings: Iterable[Finding]) -> float | None:
 
 
 def _came_true(finding: Finding) -> bool:
-    return Answer.HELD in {finding.verdict, finding.measured}
-
-
-def _signals(finding: Finding) -> Iterator[tuple[str, float]]:
-    if finding.signal is not None and finding.time_to_signal_s is not None:
-        yield finding.signal, finding.time_to_signal_s
-    if finding.check == _SIGNAL_SEEN:
-        for row in finding.rows:
-            value = row.numbers.get("time_to_signal_s")
-            if isinstance(value, int | float):
-                yield row.subject, float(value)
+    return finding.outcome is Outcome.HELD

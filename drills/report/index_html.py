@@ -1,60 +1,29 @@
 """reports/index.html: a table of drills and meshes, the meshes side by side, and every run."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
-from clusters.model import Reference
-from drills.judge import files
-from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
-from drills.judge.verdict import SEVERITY, Answer, read_verdict
-from drills.report import folders, known_issues, markup
-from drills.report.figures import Headline, headline_of
-from drills.report.run_file import Environment, read_environment
+from drills.judge.verdict import SEVERITY, Outcome
+from drills.report import markup
+from drills.report.beliefs import Belief
+from drills.report.cells import UNREADABLE, Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 
-UNREADABLE: Final = "UNREADABLE"
 _TEMPLATE = "index.html.j2"
 
 
-class Run(msgspec.Struct, frozen=True):
-    """One bundle. answer: the verdict, or UNREADABLE."""
-
-    drill: str
-    mesh: str
-    folder: str  # name of the bundle, its time
-    link: str  # from the index to its report
-    answer: str
-    passed: bool
-    is_control: bool
-    headline: Headline
-    mesh_title: str = ""
-    hypothesis: str = ""
-    expected: tuple[Reference, ...] = ()  # the known issues, when the run shows exactly these
-
-
-class Cell(msgspec.Struct, frozen=True):
-    """One drill on one mesh: its newest run, or the reason for none. counts: verdicts of all runs."""
-
-    mesh: str
-    newest: Run | None
-    reason: str = ""
-    counts: tuple[tuple[str, int], ...] = ()
-    runs: int = 0
-
-
 class DrillRow(msgspec.Struct, frozen=True):
-    """One drill on every mesh."""
+    """One drill on every mesh. control: what its controls without protection show. doubts: of each cell, "" if none."""
 
     drill: str
     hypothesis: str
     cells: tuple[Cell, ...]
+    control: Belief
+    doubts: tuple[str, ...]
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One mesh over the newest run of each drill. None: no run measured it."""
+    """One mesh over the shown run of each drill. None: no run measured it."""
 
     mesh: str
     title: str
@@ -68,89 +37,54 @@ class Column(msgspec.Struct, frozen=True):
     skipped: int
 
 
-def render(reports: Path, skipped: Mapping[tuple[str, str], str]) -> str:
-    """Return the page for the bundles `<drill>/<mesh>/<utc>/` under the directory."""
-    runs = [_run(bundle, reports) for bundle in folders.runs_in(reports)]
+def render(
+    runs: Sequence[Run], skipped: Mapping[tuple[str, str], str], controls: Collection[str] = (), note: str = ""
+) -> str:
+    """Return the page for the runs of a folder of reports.
+
+    skipped: (drill, mesh) to the reason why it cannot run there. controls: the meshes that are controls. note: the file
+    beside the page that says what the record of the first edition lacks; "" for none.
+    """
     meshes = sorted({run.mesh for run in runs}, key=lambda mesh: (_is_control(runs, mesh), mesh))
     excused = {pair: reason for pair, reason in skipped.items() if pair[1] in meshes}
     drills = sorted({run.drill for run in runs} | {drill for drill, _ in excused})
-    rows = tuple(_row(drill, meshes, runs, excused) for drill in drills)
+    known = control_meshes(runs, controls)
+    rows = tuple(_row(drill, meshes, runs, excused, unprotected_of(runs, drill, known, skipped)) for drill in drills)
     return markup.page(
         _TEMPLATE,
         ("print.js", "filter.js"),
         columns=tuple(_column(mesh, rows, runs) for mesh in meshes),
         rows=rows,
         runs=sorted(runs, key=lambda run: (run.folder, run.drill, run.mesh), reverse=True),
-        answers=[answer.value for answer in reversed(SEVERITY) if answer is not Answer.NOT_PROMISED],  # of claims only
+        outcomes=[outcome.value for outcome in reversed(SEVERITY)],
         unreadable=UNREADABLE,
+        note=note if any(run.edition for run in runs) else "",
     )
-
-
-def _run(bundle: Path, reports: Path) -> Run:
-    drill, mesh, folder = bundle.parts[-3:]
-    page = REPORT_HTML_FILE if (bundle / REPORT_HTML_FILE).exists() else REPORT_MD_FILE
-    link = f"{bundle.relative_to(reports).as_posix()}/{page}"
-    try:
-        verdict = read_verdict(bundle)
-    except files.FileError:
-        return Run(drill, mesh, folder, link, UNREADABLE, passed=False, is_control=False, headline=Headline())
-    environment = _environment(bundle)
-    return Run(
-        drill=drill,
-        mesh=mesh,
-        folder=folder,
-        link=link,
-        answer=verdict.verdict.value,
-        passed=verdict.passed,
-        is_control=verdict.is_control,
-        headline=headline_of(bundle, verdict),
-        mesh_title=environment.mesh_title if environment else "",
-        hypothesis=environment.hypothesis if environment else "",
-        expected=known_issues.expected_in(bundle, verdict),
-    )
-
-
-def _environment(bundle: Path) -> Environment | None:
-    try:
-        return read_environment(bundle)
-    except files.FileError:
-        return None
 
 
 def _is_control(runs: Iterable[Run], mesh: str) -> bool:
     return any(run.is_control for run in runs if run.mesh == mesh)
 
 
-def _row(drill: str, meshes: Sequence[str], runs: Sequence[Run], excused: Mapping[tuple[str, str], str]) -> DrillRow:
-    mine = [run for run in runs if run.drill == drill]
-    hypothesis = next((run.hypothesis for run in reversed(mine) if run.hypothesis), "")
-    return DrillRow(
-        drill,
-        hypothesis.partition("\n")[0],
-        tuple(
-            _cell(mesh, [run for run in mine if run.mesh == mesh], excused.get((drill, mesh), "")) for mesh in meshes
-        ),
-    )
-
-
-def _cell(mesh: str, runs: Sequence[Run], reason: str) -> Cell:
-    if not runs:
-        return Cell(mesh, None, reason)
-    counts = Counter(run.answer for run in runs)
-    return Cell(mesh, runs[-1], "", tuple(sorted(counts.items())), len(runs))
+def _row(
+    drill: str, meshes: Sequence[str], runs: Sequence[Run], excused: Mapping[tuple[str, str], str], control: Belief
+) -> DrillRow:
+    hypothesis = next((run.hypothesis for run in reversed(runs) if run.drill == drill and run.hypothesis), "")
+    cells = tuple(cell_of(runs, drill, mesh, excused.get((drill, mesh), "")) for mesh in meshes)
+    return DrillRow(drill, hypothesis.partition("\n")[0], cells, control, tuple(doubt(it, control) for it in cells))
 
 
 def _column(mesh: str, rows: Iterable[DrillRow], runs: Sequence[Run]) -> Column:
     cells = [cell for row in rows for cell in row.cells if cell.mesh == mesh]
-    newest = [cell.newest for cell in cells if cell.newest is not None]
-    figures = [it.headline for it in newest]
+    shown = [cell.shown for cell in cells if cell.shown is not None]
+    figures = [it.headline for it in shown]
     outages = [it.outage.longest_s for it in figures if it.outage and it.outage.lost]
     return Column(
         mesh=mesh,
         title=next((run.mesh_title for run in reversed(runs) if run.mesh == mesh and run.mesh_title), mesh),
         is_control=_is_control(runs, mesh),
-        drills=len(newest),
-        counts={name: sum(it.answer == name for it in newest) for name in (*map(str, Answer), UNREADABLE)},
+        drills=len(shown),
+        counts={name: sum(it.outcome == name for it in shown) for name in (*map(str, Outcome), UNREADABLE)},
         recovery_s=max((it.recovery_s for it in figures if it.recovery_s is not None), default=None),
         unrecovered=sum(it.has_recovered is False for it in figures),
         outage_s=max(outages, default=None),

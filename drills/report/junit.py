@@ -4,22 +4,27 @@ from xml.etree import ElementTree as ET
 
 from drills.judge import inert, known
 from drills.judge.history import History
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.verdict import FAILING, Finding, Outcome, Verdict
+from drills.report.wording import promise_of
 
-_UNEXPLAINED = "the run did not pass although no claim failed: the record has defects, or nothing promised was asked"
-_TAGS = {Answer.VIOLATED: "failure", Answer.NOT_PROMISED: "skipped"}
+_UNEXPLAINED = (
+    "the run did not pass although no claim failed: the record has defects, or the mesh promises none of its claims"
+)
+_NO_FAULT_NOTE = "a no-fault control: nothing was broken, and every claim must hold"
 _CONTROL_NOTE = "a control: its security claims are meant to be violated"
 
 
 def render(history: History, verdict: Verdict) -> bytes:
     """Return the document. VIOLATED is a failure, INCONCLUSIVE an error; FAILED_OBSERVABLY passes, with a property.
 
-    NOT_PROMISED is skipped: it neither passes nor fails. If a run violates exactly its known issues, these are skipped
-    as expected failures. On a control, a claim that is meant to fail passes if it is VIOLATED and fails otherwise.
+    A claim that did not hold and that the mesh does not promise is skipped, with its outcome: no run fails by it. If a
+    run violates exactly its known issues, these are skipped as expected failures. On a control, a claim that is meant
+    to fail passes if it did, with or without an alert, and fails otherwise.
+    In a no-fault control each claim that did not hold is a failure, or an error where the run cannot know.
     A run that did not pass always has a failure, an error or known issues.
     """
     run = history.windows().get("run")
-    cases = [(finding, _complaint(finding, is_control=verdict.is_control)) for finding in verdict.findings]
+    cases = [(finding, _complaint_in(verdict, finding)) for finding in verdict.findings]
     is_known = known.is_expected(verdict, history.facts.known_issues)
     if is_known:
         cases = [(finding, "skipped" if tag == "failure" else tag) for finding, tag in cases]
@@ -34,10 +39,13 @@ def render(history: History, verdict: Verdict) -> bytes:
         time=f"{run.length_s if run else 0:.3f}",
     )
     verdict_properties = {
-        "verdict": verdict.verdict.value,
+        "outcome": verdict.outcome.value,
+        "promised": verdict.promised.value if verdict.promised else "none",
         "passed": str(verdict.passed).lower(),
         "run_id": verdict.run_id,
     }
+    if verdict.without_fault:
+        verdict_properties["control"] = _NO_FAULT_NOTE
     if verdict.is_control:
         verdict_properties["control"] = _CONTROL_NOTE
     if is_known:
@@ -47,7 +55,7 @@ def render(history: History, verdict: Verdict) -> bytes:
         _add_case(suite, verdict, finding, tag)
     if is_unexplained:
         case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name="the run as a whole")
-        ET.SubElement(case, "error", type=verdict.verdict.value, message=_UNEXPLAINED)
+        ET.SubElement(case, "error", type=verdict.outcome.value, message=_UNEXPLAINED)
     root = ET.Element("testsuites")
     root.append(suite)
     _make_inert(root)
@@ -60,16 +68,15 @@ def _add_case(suite: ET.Element, verdict: Verdict, finding: Finding, tag: str) -
     case = ET.SubElement(suite, "testcase", classname=f"{verdict.drill}.{verdict.mesh}", name=finding.id)
     properties = {
         "claim": finding.claim,
-        "verdict": finding.verdict.value,
+        "outcome": finding.outcome.value,
+        "promise": promise_of(finding),
         "must_hold": str(finding.must_hold).lower(),
     }
     if finding.time_to_signal_s is not None:
         properties |= {"signal": finding.signal or "", "time_to_signal_s": f"{finding.time_to_signal_s:g}"}
-    if finding.measured:
-        properties["measured"] = finding.measured.value
     _add_properties(case, properties)
     if tag:
-        element = ET.SubElement(case, tag, type=finding.verdict.value, message=finding.reason)
+        element = ET.SubElement(case, tag, type=finding.outcome.value, message=_message(finding))
         element.text = inert.lines(f"{it.id} {it.outcome} {it.error}" for it in finding.counter_examples)
 
 
@@ -79,13 +86,31 @@ def _add_properties(parent: ET.Element, properties: dict[str, str]) -> None:
         ET.SubElement(holder, "property", name=name, value=value)
 
 
+def _complaint_in(verdict: Verdict, finding: Finding) -> str:
+    """Return the element of a finding. In a no-fault control no alert excuses a claim that is false."""
+    if not verdict.without_fault:
+        return _complaint(finding, is_control=verdict.is_control)
+    if finding.outcome is Outcome.HELD:
+        return ""
+    if finding.outcome in FAILING and finding.may_fail_without_fault:
+        return "skipped"
+    return "error" if finding.outcome is Outcome.INCONCLUSIVE else "failure"
+
+
 def _complaint(finding: Finding, *, is_control: bool) -> str:
     """Return the element of the finding: "failure", "error", "skipped", or "" if it passes."""
-    if finding.verdict is Answer.INCONCLUSIVE:
+    if not finding.is_promised:
+        is_shown = finding.outcome is not Outcome.HELD and not (is_control and finding.fails_on_control)
+        return "skipped" if is_shown else ""
+    if finding.outcome is Outcome.INCONCLUSIVE:
         return "error"
     if is_control and finding.fails_on_control:
-        return "" if finding.verdict is Answer.VIOLATED else "failure"
-    return _TAGS.get(finding.verdict, "")
+        return "" if finding.outcome in FAILING else "failure"
+    return "failure" if finding.outcome is Outcome.VIOLATED else ""
+
+
+def _message(finding: Finding) -> str:
+    return finding.reason if finding.is_promised else f"{finding.standing}: {finding.reason}"
 
 
 def _make_inert(root: ET.Element) -> None:

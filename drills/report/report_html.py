@@ -10,18 +10,18 @@ from drills.judge import known
 from drills.judge.bundle_files import DRAWN, REPORT_HTML_FILE, STATEMENT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import SEVERITY, Finding, Verdict, count_not_promised
-from drills.report import known_issues, markup
-from drills.report.annotations import appeared, unseen
+from drills.judge.verdict import SEVERITY, Finding, Verdict
+from drills.report import known_issues, markup, page_bounds
 from drills.report.bins import musts
 from drills.report.drawing import drawing
 from drills.report.failures import failures
-from drills.report.figures import headline, outage, shortest_outage_ms
+from drills.report.figures import ages, headline, shortest_outage_ms
 from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
-from drills.report.run_file import Environment
+from drills.report.run_file import Environment, recorded_by
+from drills.report.signals import appeared, unseen
 from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
-from drills.report.wording import IN_WORDS, instants, timeline
+from drills.report.wording import IN_WORDS, promise_of, without_promise
 
 _TEMPLATE = "report.html.j2"
 _DEFECTS_SHOWN = 10
@@ -50,7 +50,7 @@ class Claimed(msgspec.Struct, frozen=True):
     @property
     def is_open(self) -> bool:
         """Whether the page shows it unfolded: every claim that did not hold."""
-        return self.finding.verdict is not SEVERITY[0]
+        return self.finding.outcome is not SEVERITY[0]
 
 
 class Examples(msgspec.Struct, frozen=True):
@@ -71,44 +71,49 @@ class FileOfBundle(msgspec.Struct, frozen=True):
 
 def render(history: History, verdict: Verdict, environment: Environment, bundle: Path) -> str:
     """Return the page of a bundle. The same files give the same bytes."""
+    part = page_bounds.shown(history, verdict)
     claims = [
         Claimed(number, it, number_table(it.rows), _examples(it), known.issue_of(it, history.facts.known_issues))
-        for number, it in enumerate(verdict.findings, 1)
+        for number, it in enumerate(part.verdict.findings, 1)
     ]
-    window_names, edge_rows = edge_windows(edges(history))
+    window_names, edge_rows = edge_windows(edges(part.history))
     return markup.page(
         _TEMPLATE,
         ("print.js",),
         bundle=bundle.name,
+        left_out=part.left_out,
         verdict=verdict,
         expected=known_issues.expected(verdict, history.facts.known_issues),
-        in_words=IN_WORDS[verdict.verdict],
-        not_promised=count_not_promised(verdict.findings),
+        in_words=IN_WORDS[verdict.outcome],
+        without_promise=without_promise(verdict.findings),
+        promise_of=promise_of,
         environment=environment,
-        headline=headline(verdict, outage(history)),
+        recorded_by=recorded_by(environment),
+        headline=headline(verdict, history),
         counted=_counted(verdict),
-        failed=failures(history, verdict),
+        failed=failures(history, part.verdict),
         appeared=appeared(history),
-        claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.verdict)),
-        musts=musts(verdict.findings),
-        drawing=drawing(history, verdict),
+        claims=sorted(claims, key=lambda it: -SEVERITY.index(it.finding.outcome)),
+        musts=musts(part.verdict.findings),
+        drawing=drawing(part.history, part.verdict),
         unseen=unseen(history),
         measured=measured(history),
         run=history.windows().get("run"),
+        ages=ages(history),
         shortest_outage_ms=shortest_outage_ms(verdict.findings),
-        transitions=by_instant(transitions(history, instants(history))),
+        transitions=by_instant(transitions(part.history, part.instants)),
         transition_s=TRANSITION_S,
         window_names=window_names,
         edge_rows=edge_rows,
-        timeline=timeline(history),
+        timeline=part.timeline,
         defects=verdict.defects[:_DEFECTS_SHOWN],
         files=_files(bundle),
     )
 
 
 def _counted(verdict: Verdict) -> list[tuple[str, int]]:
-    """Return how many claims got each answer, the worst first."""
-    count = Counter(finding.verdict for finding in verdict.findings)
+    """Return how many claims had each outcome, the worst first."""
+    count = Counter(finding.outcome for finding in verdict.findings)
     return [(answer.value, count[answer]) for answer in reversed(SEVERITY) if count[answer]]
 
 

@@ -6,17 +6,7 @@ import msgspec
 
 from drills.judge import files
 from drills.judge.bundle_files import RUN_FILE
-
-
-class ImageRecord(msgspec.Struct, frozen=True):
-    """One container image of the run and where it came from."""
-
-    name: str
-    ref: str
-    source: str  # engine | archive | registry | build
-    image_id: str
-    digest: str | None = None  # as a registry knows it
-    origin: str | None = None  # of an image that was already in the engine: the registry or archive it came from
+from drills.report.provenance import ChartRecord, HarnessRecord, ImageRecord, edition_of
 
 
 class OverrideRecord(msgspec.Struct, frozen=True):
@@ -48,6 +38,8 @@ class Environment(msgspec.Struct, frozen=True, rename={"overrides": "deviations"
     host: dict[str, str | int | float | bool | tuple[str, ...] | dict[str, bool] | None]
     overrides: tuple[OverrideRecord, ...]
     points: tuple[PointRecord, ...] = ()  # empty in runs that predate this field
+    charts: tuple[ChartRecord, ...] = ()  # as `points`
+    harness: HarnessRecord | None = None  # None also where no checkout and no record of the installation has it
 
 
 class WindowRecord(msgspec.Struct, frozen=True):
@@ -71,6 +63,37 @@ class Measured(msgspec.Struct, frozen=True):
 
 class _RunFile(msgspec.Struct, frozen=True, rename={"environment": "surroundings"}):
     environment: Environment
+
+
+_NOT_OF_A_MESH = frozenset({"node", "lab", "python", "kubernetes"})  # of the place and the lab, and our own runtime
+
+
+def edition(environment: Environment) -> str:
+    """Return "first edition" for a run that meshdrill 0.1 recorded, else ""."""
+    return edition_of(environment.meshdrill_version)
+
+
+def recorded_by(environment: Environment) -> str:
+    """Return the version of meshdrill that recorded the run, as every page shows it."""
+    return ", ".join(filter(None, (environment.meshdrill_version, edition(environment))))
+
+
+def parts_of(environment: Environment) -> tuple[str, ...]:
+    """Return the mesh's images and charts and the tools that installed it, in words; a home build says that it is one.
+
+    For a reader; `made_of` is what runs are compared by.
+    """
+    images = (it.words for it in environment.images if it.name not in _NOT_OF_A_MESH)
+    charts = (f"chart {it.name} {it.version}" for it in environment.charts)
+    tools = (f"{name} {version}" for name, version in environment.versions.items() if name not in _NOT_OF_A_MESH)
+    return tuple(dict.fromkeys((*sorted(images), *charts, *sorted(tools))))
+
+
+def made_of(environment: Environment) -> tuple[str, ...]:
+    """Return what identifies the version under test: the mesh's images and the tools that installed it."""
+    images = (f"{it.name} {it.digest or it.ref}" for it in environment.images if it.name not in _NOT_OF_A_MESH)
+    tools = (f"{name} {version}" for name, version in environment.versions.items() if name not in _NOT_OF_A_MESH)
+    return tuple(sorted({*images, *tools}))
 
 
 def read_environment(bundle: Path) -> Environment:

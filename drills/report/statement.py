@@ -1,14 +1,14 @@
 """statement.dsse.json: an in-toto statement over every file of a bundle, signed if there is a key.
 
-The predicate is in-toto's test-result v0.1. It has three results for our five answers:
+The predicate is in-toto's test-result v0.1. It has three results for our four outcomes:
 
     HELD                          PASSED
     FAILED_OBSERVABLY             WARNED   it passes, with a claim that failed
     VIOLATED, INCONCLUSIVE        FAILED   a run that cannot know never passes
-    NOT_PROMISED                  in no list: it neither passes nor fails
+    the same without a promise    WARNED   no run fails by it, and it is not hidden
     a control that passed         WARNED   it proves that the drill can detect, and says nothing about a mesh
 
-All five answers stand in the predicate's extension field `meshdrill`, which other readers ignore.
+The outcomes stand in the predicate's extension field `meshdrill`, which other readers ignore.
 The subjects are the files of the bundle (evidence), where most producers list the sources that they tested.
 """
 
@@ -22,7 +22,7 @@ from securesystemslib.signer import Signer
 
 from drills.judge import files
 from drills.judge.bundle_files import STATEMENT_FILE
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.verdict import FAILING, Finding, Outcome, Verdict
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "https://in-toto.io/attestation/test-result/v0.1"
@@ -31,11 +31,11 @@ _CONFIGURATION = ("run.json", "experiment.json")  # the environment of the run, 
 
 Result = Literal["PASSED", "WARNED", "FAILED"]
 
-_RESULTS: dict[Answer, Result] = {
-    Answer.HELD: "PASSED",
-    Answer.FAILED_OBSERVABLY: "WARNED",
-    Answer.INCONCLUSIVE: "FAILED",
-    Answer.VIOLATED: "FAILED",
+_RESULTS: dict[Outcome, Result] = {
+    Outcome.HELD: "PASSED",
+    Outcome.FAILED_OBSERVABLY: "WARNED",
+    Outcome.INCONCLUSIVE: "FAILED",
+    Outcome.VIOLATED: "FAILED",
 }
 
 
@@ -47,22 +47,23 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """One claim, and its answer."""
+    """One claim, and its outcome. A string: statements of older versions have words that this one does not use."""
 
     claim: str
-    verdict: Answer
+    verdict: str
 
 
-class Own(msgspec.Struct, frozen=True, rename="camel"):
+class Own(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
     """What the three results of the predicate cannot say."""
 
     drill: str
     mesh: str
     run_id: str
     is_control: bool
-    verdict: Answer
+    verdict: str  # the outcome
     passed: bool
     claims: tuple[Answered, ...]
+    without_fault: bool = False
 
 
 class Predicate(msgspec.Struct, frozen=True, rename="camel"):
@@ -105,11 +106,11 @@ def digests(bundle: Path) -> dict[str, str]:
     return {name: _digest(path) for name, path in names.items() if name != STATEMENT_FILE}
 
 
-def result_of(answer: Answer, *, passed: bool, is_control: bool) -> Result:
+def result_of(outcome: str, *, passed: bool, is_control: bool) -> Result:
     """Return the predicate's word for a verdict."""
     if not passed:
         return "FAILED"
-    return "WARNED" if is_control else _RESULTS.get(answer, "FAILED")
+    return "WARNED" if is_control or outcome != Outcome.HELD else "PASSED"
 
 
 def _state(bundle: Path, verdict: Verdict) -> Statement:
@@ -119,7 +120,7 @@ def _state(bundle: Path, verdict: Verdict) -> Statement:
         subject=tuple(_resource(name, digest) for name, digest in found.items()),
         predicate_type=PREDICATE_TYPE,
         predicate=Predicate(
-            result=result_of(verdict.verdict, passed=verdict.passed, is_control=verdict.is_control),
+            result=result_of(verdict.outcome, passed=verdict.passed, is_control=verdict.is_control),
             configuration=tuple(_resource(name, found[name]) for name in _CONFIGURATION if name in found),
             passed_tests=_claims(verdict, "PASSED"),
             warned_tests=_claims(verdict, "WARNED"),
@@ -129,23 +130,33 @@ def _state(bundle: Path, verdict: Verdict) -> Statement:
                 mesh=verdict.mesh,
                 run_id=verdict.run_id,
                 is_control=verdict.is_control,
-                verdict=verdict.verdict,
+                verdict=verdict.outcome.value,
                 passed=verdict.passed,
-                claims=tuple(Answered(finding.id, finding.verdict) for finding in verdict.findings),
+                claims=tuple(Answered(finding.id, finding.outcome.value) for finding in verdict.findings),
+                without_fault=verdict.without_fault,
             ),
         ),
     )
 
 
 def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
-    return tuple(it.id for it in verdict.findings if _result(it, is_control=verdict.is_control) == result)
+    return tuple(it.id for it in verdict.findings if _result_in(verdict, it) == result)
 
 
-def _result(finding: Finding, *, is_control: bool) -> Result | None:
+def _result_in(verdict: Verdict, finding: Finding) -> Result:
+    """Return the result of a claim. In a no-fault control no alert excuses a claim that is false."""
+    if verdict.without_fault and finding.outcome is not Outcome.HELD:
+        return "WARNED" if finding.outcome in FAILING and finding.may_fail_without_fault else "FAILED"
+    return _result(finding, is_control=verdict.is_control)
+
+
+def _result(finding: Finding, *, is_control: bool) -> Result:
     """Return the result of a claim; on a control, WARNED or FAILED for a claim that is meant to fail."""
     if is_control and finding.fails_on_control:
-        return "WARNED" if finding.verdict is Answer.VIOLATED else "FAILED"
-    return _RESULTS.get(finding.verdict)
+        return "WARNED" if finding.outcome in FAILING else "FAILED"
+    if not finding.is_promised and finding.outcome is not Outcome.HELD:
+        return "WARNED"
+    return _RESULTS[finding.outcome]
 
 
 def _resource(name: str, digest: str) -> Resource:

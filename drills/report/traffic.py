@@ -61,7 +61,7 @@ class TransitionRow(msgspec.Struct, frozen=True):
 
 def measured(history: History) -> Measured:
     """Return what the callers achieved over all windows."""
-    called = history.calls.filter(pl.col("scheduled_ns").is_not_null())
+    called = history.judged.filter(pl.col("scheduled_ns").is_not_null())
     lag = (pl.col("started_ns") - pl.col("scheduled_ns")) / NS_PER_MS
     row = called.select(
         pl.len().alias("calls"),
@@ -84,7 +84,7 @@ def edges(history: History) -> tuple[EdgeRow, ...]:
     rows: list[EdgeRow] = []
     for window in _parts(history):
         table = (
-            _within(history.calls, window.start_ns, window.end_ns)
+            _within(history.judged, window.start_ns, window.end_ns)
             .group_by(_EDGE)
             .agg(
                 pl.len().alias("calls"),
@@ -108,7 +108,7 @@ def transitions(history: History, instants: Sequence[tuple[str, int]]) -> tuple[
         successes = pl.col("scheduled_ns").filter(~failed)
         first = {"failure": after & failed, "success": after & ~failed}
         table = (
-            _within(history.calls, at_ns - span_ns, at_ns + span_ns)
+            _within(history.judged, at_ns - span_ns, at_ns + span_ns)
             .sort("scheduled_ns")
             .group_by(_EDGE)
             .agg(

@@ -1,6 +1,6 @@
 """Verify a bundle against its statement, and the statement's signature."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +11,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import Key
 
 from drills.judge import files, inert
-from drills.judge.bundle_files import STATEMENT_FILE, VERDICT_FILE
-from drills.judge.verdict import Answer
+from drills.judge.bundle_files import RUN_FILE, STATEMENT_FILE, VERDICT_FILE
 from drills.report.statement import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
@@ -25,12 +24,53 @@ from drills.report.statement import (
 _LIMIT_BYTES = 8_000_000  # our statements have a few thousand
 
 
-class _Judged(msgspec.Struct, frozen=True):
+class _Named(msgspec.Struct, frozen=True):
+    id: str = ""  # the first edition has none
+
+
+class _Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """What has an outcome. verdict: its name before format 3."""
+
+    outcome: str | None = None
+    verdict: str | None = None
+
+    @property
+    def said(self) -> str | None:
+        """Return the outcome under either name."""
+        return self.outcome or self.verdict
+
+
+class _Finding(_Answered, frozen=True, kw_only=True):
+    """The part of a finding that a statement repeats."""
+
+    id: str = ""  # the first edition has none
+
+
+class _Judged(_Answered, frozen=True, kw_only=True):
     """The part of verdict.json that a statement repeats; the rest may be of another version."""
 
-    verdict: Answer
-    passed: bool
+    drill: str
+    mesh: str
+    run_id: str
     is_control: bool
+    passed: bool
+    findings: tuple[_Finding, ...]
+    without_fault: bool = False
+
+
+class _Facts(msgspec.Struct, frozen=True):
+    """The part of the facts in run.json that a verdict repeats."""
+
+    drill: str
+    mesh: str
+    run_id: str
+    is_control: bool = False
+    without_fault: bool = False
+    claims: tuple[_Named, ...] | msgspec.UnsetType = msgspec.UNSET  # the first edition stored none
+
+
+class _Run(msgspec.Struct, frozen=True):
+    facts: _Facts
 
 
 class _Signature(msgspec.Struct, frozen=True):
@@ -106,18 +146,55 @@ def _differences(bundle: Path, statement: Statement) -> Iterator[str]:
 
 
 def _contradictions(bundle: Path, statement: Statement) -> Iterator[str]:
-    """Yield the contradictions between the statement and the verdict."""
+    """Yield the contradictions between the statement, the verdict and the facts of the run."""
     try:
         judged = files.decode(bundle / VERDICT_FILE, _Judged)
     except files.FileError as error:
         yield f"{VERDICT_FILE}: cannot be read as a verdict: {error}"
         return
-    said, result = statement.predicate, result_of(judged.verdict, passed=judged.passed, is_control=judged.is_control)
-    if (said.result, said.meshdrill.verdict) != (result, judged.verdict):
-        yield (
-            f"{STATEMENT_FILE}: says {said.result} ({said.meshdrill.verdict}), {VERDICT_FILE} says {result} "
-            f"({judged.verdict})"
-        )
+    try:
+        facts = files.decode(bundle / RUN_FILE, _Run).facts
+    except files.FileError as error:
+        yield f"{RUN_FILE}: cannot be read as the facts of a run: {error}"
+        return
+    if judged.said is None:
+        yield f"{VERDICT_FILE}: has no outcome, which the statement repeats"
+        return
+    yield from _differing(STATEMENT_FILE, _stated(statement), _of_verdict(judged))
+    if not all(it.id for it in judged.findings):
+        return  # of the first edition, which named its claims by their sentences
+    yield from _differing(STATEMENT_FILE, {"answers": _claims_stated(statement)}, {"answers": _claims_judged(judged)})
+    named = {name: getattr(facts, name) for name in ("drill", "mesh", "run_id", "is_control", "without_fault")}
+    claims = {} if facts.claims is msgspec.UNSET else {"claims": [it.id for it in facts.claims]}
+    wanted = {**_of_verdict(judged), "claims": [it.id for it in judged.findings]}
+    yield from _differing(RUN_FILE, {**named, **claims}, wanted)
+
+
+def _differing(file: str, found: Mapping[str, object], judged: Mapping[str, object]) -> Iterator[str]:
+    for name, value in found.items():
+        if value != judged[name]:
+            words = f": it says {value}, {VERDICT_FILE} says {judged[name]}" if isinstance(value, str | bool) else ""
+            yield f"{file}: its {name} is not that of {VERDICT_FILE}{words}"
+
+
+def _stated(statement: Statement) -> dict[str, object]:
+    said = statement.predicate.meshdrill
+    names = ("drill", "mesh", "run_id", "is_control", "without_fault", "verdict", "passed")
+    return {"result": statement.predicate.result, **{name: getattr(said, name) for name in names}}
+
+
+def _of_verdict(judged: _Judged) -> dict[str, object]:
+    outcome = judged.said or ""
+    result = result_of(outcome, passed=judged.passed, is_control=judged.is_control)
+    return {**msgspec.structs.asdict(judged), "result": result, "verdict": outcome}
+
+
+def _claims_stated(statement: Statement) -> list[tuple[str, str | None]]:
+    return [(it.claim, it.verdict) for it in statement.predicate.meshdrill.claims]
+
+
+def _claims_judged(judged: _Judged) -> list[tuple[str, str | None]]:
+    return [(it.id, it.said) for it in judged.findings]
 
 
 def _signature(envelope: Envelope, key: Key | None) -> tuple[str, bool]:

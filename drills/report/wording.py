@@ -1,16 +1,42 @@
 """Words that every page of a run shares: the verdicts, the steps of the drill, the instants of change."""
 
+from collections.abc import Iterable
+
 from drills.judge.events import Event, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified, UndoWritten
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Finding, Outcome
 
 IN_WORDS = {
-    Answer.HELD: "every claim is true over enough samples",
-    Answer.FAILED_OBSERVABLY: "a claim is false, and an alert that it names fired in time",
-    Answer.INCONCLUSIVE: "the run cannot know",
-    Answer.VIOLATED: "a claim is false, and no alert that it names fired in time",
+    Outcome.HELD: "every claim is true over enough samples",
+    Outcome.FAILED_OBSERVABLY: "a claim is false, and an alert that it names fired in time",
+    Outcome.INCONCLUSIVE: "the run cannot know",
+    Outcome.VIOLATED: "a claim is false, and no alert that it names fired in time",
 }
+
+
+def promise_of(finding: Finding) -> str:
+    """Return what stands behind a claim: its kind of promise, "none", or that the drill itself requires it."""
+    if finding.is_condition:
+        return "condition of the drill"
+    if finding.promise is None:
+        return "required by the drill"
+    return finding.promise.kind if finding.is_promised else "none"
+
+
+def without_promise(findings: Iterable[Finding]) -> str:
+    """Return in one sentence how many claims broke that the mesh does not promise; "" for none."""
+    broken = sum(finding.is_finding_without_promise for finding in findings)
+    if not broken:
+        return ""
+    claims = (
+        "1 claim that this mesh does not promise is"
+        if broken == 1
+        else f"{broken} claims that this mesh does not promise are"
+    )
+    return f"{claims} broken: no run fails by that, and callers feel it all the same."
+
+
 _TIMELINE = Phase | UndoWritten | FaultInjected | FaultReceipt | UndoApplied | UndoVerified
 
 

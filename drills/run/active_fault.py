@@ -3,17 +3,12 @@
 import time
 from collections.abc import Callable
 
-from clusters.runtime import HarnessError
+from clusters.runtime import HarnessError, wait_until
 from drills.judge.events import FaultAccount, FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified, UndoWritten
 from drills.run.context import Context
 from drills.run.faults import Fault
 from drills.run.faults.base import Receipt, prepare
 from drills.run.undo import Pending, apply, verify
-
-_LAND_S = 45.0  # longer than the grace period that a pod usually has
-# A receipt costs a tenth of a second of a core, and the callers share the cores: so receipts are few.
-_LAND_LOOK_S = 1.0
-_LOOK_S = 2.0
 
 
 class ActiveFault:
@@ -39,21 +34,17 @@ class ActiveFault:
         # Recorded before the injection: its effects belong to the fault's window.
         role = fault.role.value if fault.role else ""
         note(FaultInjected(time.time_ns(), title, FaultInjected.Detail(fault=fault.kind, role=role, node=fault.node)))
-        account = FaultAccount.Detail(actor=prepared.inject(self._context.cluster), signer=prepared.signer)
-        note(FaultAccount(time.time_ns(), title, account))
-        within_s = _LAND_S + prepared.land_extra_s
-        deadline_s = time.monotonic() + within_s
-        self._context.phase.pause(_LAND_LOOK_S)  # no fault lands at once, and the cores are busiest now
-        while not self._look():
-            if time.monotonic() >= deadline_s:
-                raise HarnessError(f"{fault.title}: no independent observer saw it land within {within_s:g} s.")
-            self._context.phase.pause(_LAND_LOOK_S)
+        actor = prepared.inject(self._context.cluster, self._context.timing)
+        note(FaultAccount(time.time_ns(), title, FaultAccount.Detail(actor=actor, signer=prepared.signer)))
+        self._await_landing()
 
     def watch(self, until: Callable[[], bool], *, within_s: float) -> bool:
-        """Take a receipt every 2 s until `until` is true; return False when the deadline comes first.
+        """Take a receipt at each interval until `until` is true; return False when the deadline comes first.
 
-        A momentary fault (kill) needs no further receipt.
+        A momentary fault (kill) needs no further receipt. This is no `wait_until`: receipts keep their pace however
+        long one of them takes, so that they cover the hold evenly.
         """
+        every_s = self._context.timing.receipt_every_s
         deadline_s = time.monotonic() + within_s
         while not until():
             now_s = time.monotonic()
@@ -62,7 +53,7 @@ class ActiveFault:
             if self._prepared.is_watched and not self._prepared.is_over():
                 self._look(self._turn)
                 self._turn += 1
-            self._context.phase.pause(max(0.0, min(deadline_s, now_s + _LOOK_S) - time.monotonic()))
+            self._context.phase.pause(max(0.0, min(deadline_s, now_s + every_s) - time.monotonic()))
         return True
 
     def is_over(self) -> bool:
@@ -75,11 +66,24 @@ class ActiveFault:
             return
         title, note = self._fault.title, self._context.recorder.note
         note(UndoApplied(time.time_ns(), title, UndoApplied.Detail(action=self._prepared.kind)))
-        apply(self._context.cluster, self._prepared)
-        verify(self._context.cluster, self._prepared)
+        apply(self._context.cluster, self._prepared, self._context.timing)
+        verify(self._context.cluster, self._prepared, self._context.timing)
         note(UndoVerified(time.time_ns(), title))
         self._context.undo_log.remove(self._pending)
         self._pending = None
+
+    def _await_landing(self) -> None:
+        timing, pause = self._context.timing, self._context.phase.pause
+        within_s = timing.land_within_s + self._prepared.land_extra_s(timing)
+        pause(timing.land_every_s)  # no fault lands at once, and the cores are busiest now
+        wait_until(
+            self._look,
+            bool,
+            what=f"{self._fault.title} seen to land by an independent observer",
+            within_s=within_s - timing.land_every_s,
+            every_s=timing.land_every_s,
+            pause=pause,
+        )
 
     def _look(self, turn: int | None = None) -> bool:
         """Take one receipt. If the observer cannot look, the receipt records neither yes nor no."""

@@ -15,7 +15,7 @@ from drills.judge.events import StepEnd
 from drills.run.live import LiveRun
 
 # Each step needs the one before it. Options of Chaos Toolkit can skip, repeat and reorder steps.
-_IN_ORDER = ("workload", "gate", "baseline", "inject", "hold", "undo", "recovery")
+_IN_ORDER = ("workload", "steady-state", "baseline", "inject", "hold", "undo", "recovery")
 
 
 @dataclass
@@ -60,7 +60,7 @@ def workload_runs(run_id: str) -> bool:
 
 def steady_state_holds(run_id: str, within_s: float) -> bool:
     """Probe: within a bound, calls on routes succeed and calls that policy denies are refused."""
-    with _step(run_id, "gate") as run:
+    with _step(run_id, "steady-state") as run:
         run.await_steady_state(within_s)
     return True
 

@@ -56,6 +56,11 @@ def skipped() -> dict[tuple[str, str], str]:
     return {pair: reason for pair, reason in found.items() if reason}
 
 
+def controls() -> tuple[str, ...]:
+    """Return the names of the meshes that are controls."""
+    return tuple(name for name in meshes.names() if meshes.load(name).is_control)
+
+
 def _find_in_file(name: str) -> Declared:
     place, _, function = name.partition(_SEPARATOR)
     known = {entry.function: entry for entry in entries_of([Path(place)])}

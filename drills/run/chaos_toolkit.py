@@ -16,12 +16,12 @@ from chaoslib.types import Strategy
 from clusters.runtime import UsageError
 from drills.judge.bundle_files import EXPERIMENT_FILE, JOURNAL_FILE
 from drills.run.experiment import Request, new_run_id
+from drills.run.timing import REAL, Timing
 
 INTERRUPTED = "interrupted"
 EXTENSION = "meshdrill"
 _MODULE = "drills.run.activities"
 _CONTROL = "drills.cli.chaos"  # Chaos Toolkit loads it by name; importing it here would go up the layers
-_STEADY_STATE_S = 60.0
 _ROLLBACKS = "always"
 _STEPS = ("steady-state-hypothesis", "method", "rollbacks")
 
@@ -31,9 +31,9 @@ Json = dict[str, object]
 logging.getLogger("chaostoolkit").addHandler(logging.NullHandler())
 
 
-def experiment_of(request: Request) -> Json:
+def experiment_of(request: Request, timing: Timing = REAL) -> Json:
     """Return the experiment: steady-state hypothesis, method, rollbacks. Every drill has these steps in this order."""
-    run_id = request.run_id
+    run_id, within_s = request.run_id, timing.steady_state_within_s
     fault = request.fault
     return {
         "version": "1.0.0",
@@ -45,9 +45,7 @@ def experiment_of(request: Request) -> Json:
             "probes": [
                 {**_activity("probe", "workload-runs", "workload_runs", run_id=run_id), "tolerance": True},
                 {
-                    **_activity(
-                        "probe", "steady-state-holds", "steady_state_holds", run_id=run_id, within_s=_STEADY_STATE_S
-                    ),
+                    **_activity("probe", "steady-state-holds", "steady_state_holds", run_id=run_id, within_s=within_s),
                     "tolerance": True,
                 },
             ],

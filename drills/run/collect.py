@@ -14,6 +14,7 @@ from drills.judge.events import (
     Event,
     HarnessTrouble,
     MetricSample,
+    ProgramStalled,
     ProgramStarted,
     ServerEnd,
     ServerRejoined,
@@ -107,7 +108,7 @@ class _Collection:
                 self.events.extend(_of_ready(line) if line.pod in self.pods else ())
             case lines.End():
                 self.events.append(_of_end(line, self.nodes.get(line.pod, "")))
-            case lines.ServedEnd() | lines.Late():
+            case lines.ServedEnd() | lines.Late() | lines.Stalled():
                 # A server that started during the run must account for what it served, if it served any call.
                 has_served = isinstance(line, lines.ServedEnd) and line.served > 0
                 self.events += [_of_server(line)] if line.pod in self.pods or has_served else []
@@ -188,7 +189,10 @@ def _of_end(line: lines.End, node: str) -> Event:
     return CallerEnd(line.at_ns, line.pod, end)
 
 
-def _of_server(line: lines.ServedEnd | lines.Late) -> Event:
+def _of_server(line: lines.ServedEnd | lines.Late | lines.Stalled) -> Event:
+    if isinstance(line, lines.Stalled):
+        stalled = ProgramStalled.Detail(pod=line.pod, node=line.node, stalled_ms=line.stalled_ms)
+        return ProgramStalled(line.at_ns, line.pod, stalled)
     if isinstance(line, lines.Late):
         return ServerRejoined(line.at_ns, line.pod, ServerRejoined.Detail(pod=line.pod, node=line.node))
     end = ServerEnd.Detail(pod=line.pod, service=line.service, served=line.served)

@@ -9,12 +9,13 @@ from drills.run.phase import CurrentPhase
 from drills.run.policies import PolicyLog
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
+from drills.run.timing import REAL, Timing
 from drills.run.undo import UndoLog
 
 
 @dataclass(frozen=True)
 class Context:
-    """The cluster of a run, and where the run records events and undo entries."""
+    """The cluster of a run, where the run records events and undo entries, and how long it waits."""
 
     run_id: str
     cluster: Cluster
@@ -24,6 +25,7 @@ class Context:
     phase: CurrentPhase
     tail: Tail
     takes_api: bool = False  # the run's own fault makes the Kubernetes API unreachable
+    timing: Timing = REAL
 
     @cached_property
     def policies(self) -> PolicyLog:

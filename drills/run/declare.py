@@ -76,7 +76,7 @@ def drill(*, requires: Iterable[Role | Capability] = (), leaf_s: int = 0) -> Cal
         @functools.wraps(build)
         def test(drill: "Drill") -> None:
             verdict = drill.conduct(build(drill.mesh))
-            assert verdict.passed, verdict.explain()
+            assert verdict.accepts(strict=drill.strict), verdict.explain()
 
         # Pytest reads the fixtures from the signature, and file and line from the wrapped function.
         parameter = inspect.Parameter("drill", inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -7,7 +7,8 @@ also holds lines from before the run, so each line counts by its timestamp. A lo
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from clusters.cluster import Cluster
 from clusters.model import Drop, DropLog
@@ -36,23 +37,30 @@ class DropReader:
         if self._log is not None:
             self._lengths = {node: _sizes(self._cluster, node, self._log) for node in self._cluster.nodes}
 
-    def read(self, begin_ns: int, end_ns: int) -> tuple[DropLogRead | DropCount, ...]:
-        """Return a DropCount per node, edge, reason and span of 3 s, and a DropLogRead per node."""
-        return tuple(event for node in self._lengths for event in self._of_node(node, begin_ns, end_ns))
+    def read(self, begin_ns: int, end_ns: int, services: Mapping[str, str]) -> tuple[DropLogRead | DropCount, ...]:
+        """Return a DropCount per node, edge, reason and span of 3 s, and a DropLogRead per node.
 
-    def _of_node(self, node: str, begin_ns: int, end_ns: int) -> Iterator[DropLogRead | DropCount]:
+        services: address of a pod to its app label, for a log that names a caller by its address alone. A caller at
+        any other address is no pod of the lab and left out.
+        """
+        return tuple(event for node in self._lengths for event in self._of_node(node, begin_ns, end_ns, services))
+
+    def _of_node(
+        self, node: str, begin_ns: int, end_ns: int, services: Mapping[str, str]
+    ) -> Iterator[DropLogRead | DropCount]:
         log = self._log
         if log is None:
             return
         try:
             text = _read(self._cluster, node, log, self._lengths[node])
-            drops = [drop for drop in map(log.parse, text.splitlines()) if drop and begin_ns <= drop.at_ns < end_ns]
+            parsed = [drop for drop in map(log.parse, text.splitlines()) if drop and begin_ns <= drop.at_ns < end_ns]
+            drops = [it if it.source else replace(it, source=services.get(it.address, "")) for it in parsed]
         except (HarnessError, ValueError, KeyError) as error:
             failed = DropLogRead.Detail(node=node, error=f"{type(error).__name__}: {error}")
             yield DropLogRead(end_ns, node, failed)
             return
         yield DropLogRead(end_ns, node, DropLogRead.Detail(node=node, error=""))
-        yield from _by_span(node, drops)
+        yield from _by_span(node, (drop for drop in drops if drop.source))
 
 
 def _by_span(node: str, drops: Iterable[Drop]) -> Iterator[DropCount]:

@@ -2,24 +2,42 @@
 
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from clusters.model import Mesh, Reference, SignalSpec
-from drills.judge.claims import Claim, stored
+from drills.judge import checks
+from drills.judge.claims import Claim, always, stored
 from drills.judge.measure import Need
 from drills.judge.quantifiers import Quantifier
 from drills.judge.records import StoredClaim
-from drills.run.faults import Fault
-from drills.run.lab import BYSTANDER, FRONT_DOOR, VICTIM, Calls, traffic
+from drills.run.controls import NoFaultControl
+from drills.run.faults import Fault, NoFault
+from drills.run.faults.no_fault import no_fault
+from drills.run.lab import (
+    BYSTANDER,
+    FRONT_DOOR,
+    FRONT_DOOR_ALLOWED,
+    ROUTES,
+    VICTIM,
+    Calls,
+    new_pod_calls,
+    outsider_calls,
+    traffic,
+)
 
 _BASELINE_S = 10.0
 _RECOVERY_S = 45.0
 _RECOVERY_AT_LEAST_S = 10.0
 _RUN_ID_BYTES = 6
+_OF_ANY_RUN = "baseline"
 _BEYOND_BOUND_S = 20.0
 """How long a recovery is watched after the longest bound of its claims: so a late recovery differs from none."""
+_ENOUGH_CALLS = 80
+"""A share of 99.9 % is decided by 60 calls of a route; some more, because a recovery does not begin with its window."""
+_CALLERS = 2  # the lab runs two pods of each service
+_MS_PER_S = 1000
 
 
 class NewPods(msgspec.Struct, frozen=True):
@@ -27,13 +45,15 @@ class NewPods(msgspec.Struct, frozen=True):
 
     In the recovery the interval is at most 10 s. on: VICTIM and BYSTANDER create one pod on each of these nodes; empty
     creates one pod that the scheduler places. within_s: how long a pod may take to start. serves_s: how long a started
-    pod then serves calls on the edge NEW_SERVICE, 0 for not at all.
+    pod then makes and serves calls. own_service: create the Service of the edge NEW_SERVICE with each pod; such a pod
+    is called for serves_s whether it started or not.
     """
 
     every_s: float = 10.0
     on: tuple[str, ...] = ()
     within_s: float = 20.0
-    serves_s: float = 0.0
+    serves_s: float = 4.0
+    own_service: bool = False
 
 
 class PolicyChanges(msgspec.Struct, frozen=True):
@@ -51,11 +71,11 @@ class Experiment:
 
     method: the fault. claims: by id, in the order of the report; an id is kebab-case and never reused for another
     question. workload: the calls on the lab. new_pods, policy_changes: settings of these probes; a probe runs only if a
-    claim needs it. baseline_s: how long the healthy mesh is watched before the fault. recovery_at_least_s: how long the
-    mesh is watched after the fault, even if it recovers earlier. recovery_s: how long it is watched at most; by default
-    20 s longer than the longest bound of a claim about the recovery. only_named_signals: record only the signals that
-    claims name, to keep the evidence of a long drill small; by default a run records every signal of the mesh if one
-    claim needs a signal.
+    claim needs it. baseline_s: how long the healthy mesh is watched before the fault, at least. recovery_at_least_s:
+    how long the mesh is watched after the fault, even if it recovers earlier. Both are longer where calls are few.
+    recovery_s: how long it is watched at most; by default 20 s longer than the longest bound of a claim about the
+    recovery. only_named_signals: record only the signals that claims name, which keeps the evidence of a long drill
+    small; by default a run records every signal of the mesh if one claim needs a signal.
     """
 
     method: Fault
@@ -74,6 +94,25 @@ class Experiment:
         by_alert = frozenset({Need.SIGNALS}) if any(claim.alerts for claim in self.claims.values()) else frozenset()
         return by_alert.union(*(claim.check.needs for claim in self.claims.values()))
 
+    def without_fault(self, mesh: Mesh) -> "Experiment":
+        """Return the experiment of the no-fault control on a mesh: the same, and nothing is broken.
+
+        It leaves out the claims that only a fault can make true, and those about the baseline: the baseline of a
+        control is that of any other run, which asks them. For each signal of the mesh that a claim names, it claims
+        that the signal is silent.
+        """
+        if isinstance(self.method, NoFault):
+            return self
+        kept = {
+            name: claim for name, claim in self.claims.items() if not claim.needs_fault and claim.during != _OF_ANY_RUN
+        }
+        silent = {
+            f"{name}-silent": always(checks.signal_absent(name), "run")
+            for name in dict.fromkeys(_named_signals(self))
+            if name in mesh.signals
+        }
+        return replace(self, method=no_fault(self.method), claims={**kept, **silent})
+
 
 class Probes(msgspec.Struct, frozen=True, kw_only=True):
     """The probes of one run, one field for each kind, and the names of the recorded signals."""
@@ -88,7 +127,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one drill on one mesh, as data: enough to run it again from experiment.json.
 
     cluster: its name; if the cluster is kept, it can run the request again. leaf_ttl_s: lifetime of a workload's
-    certificate there.
+    certificate there. control: the newest no-fault control of the drill on the mesh; None if there is none yet, and for
+    a control itself.
     """
 
     run_id: str
@@ -104,6 +144,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     recovery_at_least_s: float = _RECOVERY_AT_LEAST_S
     leaf_ttl_s: int = 0
     claims: tuple[StoredClaim, ...] = ()
+    control: NoFaultControl | None = None
 
     @property
     def title(self) -> str:
@@ -112,7 +153,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_of(
-    experiment: Experiment, mesh: Mesh, *, drill: str, hypothesis: str, cluster: str, run_id: str
+    experiment: Experiment,
+    mesh: Mesh,
+    *,
+    drill: str,
+    hypothesis: str,
+    cluster: str,
+    run_id: str,
+    control: NoFaultControl | None = None,
 ) -> Request:
     """Return the request for one run on a mesh, with the mesh's promise for each claim."""
     return Request(
@@ -121,14 +169,15 @@ def request_of(
         drill=drill,
         mesh=mesh.name,
         hypothesis=hypothesis,
-        workload=tuple(experiment.workload),
+        workload=_workload(experiment),
         fault=experiment.method,
         probes=_probes(experiment, mesh),
-        baseline_s=experiment.baseline_s,
-        recovery_s=_recovery_s(experiment),
-        recovery_at_least_s=experiment.recovery_at_least_s,
+        baseline_s=max(experiment.baseline_s, _enough_s(experiment)),
+        recovery_s=max(_recovery_s(experiment), _enough_s(experiment)),
+        recovery_at_least_s=max(experiment.recovery_at_least_s, _enough_s(experiment)),
         leaf_ttl_s=mesh.certificates.leaf_ttl_s,
         claims=stored(promised(experiment.claims, mesh, drill)),
+        control=control,
     )
 
 
@@ -153,6 +202,16 @@ def _promise(mesh: Mesh, drill: str, claim: str) -> Reference | None:
 def signals_of(request: Request, mesh: Mesh) -> tuple[SignalSpec, ...]:
     """Return the signals that the run records."""
     return tuple(mesh.signals[name] for name in request.probes.signals)
+
+
+def _workload(experiment: Experiment) -> tuple[Calls, ...]:
+    """Return the calls of the drill, and those that its claims need: of new pods, and from outside the mesh."""
+    needs, found = experiment.needs, tuple(experiment.workload)
+    if Need.NEW_PODS in needs:
+        found += new_pod_calls()
+    if Need.OUTSIDERS in needs:
+        found += outsider_calls(found)
+    return found
 
 
 def _probes(experiment: Experiment, mesh: Mesh) -> Probes:
@@ -184,6 +243,16 @@ def _named_signals(experiment: Experiment) -> Iterator[str]:
     for claim in experiment.claims.values():
         yield from claim.check.signals
         yield from claim.alerts
+
+
+def _enough_s(experiment: Experiment) -> float:
+    """Return how long a phase must last so that each route has calls enough to show that none is lost.
+
+    A drill that calls at a slower pace needs longer phases, not weaker claims.
+    """
+    asked = {*ROUTES, FRONT_DOOR_ALLOWED}
+    slowest_ms = max((it.every_ms for it in experiment.workload if (it.source, it.target) in asked), default=0.0)
+    return _ENOUGH_CALLS * slowest_ms / _CALLERS / _MS_PER_S
 
 
 def _recovery_s(experiment: Experiment) -> float:

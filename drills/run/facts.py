@@ -4,12 +4,12 @@ import msgspec
 
 from clusters.cluster import Cluster
 from clusters.lab import LAB
-from clusters.model import KnownIssue, Mesh, by_name
+from clusters.model import Capability, KnownIssue, Mesh, by_name
 from drills.judge.history import Caller, RunFacts
 from drills.run.experiment import Request, signals_of
 from drills.run.faults import Fault
 from drills.run.inventory import Inventory
-from drills.run.lab import EACH_CALL_CONNECTS
+from drills.run.lab import EACH_CALL_CONNECTS, NEW_POD
 
 
 def facts_of(
@@ -30,15 +30,21 @@ def facts_of(
         drop_nodes=cluster.nodes if mesh.drop_log else (),
         placed=dict(inventory.placed) if inventory else {},
         nameless_edges=mesh.identity.edges_without_identity,
+        encrypts=bool(mesh.capabilities & {Capability.MTLS, Capability.ENCRYPTION}),
         wire_interfaces=() if mesh.wire_scope == "any" else (cluster.uplink,),
         identities={
             pod.service: mesh.identity.of(LAB, pod.service) if pod.namespace == LAB else ""
             for pod in sorted(pods, key=lambda pod: pod.service)
-        },
+        }
+        | {NEW_POD: mesh.identity.of(LAB, NEW_POD)},
         signals=by_name(*signals_of(request, mesh)),
         lost_pods=pods_ended_by(request.fault, inventory) if inventory else (),
-        known_issues=known_issues_of(mesh, request.drill),
+        # Known issues say what a fault breaks: a control in which the claim is false shows something else.
+        known_issues=known_issues_of(mesh, request.drill) if request.fault.breaks else (),
         claims=request.claims,
+        fires_without_fault=request.control.fired if request.control else (),
+        no_fault_control=request.control.run_id if request.control else "",
+        without_fault=not request.fault.breaks,
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from clusters.cluster import PLACED, Cluster
 from clusters.kube import Json, is_ready
-from clusters.lab import LAB, ON_DEMAND, OUTSIDE, OWN
+from clusters.lab import LAB, NEW_POD, OUTSIDE, OWN
 from clusters.runtime import HarnessError
 
 OBSERVER = "observer"
@@ -97,17 +97,12 @@ def _placed(cluster: Cluster) -> list[Json]:
     return cluster.kube.find("v1", "Node", selector=PLACED)
 
 
-def name_of(pod: Mapping[str, object]) -> str:
-    """Return the name of a pod as the API returns it."""
-    return msgspec.convert(pod, _Pod).metadata.name
-
-
 def _pods(cluster: Cluster, namespace: str) -> tuple[LabPod, ...]:
     found = []
     for raw in cluster.kube.pods(namespace):
         pod = msgspec.convert(raw, _Pod)
         service = pod.metadata.labels.get("app", "")
-        if service in ON_DEMAND or not service:
+        if service == NEW_POD or not service:
             continue
         if not is_ready(raw):
             raise HarnessError(

@@ -35,6 +35,14 @@ class Late(Line, frozen=True, kw_only=True, tag="late"):
     node: str
 
 
+class Stalled(Line, frozen=True, kw_only=True, tag="stalled"):
+    """A program did not run for stalled_ms, until at_ns."""
+
+    pod: str
+    node: str
+    stalled_ms: int
+
+
 class Call(Line, frozen=True, kw_only=True, tag="call"):
     """One call, recorded by its caller."""
 
@@ -162,8 +170,8 @@ class Truncated(Line, frozen=True, kw_only=True, tag="truncated"):
 
 
 AnyLine = (
-    Boot | Ready | Late | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Certificate | Gap
-    | Truncated
+    Boot | Ready | Late | Stalled | Call | Served | End | ServedEnd | WireReady | Wire | WireEnd | Scrape | Certificate
+    | Gap | Truncated
 )  # fmt: skip
 
 _DECODER: msgspec.json.Decoder[AnyLine] = msgspec.json.Decoder(AnyLine)

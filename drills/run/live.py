@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 from clusters.cluster import Cluster
 from clusters.model import Mesh
-from clusters.runtime import HarnessError, Progress
+from clusters.runtime import HarnessError, Progress, TimeUpError, wait_for, wait_until
 from drills.judge.events import Phase
 from drills.judge.history import RunFacts
 from drills.run import inventory
@@ -18,34 +19,37 @@ from drills.run.experiment import Request, signals_of
 from drills.run.facts import facts_of
 from drills.run.inventory import Inventory
 from drills.run.lab import ROUTES
-from drills.run.membership import note_membership, note_pods
+from drills.run.membership import note_components, note_membership, note_pods
 from drills.run.phase import BASELINE, FAULT, RECOVERY, CurrentPhase
 from drills.run.policies import PolicyWatch
 from drills.run.probes.base import Probe
 from drills.run.probes.conditions import Conditions
 from drills.run.probes.new_pods import NewPodsProbe
 from drills.run.probes.policy_change import PolicyChangeProbe
-from drills.run.progress import ProgressReporter
 from drills.run.recorder import Recorder
-from drills.run.recovery import RecoveryDetector
-from drills.run.steady_state import SteadyState
-from drills.run.tail import Tail
+from drills.run.steady_state import RecoveryDetector, SteadyState
+from drills.run.tail import ProgressReporter, Tail
+from drills.run.timing import Timing
 from drills.run.undo import UndoLog, undo_all
-from drills.run.waiting import wait_for
 from drills.run.workload import Workload
-
-_ATTEMPT_S = 80.0  # the longest attempt of a probe: two webhook timeouts, a pod that never starts, its removal
-_LOOK_S = 0.5
-_START_S = 60.0  # pods that the fault ended start again; some wait out a back-off for their network
 
 
 class LiveRun:
     """The parts of one run, and its steps. Activities call each step once, in order."""
 
-    def __init__(self, cluster: Cluster, mesh: Mesh, request: Request, recorder: Recorder, progress: Progress) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        mesh: Mesh,
+        request: Request,
+        recorder: Recorder,
+        progress: Progress,
+        timing: Timing,
+    ) -> None:
         self.request = request
         self.recorder = recorder
         self._progress = progress
+        self._timing = timing
         self._begun_ns = time.time_ns()
         self._phase = CurrentPhase()
         self._tail = Tail(cluster.share, request.run_id)
@@ -58,11 +62,12 @@ class LiveRun:
             self._phase,
             self._tail,
             takes_api=request.fault.takes_api,
+            timing=timing,
         )
         self._drops = DropReader(cluster, mesh.drop_log)
-        self._reporter = ProgressReporter(self._tail, progress)
-        self._conditions = Conditions(cluster.kube, recorder, signals_of(request, mesh))
-        self._policies = PolicyWatch(cluster.kube, self._context.policies, mesh)
+        self._reporter = ProgressReporter(self._tail, progress, timing)
+        self._conditions = Conditions(cluster.kube, recorder, signals_of(request, mesh), timing)
+        self._policies = PolicyWatch(cluster.kube, self._context.policies, mesh, timing)
         self._inventory: Inventory | None = None
         self._workload: Workload | None = None
         self._ending: Workload | None = None  # the workload whose end lines are still outstanding
@@ -88,18 +93,22 @@ class LiveRun:
     def await_steady_state(self, within_s: float) -> None:
         """Wait until the steady state holds; HarnessError says what does not hold."""
         self._say("waiting for the steady state")
-        steady_state = SteadyState(self._context, self.facts(), self.request.workload, self._pods())
-        wait_for("Steady state before the fault", steady_state.missing, within_s=within_s)
+        pods = self._inventory or inventory.take(self._context.cluster)
+        steady_state = SteadyState(self._context, self.facts(), self.request.workload, pods)
+        every_s = self._timing.steady_state_every_s
+        wait_for("Steady state before the fault", steady_state.missing, within_s=within_s, every_s=every_s)
 
     def baseline(self, baseline_s: float) -> None:
         """Prepare the fault, then watch the healthy mesh while every probe makes one attempt."""
         # Before the window: the preparation runs programs on every node, which takes processor time from the callers.
         self._fault = ActiveFault(self._context, self.request.fault)
+        note_components(self._context)
         self._say(f"baseline, {baseline_s:g} s")
         self.recorder.note(Phase(time.time_ns(), "baseline"))
         self._note_membership()
         self._phase.enter(BASELINE)
-        self._watch(lambda: self._are_probes_done(BASELINE), at_least_s=baseline_s, at_most_s=baseline_s + _ATTEMPT_S)
+        at_most_s = baseline_s + self._timing.attempt_within_s
+        self._watch(lambda: self._are_probes_done(BASELINE), at_least_s=baseline_s, at_most_s=at_most_s)
         self._settle()
         self._demand_attempts(BASELINE)
 
@@ -112,16 +121,16 @@ class LiveRun:
 
     def hold(self, hold_s: float) -> None:
         """Hold the fault and take receipts, for at least hold_s and until every probe has made an attempt."""
-        fault = self._active_fault()
+        fault, attempt_s = self._active_fault(), self._timing.attempt_within_s
         self._say(f"hold, {hold_s:g} s")
         enough_s = time.monotonic() + hold_s
 
         def is_enough() -> bool:
             return (time.monotonic() >= enough_s or fault.is_over()) and self._are_probes_done(FAULT)
 
-        fault.watch(is_enough, within_s=hold_s + _ATTEMPT_S)
-        if not fault.watch(lambda: self._phase.settle(0.0), within_s=_ATTEMPT_S):
-            raise _unsettled()
+        fault.watch(is_enough, within_s=hold_s + attempt_s)
+        if not fault.watch(lambda: self._phase.settle(0.0), within_s=attempt_s):
+            raise self._unsettled()
         self._demand_attempts(FAULT)
 
     def undo(self) -> None:
@@ -134,14 +143,14 @@ class LiveRun:
     def recover(self, recovery_s: float) -> None:
         """Watch until probes and routes are healthy and stay healthy for a while, at most recovery_s."""
         self._say(f"recovery, at most {recovery_s:g} s")
-        detector = RecoveryDetector(self._are_routes_healthy)
+        detector = RecoveryDetector(self._are_routes_healthy, self._timing)
         self._watch(
             lambda: detector.is_stable() and self._are_probes_done(RECOVERY),
             at_least_s=min(self.request.recovery_at_least_s, recovery_s),
             at_most_s=recovery_s,
         )
         self._settle()
-        self._note_membership(within_s=_START_S)
+        self._note_membership(within_s=self._timing.pods_start_within_s)
 
     def put_back(self) -> None:
         """Roll back: the fault first, then what probes and workload left. Safe at any time and more than once."""
@@ -155,7 +164,7 @@ class LiveRun:
             probe.join()
         if not self.recorder.has(Phase, "end"):
             self.recorder.note(Phase(time.time_ns(), "end"))
-        undo_all(self._context.cluster)
+        undo_all(self._context.cluster, timing=self._timing)
 
     def await_last_words(self) -> None:
         """Wait until every program of the lab wrote its end line; HarnessError names the others. Safe twice."""
@@ -186,7 +195,9 @@ class LiveRun:
         found = collect(
             context.cluster.share, context.run_id, pods=self._pods(), offsets=self._tail.offsets, ended_pods=ended_pods
         )
-        return replace(found, events=(*found.events, *self._drops.read(self._begun_ns, time.time_ns())))
+        pods = self._inventory.services if self._inventory else ()
+        drops = self._drops.read(self._begun_ns, time.time_ns(), {pod.address: pod.service for pod in pods})
+        return replace(found, events=(*found.events, *drops))
 
     def _wanted_probes(self, pods: Inventory) -> Iterator[Probe]:
         if self.request.probes.new_pods:
@@ -194,18 +205,22 @@ class LiveRun:
         if self.request.probes.policy_change:
             yield PolicyChangeProbe(self._context, self.request.probes.policy_change)
 
-    def _watch(self, is_enough: Callable[[], bool], *, at_least_s: float, at_most_s: float) -> bool:
-        """Wait until `is_enough`, for at_least_s to at_most_s; return False when it did not come in time."""
-        begun_s = time.monotonic()
-        while (passed_s := time.monotonic() - begun_s) < at_least_s or not is_enough():
-            if passed_s >= at_most_s:
-                return False
-            self._phase.pause(_LOOK_S)
-        return True
+    def _watch(self, is_enough: Callable[[], bool], *, at_least_s: float, at_most_s: float) -> None:
+        """Wait until `is_enough`, for at_least_s to at_most_s."""
+        enough_s = time.monotonic() + at_least_s
+        with suppress(TimeUpError):  # the phase ends all the same, and the claims show what it lacks
+            wait_until(
+                lambda: time.monotonic() >= enough_s and is_enough(),
+                bool,
+                what="The end of a phase",
+                within_s=at_most_s,
+                every_s=self._timing.poll_every_s,
+                pause=self._phase.pause,
+            )
 
     def _settle(self) -> None:
-        if not self._phase.settle(_ATTEMPT_S):
-            raise _unsettled()
+        if not self._phase.settle(self._timing.attempt_within_s):
+            raise self._unsettled()
 
     def _are_probes_done(self, phase: str) -> bool:
         return all(probe.is_done(phase) for probe in self._probes)
@@ -237,6 +252,5 @@ class LiveRun:
     def _say(self, line: str) -> None:
         self._progress(f"{self.request.title}: {line}")
 
-
-def _unsettled() -> HarnessError:
-    return HarnessError(f"An attempt of a probe did not end within {_ATTEMPT_S:g} s.")
+    def _unsettled(self) -> HarnessError:
+        return HarnessError(f"An attempt of a probe did not end within {self._timing.attempt_within_s:g} s.")

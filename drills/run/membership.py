@@ -1,13 +1,40 @@
-"""Records the pods of the lab, and whether each is in the mesh exactly when it should be."""
+"""Records the pods of the lab, whether each is in the mesh exactly when it should be, and the pods of the mesh."""
 
 import time
 from contextlib import suppress
+from datetime import datetime
+
+import msgspec
 
 from clusters.lab import LAB, OUTSIDE, members
-from clusters.runtime import HarnessError, wait_until
-from drills.judge.events import MembershipSeen, PodListed
+from clusters.runtime import HarnessError, TimeUpError, wait_until
+from drills.judge.events import ComponentPod, MembershipSeen, PodListed
+from drills.judge.records import NS_PER_S
 from drills.run.context import Context
 from drills.run.inventory import Inventory
+
+
+class _Meta(msgspec.Struct):
+    name: str
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    node_name: str = ""
+
+
+class _Container(msgspec.Struct, rename="camel"):
+    restart_count: int = 0
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    start_time: str | None = None
+    container_statuses: tuple[_Container, ...] = ()
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Meta
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
 
 
 def note_pods(context: Context, pods: Inventory) -> None:
@@ -24,6 +51,24 @@ def note_pods(context: Context, pods: Inventory) -> None:
         context.recorder.note(PodListed(time.time_ns(), pod.name, listed))
 
 
+def note_components(context: Context) -> None:
+    """Record one ComponentPod per pod of each component. A pod that several roles share is recorded for each."""
+    for component in context.mesh.components:
+        for stored in context.cluster.kube.pods(component.namespace, component.selector):
+            pod = msgspec.convert(stored, _Pod)
+            seen = ComponentPod.Detail(
+                role=component.role.value,
+                node=pod.spec.node_name,
+                started_ns=_started_ns(pod.status.start_time),
+                restarts=sum(it.restart_count for it in pod.status.container_statuses),
+            )
+            context.recorder.note(ComponentPod(time.time_ns(), pod.metadata.name, seen))
+
+
+def _started_ns(text: str | None) -> int | None:
+    return round(datetime.fromisoformat(text).timestamp() * NS_PER_S) if text else None
+
+
 def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0) -> None:
     """Record one MembershipSeen per pod: whether it should be in the mesh, and whether the API shows it there.
 
@@ -31,12 +76,13 @@ def note_membership(context: Context, pods: Inventory, *, within_s: float = 0.0)
     does not answer, the result is null: unknown.
     """
     if within_s:
-        with suppress(HarnessError):  # what is unknown by then is recorded as unknown
+        with suppress(TimeUpError):  # what is unknown by then is recorded as unknown
             wait_until(
                 lambda: _shown(context),
                 lambda shown: None not in shown.values(),
                 what="Proof of each pod's membership",
                 within_s=within_s,
+                every_s=context.timing.poll_every_s,
             )
     at_ns = time.time_ns()
     shown = _shown(context)

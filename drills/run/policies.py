@@ -11,10 +11,10 @@ from clusters.lab import LAB
 from clusters.model import Mesh, PolicyKind
 from clusters.runtime import HarnessError
 from drills.judge.events import PolicyListing, PolicyVersion
+from drills.run.background import Background
 from drills.run.recorder import Recorder
+from drills.run.timing import Timing
 
-_EVERY_S = 5.0  # one list request per kind; a probe reports its own changes at once
-_JOIN_S = 15.0  # the request in progress when the run ends, and one more
 _OBJECTS = 500  # limit per kind: a lab has some ten
 _LEFT_OUT = ("managedFields",)  # the owners of fields: as long as all the rest, and irrelevant to an audit
 
@@ -84,34 +84,28 @@ class PolicyLog:
             self._recorder.note(PolicyVersion(at_ns, key[1], PolicyVersion.Detail(verb="gone", api_version=key[0])))
 
 
-class PolicyWatch:
-    """Lists every kind at the start, every few seconds, and at the end."""
+class PolicyWatch(Background):
+    """Lists every kind at the start, at an interval, and at the end."""
 
-    def __init__(self, kube: Kube, log: PolicyLog, mesh: Mesh) -> None:
+    def __init__(self, kube: Kube, log: PolicyLog, mesh: Mesh, timing: Timing) -> None:
+        super().__init__("policies", ends_within_s=timing.watch_ends_within_s)
+        self._every_s = timing.policies_every_s
         self._kube = kube
         self._log = log
         self._kinds = mesh.policy.kinds
         self._namespaces = frozenset({LAB, mesh.policy.root, ""})  # "" for cluster-scoped objects
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="policies", daemon=True)
 
     def start(self) -> None:
         """Start the thread, if the mesh has policy objects."""
         if self._kinds:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """List every kind a last time and stop the thread."""
-        self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN_S)
+            super().start()
 
     def _run(self) -> None:
         self._look_at_all()
         while not self._ended.is_set():
             for kind in self._kinds:
                 # One kind at a time: all of them at once would take processor time from the callers.
-                if not self._ended.wait(_EVERY_S / len(self._kinds)):
+                if not self._ended.wait(self._every_s / len(self._kinds)):
                     self._look(kind)
         self._look_at_all()
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 from clusters.cluster import Cluster
 from clusters.model import Mesh
@@ -14,11 +15,12 @@ from drills.judge.bundle_files import VERDICT_FILE
 from drills.judge.claims import judge, restored
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
-from drills.run import activities, chaos_toolkit
+from drills.run import activities, chaos_toolkit, controls
 from drills.run.experiment import Experiment, Request, new_run_id, request_of
 from drills.run.facts import known_issues_of
 from drills.run.live import LiveRun
 from drills.run.recorder import Recorder
+from drills.run.timing import REAL, Timing
 from drills.run.undo import leftovers, refuse_leftovers, sole_use
 
 _NICE = 10
@@ -26,6 +28,9 @@ _NICE = 10
 
 class Drill:
     """One drill on one mesh in one cluster: what the `drill` fixture gives to a test."""
+
+    without_fault: ClassVar[bool] = False
+    """Whether the run is the drill's no-fault control."""
 
     def __init__(
         self,
@@ -36,9 +41,12 @@ class Drill:
         hypothesis: str,
         reports_dir: Path,
         progress: Progress = silent,
+        strict: bool = False,
+        timing: Timing = REAL,
     ) -> None:
         self.mesh = mesh
-        self.known_issues = known_issues_of(mesh, name)
+        self.strict = strict  # whether what the mesh does not promise fails the run, too
+        self.known_issues = () if self.without_fault else known_issues_of(mesh, name)
         self.bundle: Path | None = None  # the folder of the evidence, once the run began
         self.verdict: Verdict | None = None  # once the run is judged
         self._cluster = cluster
@@ -46,21 +54,27 @@ class Drill:
         self._hypothesis = hypothesis
         self._reports_dir = reports_dir
         self._progress = progress
+        self._timing = timing
 
     def conduct(self, experiment: Experiment) -> Verdict:
         """Break the mesh under traffic, undo the fault, store the history, and judge the claims on it.
 
+        A no-fault control breaks nothing, and claims what must then hold. Any other run records which signals appeared
+        in the newest no-fault control below the folder of reports: they can show nothing.
         If the steady state does not hold, the fault does not land, or a step fails, the history says so and the verdict
         is INCONCLUSIVE. Raises UsageError for a drill that this mesh cannot run, HarnessError when the undo log has
         entries of an earlier run or the fault could not be undone, KeyboardInterrupt after everything was undone.
         """
+        if self.without_fault:
+            controls.demand_possible(self.mesh)
         request = request_of(
-            experiment,
+            experiment.without_fault(self.mesh) if self.without_fault else experiment,
             self.mesh,
             drill=self._name,
             hypothesis=self._hypothesis,
             cluster=self._cluster.name,
             run_id=new_run_id(),
+            control=None if self.without_fault else controls.newest(self._reports_dir, self._name, self.mesh.name),
         )
         history = self.carry_out(request)
         self.verdict = judge(history, restored(history.facts.claims))
@@ -70,16 +84,31 @@ class Drill:
 
     def carry_out(self, request: Request) -> History:
         """Run a request and return its history, which is then on disk. Raises as `conduct` does."""
-        with recorded(self._cluster, self.mesh, request, self._reports_dir, self._progress) as self.bundle:
-            status = chaos_toolkit.run(chaos_toolkit.experiment_of(request), self.bundle)
+        with recorded(
+            self._cluster, self.mesh, request, self._reports_dir, self._progress, timing=self._timing
+        ) as self.bundle:
+            status = chaos_toolkit.run(chaos_toolkit.experiment_of(request, self._timing), self.bundle)
         if status == chaos_toolkit.INTERRUPTED:
             raise KeyboardInterrupt
         return History.load(self.bundle)
 
 
+class NoFaultDrill(Drill):
+    """The no-fault control of a drill: the same run, in which nothing is broken and every claim must hold."""
+
+    without_fault = True
+
+
 @contextmanager
 def recorded(
-    cluster: Cluster, mesh: Mesh, request: Request, reports_dir: Path, progress: Progress, *, known_as: str = ""
+    cluster: Cluster,
+    mesh: Mesh,
+    request: Request,
+    reports_dir: Path,
+    progress: Progress,
+    *,
+    known_as: str = "",
+    timing: Timing = REAL,
 ) -> Iterator[Path]:
     """Yield the bundle of a run, and register the run for activities under its id or that of an older experiment.
 
@@ -90,7 +119,7 @@ def recorded(
         refuse_leftovers(cluster)
         bundle = reports_dir / request.drill / mesh.name / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
         recorder = Recorder()
-        live = LiveRun(cluster, mesh, request, recorder, progress)
+        live = LiveRun(cluster, mesh, request, recorder, progress, timing)
         try:
             with activities.under_way(live, known_as=known_as or request.run_id):
                 yield bundle

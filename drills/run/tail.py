@@ -1,4 +1,4 @@
-"""Follows the lab's logs during a run: which programs are ready, which have ended, and how the calls fare."""
+"""Follows the lab's logs during a run: which programs are ready, which have ended, and how many calls fail."""
 
 import threading
 import time
@@ -8,9 +8,13 @@ from pathlib import Path
 
 import msgspec
 
+from clusters.runtime import Progress
 from drills.judge.records import NS_PER_S
+from drills.run.background import Background
+from drills.run.lab import ROUTES
 from drills.run.lines import AnyLine, Call, End, Late, Ready, ServedEnd, WireEnd, WireReady, parse
 from drills.run.plan import logs_dir
+from drills.run.timing import Timing
 
 _RECENT_S = 5.0
 _RECENT_LIMIT = 20_000
@@ -40,6 +44,7 @@ class Tail:
         self._calls = 0
         self._last_ok_ns: dict[Edge, int] = {}
         self._last_call_ns: dict[Edge, int] = {}
+        self._ok_pods: set[str] = set()
         self._ready: set[str] = set()
         self._late: set[str] = set()
         self._ended: set[tuple[str, str, str]] = set()
@@ -103,6 +108,12 @@ class Tail:
             self._catch_up()
             return self._last_call_ns.get(edge, 0) > since_ns > self._last_ok_ns.get(edge, 0)
 
+    def has_succeeded(self, pod: str) -> bool:
+        """Return whether a call succeeded that this pod made or served."""
+        with self._lock:
+            self._catch_up()
+            return pod in self._ok_pods
+
     def _catch_up(self) -> None:
         if not self._folder.is_dir():
             return
@@ -149,6 +160,33 @@ class Tail:
         self._last_call_ns[edge] = max(call.scheduled_ns, self._last_call_ns.get(edge, 0))
         if is_ok:
             self._last_ok_ns[edge] = max(call.scheduled_ns, self._last_ok_ns.get(edge, 0))
+            self._ok_pods |= {call.pod, call.server_pod}
+
+
+class ProgressReporter(Background):
+    """Writes a line of progress at each interval, from the first call to the last."""
+
+    def __init__(self, tail: Tail, progress: Progress, timing: Timing) -> None:
+        super().__init__("progress", ends_within_s=timing.progress_ends_within_s)
+        self._tail = tail
+        self._progress = progress
+        self._every_s = timing.progress_every_s
+
+    def _run(self) -> None:
+        begun_s = time.monotonic()
+        while not self._ended.wait(self._every_s):
+            self._progress(f"{time.monotonic() - begun_s:4.0f} s  {line_of(self._tail.pulse())}")
+
+
+def line_of(pulse: Pulse) -> str:
+    """Return the line: the number of calls, and the routes on which calls fail now."""
+    losing = [
+        f"{source}->{target} {count}/{pulse.recent[source, target]}"
+        for (source, target), count in sorted(pulse.failing.items())
+        if (source, target) in ROUTES
+    ]
+    words = f"failing now: {', '.join(losing)}" if losing else "no route loses calls"
+    return f"{pulse.calls} calls so far; {words}"
 
 
 def log_offsets(share: Path) -> dict[str, int]:

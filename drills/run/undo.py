@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from clusters.cluster import Cluster
-from clusters.runtime import HarnessError, Progress, hold, silent
+from clusters.runtime import HarnessError, Progress, hold, silent, wait_for
 from drills.run.faults import Prepared
+from drills.run.timing import REAL, Timing
 from drills.run.undo_entry import CreatedObject, LabCalls, UndoEntry
-from drills.run.waiting import wait_for
 
 Entry = Prepared | CreatedObject | LabCalls
 """Every class of which the log may hold instances."""
@@ -28,7 +28,6 @@ Entry = Prepared | CreatedObject | LabCalls
 _FOLDER = "undo"
 _OWNER_ONLY = 0o700
 _LOCK = "drill.lock"
-_VERIFY_S = 120.0
 _FILE_BYTES = 1 << 20  # the whole specification of a workload is some 10 KB
 _TEXT_LENGTH = 1 << 16  # the longest text of such a specification is a CA bundle
 
@@ -125,16 +124,16 @@ def sole_use(cluster: Cluster) -> contextlib.AbstractContextManager[None]:
     )
 
 
-def sweep(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
+def sweep(cluster: Cluster, progress: Progress = silent, timing: Timing = REAL) -> tuple[str, ...]:
     """Revert every pending entry, those with `comes_first` and then the newest first, and return their subjects.
 
     Safe any number of times. Raises UsageError when a drill is running there, HarnessError as `undo_all` does.
     """
     with sole_use(cluster):
-        return undo_all(cluster, progress, within_s=within_s)
+        return undo_all(cluster, progress, timing)
 
 
-def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float = _VERIFY_S) -> tuple[str, ...]:
+def undo_all(cluster: Cluster, progress: Progress = silent, timing: Timing = REAL) -> tuple[str, ...]:
     """Revert every pending entry, for a caller that holds the lock.
 
     An error of one entry does not stop the others; HarnessError names those that could not be read or verified.
@@ -146,7 +145,7 @@ def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float =
         subject = pending.entry.kind
         try:
             subject = pending.entry.subject
-            carry_out(cluster, log, pending, within_s=within_s)
+            carry_out(cluster, log, pending, timing)
         except Exception as error:  # noqa: BLE001 - an error of one entry must not stop the others
             named = "" if isinstance(error, HarnessError) else f"{type(error).__name__}: "
             failed.append(f"{subject} ({pending.file.name}): {named}{error}")
@@ -163,14 +162,14 @@ def undo_all(cluster: Cluster, progress: Progress = silent, *, within_s: float =
     return tuple(done)
 
 
-def carry_out(cluster: Cluster, log: UndoLog, pending: Pending, *, within_s: float = _VERIFY_S) -> None:
+def carry_out(cluster: Cluster, log: UndoLog, pending: Pending, timing: Timing = REAL) -> None:
     """Revert an entry, verify the revert, and only then remove the file; HarnessError when not verified in time."""
-    apply(cluster, pending.entry, within_s=within_s)
-    verify(cluster, pending.entry, within_s=within_s)
+    apply(cluster, pending.entry, timing)
+    verify(cluster, pending.entry, timing)
     log.remove(pending)
 
 
-def apply(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) -> None:
+def apply(cluster: Cluster, entry: UndoEntry, timing: Timing = REAL) -> None:
     """Revert an entry, with retries until the deadline, because the fault may have taken the API away.
 
     Raises HarnessError at once for an entry that names a node of another cluster.
@@ -186,13 +185,16 @@ def apply(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) ->
         entry.revert(cluster)
         return ""
 
-    wait_for(f"Undo accepted: {entry.subject}", missing, within_s=within_s)
+    wait_for(f"Undo accepted: {entry.subject}", missing, within_s=timing.undo_within_s, every_s=timing.poll_every_s)
 
 
-def verify(cluster: Cluster, entry: UndoEntry, *, within_s: float = _VERIFY_S) -> None:
+def verify(cluster: Cluster, entry: UndoEntry, timing: Timing = REAL) -> None:
     """Wait until the cluster shows that the revert took effect; HarnessError says what still differs."""
     wait_for(
-        f"Undo verified: {entry.subject}", lambda: entry.reverted(cluster), within_s=within_s, every_s=entry.every_s
+        f"Undo verified: {entry.subject}",
+        lambda: entry.reverted(cluster),
+        within_s=timing.undo_within_s,
+        every_s=max(entry.every_s, timing.poll_every_s),
     )
 
 

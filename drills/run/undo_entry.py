@@ -22,7 +22,7 @@ class UndoEntry(msgspec.Struct, kw_only=True, tag_field="kind", forbid_unknown_f
     comes_first: ClassVar[bool] = False
     """Whether this entry must be reverted before all others."""
     every_s: ClassVar[float] = 0.0
-    """Interval between two calls of `reverted` in seconds, 0 for the default: each takes processor time."""
+    """The shortest interval between two calls of `reverted` in seconds: each takes processor time."""
 
     @property
     def kind(self) -> str:

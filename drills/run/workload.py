@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from clusters.lab import LAB, OUTSIDE
 from clusters.model import Mesh, SignalKind, SignalSpec
+from clusters.runtime import wait_for
 from drills.judge.history import Caller as ExpectedCaller
 from drills.run.context import Context
 from drills.run.experiment import Request, signals_of
@@ -13,11 +14,8 @@ from drills.run.inventory import Inventory
 from drills.run.lab import UNMESHED_PAIR, Calls
 from drills.run.plan import Caller, CertificateTarget, Plan, ScrapeTarget, write_plan
 from drills.run.undo_entry import LabCalls
-from drills.run.waiting import wait_for
 
 _PORT = 8080
-_READY_S = 30.0
-_END_S = 20.0
 _SCRAPE_EVERY_S = 4.0  # a proxy renders all its statistics for each scrape
 _CERTIFICATE_EVERY_S = 20.0  # each handshake costs the pod's proxy one signature
 
@@ -45,14 +43,26 @@ class Workload:
         """Publish the plan and wait until every program has read it; HarnessError names the others."""
         self._context.undo_log.write(LabCalls(run_id=self._plan.run_id))
         write_plan(self._context.cluster.share, self._plan)
-        wait_for("Every program of the lab at work", self._not_ready, within_s=_READY_S)
+        timing = self._context.timing
+        wait_for(
+            "Every program of the lab at work",
+            self._not_ready,
+            within_s=timing.workload_ready_within_s,
+            every_s=timing.poll_every_s,
+        )
 
     def await_ends(self) -> None:
         """Wait, after the stop, until every program wrote its end line; HarnessError names the others.
 
         A program that the fault ended must write one only if it served requests again.
         """
-        wait_for("Every program of the lab at its end", self._not_ended, within_s=_END_S)
+        timing = self._context.timing
+        wait_for(
+            "Every program of the lab at its end",
+            self._not_ended,
+            within_s=timing.calls_end_within_s,
+            every_s=timing.poll_every_s,
+        )
 
     def _not_ready(self) -> str:
         at_work, watching = (

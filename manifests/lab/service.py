@@ -17,6 +17,7 @@ from caller import Caller
 from client import Resolver
 from http1 import Message, Parser, ProtocolError
 from share import CANARY_CHARS, POLL_S, Log, Me, Plan, PlanFile, writer
+from stalls import StallWatch
 
 CONNECTION_LIMIT = 1024
 
@@ -133,6 +134,7 @@ class Plans:
         self._file = PlanFile(me.share)
         self._resolver = Resolver()
         self._callers: list[Caller] = []
+        self._stalls = StallWatch(me, log)
         self._live: Plan | None = None
         self._next: Plan | None = None
         self.desk = Desk(me, log, self)
@@ -161,12 +163,14 @@ class Plans:
         await asyncio.gather(*(caller.finish() for caller in self._callers))
         await asyncio.sleep(deadline_s - asyncio.get_running_loop().time())
         self.desk.close()
+        self._stalls.stop()
         self._callers = []
         self._live = None
 
     def _start(self, plan: Plan) -> None:
         self._live = plan
         self.desk.open(plan)
+        self._stalls.start(plan.run_id)
         if self._log.is_continued and plan.published_ns < self._log.boot_ns:
             # This pod's container restarted during the run: the ids of its calls would repeat.
             self._log.note({"type": "late", "run_id": plan.run_id, **writer(self._me), "at_ns": time.time_ns()})

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import WAS_MADE, on_edges
+from drills.judge.checks.lanes import ASKED, on_edges
 from drills.judge.checks.security import SERVED
 from drills.judge.checks.tally import all_true, deciding_reason, need_edges
 from drills.judge.events import DropCount, DropLogRead
@@ -27,10 +27,11 @@ def drops_witnessed(
 ) -> Invariant:
     """The mesh's drop log shows drops of each edge as long as its calls are not served.
 
-    Calls may stay unserved for max_gap_s until the next drop of their edge is logged. on: VICTIM or BYSTANDER, to
-    count only drops on that node; which node a refused call would have reached is not known, so use edges whose calls
-    reach both nodes all the time. reasons: the drop reasons that count, in the mesh's words; empty for any. Reads
-    events DropCount and DropLogRead of the nodes that the facts of the run name.
+    Only calls that found an address count: others send nothing that could be dropped. They may stay unserved for
+    max_gap_s until the next drop of their edge is logged. on: VICTIM or BYSTANDER, to count only drops on that node;
+    which node a refused call would have reached is not known, so use edges whose calls reach both nodes all the time.
+    reasons: the drop reasons that count, in the mesh's words; empty for any. Reads events DropCount and DropLogRead of
+    the nodes that the facts of the run name.
     """
     need_edges(edges)
     if on not in (None, *PLACES):
@@ -144,7 +145,7 @@ def _rule(unserved: _Unserved, drops: int, bounds: _Bounds) -> tuple[Truth, str]
 
 def _unserved(history: History, window: Window, edge: Edge, seen_ns: list[int], max_gap_ns: int) -> _Unserved:
     """Examine each series of calls with no drop in between; a pause of the callers also ends a series."""
-    made = history.calls_in(window).filter(on_edges((edge,)), pl.col("scheduled_ns").is_not_null(), WAS_MADE, ~SERVED)
+    made = history.calls_in(window).filter(on_edges((edge,)), pl.col("scheduled_ns").is_not_null(), ASKED, ~SERVED)
     at_ns, drops_ns = pl.col("at_ns"), pl.Series(seen_ns, dtype=pl.Int64)
     calls = made.select(at_ns=pl.col("started_ns").clip(window.start_ns, window.end_ns)).sort("at_ns").collect()
     stretches = (

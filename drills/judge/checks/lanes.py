@@ -23,10 +23,21 @@ from drills.judge.gaps import Spread, Stretch
 from drills.judge.history import History
 from drills.judge.keys import CohortKey
 from drills.judge.measure import Edge, Number, Truth
-from drills.judge.records import IN_FLIGHT_BOUND, NS_PER_MS, NS_PER_S, OK, REUSED, Window
+from drills.judge.records import (
+    IN_FLIGHT_BOUND,
+    NO_ADDRESS,
+    NS_PER_MS,
+    NS_PER_S,
+    OK,
+    REUSED,
+    WRONG_SERVICE,
+    Window,
+)
 
 WAS_MADE = pl.col("error").fill_null("") != IN_FLIGHT_BOUND
 SUCCEEDED = (pl.col("outcome") == OK).fill_null(value=False)
+ASKED = WAS_MADE & ~pl.col("error").is_in([NO_ADDRESS, WRONG_SERVICE]).fill_null(value=False)
+"""The call found an address, and no other service than its target answered: it asked its target."""
 TRAVELLED_AS_NAMED = pl.col("reused") == (pl.col("connection") == REUSED)
 
 
@@ -36,7 +47,8 @@ class Lane:
 
     ok_as_named: successes that really travelled on the kind of connection that the lane is named after.
     reconnected: calls of a reused lane that had to open a connection. bound: due calls at the in-flight bound.
-    gap: widest gap in which a caller made no call. outage: widest gap in which a caller had no success.
+    gap: widest gap in which a caller made no call; unasked: in which it asked its target nothing. outage: widest gap in
+    which a caller had no success: a success counts when it ended. asked: calls that asked the target.
     first_bad_ns: when the first call that did not succeed was due.
     since_ns: when the first call of a new pod was due, also before the window; None for the lane of standing pods.
     """
@@ -50,10 +62,12 @@ class Lane:
     failed: int
     unknown: int
     bound: int
+    asked: int
     served: int
     ok_as_named: int
     reconnected: int
     gap: Stretch
+    unasked: Stretch
     outage: Stretch
     first_bad_ns: int | None
     errors: tuple[tuple[str, int], ...]
@@ -129,10 +143,12 @@ class _Caller(msgspec.Struct, frozen=True):
 
     calls: int
     ok: int
+    asked: int
     served: int
     ok_as_named: int
     mismatched: int
     made_at: Spread
+    asked_at: Spread
     ok_at: Spread
 
     def followed_by(self, then: "_Caller") -> "_Caller":
@@ -140,10 +156,12 @@ class _Caller(msgspec.Struct, frozen=True):
         return _Caller(
             self.calls + then.calls,
             self.ok + then.ok,
+            self.asked + then.asked,
             self.served + then.served,
             self.ok_as_named + then.ok_as_named,
             self.mismatched + then.mismatched,
             self.made_at.followed_by(then.made_at),
+            self.asked_at.followed_by(then.asked_at),
             self.ok_at.followed_by(then.ok_at),
         )
 
@@ -215,10 +233,11 @@ def _callers(history: History, window: Window, is_wanted: pl.Expr) -> Callers:
     return found
 
 
-_OK, _MADE, _SERVED, _AS_NAMED, _MISMATCHED = (1 << bit for bit in range(5))
+_OK, _MADE, _ASKED, _SERVED, _AS_NAMED, _MISMATCHED = (1 << bit for bit in range(6))
 _FLAGS = {
     _OK: SUCCEEDED,
     _MADE: WAS_MADE,
+    _ASKED: ASKED,
     _SERVED: pl.col("served_pod").is_not_null(),  # three times as fast to read as served_ns
     _AS_NAMED: TRAVELLED_AS_NAMED,
     _MISMATCHED: ~TRAVELLED_AS_NAMED,
@@ -229,12 +248,13 @@ _ALIKE = reduce(add, (flag.fill_null(value=False).cast(pl.UInt8) * bit for bit, 
 def _read(calls: pl.LazyFrame, window: Window, number: pl.Expr) -> Iterator[tuple[int, _Caller]]:
     """Yield every caller of a slice. Texts are reduced to an id and flags while they are read."""
     at_ns = pl.col("started_ns").clip(window.start_ns, window.end_ns)
-    rows = calls.select(at_ns, number=number, flags=_ALIKE).collect(engine="streaming")
-    for key, instants, flags in zip(*rows.group_by("number").agg("started_ns", "flags"), strict=True):
-        yield key, _caller(instants, flags)
+    ended_ns = pl.col("ended_ns").clip(window.start_ns, window.end_ns)
+    rows = calls.select(at_ns, ended_ns, number=number, flags=_ALIKE).collect(engine="streaming")
+    for key, *columns in zip(*rows.group_by("number").agg("started_ns", "ended_ns", "flags"), strict=True):
+        yield key, _caller(*columns)
 
 
-def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
+def _caller(instants: pl.Series, ended: pl.Series, flags: pl.Series) -> _Caller:
     """Return the calls of a caller. Sorting here is ten times as fast as grouped lists in the query engine."""
     kinds = dict(flags.value_counts().iter_rows())
 
@@ -244,15 +264,18 @@ def _caller(instants: pl.Series, flags: pl.Series) -> _Caller:
     # Filtering keeps the order of the table, which is nearly sorted, so the sort is fast.
     made = instants if count(_MADE) == flags.len() else instants.filter(flags & _MADE != 0)
     made_at = Spread.of(made)
-    is_all_well = count(_OK) == count(_OK | _MADE) == count(_MADE)
+    is_all_asked = count(_ASKED) == count(_MADE)
+    is_all_well = count(_OK) == flags.len()
     return _Caller(
         calls=count(0),
         ok=count(_OK),
+        asked=count(_ASKED),
         served=count(_SERVED),
         ok_as_named=count(_OK | _AS_NAMED),
         mismatched=count(_MADE | _MISMATCHED),
         made_at=made_at,
-        ok_at=made_at if is_all_well else Spread.of(instants.filter(flags & _OK != 0)),
+        asked_at=made_at if is_all_asked else Spread.of(instants.filter(flags & _ASKED != 0)),
+        ok_at=Spread.of(ended if is_all_well else ended.filter(flags & _OK != 0)),
     )
 
 
@@ -294,10 +317,12 @@ def _lane(
         failed=sum(row.calls for row in bad if row.outcome == "fail"),
         unknown=sum(row.calls for row in bad if row.outcome == "info" and row.error != IN_FLIGHT_BOUND),
         bound=errors[IN_FLIGHT_BOUND],
+        asked=sum(caller.asked for caller in own),
         served=sum(caller.served for caller in own),
         ok_as_named=sum(caller.ok_as_named for caller in own),
         reconnected=sum(caller.mismatched for caller in own) if key[2] == REUSED else 0,
         gap=_widest([*silent, *(caller.made_at.stretch(watched[pod]) for pod, caller in rest.items())]),
+        unasked=_widest([*silent, *(caller.asked_at.stretch(watched[pod]) for pod, caller in rest.items())]),
         outage=_widest([*silent, *(caller.ok_at.stretch(watched[pod]) for pod, caller in rest.items())]),
         first_bad_ns=min((row.first_ns for row in bad), default=None),
         errors=tuple(sorted(errors.items())),

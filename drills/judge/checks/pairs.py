@@ -11,24 +11,23 @@ import msgspec
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
-from drills.judge.checks.security import ANSWERS
+from drills.judge.checks.liveness import ANSWERS
 from drills.judge.checks.unwritten import unwritten
 from drills.judge.cohorts import Cohort, subject_of
 from drills.judge.history import History
 from drills.judge.keys import LANE, LaneKey
 from drills.judge.measure import Edge, Row, Truth
-from drills.judge.records import Window
+from drills.judge.records import WRONG_SERVICE, Window
 
 REFUSALS = sorted(ANSWERS | {"http-401", "http-403"})
 """Errors that state a refusal."""
 
 FROM_CALLER = pl.col("scheduled_ns").is_not_null()
 WAS_SERVED = pl.col("served_ns").is_not_null()
-WAS_REFUSED = WAS_MADE & ~SUCCEEDED & pl.col("error").is_in(REFUSALS)
-DENIED_YET_SERVED = FROM_CALLER & WAS_REFUSED & WAS_SERVED
 FAILED_YET_SERVED = FROM_CALLER & WAS_MADE & ~SUCCEEDED & WAS_SERVED
 CONTRADICTED = FROM_CALLER & (pl.col("outcome") == "fail") & WAS_SERVED
-LOST = FROM_CALLER & SUCCEEDED & ~WAS_SERVED
+LOST = FROM_CALLER & (SUCCEEDED | (pl.col("error") == WRONG_SERVICE).fill_null(value=False)) & ~WAS_SERVED
+"""The caller got a good answer, and its target did not serve the call."""
 
 
 class _Calls(msgspec.Struct, frozen=True):
@@ -39,10 +38,8 @@ class _Calls(msgspec.Struct, frozen=True):
     connection: str
     made: int
     ok: int
-    refused: int
     served: int
     served_not_ok: int
-    served_refused: int
     lost: int
     contradicted: int
 
@@ -60,17 +57,15 @@ class _More(msgspec.Struct, frozen=True):
 
 
 class Pair(_Calls, frozen=True):
-    """Both for one lane. is_target_live: the target served some call in the window, of whichever caller."""
+    """Both for one lane."""
 
     servings: int
     doubled: int
     unclaimed: int
     most_attempts: int
-    is_target_live: bool
-    answered: int = 0  # these four are counted when the fault ends pods: see unwritten.py
+    answered: int = 0  # these three are counted when the fault ends pods: see unwritten.py
     unsure: int = 0
     orphaned: int = 0
-    unwitnessed: int = 0
     ends_pods: bool = False
     is_new: bool = False  # of new pods
 
@@ -81,29 +76,21 @@ class Pair(_Calls, frozen=True):
         return Row(subject, self.connection, truth, numbers, reason)
 
     def _unshown(self) -> set[str]:
-        apart = {"answered", "unsure", "orphaned", "unwitnessed"}
+        apart = {"answered", "unsure", "orphaned"}
         return {*LANE, "ends_pods", "is_new"} | (set() if self.ends_pods else apart)
 
 
 def pairs_of(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[Pair, ...]:
     """Return every lane of the edges in a stable order, and "none" for an edge with no call on record."""
-    in_window = history.calls_in(window)
-    calls = in_window.filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
-    claimed = history.calls.filter(on_edges(edges), FROM_CALLER)
+    calls = history.calls_in(window).filter(on_edges(edges)).with_columns(pl.col("connection").fill_null("unknown"))
+    claimed = history.judged.filter(on_edges(edges), FROM_CALLER)
     cohorts = history.new_pods.by_caller()
     servings = calls.filter(~FROM_CALLER, WAS_SERVED)
     servings = servings if len(cohorts) == 1 else _with_callers(servings, claimed)
-    live, *more = pl.collect_all(
-        [
-            in_window.filter(WAS_SERVED).select("target").unique(),
-            *(_beyond(cohort.of(servings), claimed) for cohort in cohorts),
-        ],
-        engine="streaming",
-    )
-    targets = set(live["target"])
-    lanes = [list(_of_cohort(cohort, calls, rows, targets)) for cohort, rows in zip(cohorts, more, strict=True)]
+    more = pl.collect_all([_beyond(cohort.of(servings), claimed) for cohort in cohorts], engine="streaming")
+    lanes = [list(_of_cohort(cohort, calls, rows)) for cohort, rows in zip(cohorts, more, strict=True)]
     asked = {(pair.source, pair.target) for pairs in lanes for pair in pairs}
-    lanes[0] += [_pair((*edge, "none"), None, None, targets) for edge in set(edges) - asked]
+    lanes[0] += [_pair((*edge, "none"), None, None) for edge in set(edges) - asked]
     pairs = chain(
         *(_without_unwritten(history, cohort.of(calls), ours) for cohort, ours in zip(cohorts, lanes, strict=True))
     )
@@ -116,11 +103,11 @@ def _with_callers(servings: pl.LazyFrame, claimed: pl.LazyFrame) -> pl.LazyFrame
     return servings.drop("pod").join(made, on="id", how="left")
 
 
-def _of_cohort(cohort: Cohort, calls: pl.LazyFrame, more: pl.DataFrame, targets: set[str]) -> Iterator[Pair]:
+def _of_cohort(cohort: Cohort, calls: pl.LazyFrame, more: pl.DataFrame) -> Iterator[Pair]:
     ours = _ours(cohort.of(calls.filter(FROM_CALLER)))
     extra = {_lane(row): row for row in msgspec.convert(more.to_dicts(), list[_More])}
     for key in set(ours) | set(extra):
-        pair = _pair(key, ours.get(key), extra.get(key), targets)
+        pair = _pair(key, ours.get(key), extra.get(key))
         yield msgspec.structs.replace(pair, is_new=cohort.is_new)
 
 
@@ -140,7 +127,6 @@ def _without_unwritten(history: History, calls: pl.LazyFrame, pairs: Iterable[Pa
             answered=answered,
             unsure=unsure,
             orphaned=orphaned,
-            unwitnessed=lacking.unwitnessed[key],
             ends_pods=True,
         )
 
@@ -157,10 +143,8 @@ def _meanings() -> dict[str, pl.Expr]:
     meanings = {
         "made": WAS_MADE,
         "ok": SUCCEEDED,
-        "refused": WAS_REFUSED,
         "served": WAS_SERVED,
         "served_not_ok": FAILED_YET_SERVED,
-        "served_refused": DENIED_YET_SERVED,
         "lost": LOST,
         "contradicted": CONTRADICTED,
     }
@@ -188,13 +172,12 @@ def _lane(row: _Calls | _More) -> LaneKey:
     return row.source, row.target, row.connection
 
 
-def _pair(key: LaneKey, made: _Calls | None, more: _More | None, targets: set[str]) -> Pair:
-    ours, extra = made or _Calls(*key, *[0] * 8), more or _More(*key)
+def _pair(key: LaneKey, made: _Calls | None, more: _More | None) -> Pair:
+    ours, extra = made or _Calls(*key, *[0] * 6), more or _More(*key)
     return Pair(
         **msgspec.structs.asdict(ours),
         servings=ours.served + extra.servings,
         doubled=extra.doubled,
         unclaimed=extra.unclaimed,
         most_attempts=max(extra.most_attempts, min(ours.served, 1)),
-        is_target_live=key[1] in targets,
     )

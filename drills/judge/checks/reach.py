@@ -60,7 +60,7 @@ def _outside(
     places = ("node", "pod", "source", "target", "server_pod", "served_pod")
     names = [placed.get(name, name) for name in within]
     is_within = pl.any_horizontal(pl.col(place).is_in(names).fill_null(value=False) for place in places)
-    outside = history.calls.filter(~is_within)
+    outside = history.judged.filter(~is_within)
     seen = outside.filter(on_edges(edges), pl.col("scheduled_ns").is_not_null()).select("source", "target", "pod")
     found = seen.unique().collect(engine="streaming").rows()
     asked = tuple(edge for edge in edges if edge in {row[:2] for row in found})

@@ -1,12 +1,13 @@
 """Are denied calls refused, and did every served peer show its identity."""
 
-import re
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.liveness import Liveness
 from drills.judge.checks.tally import (
     Ruled,
     all_true,
@@ -18,28 +19,37 @@ from drills.judge.checks.tally import (
 )
 from drills.judge.cohorts import subject_of
 from drills.judge.history import History
-from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Window
+from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.peers import shows_source
+from drills.judge.records import NS_PER_MS, NS_PER_S, Window
+from drills.judge.wrong_service import crossed
 
 SERVED = SUCCEEDED | pl.col("served_ns").is_not_null()
 """By either witness: the caller got a good answer, or a server recorded the call."""
 
-ANSWERS = frozenset({"connect-reset", "reset", "closed", "protocol"})
-"""Errors that only something beyond the caller can cause, as can any "http-..." status."""
-
 _NAMELESS = "not judged: the mesh shows the server no identity on this edge"
 
 
-def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0) -> Invariant:
+def denied(*edges: Edge, min_samples: int = 20, max_gap_s: float = 2.0, max_unasked_s: float = 5.0) -> Invariant:
     """No call of these edges succeeds and no server serves one: both witnesses agree.
 
-    A refusal counts only when the call could have succeeded: in the window the target served another caller, and the
-    source either got an answer on this edge or had a success elsewhere.
+    A refusal counts only when the call could have succeeded: it found an address, and in each phase of the
+    window the target served another caller on every node on which it has a pod, and every pod of the source either got
+    an answer on this edge or had a success elsewhere. A call to another target that a denied one served is served.
+
+    max_unasked_s: how long the calls of a caller may find no address, so that its target is not asked: longer than a
+    restart of what resolves names on a node (2 to 3 s).
     """
     need_edges(edges)
-    params = {"min_samples": min_samples, "max_gap_s": max_gap_s}
+    bounds = _Bounds(min_samples, max_gap_s, max_unasked_s)
     says = "every call is refused and none is served"
-    return Invariant("denied", says, partial(_denied, edges, min_samples, max_gap_s), params, edges)
+    return Invariant("denied", says, partial(_denied, edges, bounds), bounds._asdict(), edges)
+
+
+class _Bounds(NamedTuple):
+    min_samples: int
+    max_gap_s: float
+    max_unasked_s: float
 
 
 def unauthenticated(*edges: Edge, min_samples: int = 20) -> Occurrence:
@@ -54,46 +64,57 @@ def unauthenticated(*edges: Edge, min_samples: int = 20) -> Occurrence:
     return Occurrence("unauthenticated", says, partial(_unauthenticated, edges, min_samples), params, edges)
 
 
-def _denied(
-    edges: tuple[Edge, ...], min_samples: int, max_gap_s: float, history: History, window: Window
-) -> Measurement:
-    calls = history.calls_in(window)
-    on_lane = calls.filter(on_edges(edges))
-    unclaimed, live_targets, live_sources = (
-        set(frame.rows())
-        for frame in pl.collect_all(
-            [
-                on_lane.filter(pl.col("scheduled_ns").is_null(), SERVED).select("source", "target").unique(),
-                calls.filter(~on_edges(edges), pl.col("served_ns").is_not_null()).select("target").unique(),
-                calls.filter(SUCCEEDED).select("source").unique(),
-            ],
-            engine="streaming",
-        )
-    )
+def _denied(edges: tuple[Edge, ...], bounds: _Bounds, history: History, window: Window) -> Measurement:
+    on_lane = history.calls_in(window).filter(on_edges(edges))
+    only_served = on_lane.filter(pl.col("scheduled_ns").is_null(), SERVED).select("source", "target").unique()
+    unclaimed = set(only_served.collect(engine="streaming").rows())
+    astray = served_astray(history, window, edges)
+    alive = Liveness(history, window, edges)
 
     def rule(lane: Lane) -> Ruled:
-        spoke = sum(count for error, count in lane.errors if error in ANSWERS or error.startswith("http-"))
-        gap_s = lane.gap.length_ns / NS_PER_S
-        if lane.ok or lane.served or lane.edge in unclaimed:
-            return Ruled(lane, Truth.FALSE, f"{lane.ok} calls succeeded, servers served {lane.served} of this lane")
-        if lane.made < min_samples:
-            return Ruled(lane, Truth.UNKNOWN, f"{lane.made} calls, needs {min_samples}")
-        if gap_s > max_gap_s:
-            return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
-        if (lane.target,) not in live_targets:
-            return Ruled(
-                lane, Truth.UNKNOWN, f"{lane.target} served no other caller: it may have been down, not protected"
-            )
-        if not spoke and (lane.source,) not in live_sources:
-            return Ruled(lane, Truth.UNKNOWN, f"{lane.source} got no answer from anywhere: it may have been cut off")
-        return Ruled(lane, Truth.TRUE)
+        strayed = sum(crossed_edge == lane.edge for crossed_edge, _ in astray)
+        numbers: dict[str, Number] = {"asked": lane.asked, "largest_unasked_gap_ms": lane.unasked.length_ns / NS_PER_MS}
+        if lane.ok or lane.served or lane.edge in unclaimed or strayed:
+            more = f", and {strayed} calls to another target" if strayed else ""
+            reason = f"{lane.ok} calls succeeded, servers served {lane.served} of this lane{more}"
+            return Ruled(lane, Truth.FALSE, reason, numbers)
+        doubt = _too_little(lane, bounds) or next(alive.doubts(lane), "")
+        return Ruled(lane, Truth.UNKNOWN if doubt else Truth.TRUE, doubt, numbers)
 
     ruled = tuple(rule(lane) for lane in lanes(history, window, edges))
     truth = all_true([r.truth for r in ruled])
-    examples = examples_of(on_lane.filter(SERVED))
+    examples = (*examples_of(on_lane.filter(SERVED)), *(example for _, example in astray))[:MAX_EXAMPLES]
     measured = lanes_measured(ruled, truth, window, examples, is_proof=truth is Truth.FALSE)
-    at_ns = examples[0].at_ns if examples else None
+    at_ns = min((example.at_ns for example in examples), default=None)
     return msgspec.structs.replace(measured, at_ns=at_ns)
+
+
+def _too_little(lane: Lane, bounds: _Bounds) -> str:
+    """Return why too few calls asked the target to speak of a refusal, "" when enough did."""
+    gap_s, unasked_s = lane.gap.length_ns / NS_PER_S, lane.unasked.length_ns / NS_PER_S
+    if lane.asked < bounds.min_samples:
+        return f"{lane.asked} of {lane.made} calls found an address, needs {bounds.min_samples}"
+    if gap_s > bounds.max_gap_s:
+        return f"no call was made for {gap_s:.3f} s, at most {bounds.max_gap_s:g} s may pass"
+    if unasked_s > bounds.max_unasked_s:
+        return f"no call found an address for {unasked_s:.3f} s, at most {bounds.max_unasked_s:g} s may pass"
+    return ""
+
+
+def served_astray(history: History, window: Window, edges: tuple[Edge, ...]) -> tuple[tuple[Edge, Example], ...]:
+    """Return the calls to other targets that a pod of a denied target served, each with the edge that it broke."""
+    if not history.crossings:
+        return ()
+    served = history.calls.filter(crossed(history.crossings), SERVED).with_columns(
+        at_ns=pl.coalesce("scheduled_ns", "served_ns"), by=pl.coalesce("served_pod", "server_pod")
+    )
+    found = served.select("source", "by", "id", "at_ns", "outcome", "error").sort("at_ns", "id").collect()
+    broken = []
+    for source, pod, call, at_ns, outcome, error in found.iter_rows():
+        edge = (source, history.services[pod])
+        if edge in edges and window.holds(at_ns):
+            broken.append((edge, Example(call, at_ns, outcome or "seen by the server only", error or "")))
+    return tuple(broken)
 
 
 class _Served(msgspec.Struct, frozen=True):
@@ -123,7 +144,7 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
         cohort.of(served).group_by(*lane, "peer").agg(calls=pl.len()).with_columns(is_new=cohort.is_new)
         for cohort in history.new_pods.by_either_end()
     ]
-    shown = pl.concat(pl.collect_all(seen, engine="streaming")).with_columns(fits=_shows_source(identities))
+    shown = pl.concat(pl.collect_all(seen, engine="streaming")).with_columns(fits=shows_source(identities))
     calls, is_nameless = pl.col("calls"), pl.col("peer") == ""
     counted = shown.group_by(*lane, "is_new").agg(
         served=calls.sum(),
@@ -148,20 +169,6 @@ def _unauthenticated(edges: tuple[Edge, ...], min_samples: int, history: History
 
 def _nameless_rows(edges: tuple[Edge, ...]) -> tuple[Row, ...]:
     return tuple(Row(f"{source}->{target}", "any", Truth.UNKNOWN, {}, _NAMELESS) for source, target in edges)
-
-
-def _shows_source(identities: dict[str, str]) -> pl.Expr:
-    """Whether the peer header names the identity of the row's source: whole, and not as the server's own (By=).
-
-    Of several elements only the last counts: the nearest proxy wrote it; the others came with the request.
-    """
-    last = pl.col("peer").str.replace(r"^.*,", "").str.replace_all(r"(^|;)\s*By=[^;]*", "$1")
-    matches = pl.lit(value=False)
-    for service, identity in sorted(identities.items()):
-        if identity:
-            whole = rf"(?:^|[=;\s\"]|://){re.escape(identity)}(?:$|[;\s\"])"
-            matches = matches | ((pl.col("source") == service) & last.str.contains(whole))
-    return matches
 
 
 def _identity_row(group: _Served, identities: dict[str, str], min_samples: int) -> Row:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from clusters.model import SignalSpec
+from clusters.model import VICTIM, SignalKind, SignalSpec
 from drills.judge.events import (
     DropCount,
     Event,
@@ -15,9 +15,20 @@ from drills.judge.events import (
     ObjectStatus,
     PolicyChangeStep,
     ReplicaCount,
+    UndoApplied,
 )
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
+from drills.judge.measure import (
+    MAX_EXAMPLES,
+    Example,
+    Harm,
+    Invariant,
+    Measurement,
+    Need,
+    Occurrence,
+    Row,
+    Truth,
+)
 from drills.judge.records import NS_PER_S, Window
 
 _NEEDS = frozenset({Need.SIGNALS})
@@ -36,15 +47,22 @@ class Sighting:
 
 @dataclass(frozen=True)
 class _Sample:
-    """One look at one source of a signal; fired is None when the source could not be read."""
+    """One look at one source of a signal; fired is None when the source could not be read.
+
+    subject: the request that the look is about, of a signal that answers requests.
+    """
 
     source: str
     at_ns: int
     fired: bool | None
+    subject: str = ""
 
 
 def signal_seen(name: str, within_s: float | None = None) -> Occurrence:
-    """The named signal appears in the window, at most within_s after its start."""
+    """The named signal appears in the window, at most within_s after its start.
+
+    In the fault's window it must appear before the undo begins: what appears later may be about the undo.
+    """
     bound = "" if within_s is None else f" within {within_s:g} s"
     says = f"signal {name} appears{bound}"
     return Occurrence(
@@ -72,30 +90,103 @@ def signal_absent(name: str) -> Invariant:
     )
 
 
-def time_to_signal(name: str, at_most_s: float) -> Invariant:
-    """The named signal appears at most at_most_s after the window's start, as precisely as its source was polled.
-
-    It appeared between the last silent look and the first that saw it: TRUE when the latter is within the bound, FALSE
-    when a look after the bound was still silent, else UNKNOWN.
-    """
-    says = f"signal {name} appears within {at_most_s:g} s"
-    params: dict[str, Number] = {"name": name, "at_most_s": at_most_s}
-    return Invariant(
-        "time_to_signal", says, partial(_time_to_signal, name, at_most_s), params, needs=_NEEDS, signals=(name,)
-    )
-
-
 def sighting(history: History, name: str, start_ns: int, deadline_ns: int) -> Sighting:
     """Return the first appearance of a signal from start_ns to deadline_ns, both included.
 
-    A source that fired already in the baseline does not count: it cannot show a fault. When no source that counts could
-    be read, or fewer looks succeeded than failed, the answer is UNKNOWN: the signal's source was itself down.
+    What first appears once the harness undoes the fault is the undo's own trace and does not count. A signal that fired
+    in the baseline, on whatever source, counts for nothing: an alert on it was up before the fault. When no source that
+    counts could be read, or fewer looks succeeded than failed, the answer is UNKNOWN: the source was itself down.
     """
     signal = history.facts.signals.get(name)
-    if signal is None:
-        return Sighting(name, Truth.FALSE, f"the mesh has no signal {name}")
-    samples, quiet, looks = _looks(history, signal, start_ns, deadline_ns)
+    if (useless := _uselessness(history, name)) or signal is None:
+        return Sighting(name, Truth.FALSE, useless)
+    samples, quiet, looks = _looks(history, signal, start_ns, _before_undo(history, start_ns, deadline_ns))
     first = min((s for s in looks if s.fired), key=lambda s: (s.at_ns, s.source), default=None)
+    return _sighted(name, first, samples, quiet, looks)
+
+
+def alert_for(history: History, name: str, harm: Harm, since_ns: int, within_s: float) -> Sighting:
+    """Return whether a signal covers one episode of harm: it is about that harm, and up when it begins or soon after.
+
+    A signal about requests covers only the pod or change that was harmed. A signal about a node covers only harm whose
+    cause can lie there. A state covers harm that begins while it is up; a state that is over covers nothing. An
+    occurrence covers harm that begins at most RECENT_S after it. Both cover harm that began at most within_s before
+    they appear, if they do before the fault is undone. since_ns: the start of the claim's window; what appeared before
+    it does not count.
+    """
+    signal = history.facts.signals.get(name)
+    if (useless := _uselessness(history, name)) or signal is None:
+        return Sighting(name, Truth.FALSE, useless)
+    deadline_ns = _before_undo(history, harm.start_ns, harm.start_ns + round(within_s * NS_PER_S))
+    samples, quiet, looks = _looks(history, signal, since_ns, deadline_ns)
+    about = tuple(look for look in looks if _is_about(history, signal, look, harm))
+    if looks and not about:
+        return Sighting(name, Truth.FALSE, f"signal {name} is about another node or request than {harm.subject}")
+    is_state = signal.kind in _STATES
+    first = _up_at(about, harm.start_ns) if is_state else None
+    if first is None:
+        from_ns = harm.start_ns if is_state else harm.start_ns - round(RECENT_S * NS_PER_S)
+        first = min((s for s in about if s.fired and s.at_ns >= from_ns), key=_by_instant, default=None)
+    return _sighted(name, first, samples, quiet, about)
+
+
+def _before_undo(history: History, start_ns: int, deadline_ns: int) -> int:
+    """Return the deadline, at the latest the instant before the first undo after the start."""
+    undone = (event.at_ns - 1 for event in history.of_kind(UndoApplied) if event.at_ns > start_ns)
+    return min((deadline_ns, *undone))
+
+
+RECENT_S = 5.0
+"""Harm that begins at most so long after an occurrence may follow from it: sources are polled every 1 to 5 s."""
+
+
+def _up_at(looks: tuple[_Sample, ...], at_ns: int) -> _Sample | None:
+    """Return the look with which a state came up that is up at an instant, the earliest of all sources."""
+    up: dict[str, _Sample] = {}
+    for look in looks:
+        if look.at_ns <= at_ns and look.fired is not None:
+            if look.fired:
+                up.setdefault(look.source, look)
+            else:
+                up.pop(look.source, None)
+    return min(up.values(), key=_by_instant, default=None)
+
+
+def _by_instant(look: _Sample) -> tuple[int, str]:
+    return look.at_ns, look.source
+
+
+def _is_about(history: History, signal: SignalSpec, look: _Sample, harm: Harm) -> bool:
+    """Return whether a look is about the request, or about a node, from which the harm came."""
+    if look.subject:
+        return look.subject == harm.subject
+    if not harm.nodes:
+        return True
+    if signal.kind in _OF_NODES:
+        return look.source in harm.nodes
+    # A DaemonSet that lacks a pod says so of the node that the fault broke.
+    victim = history.facts.placed.get(VICTIM, "")
+    return not (victim and signal.kind == SignalKind.CONDITION and "/DaemonSet/" in signal.subject) or (
+        victim in harm.nodes
+    )
+
+
+def _uselessness(history: History, name: str) -> str:
+    """Return why a signal can show nothing, "" if it can."""
+    if name not in history.facts.signals:
+        return f"the mesh has no signal {name}"
+    if name in history.facts.fires_without_fault:
+        return f"signal {name} fires without a fault, too: the no-fault control shows it"
+    return ""
+
+
+def _sighted(
+    name: str,
+    first: _Sample | None,
+    samples: tuple[_Sample, ...],
+    quiet: frozenset[str],
+    looks: tuple[_Sample, ...],
+) -> Sighting:
     if first is not None:
         return Sighting(name, Truth.TRUE, f"signal {name} appeared on {first.source}", first.at_ns, first.source)
     blind = sum(look.fired is None for look in looks)
@@ -116,16 +207,17 @@ def _looks(
 def _blindness(name: str, samples: tuple[_Sample, ...], quiet: frozenset[str], blind: int) -> str:
     if samples and not quiet:
         return f"signal {name} fired, or was not read, before the fault: it cannot show the fault"
-    return f"signal {name} could not be read ({blind} looks failed): its source was itself down"
+    why = "its source was itself down, or the fault hid it by lowering what Kubernetes wants"
+    return f"signal {name} could not be read ({blind} looks failed): {why}"
 
 
 def _quiet_sources(
     signal: SignalSpec, samples: tuple[_Sample, ...], baseline: Window | None, start_ns: int
 ) -> frozenset[str]:
     before = tuple(s for s in samples if baseline and baseline.holds(s.at_ns) and s.at_ns < start_ns)
-    noisy = {s.source for s in before if s.fired}
-    silent = {s.source for s in (samples if signal.kind in _ON_OCCASION else before) if s.fired is not None}
-    return frozenset(silent - noisy)
+    if any(s.fired for s in before):
+        return frozenset()
+    return frozenset(s.source for s in (samples if signal.kind in _ON_OCCASION else before) if s.fired is not None)
 
 
 def _scrapes(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[MetricSample]:
@@ -140,7 +232,9 @@ def _increases(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
         if value is None and not event.detail.error:
             value = 0.0
         before = known.get(pod)
-        fired = None if value is None or before is None else value - before > signal.threshold
+        # A counter that fell began anew at 0, with its program: all that it shows is increase.
+        start = 0.0 if value is not None and before is not None and value < before else before
+        fired = None if value is None or start is None else value - start > signal.threshold
         yield _Sample(pod, event.at_ns, fired)
         if value is not None:
             known[pod] = value
@@ -163,13 +257,16 @@ def _below(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
 
 
 def _condition(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
-    """Compare the ready pods with the most that were desired so far: a fault may lower the desired count."""
-    most = 1
+    """Compare the ready pods with those that Kubernetes wants, as an alert does.
+
+    A fault that lowered the desired count hides the loss by the harness's own edit: such a look says nothing.
+    """
+    most = 0
     for event in events:
         if isinstance(event, ReplicaCount) and event.subject == signal.subject:
             ready, desired = event.detail.ready, event.detail.desired
             most = max(most, desired or 0)
-            fired = None if ready is None or desired is None else ready < most
+            fired = None if ready is None or desired is None or desired < most else ready < desired
             yield _Sample(event.subject, event.at_ns, fired)
 
 
@@ -178,7 +275,7 @@ def _admission(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
         if isinstance(event, NewPod | PolicyChangeStep):
             outcome = event.detail.outcome
             fired = outcome == "refused" and signal.subject in event.detail.message
-            yield _Sample("the API server", event.answered_ns, None if outcome == "failed" else fired)
+            yield _Sample("the API server", event.answered_ns, None if outcome == "failed" else fired, event.subject)
 
 
 def _pod_event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
@@ -191,7 +288,8 @@ def _pod_event(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sampl
             has_none = event.detail.outcome == "refused" or event.detail.started is True
             is_read = event.detail.outcome != "failed" and (has_none or event.is_blockage_known)
             at_ns = max(event.answered_ns, event.blocked_ns)  # Kubernetes may round down
-            yield _Sample("the events of new pods", at_ns, signal.subject in event.blocked if is_read else None)
+            has_fired = signal.subject in event.blocked if is_read else None
+            yield _Sample("the events of new pods", at_ns, has_fired, event.subject)
 
 
 def _node_taint(signal: SignalSpec, events: tuple[Event, ...]) -> Iterator[_Sample]:
@@ -229,17 +327,31 @@ _READERS: dict[str, Callable[[SignalSpec, tuple[Event, ...]], Iterator[_Sample]]
     "event": _event,
 }
 
+_STATES = frozenset({SignalKind.CONDITION, SignalKind.METRIC_BELOW, SignalKind.NODE_TAINT, SignalKind.STATUS})
+"""Kinds that say how something is; all others say that something happened."""
+
+_OF_NODES = frozenset({SignalKind.NODE_TAINT, SignalKind.DROP})
+"""Kinds whose source is a node."""
+
 _ON_OCCASION = frozenset({"admission", "pod-event"})
 """Kinds whose source reports only on requests to the API: it need not have been read in the baseline."""
 
 
 def _signal_seen(name: str, within_s: float | None, history: History, window: Window) -> Measurement:
-    deadline_ns = window.end_ns - 1 if within_s is None else window.start_ns + round(within_s * NS_PER_S)
+    bound_ns = _end_ns(history, window) if within_s is None else window.start_ns + round(within_s * NS_PER_S)
+    deadline_ns = min(bound_ns, _end_ns(history, window))
     found = sighting(history, name, window.start_ns, deadline_ns)
     after_s = None if found.at_ns is None else round((found.at_ns - window.start_ns) / NS_PER_S, 3)
     row = Row(name, "", found.truth, {"time_to_signal_s": after_s, "source": found.source}, found.reason)
     examples = () if found.at_ns is None else (Example(found.source, found.at_ns, "signal", name),)
     return Measurement(found.truth, found.reason, (row,), examples, at_ns=found.at_ns)
+
+
+def _end_ns(history: History, window: Window) -> int:
+    """Return the last instant of a window; of the fault, the last one before its undo begins."""
+    end_ns = window.end_ns - 1
+    undone_ns = history.undone_ns
+    return min(end_ns, undone_ns) if window.name == "fault" and undone_ns is not None else end_ns
 
 
 def _absent(name: str, history: History, window: Window) -> Measurement:
@@ -258,26 +370,3 @@ def _absent(name: str, history: History, window: Window) -> Measurement:
     row = Row(name, "", truth, {"looks": len(looks), "fired": len(fired), "failed": blind}, reason)
     examples = tuple(Example(look.source, look.at_ns, "signal", name) for look in fired[:MAX_EXAMPLES])
     return Measurement(truth, reason, (row,), examples, at_ns=fired[0].at_ns if fired else None)
-
-
-def _time_to_signal(name: str, at_most_s: float, history: History, window: Window) -> Measurement:
-    found = sighting(history, name, window.start_ns, window.end_ns - 1)
-    if found.truth is Truth.UNKNOWN or name not in history.facts.signals:
-        return Measurement(Truth.UNKNOWN, found.reason)
-    due_ns = window.start_ns + round(at_most_s * NS_PER_S)
-    end_ns = window.end_ns if found.at_ns is None else found.at_ns
-    _, _, looks = _looks(history, history.facts.signals[name], window.start_ns, end_ns)
-    silent_ns = max((look.at_ns for look in looks if look.fired is False), default=window.start_ns)
-    if found.at_ns is not None and found.at_ns <= due_ns:
-        truth, reason = Truth.TRUE, ""
-    elif silent_ns >= due_ns:
-        truth, reason = Truth.FALSE, f"signal {name} was still silent {_after_s(window, silent_ns)} s after the start"
-    else:
-        truth, reason = Truth.UNKNOWN, f"{name} was not read between {_after_s(window, silent_ns)} s and the bound"
-    latest_s = None if found.at_ns is None else _after_s(window, found.at_ns)
-    row = Row(name, "", truth, {"later_than_s": _after_s(window, silent_ns), "latest_s": latest_s}, reason)
-    return Measurement(truth, reason, (row,))
-
-
-def _after_s(window: Window, at_ns: int) -> float:
-    return round((at_ns - window.start_ns) / NS_PER_S, 3)

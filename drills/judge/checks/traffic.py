@@ -1,4 +1,4 @@
-"""Ordinary traffic: success rate, outages, errors, the canary's share, and whether calls were made at all."""
+"""Ordinary traffic: success rate, outages, the canary's share, and whether calls were made at all."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,7 +6,9 @@ from functools import partial
 import msgspec
 import polars as pl
 
+from drills.judge.checks.harms import lost_calls
 from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes, on_edges
+from drills.judge.checks.shares import COARSEST, Share, Shares
 from drills.judge.checks.tally import (
     TWO_SIDED_95,
     Ruled,
@@ -20,14 +22,26 @@ from drills.judge.checks.tally import (
 from drills.judge.cohorts import subject_of
 from drills.judge.history import History
 from drills.judge.keys import CohortKey
-from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Parameter, Row, Truth
-from drills.judge.records import IN_FLIGHT_BOUND, NEW, NS_PER_S, REUSED, Window
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Row, Truth
+from drills.judge.records import NEW, NS_PER_S, REUSED, Window
+
+PARTS = 4
+"""split_ratio judges so many parts of its window by themselves, where they have enough calls."""
 
 
 def success_rate(
-    *edges: Edge, at_least: float, connection: str | None = None, min_samples: int = 20, max_gap_s: float = 2.0
+    *edges: Edge,
+    at_least: float,
+    connection: str | None = None,
+    min_samples: int = 20,
+    max_gap_s: float = 2.0,
+    resolves: float = COARSEST,
 ) -> Invariant:
-    """At least this share of calls succeeds per lane, and no caller waits max_gap_s for a success.
+    """At least this share of calls succeeds, and no caller waits max_gap_s for a success, per lane.
+
+    FALSE when the 95 % interval of a lane's share, or of the share of all lanes together, lies below at_least. A lane
+    that lost calls and is not out by itself is TRUE where all lanes together meet at_least, else UNKNOWN. A TRUE lane
+    needs enough calls to have shown a loss of the share `resolves` (60 calls for 5 %).
 
     A share alone would hide an outage in a long window. A call with an unknown outcome did not succeed. connection: NEW
     or REUSED, to count only calls on such connections; None for both. A reused lane needs min_samples successes that
@@ -39,16 +53,20 @@ def success_rate(
     if connection not in (None, NEW, REUSED):
         raise ValueError(f"connection is {connection!r}, expected {NEW} or {REUSED}, or None for both")
 
-    def rule(lane: Lane) -> Ruled:
-        if lane.calls >= min_samples and lane.ok / lane.calls < at_least:
-            return Ruled(lane, Truth.FALSE, f"{lane.ok} of {lane.calls} calls succeeded, needs {at_least:.4g}")
-        return _rule_outage(lane, max_gap_s, min_samples)
+    def rule(shares: Shares, lane: Lane) -> Ruled:
+        outage = _rule_outage(lane, max_gap_s, min_samples)
+        if lane.calls < min_samples:
+            return outage
+        truth, reason = shares.decide(_loss(lane))
+        return outage if truth is not Truth.FALSE and outage.truth is not Truth.TRUE else Ruled(lane, truth, reason)
 
+    most = round(1 - at_least, 12)  # 1 - 0.999 is a little more than 0.001
     params: dict[str, Number] = {"at_least": at_least, "min_samples": min_samples, "max_gap_s": max_gap_s}
+    params |= {} if resolves == COARSEST else {"resolves": resolves}
     params |= {} if connection is None else {"connection": connection}
     on = "" if connection is None else f" on {connection} connections"
     says = f"at least {at_least:.4g} of the calls{on} succeed, with no {max_gap_s:g} s without a success"
-    return Invariant("success_rate", says, partial(_flow, edges, rule, connection=connection), params, edges)
+    return Invariant("success_rate", says, partial(_rate, edges, rule, (most, resolves), connection), params, edges)
 
 
 def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> Invariant:
@@ -63,44 +81,13 @@ def availability(*edges: Edge, max_outage_s: float, min_samples: int = 20) -> In
     return Invariant("availability", says, partial(_flow, edges, rule), params, edges)
 
 
-def errors(
-    *edges: Edge, kinds: tuple[str, ...] = (), at_most: int = 0, min_samples: int = 20, max_gap_s: float = 2.0
-) -> Invariant:
-    """At most this many calls per edge and kind of connection end in one of these error classes; no kinds: in any.
-
-    Needs min_samples calls that were made and did not end in such an error.
-    """
-    need_edges(edges)
-
-    def rule(lane: Lane) -> Ruled:
-        found = {error: number for error, number in lane.errors if error in kinds or not kinds}
-        count, gap_s = sum(found.values()), lane.gap.length_ns / NS_PER_S
-        if count > at_most:
-            return Ruled(lane, Truth.FALSE, f"{count} calls ended in {named}, at most {at_most} may")
-        others = lane.made - (count - found.get(IN_FLIGHT_BOUND, 0))
-        if others < min_samples:
-            return Ruled(lane, Truth.UNKNOWN, f"{others} calls ended without such an error, needs {min_samples}")
-        if gap_s > max_gap_s:
-            return Ruled(lane, Truth.UNKNOWN, f"no call was made for {gap_s:.3f} s, at most {max_gap_s:g} s may pass")
-        return Ruled(lane, Truth.TRUE)
-
-    named = ", ".join(kinds) or "an error"
-    params: dict[str, Parameter] = {
-        "kinds": kinds,
-        "at_most": at_most,
-        "min_samples": min_samples,
-        "max_gap_s": max_gap_s,
-    }
-    says = f"at most {at_most} calls end in {named}"
-    return Invariant("errors", says, partial(_flow, edges, rule), params, edges)
-
-
 def split_ratio(
     *edges: Edge, version: str, weight: float, tolerance: float = 0.05, min_samples: int = 100
 ) -> Invariant:
     """The version serves the weight's share of the successful calls, within the tolerance, at 95 % confidence.
 
-    TRUE when Wilson's interval lies inside the tolerance, FALSE when it lies outside, else UNKNOWN.
+    TRUE when Wilson's interval lies inside the tolerance, FALSE when it lies outside, else UNKNOWN. FALSE, too, when it
+    lies outside in one of up to four equal parts of the window: a share of 0 and then of twice the weight is not kept.
     """
     need_edges(edges)
     params: dict[str, Number] = {
@@ -139,6 +126,25 @@ def _rule_outage(lane: Lane, max_outage_s: float, min_samples: int) -> Ruled:
     return Ruled(lane, Truth.TRUE)
 
 
+def _loss(lane: Lane) -> Share:
+    return Share(lane.calls - lane.ok, lane.calls)
+
+
+def _rate(
+    edges: tuple[Edge, ...],
+    rule: Callable[[Shares, Lane], Ruled],
+    bounds: tuple[float, float],
+    connection: str | None,
+    history: History,
+    window: Window,
+) -> Measurement:
+    found = lanes(history, window, edges)
+    losses = tuple(_loss(lane) for lane in found if connection in (None, lane.connection))
+    shares = Shares(losses, bounds[0], "were lost", bounds[1])
+    measured = _flow(edges, partial(rule, shares), history, window, connection=connection)
+    return msgspec.structs.replace(measured, reason=shares.summary()) if measured.truth is Truth.TRUE else measured
+
+
 def _flow(
     edges: tuple[Edge, ...],
     rule: Callable[[Lane], Ruled],
@@ -157,7 +163,9 @@ def _flow(
     is_harmed = any(r.lane.ok < r.lane.calls for r in ruled)
     asked = on_edges(edges) if connection is None else on_edges(edges) & (pl.col("connection") == connection)
     examples = examples_due(history.due_in(window).filter(asked, ~SUCCEEDED)) if is_harmed else ()
-    return lanes_measured(ruled, truth, window, examples)
+    measured = lanes_measured(ruled, truth, window, examples)
+    lost = {r.lane.key[:3] for r in ruled if r.truth is Truth.FALSE}
+    return msgspec.structs.replace(measured, harms=lost_calls(history, window, lost))
 
 
 class _Share(msgspec.Struct, frozen=True):
@@ -167,6 +175,7 @@ class _Share(msgspec.Struct, frozen=True):
     calls: int
     hits: int
     is_new: bool = False
+    parts: tuple[dict[str, int], ...] = ()  # hits and calls of each part of the window
 
 
 def _split(
@@ -179,10 +188,13 @@ def _split(
     served_by = pl.coalesce("served_version", "server_version")
     key = ("source", "target", "connection")
     served = history.calls_in(window).filter(on_edges(edges), SUCCEEDED, served_by.is_not_null())
+    length_ns = window.end_ns - window.start_ns
+    part = (pl.col("scheduled_ns") - window.start_ns) * PARTS // length_ns
     shares: list[_Share] = []
     for cohort in history.new_pods.by_caller():
-        counted = cohort.of(served).group_by(key).agg(calls=pl.len(), hits=(served_by == version).sum())
-        found = counted.with_columns(is_new=cohort.is_new).collect(engine="streaming")
+        counted = cohort.of(served).group_by(*key, part=part).agg(calls=pl.len(), hits=(served_by == version).sum())
+        whole = counted.sort("part").group_by(key).agg(pl.col("calls", "hits").sum(), parts=pl.struct("hits", "calls"))
+        found = whole.with_columns(is_new=cohort.is_new).collect(engine="streaming")
         shares += msgspec.convert(found.to_dicts(), list[_Share])
     shares = sorted(shares, key=_place)
     shares += [_Share(*edge, "none", 0, 0) for edge in edges if edge not in {(s.source, s.target) for s in shares}]
@@ -197,6 +209,9 @@ def _place(share: _Share) -> CohortKey:
 
 def _share_row(share: _Share, rule: Callable[[int, int], tuple[Truth, str]]) -> Row:
     truth, reason = rule(share.hits, share.calls)
+    ruled = [rule(part["hits"], part["calls"]) for part in share.parts]
+    if truth is not Truth.FALSE and (out := [why for of_part, why in ruled if of_part is Truth.FALSE]):
+        truth, reason = Truth.FALSE, f"in a part of the window {out[0]}"
     low, high = wilson(share.hits, share.calls, TWO_SIDED_95) if share.calls else (0.0, 1.0)
     numbers: dict[str, Number] = {
         "calls": share.calls,

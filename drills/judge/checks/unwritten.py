@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import msgspec
 import polars as pl
 
-from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE
+from drills.judge.checks.lanes import SUCCEEDED
 from drills.judge.history import History
 from drills.judge.keys import LANE, LaneKey
 from drills.judge.lost_pods import UNWRITTEN_S, LostPods
@@ -37,13 +37,11 @@ class Unwritten:
     answered: successful for their caller, answered by a server whose record ended just then.
     unsure: the same, but too long after that server's last line for its buffer to explain it.
     orphaned: served; their caller ended before it recorded them.
-    unwitnessed: not successful for their caller; a server that may have served them ended meanwhile.
     """
 
     answered: Counter[LaneKey]
     unsure: Counter[LaneKey]
     orphaned: Counter[LaneKey]
-    unwitnessed: Counter[LaneKey]
 
 
 class _Answered(msgspec.Struct, frozen=True):
@@ -65,7 +63,7 @@ def unwritten(history: History, calls: pl.LazyFrame) -> Unwritten | None:
         return None
     breaks = tuple(_breaks(history, lost))
     answered, unsure = _answered(calls, breaks)
-    return Unwritten(answered, unsure, _orphaned(history, calls, lost), _unwitnessed(calls, breaks))
+    return Unwritten(answered, unsure, _orphaned(history, calls, lost))
 
 
 def _breaks(history: History, lost: LostPods) -> Iterator[Break]:
@@ -108,10 +106,3 @@ def _caller_in(call_id: str, source: str, lost: LostPods) -> str:
     words = call_id.split(".")
     pod = f"{source}-{words[3]}" if len(words) > 3 else ""  # noqa: PLR2004 - the place of the pod in an id
     return pod if pod in lost.pods else ""
-
-
-def _unwitnessed(calls: pl.LazyFrame, breaks: tuple[Break, ...]) -> Counter[LaneKey]:
-    from_ns, until_ns = min(b.last_ns for b in breaks), max(b.boot_ns for b in breaks)
-    during = (pl.col("ended_ns") >= from_ns) & (pl.col("started_ns") < until_ns)
-    found = calls.filter(WAS_MADE, ~SUCCEEDED, during).group_by(LANE).len().collect()
-    return Counter({(source, target, connection): count for source, target, connection, count in found.iter_rows()})

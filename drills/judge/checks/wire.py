@@ -3,24 +3,29 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import polars as pl
 
-from drills.judge.checks.lanes import Lane, lanes
+from drills.judge.checks.lanes import SUCCEEDED, Lane, lanes
 from drills.judge.checks.tally import all_true, any_true, deciding_reason, need_edges, resolution
 from drills.judge.events import ProgramStarted, WireEnd, WireGap, WireHit, WirePair, WireReady
 from drills.judge.history import History
 from drills.judge.lost_pods import LostPods
 from drills.judge.measure import MAX_EXAMPLES, Edge, Example, Measurement, Need, Number, Occurrence, Row, Truth
-from drills.judge.records import NS_PER_S, Window
+from drills.judge.records import NO_ADDRESS, NS_PER_S, Window
 
 _Readable = WireHit | WirePair
 
 REPORT_EVERY_NS = 15 * NS_PER_S
 """An observer that keeps finding an edge's canary reports it at least this often."""
 
-NO_ADDRESS = "dns"
-"""The error that a caller records when the target's name does not resolve."""
+SIGHT_NS = 20 * NS_PER_S
+"""For longer than this no observer may miss the plaintext that passes its node: REPORT_EVERY_NS, and some for a busy
+machine (16 s was seen)."""
+
+PASSING_FEW = 5
+"""So many calls of a service outside the mesh prove that there was plaintext to see on their node."""
 
 CUT = "?"
 """What an observer records for a name that is cut off by the end of a segment."""
@@ -32,7 +37,8 @@ def plaintext(*edges: Edge, min_samples: int = 20) -> Occurrence:
     """The canary of a call on one of the edges was readable on the wire.
 
     FALSE only when every node's observer watched without loss, the observers saw the plaintext of a service outside the
-    mesh in the same run, and calls of the edge succeeded, so that there was something to see.
+    mesh in the same run, and calls of the edge succeeded, so that there was something to see. The observer of a node
+    from which such a service calls must see it at least every 20 s.
 
     An observer that the fault ended together with its node must watch again before the next call is made from there.
     Calls to that node meanwhile are seen on the node of their caller.
@@ -200,8 +206,11 @@ def _blindness(history: History, window: Window) -> Iterator[str]:
     """Yield every reason why a readable call would not have been seen."""
     if not history.facts.wire_nodes:
         yield "the facts of the run name no node that watches the wire"
+    for node in sorted(set(history.nodes.values()) - set(history.facts.wire_nodes)):
+        yield f"no observer watches node {node}, which has pods of the lab"
     for node in history.facts.wire_nodes:
         yield from _blindness_of_node(history, window, node)
+        yield from _overlooked(history, window, node)
     shown = [
         at_ns
         for event in _on_the_wire(history)
@@ -211,6 +220,31 @@ def _blindness(history: History, window: Window) -> Iterator[str]:
     if max(shown, default=0) < window.start_ns:
         unmeshed = ", ".join(history.facts.unmeshed)
         yield f"the observers did not prove that they can see: no plaintext of {unmeshed} from the window's start on"
+
+
+def _overlooked(history: History, window: Window, node: str) -> Iterator[str]:
+    """Yield each stretch in which the observer of a node saw none of the plaintext that was sent from there.
+
+    What was sent within REPORT_EVERY_NS of the last sighting need not have been reported yet when the fault ended both.
+    """
+    seen_ns = sorted(
+        at_ns
+        for event in _on_the_wire(history)
+        if event.detail.node == node and event.detail.source in history.facts.unmeshed
+        for at_ns in event.instants
+    )
+    run = history.windows().get("run", window)
+    for from_ns, until_ns in pairwise([run.start_ns, *seen_ns, max(run.end_ns, *seen_ns, 0)]):
+        start_ns, end_ns = max(from_ns + REPORT_EVERY_NS, window.start_ns), min(until_ns, window.end_ns)
+        if until_ns - from_ns <= SIGHT_NS or start_ns >= end_ns:
+            continue
+        passed = history.due_in(Window(window.name, start_ns, end_ns)).filter(
+            pl.col("node") == node, pl.col("source").is_in(history.facts.unmeshed), SUCCEEDED
+        )
+        count = int(passed.select(pl.len()).collect(engine="streaming").item())
+        if count >= PASSING_FEW:
+            length_s = (until_ns - from_ns) / NS_PER_S
+            yield f"the observer of node {node} saw none of {count} readable calls for {length_s:.1f} s"
 
 
 def _blindness_of_node(history: History, window: Window, node: str) -> Iterator[str]:

@@ -6,57 +6,11 @@ from functools import partial
 import polars as pl
 
 from drills.judge.checks.lanes import on_edges
-from drills.judge.checks.pairs import (
-    CONTRADICTED,
-    DENIED_YET_SERVED,
-    FAILED_YET_SERVED,
-    FROM_CALLER,
-    LOST,
-    Pair,
-    pairs_of,
-)
-from drills.judge.checks.tally import all_true, any_true, deciding_reason, examples_of, need_edges
+from drills.judge.checks.pairs import CONTRADICTED, FROM_CALLER, LOST, Pair, pairs_of
+from drills.judge.checks.tally import all_true, deciding_reason, examples_of, need_edges
 from drills.judge.history import History
-from drills.judge.measure import Edge, Invariant, Measurement, Number, Occurrence, Truth
+from drills.judge.measure import Edge, Invariant, Measurement, Number, Truth
 from drills.judge.records import Window
-
-
-def served_but_failed(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """A server served a call whose caller got no good answer: the caller does not know that the work was done.
-
-    FALSE only where enough calls were made and the target recorded that it served some caller.
-    """
-    need_edges(edges)
-
-    def rule(pair: Pair) -> tuple[Truth, str]:
-        if pair.served_not_ok:
-            return Truth.TRUE, f"{pair.served_not_ok} of {pair.made} calls were served and not answered well"
-        if pair.made < min_samples:
-            return Truth.UNKNOWN, f"{pair.made} calls, needs {min_samples}"
-        return _unless_silent(pair)
-
-    says = "a call is served whose caller got no good answer"
-    judged = partial(_occurs, edges, rule, FAILED_YET_SERVED)
-    return Occurrence("served_but_failed", says, judged, {"min_samples": min_samples}, edges)
-
-
-def denied_but_served(*edges: Edge, min_samples: int = 20) -> Occurrence:
-    """A caller's call was refused, and a server served it all the same.
-
-    FALSE only where enough calls were refused and the target recorded that it served some caller.
-    """
-    need_edges(edges)
-
-    def rule(pair: Pair) -> tuple[Truth, str]:
-        if pair.served_refused:
-            return Truth.TRUE, f"{pair.served_refused} of {pair.refused} refused calls were served"
-        if pair.refused < min_samples:
-            return Truth.UNKNOWN, f"{pair.refused} calls were refused, needs {min_samples}"
-        return _unless_silent(pair)
-
-    says = "a refused call is served"
-    judged = partial(_occurs, edges, rule, DENIED_YET_SERVED)
-    return Occurrence("denied_but_served", says, judged, {"min_samples": min_samples}, edges)
 
 
 def attempts_per_request(*edges: Edge, at_most: int = 1, min_samples: int = 20) -> Invariant:
@@ -82,10 +36,10 @@ def attempts_per_request(*edges: Edge, at_most: int = 1, min_samples: int = 20) 
 def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
     """No posting is lost or duplicated, counted at both ends.
 
-    Each call that succeeded for its caller was served exactly once; no call that certainly failed for its caller was
-    served; and every served call is known to a caller. A call with an unknown outcome contradicts nothing and is
-    counted separately. So is a call whose other witness the fault ended before it could record the call: whether it was
-    served twice is not known.
+    Each call that its caller saw answered well was served exactly once, by its target; no call that certainly failed
+    for its caller was served; and every served call is known to a caller. A call with an unknown outcome contradicts
+    nothing and is counted separately. So is a call whose other witness the fault ended before it could record the call:
+    whether it was served twice is not known.
     """
     need_edges(edges)
 
@@ -109,25 +63,6 @@ def conservation(*edges: Edge, min_samples: int = 20) -> Invariant:
 
 
 Rule = Callable[[Pair], tuple[Truth, str]]
-
-
-def _unless_silent(pair: Pair) -> tuple[Truth, str]:
-    if not pair.is_target_live:
-        return Truth.UNKNOWN, f"{pair.target} recorded no call at all: what it served is not known"
-    if pair.unwitnessed:
-        return (
-            Truth.UNKNOWN,
-            f"{pair.unwitnessed} calls failed after the fault had ended a server that may have served them",
-        )
-    return Truth.FALSE, ""
-
-
-def _occurs(edges: tuple[Edge, ...], rule: Rule, harm: pl.Expr, history: History, window: Window) -> Measurement:
-    rows = tuple(pair.row(*rule(pair)) for pair in pairs_of(history, window, edges))
-    truth = any_true([row.truth for row in rows])
-    examples = examples_of(history.calls_in(window).filter(on_edges(edges), harm))
-    at_ns = examples[0].at_ns if examples else None
-    return Measurement(truth, deciding_reason(rows, truth), rows, examples, at_ns=at_ns, is_proof=truth is Truth.TRUE)
 
 
 def _holds(

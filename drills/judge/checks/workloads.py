@@ -1,49 +1,21 @@
-"""Workloads as seen from outside: mesh membership, readiness, and certificates."""
+"""Leaf certificates as workloads show them to their peers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 
-from drills.judge.events import (
-    CertificateShown,
-    CertificateText,
-    Event,
-    FaultAccount,
-    MembershipSeen,
-    ReplicaCount,
-    ServerEnd,
-)
+from drills.judge.checks.looks import Look, measured, names
+from drills.judge.events import CertificateShown, CertificateText, FaultAccount, ServerEnd
 from drills.judge.history import History
-from drills.judge.measure import MAX_EXAMPLES, Example, Invariant, Measurement, Need, Number, Occurrence, Row, Truth
+from drills.judge.measure import Invariant, Measurement, Number, Occurrence, Row, Truth
 from drills.judge.records import NS_PER_S, Window
-
-MAX_NAMES = 3
-
-Look = tuple[Event, bool | None, str]
-"""One look at one workload: whether it was as it should be (None: not known), and what was seen."""
-
-
-def mesh_membership() -> Invariant:
-    """Every pod of the lab that belongs in the mesh is provably in it, and no other pod is.
-
-    Reads events MembershipSeen. Each server that the facts of the run name must have been seen in the window.
-    """
-    return Invariant("mesh_membership", "every pod is in the mesh exactly when it belongs there", _membership)
-
-
-def condition(subject: str, max_gap_s: float = 5.0) -> Invariant:
-    """The workload "namespace/kind/name" has all its desired replicas ready at every look, at least every max_gap_s."""
-    params: dict[str, Number] = {"subject": subject, "max_gap_s": max_gap_s}
-    says = f"{subject} has all its replicas ready"
-    return Invariant(
-        "condition", says, partial(_condition, subject, max_gap_s), params, needs=frozenset({Need.SIGNALS})
-    )
 
 
 def certificate_validity(min_left_s: float = 0.0, max_gap_s: float = 30.0) -> Invariant:
-    """At every look each workload's leaf certificate was valid, and for min_left_s more.
+    """At every look each workload's leaf certificate was valid, for min_left_s more, and named the workload's identity.
 
-    Reads events CertificateShown. Each server must have been seen at least every max_gap_s, except those of services
+    An identity that the facts of the run do not name is not compared. Reads events CertificateShown and
+    CertificateText. Each server must have been seen at least every max_gap_s, except those of services
     outside the mesh.
     """
     params: dict[str, Number] = {"min_left_s": min_left_s, "max_gap_s": max_gap_s}
@@ -89,9 +61,9 @@ def _taken_up(within_s: float, history: History, window: Window) -> Measurement:
             unseen.append(pod)
     truth, reason = Truth.TRUE, ""
     if late:
-        truth, reason = Truth.FALSE, f"still signed by another issuer: {_names(late)}"
+        truth, reason = Truth.FALSE, f"still signed by another issuer: {names(late)}"
     elif unseen or not pods:
-        truth, reason = Truth.UNKNOWN, f"no certificate was seen at the bound: {_names(unseen) or 'any pod'}"
+        truth, reason = Truth.UNKNOWN, f"no certificate was seen at the bound: {names(unseen) or 'any pod'}"
     slowest_s = round((max(first_ns) - window.start_ns) / NS_PER_S, 3)
     numbers: dict[str, Number] = {"pods": len(pods), "late": len(late), "unseen": len(unseen), "slowest_s": slowest_s}
     return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, numbers, reason),))
@@ -113,48 +85,25 @@ def _ended(history: History, window: Window) -> Measurement:
     if not newest:
         return Measurement(Truth.UNKNOWN, "no leaf certificate was seen")
     ended: dict[str, Number] = {"seen": len(newest), "over": len(newest) - len(alive)}
-    reason = f"not expired at the end: {_names(alive)}" if alive else ""
+    reason = f"not expired at the end: {names(alive)}" if alive else ""
     truth = Truth.FALSE if alive else Truth.TRUE
     return Measurement(truth, reason, rows=(Row("leaf certificates", "", truth, ended, reason),))
-
-
-def _membership(history: History, window: Window) -> Measurement:
-    looks = [_look_at_member(event) for event in history.events_in(window, MembershipSeen)]
-    return _measured("pods of the lab", looks, _unseen(history, looks))
-
-
-def _look_at_member(event: MembershipSeen) -> Look:
-    meshed = event.detail.meshed
-    if meshed is None:
-        return event, None, "membership not known"
-    return event, meshed == event.detail.expected, "in the mesh" if meshed else "outside the mesh"
-
-
-def _condition(subject: str, max_gap_s: float, history: History, window: Window) -> Measurement:
-    events = [event for event in history.events_in(window, ReplicaCount) if event.subject == subject]
-    looks = [_look_at_condition(event) for event in events]
-    gap_s = _longest_gap_s([event.at_ns for event, is_well, _ in looks if is_well is not None], window)
-    doubt = f"not read for {gap_s:.1f} s, at most {max_gap_s:g} s may pass" if gap_s > max_gap_s else ""
-    return _measured(subject, [look for look in looks if look[1] is not None], doubt)
 
 
 def _longest_gap_s(seen_ns: Sequence[int], window: Window) -> float:
     return max(after - before for before, after in pairwise([window.start_ns, *seen_ns, window.end_ns])) / NS_PER_S
 
 
-def _look_at_condition(event: ReplicaCount) -> Look:
-    ready, desired = event.detail.ready, event.detail.desired
-    if ready is None or desired is None:
-        return event, None, "could not be read"
-    return event, ready >= max(desired, 1), f"{ready} of {desired} ready"
-
-
 def _certificates(min_left_s: float, max_gap_s: float, history: History, window: Window) -> Measurement:
-    looks = [_look_at_certificate(event, min_left_s) for event in history.events_in(window, CertificateShown)]
+    names = {event.subject: event.detail.san for event in history.of_kind(CertificateText)}
+    looks = [
+        _look_at_certificate(event, min_left_s, _other_name(history, event, names))
+        for event in history.events_in(window, CertificateShown)
+    ]
     pods = sorted({*history.facts.servers, *(event.subject for event, _, _ in looks)} - _outside(history))
     known = [look for look in looks if look[1] is not None]
     doubts = (_unseen_for(pod, known, looks, max_gap_s, window) for pod in pods)
-    return _measured("leaf certificates", known, next(filter(None, doubts), ""))
+    return measured("leaf certificates", known, next(filter(None, doubts), ""))
 
 
 def _unseen_for(pod: str, known: Sequence[Look], looks: Sequence[Look], max_gap_s: float, window: Window) -> str:
@@ -167,49 +116,24 @@ def _unseen_for(pod: str, known: Sequence[Look], looks: Sequence[Look], max_gap_
     return f"that of {pod} was not seen for {gap_s:.1f} s, at most {max_gap_s:g} s may pass{blind}"
 
 
-def _look_at_certificate(event: CertificateShown, min_left_s: float) -> Look:
+def _other_name(history: History, event: CertificateShown, names: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the names in a certificate that lacks the identity of its workload, "" where it has it or need not.
+
+    The address of a pod that the fault ended may belong to another pod by now.
+    """
+    lost, pod = history.lost_pods, event.subject
+    if lost is not None and pod in lost.pods and event.at_ns >= lost.injected_ns:
+        return ""
+    identity = history.facts.identities.get(history.services.get(pod, ""), "")
+    shown = names.get(event.detail.fingerprint)
+    return ", ".join(shown) if identity and shown and identity not in shown else ""
+
+
+def _look_at_certificate(event: CertificateShown, min_left_s: float, other: str) -> Look:
     begins_ns, ends_ns = event.detail.not_before_ns, event.detail.not_after_ns
     if begins_ns is None or ends_ns is None:
         return event, None, event.detail.error or "certificate not known"
+    if other:
+        return event, False, f"shows another's identity: {other}"
     is_valid = begins_ns <= event.at_ns <= ends_ns - round(min_left_s * NS_PER_S)
     return event, is_valid, f"{(ends_ns - event.at_ns) / NS_PER_S:.1f} s left"
-
-
-def _unseen(history: History, looks: Sequence[Look]) -> str:
-    """Return which servers were not seen, "" when all were."""
-    missing = sorted(set(history.facts.servers) - {event.subject for event, _, _ in looks})
-    return f"not seen: {_names(missing)}" if missing else ""
-
-
-def _measured(subject: str, looks: Sequence[Look], doubt: str) -> Measurement:
-    bad, blind = _where(looks, lambda well: well is False), _where(looks, lambda well: well is None)
-    if bad:
-        truth, reason = Truth.FALSE, _described(bad)
-    elif blind:
-        truth, reason = Truth.UNKNOWN, _described(blind)
-    elif doubt or not looks:
-        truth, reason = Truth.UNKNOWN, doubt or "never read"
-    else:
-        truth, reason = Truth.TRUE, ""
-    numbers: dict[str, Number] = {"looks": len(looks), "amiss": len(bad), "not_found_out": len(blind)}
-    return Measurement(
-        truth=truth,
-        reason=f"{subject}: {reason}" if reason else "",
-        rows=(Row(subject, "", truth, numbers, reason),),
-        examples=tuple(Example(event.subject, event.at_ns, seen) for event, _, seen in bad[:MAX_EXAMPLES]),
-        at_ns=bad[0][0].at_ns if bad else None,
-        is_proof=bool(bad),
-    )
-
-
-def _where(looks: Sequence[Look], wanted: Callable[[bool | None], bool]) -> list[Look]:
-    return [look for look in looks if wanted(look[1])]
-
-
-def _described(looks: Sequence[Look]) -> str:
-    return _names([f"{event.subject} {seen}" for event, _, seen in looks])
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more

@@ -1,13 +1,15 @@
 """Mutations of calls. The record stays consistent, so only a claim can notice them."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from drills.judge.checks.lanes import SUCCEEDED
 from drills.judge.checks.pairs import REFUSALS
 from drills.judge.checks.policy_changes import OPEN_BEFORE_S
-from drills.judge.events import PolicyChangeStep, revised
+from drills.judge.events import MembershipSeen, NewPod, PolicyChangeStep, revised
 from drills.judge.history import History
-from drills.judge.mutations.target import Target, each_of, table, whole
+from drills.judge.mutations.target import FROM_CALLER, Target, each_of, table, whole
 from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S
 
 WAS_SERVED = pl.col("served_ns").is_not_null()
@@ -25,9 +27,8 @@ NOT_SERVED: Change = {name: pl.lit(None, CALLS_SCHEMA[name]) for name in SERVED_
 
 
 def fail_all(history: History, target: Target) -> History:
-    """Let every call fail, with the first error class that the claim names."""
-    error = target.text("kinds").partition(", ")[0] or "connect-reset"
-    return _change(history, target.calls(), _failed(error))
+    """Let every call fail."""
+    return _change(history, target.calls(), _failed("connect-reset"))
 
 
 def one_outage(history: History, target: Target) -> History:
@@ -35,12 +36,6 @@ def one_outage(history: History, target: Target) -> History:
     half_ns = round((max(target.number("max_gap_s", 0), target.number("max_outage_s", 0)) + 1) * NS_PER_S / 2)
     is_out = pl.col("started_ns").is_between(target.middle_ns - half_ns, target.middle_ns + half_ns)
     return _change(history, target.calls() & is_out, _failed("connect-reset"))
-
-
-def fail_last(history: History, target: Target) -> History:
-    """Let the last call of the window fail."""
-    due = pl.col("scheduled_ns")
-    return _change(history, target.calls() & (due == due.filter(target.calls()).max()), _failed("connect-reset"))
 
 
 def slow_down(history: History, target: Target) -> History:
@@ -70,11 +65,6 @@ def let_last_in(history: History, target: Target) -> History:
     is_refused, due = target.calls() & ~SUCCEEDED, pl.col("scheduled_ns")
     is_last = is_refused & (due == due.filter(is_refused).max())
     return _change(history, is_last, _served(history) | _succeeded(history))
-
-
-def lose_answer(history: History, target: Target) -> History:
-    """Let one served call time out for its caller."""
-    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), _ended("info", "timeout"))
 
 
 def disown_call(history: History, target: Target) -> History:
@@ -121,6 +111,35 @@ def pool_connections(history: History, target: Target) -> History:
     return _change(history, target.calls(), {"reused": pl.lit(value=True)})
 
 
+def darken_new_pods(history: History, target: Target) -> History:
+    """Let no call succeed that a new pod of the window made or served."""
+    names = [event.subject for event in history.events_in(target.window, NewPod)]
+    return _change(history, _touches(names) & FROM_CALLER, _failed("connect-reset"))
+
+
+def serve_unmeshed_pod(history: History, target: Target) -> History:
+    """Let one refused call of a new pod outside the mesh succeed, for both witnesses."""
+    unmeshed = [event.subject for event in history.events_in(target.window, NewPod) if event.detail.meshed is False]
+    refused = pl.col("pod").is_in(unmeshed).fill_null(value=False) & ~SUCCEEDED
+    return _change(history, _first(refused), _served(history) | _succeeded(history))
+
+
+def silence_pod(history: History, target: Target) -> History:
+    """Let no call of the window succeed that one pod of the mesh made or served."""
+    lost = history.facts.lost_pods
+    members = [it.subject for it in history.of_kind(MembershipSeen) if it.detail.expected and it.subject not in lost]
+    served = history.calls_in(target.window).filter(pl.col("served_pod").is_in(members), SUCCEEDED)
+    first = served.select("served_pod").head(1).collect()["served_pod"].to_list()
+    due = pl.col("scheduled_ns").is_between(target.window.start_ns, target.window.end_ns).fill_null(value=False)
+    return _change(history, _touches(first) & due, _failed("connect-reset"))
+
+
+def _touches(pods: Sequence[str]) -> pl.Expr:
+    """Select the calls that one of these pods made or served."""
+    ends = (pl.col(name).is_in(pods).fill_null(value=False) for name in ("pod", "served_pod", "server_pod"))
+    return pl.any_horizontal(*ends)
+
+
 def ignore_changes(history: History, target: Target) -> History:
     """Let every policy change of the window be accepted, and every call that it forbids be served."""
     applied = [e for e in history.events_in(target.window, PolicyChangeStep) if e.detail.step == "apply"]
@@ -159,7 +178,7 @@ def _ended(outcome: str, error: str) -> dict[str, pl.Expr]:
 
 def _pod_of_target(history: History) -> pl.Expr:
     """Return a pod that serves the row's target, or the target's name when the record has none."""
-    seen = history.calls.filter(WAS_SERVED).group_by("target").agg(pl.col("served_pod").min()).collect()
+    seen = history.judged.filter(WAS_SERVED).group_by("target").agg(pl.col("served_pod").min()).collect()
     return pl.col("target").replace(dict(seen.rows()))
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import polars as pl
+
 from clusters.model import SignalKind, SignalSpec
 from drills.judge.events import (
     CertificateShown,
@@ -53,6 +55,23 @@ def readable_call(history: History, target: Target) -> History:
     node = next(iter(history.facts.wire_nodes), "")
     found = WireHit.Detail(node=node, interface=interface, source=source, target=called, id="mutation")
     return with_events(history, [*history.events, WireHit(target.middle_ns, node, found)])
+
+
+def readable_unmeshed_pod(history: History, target: Target) -> History:
+    """Let one call from the mesh to a new pod outside of it be readable on a node."""
+    pods = [event.subject for event in history.events_in(target.window, NewPod) if event.detail.meshed is False]
+    is_from_mesh = ~pl.col("source").is_in(history.facts.unmeshed)
+    served = history.calls.filter(pl.col("served_pod").is_in(pods), is_from_mesh)
+    first = served.select("source", "target", "served_ns").head(1).collect().rows()
+    interface = next(iter(history.facts.wire_interfaces), "eth0")
+    node = next(iter(history.facts.wire_nodes), "")
+    found = (
+        WireHit(
+            at_ns, node, WireHit.Detail(node=node, interface=interface, source=source, target=called, id="mutation")
+        )
+        for source, called, at_ns in first
+    )
+    return with_events(history, [*history.events, *found])
 
 
 def blind_observers(history: History, _target: Target) -> History:
@@ -148,13 +167,6 @@ def unmesh_pod(history: History, target: Target) -> History:
     """Let one pod have the wrong membership."""
     first = history.events_in(target.window, MembershipSeen)[:1]
     return each_of(history, MembershipSeen, lambda e: revised(e, meshed=not e.detail.expected) if e in first else e)
-
-
-def unready_workload(history: History, target: Target) -> History:
-    """Let a workload have no ready replica at one look."""
-    looks = history.events_in(target.window, ReplicaCount)
-    first = tuple(event for event in looks if event.subject == target.text("subject"))[:1]
-    return each_of(history, ReplicaCount, lambda e: revised(e, ready=0, desired=1) if e in first else e)
 
 
 def expire_certificate(history: History, target: Target) -> History:
@@ -294,9 +306,9 @@ def _fired(signal: SignalSpec, event: Look) -> Event:
         case DropCount():
             detail = {"reason": signal.subject}
         case NewPod() if signal.kind is SignalKind.POD_EVENT:
-            detail = {"blocked": signal.subject}
-        case _:
-            detail = {"outcome": "refused", "message": signal.subject}
+            detail = {"blocked": f"{event.blocked} {signal.subject}".strip()}
+        case _:  # a request has looks of several signals: the message names each
+            detail = {"outcome": "refused", "message": f"{event.detail.message} {signal.subject}".strip()}
     return revised(event, **detail)
 
 

@@ -1,18 +1,19 @@
 """The mutation matrix of one history: every mutation that its claims cover, and which claims noticed it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
 from drills.judge.history import History
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
-from drills.judge.mutations.target import Mutation, Target, in_memory
-from drills.judge.verdict import PASSING, Answer, Finding, Verdict
+from drills.judge.mutations.target import Mutation, Target, in_memory, table, whole
+from drills.judge.verdict import PASSING, Finding, Outcome, Verdict
 
 Replay = Callable[[History], Verdict]
 """Judges a history by its claims."""
 
 RUN = "run"
+PHASES = ("baseline", "fault", "recovery")
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -38,6 +39,8 @@ class Matrix(msgspec.Struct, frozen=True):
     """The results of all trials.
 
     uncovered: mutations that no claim of the drill must notice. unguarded: passing claims that no mutation covers.
+    artefacts: passing claims that no longer pass on the same history rebuilt without a change: what they notice proves
+    nothing.
     """
 
     drill: str
@@ -48,6 +51,12 @@ class Matrix(msgspec.Struct, frozen=True):
     trials: tuple[Trial, ...]
     uncovered: tuple[str, ...]
     unguarded: tuple[int, ...]
+    artefacts: tuple[int, ...] = ()
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether every mutation was noticed, for its own sake."""
+        return not self.survivors and not self.artefacts
 
     @property
     def survivors(self) -> tuple[Trial, ...]:
@@ -62,7 +71,7 @@ def matrix(history: History, replay: Replay) -> Matrix:
     """
     history = in_memory(history)
     before = replay(history)
-    passing = {number: f for number, f in enumerate(before.findings, start=1) if f.verdict in PASSING}
+    passing = {number: f for number, f in enumerate(before.findings, start=1) if f.outcome in PASSING}
     trials = [_try(history, replay, passing, *planned) for planned in _plan(history, passing)]
     tried = {trial.mutation for trial in trials}
     return Matrix(
@@ -71,24 +80,22 @@ def matrix(history: History, replay: Replay) -> Matrix:
         run_id=before.run_id,
         claims=tuple(finding.claim for finding in before.findings),
         passing=tuple(passing),
-        trials=tuple(msgspec.structs.replace(t, noticed=tuple(n for n in t.noticed if n in passing)) for t in trials),
+        trials=tuple(trials),
         uncovered=tuple(name for name in WORLD if name not in tried),
         unguarded=tuple(number for number, finding in passing.items() if not covered_by(finding)),
+        artefacts=_noticed(passing, replay(whole(history, table(history)))),
     )
 
 
 def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mutation, Target]]:
     """Return each distinct trial once, with all claims that must notice it; mutations of the record come last."""
-    asked = {finding.during for finding in passing.values()}
-    windows = {name: window for name in asked if (window := history.window(name)) is not None}
     planned: dict[bytes, tuple[Trial, Mutation, Target]] = {}
     for number, finding in passing.items():
-        for mutation in covered_by(finding):
-            bounds = {key: finding.params.get(key) for key in mutation.reads}
+        for mutation, during, target in _targets(history, finding):
             edges = mutation.edges_of(finding)
-            key = msgspec.json.encode((mutation.name, finding.during, edges, bounds), order="sorted")
-            target = Target.of(finding, windows[finding.during], edges)
-            trial, *_ = planned.get(key, (Trial(mutation.name, mutation.says, finding.during, edges, (), ()),))
+            bounds = {key: finding.params.get(key) for key in mutation.reads}
+            key = msgspec.json.encode((mutation.name, during, edges, bounds), order="sorted")
+            trial, *_ = planned.get(key, (Trial(mutation.name, mutation.says, during, edges, (), ()),))
             more = msgspec.structs.replace(trial, must=(*trial.must, number))
             planned[key] = (more, mutation, target)
     if not passing:
@@ -101,15 +108,41 @@ def _plan(history: History, passing: dict[int, Finding]) -> list[tuple[Trial, Mu
     return [*planned.values(), *damaged]
 
 
+def _targets(history: History, finding: Finding) -> Iterator[tuple[Mutation, str, Target]]:
+    """Yield each mutation that a finding must notice, with the window that it changes and its name.
+
+    One that a claim about the whole run must notice in each phase is tried in each in which there is something to
+    change.
+    """
+    for mutation in covered_by(finding):
+        is_split = finding.during == RUN and mutation.in_each_phase
+        for during in PHASES if is_split else (finding.during,):
+            window = history.window(during)
+            if window is None:
+                continue
+            target = Target.of(finding, window, mutation.edges_of(finding))
+            if not is_split or _changes(history, mutation, target):
+                yield mutation, during, target
+
+
+def _changes(history: History, mutation: Mutation, target: Target) -> bool:
+    after = mutation.apply(history, target)
+    return after.events != history.events or not table(after).equals(table(history))
+
+
 def _try(
     history: History, replay: Replay, before: dict[int, Finding], trial: Trial, mutation: Mutation, target: Target
 ) -> Trial:
     """Return the trial with the claims that noticed: they no longer pass, or only because of an alert."""
-    after = dict(enumerate(replay(mutation.apply(history, target)).findings, start=1))
-    noticed = tuple(
+    return msgspec.structs.replace(trial, noticed=_noticed(before, replay(mutation.apply(history, target))))
+
+
+def _noticed(before: dict[int, Finding], verdict: Verdict) -> tuple[int, ...]:
+    """Return the claims that passed before and no longer do, or only because of an alert."""
+    after = dict(enumerate(verdict.findings, start=1))
+    return tuple(
         number
-        for number, finding in after.items()
-        if finding.verdict not in PASSING
-        or (finding.verdict is Answer.FAILED_OBSERVABLY and number in before and before[number].verdict is Answer.HELD)
+        for number, finding in before.items()
+        if after[number].outcome not in PASSING
+        or (after[number].outcome is Outcome.FAILED_OBSERVABLY and finding.outcome is Outcome.HELD)
     )
-    return msgspec.structs.replace(trial, noticed=noticed)

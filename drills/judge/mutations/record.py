@@ -9,6 +9,7 @@ from drills.judge.events import (
     E,
     FaultReceipt,
     HarnessTrouble,
+    ProgramStalled,
     ProgramStarted,
     ServerEnd,
     UndoVerified,
@@ -96,6 +97,13 @@ def restart_a_witness(history: History, target: Target) -> History:
     pod = next((pod for pod in history.facts.servers if pod not in history.facts.lost_pods), "")
     started = ProgramStarted(target.middle_ns, pod, ProgramStarted.Detail(pod=pod, node=""))
     return with_events(history, [*history.events, started])
+
+
+def stall_a_witness(history: History, target: Target) -> History:
+    """Let the program of one server stand still for two seconds; one that the fault does not end."""
+    pod = next((pod for pod in history.facts.servers if pod not in history.facts.lost_pods), "")
+    stalled = ProgramStalled(target.middle_ns, pod, ProgramStalled.Detail(pod=pod, node="", stalled_ms=2000))
+    return with_events(history, [*history.events, stalled])
 
 
 def trouble_the_harness(history: History, target: Target) -> History:

@@ -58,7 +58,8 @@ class Mutation:
 
     reads: the claim's parameters on which it depends; claims with equal ones share one trial. on_every_edge: whether it
     changes all edges of the claim. Otherwise only the last: the smaller the change, the harder to notice. given: the
-    parameter without which a claim is blind to it on purpose; "" when none is needed.
+    parameter without which a claim is blind to it on purpose; "" when none is needed. in_each_phase: a claim about the
+    whole run must notice it in whichever phase it happens.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Mutation:
     reads: tuple[str, ...] = ()
     on_every_edge: bool = False
     given: str = ""
+    in_each_phase: bool = False
 
     def suits(self, finding: Finding) -> bool:
         """Whether the claim can notice this mutation."""
@@ -108,6 +110,18 @@ def edited(history: History, calls: pl.DataFrame) -> History:
     return replace(history, calls=calls.lazy())
 
 
+def _served_since_restart(history: History, calls: pl.DataFrame) -> dict[object, int]:
+    """Return how many calls each pod served that the fault restarted: its end counts from its last start on."""
+    lost = history.lost_pods
+    if lost is None:
+        return {}
+    since_ns = {pod: max(lost.boots[pod], default=lost.injected_ns) for pod in lost.late}
+    return {
+        pod: calls.filter(pl.col("served_pod") == pod, pl.col("served_ns") >= at_ns).height
+        for pod, at_ns in since_ns.items()
+    }
+
+
 def whole(history: History, calls: pl.DataFrame) -> History:
     """Return the history with a consistent record: sequence numbers without holes, ends that agree with the table."""
     ordered = calls.sort("scheduled_ns", "id")
@@ -117,6 +131,7 @@ def whole(history: History, calls: pl.DataFrame) -> History:
         row[:3]: row[3] for row in numbered.filter(FROM_CALLER).group_by(CALLER_OF_POD).len().rows()
     }
     served: dict[object, int] = dict(numbered.group_by("served_pod").len().rows())
+    served |= _served_since_restart(history, numbered)
 
     def recount(event: Event) -> Event:
         if isinstance(event, CallerEnd):

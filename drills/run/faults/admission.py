@@ -18,6 +18,7 @@ from clusters.model import Mesh, Role
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults.base import BaseFault, PreparedFault, Receipt
 from drills.run.faults.unavailable import MadeUnavailable, made_unavailable
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name, ObjectRef, Patch
 
 _API, _KIND = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"
@@ -116,16 +117,16 @@ class Uninjected(PreparedFault, tag="uninjected", kw_only=True):
         """The nodes on which the injector may run."""
         return self.injector.nodes if self.injector else ()
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Change the object, then make the injector unavailable: in this order no pod is refused in between."""
         self.away.apply(cluster)
         if self.injector is None:
             return f"{self.what} changed"
-        return f"{self.what} changed; {self.injector.inject(cluster)}"
+        return f"{self.what} changed; {self.injector.inject(cluster, timing)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: one of the webhooks refuses the pod, or, if none should, the pod is admitted unchanged."""
-        del turn  # one request, at no cost to the nodes
+        # With a turn, too, it asks everything: one request costs the nodes nothing.
         answer = try_pod(cluster)
         if answer.outcome == "refused":
             landed = any(f'"{name}"' in answer.message for name in self.refused_by)

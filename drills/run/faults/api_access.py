@@ -7,13 +7,13 @@ CNI plugin, cannot connect. The rule does not affect pods with a network namespa
 
 import re
 
-from clusters.cluster import Cluster
+from clusters.cluster import Cluster, find_node
 from clusters.model import VICTIM, Mesh
 from clusters.runtime import HarnessError
 from drills.run.faults.api_server import API_PORT, control_plane
 from drills.run.faults.base import TCP, BaseFault, PreparedFault, Receipt, both
 from drills.run.faults.tcp import ask
-from drills.run.placement import find_node
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name
 
 _MARK = "meshdrill-api"
@@ -29,7 +29,6 @@ class BlockApi(BaseFault, tag="block-api", frozen=True, kw_only=True):
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "BlockedApi":
         """Find the node, which must reach the API before the fault; HarnessError for the API server's own node."""
-        del mesh
         node = find_node(cluster, self.node)
         api_node, address = control_plane(cluster)
         if node == api_node:
@@ -56,7 +55,7 @@ class BlockedApi(PreparedFault, tag="block-api", kw_only=True):
         """The node with the rule."""
         return (self.node,)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Insert the rule at the top of the chain."""
         cluster.exec(self.node, ["sh", "-c", f"iptables -w -I {_RULE}"], timeout_s=_NODE_S)
         return f"new connections of node {self.node} to port {API_PORT} refused"

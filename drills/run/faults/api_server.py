@@ -10,6 +10,7 @@ from clusters.model import Mesh
 from clusters.runtime import HarnessError
 from drills.run.faults.base import TABLES, TCP, BaseFault, PreparedFault, Receipt
 from drills.run.faults.tcp import Answer, ask
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name
 
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
@@ -28,7 +29,6 @@ class StopApiServer(BaseFault, tag="stop-api-server", frozen=True, kw_only=True)
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "StoppedApiServer":
         """Find the control-plane node, and another node to observe it from."""
-        del mesh
         return stopped_api_server(cluster, run_id)
 
 
@@ -41,10 +41,9 @@ class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
 
     comes_first = True
 
-    @property
-    def land_extra_s(self) -> float:
-        """The kubelet reads the folder every 20 s at worst, and open requests have a grace period."""
-        return 45.0
+    def land_extra_s(self, timing: Timing) -> float:
+        """The kubelet stops it only when it reads its folder again."""
+        return timing.api_stops_extra_s
 
     @property
     def subject(self) -> str:
@@ -56,7 +55,7 @@ class StoppedApiServer(PreparedFault, tag="stop-api-server", kw_only=True):
         """The control plane and the watcher."""
         return self.node, self.watcher
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Move the manifest out of the kubelet's folder."""
         cluster.exec(self.node, ["mv", _MANIFEST, _PARKED], timeout_s=_NODE_S)
         return f"{_MANIFEST} of {self.node} moved to {_PARKED}"

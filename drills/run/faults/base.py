@@ -16,6 +16,7 @@ from clusters.model import Component, Mesh, Role
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import process_table
 from drills.run.faults.process_table import Process
+from drills.run.timing import Timing
 from drills.run.undo_entry import UndoEntry
 
 TABLES = "process tables of the nodes"
@@ -49,13 +50,15 @@ class PreparedFault(UndoEntry):
     is_watched: ClassVar[bool] = True
     """Whether the fault is a lasting state, so that receipts are taken all through the hold."""
 
-    @property
-    def land_extra_s(self) -> float:
-        """Extra time that the fault may take to land, in seconds."""
+    def land_extra_s(self, timing: Timing) -> float:
+        """How much longer than `timing.land_within_s` the fault may take to land, in seconds."""
         return 0.0
 
-    def inject(self, cluster: Cluster) -> str:
-        """Inject the fault and return what was done, in words. The undo-log entry is already on disk."""
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
+        """Inject the fault and return what was done, in words. The undo-log entry is already on disk.
+
+        timing: for a fault that waits between two changes; it is no part of the entry.
+        """
         raise NotImplementedError
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
@@ -83,6 +86,8 @@ class BaseFault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     role: Role | None = None  # None for a target outside the mesh
     node: str = ""  # the node's part in the lab's placement; "" for a fault of no single node
 
+    breaks: ClassVar[bool] = True
+    """Whether it breaks something. False for the method of a no-fault control."""
     takes_api: ClassVar[bool] = False
     """Whether the Kubernetes API is unreachable during the fault, so that failed requests are expected."""
     ends_pods: ClassVar[bool] = False
@@ -134,6 +139,8 @@ def prepare(fault: BaseFault, cluster: Cluster, mesh: Mesh, run_id: str) -> Prep
     Raises HarnessError, too, when the observer already reports the fault: then its receipt would prove nothing.
     """
     prepared = fault.resolve(cluster, mesh, run_id)
+    if not fault.breaks:  # then its receipt says that nothing is broken, which is true already
+        return prepared
     seen = prepared.receipt(cluster)
     if seen.landed:
         raise HarnessError(

@@ -3,16 +3,14 @@
 The enforcer of an app's pods is the proxy in each pod if the mesh has one, else the agent of their node.
 """
 
-from clusters.cluster import Cluster
+from clusters.cluster import Cluster, find_node
 from clusters.lab import LAB
 from clusters.model import VICTIM, Component, Mesh, Role
 from clusters.runtime import UsageError, wait_until
 from drills.run.faults.base import BaseFault, PreparedFault, Receipt, both
 from drills.run.faults.process import Killed, killed
 from drills.run.faults.unavailable import MadeUnavailable, made_unavailable
-from drills.run.placement import find_node
-
-_GONE_S = 40.0
+from drills.run.timing import Timing
 
 
 class RestartEnforcerWithout(BaseFault, tag="restart-enforcer-without", frozen=True, kw_only=True):
@@ -53,12 +51,17 @@ class RestartedEnforcer(PreparedFault, tag="restart-enforcer-without", kw_only=T
         """The nodes of both."""
         return (*self.absent.nodes, *self.killed.nodes)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Make the role unavailable, and kill the enforcer once the role is gone."""
-        done = self.absent.inject(cluster)
-        what = f"{self.absent.title} gone"
-        wait_until(lambda: self.absent.receipt(cluster), lambda seen: seen.landed, what=what, within_s=_GONE_S)
-        return f"{done}; {self.killed.inject(cluster)}"
+        done = self.absent.inject(cluster, timing)
+        wait_until(
+            lambda: self.absent.receipt(cluster),
+            lambda seen: seen.landed,
+            what=f"{self.absent.title} gone",
+            within_s=timing.component_gone_within_s,
+            every_s=timing.poll_every_s,
+        )
+        return f"{done}; {self.killed.inject(cluster, timing)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: the role is unavailable and SIGKILL ended the enforcer. A turn is the role: only its loss lasts."""

@@ -21,6 +21,7 @@ from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import process_table
 from drills.run.faults.base import BaseFault, ComponentFault, Receipt, healthy
 from drills.run.faults.process_table import Process
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name, ObjectRef, Patch
 
 Variant = Literal["rotated", "expired", "untrusted"]
@@ -34,7 +35,6 @@ UNTRUSTED: Variant = "untrusted"
 _OBSERVER = "files of the issuer's process, on its node"
 _NODE_S = 10.0
 _MOUNT_POINT = 4  # its field in /proc/PID/mountinfo
-_PROJECTED_S = 75.0  # a kubelet updates a pod's Secrets every 60 s to 90 s; 45 s of it every fault has
 
 _MADE: Mapping[Variant, Callable[[Path, float], Authority]] = {
     ROTATED: lambda state, _life_s: successor(state, DEFAULT_LIVES.issuer_s),
@@ -95,10 +95,10 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
 
     every_s = 3.0
 
-    @property
-    def land_extra_s(self) -> float:
+    def land_extra_s(self, timing: Timing) -> float:
         """The kubelet updates the volume late, and an EXPIRED issuer lands only when it expires."""
-        return max(_PROJECTED_S, self.life_s + 15.0 if self.issuer == EXPIRED else 0.0)
+        expired_s = self.life_s + timing.issuer_expired_extra_s if self.issuer == EXPIRED else 0.0
+        return max(timing.secret_updated_extra_s, expired_s)
 
     @property
     def subject(self) -> str:
@@ -117,7 +117,7 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
         if differs:
             raise HarnessError(f"{differs}: it could not be restored. Reinstall the mesh, or delete the cluster.")
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Replace certificate and key in one patch."""
         made = _MADE[self.issuer](cluster.state, self.life_s)
         self.certificate = made.issuer
@@ -134,7 +134,7 @@ class ReplacedIssuer(ComponentFault, tag="rotate-issuer", kw_only=True):
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: every process of the issuer has the new one, which has expired if it is EXPIRED."""
-        del turn  # one small file of each process
+        # With a turn, too, it observes everything: one small file of each process.
         shown = self._shown(cluster, self.processes)
         if not shown:
             self.processes = self.found(cluster)  # a pod that was replaced

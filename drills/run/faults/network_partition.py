@@ -21,6 +21,7 @@ from clusters.runtime import HarnessError, UsageError
 from drills.run.faults.base import TCP, BaseFault, ComponentFault, Receipt, healthy
 from drills.run.faults.tcp import Answer, ask
 from drills.run.faults.views import pod_addresses
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name
 
 _CHAIN = "MESHDRILL"
@@ -108,7 +109,7 @@ class Partitioned(ComponentFault, tag="partition", kw_only=True):
         """The nodes of the pods and their watchers."""
         return tuple(node for pod in self.pods for node in (pod.node, pod.watcher))
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Load the rules in the network namespace of each pod."""
         for pod in self.pods:
             rules = _RULES.format(gateway=pod.gateway)

@@ -16,14 +16,14 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
-from clusters.cluster import Cluster, elsewhere
+from clusters.cluster import Cluster, elsewhere, find_node
 from clusters.kube import Json
 from clusters.model import VICTIM, Mesh, Role
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import process_table
 from drills.run.faults.base import TABLES, BaseFault, ComponentFault, Receipt, healthy
 from drills.run.faults.views import unsettled, workload
-from drills.run.placement import find_node
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name, ObjectRef, Patch
 
 Leaders = dict[str, int]
@@ -84,7 +84,7 @@ class KeptOffNode(ComponentFault, tag="keep-off-node", kw_only=True):
         """The observed nodes."""
         return (self.node, *self.leaders)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Set both fields in one patch."""
         self._patch(cluster, self.away)
         return f"{self.title} kept off node {self.node}"

@@ -21,6 +21,7 @@ from clusters.lab import load
 from clusters.model import Mesh
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults.base import BaseFault, PreparedFault, Receipt
+from drills.run.timing import Timing
 from drills.run.undo_entry import ObjectRef, Patch
 
 _OBSERVER = "the API server, read again: stored, enforced or not"
@@ -59,7 +60,7 @@ class AppliedObjects(PreparedFault, tag="apply-objects", kw_only=True):
         """Each object is as before the fault."""
         return f"{', '.join(map(describe, self.wanted))} as before"
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Apply the objects in file order."""
         for wanted in self.wanted:
             self.apply(cluster, wanted)
@@ -67,7 +68,7 @@ class AppliedObjects(PreparedFault, tag="apply-objects", kw_only=True):
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: each object exists, with every applied field."""
-        del turn  # one read of each object, at no cost to the nodes
+        # With a turn, too, it reads everything: that costs the nodes nothing.
         return self.seen(cluster, self.wanted)
 
     def revert(self, cluster: Cluster) -> None:
@@ -125,7 +126,7 @@ class AppliedThenDeleted(AppliedObjects, tag="apply-then-delete", kw_only=True):
 
     stands_s: float
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Apply the first object, later the others, and later delete the first."""
         first, *others = self.wanted
         self.apply(cluster, first)
@@ -141,7 +142,6 @@ class AppliedThenDeleted(AppliedObjects, tag="apply-then-delete", kw_only=True):
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: the first object and all that it owned are gone, and the others are stored as applied."""
-        del turn
         first, *others = self.wanted
         rest = self.seen(cluster, others)
         left = "; ".join(remains(cluster, (ObjectRef.of(first),)))

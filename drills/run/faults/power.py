@@ -9,16 +9,15 @@ Volumes, the shared directory and the Node object with its labels survive.
 from datetime import datetime
 
 from clusters import network
-from clusters.cluster import Cluster
+from clusters.cluster import Cluster, find_node
 from clusters.model import VICTIM, Mesh
 from clusters.runtime import HarnessError, UsageError, wait_until
 from drills.run.faults.api_server import CONTROL_PLANE_LABEL, StoppedApiServer, stopped_api_server
 from drills.run.faults.base import BaseFault, PreparedFault, Receipt, both
-from drills.run.placement import find_node
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name
 
 _NODE_S = 10.0
-_API_GONE_S = 90.0  # the kubelet reads the folder every 20 s at worst, and open requests have a grace period
 _START_TICKS = 19  # field 22 of /proc/PID/stat, counted after the name, which may contain spaces
 # The old kubelet may report in the very second of the boot; the new one needs longer than this.
 _REPORT_AFTER_S = 2
@@ -31,7 +30,6 @@ class Reboot(BaseFault, tag="reboot", frozen=True, kw_only=True):
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "Rebooted":
         """Find the healthy node; UsageError for the control plane's."""
-        del mesh
         return _rebooted(cluster, find_node(cluster, self.node), run_id)
 
 
@@ -53,7 +51,7 @@ class Rebooted(PreparedFault, tag="reboot", kw_only=True):
         """The node."""
         return (self.node,)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Power the node off and on."""
         cluster.power_off(self.node)
         cluster.power_on(self.node)
@@ -61,7 +59,6 @@ class Rebooted(PreparedFault, tag="reboot", kw_only=True):
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: process 1 of the node started later than before the fault."""
-        del turn
         now = _started_ticks(cluster, self.node)
         words = (
             f"process 1 of {self.node} started {now} clock ticks after its host; before the fault: {self.started_ticks}"
@@ -92,7 +89,6 @@ class RebootWithoutApi(BaseFault, tag="reboot-without-api", frozen=True, kw_only
 
     def resolve(self, cluster: Cluster, mesh: Mesh, run_id: str) -> "RebootedWithoutApi":
         """Find the API server and the node."""
-        del mesh
         api, node = stopped_api_server(cluster, run_id), find_node(cluster, self.node)
         return RebootedWithoutApi(run_id=run_id, api=api, reboot=_rebooted(cluster, node, run_id))
 
@@ -105,10 +101,9 @@ class RebootedWithoutApi(PreparedFault, tag="reboot-without-api", kw_only=True):
 
     comes_first = True
 
-    @property
-    def land_extra_s(self) -> float:
+    def land_extra_s(self, timing: Timing) -> float:
         """As for the API server."""
-        return self.api.land_extra_s
+        return self.api.land_extra_s(timing)
 
     @property
     def subject(self) -> str:
@@ -120,16 +115,17 @@ class RebootedWithoutApi(PreparedFault, tag="reboot-without-api", kw_only=True):
         """The nodes of both."""
         return (*self.api.nodes, *self.reboot.nodes)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Stop the API server, and reboot the node once the API is gone."""
-        stopped = self.api.inject(cluster)
+        stopped = self.api.inject(cluster, timing)
         wait_until(
             lambda: self.api.receipt(cluster),
             lambda seen: seen.landed,
             what="The API server gone",
-            within_s=_API_GONE_S,
+            within_s=timing.api_stops_within_s,
+            every_s=timing.poll_every_s,
         )
-        return f"{stopped}; {self.reboot.inject(cluster)}"
+        return f"{stopped}; {self.reboot.inject(cluster, timing)}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: the API's port refuses, and process 1 of the node is a new one.

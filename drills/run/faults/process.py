@@ -1,6 +1,6 @@
 """`kill` and `pause`: SIGKILL and SIGSTOP to a component's processes, sent on their nodes, not through the API."""
 
-from clusters.cluster import Cluster
+from clusters.cluster import Cluster, find_node
 from clusters.model import Component, Mesh, Role
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import process_table
@@ -8,7 +8,7 @@ from drills.run.faults.base import TABLES, TCP, BaseFault, ComponentFault, Recei
 from drills.run.faults.process_table import Process
 from drills.run.faults.tcp import Answer, ask
 from drills.run.faults.views import ContainerView, containers, pod_addresses
-from drills.run.placement import find_node
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name
 
 _KILLED = 137  # 128 + SIGKILL
@@ -38,7 +38,7 @@ class Killed(ComponentFault, tag="kill", kw_only=True):
         """The node on which processes are killed, if one is named."""
         return (self.node,) if self.node else ()
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Send SIGKILL, as the kernel does when memory runs out."""
         found = self.found(cluster, self.node)
         process_table.signal(cluster, found, "KILL")
@@ -46,7 +46,6 @@ class Killed(ComponentFault, tag="kill", kw_only=True):
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:
         """Landed: SIGKILL has ended a container of the same pod since the fault was prepared."""
-        del turn
         dead = [view for view in containers(cluster, self.component) if self._was_killed(view)]
         evidence = "; ".join(f"{view.key}: exit {view.exit_code}, restarts {view.restarts}" for view in dead)
         return Receipt(bool(dead), "Kubernetes API", evidence or "no container was restarted", momentary=True)
@@ -102,7 +101,7 @@ class Paused(ComponentFault, tag="pause", kw_only=True):
         """The nodes on which processes are stopped."""
         return tuple(process.node for process in self.processes)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Send SIGSTOP."""
         self.processes = self.found(cluster)
         process_table.signal(cluster, self.processes, "STOP")

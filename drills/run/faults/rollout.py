@@ -16,6 +16,7 @@ from drills.run.faults import process_table
 from drills.run.faults.base import TABLES, BaseFault, ComponentFault, Receipt, healthy
 from drills.run.faults.process_table import Process
 from drills.run.faults.views import unsettled, workload
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name, ObjectRef, Patch
 
 _STAMP = "kubectl.kubernetes.io/restartedAt"  # the annotation of `kubectl rollout restart`
@@ -51,10 +52,9 @@ class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
     stamp: str
     left: dict[Name, frozenset[Name]] = msgspec.field(default_factory=dict)  # old pods in the last observations
 
-    @property
-    def land_extra_s(self) -> float:
+    def land_extra_s(self, timing: Timing) -> float:
         """A Deployment starts the new pod first, and the first old pod has its grace period."""
-        return 90.0
+        return timing.rollout_begins_extra_s
 
     @property
     def subject(self) -> str:
@@ -66,7 +66,7 @@ class Restarted(ComponentFault, tag="rolling-restart", kw_only=True):
         """The nodes on which old pods ran."""
         return tuple(self.old)
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Change the pod template."""
         ref = ObjectRef("apps/v1", self.component.kind, self.component.name, self.component.namespace)
         Patch(ref, {"spec": {"template": {"metadata": {"annotations": {_STAMP: self.stamp}}}}}).apply(cluster)

@@ -35,13 +35,13 @@ from clusters.runtime import HarnessError, wait_until
 from drills.run.faults.base import BaseFault, Receipt, both
 from drills.run.faults.views import workload
 from drills.run.faults.workload import Absent
+from drills.run.timing import Timing
 from drills.run.undo_entry import ObjectRef, Patch
 
 POLICY = "ValidatingAdmissionPolicy"
 BINDING = f"{POLICY}Binding"
 NUDGE = "meshdrill/nudge"
 _API = "admissionregistration.k8s.io/v1"
-_IN_FORCE_S = 15.0  # the API server loads new policies once a second
 _GRACE_S = 1
 _TRIED = "meshdrill-asked"
 
@@ -66,7 +66,7 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
         """The pods can be created, and all are ready."""
         return f"pods of {self.title} admitted again, {self.replicas} ready"
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Create the policy, wait until it is enforced, and delete the existing pods."""
         for manifest in self._manifests():
             cluster.kube.apply(manifest).demand(f"Creating {manifest['kind']} {self._name}")
@@ -74,7 +74,8 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
             lambda: self._is_refused(cluster),
             lambda refused: refused,
             what=f"{POLICY} {self._name} in force",
-            within_s=_IN_FORCE_S,
+            within_s=timing.policy_in_force_within_s,
+            every_s=timing.poll_every_s,
             next_step="Is the API server older than Kubernetes 1.30?",
         )
         names = [str(pod["metadata"]["name"]) for pod in cluster.kube.pods(self.component.namespace, self._labels)]

@@ -12,6 +12,7 @@ from drills.run.faults.base import TABLES, TCP, BaseFault, ComponentFault, Recei
 from drills.run.faults.process_table import Process
 from drills.run.faults.tcp import Answer, ask
 from drills.run.faults.views import service_address, unsettled, workload
+from drills.run.timing import Timing
 from drills.run.undo_entry import Name, ObjectRef
 
 
@@ -98,7 +99,7 @@ class ScaledToZero(Absent, tag="scale-to-zero", kw_only=True):
         """The desired count is as before."""
         return f"{self.title} back to {self.replicas}"
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Scale to zero."""
         cluster.kube.scale(self.component, 0)
         return f"{self.title} scaled from {self.replicas} to 0"
@@ -136,7 +137,7 @@ class DeletedWorkload(Absent, tag="delete-workload", kw_only=True):
         """The workload exists."""
         return f"{self.title} created again"
 
-    def inject(self, cluster: Cluster) -> str:
+    def inject(self, cluster: Cluster, timing: Timing) -> str:
         """Delete the workload."""
         self._ref.delete(cluster)
         return f"{self.title} deleted"

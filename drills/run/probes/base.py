@@ -3,17 +3,12 @@
 import threading
 import time
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from clusters.runtime import HarnessError
 from drills.run.context import Context
 from drills.run.phase import BASELINE, FAULT, IDLE, RECOVERY, StoppedError
 from drills.run.undo import Pending, carry_out
-
-_NAP_S = 0.2
-_AGAIN_S = 10.0  # longest interval in the recovery: its end must be seen
-_UNDO_S = 20.0
-_API_AWAY_S = 1.0
-_JOIN_S = 45.0  # longer than the slowest attempt: two webhook timeouts, and a pod that never starts
 
 
 class Probe(ABC):
@@ -36,9 +31,10 @@ class Probe(ABC):
         """Wait for the thread after the phase was stopped; record a thread that hangs."""
         if self._thread.ident is None:
             return
-        self._thread.join(_JOIN_S)
+        within_s = self._context.timing.probe_ends_within_s
+        self._thread.join(within_s)
         if self._thread.is_alive():
-            self._context.recorder.trouble(self.name, f"the probe did not end within {_JOIN_S:g} s of the run's end")
+            self._context.recorder.trouble(self.name, f"the probe did not end within {within_s:g} s of the run's end")
 
     def is_done(self, phase: str) -> bool:
         """Return whether the probe is done in a phase: after one attempt, in the recovery after a good one."""
@@ -54,10 +50,10 @@ class Probe(ABC):
         If the run's own fault took the API away, the clean-up is deferred: it stays in the undo log and is retried
         before the first attempt after the fault.
         """
-        is_away = self._is_api_away(phase)
+        is_away, timing = self._is_api_away(phase), self._context.timing
+        within_s = timing.probe_undo_without_api_within_s if is_away else timing.probe_undo_within_s
         try:
-            within_s = _API_AWAY_S if is_away else _UNDO_S
-            carry_out(self._context.cluster, self._context.undo_log, pending, within_s=within_s)
+            carry_out(self._context.cluster, self._context.undo_log, pending, replace(timing, undo_within_s=within_s))
         except HarnessError:
             if not is_away:
                 raise
@@ -73,17 +69,18 @@ class Probe(ABC):
         return self._context.takes_api and phase == FAULT
 
     def _run(self) -> None:
-        due_s, last = time.monotonic(), IDLE
+        # Paced, and begun anew by each phase: another idea than a wait until something holds.
+        timing, due_s, last = self._context.timing, time.monotonic(), IDLE
         while not self._context.phase.is_stopped:
             now_s = time.monotonic()
             with self._context.phase.attempt() as phase:
                 is_enough = phase == IDLE or (phase == BASELINE and phase in self._done)
                 if not is_enough and (phase != last or now_s >= due_s):  # a new phase begins with an attempt
-                    every_s = min(self._every_s, _AGAIN_S) if phase == RECOVERY else self._every_s
-                    due_s, last = now_s + every_s, phase
+                    longest_s = timing.probe_recovery_every_s if phase == RECOVERY else self._every_s
+                    due_s, last = now_s + min(self._every_s, longest_s), phase
                     self._try(phase)
                     continue
-            self._context.phase.wait_change(_NAP_S)
+            self._context.phase.wait_change(timing.probe_every_s)
 
     def _try(self, phase: str) -> None:
         try:

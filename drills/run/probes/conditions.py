@@ -1,9 +1,8 @@
-"""Polls what Kubernetes reports of workloads, nodes and objects, and its Events, once a second.
+"""Polls what Kubernetes reports of workloads, nodes and objects, and its Events, at an interval.
 
 An on-call team could alert on each of them.
 """
 
-import threading
 import time
 from collections.abc import Sequence
 
@@ -11,20 +10,22 @@ from clusters.kube import Json, Kube, wanted_and_ready
 from clusters.model import Component, Role, SignalKind, SignalSpec
 from clusters.runtime import HarnessError
 from drills.judge.events import EventCount, NodeTaints, ObjectStatus, ReplicaCount
+from drills.run.background import Background
 from drills.run.recorder import Recorder
+from drills.run.timing import Timing
 
 EVERY = "*"
 """In place of a workload's name: all workloads of the kind in the namespace."""
 
-_EVERY_S = 1.0
-_JOIN_S = 15.0
 _MESSAGE_LIMIT = 2000  # characters of a message
 
 
-class Conditions:
+class Conditions(Background):
     """Polls what the signals name: workloads, objects, taints of the nodes, counts of Events."""
 
-    def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[SignalSpec]) -> None:
+    def __init__(self, kube: Kube, recorder: Recorder, signals: Sequence[SignalSpec], timing: Timing) -> None:
+        super().__init__("conditions", ends_within_s=timing.watch_ends_within_s)
+        self._every_s = timing.conditions_every_s
         self._kube = kube
         self._recorder = recorder
         self._workloads = tuple(
@@ -41,23 +42,15 @@ class Conditions:
         self._objects = tuple(dict.fromkeys(subject.rpartition(" ")[0] for subject in stated))
         self._nodes: tuple[str, ...] = ()  # those last seen
         self._asks_nodes = any(signal.kind is SignalKind.NODE_TAINT for signal in signals)
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="conditions", daemon=True)
 
     def start(self) -> None:
         """Start the thread, if a signal needs it."""
         if self._workloads or self._objects or self._asks_nodes or self._reasons:
-            self._thread.start()
-
-    def stop(self) -> None:
-        """Stop the thread; the request in progress has its own deadline."""
-        self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join(_JOIN_S)
+            super().start()
 
     def _run(self) -> None:
         while not self._ended.is_set():
-            due_s = time.monotonic() + _EVERY_S
+            due_s = time.monotonic() + self._every_s
             for subject, workload in self._workloads:
                 self._ask(subject, workload)
             for subject in self._objects:
@@ -66,6 +59,7 @@ class Conditions:
                 self._ask_nodes()
             for namespace, reasons in self._reasons.items():
                 self._ask_events(namespace, reasons)
+            # Paced: a round begins at each interval, however long its queries take.
             self._ended.wait(max(0.0, due_s - time.monotonic()))
 
     def _ask(self, subject: str, workload: Component) -> None:

@@ -1,4 +1,7 @@
-"""The probe of new pods: creates and removes pods, and records whether each is admitted, in the mesh, and started."""
+"""The probe of new pods: creates and removes pods, and records whether each is admitted, in the mesh, and started.
+
+The pods run the lab's own program: they make and serve calls by the plan of the run, which are recorded as any other.
+"""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from clusters.kube import Admission, Json, is_ready
-from clusters.lab import LAB, ON_DEMAND, is_member, load, members
+from clusters.lab import LAB, NEW_POD, NEW_POD_FILE, NEW_SERVICE_FILE, is_member, load, members
 from clusters.model import Enrolment
 from clusters.runtime import HarnessError, wait_until
 from drills.judge.events import NewPod
@@ -57,7 +60,7 @@ class NewPodsProbe(Probe):
         self._count = 0
 
     def attempt(self, phase: str) -> bool:
-        """Create one pod per place and remove it; good when each was admitted, is in the mesh, and started."""
+        """Create one pod per place and remove it; good when each is in the mesh, started, and a call succeeded."""
         places = self._spec.on or ("",)
         first = self._count + 1
         self._count += len(places)
@@ -65,10 +68,9 @@ class NewPodsProbe(Probe):
             return all([*pool.map(partial(self._one, phase), range(first, first + len(places)), places)])
 
     def _one(self, phase: str, number: int, placed: str) -> bool:
-        kind = "latecomer" if self._spec.serves_s else "newcomer"
-        name = f"{kind}-{self._context.run_id[:6]}-{number}"
-        words = {"NAME": name, "LAB_IMAGE": self._pods.image}
-        *fronts, manifest = load(ON_DEMAND[kind], words)
+        name = f"{NEW_POD}-{self._context.run_id[:6]}-{number}"
+        (manifest,) = load(NEW_POD_FILE, {"NAME": name, "LAB_IMAGE": self._pods.image})
+        fronts = load(NEW_SERVICE_FILE, {}) if self._spec.own_service else []
         if placed:
             # Bound without the scheduler: the probe tests the node, not what keeps pods away from it.
             manifest["spec"]["nodeName"] = self._pods.placed[placed]
@@ -89,7 +91,7 @@ class NewPodsProbe(Probe):
         answered_ns = time.time_ns()  # after a webhook timeout the answer comes late
         admitted = answer.outcome == "accepted"
         seen = self._watch(name, answer) if admitted else _Seen()
-        if admitted:
+        if admitted and (seen.is_started is not False or self._spec.own_service):
             self._context.phase.pause(self._spec.serves_s)
         result = NewPod.Detail(
             outcome="admitted" if answer.outcome == "accepted" else answer.outcome,
@@ -104,7 +106,8 @@ class NewPodsProbe(Probe):
             blocked_ns=seen.blocked_ns if admitted else UNSET,
         )
         self._context.recorder.note(NewPod(sent_ns, name, result))
-        return bool(seen.is_started) and bool(seen.is_meshed)
+        is_good = bool(seen.is_started) and bool(seen.is_meshed)
+        return is_good and self._context.tail.has_succeeded(name)
 
     def _watch(self, name: str, answer: Admission) -> _Seen:
         cluster, mesh = self._context.cluster, self._context.mesh
@@ -116,6 +119,7 @@ class NewPodsProbe(Probe):
                 lambda pod: pod is not None,
                 what=f"Pod {name} ready",
                 within_s=self._spec.within_s,
+                every_s=self._context.timing.poll_every_s,
             )
         except StoppedError:
             return _Seen(is_meshed)
@@ -140,6 +144,7 @@ class NewPodsProbe(Probe):
                 lambda found: found is not None,
                 what="The proof of a new pod's membership",
                 within_s=self._spec.within_s,
+                every_s=self._context.timing.poll_every_s,
             )
         except HarnessError:
             return None

@@ -47,7 +47,7 @@ def test_a_drill_that_sees_passes(
     """No survivor: the command ends with 0 and says how many mutations there were."""
     claiming(monkeypatch, SEEING)
     assert cli.status(["mutate", str(bundle)]) == exits.PASSED
-    assert "17 mutations, 0 survivors" in capsys.readouterr().out
+    assert "18 mutations, 0 survivors" in capsys.readouterr().out
 
 
 def test_a_drill_that_is_blind_ends_with_1(

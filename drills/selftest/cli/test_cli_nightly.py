@@ -154,6 +154,18 @@ def test_what_a_mesh_cannot_be_asked_is_skipped_with_the_reason(plan: Plan, monk
     assert all(turn.code == exits.PASSED and "no l7-proxy" in turn.reason for turn in turns)
 
 
+@pytest.mark.parametrize("words", [["--no-fault"], ["--", "--no-fault"]])
+def test_a_night_of_controls_asks_every_mesh_that_can_have_one(words: list[str], night: Night, tmp_path: Path) -> None:
+    """Each run gets the option; a mesh that is itself a control is skipped with the reason; nothing is compared."""
+    bundle(tmp_path / "accepted", quiet(), drill="gone-outage", mesh="linkerd")
+    machine: list[tuple[str, ...]] = []
+    code, text = night(passes, "--mesh", "none", "--mesh", "linkerd", "--drill", OUTAGE, *words, asked=machine)
+    assert code == exits.PASSED
+    assert [(it[1], it[3], "--no-fault" in it) for it in machine] == [(OUTAGE, "linkerd", True)]
+    assert re.search(rf"\| {OUTAGE} \| none \| skipped: .* is itself a control", text)
+    assert "No-fault controls are compared with no run" in text
+
+
 def test_a_mesh_that_lacks_an_image_is_asked_once(plan: Plan) -> None:
     """What is inconclusive and leaves no record would end so each time: it counts, and the other drills are listed."""
 
@@ -187,8 +199,12 @@ def test_an_interrupted_night_removes_its_cluster(plan: Plan) -> None:
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str]]:
     """Return what spends a night through the command line with such answers."""
 
-    def spend(answers: Callable[[str, str, int], tuple[Story | None, int]], *words: str) -> tuple[int, str]:
-        machine = Machine(answers)
+    def spend(
+        answers: Callable[[str, str, int], tuple[Story | None, int]],
+        *words: str,
+        asked: list[tuple[str, ...]] | None = None,
+    ) -> tuple[int, str]:
+        machine = Machine(answers, [] if asked is None else asked)
         monkeypatch.setattr(nightly, "process", machine.ask)
         monkeypatch.setattr(kind, "remove", machine.remove)
         places = ["--reports", str(tmp_path / "night"), "--baseline", str(tmp_path / "accepted")]

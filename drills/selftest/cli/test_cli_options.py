@@ -14,6 +14,7 @@ from drills.selftest.doubles.forked import run_pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 FLAGS = {it.flag for it in options.OPTIONS}
+PYTEST_FLAGS = {it.pytest_flag or it.flag for it in options.OPTIONS}
 PYTEST_KINDS = {it.flag for it in options.OPTIONS if it.is_pytest_kinds}
 
 
@@ -29,7 +30,7 @@ def test_each_option_is_one_of_pytests_and_one_of_the_command_lines(tmp_path: Pa
     text = run_pytest(["--help", "-p", "no:cacheprovider"], within=ROOT, notes=tmp_path).out
     ours = re.search(r"^meshdrill:\n(.*?)\n\n", text, flags=re.MULTILINE | re.DOTALL)
     assert ours is not None
-    assert set(re.findall(r"^  (--[a-z-]+)", ours[1], flags=re.MULTILINE)) == {*FLAGS, "--mesh"} - PYTEST_KINDS
+    assert set(re.findall(r"^  (--[a-z-]+)", ours[1], flags=re.MULTILINE)) == {*PYTEST_FLAGS, "--mesh"} - PYTEST_KINDS
     assert set(re.findall(r"^  (--[a-z-]+)", text, flags=re.MULTILINE)) >= PYTEST_KINDS
 
 
@@ -40,7 +41,7 @@ def test_what_is_not_given_is_the_same_for_both(pytestconfig: pytest.Config) -> 
         default = False if option.kind is bool else option.default
         assert theirs[option.flag] == default, option.flag
         if not option.is_pytest_kinds and not option.env:
-            assert pytestconfig.getoption(option.flag) == default, option.flag
+            assert pytestconfig.getoption(option.dest) == default, option.flag
 
 
 def test_every_image_source_is_a_choice() -> None:
@@ -52,7 +53,8 @@ def test_what_the_command_is_given_reaches_pytest() -> None:
     """A switch is its flag alone, a value follows its flag, and what was not given is not there."""
     given: dict[str, object] = dict.fromkeys((it.name for it in options.OPTIONS), None)
     given |= {"bootstrap": True, "keep_cluster": False, "images": Path("a b"), "image_source": "engine"}
-    assert options.words(given) == ["--bootstrap", "--images", "a b", "--image-source", "engine"]
+    given |= {"strict": True}
+    assert options.words(given) == ["--bootstrap", "--images", "a b", "--image-source", "engine", "--drill-strict"]
     assert options.words(dict.fromkeys(given, None)) == []
 
 

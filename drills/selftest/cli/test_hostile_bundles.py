@@ -11,6 +11,7 @@ import pytest
 
 from drills.cli import app as cli
 from drills.cli import exits
+from drills.cli import mutate as cli_mutate
 from drills.cli import nightly as cli_nightly
 from drills.cli.judge import replay
 from drills.judge.bundle_files import DRAWN, INDEX_MD_FILE, REPORT_MD_FILE, STATEMENT_FILE
@@ -231,10 +232,11 @@ def test_no_other_page_is_written_through_a_link(bundle: Path, tmp_path: Path) -
     with pytest.raises(FileError, match=r"nightly\.md is a link"):
         cli_nightly._write(place, ["# Night"])
     before = contents(tmp_path)
-    assert status("mutate", "--page", place) == exits.INCONCLUSIVE
-    assert status("metrics", bundle, "--out", place / "out") == exits.INCONCLUSIVE
-    assert status("diff", bundle, bundle, "--out", place / "out") == exits.INCONCLUSIVE
-    assert status("adr", bundle, "--title", "mine", "--out", place / "out") == exits.INCONCLUSIVE
+    assert status("metrics", bundle, "--out", place / "out") == exits.USAGE
+    assert status("diff", bundle, bundle, "--out", place / "out") == exits.USAGE
+    assert status("adr", bundle, "--title", "mine", "--out", place / "out") == exits.USAGE
+    with pytest.raises(FileError, match=r"mutations\.md is a link"):
+        cli_mutate._write(place, [])
     assert contents(tmp_path) == before
 
 

@@ -17,7 +17,8 @@ from drills import plugin
 from drills.cli import app as cli
 from drills.cli import exits
 from drills.cli import run as console
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
+from drills.run.runner import Drill
 from drills.selftest.doubles.forked import Ended, run_pytest
 from drills.selftest.doubles.made_up import CONFTEST, Run, ended, verdict_of
 
@@ -44,6 +45,15 @@ def test_an_unknown_mesh_is_refused_before_collection(tmp_path: Path) -> None:
     assert done.code == pytest.ExitCode.USAGE_ERROR
     assert "Did you mean none?" in done.err
     assert "collected" not in done.out
+
+
+def test_a_control_without_a_meaning_is_refused_before_collection(tmp_path: Path) -> None:
+    """`--no-fault` on a mesh that is itself a control is wrong usage to pytest, and accepted on any other."""
+    done = pytest_on_drills(tmp_path, "--mesh", "none", "--no-fault", "--collect-only")
+    assert done.code == pytest.ExitCode.USAGE_ERROR
+    assert "--no-fault makes no sense on none" in done.err
+    assert "collected" not in done.out
+    assert pytest_on_drills(tmp_path, "--mesh", "linkerd", "--no-fault", "--collect-only", "-q").code == 0
 
 
 def test_a_bad_name_of_a_cluster_is_refused_before_collection(tmp_path: Path) -> None:
@@ -94,14 +104,14 @@ def test_our_options_stand_beside_pytest_kinds_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "passed", "code"),
     [
-        (Answer.HELD, True, exits.PASSED),
-        (Answer.FAILED_OBSERVABLY, True, exits.PASSED),
-        (Answer.VIOLATED, False, exits.VIOLATED),
-        (Answer.INCONCLUSIVE, False, exits.INCONCLUSIVE),
+        (Outcome.HELD, True, exits.PASSED),
+        (Outcome.FAILED_OBSERVABLY, True, exits.PASSED),
+        (Outcome.VIOLATED, False, exits.VIOLATED),
+        (Outcome.INCONCLUSIVE, False, exits.INCONCLUSIVE),
     ],
 )
 def test_each_verdict_has_its_exit_code(
-    answer: Answer,
+    answer: Outcome,
     passed: bool,
     code: int,
     tmp_path: Path,
@@ -167,7 +177,7 @@ def test_a_polite_kill_is_an_interruption(
 def test_a_harness_error_is_no_verdict_of_the_mesh(capfd: pytest.CaptureFixture[str]) -> None:
     """A passed verdict whose clean-up then failed is a harness error: something was left behind."""
     reporter = console.Reporter(Console())
-    reporter._note_verdict(verdict_of(Answer.HELD, passed=True))
+    reporter._note_verdict(cast("Drill", Run(None)), verdict_of(Outcome.HELD, passed=True))
     reporter._note_failure(HarnessError("the cluster could not be deleted"), "teardown", "")
     assert reporter.code == exits.HARNESS
     assert "could not be deleted" in capfd.readouterr().out
@@ -232,16 +242,16 @@ LISTED = KnownIssue("it-holds", Reference("It does not", "https://example.org/1"
 @pytest.mark.parametrize(
     ("answer", "listed", "body", "outcome", "words"),
     [
-        (Answer.VIOLATED, (LISTED,), "assert False", "skipped", "VIOLATED as known (https://example.org/1)"),
-        (Answer.VIOLATED, (), "assert False", "failed", ""),
-        (Answer.HELD, (LISTED,), "pass", "failed", "known issue no longer seen"),
-        (Answer.HELD, (), "pass", "passed", ""),
-        (Answer.INCONCLUSIVE, (LISTED,), "assert False", "failed", ""),
-        (Answer.VIOLATED, (LISTED,), "raise ValueError('a bug')", "failed", ""),
+        (Outcome.VIOLATED, (LISTED,), "assert False", "skipped", "VIOLATED as known (https://example.org/1)"),
+        (Outcome.VIOLATED, (), "assert False", "failed", ""),
+        (Outcome.HELD, (LISTED,), "pass", "failed", "known issue no longer seen"),
+        (Outcome.HELD, (), "pass", "passed", ""),
+        (Outcome.INCONCLUSIVE, (LISTED,), "assert False", "failed", ""),
+        (Outcome.VIOLATED, (LISTED,), "raise ValueError('a bug')", "failed", ""),
     ],
 )
 def test_a_known_failure_is_expected_strictly(
-    answer: Answer,
+    answer: Outcome,
     listed: tuple[KnownIssue, ...],
     body: str,
     outcome: str,
@@ -250,7 +260,7 @@ def test_a_known_failure_is_expected_strictly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Pytest sees an expected failure where all that is violated is listed, and a failure where it is so no more."""
-    run = Run(verdict_of(answer, passed=answer is Answer.HELD, claims=("it-holds",)))
+    run = Run(verdict_of(answer, passed=answer is Outcome.HELD, claims=("it-holds",)))
     run.known_issues = listed
     module = type(sys)("drills.selftest_stand_in")
     monkeypatch.setattr(module, "RUNS", [run], raising=False)

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from clusters.charts import chart
+from clusters.charts import chart, sha256
 from clusters.images.catalogue import chart as chart_named
-from clusters.install import ChartSource
+from clusters.install import ChartSource, InstalledChart, _installed
+from clusters.model import ChartRelease
 from clusters.runtime import HarnessError
 
 WANTED = chart_named("istiod")
@@ -109,3 +110,35 @@ def test_a_chart_without_a_module_says_where_to_take_it_from() -> None:
     wanted = chart_named("linkerd-crds")
     with pytest.raises(HarnessError, match=rf"no Go module.*{wanted.repository} with --chart-repository"):
         chart("linkerd-crds", chart_dir=None, repository=None, progress=print)
+
+
+def test_a_chart_has_one_hash_wherever_its_directory_lies(tmp_path: Path) -> None:
+    """The hash of an archive is that of its bytes; of a directory, it changes with every name and every byte in it."""
+    archive = tmp_path / FILE
+    archive.write_bytes(CONTENT)
+    assert sha256(archive) == hashlib.sha256(CONTENT).hexdigest()
+    found = set()
+    for place, name, text in (("a", "values.yaml", "a: 1"), ("b", "values.yaml", "a: 1"), ("c", "values.yaml", "a: 2")):
+        (tmp_path / place / "templates").mkdir(parents=True)
+        (tmp_path / place / "templates" / name).write_text(text)
+        found.add(sha256(tmp_path / place))
+    (tmp_path / "a" / "templates" / "values.yaml").rename(tmp_path / "a" / "values.yaml")
+    assert len(found | {sha256(tmp_path / "a")}) == 3
+
+
+def test_an_installed_chart_is_recorded_with_its_values(tmp_path: Path) -> None:
+    """Name, version and source of the chart; the hash of its own section of the values changes with them alone."""
+    archive = tmp_path / FILE
+    archive.write_bytes(CONTENT)
+    release = ChartRelease("istiod", "istiod", "istio-system", "istiod")
+
+    def recorded(charts: ChartSource, **values: object) -> InstalledChart:
+        return _installed(release, archive, charts, None, [{"istiod": values, "cni": tmp_path.name}])
+
+    own = recorded(ChartSource(), pilot=1)
+    assert (own.name, own.version, own.source) == (WANTED.chart, WANTED.version, WANTED.module)
+    assert own.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert own.values_sha256 == recorded(ChartSource(), pilot=1).values_sha256
+    assert own.values_sha256 != recorded(ChartSource(), pilot=2).values_sha256
+    assert recorded(ChartSource(directory=tmp_path)).source == f"directory {tmp_path.name}"
+    assert recorded(ChartSource(repository="https://charts.example")).source == "https://charts.example"

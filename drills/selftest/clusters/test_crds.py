@@ -87,10 +87,9 @@ def test_a_kind_is_defined_once_the_api_server_serves_it(
     seen: list[object] = []
     monkeypatch.setattr(double, "apply_all", seen.extend, raising=False)
     monkeypatch.setattr(double, "get", lambda *_named: status)
-    monkeypatch.setattr(install, "_ESTABLISHED_S", 0.1)
 
     def install_crds() -> None:
-        install.install_crds(double, (NAME,), directories=(), published=False, steps=Steps(print))
+        install.install_crds(double, (NAME,), directories=(), published=False, steps=Steps(print), served_within_s=0.1)
 
     with pytest.raises(HarnessError, match=r"CRD gateways\.gateway\.networking\.k8s\.io served: not within"):
         install_crds()

@@ -48,6 +48,28 @@ def test_all_containers_together_weigh_more_than_one_process(
     assert not elsewhere.parent.exists()
 
 
+def test_an_engine_that_ends_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error has the end of its log, and comes long before the bound."""
+    (tmp_path / "docker").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "log").write_text("address already in use\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with (
+        subprocess.Popen(["sh", "-c", "exit 1"]) as engine,
+        pytest.raises(HarnessError, match=r"(?s)did not answer .*address already in use"),
+    ):
+        host_bootstrap._wait_until_it_answers(tmp_path / "log", engine)
+
+
+def test_an_engine_that_answers_is_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wait ends with the first answer; the engine may belong to a service manager."""
+    (tmp_path / "docker").write_text(f"#!/bin/sh\ntest -e {tmp_path}/asked || {{ touch {tmp_path}/asked; exit 1; }}\n")
+    (tmp_path / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    host_bootstrap._wait_until_it_answers(tmp_path / "log", None)
+    assert (tmp_path / "asked").exists()
+
+
 def test_a_mesh_is_told_which_feature_the_kernel_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what the mesh needs counts, and what is missing is named."""
     monkeypatch.setattr(host, "kernel_features", lambda: {"WireGuard": False, "ESP": False, "BTF": True})

@@ -1,5 +1,6 @@
 """The catalogue and recipes agree; a missing image has a reason; archives are indexed by content."""
 
+import hashlib
 import io
 import os
 import re
@@ -10,9 +11,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from clusters.images import archive, build, golang, origins, recipe, resolve
+from clusters.images import archive, build, engine, golang, origins, recipe, resolve
 from clusters.images.catalogue import all_images, image, images_for, versions
-from clusters.runtime import HarnessError, UsageError, run
+from clusters.images.origins import Origin
+from clusters.runtime import HarnessError, UsageError, run, state_dir
 
 RECIPES = recipe.names()
 
@@ -152,9 +154,81 @@ def test_a_mirror_replaces_the_host_alone(ref: str, mirror: str | None, expected
 def test_a_record_of_origin_is_kept_and_the_first_one_stays() -> None:
     """The origin of an image is recorded once by its id."""
     assert origins.recall("sha256:aa") is None
-    origins.remember("sha256:aa", origins.Record("registry docker.io/a:1", "sha256:d"))
-    origins.remember("sha256:aa", origins.Record("archive a.tar"))
-    assert origins.recall("sha256:aa") == origins.Record("registry docker.io/a:1", "sha256:d")
+    first = Origin("registry", "docker.io", digest="sha256:d")
+    origins.remember("sha256:aa", first)
+    origins.remember("sha256:aa", Origin("archive", "a.tar"))
+    assert origins.recall("sha256:aa") == first
+
+
+def test_the_origins_that_meshdrill_0_1_remembered_are_read() -> None:
+    """Its records are sentences; what they leave out stays empty, and the next record keeps them."""
+    (state_dir() / "image-origins.json").write_text(
+        """{"sha256:1": {"origin": "registry docker.io/a:1", "digest": "sha256:d"},
+            "sha256:2": {"origin": "archive a.tar", "digest": null},
+            "sha256:3": {"origin": "built here by recipe istio-pilot (fc09da90582b)", "digest": null},
+            "sha256:4": {"origin": "brought by hand"}}"""
+    )
+    origins.remember("sha256:5", Origin("archive", "b.tar", sha256="00"))
+    assert [origins.recall(f"sha256:{number}") for number in range(1, 7)] == [
+        Origin("registry", "docker.io", digest="sha256:d"),
+        Origin("archive", "a.tar"),
+        Origin("build", "istio-pilot", recipe_key="fc09da90582b"),
+        Origin("unknown"),
+        Origin("archive", "b.tar", sha256="00"),
+        None,
+    ]
+
+
+def resolved(facts: engine.ImageFacts, name: str = "istio-pilot") -> resolve.Resolved:
+    """Return an image of the catalogue as one that is in the engine under its official name."""
+    wanted = image(name)
+    return resolve._resolved(wanted, wanted.official.partition("@")[0], "engine", facts)
+
+
+def test_the_engine_never_hides_where_an_image_came_from() -> None:
+    """A build of ours is one by its label, whatever its name; a digest counts only from a registry, by record."""
+    digests = ("docker.io/istio/pilot@sha256:d",)
+    assert resolved(engine.ImageFacts("sha256:1", digests)).origin == Origin("unknown")
+    assert resolved(engine.ImageFacts("sha256:1", digests)).digest is None
+    labels = engine._Config({engine.KEY_LABEL: recipe.image_key("istio-pilot")})
+    ours = resolved(engine.ImageFacts("sha256:2", None, labels)).origin
+    assert (ours.kind, ours.name, ours.recipe_key) == ("build", "istio-pilot", recipe.image_key("istio-pilot"))
+    assert ours.inputs == recipe.inputs("istio-pilot")
+    origins.remember("sha256:2", Origin("build", "istio-pilot", recipe_key=recipe.image_key("istio-pilot")))
+    assert resolved(engine.ImageFacts("sha256:2", None, labels)).origin == ours
+    older = resolved(engine.ImageFacts("sha256:3", None, engine._Config({engine.KEY_LABEL: "0123456789ab"})))
+    assert older.origin == Origin("build", recipe_key="0123456789ab")
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_official"),
+    [
+        (Origin("registry", "docker.io", digest="sha256:d"), True),
+        (Origin("registry", "docker.io"), False),
+        (Origin("registry", "127.0.0.1:5000", digest="sha256:d"), False),
+        (Origin("archive", "docker.io", sha256="00"), False),
+    ],
+)
+def test_official_is_what_its_publisher_gave_by_digest(origin: Origin, *, is_official: bool) -> None:
+    """Not what a mirror or an archive gave, nor what has no digest."""
+    origins.remember("sha256:1", origin)
+    got = resolved(engine.ImageFacts("sha256:1"))
+    assert (got.is_official, got.digest) == (is_official, origin.digest or None)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_inputs_of_a_build_are_listed(name: str) -> None:
+    """Every file with its hash, every part of the context and every argument; equal whenever it is asked."""
+    described, found = recipe.load(name), recipe.inputs(name)
+    assert found == recipe.inputs(name)
+    assert {f"context {target}" for target in described.context} <= found.keys()
+    assert {f"argument {key}": value for key, value in described.arguments.items()}.items() <= found.items()
+    dockerfile = recipe.recipes_dir() / name / "Dockerfile"
+    if dockerfile.exists():
+        digest = hashlib.sha256(dockerfile.read_bytes()).hexdigest()
+        assert found[f"{name}/Dockerfile"] == f"sha256:{digest}"
+    if any(source.startswith("go:istio:") for source in described.context.values()):
+        assert found["istio/go.sum"].startswith("sha256:")
 
 
 def write_archive(path: Path, *refs: str) -> Path:

@@ -13,6 +13,7 @@ import requests
 
 from clusters.images import archive, build, engine, resolve
 from clusters.images.catalogue import Image
+from clusters.images.origins import Origin
 from clusters.runtime import HarnessError, MissingImagesError, answers, run
 
 DEADLINE_S = 20.0
@@ -85,7 +86,7 @@ def get(wanted: Image, tmp_path: Path, **how: object) -> resolve.Resolved:
 def test_an_image_in_the_engine_is_used_first(tiny: Image, tmp_path: Path) -> None:
     """An image in the engine needs no other source."""
     got = get(tiny, tmp_path)
-    assert (got.source, got.ref, got.origin) == ("engine", tiny.official, None)
+    assert (got.source, got.ref, got.origin) == ("engine", tiny.official, Origin("build", recipe_key="none"))
 
 
 def test_an_archive_carries_an_image_from_engine_to_engine(tiny: Image, tmp_path: Path) -> None:
@@ -96,7 +97,8 @@ def test_an_archive_carries_an_image_from_engine_to_engine(tiny: Image, tmp_path
     got = get(tiny, tmp_path)
     assert (got.source, got.image_id) == ("archive", before.image_id)
     again = get(tiny, tmp_path)
-    assert (again.source, again.origin) == ("engine", f"archive {path.name}")
+    assert again.origin == Origin("archive", path.name, sha256=archive.sha256(path), recipe_key="none")
+    assert (again.source, again.is_official) == ("engine", False)
 
 
 def test_a_registry_gives_the_image_under_its_official_name(tiny: Image, registry: str, tmp_path: Path) -> None:
@@ -114,7 +116,8 @@ def test_a_registry_gives_the_image_under_its_official_name(tiny: Image, registr
         assert got.digest.startswith("sha256:")
         again = get(tiny, tmp_path)
         assert (again.source, again.digest) == ("engine", got.digest)
-        assert again.origin == f"registry {mirrored}"
+        assert again.origin == Origin("registry", registry, digest=got.digest)
+        assert not again.is_official  # a mirror is not the publisher
     finally:
         remove(mirrored)
 

@@ -82,14 +82,19 @@ def test_what_a_mesh_has_it_does_not_call_absent(mesh: Mesh) -> None:
     """Each missing capability has a reason, and no present one has."""
     roles = {part.role for part in mesh.components}
     assert not set(mesh.absent) & (mesh.capabilities | roles)
-    assert {Capability.ENCRYPTION, Capability.L7_AUTHZ} <= set(mesh.absent) | mesh.capabilities
+    assert Capability.ENCRYPTION in set(mesh.absent) | mesh.capabilities
 
 
-@pytest.mark.parametrize(("lacks", "variant"), [(Capability.ENCRYPTION, WIREGUARD), (Capability.L7_AUTHZ, WITH_L7)])
-def test_what_is_off_names_the_variant_that_has_it(lacks: Capability, variant: Mesh) -> None:
-    """The reason for a missing capability names the variant that has it."""
-    assert f"{variant.name} has it" in MESH.absent[lacks]
-    assert lacks in variant.capabilities
+def test_what_is_off_names_the_variant_that_has_it() -> None:
+    """The reason for a missing capability names the variant that has it, and so does that for the missing proxy."""
+    assert f"{WIREGUARD.name} has it" in MESH.absent[Capability.ENCRYPTION]
+    assert Capability.ENCRYPTION in WIREGUARD.capabilities
+    off = {
+        mesh.name: [it.reason for it in mesh.overrides if it.setting.startswith("envoy.enabled")]
+        for mesh in (MESH, WITH_L7)
+    }
+    assert [f"{WITH_L7.name} enables it" in it for it in off["cilium"]] == [True]
+    assert off["cilium-l7"] == []
 
 
 def test_wireguard_promises_what_travels_between_nodes_and_no_more() -> None:

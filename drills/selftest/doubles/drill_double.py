@@ -1,14 +1,13 @@
-"""A drill on the doubles: a healthy component, a lab whose programs run, and short waits."""
+"""A drill on the doubles: a healthy component, and a lab whose programs run."""
 
 from pathlib import Path
 
-import pytest
-
 from clusters import provision
 from clusters.host import HostReport
+from clusters.images.origins import Origin
 from clusters.images.resolve import Resolved
 from clusters.model import Role
-from drills.run import active_fault, faults, live, steady_state, waiting
+from drills.run import faults
 from drills.run.lab import calls
 from drills.selftest.doubles.cluster_double import FileCluster, lab_pod
 from drills.selftest.doubles.cluster_world import NODES
@@ -24,23 +23,11 @@ WORKLOAD = (
 )
 MADE_OF = provision.Provenance(
     host=HostReport("an os", "1", 2, 8.0, 20.0, None, "runc", 2, ("CAP_X",), {"BTF": True}, {"docker.io": False}, 512),
-    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, "built"),),
+    images=(Resolved("lab", "lab:1", "build", "sha256:2", None, Origin("build", "python")),),
     node_image=Resolved("node", "node:1", "engine", "sha256:1"),
     tools={"kind": "1"},
     built=True,
 )
-
-
-def shorten_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait as little as the double needs."""
-    monkeypatch.setattr(steady_state, "_LENGTH_S", 0.25)
-    monkeypatch.setattr(steady_state, "_SETTLED_S", 0.1)
-    monkeypatch.setattr(steady_state, "_LOOK_S", 0.1)
-    monkeypatch.setattr(waiting, "_EVERY_S", 0.05)
-    monkeypatch.setattr(active_fault, "_LAND_S", 0.3)
-    monkeypatch.setattr(active_fault, "_LAND_LOOK_S", 0.05)
-    monkeypatch.setattr(active_fault, "_LOOK_S", 0.1)
-    monkeypatch.setattr(live, "_LOOK_S", 0.05)
 
 
 def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:
@@ -59,4 +46,10 @@ def healthy(root: Path, made: type[FileCluster] = FileCluster) -> FileCluster:
 def played(double: FileCluster, **how: object) -> Programs:
     """Return the lab's programs, ready to run."""
     pods = {f"{service}-1": service for service in (*SERVICES, "outsider")}
-    return Programs(double.share, pods, nodes=NODES, **{"denied": frozenset({FORBIDDEN}), **how})  # type: ignore[arg-type]
+    given = {"denied": frozenset({FORBIDDEN, ("new-pod", "ledger")}), "new_pods": lambda: new_pods(double), **how}
+    return Programs(double.share, pods, nodes=NODES, **given)  # type: ignore[arg-type]
+
+
+def new_pods(double: FileCluster) -> list[str]:
+    """Return the names of the new pods that exist in the double."""
+    return [key.rpartition("/")[2] for key in double.load().objects if key.startswith("Pod/lab/new-pod-")]

@@ -6,6 +6,7 @@ from typing import get_args
 from clusters.model import Mesh, Role
 from drills.run import faults
 from drills.run.faults import Fault
+from drills.run.faults.no_fault import no_fault
 from drills.selftest.doubles import declared_double, injection_double, issuer_double, node_double
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.doubles.declared_double import DeclaredCluster
@@ -33,6 +34,8 @@ def double_for(root: Path, kind: str) -> tuple[FileCluster, Fault, Mesh]:
     ):
         if kind in module.FAULTS:
             return made(root), module.FAULTS[kind], facts
+    if kind == "no-fault":
+        return FileCluster(root), no_fault(faults.scale_to_zero(_ROLE)), mesh()
     if kind in _OF_COMPONENT:
         return FileCluster(root), _OF_COMPONENT[kind], mesh()
     raise AssertionError(kind)

@@ -10,6 +10,7 @@ from drills.run.undo_entry import UndoEntry
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.doubles.cluster_world import NODES
 from drills.selftest.doubles.node_double import AGENT
+from drills.selftest.doubles.short_timing import SHORT
 
 
 class Ready:
@@ -22,7 +23,7 @@ class Ready:
 
     def inject(self) -> str:
         """Do it."""
-        return self.prepared.inject(self._cluster)
+        return self.prepared.inject(self._cluster, SHORT)
 
     def receipt(self, turn: int | None = None) -> Receipt:
         """Look at all of it, or at a part."""

@@ -6,12 +6,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from drills.judge.events import Event, FaultAccount, FaultInjected, FaultReceipt, UndoApplied, UndoVerified, UndoWritten
-from drills.run import active_fault, undo
+from drills.run import undo
 from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.phase import CurrentPhase
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
+from drills.run.timing import Timing
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_world import World
 from drills.selftest.doubles.fault_doubles import double_for
@@ -29,11 +30,17 @@ def main(root: Path, kind: str, phase: str, test: Connection) -> None:
     Half is after the first thing that the fault changes in the world, whatever else it still has to change.
     """
     os.environ["PATH"] = ""  # the double needs no program of this machine
-    active_fault._LAND_LOOK_S = 0.02  # on the double all that lands lands at once
     double, fault, mesh = double_for(root, kind)
     cluster = double
     context = Context(
-        "r1", cluster, mesh, Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+        "r1",
+        cluster,
+        mesh,
+        Recorder(),
+        UndoLog(cluster.state),
+        CurrentPhase(),
+        Tail(cluster.share, "r1"),
+        timing=Timing(land_every_s=0.02),  # on the double every fault lands at once
     )
     note = context.recorder.note
     stops: dict[str, type[Event]] = {

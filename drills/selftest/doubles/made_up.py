@@ -7,7 +7,7 @@ import pytest
 
 from clusters.model import KnownIssue, Mesh
 from drills.cli import run as console
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.verdict import Outcome, Verdict
 from drills.run.declare import Declared
 from drills.run.experiment import Experiment
 from drills.selftest.doubles import statements
@@ -32,10 +32,11 @@ class Run:
     def __init__(self, verdict: Verdict | None, bundle: Path | None = None) -> None:
         self.verdict = verdict
         self.bundle = bundle
+        self.strict = False
         self.known_issues: tuple[KnownIssue, ...] = ()
 
 
-def verdict_of(answer: Answer, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
+def verdict_of(answer: Outcome, *, passed: bool, claims: tuple[str, ...] = ()) -> Verdict:
     """Return a verdict, with a finding of that answer for each claim, by its id."""
     return statements.verdict_of(*(statements.finding(claim, answer) for claim in claims), answer=answer, passed=passed)
 

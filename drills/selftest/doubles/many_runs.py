@@ -14,7 +14,8 @@ from drills.judge.events import ReplicaCount
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence, keys, statement
-from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
+from drills.report.provenance import ImageRecord
+from drills.report.run_file import Environment, OverrideRecord, PointRecord
 from drills.selftest.doubles import bundle_cache
 from drills.selftest.doubles.story import Story
 
@@ -37,6 +38,12 @@ CLAIMS: Mapping[str, Claim] = {
     "control-plane-down-alerts": sometimes(checks.signal_seen("control-plane-down")),
     "routes-recover": eventually(checks.success_rate(EDGE, at_least=0.999), within_s=15),
 }
+
+CONTROL_CLAIMS: Mapping[str, Claim] = {
+    **{name: claim for name, claim in CLAIMS.items() if not claim.needs_fault},
+    "control-plane-down-silent": always(checks.signal_absent("control-plane-down"), "run"),
+}
+"""What a no-fault control is asked."""
 
 
 def quiet(
@@ -70,6 +77,18 @@ def quiet(
     return story.hit(*EDGE).pair(*EDGE, first_ns=story.at(1), last_ns=story.at(2)) if is_control else story
 
 
+def no_fault() -> Story:
+    """Return a no-fault control in which all goes well and no signal appears."""
+    return no_fault_of(quiet())
+
+
+def no_fault_of(story: Story) -> Story:
+    """Return the story as a no-fault control in which no signal appears."""
+    story.without_fault = True
+    story.events = [event for event in story.events if not isinstance(event, ReplicaCount)]
+    return story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
+
+
 def broken() -> Story:
     """Return a run in which a call was readable on the wire."""
     story = quiet().fault()
@@ -97,11 +116,13 @@ def bundle(  # noqa: PLR0913 - each word of the sentence is one argument
     mesh: str = "mesh-a",
     folder: str = "20260101T000000Z",
     version: str = "1.0",
-    claims: Mapping[str, Claim] = CLAIMS,
+    claims: Mapping[str, Claim] | None = None,
     cpus: int = 2,
     key: Path | None = None,
 ) -> Path:
     """Write the run as a bundle with its statement; the folder makes its run id, so that two runs differ."""
+    if claims is None:
+        claims = CONTROL_CLAIMS if story.without_fault else CLAIMS
 
     def write(place: Path) -> None:
         _write(place, story, drill=drill, mesh=mesh, version=version, claims=claims, cpus=cpus, key=key)

@@ -11,7 +11,8 @@ from drills.judge.events import ReplicaCount
 from drills.judge.history import write_history
 from drills.judge.verdict import Verdict
 from drills.report import evidence
-from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
+from drills.report.provenance import ImageRecord
+from drills.report.run_file import Environment, OverrideRecord, PointRecord
 from drills.selftest.doubles import bundle_cache
 from drills.selftest.doubles.story import Story
 

@@ -10,7 +10,8 @@ import rfc8785
 
 from drills.judge.events import Phase
 from drills.judge.history import CALLS_SCHEMA, RunFacts, write_history
-from drills.judge.verdict import Answer, Finding, Verdict
+from drills.judge.records import StoredCheck, StoredClaim
+from drills.judge.verdict import Finding, Outcome, Verdict
 from drills.report import evidence, keys
 from drills.report.run_file import Environment
 
@@ -19,7 +20,7 @@ ENVIRONMENT = Environment("0.1.0", "meshdrill run made-up --mesh none", "It is m
 FILES = ["calls.parquet", "events.jsonl", "junit.xml", "report.html", "report.md", "run.json", "verdict.json"]
 
 
-def finding(name: str, answer: Answer, *, fails_on_control: bool = False) -> Finding:
+def finding(name: str, answer: Outcome, *, fails_on_control: bool = False) -> Finding:
     """Return a finding of the claim with that id, which says only what it must."""
     return Finding(
         id=name,
@@ -30,26 +31,29 @@ def finding(name: str, answer: Answer, *, fails_on_control: bool = False) -> Fin
         edges=(),
         during="run",
         window=None,
-        verdict=answer,
+        outcome=answer,
         reason="",
         must_hold=False,
         fails_on_control=fails_on_control,
-        source=None,
+        promise=None,
     )
 
 
-def verdict_of(*findings: Finding, answer: Answer, passed: bool, is_control: bool = False) -> Verdict:
+def verdict_of(*findings: Finding, answer: Outcome, passed: bool, is_control: bool = False) -> Verdict:
     """Return a verdict of these findings."""
-    return Verdict("made-up", "none", "0" * 12, is_control, answer, passed, findings, ())
+    return Verdict("made-up", "none", "0" * 12, is_control, answer, answer, passed, findings, ())
 
 
-HELD = verdict_of(finding("it-holds", Answer.HELD), answer=Answer.HELD, passed=True)
+HELD = verdict_of(finding("it-holds", Outcome.HELD), answer=Outcome.HELD, passed=True)
 
 
 def written(place: Path, verdict: Verdict, key: Path | None) -> Path:
     """Write a bundle of that verdict."""
     events = (Phase(0, "baseline"), Phase(10 * SECOND, "end"))
-    write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, RunFacts("made-up", "none", "0" * 12))
+    check = StoredCheck("c")
+    asked = tuple(StoredClaim(id=it.id, quantifier="always", check=check, during="run") for it in verdict.findings)
+    facts = RunFacts("made-up", "none", "0" * 12, verdict.is_control, claims=asked)
+    write_history(place, pl.DataFrame(schema=CALLS_SCHEMA), events, facts)
     (place / "verdict.json").write_bytes(verdict.encode())
     evidence.write(place, verdict, ENVIRONMENT, keys.signer(key) if key else None)
     return place

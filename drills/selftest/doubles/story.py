@@ -38,8 +38,10 @@ from drills.selftest.doubles.asking import judge
 
 START_NS = 1_700_000_000_000_000_000
 NODES = ("n1", "n2", "n3")
+SEEN_EVERY_NS = 10 * NS_PER_S
+"""An observer that works reports what it goes on seeing more often than the judge demands."""
 FAULT = "stop control-plane"
-SERVICES = ("frontend", "checkout", "payment", "ledger", "fraud", "bank-adapter", "intruder")
+SERVICES = ("frontend", "checkout", "payment", "ledger", "fraud", "bank-adapter", "intruder", "new-pod")
 
 Cell = str | int | bool | None
 
@@ -77,16 +79,20 @@ class Story:
     fault_s: float = 20.0
     recovery_s: float = 20.0
     is_control: bool = False
+    without_fault: bool = False
     signals: tuple[SignalSpec, ...] = ()
     fresh_edges: tuple[tuple[str, str], ...] = ()
     placed: dict[str, str] = field(default_factory=dict)
     drop_nodes: tuple[str, ...] = ()
+    is_nameless: bool = False  # the mesh shows servers no identity of their callers
+    encrypts: bool = True
     rows: list[dict[str, Cell]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     _phase: str = "baseline"
     _spoken: set[tuple[str, str, str]] = field(default_factory=set)
     _forgotten: set[type[Event]] = field(default_factory=set)
     _unplanned: set[str] = field(default_factory=set)
+    _services: dict[str, str] = field(default_factory=dict)
 
     def baseline(self) -> Self:
         """Go on in the baseline."""
@@ -113,6 +119,11 @@ class Story:
         self._unplanned |= set(pods)
         return self
 
+    def of_service(self, service: str, *pods: str) -> Self:
+        """Let these pods belong to a service, whatever the target of the calls that they serve."""
+        self._services |= dict.fromkeys(pods, service)
+        return self
+
     def length_s(self) -> float:
         """Return the length of the current phase."""
         return {"baseline": self.baseline_s, "fault": self.fault_s, "recovery": self.recovery_s}[self._phase]
@@ -136,6 +147,7 @@ class Story:
         reused: bool | None = None,
         lag_ms: float = 0.1,
         after_ms: float = 0.0,
+        node: str = "n1",
     ) -> Self:
         """Add calls at even distances over the phase, or from one offset to another; failures are in the middle.
 
@@ -149,7 +161,7 @@ class Story:
             is_ok = outcome == "ok"
             started_ns, by = due_ns + round(lag_ms * NS_PER_MS), server or f"{target}-1"
             timed = {"started_ns": started_ns, "ended_ns": started_ns + 2 * NS_PER_MS}
-            row = self._row(source, target, connection, lane[0], due_ns) | timed
+            row = self._row(source, target, connection, lane[0], due_ns) | timed | {"node": node}
             row |= {"outcome": outcome, "status": 200 if is_ok else 0, "error": "" if is_ok else error}
             row["reused"] = (connection == "reused" and lane in self._spoken) if reused is None else reused
             self._spoken.add(lane)
@@ -157,9 +169,12 @@ class Story:
                 row |= {"server_pod": by, "server_version": version}
             if is_ok if served is None else served:
                 row |= self._service(by, started_ns + NS_PER_MS, version)
-                row["peer"] = xfcc(source, target) if peer is None else peer
+                row["peer"] = self._peer(source, target) if peer is None else peer
             self.rows.append(row)
         return self
+
+    def _peer(self, source: str, target: str) -> str:
+        return "" if self.is_nameless or source == "outsider" else xfcc(source, target)
 
     def steady(self, *edges: tuple[str, str], per_s: int = 10) -> Self:
         """Add successful calls of these edges in every phase, on new and on reused connections."""
@@ -198,12 +213,14 @@ class Story:
         return self
 
     def watched(self, *, dropped: int = 0, packets: int = 1000, proven: bool = True) -> Self:
-        """Let every node watch the wire through the run, and by default see the outsider's plaintext."""
+        """Let every node watch the wire through the run, and by default see the outsider's plaintext all the time."""
         end_ns = self._end_ns() + NS_PER_S
         for node in NODES:
             self.events.append(event_of(WireReady, START_NS - 1, node, node=node))
             self.events.append(event_of(WireEnd, end_ns, node, node=node, packets=packets, dropped=dropped))
-        return self.pair("outsider", "ledger", first_ns=START_NS, last_ns=end_ns) if proven else self
+        for seen_ns in range(START_NS, end_ns, SEEN_EVERY_NS) if proven else ():
+            self.pair("outsider", "ledger", first_ns=seen_ns, last_ns=min(seen_ns + SEEN_EVERY_NS, end_ns))
+        return self
 
     def hit(self, source: str, target: str, *, at_s: float = 1.0, interface: str = "eth0") -> Self:
         """Add a canary that was readable on a node."""
@@ -222,11 +239,12 @@ class Story:
         meshed: bool | None = None,
         started: bool | None = None,
         at_s: float = 1.0,
+        name: str = "",
         **more: object,
     ) -> Self:
         """Add the outcome of a new pod. more: where it was placed, the message, and what blocked it."""
         fate = {"outcome": outcome, "meshed": meshed, "started": started, "node": "", **more}
-        return self.event(NewPod, f"new-pod-{len(self.events)}", at_s=at_s, **fate)
+        return self.event(NewPod, name or f"new-pod-{len(self.events)}", at_s=at_s, **fate)
 
     def change(
         self,
@@ -272,11 +290,13 @@ class Story:
             callers=tuple(Caller(*lane, 100.0) for lane in sorted(lanes)),
             servers=tuple(sorted(set(self._servers()) - self._unplanned)),
             wire_nodes=NODES,
-            identities={"outsider": ""} | {service: identity(service) for service in SERVICES},
+            identities={"outsider": ""} | {it: "" if self.is_nameless else identity(it) for it in SERVICES},
+            encrypts=self.encrypts,
             signals={signal.name: signal for signal in self.signals},
             fresh_edges=self.fresh_edges,
             placed=self.placed,
             drop_nodes=self.drop_nodes,
+            without_fault=self.without_fault,
         )
 
     def history(self, table: pl.DataFrame | None = None) -> History:
@@ -308,7 +328,11 @@ class Story:
             said = {"target": target, "connection": connection, "scheduled": count, "written": count}
             yield event_of(CallerEnd, self._end_ns() + NS_PER_S, pod, **said)
         for pod in sorted(self._servers()):
-            yield event_of(ServerEnd, self._end_ns() + NS_PER_S, pod, served=self._servers()[pod])
+            service = self._services.get(pod) or self._target_of(pod)
+            yield event_of(ServerEnd, self._end_ns() + NS_PER_S, pod, served=self._servers()[pod], service=service)
+
+    def _target_of(self, pod: str) -> str:
+        return next(str(row["target"]) for row in self.rows if row["served_pod"] == pod)
 
     def _servers(self) -> Counter[str]:
         return Counter(str(row["served_pod"]) for row in self.rows if row["served_pod"])

@@ -8,7 +8,7 @@ from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always
 from drills.judge.events import DropCount, DropLogRead, ReplicaCount
-from drills.judge.verdict import SEVERITY, Answer
+from drills.judge.verdict import SEVERITY, Outcome
 from drills.selftest.doubles.story import NODES, Story, answer
 
 EDGE = ("checkout", "payment")
@@ -44,7 +44,7 @@ def dropped(story: Story, *seconds: float, node: str = "n1", reason: str = "POLI
 def test_drops_of_every_second_are_witnesses() -> None:
     """The record shows a drop of every second: the claim holds and the row counts them by the mesh's own reason."""
     finding = answer(dropped(read(refused()), *range(20)), WITNESSED)
-    assert (finding.verdict, finding.rows[0].subject) == (Answer.HELD, NAME)
+    assert (finding.outcome, finding.rows[0].subject) == (Outcome.HELD, NAME)
     assert finding.rows[0].numbers == {
         "unserved": 400,
         "drops": 200,
@@ -53,13 +53,21 @@ def test_drops_of_every_second_are_witnesses() -> None:
     }
 
 
+def test_a_call_without_an_address_needs_no_drop() -> None:
+    """Calls that fail in DNS for half of the fault leave nothing to drop: they break no record of drops."""
+    story = read(Story(drop_nodes=NODES[:2]).steady(EDGE).fault().calls(*DENIED, fail=200, over=(0, 10)))
+    story.calls(*DENIED, fail=200, error="dns", over=(10, 20))
+    finding = answer(dropped(story, *range(10)), WITNESSED)
+    assert (finding.outcome, "no call was unserved for 10.0" in finding.reason) == (Outcome.INCONCLUSIVE, True)
+
+
 def test_a_drop_with_one_instant_counts_there() -> None:
     """A record that does not count from when to when proves a drop at its own instant."""
     story = read(refused())
     for second in range(20):
         story.event(DropCount, NAME, at_s=second, node="n2", reason="x")
     finding = answer(story, WITNESSED)
-    assert (finding.verdict, finding.rows[0].numbers["drops"]) == (Answer.HELD, 20)
+    assert (finding.outcome, finding.rows[0].numbers["drops"]) == (Outcome.HELD, 20)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +78,7 @@ def test_a_drop_with_one_instant_counts_there() -> None:
 def test_calls_that_go_on_without_a_drop_on_record_are_violated(seconds: tuple[int, ...], harm_s: float) -> None:
     """More than five seconds of refused calls and no drop: the mesh is silent about itself; harm dates from there."""
     finding = answer(dropped(read(refused()), *seconds), WITNESSED)
-    assert finding.verdict is Answer.VIOLATED
+    assert finding.outcome is Outcome.VIOLATED
     assert "with no drop logged, at most 5 s may pass" in finding.reason
     assert finding.counter_examples[0].id == NAME
     assert (finding.counter_examples[0].at_ns - refused().at(0)) / 1e9 == pytest.approx(harm_s, abs=0.2)
@@ -79,8 +87,8 @@ def test_calls_that_go_on_without_a_drop_on_record_are_violated(seconds: tuple[i
 def test_a_stretch_within_the_bound_holds() -> None:
     """Four seconds without a drop are fewer than five, and more than three."""
     story = dropped(read(refused()), *range(8), *range(12, 20))
-    assert answer(story, WITNESSED).verdict is Answer.HELD
-    assert answer(story, always(checks.drops_witnessed(DENIED, max_gap_s=3))).verdict is Answer.VIOLATED
+    assert answer(story, WITNESSED).outcome is Outcome.HELD
+    assert answer(story, always(checks.drops_witnessed(DENIED, max_gap_s=3))).outcome is Outcome.VIOLATED
 
 
 def test_silence_of_the_record_is_excused_by_its_signal() -> None:
@@ -88,25 +96,25 @@ def test_silence_of_the_record_is_excused_by_its_signal() -> None:
     story = read(refused(signals=(DOWN,))).event(ReplicaCount, DOWN.subject, at_s=3, ready=0, desired=1)
     story.baseline().event(ReplicaCount, DOWN.subject, ready=1, desired=1)
     claim = always(checks.drops_witnessed(DENIED), alert="down", within_s=10)
-    assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
+    assert answer(story, claim).outcome is Outcome.FAILED_OBSERVABLY
 
 
 def test_drops_of_another_node_are_no_witness_of_the_victim() -> None:
     """A claim about the victim counts what the victim's record shows, and needs that record alone."""
     story = dropped(dropped(refused(), *range(20), node="n2"), *range(10))
-    assert answer(read(story), ON_VICTIM).verdict is Answer.VIOLATED
+    assert answer(read(story), ON_VICTIM).outcome is Outcome.VIOLATED
     whole = dropped(read(refused(), n2="gone"), *range(20))
-    assert answer(whole, ON_VICTIM).verdict is Answer.HELD
-    assert answer(whole, always(checks.drops_witnessed(DENIED, on=BYSTANDER))).verdict is Answer.INCONCLUSIVE
+    assert answer(whole, ON_VICTIM).outcome is Outcome.HELD
+    assert answer(whole, always(checks.drops_witnessed(DENIED, on=BYSTANDER))).outcome is Outcome.INCONCLUSIVE
 
 
 def test_drops_for_another_reason_are_no_witness_of_the_policy() -> None:
     """A claim that names reasons counts those alone; the row still shows the others."""
     story = dropped(read(refused()), *range(20), reason="CT_MAP_INSERTION_FAILED")
     finding = answer(story, BY_POLICY)
-    assert (finding.verdict, finding.rows[0].numbers["reason CT_MAP_INSERTION_FAILED"]) == (Answer.VIOLATED, 200)
-    assert answer(story, WITNESSED).verdict is Answer.HELD
-    assert answer(dropped(story, *range(20)), BY_POLICY).verdict is Answer.HELD
+    assert (finding.outcome, finding.rows[0].numbers["reason CT_MAP_INSERTION_FAILED"]) == (Outcome.VIOLATED, 200)
+    assert answer(story, WITNESSED).outcome is Outcome.HELD
+    assert answer(dropped(story, *range(20)), BY_POLICY).outcome is Outcome.HELD
 
 
 def test_every_edge_needs_witnesses_of_its_own() -> None:
@@ -114,7 +122,7 @@ def test_every_edge_needs_witnesses_of_its_own() -> None:
     other = ("intruder", "ledger")
     story = dropped(read(refused()).baseline().refused(other).fault(), *range(20))
     finding = answer(story, always(checks.drops_witnessed(DENIED, other)))
-    assert (finding.verdict, [row.truth for row in finding.rows]) == (Answer.VIOLATED, ["true", "false"])
+    assert (finding.outcome, [row.truth for row in finding.rows]) == (Outcome.VIOLATED, ["true", "false"])
     assert finding.reason.startswith("intruder->ledger")
 
 
@@ -144,13 +152,13 @@ def test_a_record_that_proves_nothing_is_inconclusive(story: Story, reason: str)
     """A record that could not be read, and an edge without a call to drop, are INCONCLUSIVE."""
     claim = WITNESSED if "8.1" not in reason else always(checks.drops_witnessed(DENIED, max_gap_s=7.5))
     finding = answer(story, claim)
-    assert (finding.verdict, reason in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.outcome, reason in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_an_empty_record_of_a_window_shorter_than_the_bound_is_inconclusive() -> None:
     """Calls went unserved for less than a gap may last, and nothing is on record: no drop shows that the log works."""
     finding = answer(read(refused()), always(checks.drops_witnessed(DENIED, max_gap_s=30)))
-    assert (finding.verdict, "no drop is logged" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.outcome, "no drop is logged" in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +166,7 @@ def test_an_empty_record_of_a_window_shorter_than_the_bound_is_inconclusive() ->
 )
 def test_a_victim_without_a_record_is_inconclusive(facts: dict[str, object]) -> None:
     """Without a victim in the facts, or if its record was never readable, nothing is known of it."""
-    assert answer(dropped(read(refused(**facts)), *range(20)), ON_VICTIM).verdict is Answer.INCONCLUSIVE
+    assert answer(dropped(read(refused(**facts)), *range(20)), ON_VICTIM).outcome is Outcome.INCONCLUSIVE
 
 
 def test_what_it_asks_must_be_something() -> None:
@@ -173,6 +181,6 @@ def test_what_it_asks_must_be_something() -> None:
 @given(st.sets(st.integers(0, 19)), st.sets(st.integers(0, 19)))
 def test_a_drop_less_on_record_never_improves_the_answer(seconds: set[int], lost: set[int]) -> None:
     """Whichever lines the record lacks, the claim holds of it only when it holds of the whole record."""
-    whole = answer(dropped(read(refused()), *seconds), WITNESSED).verdict
-    poorer = answer(dropped(read(refused()), *(seconds - lost)), WITNESSED).verdict
+    whole = answer(dropped(read(refused()), *seconds), WITNESSED).outcome
+    poorer = answer(dropped(read(refused()), *(seconds - lost)), WITNESSED).outcome
     assert SEVERITY.index(poorer) >= SEVERITY.index(whole)

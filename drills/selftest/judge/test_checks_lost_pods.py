@@ -19,8 +19,7 @@ from drills.judge.events import (
     revised,
 )
 from drills.judge.history import History
-from drills.judge.measure import Occurrence
-from drills.judge.verdict import Answer, Finding
+from drills.judge.verdict import Finding, Outcome
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import START_NS, Story
 
@@ -149,13 +148,13 @@ def test_a_server_that_came_back_owes_what_it_served_since() -> None:
 def test_availability_is_asked_of_the_survivors() -> None:
     """A caller that ended with its node is no outage of its edge; a survivor that got nothing is one."""
     held = always(checks.success_rate(EDGE, at_least=0.9))
-    assert ruled(history(rebooted()), held).verdict is Answer.HELD
-    assert ruled(history(rebooted()), eventually(checks.success_rate(EDGE, at_least=0.9), within_s=5)).verdict is (
-        Answer.HELD
+    assert ruled(history(rebooted()), held).outcome is Outcome.HELD
+    assert ruled(history(rebooted()), eventually(checks.success_rate(EDGE, at_least=0.9), within_s=5)).outcome is (
+        Outcome.HELD
     )
     silent = Story().refused(DENIED).watched().calls(*EDGE, ok=100)
     silent.fault().calls(*EDGE, fail=200).recovery().calls(*EDGE, ok=200)
-    assert ruled(history(silent), held).verdict is Answer.VIOLATED
+    assert ruled(history(silent), held).outcome is Outcome.VIOLATED
 
 
 def test_an_edge_that_only_casualties_called_is_not_known() -> None:
@@ -165,7 +164,7 @@ def test_an_edge_that_only_casualties_called_is_not_known() -> None:
     recorded = story.history()
     facts = msgspec.structs.replace(recorded.facts, lost_pods=GONE)
     ruling = ruled(History(recorded.calls, recorded.events, facts), always(checks.success_rate(EDGE, at_least=0.9)))
-    assert ruling.verdict is Answer.INCONCLUSIVE
+    assert ruling.outcome is Outcome.INCONCLUSIVE
     assert "no call was made for 20.000 s" in ruling.reason
 
 
@@ -176,7 +175,7 @@ def test_before_the_fault_casualties_are_asked_like_anybody() -> None:
         row for row in story.rows if row["pod"] != "payment-2" or int(str(row["scheduled_ns"])) > START_NS + 5 * S
     ]
     claim = always(checks.availability(EDGE, max_outage_s=2), during="baseline")
-    assert ruled(history(story), claim).verdict is Answer.INCONCLUSIVE
+    assert ruled(history(story), claim).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("served", [True, False])
@@ -184,29 +183,29 @@ def test_a_stranger_that_a_casualty_let_in_is_proof(served: bool) -> None:
     """Every row that was written counts against a must-hold claim, whoever wrote it and whenever it ended."""
     story = rebooted().fault().calls(*DENIED, ok=1, over=(BACK_S + 1, BACK_S + 2), served=served)
     finding = ruled(history(story), always(checks.denied(DENIED), must_hold=True))
-    assert finding.verdict is Answer.VIOLATED
+    assert finding.outcome is Outcome.VIOLATED
 
 
 def test_a_posting_whose_record_ended_with_its_node_is_counted_apart() -> None:
     """The last call that a server answered, and could not write down any more, is neither lost nor called whole."""
     finding = ruled(history(by_ledger_2(rebooted(), KILLED_S, written=False)), KEPT)
-    assert finding.verdict is Answer.HELD, finding.reason
+    assert finding.outcome is Outcome.HELD, finding.reason
     assert [(row.numbers["lost"], row.numbers["answered"]) for row in finding.rows] == [(0, 1), (0, 0)]
     assert finding.counter_examples == ()
 
 
 @pytest.mark.parametrize(
-    ("offset_s", "answer"), [(0.4, Answer.VIOLATED), (4.0, Answer.INCONCLUSIVE), (BACK_S + 2, Answer.VIOLATED)]
+    ("offset_s", "answer"), [(0.4, Outcome.VIOLATED), (4.0, Outcome.INCONCLUSIVE), (BACK_S + 2, Outcome.VIOLATED)]
 )
-def test_no_other_posting_is_excused(offset_s: float, answer: Answer) -> None:
+def test_no_other_posting_is_excused(offset_s: float, answer: Outcome) -> None:
     """One from before the server's last line, or from after its new start, is lost; one from long after is unknown."""
-    assert ruled(history(by_ledger_2(rebooted(), offset_s, written=False)), KEPT).verdict is answer
+    assert ruled(history(by_ledger_2(rebooted(), offset_s, written=False)), KEPT).outcome is answer
 
 
 def test_a_posting_that_a_survivor_lost_is_lost() -> None:
     """The end of one server excuses no other."""
     story = by_ledger_2(rebooted(), KILLED_S, written=False, server_pod="ledger-1")
-    assert ruled(history(story), KEPT).verdict is Answer.VIOLATED
+    assert ruled(history(story), KEPT).outcome is Outcome.VIOLATED
 
 
 def test_too_few_witnessed_postings_hold_nothing() -> None:
@@ -215,8 +214,8 @@ def test_too_few_witnessed_postings_hold_nothing() -> None:
     for _ in range(30):
         by_ledger_2(story, KILLED_S - 0.5, written=False)
     finding = ruled(history(story), KEPT)
-    assert (finding.verdict, finding.reason) == (
-        Answer.INCONCLUSIVE,
+    assert (finding.outcome, finding.reason) == (
+        Outcome.INCONCLUSIVE,
         "payment->ledger new: 0 calls succeeded, needs 20",
     )
 
@@ -224,18 +223,18 @@ def test_too_few_witnessed_postings_hold_nothing() -> None:
 @pytest.mark.parametrize(
     ("call_id", "offset_s", "answer"),
     [
-        ("mdc.payment.ledger.2.n999", KILLED_S, Answer.HELD),
-        ("mdc.payment.ledger.2.n999", BACK_S + 1, Answer.VIOLATED),
-        ("mdc.payment.ledger.1.n999", KILLED_S, Answer.VIOLATED),
-        ("mdc", KILLED_S, Answer.VIOLATED),
+        ("mdc.payment.ledger.2.n999", KILLED_S, Outcome.HELD),
+        ("mdc.payment.ledger.2.n999", BACK_S + 1, Outcome.VIOLATED),
+        ("mdc.payment.ledger.1.n999", KILLED_S, Outcome.VIOLATED),
+        ("mdc", KILLED_S, Outcome.VIOLATED),
     ],
 )
-def test_a_serving_without_its_caller(call_id: str, offset_s: float, answer: Answer) -> None:
+def test_a_serving_without_its_caller(call_id: str, offset_s: float, answer: Outcome) -> None:
     """A call that was served counts apart when its caller ended just then, and as unclaimed in every other case."""
     story = rebooted().fault().served_only(*EDGE, offset_s)
     story.rows[-1] |= {"id": call_id, "connection": "new"}
     finding = ruled(history(story), KEPT)
-    assert finding.verdict is answer, finding.reason
+    assert finding.outcome is answer, finding.reason
 
 
 def test_a_serving_that_was_doubled_is_harm_whoever_made_it() -> None:
@@ -244,21 +243,12 @@ def test_a_serving_that_was_doubled_is_harm_whoever_made_it() -> None:
     for _ in range(2):
         story.served_only(*EDGE, KILLED_S)
         story.rows[-1] |= {"id": "mdc.payment.ledger.2.n999", "connection": "new"}
-    assert ruled(history(story), KEPT).verdict is Answer.VIOLATED
-
-
-@pytest.mark.parametrize("check", [checks.served_but_failed(EDGE), checks.denied_but_served(DENIED)])
-def test_what_a_server_did_when_its_record_ended_is_not_known(check: Occurrence) -> None:
-    """Calls that failed while a server was down may have been served by it before: `never` is unknown."""
-    story = rebooted().fault().calls(*EDGE, info=1, over=(2, 3), error="timeout")
-    finding = ruled(history(story), never(check))
-    assert finding.verdict is Answer.INCONCLUSIVE
-    assert "after the fault had ended a server" in finding.reason
+    assert ruled(history(story), KEPT).outcome is Outcome.VIOLATED
 
 
 def test_nothing_readable_while_one_observer_started_anew() -> None:
     """The wire counts as watched when no call came from that node before its observer watched again."""
-    assert ruled(history(rebooted()), NO_PLAINTEXT).verdict is Answer.HELD
+    assert ruled(history(rebooted()), NO_PLAINTEXT).outcome is Outcome.HELD
 
 
 def unwatched(story: Story) -> Story:
@@ -283,7 +273,7 @@ def unwatched(story: Story) -> Story:
 def test_an_observer_that_may_have_missed_something_is_blind(edit: Callable[[], Story], words: str) -> None:
     """One that did not come back, came back late or in pieces, or lost packets makes the answer unknown."""
     finding = ruled(history(edit()), NO_PLAINTEXT)
-    assert finding.verdict is Answer.INCONCLUSIVE
+    assert finding.outcome is Outcome.INCONCLUSIVE
     assert words in finding.reason
 
 
@@ -291,17 +281,17 @@ def test_nobody_came_back_is_a_blind_node() -> None:
     """An observer that is gone for good owes its end like any other."""
     story = rebooted(back=False, watching=False)
     story.events = [e for e in story.events if (type(e), e.subject) != (WireEnd, "n2")]
-    assert ruled(history(story), NO_PLAINTEXT).verdict is Answer.INCONCLUSIVE
+    assert ruled(history(story), NO_PLAINTEXT).outcome is Outcome.INCONCLUSIVE
 
 
-@pytest.mark.parametrize(("before_s", "answer"), [(8.0, Answer.INCONCLUSIVE), (16.0, Answer.HELD)])
-def test_readable_calls_may_have_gone_on_until_the_observer_ended(before_s: float, answer: Answer) -> None:
+@pytest.mark.parametrize(("before_s", "answer"), [(8.0, Outcome.INCONCLUSIVE), (16.0, Outcome.HELD)])
+def test_readable_calls_may_have_gone_on_until_the_observer_ended(before_s: float, answer: Outcome) -> None:
     """A hit just before the window may have had followers whose count was lost; one from long before has not."""
     story = rebooted()
     story.baseline().hit(*EDGE, at_s=10 - before_s)
     last = story.events[-1]
     story.events[-1] = revised(msgspec.structs.replace(last, subject="n2"), node="n2")
-    assert ruled(history(story), NO_PLAINTEXT).verdict is answer
+    assert ruled(history(story), NO_PLAINTEXT).outcome is answer
 
 
 def test_facts_of_a_fault_that_ends_nobody_judge_as_before() -> None:

@@ -1,6 +1,4 @@
-"""Harm beyond the part that was hurt, connections that were really new, and errors by class."""
-
-from collections.abc import Callable
+"""Harm beyond the part that was hurt, and connections that were really new."""
 
 import polars as pl
 import pytest
@@ -9,8 +7,7 @@ from clusters.model import BYSTANDER, VICTIM, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.events import ReplicaCount
-from drills.judge.measure import Check
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer
 
 EDGE = ("checkout", "payment")
@@ -18,20 +15,19 @@ OTHER = ("payment", "ledger")
 DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 CONTAINED = always(checks.blast_radius(EDGE, OTHER, within=("n2", "checkout-2", "fraud")))
 NEW = reached(checks.handshake(EDGE))
-CLEAN = always(checks.errors(EDGE, kinds=("http-503", "timeout")))
 
 
 def test_harm_within_the_radius_holds() -> None:
     """A caller that was hurt may fail every call as long as its neighbour on the same edge does not."""
     story = Story().steady(EDGE, OTHER).fault().calls(*EDGE, fail=200, pod="checkout-2")
-    assert answer(story, CONTAINED).verdict is Answer.HELD
+    assert answer(story, CONTAINED).outcome is Outcome.HELD
 
 
 def test_harm_beyond_the_radius_is_violated() -> None:
     """One edge elsewhere that fails is harm beyond, and its failures are the examples."""
     story = Story().steady(EDGE).fault().calls(*EDGE, fail=200, pod="checkout-2").calls(*OTHER, ok=100, fail=9)
     finding = answer(story, CONTAINED)
-    assert (finding.verdict, finding.counter_examples[0].id.split(".")[1]) == (Answer.VIOLATED, "payment")
+    assert (finding.outcome, finding.counter_examples[0].id.split(".")[1]) == (Outcome.VIOLATED, "payment")
 
 
 def test_harm_on_the_hurt_node_is_within() -> None:
@@ -55,16 +51,16 @@ def on_two_nodes(**placed: str) -> Story:
 @pytest.mark.parametrize(
     ("placed", "expected", "reason"),
     [
-        ({VICTIM: "n1", BYSTANDER: "n2"}, Answer.HELD, ""),
-        ({VICTIM: "n2", BYSTANDER: "n1"}, Answer.VIOLATED, "0 of 200 calls succeeded"),
-        ({BYSTANDER: "n2"}, Answer.INCONCLUSIVE, "do not name the victim node"),
-        ({VICTIM: ""}, Answer.INCONCLUSIVE, "do not name the victim node"),
+        ({VICTIM: "n1", BYSTANDER: "n2"}, Outcome.HELD, ""),
+        ({VICTIM: "n2", BYSTANDER: "n1"}, Outcome.VIOLATED, "200 of 200 calls were lost"),
+        ({BYSTANDER: "n2"}, Outcome.INCONCLUSIVE, "do not name the victim node"),
+        ({VICTIM: ""}, Outcome.INCONCLUSIVE, "do not name the victim node"),
     ],
 )
-def test_the_victim_is_the_node_that_the_facts_name(placed: dict[str, str], expected: Answer, reason: str) -> None:
+def test_the_victim_is_the_node_that_the_facts_name(placed: dict[str, str], expected: Outcome, reason: str) -> None:
     """Harm on the victim is within the radius, harm on the bystander beyond it; without a victim it is INCONCLUSIVE."""
     finding = answer(on_two_nodes(**placed), always(checks.blast_radius(EDGE, within=(VICTIM,))))
-    assert (finding.verdict, reason in finding.reason) == (expected, True)
+    assert (finding.outcome, reason in finding.reason) == (expected, True)
     assert finding.params["within"] == "victim"
 
 
@@ -73,13 +69,13 @@ def test_harm_beyond_the_radius_is_excused_by_its_signal() -> None:
     story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).steady(EDGE)
     story.fault().calls(*OTHER, ok=100, fail=9).event(ReplicaCount, DOWN.subject, at_s=8, ready=0, desired=1)
     claim = always(checks.blast_radius(OTHER, within=("n2",)), alert="down", within_s=10)
-    assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
+    assert answer(story, claim).outcome is Outcome.FAILED_OBSERVABLY
 
 
 @pytest.mark.parametrize("story", [Story(), Story().fault().calls(*EDGE, ok=100, pod="checkout-2")])
 def test_a_radius_without_anybody_beyond_is_inconclusive(story: Story) -> None:
     """No call from outside the radius was made, so none shows that the rest works."""
-    assert answer(story, CONTAINED).verdict is Answer.INCONCLUSIVE
+    assert answer(story, CONTAINED).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_radius_needs_names() -> None:
@@ -97,7 +93,7 @@ def fresh(**calls: object) -> Story:
 
 def test_handshakes_are_reached_by_successes_on_new_connections() -> None:
     """Twenty successes on new connections of an edge without pooling needed twenty handshakes."""
-    assert answer(fresh(ok=20), NEW).verdict is Answer.HELD
+    assert answer(fresh(ok=20), NEW).outcome is Outcome.HELD
 
 
 @pytest.mark.parametrize(
@@ -115,63 +111,17 @@ def test_handshakes_are_reached_by_successes_on_new_connections() -> None:
 def test_handshakes_that_were_not_proven_are_inconclusive(story: Story, reason: str) -> None:
     """Reached is never assumed: not from failures, not from pooled edges, not from silence."""
     finding = answer(story, NEW)
-    assert finding.verdict is Answer.INCONCLUSIVE
+    assert finding.outcome is Outcome.INCONCLUSIVE
     assert reason in finding.reason
 
 
 def test_an_edge_without_new_connections_beside_one_with_is_not_reached() -> None:
     """Every edge named must have been reached."""
     story = fresh(ok=50).calls(*OTHER, ok=50, connection="reused")
-    assert answer(story, reached(checks.handshake(EDGE, OTHER))).verdict is Answer.INCONCLUSIVE
+    assert answer(story, reached(checks.handshake(EDGE, OTHER))).outcome is Outcome.INCONCLUSIVE
 
 
-def test_errors_of_other_classes_do_not_count() -> None:
-    """A reset is none of the classes that the claim names."""
-    assert answer(Story().fault().calls(*EDGE, ok=100, fail=50), CLEAN).verdict is Answer.HELD
-
-
-@pytest.mark.parametrize("error", ["http-503", "timeout"])
-def test_one_error_of_a_named_class_is_violated(error: str) -> None:
-    """One is more than none; the reason counts it."""
-    finding = answer(Story().fault().calls(*EDGE, ok=100, fail=1, error=error), CLEAN)
-    assert (finding.verdict, "1 calls ended in http-503, timeout" in finding.reason) == (Answer.VIOLATED, True)
-
-
-def test_any_error_counts_when_no_class_is_named() -> None:
-    """Without a class every error counts, up to the number allowed."""
-    story = Story().fault().calls(*EDGE, ok=100, fail=2)
-    assert answer(story, always(checks.errors(EDGE))).verdict is Answer.VIOLATED
-    assert answer(story, always(checks.errors(EDGE, at_most=2))).verdict is Answer.HELD
-
-
-def test_an_error_is_no_sample_of_calls_without_one() -> None:
-    """Nineteen that ended well are too few, and stay so when errors that are allowed make them twenty and more."""
-    allowed = always(checks.errors(EDGE, at_most=2))
-    finding = answer(Story().fault().calls(*EDGE, ok=19, fail=2), allowed)
-    assert (finding.verdict, finding.reason.split(": ")[-1]) == (
-        Answer.INCONCLUSIVE,
-        "19 calls ended without such an error, needs 20",
-    )
-    assert answer(Story().fault().calls(*EDGE, ok=20, fail=2), allowed).verdict is Answer.HELD
-
-
-def test_errors_are_excused_by_their_signal() -> None:
-    """Errors of a named class pass, shown apart, when the named signal appeared in time."""
-    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1)
-    story.fault().calls(*EDGE, ok=100, fail=1, error="timeout")
-    story.event(ReplicaCount, DOWN.subject, at_s=12, ready=0, desired=1)
-    claim = always(checks.errors(EDGE, kinds=("timeout",)), alert="down", within_s=10)
-    assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
-
-
-@pytest.mark.parametrize("story", [Story(), Story().fault().calls(*EDGE, ok=100, over=(0, 9))], ids=["none", "pause"])
-def test_errors_that_nobody_could_have_had_are_inconclusive(story: Story) -> None:
-    """No call, or a pause in which none was made, has no error to count."""
-    assert answer(story, CLEAN).verdict is Answer.INCONCLUSIVE
-
-
-@pytest.mark.parametrize("check", [checks.errors, checks.handshake], ids=lambda check: check.__name__)
-def test_reach_checks_need_an_edge(check: Callable[[], Check]) -> None:
+def test_a_handshake_needs_an_edge() -> None:
     """A check of no edge is refused."""
     with pytest.raises(ValueError, match="at least one edge"):
-        check()
+        checks.handshake()

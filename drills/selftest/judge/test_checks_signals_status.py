@@ -6,7 +6,7 @@ from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.claims import sometimes
 from drills.judge.events import ObjectStatus
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer
 
 EDGE = ("checkout", "payment")
@@ -16,20 +16,20 @@ STATED = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door E
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ([], ["Valid=True", "Enforced=False"], Answer.HELD),
-        ([], ["Enforced=True"], Answer.VIOLATED),
-        ([], [], Answer.VIOLATED),
-        (["Enforced=False"], ["Enforced=False"], Answer.INCONCLUSIVE),
-        ([], None, Answer.INCONCLUSIVE),
-        (None, ["Enforced=False"], Answer.INCONCLUSIVE),
+        ([], ["Valid=True", "Enforced=False"], Outcome.HELD),
+        ([], ["Enforced=True"], Outcome.VIOLATED),
+        ([], [], Outcome.VIOLATED),
+        (["Enforced=False"], ["Enforced=False"], Outcome.INCONCLUSIVE),
+        ([], None, Outcome.INCONCLUSIVE),
+        (None, ["Enforced=False"], Outcome.INCONCLUSIVE),
     ],
 )
 def test_a_condition_in_an_object_s_status_is_a_signal(
-    before: list[str] | None, after: list[str] | None, expected: Answer
+    before: list[str] | None, after: list[str] | None, expected: Outcome
 ) -> None:
     """The named condition that comes with the fault is seen; one from before, or one that could not be read, is not."""
     rule, other = "example.org/v1 Rule lab/door", "example.org/v1 Rule lab/gate"
     story = Story(signals=(STATED,)).steady(EDGE).baseline().event(ObjectStatus, rule, at_s=1, conditions=before)
     story.fault().event(ObjectStatus, other, at_s=1, conditions=["Enforced=False"])
     story.event(ObjectStatus, rule, at_s=2, conditions=after)
-    assert answer(story, sometimes(checks.signal_seen("stated"))).verdict is expected
+    assert answer(story, sometimes(checks.signal_seen("stated"))).outcome is expected

@@ -2,22 +2,18 @@
 
 import pytest
 
-from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import Claim, always, never
-from drills.judge.events import CallerEnd, ReplicaCount, ServerEnd
-from drills.judge.measure import Invariant, Occurrence
-from drills.judge.verdict import Answer
+from drills.judge.claims import Claim, always
+from drills.judge.events import CallerEnd, ServerEnd
+from drills.judge.measure import Invariant
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.story import Story, answer
 
 EDGE = ("payment", "ledger")
 DENIED = ("intruder", "ledger")
-DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
-UNTOLD = never(checks.served_but_failed(EDGE))
-LIARS = never(checks.denied_but_served(DENIED), must_hold=True)
 ONCE = always(checks.attempts_per_request(EDGE))
 KEPT = always(checks.conservation(EDGE), must_hold=True)
-ALL = (UNTOLD, LIARS, ONCE, KEPT)
+ALL = (ONCE, KEPT)
 
 
 def steady() -> Story:
@@ -27,73 +23,46 @@ def steady() -> Story:
 
 @pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.check.name)
 def test_witnesses_that_agree_hold(claim: Claim) -> None:
-    """Calls that were served once and answered, and refusals that no server saw, satisfy all four."""
+    """Calls that were served once and answered, and refusals that no server saw, satisfy both."""
     finding = answer(steady(), claim)
-    assert finding.verdict is Answer.HELD, finding.reason
+    assert finding.outcome is Outcome.HELD, finding.reason
 
 
 @pytest.mark.parametrize("claim", ALL, ids=lambda claim: claim.check.name)
 def test_no_witness_is_inconclusive(claim: Claim) -> None:
     """A window without calls says nothing of what two witnesses would have said, and has a row for the edge."""
     finding = answer(Story().calls(*EDGE, ok=50), claim)
-    assert (finding.verdict, finding.rows[0].connection) == (Answer.INCONCLUSIVE, "none")
+    assert (finding.outcome, finding.rows[0].connection) == (Outcome.INCONCLUSIVE, "none")
 
 
-def test_an_answer_that_got_lost_is_served_but_failed() -> None:
-    """The server did the work and the caller timed out: the call is the example, and a hole cannot explain it away."""
-    story = steady().calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6)).without(CallerEnd)
-    finding = answer(story, UNTOLD)
-    assert (finding.verdict, len(finding.counter_examples)) == (Answer.VIOLATED, 1)
-    assert finding.reason == "payment->ledger new: 1 of 201 calls were served and not answered well"
-
-
-def test_a_lost_answer_is_excused_by_its_signal() -> None:
-    """The same loss passes, shown apart, when the named signal appeared."""
-    story = Story(signals=(DOWN,)).event(ReplicaCount, DOWN.subject, ready=1, desired=1).steady(EDGE).fault()
-    story.calls(*EDGE, info=1, served=True, error="timeout", over=(5, 6))
-    story.event(ReplicaCount, DOWN.subject, at_s=6, ready=0, desired=1)
-    claim = never(checks.served_but_failed(EDGE), alert="down", within_s=5)
-    assert answer(story, claim).verdict is Answer.FAILED_OBSERVABLY
-
-
-def test_failures_at_a_silent_server_are_inconclusive() -> None:
-    """A target that wrote down nothing at all may have served every call."""
-    finding = answer(Story().fault().calls(*EDGE, info=50, error="timeout"), UNTOLD)
-    assert (finding.verdict, "recorded no call" in finding.reason) == (Answer.INCONCLUSIVE, True)
-
-
-@pytest.mark.parametrize("error", ["http-403", "http-401", "connect-reset", "closed"])
-def test_a_refusal_that_was_served_is_violated(error: str) -> None:
-    """Whatever the words of the refusal, a server that served the call makes it a lie."""
-    finding = answer(steady().calls(*DENIED, fail=1, served=True, error=error, over=(5, 6)), LIARS)
-    assert (finding.verdict, finding.counter_examples[0].error) == (Answer.VIOLATED, error)
-
-
-def test_a_timeout_is_no_refusal() -> None:
-    """Calls that only timed out were not refused: there are no refusals to judge."""
-    story = Story().steady(EDGE).fault().calls(*DENIED, info=50, error="timeout", served=True)
-    assert answer(story, LIARS).verdict is Answer.INCONCLUSIVE
+def test_a_posting_that_another_service_answers_is_lost() -> None:
+    """Its caller takes the posting for done, and the ledger never had it."""
+    story = (
+        steady().calls(*EDGE, ok=1, over=(5, 6), server="bank-adapter-9").of_service("bank-adapter", "bank-adapter-9")
+    )
+    finding = answer(story, KEPT)
+    assert (finding.outcome, finding.reason) == (Outcome.VIOLATED, "payment->ledger new: 1 lost")
 
 
 def test_a_request_that_was_served_twice_violates_attempts() -> None:
     """One more serving of one request is seen, counted, and shown; two attempts are allowed where two may be."""
     story = Story().fault().calls(*EDGE, ok=200).served_again(*EDGE)
     finding = answer(story, ONCE)
-    assert (finding.verdict, finding.rows[0].numbers["most_attempts"]) == (Answer.VIOLATED, 2)
+    assert (finding.outcome, finding.rows[0].numbers["most_attempts"]) == (Outcome.VIOLATED, 2)
     assert finding.counter_examples[0].id == "mdc.payment.ledger.payment-1.n0"
-    assert answer(story, always(checks.attempts_per_request(EDGE, at_most=2))).verdict is Answer.HELD
+    assert answer(story, always(checks.attempts_per_request(EDGE, at_most=2))).outcome is Outcome.HELD
 
 
 def test_retries_of_an_earlier_windows_request_count_where_they_happen() -> None:
     """A second serving in the fault of a request of the baseline is a second attempt."""
-    assert answer(steady().served_again(*EDGE), ONCE).verdict is Answer.VIOLATED
+    assert answer(steady().served_again(*EDGE), ONCE).outcome is Outcome.VIOLATED
 
 
 def test_a_doubled_posting_is_proof_in_spite_of_holes() -> None:
     """A posting that the ledger wrote down twice is doubled, whatever else was lost."""
     story = Story().fault().calls(*EDGE, ok=200).served_again(*EDGE).without(CallerEnd)
     finding = answer(story, KEPT)
-    assert (finding.verdict, finding.reason) == (Answer.VIOLATED, "payment->ledger new: 1 doubled")
+    assert (finding.outcome, finding.reason) == (Outcome.VIOLATED, "payment->ledger new: 1 doubled")
 
 
 @pytest.mark.parametrize(
@@ -108,28 +77,28 @@ def test_a_doubled_posting_is_proof_in_spite_of_holes() -> None:
 def test_books_that_differ_are_violated(harmed: Story, reason: str) -> None:
     """Done for the caller and not for the ledger, the other way round, or known to the ledger alone."""
     finding = answer(harmed, KEPT)
-    assert (finding.verdict, finding.reason.rpartition(": ")[2]) == (Answer.VIOLATED, reason)
+    assert (finding.outcome, finding.reason.rpartition(": ")[2]) == (Outcome.VIOLATED, reason)
 
 
 def test_an_outcome_that_cannot_be_known_contradicts_nothing() -> None:
     """A caller that timed out does not know: a posting that was served, or was not, fits both."""
     story = steady().calls(*EDGE, info=2, served=True, error="timeout", over=(5, 6))
     finding = answer(story, KEPT)
-    assert (finding.verdict, finding.rows[0].numbers["served_not_ok"]) == (Answer.HELD, 2)
+    assert (finding.outcome, finding.rows[0].numbers["served_not_ok"]) == (Outcome.HELD, 2)
 
 
 def test_a_lost_posting_in_a_record_with_a_hole_is_inconclusive() -> None:
     """A posting that the ledger did not write down may be a line that the record lost."""
     story = steady().calls(*EDGE, ok=1, served=False, over=(5, 6)).without(ServerEnd)
-    assert answer(story, KEPT).verdict is Answer.INCONCLUSIVE
+    assert answer(story, KEPT).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
     "check",
-    [checks.served_but_failed, checks.denied_but_served, checks.attempts_per_request, checks.conservation],
+    [checks.attempts_per_request, checks.conservation],
     ids=lambda check: check.__name__,
 )
-def test_pair_checks_need_an_edge(check: type[Invariant | Occurrence]) -> None:
+def test_pair_checks_need_an_edge(check: type[Invariant]) -> None:
     """A check of no edge would always hold and is refused."""
     with pytest.raises(ValueError, match="at least one edge"):
         check()  # type: ignore[call-arg]

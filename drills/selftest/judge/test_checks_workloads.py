@@ -1,4 +1,4 @@
-"""Workloads as others see them: membership, readiness, certificates; each with every answer it can give."""
+"""Leaf certificates as workloads show them, with every answer that a check of them can give."""
 
 from dataclasses import replace
 
@@ -8,32 +8,16 @@ import pytest
 from clusters.meshes import load, names
 from drills.judge import checks
 from drills.judge.claims import always, reached, sometimes
-from drills.judge.events import CertificateShown, CertificateText, FaultAccount, MembershipSeen, ReplicaCount, ServerEnd
-from drills.judge.verdict import Answer
+from drills.judge.events import CertificateShown, CertificateText, FaultAccount, ServerEnd
+from drills.judge.verdict import Outcome
 from drills.run import catalogue
 from drills.run.experiment import promised
 from drills.selftest.doubles.asking import judge
-from drills.selftest.doubles.story import START_NS, Story, answer
+from drills.selftest.doubles.story import START_NS, Story, answer, identity
 
 EDGE = ("checkout", "payment")
-SUBJECT = "istio-system/Deployment/istiod"
-MEMBERS = always(checks.mesh_membership(), "baseline", must_hold=True)
-READY = always(checks.condition(SUBJECT), "baseline")
 CERTS = always(checks.certificate_validity(min_left_s=60), "baseline")
 HOUR_NS = 3600 * 1_000_000_000
-
-
-def looked(meshed: bool | None, pod: str = "payment-1", *, expected: bool = True) -> Story:
-    """Tell of steady calls to payment, and of one look at a pod's membership."""
-    return Story().steady(EDGE).event(MembershipSeen, pod, expected=expected, meshed=meshed)
-
-
-def ready(*looks: int | None, every_s: float = 1.0) -> Story:
-    """Tell how many replicas were ready at each look of the baseline."""
-    story = Story().steady(EDGE)
-    for index, count in enumerate(looks):
-        story.event(ReplicaCount, SUBJECT, at_s=index * every_s, ready=count, desired=1)
-    return story
 
 
 def certified(left_ns: int, *, since_ns: int = HOUR_NS) -> Story:
@@ -46,68 +30,39 @@ def certified(left_ns: int, *, since_ns: int = HOUR_NS) -> Story:
     )
 
 
-def test_membership_holds_when_every_server_is_in_its_place() -> None:
-    """A pod that belongs in the mesh is in it, and one that does not is not."""
-    story = looked(meshed=True).event(MembershipSeen, "outsider-1", expected=False, meshed=False)
-    assert answer(story, MEMBERS).verdict is Answer.HELD
-
-
-@pytest.mark.parametrize("expected", [True, False])
-def test_membership_is_violated_by_a_pod_out_of_place(expected: bool) -> None:
-    """A pod outside the mesh that belongs in it is harm; so is one inside that does not."""
-    finding = answer(looked(meshed=not expected, expected=expected), MEMBERS)
-    assert (finding.verdict, finding.counter_examples[0].id) == (Answer.VIOLATED, "payment-1")
-
-
-@pytest.mark.parametrize(
-    "story",
-    [
-        Story().steady(EDGE),
-        looked(meshed=None),
-        looked(meshed=True, pod="ledger-1"),
-        Story(),
-    ],
-    ids=["no look", "not found out", "another pod", "empty"],
-)
-def test_membership_that_nobody_saw_is_inconclusive(story: Story) -> None:
-    """A server whose membership was not found out proves nothing."""
-    assert answer(story, MEMBERS).verdict is Answer.INCONCLUSIVE
-
-
-def test_many_pods_out_of_place_are_told_in_short() -> None:
-    """Three names and a number are enough of a reason."""
-    story = looked(meshed=True)
-    for number in range(5):
-        story.event(MembershipSeen, f"stray-{number}", expected=True, meshed=False)
-    assert answer(story, MEMBERS).reason.endswith("and 2 more")
-
-
-def test_a_workload_that_stays_ready_holds() -> None:
-    """One look a second, each with all replicas ready."""
-    assert answer(ready(*[1] * 10), READY).verdict is Answer.HELD
-
-
-def test_a_workload_that_was_not_ready_once_is_violated() -> None:
-    """A single look at a missing replica is enough."""
-    finding = answer(ready(1, 1, 0, *[1] * 7), READY)
-    assert (finding.verdict, finding.counter_examples[0].outcome) == (Answer.VIOLATED, "0 of 1 ready")
-
-
-@pytest.mark.parametrize("story", [ready(), ready(1, None, None, None, None, None, None, 1), ready(1, 1, every_s=8)])
-def test_a_workload_that_nobody_looked_at_is_inconclusive(story: Story) -> None:
-    """No look, looks that failed, and looks too far apart leave room for an outage."""
-    assert answer(story, READY).verdict is Answer.INCONCLUSIVE
-
-
 def test_a_certificate_with_time_left_holds() -> None:
     """A leaf that is valid for an hour more is valid for a minute more."""
-    assert answer(certified(HOUR_NS), CERTS).verdict is Answer.HELD
+    assert answer(certified(HOUR_NS), CERTS).outcome is Outcome.HELD
+
+
+def named(story: Story, *names: str) -> Story:
+    """Add a look at the leaf certificate of payment, which has these names."""
+    ends_ns = START_NS + HOUR_NS
+    story.event(CertificateShown, "payment-1", fingerprint="f1", not_before_ns=START_NS, not_after_ns=ends_ns)
+    return story.event(CertificateText, "f1", san=names)
+
+
+def test_a_certificate_of_another_is_violated() -> None:
+    """A leaf that names the identity of another service is no proof of its own; one that names both is."""
+    own = named(Story().steady(EDGE), identity("payment"), "payment.lab")
+    assert answer(own, CERTS).outcome is Outcome.HELD
+    finding = answer(named(Story().steady(EDGE), identity("ledger")), CERTS)
+    assert (finding.outcome, "shows another's identity" in finding.reason) == (Outcome.VIOLATED, True)
+
+
+def test_the_address_of_an_ended_pod_may_be_another_s() -> None:
+    """What answers at the address of a pod that the fault ended is not that pod's certificate."""
+    history = named(Story().steady(EDGE).fault(), identity("ledger")).history()
+    ended = replace(history, facts=msgspec.structs.replace(history.facts, lost_pods=("payment-1",)))
+    window = history.windows()["fault"]
+    assert CERTS.check.evaluate(history, window).truth == "false"
+    assert CERTS.check.evaluate(ended, window).truth == "true"
 
 
 @pytest.mark.parametrize("story", [certified(0), certified(HOUR_NS // 120), certified(HOUR_NS, since_ns=-HOUR_NS // 2)])
 def test_a_certificate_out_of_its_time_is_violated(story: Story) -> None:
     """Expired, about to expire, or not valid yet."""
-    assert answer(story, CERTS).verdict is Answer.VIOLATED
+    assert answer(story, CERTS).outcome is Outcome.VIOLATED
 
 
 def test_a_certificate_that_could_not_be_read_is_inconclusive() -> None:
@@ -115,35 +70,33 @@ def test_a_certificate_that_could_not_be_read_is_inconclusive() -> None:
     blind = Story().steady(EDGE).event(CertificateShown, "payment-1", error="no answer")
     assert "no answer" in answer(blind, CERTS).reason
     assert "not known" in answer(Story().steady(EDGE).event(CertificateShown, "payment-1"), CERTS).reason
-    assert answer(Story().steady(EDGE), CERTS).verdict is Answer.INCONCLUSIVE
+    assert answer(Story().steady(EDGE), CERTS).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_look_that_failed_is_made_up_for_by_the_next() -> None:
     """One failed look among good ones is no gap; a pod that was never seen is one, however short the window."""
     known = certified(HOUR_NS).event(CertificateShown, "payment-1", at_s=5, error="no handshake within 3 s")
-    assert answer(known, CERTS).verdict is Answer.HELD
+    assert answer(known, CERTS).outcome is Outcome.HELD
     unseen = certified(HOUR_NS).event(CertificateShown, "ledger-1", error="no handshake within 3 s")
     finding = answer(unseen, CERTS)
-    assert (finding.verdict, "that of ledger-1 was not seen" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.outcome, "that of ledger-1 was not seen" in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_certificates_that_are_seen_too_seldom_are_not_found_out() -> None:
     """Between two looks that lie far apart, a certificate may have run out and been renewed."""
     seldom = always(checks.certificate_validity(max_gap_s=5), "baseline")
     finding = answer(certified(HOUR_NS), seldom)
-    assert (finding.verdict, "for 9.0 s" in finding.reason) == (Answer.INCONCLUSIVE, True)
+    assert (finding.outcome, "for 9.0 s" in finding.reason) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_a_server_outside_the_mesh_has_no_certificate_to_show() -> None:
     """A service outside the mesh is not asked for one; a meshed one is, though its peers be shown no identity."""
     story = certified(HOUR_NS).steady(("checkout", "outsider"))
-    assert answer(story, CERTS).verdict is Answer.INCONCLUSIVE
-    story.event(ServerEnd, "outsider-1", pod="outsider-1", service="outsider", served=1)
-    assert answer(story, CERTS).verdict is Answer.HELD
-    story.steady(("checkout", "ledger")).event(ServerEnd, "ledger-1", pod="ledger-1", service="ledger", served=1)
+    assert answer(story, CERTS).outcome is Outcome.HELD
+    story.steady(("checkout", "ledger"))
     unseen = story.history()
     nameless = msgspec.structs.replace(unseen.facts, identities=dict.fromkeys(unseen.facts.identities, ""))
-    assert judge(replace(unseen, facts=nameless), [CERTS]).findings[0].verdict is Answer.INCONCLUSIVE
+    assert judge(replace(unseen, facts=nameless), [CERTS]).findings[0].outcome is Outcome.INCONCLUSIVE
 
 
 def through(left_ns: int) -> Story:
@@ -157,17 +110,17 @@ def through(left_ns: int) -> Story:
 
 @pytest.mark.parametrize("name", names())
 def test_what_a_drill_asks_of_certificates_counts_where_pods_show_them(name: str) -> None:
-    """Valid, expired and unseen are three answers where the mesh promises certificates; elsewhere none of them counts.
+    """Valid, expired and unseen are three outcomes on every mesh; they count where the mesh promises certificates.
 
     An expired one is no hole in the defence, so that no control has to show one.
     """
     entry, mesh = catalogue.find("identity-outage"), load(name)
     claim = promised(entry.build(mesh).claims, mesh, entry.name)["certificates-valid"]
     found = [answer(story, claim) for story in (through(HOUR_NS), through(-1), Story().steady(EDGE))]
-    answers = [Answer.HELD, Answer.VIOLATED, Answer.INCONCLUSIVE]
+    answers = [Outcome.HELD, Outcome.VIOLATED, Outcome.INCONCLUSIVE]
     is_promised = mesh.certificates.handshake is not None
-    assert [it.verdict for it in found] == (answers if is_promised else [Answer.NOT_PROMISED] * 3)
-    assert is_promised or [it.measured for it in found] == answers
+    assert [it.outcome for it in found] == answers
+    assert [it.is_promised for it in found] == [is_promised] * 3
     assert not any(it.fails_on_control for it in found)
 
 
@@ -188,24 +141,24 @@ def signed(*looks: tuple[float, str, str], signer: str = "key-2", over_s: float 
 @pytest.mark.parametrize(
     ("story", "expected", "reason"),
     [
-        (signed((1, "payment-1", OLD), (4, "payment-1", NEW)), Answer.HELD, ""),
-        (signed((4, "payment-1", NEW), (12, "payment-1", OLD)), Answer.HELD, ""),
-        (signed((4, "payment-1", NEW), (12, "outsider-1", OLD)), Answer.HELD, ""),
-        (signed((1, "payment-1", OLD), (11, "payment-1", OLD)), Answer.VIOLATED, "another issuer: payment-1"),
-        (signed((11, "payment-1", OLD), (14, "payment-1", NEW)), Answer.VIOLATED, "another issuer: payment-1"),
-        (signed((4, "payment-1", NEW), (12, "ledger-1", OLD)), Answer.VIOLATED, "another issuer: ledger-1"),
-        (signed((4, "payment-1", NEW), (4, "ledger-1", OLD)), Answer.INCONCLUSIVE, "at the bound: ledger-1"),
-        (signed((4, "payment-1", OLD), (14, "payment-1", NEW)), Answer.INCONCLUSIVE, "at the bound: payment-1"),
-        (signed((14, "payment-1", UNREAD)), Answer.INCONCLUSIVE, "at the bound: payment-1"),
-        (signed((4, "payment-1", NEW), signer=""), Answer.INCONCLUSIVE, "names no issuer"),
-        (signed(), Answer.INCONCLUSIVE, "at the bound: payment-1"),
-        (Story(), Answer.INCONCLUSIVE, "names no issuer"),
+        (signed((1, "payment-1", OLD), (4, "payment-1", NEW)), Outcome.HELD, ""),
+        (signed((4, "payment-1", NEW), (12, "payment-1", OLD)), Outcome.HELD, ""),
+        (signed((4, "payment-1", NEW), (12, "outsider-1", OLD)), Outcome.HELD, ""),
+        (signed((1, "payment-1", OLD), (11, "payment-1", OLD)), Outcome.VIOLATED, "another issuer: payment-1"),
+        (signed((11, "payment-1", OLD), (14, "payment-1", NEW)), Outcome.VIOLATED, "another issuer: payment-1"),
+        (signed((4, "payment-1", NEW), (12, "ledger-1", OLD)), Outcome.VIOLATED, "another issuer: ledger-1"),
+        (signed((4, "payment-1", NEW), (4, "ledger-1", OLD)), Outcome.INCONCLUSIVE, "at the bound: ledger-1"),
+        (signed((4, "payment-1", OLD), (14, "payment-1", NEW)), Outcome.INCONCLUSIVE, "at the bound: payment-1"),
+        (signed((14, "payment-1", UNREAD)), Outcome.INCONCLUSIVE, "at the bound: payment-1"),
+        (signed((4, "payment-1", NEW), signer=""), Outcome.INCONCLUSIVE, "names no issuer"),
+        (signed(), Outcome.INCONCLUSIVE, "at the bound: payment-1"),
+        (Story(), Outcome.INCONCLUSIVE, "names no issuer"),
     ],
 )
-def test_an_issuer_is_taken_up_when_every_pod_shows_its_signature(story: Story, expected: Answer, reason: str) -> None:
+def test_an_issuer_is_taken_up_when_every_pod_shows_its_signature(story: Story, expected: Outcome, reason: str) -> None:
     """By the bound each meshed pod showed it once; another's at the bound is too late, and no look is no answer."""
     finding = answer(story, sometimes(checks.issuer_taken_up(within_s=10)))
-    assert (finding.verdict, reason in finding.reason) == (expected, True)
+    assert (finding.outcome, reason in finding.reason) == (expected, True)
 
 
 def test_how_long_the_slowest_pod_took_is_told() -> None:
@@ -224,20 +177,20 @@ def test_nobody_in_the_mesh_shows_nothing() -> None:
 @pytest.mark.parametrize(
     ("looks", "expected", "reason"),
     [
-        ([(1, "payment-1", 5)], Answer.HELD, ""),
-        ([(1, "payment-1", 5), (3, "payment-1", 5), (2, "ledger-1", 4)], Answer.HELD, ""),
+        ([(1, "payment-1", 5)], Outcome.HELD, ""),
+        ([(1, "payment-1", 5), (3, "payment-1", 5), (2, "ledger-1", 4)], Outcome.HELD, ""),
         (
             [(1, "payment-1", 5), (3, "payment-1", 600)],
-            Answer.INCONCLUSIVE,
+            Outcome.INCONCLUSIVE,
             "not expired at the end: payment-1",
         ),
-        ([(1, "payment-1", 5), (1, "ledger-1", 600)], Answer.INCONCLUSIVE, "not expired at the end: ledger-1"),
-        ([(1, "payment-1", None)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
-        ([(600, "payment-1", 5)], Answer.INCONCLUSIVE, "no leaf certificate was seen"),
+        ([(1, "payment-1", 5), (1, "ledger-1", 600)], Outcome.INCONCLUSIVE, "not expired at the end: ledger-1"),
+        ([(1, "payment-1", None)], Outcome.INCONCLUSIVE, "no leaf certificate was seen"),
+        ([(600, "payment-1", 5)], Outcome.INCONCLUSIVE, "no leaf certificate was seen"),
     ],
 )
 def test_leaves_ended_when_no_pod_has_a_newer_one(
-    looks: list[tuple[float, str, float | None]], expected: Answer, reason: str
+    looks: list[tuple[float, str, float | None]], expected: Outcome, reason: str
 ) -> None:
     """Every pod's newest certificate is over before the window is; one that was renewed in time was not outlived."""
     story = Story().steady(EDGE).fault()
@@ -245,5 +198,5 @@ def test_leaves_ended_when_no_pod_has_a_newer_one(
         ends = {} if ends_s is None else {"not_after_ns": story.at(ends_s)}
         story.event(CertificateShown, pod, at_s=at_s, **ends)
     finding = answer(story, reached(checks.leaf_ended()))
-    assert finding.verdict is expected
+    assert finding.outcome is expected
     assert reason in finding.reason

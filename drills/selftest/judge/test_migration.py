@@ -15,11 +15,12 @@ from drills.judge.claims import Claim
 from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.storage import read_facts
-from drills.judge.verdict import read_verdict
+from drills.judge.verdict import Outcome, read_verdict
 from drills.report import evidence, keys, statement, verification
 from drills.report.bundles import read as read_run
 from drills.run.lab import DENIED, FRONT_DOOR, FRONT_DOOR_UNMESHED, ROUTES
-from drills.selftest.doubles.many_runs import bundle, quiet
+from drills.selftest.doubles import forger
+from drills.selftest.doubles.many_runs import CLAIMS, EDGE, broken, bundle, quiet
 
 Json = dict[str, object]
 PLAIN = checks.success_rate(*ROUTES, at_least=0.9)
@@ -49,6 +50,7 @@ ASKED: Mapping[str, Claim] = {
     "loss-stays-on-node": claims.always(checks.blast_radius(*ROUTES, within=("victim", "bystander"), at_least=0.9)),
 }
 ISSUE = Reference("It does not", "https://example.org/1", "1", "issue")
+NO_PROMISE = Reference("It says nothing", "https://example.org/2", "1", "not-promised")
 ONLY_NOW = frozenset({"id", "alerts", "within_s"})
 """What a finding has in this format alone."""
 
@@ -70,6 +72,7 @@ def first(tmp_path: Path) -> Path:
 
 def older(place: Path, **facts: object) -> None:
     """Write a bundle of this version as the first one did, with these facts."""
+    second(place)
     run, verdict = read(place / "run.json"), read(place / "verdict.json")
     kept = msgspec.convert(run["facts"], Json)
     for name in ("claims", "known_issues"):
@@ -83,6 +86,33 @@ def older(place: Path, **facts: object) -> None:
     statement.write(place, read_verdict(place), None)
 
 
+def second(place: Path) -> None:
+    """Write a bundle of this version in format 2, in which a claim without a promise has NOT_PROMISED for an answer."""
+    run, verdict = read(place / "run.json"), read(place / "verdict.json")
+    run["format"] = migration.SECOND
+    put(place / "run.json", run)
+    found = msgspec.convert(verdict["findings"], list[Json])
+    promised = verdict.pop("promised")
+    verdict.pop("outcome")
+    put(
+        place / "verdict.json",
+        {**verdict, "verdict": promised or "INCONCLUSIVE", "findings": [_second(it) for it in found]},
+    )
+    stated = Outcome(str(promised or "INCONCLUSIVE"))
+    statement.write(place, msgspec.structs.replace(read_verdict(place), outcome=stated), None)
+    written = msgspec.convert(read(place / "verdict.json")["findings"], list[Json])
+    forger.reword(place, {str(it["id"]): str(it["verdict"]) for it in written})
+
+
+def _second(finding: Json) -> Json:
+    outcome, promise = finding.pop("outcome"), finding.pop("promise")
+    if promise is None or msgspec.convert(promise, Reference).kind != "not-promised":
+        return {**finding, "verdict": outcome, "source": promise}
+    reason = ", ".join(filter(None, (str(outcome), str(finding["reason"]))))
+    said = f"not promised by the mesh; measured: {reason}"
+    return {**finding, "verdict": "NOT_PROMISED", "measured": outcome, "source": promise, "reason": said}
+
+
 def read(path: Path) -> Json:
     """Return a JSON file."""
     return msgspec.json.decode(path.read_bytes(), type=Json)
@@ -94,19 +124,50 @@ def put(path: Path, content: Json) -> None:
 
 
 def test_the_first_format_is_read_as_todays(first: Path, today: Path) -> None:
-    """Claims with ids, bounds and promises, the verdict and the known issue: as a run of today stores them."""
-    assert History.load(first).facts.claims == History.load(today).facts.claims
+    """Claims with ids, bounds and promises, the verdict and the known issue: as a run of today stores them.
+
+    That format did not say which claims need the fault, and had no run that asks.
+    """
+    unsaid = (msgspec.structs.replace(it, needs_fault=False) for it in History.load(today).facts.claims)
+    assert History.load(first).facts.claims == tuple(unsaid)
     assert read_verdict(first).encode() == read_verdict(today).encode() == replay(History.load(first)).encode()
     assert History.load(first).facts.known_issues == (KnownIssue("routes-recover", ISSUE),)
     assert read_run(first).known_failures == ()
 
 
+@pytest.mark.parametrize("outcome", ["HELD", "VIOLATED"])
+def test_format_2_is_read_with_an_outcome_for_each_claim(outcome: str, tmp_path: Path) -> None:
+    """What was NOT_PROMISED has what was measured; the promise stands beside it; migrating it gives today's bytes."""
+    story = quiet() if outcome == "HELD" else broken()
+    secret = claims.never(checks.plaintext(EDGE), must_hold=True, promise=NO_PROMISE)
+    asked = {**CLAIMS, "no-plaintext": secret}
+    today, old = (bundle(tmp_path / name, story, drill="a-drill", claims=asked) for name in ("today", "old"))
+    second(old)
+    assert "NOT_PROMISED" in (old / "verdict.json").read_text()
+    found = read_verdict(old)
+    assert found.encode() == read_verdict(today).encode()
+    assert [it.outcome for it in found.findings if not it.is_promised] == [outcome]
+    assert cli.status(["judge", str(old)]) == cli.status(["judge", str(today)])
+    assert cli.status(["migrate", str(old)]) == exits.PASSED
+    assert (old / "verdict.json").read_bytes() == (today / "verdict.json").read_bytes()
+
+
+def test_an_unmeasured_claim_of_format_2_is_inconclusive() -> None:
+    """The first edition did not always write what was measured."""
+    finding: Json = {"verdict": "NOT_PROMISED", "source": None, "reason": "not promised by the mesh; measured: "}
+    run: Json = {"format": 2, "facts": {"drill": "a-drill"}}
+    upgraded_to = migration.upgrade_verdict({"verdict": "HELD", "findings": [finding]}, run)
+    assert upgraded_to["findings"] == [
+        {"outcome": "INCONCLUSIVE", "reason": "not promised by the mesh; measured: ", "promise": None}
+    ]
+
+
 def test_what_excused_a_claim_is_known_of_each_drill() -> None:
     """The first format kept no alerts: they are those of the drill; of `eventually`, with the bound of its sentence."""
     fault: Json = {"check": "new_pod_meshed", "edges": [], "params": {}, "during": "fault", "quantifier": "always"}
-    fault |= {"claim": "always during fault: a pod joins"}
+    fault |= {"claim": "always during fault: a pod joins", "verdict": "HELD", "source": None, "reason": ""}
     late = {**fault, "during": "recovery", "quantifier": "eventually", "claim": "eventually within 7 s: a pod joins"}
-    verdict: Json = {"findings": [fault, late]}
+    verdict: Json = {"verdict": "HELD", "findings": [fault, late]}
     found = upgraded(verdict, "identity-outage", ())
     assert [(it["id"], it["alerts"], it["within_s"]) for it in found] == [
         ("new-pods-join", ["identity-down", "injection-refused"], 20.0),
@@ -123,7 +184,7 @@ def upgraded(verdict: Json, drill: str, recorded: tuple[str, ...]) -> list[Json]
     return msgspec.convert(migration.upgrade_verdict(verdict, run)["findings"], list[Json])
 
 
-@pytest.mark.parametrize("number", [0, 3, "2", None, 1.5])
+@pytest.mark.parametrize("number", [0, 4, "2", None, 1.5])
 def test_a_format_that_is_not_known_is_refused(number: object, today: Path) -> None:
     """A bundle of a newer version is not read as if it were of this one; the message names file and format."""
     put(today / "run.json", {**read(today / "run.json"), "format": number})
@@ -153,7 +214,7 @@ def test_a_first_format_that_is_broken_is_refused(broken: Json, first: Path) -> 
 def test_judging_a_first_format_says_that_it_is_one(first: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The answers are those that were stored, in other bytes: neither a change nor the very file."""
     cli.status(["judge", str(first)])
-    assert "as this version reads the first format" in capsys.readouterr().out
+    assert "as this version reads an older format" in capsys.readouterr().out
 
 
 def test_a_migrated_bundle_is_one_of_today(first: Path, today: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import chain, repeat
 
 import msgspec
 import polars as pl
@@ -30,7 +31,7 @@ from drills.judge.mutations import catalogue
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
 from drills.judge.mutations.matrix import Matrix, matrix
 from drills.judge.mutations.target import Target
-from drills.judge.verdict import PASSING, Answer
+from drills.judge.verdict import PASSING, Outcome
 from drills.report import mutations
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import NODES, Story, identity
@@ -57,12 +58,15 @@ def rich() -> Story:
     story = Story(
         signals=SIGNALS, fresh_edges=(EDGE,), placed={VICTIM: "n1", BYSTANDER: "n2"}, drop_nodes=NODES
     ).watched()
-    story.steady(EDGE, per_s=50).steady(LEGIT).refused(DENIED)
+    story.steady(EDGE, per_s=50).steady(LEGIT, ("checkout", "frontend")).refused(DENIED)
     for go_on, is_down in ((story.baseline, False), (story.fault, True), (story.recovery, False)):
         go_on().calls(*SENTINEL, ok=60, over=(0, 1)).calls(*SENTINEL, fail=60, over=(1, 9), error="http-403")
         story.calls(*SENTINEL, ok=60, over=(9, story.length_s())).change(*SENTINEL, "accepted", held_s=8)
         for place, node in story.placed.items():
-            story.new_pod("admitted", meshed=True, started=True, at_s=0.5, placed=place, node=node, blocked="")
+            pod = f"new-pod-{place}-{story.at(0)}"
+            how = {"name": pod, "placed": place, "node": node, "blocked": ""}
+            story.unplanned(pod).new_pod("admitted", meshed=True, started=True, at_s=0.5, **how)
+            story.calls("new-pod", "frontend", pod=pod, ok=20, over=(1, 4))
         for pod in PODS:
             story.event(MembershipSeen, pod, at_s=0.5, expected=True, meshed=True)
             validity = {"not_before_ns": story.at(-60), "not_after_ns": story.at(5)}
@@ -83,7 +87,11 @@ def rich() -> Story:
             story.event(ReplicaCount, BRAIN, at_s=second, ready=int(not is_down or second < 2), desired=1)
             story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="failures", value=3.0)
             story.event(MetricSample, "payment-1", at_s=second, pod="payment-1", metric="days_left", value=90.0)
-    story.baseline().new_pod("admitted", meshed=False, started=True, found=True)
+    unmeshed = "new-pod-unmeshed"
+    story.baseline().unplanned(unmeshed)
+    story.new_pod("admitted", name=unmeshed, meshed=False, started=True, found=True, at_s=0.5)
+    story.calls("new-pod", "frontend", pod=unmeshed, fail=20, over=(1, 4))
+    story.calls("checkout", "new-pod", server=unmeshed, ok=20, over=(1, 4))
     story.event(CertificateText, "ab", signer="key").fault().event(FaultAccount, "rotate", at_s=0.1, signer="key")
     for node in NODES:
         story.event(DropLogRead, node, node=node, error="")
@@ -104,14 +112,11 @@ GOOD = {
         always(checks.availability(EDGE, LEGIT, max_outage_s=1)),
         always(checks.blast_radius(EDGE, LEGIT, within=("checkout",))),
         always(checks.conservation(LEGIT), must_hold=True),
-        always(checks.errors(EDGE, kinds=("timeout", "http-503"))),
-        always(checks.latency(EDGE)),
-        always(checks.recovery_time(EDGE, at_most_s=5), "recovery"),
+        always(checks.calls_fast(EDGE)),
         always(checks.split_ratio(EDGE, version="v1", weight=1)),
         always(checks.success_rate(EDGE, LEGIT, at_least=0.99)),
         eventually(checks.availability(EDGE, max_outage_s=1), within_s=10),
         eventually(checks.success_rate(EDGE, at_least=0.99), within_s=10),
-        never(checks.served_but_failed(EDGE)),
     ),
     "door": (
         always(checks.certificate_validity()),
@@ -124,8 +129,6 @@ GOOD = {
         eventually(checks.denied(DENIED), within_s=10),
         eventually(checks.drops_witnessed(DENIED, on=BYSTANDER, reasons=("denied",)), within_s=10),
         never(checks.change_ignored(within_s=4), must_hold=True),
-        never(checks.change_refused()),
-        never(checks.denied_but_served(DENIED)),
         never(checks.plaintext(EDGE, LEGIT), must_hold=True),
         never(checks.unauthenticated(EDGE), must_hold=True),
         reached(checks.attempted(EDGE, DENIED)),
@@ -135,20 +138,22 @@ GOOD = {
         sometimes(checks.issuer_taken_up(within_s=5)),
     ),
     "cluster": (
-        always(checks.condition(BRAIN), "baseline"),
         always(checks.drift_found(), "baseline"),
         always(checks.mesh_membership(), must_hold=True),
+        always(checks.mesh_membership(by_call=True), must_hold=True),
         always(checks.new_pod_meshed()),
+        always(checks.new_pod_meshed(by_call=True)),
+        always(checks.unmeshed_pods_refused(), "baseline", must_hold=True),
         always(checks.new_pod_meshed(on=VICTIM)),
         always(checks.signal_absent("falls")),
         always(checks.signal_absent("warns")),
-        always(checks.time_to_signal("down", 5)),
-        eventually(checks.condition(BRAIN), within_s=10),
         eventually(checks.mesh_membership(), within_s=0.4),
+        eventually(checks.mesh_membership(by_call=True), within_s=0.4),
         eventually(checks.new_pod_meshed(), within_s=0.4),
+        eventually(checks.new_pod_meshed(by_call=True), within_s=0.4),
         eventually(checks.new_pod_meshed(on=BYSTANDER), within_s=0.4),
-        never(checks.new_pod_refused()),
         never(checks.outside_mesh(), must_hold=True),
+        never(checks.plaintext_to_unmeshed_pods(), "baseline", must_hold=True),
         never(checks.outside_mesh(on=BYSTANDER), must_hold=True),
         never(checks.signal_seen("rises")),
         reached(checks.new_pod_tried()),
@@ -160,9 +165,7 @@ GOOD = {
 }
 """Claims of the rich story by what they ask about: each trial asks all of a family, so families are tried apart."""
 REFUSED = (
-    sometimes(checks.change_refused()),
-    sometimes(checks.new_pod_refused()),
-    always(checks.new_pod_meshed(), alert="words", within_s=5),
+    always(checks.new_pod_meshed(), alert=("words", "warns"), within_s=5),
     always(checks.new_pod_meshed(on=VICTIM), alert="warns", within_s=5),
     always(checks.change_enforced(within_s=4), alert="words", within_s=5),
 )
@@ -205,7 +208,7 @@ def test_refusals_in_the_words_of_a_signal_depend_on_that_signal() -> None:
     """A failure that a signal excused is no longer excused when the signal is hidden."""
     found = mutated(poor().history(), REFUSED)
     assert found.survivors == ()
-    assert [t.must for t in found.trials if t.mutation == "hide-signals"] == [(3, 4, 5)]
+    assert [t.must for t in found.trials if t.mutation == "hide-signals"] == [(1, 2, 3)]
 
 
 @pytest.mark.parametrize("name", WORLD)
@@ -214,8 +217,8 @@ def test_a_mutated_world_leaves_a_whole_record(name: str) -> None:
     history = rich_run()
     windows = history.windows()
     edges = (DENIED,) if name in {"serve-refused", "let-one-in", "let-last-in"} or name.endswith("-drops") else (EDGE,)
-    when = "baseline" if name in {"unready-workload", "overlook-unmeshed"} else "fault"
-    target = Target(edges, windows[when], {"subject": BRAIN})
+    when = "baseline" if name == "overlook-unmeshed" or name.endswith("-unmeshed-pod") else "fault"
+    target = Target(edges, windows[when], {})
     after = WORLD[name].apply(history, target)
     assert after.completeness() == ()
     assert (after.events, after.calls.collect().rows()) != (history.events, history.calls.collect().rows())
@@ -243,12 +246,12 @@ def test_raised_metrics_fire(kind: str, subject: str) -> None:
     target = Target((), history.windows()["fault"], {})
     claim = sometimes(checks.signal_seen(name))
 
-    def after(mutation: str) -> Answer:
-        return judge(WORLD[mutation].apply(history, target), [claim]).findings[0].verdict
+    def after(mutation: str) -> Outcome:
+        return judge(WORLD[mutation].apply(history, target), [claim]).findings[0].outcome
 
-    assert judge(history, [claim]).findings[0].verdict is Answer.VIOLATED
-    assert (after("raise-signals"), after("blind-signals")) == (Answer.HELD, Answer.INCONCLUSIVE)
-    assert after("hide-signals") is Answer.VIOLATED
+    assert judge(history, [claim]).findings[0].outcome is Outcome.VIOLATED
+    assert (after("raise-signals"), after("blind-signals")) == (Outcome.HELD, Outcome.INCONCLUSIVE)
+    assert after("hide-signals") is Outcome.VIOLATED
 
 
 @pytest.mark.parametrize("name", ["words", "warns"])
@@ -256,7 +259,7 @@ def test_raised_refusals_and_warnings_fire(name: str) -> None:
     """A new pod and a change are refused in the words of the signal, and a new pod is warned of in them."""
     history = rich_run()
     after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
-    assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].verdict is Answer.HELD
+    assert judge(after, [sometimes(checks.signal_seen(name))]).findings[0].outcome is Outcome.HELD
 
 
 def test_a_weak_claim_is_a_survivor() -> None:
@@ -302,7 +305,7 @@ def test_swapped_peers_show_an_identity_of_somebody_else() -> None:
     after = WORLD["swap-peer"].apply(history, Target((EDGE,), history.windows()["fault"], {}))
     peers = set(after.calls.collect()["peer"]) - set(history.calls.collect()["peer"])
     assert peers == {f"URI={identity('bank-adapter')}"}
-    assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].verdict not in PASSING
+    assert judge(after, [never(checks.unauthenticated(EDGE))]).findings[0].outcome not in PASSING
 
 
 def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
@@ -317,3 +320,29 @@ def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
     after = RECORD["lose-one-serving"].apply(ending, target)
     kept, left = (it.calls.filter(pl.col("served_pod").is_in(gone)).collect().height for it in (history, after))
     assert kept == left > 0
+
+
+def test_a_claim_about_the_run_is_tried_in_each_phase() -> None:
+    """What happens in one phase must not hide in the other two; where there is nothing to change, none is tried."""
+    asked = (
+        never(checks.plaintext(EDGE), "run", must_hold=True),
+        always(checks.denied(DENIED), "run", must_hold=True),
+        never(checks.outside_mesh(), "run", must_hold=True),
+    )
+    found = mutated(rich_run(), asked)
+    assert found.survivors == ()
+    tried = {(trial.mutation, trial.during) for trial in found.trials}
+    for name in ("readable-call", "let-one-in", "serve-refused"):
+        assert {(name, phase) for phase in ("baseline", "fault", "recovery")} <= tried
+    assert ("drop-calls", "run") in tried
+    assert ("admit-unmeshed", "baseline") not in tried
+
+
+def test_what_a_rebuilt_history_breaks_is_no_proof() -> None:
+    """A reboot ends a server's record and begins it anew: rebuilt without a change, each claim passes as before."""
+    found = mutated(rich_run(), GOOD["traffic"])
+    assert (found.artefacts, found.is_proof) == ((), True)
+    holds, fails = (always(checks.split_ratio(EDGE, version="v1", weight=weight)) for weight in (1, 0.1))
+    asked = chain([holds], repeat(fails))  # as if rebuilding the history made the claim fail
+    blind = matrix(rich_run(), lambda history: judge(history, (next(asked),)))
+    assert (blind.artefacts, blind.is_proof) == ((1,), False)

@@ -4,11 +4,11 @@ import pytest
 
 from clusters.model import SignalKind, SignalSpec
 from drills.judge import checks
-from drills.judge.claims import sometimes
+from drills.judge.claims import always, sometimes
 from drills.judge.events import NodeTaints, ObjectStatus, ReplicaCount
 from drills.judge.mutations.catalogue import WORLD
 from drills.judge.mutations.target import Target
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import Story
 
@@ -32,14 +32,28 @@ def test_a_blind_look_stays_unknown_when_signals_are_hidden() -> None:
 
 
 @pytest.mark.parametrize("before", [[], None])
-@pytest.mark.parametrize(("mutation", "expected"), [("raise-signals", Answer.HELD), ("hide-signals", Answer.VIOLATED)])
-def test_raised_conditions_of_an_object_fire(mutation: str, expected: Answer, before: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("mutation", "expected"), [("raise-signals", Outcome.HELD), ("hide-signals", Outcome.VIOLATED)]
+)
+def test_raised_conditions_of_an_object_fire(mutation: str, expected: Outcome, before: list[str] | None) -> None:
     """An object is made to state what the signal names, even an unreadable one; others stay as they are."""
     story = Story(signals=SIGNALS).steady(EDGE).event(ObjectStatus, DOOR, conditions=[])
     story.fault().event(ObjectStatus, DOOR, at_s=1, conditions=["Valid=True", "Enforced=False"])
     story.event(ObjectStatus, DOOR, at_s=2, conditions=before)
     history = story.event(ObjectStatus, GATE, at_s=3, conditions=["Enforced=False"]).history()
     after = WORLD[mutation].apply(history, Target((), history.windows()["fault"], {}))
-    assert judge(after, [sometimes(checks.signal_seen("states"))]).findings[0].verdict is expected
+    assert judge(after, [sometimes(checks.signal_seen("states"))]).findings[0].outcome is expected
     *_, gate = after.of_kind(ObjectStatus)
     assert gate.detail.conditions == ("Enforced=False",)
+
+
+def test_every_signal_of_one_request_is_raised() -> None:
+    """Two signals that look at the same requests: raising the second does not hide the first."""
+    signals = tuple(SignalSpec(f"refused-{name}", SignalKind.ADMISSION, f"webhook {name}") for name in ("a", "b"))
+    story = Story(signals=signals).steady(EDGE).fault().new_pod("admitted", meshed=True)
+    history = story.history()
+    after = WORLD["raise-signals"].apply(history, Target((), history.windows()["fault"], {}))
+    for signal in signals:
+        silent = always(checks.signal_absent(signal.name))
+        assert judge(history, [silent]).outcome is Outcome.HELD
+        assert judge(after, [silent]).outcome is Outcome.VIOLATED

@@ -12,7 +12,7 @@ from drills.judge import checks, claims, slices
 from drills.judge.claims import Claim, always, eventually, never, reached
 from drills.judge.events import CallerEnd, FaultReceipt, ServerEnd, WireEnd
 from drills.judge.history import History
-from drills.judge.verdict import SEVERITY, Answer
+from drills.judge.verdict import SEVERITY, Outcome
 from drills.selftest.doubles.asking import judge, named
 from drills.selftest.doubles.story import Story
 
@@ -22,21 +22,17 @@ CLAIMS = (
     always(checks.success_rate(EDGE, at_least=0.9)),
     always(checks.availability(EDGE, max_outage_s=1.5)),
     eventually(checks.success_rate(EDGE, at_least=0.9), within_s=3),
-    always(checks.recovery_time(EDGE, at_most_s=1, min_samples=5), during="recovery"),
-    always(checks.errors(EDGE, at_most=2)),
-    always(checks.latency(EDGE, quantile=0.5)),
+    always(checks.calls_fast(EDGE, at_least=0.5, min_samples=5)),
     always(checks.blast_radius(EDGE, within=("n2",), at_least=0.9)),
     always(checks.denied(DENIED_EDGE), must_hold=True),
     never(checks.unauthenticated(EDGE), must_hold=True),
     never(checks.plaintext(EDGE), must_hold=True),
     reached(checks.attempted(EDGE, DENIED_EDGE)),
     always(checks.split_ratio(EDGE, version="v1", weight=1.0, min_samples=20)),
-    never(checks.served_but_failed(EDGE), must_hold=True),
-    never(checks.denied_but_served(DENIED_EDGE), must_hold=True),
     always(checks.attempts_per_request(EDGE)),
     always(checks.conservation(EDGE), must_hold=True),
 )
-AVAILABILITY = CLAIMS[:7]
+AVAILABILITY = CLAIMS[:5]
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 spans = st.tuples(st.integers(0, 40), st.integers(0, 6), st.integers(0, 3))
@@ -62,12 +58,12 @@ ONE_TOO_FEW = recorded(((0, 0, 0), (18, 0, 1), (0, 0, 0)), 0, 0)
 """One call more, whatever becomes of it, makes the twenty that most claims need."""
 
 
-def answers(history: History, asked: Sequence[Claim] = CLAIMS) -> list[Answer]:
+def answers(history: History, asked: Sequence[Claim] = CLAIMS) -> list[Outcome]:
     """Return the answers in the order of the claims."""
-    return [finding.verdict for finding in judge(history, asked).findings]
+    return [finding.outcome for finding in judge(history, asked).findings]
 
 
-def is_no_better(after: Answer, before: Answer) -> bool:
+def is_no_better(after: Outcome, before: Outcome) -> bool:
     """Whether an answer is at least as bad as the one before."""
     return SEVERITY.index(after) >= SEVERITY.index(before)
 
@@ -93,7 +89,7 @@ def test_lost_calls_never_turn_an_answer_into_held(story: Story, data: st.DataOb
     table = story.table()
     kept = data.draw(st.lists(st.booleans(), min_size=table.height, max_size=table.height))
     after = answers(story.history(table.filter(pl.Series(kept, dtype=pl.Boolean))))
-    assert all(kept) or Answer.HELD not in after
+    assert all(kept) or Outcome.HELD not in after
 
 
 @QUICK
@@ -104,7 +100,7 @@ def test_fewer_successes_never_hold_what_more_did_not(story: Story, every: int) 
     successes = [row for row in story.rows if row["outcome"] == "ok"]
     story.rows = [row for row in story.rows if row["outcome"] != "ok"] + successes[::every]
     after = answers(story.history(), AVAILABILITY)
-    assert all(new is not Answer.HELD or old is Answer.HELD for new, old in zip(after, before, strict=True))
+    assert all(new is not Outcome.HELD or old is Outcome.HELD for new, old in zip(after, before, strict=True))
 
 
 @QUICK
@@ -113,7 +109,7 @@ def test_a_leak_is_violated_whatever_else_the_record_lacks(story: Story) -> None
     """One readable call and one served intruder stay VIOLATED with every end and receipt missing."""
     story.fault().hit(*EDGE).calls(*DENIED_EDGE, ok=1).without(CallerEnd, ServerEnd, WireEnd, FaultReceipt)
     found = answers(story.history(), [claim for claim in CLAIMS if claim.check.name in {"denied", "plaintext"}])
-    assert found == [Answer.VIOLATED, Answer.VIOLATED]
+    assert found == [Outcome.VIOLATED, Outcome.VIOLATED]
 
 
 @settings(QUICK, max_examples=8)  # each is judged three times, once of them in slices
@@ -137,4 +133,4 @@ def test_no_history_of_few_calls_holds(story: Story) -> None:
     """Without a success in the fault window no claim about traffic, identity or the wire is HELD."""
     story.rows = [row for row in story.rows if row["outcome"] != "ok"]
     found = zip(CLAIMS, answers(story.history()), strict=True)
-    assert [claim.check.name for claim, verdict in found if verdict is Answer.HELD] in ([], ["attempted"])
+    assert [claim.check.name for claim, verdict in found if verdict is Outcome.HELD] in ([], ["attempted"])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from drills.judge import checks
 from drills.judge.claims import always, eventually
-from drills.judge.verdict import SEVERITY, Answer
+from drills.judge.verdict import SEVERITY, Outcome
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import Story
 
@@ -41,7 +41,7 @@ def test_to_tell_new_pods_apart_never_loses_a_harm(when: tuple[float, int, int, 
     story, alone = coming(*when), coming(when[0], 0, 0, 0)
     found, before = (judge(it.history(), FLOW).findings for it in (story, alone))
     pairs = zip(found, before, strict=True)
-    assert all(SEVERITY.index(new.verdict) >= SEVERITY.index(old.verdict) for new, old in pairs)
+    assert all(SEVERITY.index(new.outcome) >= SEVERITY.index(old.outcome) for new, old in pairs)
     calls = {row.subject: row.numbers["calls"] for row in found[0].rows if row.connection == "new"}
     assert calls == {OLD: 200} | ({NEW: when[1] + when[2]} if when[1] + when[2] else {})
 
@@ -58,5 +58,5 @@ def test_lost_calls_of_new_pods_never_turn_an_answer_into_held(
     lost = data.draw(st.lists(st.booleans(), min_size=sum(mine), max_size=sum(mine)) | st.just([True] * sum(mine)))
     falls = iter(lost)
     kept = table.filter(pl.Series([not (is_mine and next(falls)) for is_mine in mine], dtype=pl.Boolean))
-    after = [finding.verdict for finding in judge(story.history(kept), FLOW).findings]
-    assert not any(lost) or Answer.HELD not in after
+    after = [finding.outcome for finding in judge(story.history(kept), FLOW).findings]
+    assert not any(lost) or Outcome.HELD not in after

@@ -11,7 +11,7 @@ from drills.judge.checks import success_rate
 from drills.judge.claims import always, judge
 from drills.judge.history import CALLS_SCHEMA, History, write_history
 from drills.judge.records import LAST_NS
-from drills.judge.verdict import Answer, read_verdict
+from drills.judge.verdict import Outcome, read_verdict
 from drills.selftest.doubles.story import Story
 
 EDGE = ("checkout", "payment")
@@ -51,7 +51,7 @@ def test_a_row_without_a_key_is_left_out_and_named(name: str, bundle: Path) -> N
     assert history.calls.collect().height == pl.read_parquet(bundle / "calls.parquet").height - 1
     assert "unusable" in {it.kind for it in history.completeness()}
     claims = {"routes-keep-working": always(success_rate(EDGE, at_least=0.9))}
-    assert judge(history, claims).verdict is Answer.INCONCLUSIVE
+    assert judge(history, claims).outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("at_ns", [MIN, -1, LAST_NS + 1, MAX])

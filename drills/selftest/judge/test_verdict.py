@@ -11,19 +11,22 @@ from drills.judge.claims import always, never, reached
 from drills.judge.events import HarnessTrouble, ReplicaCount, ServerEnd
 from drills.judge.history import Defect
 from drills.judge.measure import Example
-from drills.judge.verdict import Answer, Finding, Verdict, judge_passed, overall, worst
+from drills.judge.verdict import Finding, Outcome, Verdict, judge_passed, of_promises, worst
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import Story
 
 EDGE = ("checkout", "payment")
-HELD, SHOWN = Answer.HELD, Answer.FAILED_OBSERVABLY
-OPEN, BAD, APART = Answer.INCONCLUSIVE, Answer.VIOLATED, Answer.NOT_PROMISED
+HELD, SHOWN = Outcome.HELD, Outcome.FAILED_OBSERVABLY
+OPEN, BAD = Outcome.INCONCLUSIVE, Outcome.VIOLATED
 DOWN = SignalSpec("down", SignalKind.CONDITION, "istio-system/Deployment/istiod")
 PROMISE = Reference("Traffic", "https://example.org/traffic", "1.30", "documented")
+NO_PROMISE = Reference("Nothing is promised", "https://example.org/silence", "1.30", "not-promised")
 
 
-def finding(answer: Answer, *, fails: bool = False, quantifier: str = "always") -> Finding:
-    """Return a finding of which only the answer matters."""
+def finding(
+    answer: Outcome, *, fails: bool = False, quantifier: str = "always", promise: Reference | None = PROMISE
+) -> Finding:
+    """Return a finding of which only the outcome and the promise matter."""
     return Finding(
         id="claim",
         claim="a claim",
@@ -33,12 +36,17 @@ def finding(answer: Answer, *, fails: bool = False, quantifier: str = "always") 
         edges=(),
         during="fault",
         window=None,
-        verdict=answer,
+        outcome=answer,
         reason="reason",
         must_hold=fails,
         fails_on_control=fails,
-        source=None,
+        promise=promise,
     )
+
+
+def unpromised(outcome: Outcome, *, fails: bool = False) -> Finding:
+    """Return a finding of a claim that the mesh does not promise."""
+    return finding(outcome, fails=fails, promise=NO_PROMISE)
 
 
 def passed(*findings: Finding, control: bool = False, defects: tuple[Defect, ...] = ()) -> bool:
@@ -56,16 +64,16 @@ def test_the_order_of_findings_does_not_matter() -> None:
     assert {worst(order) for order in permutations([HELD, SHOWN, OPEN, BAD])} == {BAD}
 
 
-def test_what_is_not_promised_makes_an_answer_neither_better_nor_worse() -> None:
-    """A verdict is the worst of what is promised; with nothing beside it but what was reached it is INCONCLUSIVE."""
-    assert [worst([APART, answer]) for answer in (HELD, SHOWN, OPEN, BAD)] == [HELD, SHOWN, OPEN, BAD]
-    assert worst([APART]) is OPEN
-    there = finding(HELD, quantifier="reached")
-    assert (overall([there]), overall([there, finding(APART)]), overall([finding(APART)])) == (HELD, OPEN, OPEN)
-    assert overall([there, finding(APART), finding(SHOWN)]) is SHOWN
-    assert not passed(there, finding(APART))
-    assert passed(finding(APART), finding(HELD))
-    assert not passed(finding(APART), finding(BAD))
+@pytest.mark.parametrize("outcome", [HELD, SHOWN, OPEN, BAD])
+def test_a_run_passes_by_what_is_promised(outcome: Outcome) -> None:
+    """Whatever happens to a claim without a promise; a run of which nothing but its conditions counts cannot pass."""
+    there = finding(HELD, quantifier="reached", promise=NO_PROMISE)
+    assert (of_promises([there]), of_promises([finding(HELD, promise=None)]), of_promises([])) == (HELD, HELD, OPEN)
+    assert of_promises([there, unpromised(outcome)]) is None
+    assert of_promises([there, unpromised(outcome), finding(SHOWN)]) is SHOWN
+    assert not passed(there, unpromised(outcome))
+    assert passed(unpromised(outcome), finding(HELD))
+    assert not passed(unpromised(outcome), finding(BAD))
 
 
 def test_only_held_and_observable_failures_pass() -> None:
@@ -80,22 +88,22 @@ def test_only_held_and_observable_failures_pass() -> None:
 @pytest.mark.parametrize(
     ("security", "other", "expected"),
     [
-        (BAD, HELD, True),
-        (BAD, SHOWN, True),
-        (HELD, HELD, False),
-        (SHOWN, HELD, True),
-        (OPEN, HELD, False),
-        (BAD, BAD, False),
-        (BAD, OPEN, False),
-        (BAD, APART, True),
-        (APART, HELD, False),
+        (BAD, finding(HELD), True),
+        (BAD, finding(SHOWN), True),
+        (HELD, finding(HELD), False),
+        (SHOWN, finding(HELD), True),
+        (OPEN, finding(HELD), False),
+        (BAD, finding(BAD), False),
+        (BAD, finding(OPEN), False),
+        (BAD, unpromised(BAD), True),
+        (BAD, unpromised(OPEN), True),
     ],
 )
 def test_a_control_passes_when_exactly_the_security_claims_fail(
-    security: Answer, other: Answer, expected: bool
+    security: Outcome, other: Finding, expected: bool
 ) -> None:
     """On the control every security claim fails, with an alert or without; the others pass or are not promised."""
-    assert passed(finding(security, fails=True), finding(other), control=True) is expected
+    assert passed(finding(security, fails=True), other, control=True) is expected
 
 
 def test_a_control_without_security_claim_or_with_defects_does_not_pass() -> None:
@@ -107,7 +115,8 @@ def test_a_control_without_security_claim_or_with_defects_does_not_pass() -> Non
 def unmeshed(**settings: bool) -> Story:
     """Return the story of a lab without a mesh: every call succeeds, is readable, and shows no identity."""
     story = Story(**settings).watched()  # type: ignore[arg-type]
-    return story.steady(EDGE).fault().hit(*EDGE).calls(*EDGE, ok=1, peer="")
+    story.steady(EDGE).fault().hit(*EDGE)
+    return story.calls(*EDGE, ok=1, peer="").calls(*EDGE, ok=1, peer="", connection="reused")
 
 
 SECURITY = (
@@ -117,18 +126,26 @@ SECURITY = (
 )
 
 
+def test_a_control_must_fail_on_every_row() -> None:
+    """A control on which one kind of connection shows identities does not prove that the check would see their loss."""
+    story = unmeshed(is_control=True)
+    story.rows = [row for row in story.rows if row["connection"] == "new" or row["peer"] != ""]
+    verdict = judge(story.history(), SECURITY)
+    assert ([f.outcome for f in verdict.findings], verdict.passed) == ([BAD, BAD, HELD], False)
+
+
 def test_a_control_is_judged_as_one() -> None:
     """The same findings of the same history pass on the control and fail on a mesh; both say VIOLATED."""
     control, mesh = (judge(unmeshed(is_control=flag).history(), SECURITY) for flag in (True, False))
-    assert [f.verdict for f in control.findings] == [BAD, BAD, HELD]
-    assert (control.verdict, control.passed, mesh.verdict, mesh.passed) == (BAD, True, BAD, False)
+    assert [f.outcome for f in control.findings] == [BAD, BAD, HELD]
+    assert (control.outcome, control.passed, mesh.outcome, mesh.passed) == (BAD, True, BAD, False)
     assert "as the control" in control.explain()
 
 
 def test_a_verdict_without_claims_does_not_pass() -> None:
     """A drill that claims nothing is inconclusive."""
     verdict = judge(Story().steady(EDGE).history(), [])
-    assert (verdict.verdict, verdict.passed) == (OPEN, False)
+    assert (verdict.outcome, verdict.passed) == (OPEN, False)
 
 
 def test_judging_twice_gives_the_same_bytes() -> None:
@@ -149,7 +166,7 @@ def test_explain_tells_the_worst_first_with_what_a_person_needs() -> None:
     assert lines[1].startswith("  VIOLATED  never during fault: a call is served")
     assert "for example mdc.checkout.payment.checkout-1.n" in verdict.explain()
     assert "at fault +8.0" in verdict.explain()
-    assert lines[-1] == "    promised by: Traffic (1.30) https://example.org/traffic"
+    assert lines[-1] == "    promised: Traffic (1.30) https://example.org/traffic"
 
 
 def test_explain_names_signals_and_defects() -> None:

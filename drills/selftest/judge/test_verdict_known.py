@@ -2,14 +2,14 @@
 
 import re
 
+import msgspec
 import pytest
 
 from clusters.model import KnownIssue, Reference
 from drills.cli import exits
 from drills.judge import checks, known
-from drills.judge.claims import Claim, always, judge, sometimes
-from drills.judge.history import History
-from drills.judge.verdict import Answer, Verdict
+from drills.judge.claims import Claim, always, judge, never, sometimes
+from drills.judge.verdict import Outcome, Verdict
 from drills.selftest.doubles.story import Story
 
 GOOD, BAD, WORSE, BLIND = ("a", "b"), ("a", "c"), ("a", "d"), ("a", "e")
@@ -36,10 +36,17 @@ def entry(claim: Claim) -> KnownIssue:
 
 def verdict_of(*claims: Claim, is_control: bool = False) -> Verdict:
     """Return the verdict on a run in which BAD and WORSE lose their calls."""
-    story = Story().steady(GOOD).fault().calls(*BAD, fail=200).calls(*WORSE, fail=200)
-    story.is_control = is_control
-    history: History = story.history()
-    return judge(history, {id_of(claim): claim for claim in claims})
+    return judge(story(is_control=is_control).history(), by_id(*claims))
+
+
+def story(*, is_control: bool = False) -> Story:
+    """Return that run."""
+    return Story(is_control=is_control).steady(GOOD).fault().calls(*BAD, fail=200).calls(*WORSE, fail=200)
+
+
+def by_id(*claims: Claim) -> dict[str, Claim]:
+    """Return claims by their ids."""
+    return {id_of(claim): claim for claim in claims}
 
 
 @pytest.mark.parametrize(
@@ -68,10 +75,42 @@ def test_exactly_what_is_listed_is_expected(
     assert exits.of(verdict, entries) == code
 
 
+@pytest.mark.parametrize(
+    ("more", "worse"),
+    [
+        ({}, ""),
+        ({"edges": ("a->c", "a->b")}, ""),
+        ({"edges": ("a->b",)}, "a->c is new"),
+        ({"since": "fault"}, ""),
+        ({"since": "recovery"}, "the first harm is in the fault, known since the recovery"),
+        ({"at_most": {"failed": 200.0}}, ""),
+        ({"at_most": {"failed": 199.0}}, "failed is 200, known up to 199"),
+    ],
+)
+def test_what_goes_beyond_an_entry_is_not_known(more: dict[str, object], worse: str) -> None:
+    """Another edge, an earlier phase or more harm than the entry states is a surprise, and is said to be worse."""
+    verdict = verdict_of(HOLDS, BREAKS)
+    listed = (msgspec.structs.replace(entry(BREAKS), **more),)
+    assert known.beyond(verdict.findings[1], listed[0]) == worse
+    assert known.is_expected(verdict, listed) is not bool(worse)
+    assert exits.of(verdict, listed) == (exits.VIOLATED if worse else exits.PASSED)
+    said = known.describe(verdict, listed)
+    assert said == (f"worse than the known issue: {id_of(BREAKS)}: {worse} ({ISSUE.url})" if worse else said)
+
+
+def test_harm_of_a_claim_that_says_never_is_what_happened() -> None:
+    """The rows of `never` are true where harm was done."""
+    claim = never(checks.plaintext(GOOD, BAD))
+    story = Story().steady(GOOD, BAD).watched().fault().hit(*BAD)
+    (finding,) = judge(story.history(), {id_of(claim): claim}).findings
+    assert known.beyond(finding, msgspec.structs.replace(entry(claim), edges=("a->c",))) == ""
+    assert known.beyond(finding, msgspec.structs.replace(entry(claim), edges=("a->b",))) == "a->c is new"
+
+
 def test_the_verdict_itself_knows_nothing_of_it() -> None:
     """VIOLATED stays VIOLATED, and did not pass: what is known changes no byte of the verdict."""
     verdict = verdict_of(BREAKS)
-    assert (verdict.verdict, verdict.passed) == (Answer.VIOLATED, False)
+    assert (verdict.outcome, verdict.passed) == (Outcome.VIOLATED, False)
     assert known.issue_of(verdict.findings[0], (entry(BREAKS),)) == ISSUE
     assert known.issue_of(verdict.findings[0], (entry(HOLDS),)) is None
 
@@ -107,3 +146,33 @@ def test_a_control_is_excused_only_where_it_fails_as_it_must(
     assert known.is_expected(verdict, (entry(BREAKS),)) is expected
     assert exits.of(verdict, (entry(BREAKS),)) == code
     assert not known.is_expected(verdict, ())
+
+
+APART = Reference("It says nothing", "https://example.org/2", "1", "not-promised")
+
+
+@pytest.mark.parametrize(
+    ("claims", "listed", "code", "strictly"),
+    [
+        ((HOLDS,), (), exits.PASSED, exits.PASSED),
+        ((HOLDS, BREAKS.promised_by(APART)), (), exits.PASSED, exits.VIOLATED),
+        ((HOLDS, UNKNOWN.promised_by(APART)), (), exits.PASSED, exits.INCONCLUSIVE),
+        ((BREAKS.promised_by(APART),), (), exits.INCONCLUSIVE, exits.VIOLATED),
+        ((HOLDS, BREAKS.promised_by(APART)), (BREAKS,), exits.PASSED, exits.PASSED),
+        ((BREAKS, BREAKS_TOO.promised_by(APART)), (BREAKS,), exits.PASSED, exits.VIOLATED),
+    ],
+)
+def test_strict_fails_by_what_is_not_promised(
+    claims: tuple[Claim, ...], listed: tuple[Claim, ...], code: int, strictly: int
+) -> None:
+    """Without it a broken claim that no document promises is shown and fails no run; with it, only a listed one may."""
+    verdict, entries = verdict_of(*claims), tuple(map(entry, listed))
+    assert exits.of(verdict, entries) == code
+    assert exits.of(verdict, entries, strict=True) == strictly
+
+
+def test_strict_changes_nothing_on_a_control() -> None:
+    """A control passes when its security claims fail, with or without it."""
+    by_design = always(checks.success_rate(BAD, at_least=0.8), must_hold=True)
+    verdict = verdict_of(HOLDS, by_design, is_control=True)
+    assert exits.of(verdict) == exits.of(verdict, strict=True) == exits.PASSED

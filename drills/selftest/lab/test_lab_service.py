@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import signal
 import stat
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -45,6 +47,22 @@ def test_both_witnesses_agree(steady: Lab) -> None:
     assert steady.lines("served_end", run_id=RUN_ID, service="payment")[0]["served"] == len(served)
     assert calls[0]["id"].startswith(f"{CANARY}.checkout.payment.5d9f-abcde.")
     assert {line["source"] for line in served} == {"checkout"}
+
+
+def test_a_program_that_stood_still_says_so(tmp_path: Path) -> None:
+    """A server that is paused while a run is under way logs for how long; one that is not logs nothing."""
+    with running(tmp_path) as lab:
+        payment, ledger = lab.start("payment", port=free_port()), lab.start("ledger", port=free_port())
+        lab.plan()
+        lab.wait(lambda: len(lab.lines("ready")) == 2, "the start of both services")
+        lab.processes[payment].send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        lab.processes[payment].send_signal(signal.SIGCONT)
+        lab.wait(lambda: bool(lab.lines("stalled", pod=payment)), "the line about the pause")
+        assert 500 < lab.lines("stalled", pod=payment)[0]["stalled_ms"] < 5000
+        assert not lab.lines("stalled", pod=ledger)
+        lab.end(payment)
+        lab.end(ledger)
 
 
 def test_new_means_new_and_reused_means_reused(steady: Lab) -> None:

@@ -98,12 +98,12 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
     part = section(write(reports, out, "--title", "Which mesh"), "## Alternatives Considered")
     head, _, outage, node = [line.split(" | ") for line in part.splitlines() if line.startswith("|")]
     answers = dict(zip(head, outage, strict=True))
-    assert answers["The mesh-a"].startswith("**HELD** [")
-    assert answers["The mesh-b"].startswith("**VIOLATED** [")
-    assert answers["control |"].startswith("the drill detects failures [")
+    assert answers["The mesh-a"].startswith("**HELD**, 1 run [")
+    assert answers["The mesh-b"].startswith("**VIOLATED**, 1 run [")
+    assert answers["control"].startswith("the drill detects failures [")
     node_answers = dict(zip(head, node, strict=True))
     assert node_answers["The mesh-b"] == "no evidence"
-    assert node_answers["control |"].startswith("no control")
+    assert node_answers["control"].startswith("no control")
     for mesh in map(meshes.load, meshes.names()):
         is_alternative = mesh.name in meshes.products() and not mesh.is_control
         assert (f"- {mesh.title}: **{adr.FOR_A_PERSON}" in part) is is_alternative
@@ -124,7 +124,7 @@ def test_a_repeat_never_hides_a_failure(reports: Path, out: Path) -> None:
     """Of several runs of one question the worst counts, and each answer names its runs."""
     bundle(reports, quiet(), mesh="mesh-b", folder="20260102T000000Z")
     part = section(write(reports, out, "--title", "Which mesh"), "## Alternatives Considered")
-    assert re.search(r"\*\*VIOLATED\*\* VIOLATED: \[\w{12}\]; HELD: \[\w{12}\]", part)
+    assert re.search(r"\*\*VIOLATED\*\*, 1 of 2 runs VIOLATED: \[\w{12}\]; HELD: \[\w{12}\]", part)
 
 
 def test_a_claim_says_whether_it_was_seen_to_fail(reports: Path, out: Path) -> None:

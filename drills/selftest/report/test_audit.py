@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli import audit as cli_audit
 from drills.cli import exits
 from drills.cli.app import status
+from drills.judge import checks
+from drills.judge.claims import judge, reached, stored
 from drills.judge.events import DropCount, PodListed, WireReady
 from drills.judge.history import write_history
 from drills.judge.records import NS_PER_S
@@ -16,7 +19,7 @@ from drills.report import evidence
 from drills.report.audit_objects import NOT_RECORDED
 from drills.report.audit_text import moment, render
 from drills.selftest.doubles.audit_bundles import CALLER, EDGE, T_S, asked, looked, present, shown, story
-from drills.selftest.doubles.statements import ENVIRONMENT, HELD
+from drills.selftest.doubles.statements import ENVIRONMENT
 from drills.selftest.doubles.story import START_NS, Story, identity, xfcc
 
 
@@ -187,9 +190,12 @@ def test_what_is_no_instant_is_refused(text: str) -> None:
 
 def written(folder: Path, recorded: Story) -> Path:
     """Write the bundle of a story, with its statement."""
-    write_history(folder, recorded.table(), recorded.all_events(), recorded.facts())
-    (folder / "verdict.json").write_bytes(HELD.encode())
-    evidence.write(folder, HELD, ENVIRONMENT)
+    claims = {"calls-made": reached(checks.attempted(EDGE))}
+    facts = msgspec.structs.replace(recorded.facts(), claims=stored(claims))
+    write_history(folder, recorded.table(), recorded.all_events(), facts)
+    verdict = judge(recorded.history(), claims)
+    (folder / "verdict.json").write_bytes(verdict.encode())
+    evidence.write(folder, verdict, ENVIRONMENT)
     return folder
 
 

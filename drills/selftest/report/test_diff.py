@@ -13,32 +13,27 @@ from drills.judge import checks
 from drills.judge.claims import never
 from drills.judge.events import CallerEnd
 from drills.judge.records import NS_PER_S
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome, Standing
 from drills.report.compare import Asked, Change
 from drills.selftest.doubles import story
 from drills.selftest.doubles.many_runs import CLAIMS, EDGE, broken, bundle, quiet
 from drills.selftest.doubles.story import Story
 
-SILENT = Answer.NOT_PROMISED
-HELD, TOLD, UNKNOWN, VIOLATED = Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.INCONCLUSIVE, Answer.VIOLATED
+HELD, SHOWN, UNKNOWN, VIOLATED = map(
+    Standing, (Outcome.HELD, Outcome.FAILED_OBSERVABLY, Outcome.INCONCLUSIVE, Outcome.VIOLATED)
+)
+KEPT, OPEN, BROKEN = (Standing(it.outcome, is_promised=False) for it in (HELD, UNKNOWN, VIOLATED))
+"""The same without a promise."""
 
 
 @pytest.mark.parametrize(
     ("old", "new", "change"),
     [
         ([HELD], [HELD], Change.SAME),
-        ([HELD], [TOLD], Change.WORSE),
+        ([HELD], [SHOWN], Change.WORSE),
         ([HELD], [HELD, VIOLATED], Change.WORSE),
         ([UNKNOWN], [VIOLATED], Change.WORSE),
         ([HELD], [UNKNOWN], Change.LOST),
-        ([HELD], [SILENT], Change.DROPPED),
-        ([VIOLATED], [SILENT], Change.DROPPED),
-        ([UNKNOWN], [SILENT], Change.DROPPED),
-        ([SILENT, HELD], [SILENT], Change.DROPPED),
-        ([SILENT], [UNKNOWN], Change.LOST),
-        ([SILENT], [SILENT, SILENT], Change.SAME),
-        ([SILENT], [HELD, SILENT], Change.BETTER),
-        ([SILENT], [VIOLATED], Change.WORSE),
         ([VIOLATED], [UNKNOWN], Change.LOST),
         ([VIOLATED], [HELD], Change.BETTER),
         ([HELD, VIOLATED], [HELD], Change.BETTER),
@@ -51,26 +46,51 @@ HELD, TOLD, UNKNOWN, VIOLATED = Answer.HELD, Answer.FAILED_OBSERVABLY, Answer.IN
         ([], [VIOLATED], Change.NEW),
     ],
 )
-def test_what_became_of_an_answer(old: Sequence[Answer], new: Sequence[Answer], change: Change) -> None:
+@pytest.mark.parametrize("claim", ["", "c"])
+def test_what_became_of_an_outcome(
+    claim: str, old: Sequence[Standing], new: Sequence[Standing], change: Change
+) -> None:
     """Worse than ever is worse; as bad as some repeats before is not, unless chance would hardly do it."""
-    assert Asked(("d", "m"), "", tuple(old), tuple(new)).change is change
+    assert Asked(("d", "m"), claim, tuple(old), tuple(new)).change is change
 
 
 @pytest.mark.parametrize(
     ("old", "new", "change"),
     [
-        ([HELD], [HELD], Change.SAME),
-        ([HELD], [HELD, VIOLATED], Change.MEASURED_WORSE),
-        ([HELD, VIOLATED], [VIOLATED], Change.SAME),
-        ([VIOLATED], [HELD], Change.SAME),
+        ([HELD], [KEPT], Change.DROPPED),
+        ([VIOLATED], [BROKEN], Change.DROPPED),
+        ([UNKNOWN], [OPEN], Change.DROPPED),
+        ([BROKEN, HELD], [BROKEN], Change.DROPPED),
+        ([OPEN], [VIOLATED], Change.WORSE),
+        ([KEPT], [VIOLATED, BROKEN], Change.WORSE),
+        ([KEPT], [KEPT], Change.SAME),
+        ([KEPT], [KEPT, BROKEN], Change.WORSE_UNPROMISED),
+        ([KEPT, BROKEN], [BROKEN], Change.SAME),
+        ([KEPT], [OPEN], Change.SAME),
+        ([BROKEN], [KEPT], Change.BETTER),
     ],
 )
-def test_what_is_not_promised_is_told_when_it_is_measured_worse(
-    old: Sequence[Answer], new: Sequence[Answer], change: Change
+def test_a_claim_without_a_promise_is_compared_and_fails_no_comparison(
+    old: Sequence[Standing], new: Sequence[Standing], change: Change
 ) -> None:
-    """It fails no comparison, and is listed all the same."""
-    asked = Asked(("d", "m"), "c", (SILENT,) * len(old), (SILENT,) * len(new), tuple(old), tuple(new))
-    assert asked.change is change
+    """It is listed when it is worse; that a promise was dropped is a failure of its own."""
+    assert Asked(("d", "m"), "c", tuple(old), tuple(new)).change is change
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "change", "passes"),
+    [
+        ([HELD], [BROKEN], Change.WORSE_UNPROMISED, True),
+        ([HELD], [VIOLATED], Change.WORSE, False),
+        ([BROKEN], [BROKEN], Change.SAME, True),
+    ],
+)
+def test_a_run_is_worse_without_failing_when_only_what_is_not_promised_broke(
+    old: Sequence[Standing], new: Sequence[Standing], change: Change, *, passes: bool
+) -> None:
+    """The outcome of a run is the worst of its claims: a promise that is dropped shows at the claim."""
+    asked = Asked(("d", "m"), "", tuple(old), tuple(new))
+    assert (asked.change, asked.passes) == (change, passes)
 
 
 @pytest.fixture
@@ -135,14 +155,14 @@ def test_an_answer_that_is_not_known_any_more_is_2(old: Path, new: Path, capsys:
 
 
 def test_a_promise_that_was_dropped_is_1(old: Path, new: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A claim that held, and that nothing can fail of any more, is seen; so is what was measured of it."""
+    """A claim that held, and that nothing can fail of any more, is seen, with its outcome."""
     bundle(old, quiet())
     silent = Reference("The mesh says nothing of it", "https://example.org/silence", "1", "not-promised")
     secret = never(checks.plaintext(EDGE), must_hold=True, promise=silent)
     bundle(new, broken(), folder="20260102T000000Z", claims={**CLAIMS, "no-plaintext": secret})
     code, text = diff(old, new, capsys)
     assert code == exits.VIOLATED
-    assert "no longer promised | HELD | NOT_PROMISED, measured VIOLATED |" in text
+    assert "no longer promised | HELD | VIOLATED, no promise |" in text
     assert "**Something is worse, no longer promised or no longer asked.**" in text
 
 

@@ -128,7 +128,7 @@ def pages(it: bundles.Run) -> dict[str, str]:
     at_ns = audit.start_ns(it) + 20_000_000_000
     edge = it.history.facts.callers[0]
     asked = audit.ask(it, audit.Question(at_ns, edge.source, edge.target), lambda *_: True)
-    issues = [KnownIssue(finding.id, finding.source) for finding in it.verdict.findings if finding.source]
+    issues = [KnownIssue(finding.id, finding.promise) for finding in it.verdict.findings if finding.promise]
     record = Citations((it,), titles, Path("runs"), {(it.verdict.drill, mesh): it.environment.hypothesis})
     return {
         "report.md": report_md.render(it.history, it.verdict, it.environment, "bundle"),
@@ -176,8 +176,8 @@ def samples(page: str) -> list[str]:
 
 
 def lines(text: str) -> list[str]:
-    """Return the first word of each line."""
-    return [re.sub(r"\S.*", "", line) for line in text.split("\n")]
+    """Return as many empty texts as there are lines."""
+    return ["" for _ in text.split("\n")]
 
 
 OUTLINES = {"report.html": html, "junit": xml, "openmetrics": samples, "judge": lines, "known": lines, "audit": lines}

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from clusters import host, kind, lab, provision
+from clusters.install import InstalledChart
 from clusters.model import Certificates, Mesh
 from clusters.runtime import UsageError, silent
 from clusters.tools import Tools
@@ -121,6 +122,29 @@ def test_a_cluster_with_another_mesh_is_refused(cluster: FileCluster) -> None:
     with pytest.raises(UsageError, match="has mesh double"), provision.kept("kept", "other", silent):
         pass
     (cluster.state / "made-of.json").unlink()
+    with pytest.raises(UsageError, match="no readable record"), provision.kept("kept", "double", silent):
+        pass
+
+
+def test_the_charts_of_a_kept_cluster_are_those_that_were_installed(cluster: FileCluster) -> None:
+    """A run that installs nothing records those of the run that did; another fingerprint, or no record, installs."""
+    first, second = ((InstalledChart(name, "1", "a directory", "aa", "bb"),) for name in ("first", "second"))
+    made_of = cluster.state / "made-of.json"
+    record = provision._MadeOf("double", msgspec.structs.replace(MADE_OF, charts=first))
+    made_of.write_bytes(msgspec.json.encode(record))
+    for fingerprint, expected in (("1", second), ("1", first), ("2", second)):
+        assert provision._unless_installed(cluster, fingerprint, lambda: second) == expected
+    made_of.unlink()
+    assert provision._unless_installed(cluster, "2", lambda: second) == second
+
+
+def test_the_record_of_another_version_is_not_misread(cluster: FileCluster) -> None:
+    """A cluster that meshdrill 0.1 kept is installed again, and until then refused: its record lacks the charts."""
+    made_of = cluster.state / "made-of.json"
+    record = msgspec.json.decode(made_of.read_bytes())
+    record["provenance"]["images"][0]["origin"] = "built"
+    made_of.write_bytes(msgspec.json.encode(record))
+    assert provision._stored(cluster) is None
     with pytest.raises(UsageError, match="no readable record"), provision.kept("kept", "double", silent):
         pass
 

@@ -36,7 +36,7 @@ def test_a_run_becomes_its_numbers(tmp_path: Path) -> None:
     """Verdict, recovery, outage, time to signal and latency are those of the run, in seconds, each with its unit."""
     bundle(tmp_path, quiet(back_after_s=4, signal_after_s=2.5, lag_ms=18))
     found = parsed(openmetrics.render(bundles.read_all([tmp_path])))
-    verdicts = values(found["meshdrill_run_verdict"])
+    verdicts = values(found["meshdrill_run_outcome"])
     assert verdicts == {("FAILED_OBSERVABLY",): 0, ("HELD",): 1, ("INCONCLUSIVE",): 0, ("VIOLATED",): 0}
     assert values(found["meshdrill_run_passed"]) == {(): 1}
     assert values(found["meshdrill_recovery_seconds"])[CLAIM,] == pytest.approx(4, abs=0.15)
@@ -85,7 +85,7 @@ def test_a_newer_pass_does_not_hide_an_older_failure(tmp_path: Path, monkeypatch
     monkeypatch.setattr(story, "START_NS", story.START_NS + 86_400 * NS_PER_S)
     bundle(tmp_path, quiet(), folder="20260102T000000Z")
     found = parsed(openmetrics.render(bundles.read_all([tmp_path])))
-    assert values(found["meshdrill_run_verdict"])["HELD",] == 1
+    assert values(found["meshdrill_run_outcome"])["HELD",] == 1
     assert values(found["meshdrill_runs"]) == {("HELD",): 1, ("VIOLATED",): 1}
 
 

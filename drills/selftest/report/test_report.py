@@ -1,6 +1,7 @@
 """What is made of a run for people: run.json, report.md, junit.xml, the index."""
 
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,9 +15,11 @@ from drills.judge import checks
 from drills.judge.claims import always, reached
 from drills.judge.events import FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
 from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
-from drills.judge.verdict import Answer, Verdict, judge_passed
+from drills.judge.verdict import Outcome, Verdict, judge_passed
 from drills.report import evidence, index_md, junit, traffic
-from drills.report.run_file import Environment, ImageRecord, OverrideRecord, PointRecord
+from drills.report.cells import read_runs
+from drills.report.provenance import ImageRecord
+from drills.report.run_file import Environment, OverrideRecord, PointRecord
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.story import event_of
 
@@ -170,7 +173,7 @@ def test_the_report_tells_the_whole_story(bundle: Path, verdict: Verdict) -> Non
     text = (bundle / "report.md").read_text(encoding="utf-8")
     for part in (
         "> It is made up.",
-        f"**{verdict.verdict.value}**",
+        f"**{verdict.standing}**",
         verdict.findings[0].claim,
         "https://example.org/promise",
         "| a -> b | new | 0 of 50 | 5 of 50 | 0 ms | 600 ms |",
@@ -195,30 +198,31 @@ def test_a_pipe_does_not_break_a_table(bundle: Path, verdict: Verdict) -> None:
             assert above.replace("\\|", "").count("|") == line.replace("\\|", "").count("|"), line
 
 
-def with_answer(verdict: Verdict, answer: Answer, *, is_control: bool = False, fails: bool = False) -> Verdict:
+def with_answer(verdict: Verdict, answer: Outcome, *, is_control: bool = False, fails: bool = False) -> Verdict:
     """Return the verdict with one finding of that answer."""
     finding = msgspec.structs.replace(
-        verdict.findings[0], verdict=answer, fails_on_control=fails, signal="recorded", time_to_signal_s=1.5
+        verdict.findings[0], outcome=answer, fails_on_control=fails, signal="recorded", time_to_signal_s=1.5, rows=()
     )
     passed = judge_passed((finding,), (), is_control=is_control)
-    return msgspec.structs.replace(verdict, findings=(finding,), verdict=answer, is_control=is_control, passed=passed)
+    changes = {"findings": (finding,), "outcome": answer, "is_control": is_control, "passed": passed}
+    return msgspec.structs.replace(verdict, **changes)
 
 
 @pytest.mark.parametrize(
     ("answer", "is_control", "fails", "recorded"),
     [
-        (Answer.HELD, False, False, None),
-        (Answer.FAILED_OBSERVABLY, False, False, None),
-        (Answer.VIOLATED, False, False, "failure"),
-        (Answer.INCONCLUSIVE, False, False, "error"),
-        (Answer.VIOLATED, True, True, None),
-        (Answer.HELD, True, True, "failure"),
-        (Answer.VIOLATED, True, False, "failure"),
-        (Answer.INCONCLUSIVE, True, True, "error"),
+        (Outcome.HELD, False, False, None),
+        (Outcome.FAILED_OBSERVABLY, False, False, None),
+        (Outcome.VIOLATED, False, False, "failure"),
+        (Outcome.INCONCLUSIVE, False, False, "error"),
+        (Outcome.VIOLATED, True, True, None),
+        (Outcome.HELD, True, True, "failure"),
+        (Outcome.VIOLATED, True, False, "failure"),
+        (Outcome.INCONCLUSIVE, True, True, "error"),
     ],
 )
 def test_junit_says_what_a_ci_server_must_know(
-    bundle: Path, verdict: Verdict, answer: Answer, is_control: bool, fails: bool, recorded: str | None
+    bundle: Path, verdict: Verdict, answer: Outcome, is_control: bool, fails: bool, recorded: str | None
 ) -> None:
     """VIOLATED is a failure, INCONCLUSIVE an error, FAILED_OBSERVABLY passes and names its signal."""
     document = junit.render(History.load(bundle), with_answer(verdict, answer, is_control=is_control, fails=fails))
@@ -227,7 +231,7 @@ def test_junit_says_what_a_ci_server_must_know(
     assert case is not None
     assert [child.tag for child in case if child.tag != "properties"] == ([recorded] if recorded else [])
     properties = {it.get("name"): it.get("value") for it in case.iter("property")}
-    assert properties["verdict"] == answer.value
+    assert properties["outcome"] == answer.value
     assert (properties["signal"], properties["time_to_signal_s"]) == ("recorded", "1.5")
     counts = (suite.get("failures"), suite.get("errors"))
     assert counts == (str(int(recorded == "failure")), str(int(recorded == "error")))
@@ -235,39 +239,42 @@ def test_junit_says_what_a_ci_server_must_know(
 
 def test_junit_survives_what_xml_cannot_carry(bundle: Path, verdict: Verdict) -> None:
     """A control character in a message does not make the document unreadable."""
-    odd = msgspec.structs.replace(verdict.findings[0], verdict=Answer.VIOLATED, reason="bell \x07 & <tag>")
+    odd = msgspec.structs.replace(verdict.findings[0], outcome=Outcome.VIOLATED, reason="bell \x07 & <tag>")
     document = junit.render(History.load(bundle), msgspec.structs.replace(verdict, findings=(odd,)))
     failure = ET.fromstring(document).find(".//failure")  # noqa: S314 - written one line above
     assert failure is not None
     assert failure.get("message") == "bell \\x07 & <tag>"
 
 
-def test_the_index_shows_the_newest_run_of_each_pair(bundle: Path, verdict: Verdict) -> None:
-    """Of two runs the later one is linked; a pair that never ran says so; a broken verdict is not hidden."""
+def test_the_index_shows_the_worst_run_of_each_pair(bundle: Path, verdict: Verdict) -> None:
+    """Of equally bad runs of one version the later one is linked; gaps and broken verdicts are not hidden."""
     reports = bundle.parents[2]
     older, other = bundle.with_name("20250101T000000Z"), reports / "another" / "mesh-b" / "20260202T000000Z"
     for folder in (older, other):
         folder.mkdir(parents=True)
     (older / "verdict.json").write_bytes(verdict.encode())
+    evidence.write(bundle, verdict, ENVIRONMENT)
+    shutil.copy(bundle / "run.json", older)
     (other / "verdict.json").write_text("{")
     evidence.write_index(reports)
     text = (reports / "README.md").read_text(encoding="utf-8")
-    assert f"| made-up | not run | [{verdict.verdict}](made-up/none/{bundle.name}/report.md)<br>" in text
-    assert f"<br>{bundle.name} |" in text
+    cell = f"[{verdict.standing}, 2 of 2 runs](made-up/none/{bundle.name}/report.md)<br>"
+    assert f"| made-up | no control | not run | {cell}" in text
+    assert f"<br>{bundle.name}, first edition |" in text
     assert "[UNREADABLE](another/mesh-b/20260202T000000Z/report.md)" in text
     assert older.name not in text
 
 
 def test_the_index_tells_a_control_from_a_failure(bundle: Path, verdict: Verdict) -> None:
     """A control that was violated as it should be is shown as passed."""
-    as_control = msgspec.structs.replace(verdict, is_control=True, passed=True, verdict=Answer.VIOLATED)
+    as_control = msgspec.structs.replace(verdict, is_control=True, passed=True, outcome=Outcome.VIOLATED)
     (bundle / "verdict.json").write_bytes(as_control.encode())
-    assert "control passed (VIOLATED)" in index_md.render(bundle.parents[2])
+    assert "control passed (VIOLATED)" in index_md.render(read_runs(bundle.parents[2]))
 
 
 def test_no_bundle_no_table(tmp_path: Path) -> None:
     """An empty directory gives a page that says that nothing ran yet."""
-    assert "No run yet" in index_md.render(tmp_path)
+    assert "No run yet" in index_md.render(read_runs(tmp_path))
 
 
 def test_a_bundle_is_small(bundle: Path, verdict: Verdict) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from clusters.model import KnownIssue, Reference
 from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report import evidence
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import Story
@@ -40,9 +40,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run = outage_bundle.bundle_of(outage_bundle.outage(), reports / "test-drill" / "story" / "20260101T000000Z")
     verdict = outage_bundle.verdict_of(outage_bundle.outage())
     findings = tuple(
-        msgspec.structs.replace(it, verdict=Answer.VIOLATED, fails_on_control=True) for it in verdict.findings
+        msgspec.structs.replace(it, outcome=Outcome.VIOLATED, fails_on_control=True) for it in verdict.findings
     )
-    violated = msgspec.structs.replace(verdict, verdict=Answer.VIOLATED, findings=findings, is_control=True)
+    violated = msgspec.structs.replace(verdict, outcome=Outcome.VIOLATED, findings=findings, is_control=True)
     control = outage_bundle.bundle_of(
         outage_bundle.outage(), reports / "test-drill" / "bare" / "20260102T000000Z", violated
     )
@@ -71,10 +71,10 @@ def full_index(reports: Path) -> Path:
         if mesh == _MESHES[0]:
             known = {it.claim for it in listed}
             findings = tuple(
-                msgspec.structs.replace(it, verdict=Answer.VIOLATED if it.id in known else Answer.HELD)
+                msgspec.structs.replace(it, outcome=Outcome.VIOLATED if it.id in known else Outcome.HELD)
                 for it in verdict.findings
             )
-            verdict = msgspec.structs.replace(verdict, verdict=Answer.VIOLATED, passed=False, findings=findings)
+            verdict = msgspec.structs.replace(verdict, outcome=Outcome.VIOLATED, passed=False, findings=findings)
         outage_bundle.bundle_of(outage_bundle.outage(), place, verdict, listed if mesh == _MESHES[0] else ())
     evidence.write_index(reports, {})
     return reports / "index.html"
@@ -182,7 +182,7 @@ def test_what_is_broken_is_open_and_what_held_is_folded(visit: Visit, name: str)
     for claim in page.query_selector_all("details.claim"):
         answer = claim.query_selector("summary .badge")
         assert answer is not None
-        assert answer.inner_text().strip() in {it.value for it in Answer}
+        assert answer.inner_text().strip() in {it.value for it in Outcome}
         assert answer.query_selector("svg use") is not None
         assert (claim.get_attribute("open") is None) == (answer.inner_text().strip() == "HELD")
 
@@ -191,7 +191,7 @@ def test_shapes_tell_the_answers_apart_without_colour(visit: Visit) -> None:
     """Each answer has a shape of its own."""
     page = visit("index")
     shapes = page.evaluate("[...document.querySelectorAll('symbol')].map(it => it.innerHTML)")
-    assert len(shapes) == len(set(shapes)) == len(Answer)
+    assert len(shapes) == len(set(shapes)) == len(Outcome)
 
 
 def test_the_timeline_is_drawn_to_scale(visit: Visit) -> None:

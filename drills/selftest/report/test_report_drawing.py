@@ -9,7 +9,7 @@ from drills.judge import checks
 from drills.judge.events import Phase
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.report import annotations, bins, svg
+from drills.report import annotations, bins, signals, svg
 from drills.report.bins import Bin
 from drills.report.drawing import drawing
 from drills.selftest.doubles import outage_bundle
@@ -119,7 +119,7 @@ def test_the_marks_are_the_acts_receipts_and_first_signals(history: History) -> 
         *("fault injected", "receipt", "signal control-plane-down", "undo applied", "undo verified"),
     ]
     assert [drawn.offset_s(it.at_ns) for it in found] == [0.0, 0.5, 1.5, 19.0, 20.0]
-    assert [it.name for it in annotations.unseen(history)] == ["never-seen"]
+    assert [it.name for it in signals.unseen(history)] == ["never-seen"]
     assert [(it.name, it.left, it.width) for it in annotations.bands(history, drawn)] == [
         ("baseline", 0.0, 20.0),
         ("fault", 20.0, 40.0),

@@ -9,7 +9,7 @@ from clusters.model import KnownIssue, Reference, SignalKind, SignalSpec
 from drills.judge import checks
 from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
 from drills.judge.claims import Claim, always, never
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report.failures import Failure, failures, sign
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.asking import judge
@@ -28,8 +28,8 @@ def of(*claims: Claim) -> tuple[Failure, ...]:
 def test_what_failed_observably_names_the_signal_and_where_it_is_seen() -> None:
     """The edge that lost calls, the alert, when it fired, and what on-call sees; claims that held are not listed."""
     (found,) = of(always(FLOW, alert=BY, within_s=20), always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True))
-    assert (found.number, found.answer) == (1, Answer.FAILED_OBSERVABLY)
-    assert found.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
+    assert (found.number, found.outcome) == (1, Outcome.FAILED_OBSERVABLY)
+    assert found.seen.startswith("frontend->checkout new: 40 of 200 calls were lost")
     assert found.alerted == (
         "Alert control-plane-down reported it, 1.5 s into the fault: Kubernetes reports that "
         "ns/Deployment/brain is not ready."
@@ -40,28 +40,28 @@ def test_what_nothing_told_of_comes_first_and_says_so() -> None:
     """A failure without an alert comes before one with an alert; no alert excuses a claim that must hold."""
     strict = always(FLOW, must_hold=True)
     silent, held, observable = of(always(FLOW, alert=BY, within_s=20), always(FLOW, within_s=20), strict)
-    assert [it.answer for it in (silent, held, observable)] == [Answer.VIOLATED] * 2 + [Answer.FAILED_OBSERVABLY]
+    assert [it.outcome for it in (silent, held, observable)] == [Outcome.VIOLATED] * 2 + [Outcome.FAILED_OBSERVABLY]
     assert silent.alerted == "No alert that the claim names fired in time."
     assert held.alerted == "No alert can excuse this."
 
 
-def test_what_is_not_promised_is_told_when_it_was_measured_as_false() -> None:
-    """It neither passes nor fails, and says what was seen, without the words that stand beside it already."""
+def test_what_broke_without_a_promise_is_listed_with_its_outcome() -> None:
+    """No run fails by it; it says what was seen, and which alert fired, like any other claim."""
     holds = always(checks.denied(outage_bundle.FORBIDDEN), must_hold=True, promise=SILENT)
-    breaks, told_of = of(holds, always(FLOW, promise=SILENT), always(FLOW, promise=SILENT, alert=BY, within_s=20))
-    assert breaks.answer is Answer.NOT_PROMISED
-    assert breaks.seen.startswith("frontend->checkout new: 160 of 200 calls succeeded")
+    breaks, alerted = of(holds, always(FLOW, promise=SILENT), always(FLOW, promise=SILENT, alert=BY, within_s=20))
+    assert (breaks.outcome, breaks.promise) == (Outcome.VIOLATED, "no promise")
+    assert breaks.seen.startswith("frontend->checkout new: 40 of 200 calls were lost")
     assert breaks.alerted == (
-        "The mesh does not promise this, so it neither passes nor fails. No alert that the claim names fired in time."
+        "The mesh does not promise this, so the run does not fail by it. No alert that the claim names fired in time."
     )
-    assert "Alert control-plane-down reported it" in told_of.alerted
+    assert "Alert control-plane-down reported it" in alerted.alerted
 
 
 def test_what_nobody_knows_is_no_pass() -> None:
     """Where nothing watched the wire, that nothing was seen on it says nothing."""
     (found,) = of(never(checks.plaintext(EDGE), must_hold=True))
-    assert (found.answer, found.alerted) == (
-        Answer.INCONCLUSIVE,
+    assert (found.outcome, found.alerted) == (
+        Outcome.INCONCLUSIVE,
         "The run cannot know whether it is true. That is not a pass.",
     )
 

@@ -18,11 +18,12 @@ from drills.judge.bundle_files import (
     REPORT_MD_FILE,
     STATEMENT_FILE,
 )
+from drills.judge.claims import stored
 from drills.judge.history import History, write_history
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report import evidence
 from drills.selftest.doubles import outage_bundle
-from drills.selftest.judge.test_verdict_known import BREAKS, HOLDS, ISSUE, entry, id_of, verdict_of
+from drills.selftest.judge.test_verdict_known import BREAKS, HOLDS, ISSUE, by_id, entry, id_of, story, verdict_of
 
 FOLDER = "test-drill/story/20260101T000000Z"
 
@@ -36,9 +37,8 @@ def reports(tmp_path: Path) -> Path:
 def with_run(reports: Path, *listed: KnownIssue) -> Path:
     """Write a run that breaks BREAKS, and knew of what is listed."""
     bundle, verdict = reports / FOLDER, verdict_of(HOLDS, BREAKS)
-    story = outage_bundle.outage()
-    facts = msgspec.structs.replace(story.facts(), known_issues=listed)
-    write_history(bundle, story.table(), story.all_events(), facts)
+    facts = msgspec.structs.replace(story().facts(), known_issues=listed, claims=stored(by_id(HOLDS, BREAKS)))
+    write_history(bundle, story().table(), story().all_events(), facts)
     (bundle / "verdict.json").write_bytes(verdict.encode())
     evidence.write(bundle, verdict, outage_bundle.ENVIRONMENT)
     evidence.write_index(reports)
@@ -51,7 +51,7 @@ def with_run(reports: Path, *listed: KnownIssue) -> Path:
 def test_every_page_shows_the_issue_beside_the_answer(reports: Path, page: str) -> None:
     """VIOLATED is what a reader sees, with the link to who knows of it; without an entry there is no link."""
     text = (reports / page).read_text()
-    assert Answer.VIOLATED in text
+    assert Outcome.VIOLATED in text
     assert ISSUE.url in text
     assert ISSUE.url not in (with_run(reports) / page).read_text()
 
@@ -135,7 +135,8 @@ def test_a_decision_record_links_what_is_known(reports: Path, tmp_path: Path) ->
     record = tmp_path / "record.md"
     line = ["adr", "--out", str(record), "--title", "Which mesh", str(reports)]
     assert cli.status(line) == exits.PASSED
-    assert f"**VIOLATED** [known]({ISSUE.url}) [" in record.read_text()
+    (row,) = [line for line in record.read_text().splitlines() if f"[known]({ISSUE.url})" in line]
+    assert "**VIOLATED**, 1 run [" in row
     with_run(reports)
     assert cli.status(line) == exits.PASSED
     assert ISSUE.url not in record.read_text()

@@ -12,13 +12,13 @@ from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.bundle_files import REPORT_HTML_FILE
 from drills.judge.claims import always, stored
-from drills.judge.events import FaultInjected, Phase, UndoApplied, UndoVerified
+from drills.judge.events import ComponentPod, FaultInjected, Phase, UndoApplied, UndoVerified
 from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S, RunFacts
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report import evidence, formats, traffic, verification, wording
-from drills.report.figures import Outage, headline, outage
+from drills.report.figures import Ages, Outage, ages, headline, outage
 from drills.report.html_tables import edge_windows, number_table
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import START_NS, Story
@@ -68,7 +68,7 @@ def test_what_a_run_says_cannot_become_markup(tmp_path: Path) -> None:
     evil = outage_bundle.reworded(
         outage_bundle.verdict_of(outage_bundle.outage()),
         reason="<script>alert(1)</script>",
-        source=Reference("<img src=x>", "javascript:alert(1)", "1", "documented"),
+        promise=Reference("<img src=x>", "javascript:alert(1)", "1", "documented"),
     )
     text = page_of(outage_bundle.bundle_of(outage_bundle.outage(), tmp_path / "b", evil))
     assert "&lt;script&gt;alert(1)" in text
@@ -119,14 +119,14 @@ def test_a_page_of_nothing_says_so(tmp_path: Path) -> None:
 
 
 def test_the_headline_is_that_of_the_claims_and_of_the_calls() -> None:
-    """Recovery and first signal come from the findings, the outage from the calls; a missed recovery has no number."""
+    """Recovery comes from the findings, outage and first signal from the record; a missed recovery has no number."""
     story = outage_bundle.outage()
     verdict = outage_bundle.verdict_of(story)
-    found = headline(verdict, outage(story.history()))
+    found = headline(verdict, story.history())
     assert (found.recovery_s, found.has_recovered) == (0.0, True)
-    assert found.outage == Outage(longest_s=4.1, resolution_s=0.1, route="frontend->checkout new", lost=40)
+    assert found.outage == Outage(4.1, 0.1, "frontend->checkout new", 40, "frontend-1", is_over=True)
     assert (found.signal_s, found.signal) == (1.5, "control-plane-down")
-    broken = msgspec.structs.replace(verdict.findings[3], verdict=Answer.VIOLATED)
+    broken = msgspec.structs.replace(verdict.findings[3], outcome=Outcome.VIOLATED)
     unhealed = headline(msgspec.structs.replace(verdict, findings=(*verdict.findings[:3], broken)), None)
     assert (unhealed.recovery_s, unhealed.has_recovered) == (None, False)
     nothing = headline(msgspec.structs.replace(verdict, findings=()), None)
@@ -211,3 +211,14 @@ def test_drawings_are_well_formed(bundle: Path) -> None:
     for drawing_text in found:
         svg = ET.fromstring(drawing_text)  # noqa: S314 - written by the code under test
         assert svg.get("aria-hidden") == "true" or svg.get("aria-label")
+
+
+def test_the_ages_of_the_parts_are_shown() -> None:
+    """Youngest and oldest pod of each role at the injection, and restarts before it; a run without them shows none."""
+    story = outage_bundle.outage()
+    assert ages(story.history()) == ()
+    story.baseline()  # the double injects its fault 10 s after the start
+    for pod, at_s in (("brain-1", -290.0), ("brain-2", -90.0)):
+        started_ns = story.at(at_s)
+        story.event(ComponentPod, pod, at_s=-1, role="control-plane", node="n1", started_ns=started_ns, restarts=1)
+    assert ages(story.history()) == (Ages("control-plane", 2, 100.0, 300.0, 2),)

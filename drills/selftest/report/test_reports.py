@@ -57,8 +57,8 @@ def test_each_claim_has_one_id_and_the_answer_that_was_stored(bundle: Path) -> N
     assert all(re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", it) for it in ids)
     assert ids == [it.id for it in History.load(bundle).facts.claims]
     stored = msgspec.convert(raw(bundle, VERDICT_FILE)["findings"], list[dict[str, object]])
-    assert [(it.verdict, it.claim, it.reason) for it in found] == [
-        (it["verdict"], it["claim"], it["reason"]) for it in stored
+    assert [(it.outcome, it.claim, it.reason) for it in found] == [
+        (it["outcome"], it["claim"], it["reason"]) for it in stored
     ]
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from clusters.model import Reference
 from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge.history import History
-from drills.judge.verdict import Answer
+from drills.judge.verdict import Outcome
 from drills.report import statement, verification
 from drills.selftest.doubles.statements import FILES, HELD, canonical, finding, payload_of, restate, verdict_of, written
 
@@ -44,17 +45,17 @@ def test_the_bytes_of_a_statement_depend_on_the_bundle_alone(bundle: Path, tmp_p
 @pytest.mark.parametrize(
     ("answer", "passed", "is_control", "result"),
     [
-        (Answer.HELD, True, False, "PASSED"),
-        (Answer.FAILED_OBSERVABLY, True, False, "WARNED"),
-        (Answer.VIOLATED, False, False, "FAILED"),
-        (Answer.INCONCLUSIVE, False, False, "FAILED"),
-        (Answer.VIOLATED, True, True, "WARNED"),
-        (Answer.VIOLATED, False, True, "FAILED"),
-        (Answer.HELD, False, True, "FAILED"),
+        (Outcome.HELD, True, False, "PASSED"),
+        (Outcome.FAILED_OBSERVABLY, True, False, "WARNED"),
+        (Outcome.VIOLATED, False, False, "FAILED"),
+        (Outcome.INCONCLUSIVE, False, False, "FAILED"),
+        (Outcome.VIOLATED, True, True, "WARNED"),
+        (Outcome.VIOLATED, False, True, "FAILED"),
+        (Outcome.HELD, False, True, "FAILED"),
     ],
 )
-def test_four_answers_become_three_results(
-    answer: Answer, passed: bool, is_control: bool, result: str, tmp_path: Path
+def test_four_outcomes_become_three_results(
+    answer: Outcome, passed: bool, is_control: bool, result: str, tmp_path: Path
 ) -> None:
     """Nothing but HELD is PASSED, and a control never is; the answer itself stands beside in our own words."""
     verdict = verdict_of(finding("it-holds", answer), answer=answer, passed=passed, is_control=is_control)
@@ -65,20 +66,36 @@ def test_four_answers_become_three_results(
     assert (own["verdict"], own["passed"], own["isControl"]) == (answer.value, passed, is_control)
 
 
-def test_each_claim_stands_in_the_list_of_its_result(tmp_path: Path) -> None:
-    """Claims are listed as passed, warned and failed, those not promised in none; on a control violated ones warned."""
-    each = [finding(answer.value, answer) for answer in Answer]
-    mixed = verdict_of(*each, answer=Answer.VIOLATED, passed=False)
+NO_PROMISE = Reference("It says nothing", "https://example.org", "1", "not-promised")
+
+
+def test_a_pass_with_something_broken_is_a_warning(tmp_path: Path) -> None:
+    """A run that breaks only what is not promised passes, and no reader of the statement overlooks it."""
+    broken = msgspec.structs.replace(finding("it-breaks", Outcome.VIOLATED), promise=NO_PROMISE)
+    mixed = verdict_of(finding("it-holds", Outcome.HELD), broken, answer=Outcome.VIOLATED, passed=True)
     predicate = payload_of(written(tmp_path / "a", mixed, None))["predicate"]
     assert isinstance(predicate, dict)
-    assert (predicate["passedTests"], predicate["warnedTests"]) == (["HELD"], ["FAILED_OBSERVABLY"])
+    assert predicate["result"] == "WARNED"
+
+
+def test_each_claim_stands_in_the_list_of_its_result(tmp_path: Path) -> None:
+    """Claims are listed as passed, warned and failed; none fails without a promise; on a control failures warn."""
+    each = [finding(answer.value, answer) for answer in Outcome]
+    apart = [msgspec.structs.replace(it, id=f"{it.id}-unpromised", promise=NO_PROMISE) for it in each]
+    mixed = verdict_of(*each, *apart, answer=Outcome.VIOLATED, passed=False)
+    predicate = payload_of(written(tmp_path / "a", mixed, None))["predicate"]
+    assert isinstance(predicate, dict)
+    assert (predicate["passedTests"], predicate["warnedTests"]) == (
+        ["HELD", "HELD-unpromised"],
+        ["FAILED_OBSERVABLY", "FAILED_OBSERVABLY-unpromised", "INCONCLUSIVE-unpromised", "VIOLATED-unpromised"],
+    )
     assert predicate["failedTests"] == ["INCONCLUSIVE", "VIOLATED"]
-    assert {"claim": "NOT_PROMISED", "verdict": "NOT_PROMISED"} in predicate["meshdrill"]["claims"]
-    each = [finding(answer.value, answer, fails_on_control=True) for answer in Answer]
-    control = verdict_of(*each, answer=Answer.VIOLATED, passed=False, is_control=True)
+    assert {"claim": "VIOLATED-unpromised", "verdict": "VIOLATED"} in predicate["meshdrill"]["claims"]
+    each = [finding(answer.value, answer, fails_on_control=True) for answer in Outcome]
+    control = verdict_of(*each, answer=Outcome.VIOLATED, passed=False, is_control=True)
     predicate = payload_of(written(tmp_path / "b", control, None))["predicate"]
     assert isinstance(predicate, dict)
-    assert (predicate["passedTests"], predicate["warnedTests"]) == ([], ["VIOLATED"])
+    assert (predicate["passedTests"], predicate["warnedTests"]) == ([], ["FAILED_OBSERVABLY", "VIOLATED"])
 
 
 def test_an_intact_bundle_is_told_as_such(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,7 +150,7 @@ def test_a_statement_that_contradicts_the_verdict_is_caught(bundle: Path) -> Non
     assert isinstance(predicate, dict)
     restate(bundle, canonical({**found, "predicate": {**predicate, "result": "WARNED"}}))
     (complaint,) = verification.verify(bundle).complaints
-    assert "says WARNED (HELD), verdict.json says PASSED (HELD)" in complaint
+    assert complaint.endswith("its result is not that of verdict.json: it says WARNED, verdict.json says PASSED")
 
 
 @pytest.mark.parametrize(

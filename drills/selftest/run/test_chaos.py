@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -22,6 +23,7 @@ from drills.judge.records import StoredClaim
 from drills.report import keys, verification
 from drills.run import chaos_toolkit, live
 from drills.run.experiment import Experiment, Request, request_of
+from drills.run.runner import recorded
 from drills.run.undo import leftovers
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
 from drills.selftest.doubles.drill_double import (
@@ -32,15 +34,15 @@ from drills.selftest.doubles.drill_double import (
     WORKLOAD,
     healthy,
     played,
-    shorten_waits,
 )
+from drills.selftest.doubles.short_timing import SHORT
 
 
 def asked(denied: tuple[str, str] = FORBIDDEN) -> Request:
     """Return the request of a drill in which nothing depends on the brain."""
     claims = {
         "calls-made": reached(checks.attempted(ROUTE)),
-        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999)),
+        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999, resolves=0.2)),
         "denied-stay-denied": always(checks.denied(denied), must_hold=True),
     }
     experiment = Experiment(method=STOP, workload=WORKLOAD, claims=claims, baseline_s=0.3, recovery_s=0.4)
@@ -60,7 +62,6 @@ REQUEST = asked()
 @pytest.fixture
 def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
     """Return a healthy kept cluster with its mesh."""
-    shorten_waits(monkeypatch)
     cluster = healthy(tmp_path / "place")
 
     @contextmanager
@@ -69,6 +70,7 @@ def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
         yield provision.Prepared(cluster, mesh(), MADE_OF)
 
     monkeypatch.setattr(provision, "kept", kept)
+    monkeypatch.setattr("drills.cli.chaos.recorded", partial(recorded, timing=SHORT))
     return cluster
 
 
@@ -112,7 +114,7 @@ def troubles() -> str:
 
 def answer() -> str:
     """Return the verdict of the bundle."""
-    return str(json.loads((the_bundle() / "verdict.json").read_bytes())["verdict"])
+    return str(json.loads((the_bundle() / "verdict.json").read_bytes())["outcome"])
 
 
 def test_chaos_validate_accepts_the_experiment(capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +157,7 @@ def test_the_stored_claims_are_judged(double: FileCluster) -> None:
         assert chaos("run", made=chaos_toolkit.experiment_of(asked(denied=ROUTE))) == 1
     assert answer() == "VIOLATED"
     assert journal()["deviated"] is True
-    assert cast("chaos_toolkit.Json", journal()["meshdrill"])["verdict"] == "VIOLATED"
+    assert cast("chaos_toolkit.Json", journal()["meshdrill"])["outcome"] == "VIOLATED"
 
 
 @pytest.mark.parametrize("step", ["inject", "undo"])

@@ -5,7 +5,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drills.judge.events import CallerEnd, HarnessTrouble, MetricSample, ServerEnd, WireEnd, WirePair
+from drills.judge.events import (
+    CallerEnd,
+    HarnessTrouble,
+    MetricSample,
+    ProgramStalled,
+    ServerEnd,
+    WireEnd,
+    WirePair,
+)
 from drills.judge.history import CALLS_SCHEMA
 from drills.run.collect import Collected, collect
 from drills.run.tail import Tail, log_offsets
@@ -148,6 +156,16 @@ def test_a_late_server_is_an_event(share: Path) -> None:
     for pod in ("checkout-1", "newcomer-1"):
         log(share, pod, {"type": "late", "pod": pod, "node": "node-a", "run_id": "r1", "at_ns": 5})
     assert [(event.kind, event.subject) for event in read(share).events] == [("late", "checkout-1")]
+
+
+def test_a_program_that_stood_still_is_an_event(share: Path) -> None:
+    """For how long its pod did not run is kept; a pod outside the plan is not asked."""
+    for pod in ("checkout-1", "stranger"):
+        log(
+            share, pod, {"type": "stalled", "pod": pod, "node": "node-a", "run_id": "r1", "at_ns": 5, "stalled_ms": 900}
+        )
+    stalled = ProgramStalled.Detail(pod="checkout-1", node="node-a", stalled_ms=900)
+    assert read(share).events == (ProgramStalled(5, "checkout-1", stalled),)
 
 
 def test_a_newcomer_that_was_called_accounts_for_what_it_served(share: Path) -> None:

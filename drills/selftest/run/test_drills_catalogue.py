@@ -9,6 +9,7 @@ from clusters.lab import LAB
 from clusters.model import KUBERNETES_SIGNALS, Capability, Role
 from clusters.runtime import UsageError
 from drills import prove
+from drills.judge.measure import Need
 from drills.run import catalogue
 from drills.run.declare import Declared, declared, unmet
 
@@ -35,6 +36,13 @@ def test_free(mesh: Mesh) -> Experiment:
     return Experiment(method=faults.make_unavailable(Role.CONTROL_PLANE, hold_s=30), claims=asked)
 
 
+@drill(requires=[Capability.SHORT_LEAVES, Role.INJECTOR])
+def test_of_one_claim(mesh: Mesh) -> Experiment:
+    """Its control asks one thing."""
+    asked = {"no-plaintext": HELPER["no-plaintext"]}
+    return Experiment(method=faults.make_unavailable(Role.INJECTOR, hold_s=30), claims=asked)
+
+
 def test_no_drill():
     assert True
 '''
@@ -50,7 +58,7 @@ def outside(tmp_path: Path) -> Path:
 
 def test_a_drill_is_what_its_file_declares(outside: Path) -> None:
     """Name, hypothesis and needs of drills outside of the package; a test, or a drill of elsewhere, is not one."""
-    first, second = catalogue.entries_of([outside])
+    first, second, _ = catalogue.entries_of([outside])
     assert (first.name, first.function) == ("identity-outage", "test_identity_outage")
     assert first.hypothesis == "No caller is downgraded.\n\nNot even slowly."
     assert first.requires == (Role.IDENTITY, Capability.MTLS)
@@ -66,7 +74,7 @@ def test_a_folder_is_all_its_files(outside: Path) -> None:
     (outside.parent / "deeper" / outside.name).write_text(SOURCE.replace("test_free", "test_other"))
     (outside.parent / "helper.py").write_text("raise AssertionError")
     found = [it.name for it in catalogue.entries_of([outside.parent])]
-    assert found == ["identity-outage", "other", "identity-outage", "free"]
+    assert found == ["identity-outage", "other", "of-one-claim", "identity-outage", "free", "of-one-claim"]
 
 
 def test_a_drill_is_found_by_its_file_and_function(outside: Path) -> None:
@@ -150,6 +158,48 @@ def test_every_drill_has_claims_that_must_hold(entry: Declared) -> None:
     assert all(any(it.must_hold for it in entry.build(mesh).claims.values()) for mesh in asked)
 
 
+IN_EVERY_DRILL = {
+    "no-plaintext": "run",
+    "denied-stay-denied": "run",
+    "peers-authenticated": "run",
+    "routes-work-in-baseline": "baseline",
+    "postings-served-once": "run",
+    "routes-recover": "recovery",
+    "recovery-outage-bounded": "recovery",
+}
+
+
+@pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
+def test_every_drill_asks_what_no_drill_may_leave_out(entry: Declared) -> None:
+    """Security over the whole run, the baseline, the postings, and how long the return of a component costs calls."""
+    for mesh in map(meshes.load, meshes.names()):
+        if not unmet(entry.requires, mesh):
+            experiment = entry.build(mesh)
+            asked = {name: claim.during for name, claim in experiment.claims.items()}
+            assert {name: asked.get(name) for name in IN_EVERY_DRILL} == IN_EVERY_DRILL
+            if Need.POLICY_CHANGES in experiment.needs:
+                assert "no-policy-change-ignored-in-recovery" in asked
+                assert {"no-policy-change-ignored", "policy-changes-enforced-again-in-fault"} & set(asked) or (
+                    entry.name == "apiserver-outage"  # no change can be made in the fault
+                )
+
+
+OF_CALLS = frozenset({"success_rate", "blast_radius", "availability", "calls_fast"})
+OF_CONFIGURATION = frozenset(
+    {"control-plane-down", "identity-down", "injector-down", "injection-refused", "policy-refused"}
+)
+"""Alerts that say that something new cannot be had; they say nothing of calls that are lost."""
+
+
+@pytest.mark.parametrize("entry", catalogue.entries(), ids=lambda entry: entry.name)
+def test_lost_calls_are_excused_by_no_alert_about_something_else(entry: Declared) -> None:
+    """An alert excuses harm of its own kind alone."""
+    for mesh in map(meshes.load, meshes.names()):
+        if not unmet(entry.requires, mesh):
+            asked = entry.build(mesh).claims.items()
+            assert not [name for name, it in asked if it.check.name in OF_CALLS and OF_CONFIGURATION & set(it.alerts)]
+
+
 def test_what_is_wrong_with_a_drill_is_named(outside: Path) -> None:
     """An id that is no kebab-case and claims that cannot fail, for each mesh; a function that declares nothing."""
     found = prove.defects(catalogue.find(f"{outside}::test_free"))
@@ -157,6 +207,10 @@ def test_what_is_wrong_with_a_drill_is_named(outside: Path) -> None:
     assert "the id 'Not-Kebab_case' is not kebab-case." in found[1]
     assert "no claim can fail" in found[0]
     assert prove.defects(catalogue.find(f"{outside}::test_identity_outage")) == ()
+    (found_in_control,) = {
+        it.partition(": ")[2] for it in prove.defects(catalogue.find(f"{outside}::test_of_one_claim"))
+    }
+    assert found_in_control.startswith("in its no-fault control 1 claims can fail, expected at least 5")
     assert "is no drill" in prove.defects(test_each_drill_has_a_name_of_its_own)[0]
     assert declared(test_each_drill_has_a_name_of_its_own) is None
 

@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -9,7 +10,7 @@ import msgspec
 import pytest
 
 from clusters.meshes import cilium
-from clusters.model import DropLog
+from clusters.model import Drop, DropLog
 from clusters.runtime import HarnessError
 from drills.judge.events import DropCount, DropLogRead
 from drills.run.drops import DropReader
@@ -81,7 +82,7 @@ def test_drops_of_the_run_are_counted_by_span(tmp_path: Path) -> None:
     nodes.append("a", line("1970-01-01T00:00:06.0Z", "intruder", "ledger", reason="STALE_OR_UNROUTABLE_IP"))
     nodes.append("a", line("1970-01-01T00:00:06.0Z", "payment", "ledger", verdict="FORWARDED"))
     nodes.append("a", line("1970-01-01T00:00:07.0Z", "intruder", "ledger")[:-5])
-    read, denied, stale = drops.read(0, 100 * SECOND_NS)
+    read, denied, stale = drops.read(0, 100 * SECOND_NS, {})
     assert read == DropLogRead(100 * SECOND_NS, "a", DropLogRead.Detail(node="a", error=""))
     edge = {"node": "a", "source": "intruder", "target": "ledger"}
     first_ns, last_ns, then_ns = 3_100_000_000, 5_900_000_000, 6_000_000_000
@@ -99,14 +100,14 @@ def test_a_record_that_was_put_aside_is_read_to_its_end(tmp_path: Path) -> None:
     nodes.append("a", line("1970-01-01T00:00:02Z", "outsider", "payment"))
     nodes.move("a")
     nodes.append("a", line("1970-01-01T00:00:03Z", "outsider", "payment"))
-    assert counts(*drops.read(0, 100 * SECOND_NS)) == [(2 * SECOND_NS, 1), (3 * SECOND_NS, 1)]
+    assert counts(*drops.read(0, 100 * SECOND_NS, {})) == [(2 * SECOND_NS, 1), (3 * SECOND_NS, 1)]
 
 
 def test_a_node_where_nothing_was_ever_refused_has_an_empty_record(tmp_path: Path) -> None:
     """The file comes with its first line: without it there is nothing to read, and that is no failure."""
     (tmp_path / "a").mkdir()
     drops = reader(Nodes(tmp_path))
-    assert drops.read(0, SECOND_NS) == (DropLogRead(SECOND_NS, "a", DropLogRead.Detail(node="a", error="")),)
+    assert drops.read(0, SECOND_NS, {}) == (DropLogRead(SECOND_NS, "a", DropLogRead.Detail(node="a", error="")),)
 
 
 @pytest.mark.parametrize("is_compressed", [False, True])
@@ -126,7 +127,7 @@ def test_a_record_of_many_files_is_known_again_by_what_stays_the_same(tmp_path: 
     nodes.append("a", line("1970-01-01T00:00:15Z", "outsider", "payment"), "agent-1/0.log")
     nodes.append("a", line("1970-01-01T00:00:16Z", "outsider", "payment")[:-9], "agent-1/0.log")
     nodes.append("a", line("1970-01-01T00:00:18Z", "outsider", "payment"), "agent-2/0.log")
-    read, *found = drops.read(10 * SECOND_NS, 100 * SECOND_NS)
+    read, *found = drops.read(10 * SECOND_NS, 100 * SECOND_NS, {})
     assert read == DropLogRead(100 * SECOND_NS, "a", DropLogRead.Detail(node="a", error=""))
     assert counts(*found) == [(second * SECOND_NS, 1) for second in (12, 15, 18)]
 
@@ -137,7 +138,7 @@ def test_a_record_that_was_emptied_is_read_from_its_beginning(tmp_path: Path) ->
     nodes.append("a", line("1970-01-01T00:00:01Z", "outsider", "payment") * 9)
     drops = reader(nodes)
     (tmp_path / "a" / "events.log").write_text(line("1970-01-01T00:00:02Z", "outsider", "payment"))
-    assert counts(*drops.read(0, 100 * SECOND_NS)) == [(2 * SECOND_NS, 1)]
+    assert counts(*drops.read(0, 100 * SECOND_NS, {})) == [(2 * SECOND_NS, 1)]
 
 
 @pytest.mark.parametrize("harm", ["dead", "torn"])
@@ -152,7 +153,7 @@ def test_a_record_that_cannot_be_read_says_so(tmp_path: Path, harm: str) -> None
         nodes.dead.add("a")
     else:
         nodes.append("a", "{torn\n")
-    found = drops.read(0, 100 * SECOND_NS)
+    found = drops.read(0, 100 * SECOND_NS, {})
     assert [bool(it.detail.error) for it in found if isinstance(it, DropLogRead)] == [True, False]
     assert counts(*found) == [(2 * SECOND_NS, 1)]
 
@@ -161,4 +162,18 @@ def test_a_mesh_without_a_record_is_not_read(tmp_path: Path) -> None:
     """Where a mesh keeps no record of its own, nothing is read and nothing is claimed."""
     nodes = Nodes(tmp_path)
     nodes.append("a", "x\n")
-    assert reader(nodes, None).read(0, SECOND_NS) == ()
+    assert reader(nodes, None).read(0, SECOND_NS, {}) == ()
+
+
+def test_a_caller_that_the_log_names_by_its_address_is_looked_up(tmp_path: Path) -> None:
+    """An address of the lab becomes the service there; any other caller is no part of the lab."""
+    nodes = Nodes(tmp_path)
+    nodes.append("a", "")
+
+    def parse(said: str) -> Drop:
+        return Drop(4 * SECOND_NS, "", "ledger", "denied", said)
+
+    drops = reader(nodes, replace(LOG, parse=parse))
+    nodes.append("a", "10.0.0.7\n10.0.0.9\n")
+    found = drops.read(0, 10 * SECOND_NS, {"10.0.0.7": "outsider"})
+    assert [it.subject for it in found if isinstance(it, DropCount)] == ["outsider->ledger"]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from clusters.cluster import elsewhere
+from clusters import model
+from clusters.cluster import elsewhere, find_node
 from clusters.kube import Json
 from clusters.model import Role
 from clusters.runtime import HarnessError, UsageError
-from drills.run import faults, placement
+from drills.run import faults
 from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.faults import Fault
@@ -24,8 +25,9 @@ from drills.selftest.doubles.cluster_world import NODES
 from drills.selftest.doubles.fault_steps import change, ready
 from drills.selftest.doubles.node_double import AGENT, FAULTS, NodeCluster, merged
 from drills.selftest.doubles.node_world import PARTS
+from drills.selftest.doubles.short_timing import SHORT
 
-VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
+VICTIM, BYSTANDER = PARTS[model.VICTIM], PARTS[model.BYSTANDER]
 KEEP_OFF = faults.keep_off_node(Role.NODE_AGENT)
 ROLLING = faults.rolling_restart(Role.NODE_AGENT)
 RICH: Json = {
@@ -58,11 +60,8 @@ def test_receipt_comes_after_the_fault_and_never_before(double: NodeCluster, fau
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind)
-def test_fault_without_effect_has_no_receipt(
-    double: NodeCluster, fault: Fault, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fault_without_effect_has_no_receipt(double: NodeCluster, fault: Fault) -> None:
     """A victim that outlives the fault gives no receipt, whatever the actor believes it did."""
-    monkeypatch.setattr("drills.run.faults.power._API_GONE_S", 0.1)
     prepared = ready(double, fault)
     change(double, survives=True)
     with suppress(HarnessError):  # a fault of two steps does not even try the second
@@ -75,7 +74,7 @@ def test_life_of_a_fault_leaves_all_as_it_was(double: NodeCluster, fault: Fault)
     """After inject and undo the log is empty, and as many agents are ready as before."""
     log = UndoLog(double.state)
     facts, tail = mesh(components=(COMPONENT, AGENT)), Tail(double.share, "r1")
-    context = Context("r1", double, facts, Recorder(), log, CurrentPhase(), tail)
+    context = Context("r1", double, facts, Recorder(), log, CurrentPhase(), tail, timing=SHORT)
     active = ActiveFault(context, fault)
     active.inject()
     assert len(log.pending()) == 1
@@ -141,13 +140,13 @@ def test_undo_of_keeping_off_waits_for_the_pods(double: NodeCluster) -> None:
 @pytest.mark.parametrize("spec", [RICH, {**RICH, "template": {"spec": {}}}, {**RICH, "updateStrategy": {}}])
 def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
     """There, the selector leaves the node out; back, the spec is the old one; a second time changes nothing."""
-    away = without(spec, placement.VICTIM)
+    away = without(spec, model.VICTIM)
     there, back = changes(spec, away), changes(away, spec)
     assert merged(spec, there) == away
     assert merged(away, back) == spec
     assert merged(spec, back) == spec
     selector = spec["template"]["spec"].get("nodeSelector", {})
-    assert away["template"]["spec"]["nodeSelector"] == {**selector, elsewhere(placement.VICTIM): ""}
+    assert away["template"]["spec"]["nodeSelector"] == {**selector, elsewhere(model.VICTIM): ""}
 
 
 def test_keeping_off_needs_a_daemon_set(double: NodeCluster) -> None:
@@ -167,7 +166,7 @@ def test_keeping_off_needs_an_agent_to_compare_with(double: NodeCluster, part: s
         ready(double, KEEP_OFF)
 
 
-@pytest.mark.parametrize("label", [(), (elsewhere(placement.VICTIM),)], ids=["nowhere", "on the victim, too"])
+@pytest.mark.parametrize("label", [(), (elsewhere(model.VICTIM),)], ids=["nowhere", "on the victim, too"])
 def test_keeping_off_needs_its_labels(double: NodeCluster, label: tuple[str, ...]) -> None:
     """Nodes that were not labelled as the fault takes them to be would lose, or keep, agents that it does not name."""
     world = double.load()
@@ -228,11 +227,11 @@ def test_rolling_restart_needs_a_controller_that_replaces_pods(double: NodeClust
 def test_node_is_found_by_its_part(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exactly one node plays each part; none, two, or an unknown one is refused."""
     cluster = double
-    assert (placement.victim_node(cluster), placement.bystander_node(cluster)) == (VICTIM, BYSTANDER)
+    assert (find_node(cluster, model.VICTIM), find_node(cluster, model.BYSTANDER)) == (VICTIM, BYSTANDER)
     for names in ((), NODES, ("stranger",)):
         monkeypatch.setattr(double, "find", lambda *_a, names=names, **_o: [{"metadata": {"name": n}} for n in names])
         with pytest.raises(HarnessError, match="expected exactly one"):
-            placement.victim_node(cluster)
+            find_node(cluster, model.VICTIM)
 
 
 @pytest.mark.parametrize(

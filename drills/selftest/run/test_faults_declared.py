@@ -1,5 +1,6 @@
 """A declaration is stored, seen again all along, and taken back whole: what was made goes, what was changed returns."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from clusters.runtime import HarnessError, UsageError
 from drills.run import faults
 from drills.run.faults import Fault
 from drills.run.undo import UndoLog, leftovers, sweep
+from drills.selftest.doubles.cluster_world import World
 from drills.selftest.doubles.declared_double import APPLIED as BOUND
 from drills.selftest.doubles.declared_double import DELETED as GONE
 from drills.selftest.doubles.declared_double import DeclaredCluster
@@ -121,14 +123,21 @@ def test_declaration_is_named_by_what_is_declared() -> None:
 def test_what_is_withdrawn_stood_first_and_is_gone(double: DeclaredCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy stands alone, then the Service is bound to it, then it goes and the binding stays; all is undone."""
     before = double.load().objects
-    slept: list[tuple[float, bool, bool]] = []
-    monkeypatch.setattr(
-        "drills.run.faults.objects.time.sleep",
-        lambda for_s: slept.append((for_s, PROXY in double.load().objects, "meshdrill/l7-proxy" in double.labels)),
-    )
-    prepared = ready(double, replace(GONE, stands_s=7.0))
-    assert "7 s later Service lab/frontend, NetworkPolicy lab/bound-rule; 7 s later Deployment" in prepared.inject()
-    assert slept == [(7.0, True, False), (7.0, True, True)]
+    prepared = ready(double, replace(GONE, stands_s=0.1))
+    changes: list[tuple[bool, bool]] = []  # whether proxy and binding exist after each change
+    at_s: list[float] = []
+    save = double.save
+
+    def noted(world: World) -> None:
+        save(world)
+        changes.append((PROXY in world.objects, "meshdrill/l7-proxy" in double.labels))
+        at_s.append(time.monotonic())
+
+    monkeypatch.setattr(double, "save", noted)
+    done = prepared.inject()
+    assert "0.1 s later Service lab/frontend, NetworkPolicy lab/bound-rule; 0.1 s later Deployment" in done
+    assert changes == [(True, False), (True, True), (True, True), (False, True)]
+    assert min(at_s[1] - at_s[0], at_s[3] - at_s[2]) >= 0.1
     receipt = prepared.receipt()
     assert (receipt.landed, receipt.evidence.split("; ")[0]) == (True, "Deployment lab/nowhere does not exist")
     assert (PROXY in double.load().objects, RULE in double.load().objects) == (False, True)

@@ -25,6 +25,7 @@ from drills.run.undo import UndoLog
 from drills.selftest.doubles.fault_steps import Ready, change
 from drills.selftest.doubles.fault_steps import ready as on_double
 from drills.selftest.doubles.issuer_double import NAME, SECRET, STORED, IssuedCluster, issued_mesh, key_of
+from drills.selftest.doubles.short_timing import SHORT
 
 ROTATED = faults.rotate_issuer(faults.ROTATED, hold_s=1.0)
 UNTRUSTED = faults.rotate_issuer(faults.UNTRUSTED, hold_s=1.0)
@@ -40,12 +41,6 @@ def double(tmp_path: Path) -> IssuedCluster:
 def ready(double: IssuedCluster, fault: RotateIssuer, **facts: object) -> Ready:
     """Return the fault, prepared and not injected."""
     return on_double(double, fault, issued_mesh(**facts))
-
-
-def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let the clock of the fault go on."""
-    now_s = time.time()
-    monkeypatch.setattr("drills.run.faults.issuer.time.time", lambda: now_s + seconds)
 
 
 @pytest.mark.parametrize("fault", [ROTATED, UNTRUSTED], ids=lambda fault: fault.issuer)
@@ -92,25 +87,23 @@ def test_secret_that_is_stored_only_has_no_receipt(double: IssuedCluster) -> Non
     assert prepared.reverted() == ""
 
 
-def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_issuer_that_ends_in_service_lands_at_its_end(double: IssuedCluster) -> None:
     """It is taken up while it is good; only when its life is over is the fault in force."""
-    prepared = ready(double, EXPIRED)
-    assert prepared.prepared.land_extra_s >= EXPIRED.life_s
+    life_s = 3.0
+    prepared = ready(double, faults.rotate_issuer(faults.EXPIRED, hold_s=1.0, life_s=life_s))
+    assert prepared.prepared.land_extra_s(SHORT) >= life_s
     prepared.inject()
     early = prepared.receipt()
     assert (early.landed, "before it expires" in early.evidence) == (False, True)
-    later(monkeypatch, 61)
+    time.sleep(life_s)
     late = prepared.receipt()
     assert (late.landed, "expired" in late.evidence) == (True, True)
 
 
-def test_issuer_that_was_over_before_it_came_there_has_no_receipt(
-    double: IssuedCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_issuer_that_was_over_before_it_came_there_has_no_receipt(double: IssuedCluster) -> None:
     """A kubelet slower than the issuer's life makes another fault of it, which is not claimed to have landed."""
-    prepared = ready(double, EXPIRED)
+    prepared = ready(double, faults.rotate_issuer(faults.EXPIRED, hold_s=1.0, life_s=0.0))
     prepared.inject()
-    later(monkeypatch, 61)
     seen = prepared.receipt()
     assert (seen.landed, seen.evidence.endswith("expired before the process had it")) == (False, True)
 
@@ -142,7 +135,14 @@ def test_no_key_leaves_the_state_file(double: IssuedCluster) -> None:
     """Undo log and events name the key and do not hold it; checks learn whose signature to look for."""
     cluster = double
     context = Context(
-        "r1", cluster, issued_mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+        "r1",
+        cluster,
+        issued_mesh(),
+        Recorder(),
+        UndoLog(cluster.state),
+        CurrentPhase(),
+        Tail(cluster.share, "r1"),
+        timing=SHORT,
     )
     active = ActiveFault(context, ROTATED)
     active.inject()

@@ -1,18 +1,20 @@
 """Faults of nodes, of the API server and of the network: seen by someone else than their actor, and undone in full."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from clusters import network
+from clusters import model, network
 from clusters.runtime import HarnessError, UsageError
-from drills.run import faults, placement
+from drills.run import faults
 from drills.run.undo import UndoLog, sweep
 from drills.selftest.doubles.fault_steps import change, ready
 from drills.selftest.doubles.node_double import NodeCluster
 from drills.selftest.doubles.node_world import PARTS
+from drills.selftest.doubles.short_timing import SHORT
 
-VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
+VICTIM, BYSTANDER = PARTS[model.VICTIM], PARTS[model.BYSTANDER]
 
 
 @pytest.fixture
@@ -40,9 +42,8 @@ def test_api_server_that_is_only_silent_is_no_receipt(double: NodeCluster, monke
     assert prepared.turns() == [False] * 4
 
 
-def test_node_is_rebooted_only_once_the_api_is_gone(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_is_rebooted_only_once_the_api_is_gone(double: NodeCluster) -> None:
     """A kubelet that could still ask would prove nothing: without the API's absence no power is cut."""
-    monkeypatch.setattr("drills.run.faults.power._API_GONE_S", 0.1)
     prepared = ready(double, faults.reboot_without_api())
     change(double, survives=True)
     with pytest.raises(HarnessError, match="The API server gone: not within"):
@@ -86,7 +87,7 @@ def test_node_that_is_cut_from_the_api_is_seen_from_itself_and_by_its_rule(doubl
 def test_cut_needs_an_api_that_is_reached_from_another_node(double: NodeCluster) -> None:
     """The API's own node cannot be cut from it, and a node that is cut already proves nothing."""
     with pytest.raises(HarnessError, match="runs the API server itself"):
-        ready(double, faults.block_api(placement.BYSTANDER))
+        ready(double, faults.block_api(model.BYSTANDER))
     change(double, api_cut={VICTIM: 3})
     with pytest.raises(HarnessError, match="expected a connection"):
         ready(double, faults.block_api())
@@ -140,7 +141,7 @@ def test_node_that_stayed_down_is_started_by_a_sweep(double: NodeCluster) -> Non
     cluster = double
     UndoLog(double.state).write(ready(double, faults.reboot()).entry)
     double.power_off(VICTIM)
-    assert sweep(cluster, within_s=1.0) == ("node node-b up and Ready",)
+    assert sweep(cluster, timing=replace(SHORT, undo_within_s=1.0)) == ("node node-b up and Ready",)
     assert double.load().off == []
 
 
@@ -184,7 +185,7 @@ def test_node_that_is_not_ready_says_why(double: NodeCluster, monkeypatch: pytes
 def test_control_plane_is_never_rebooted(double: NodeCluster) -> None:
     """With its node the API would go, and with that most of what is asked."""
     with pytest.raises(UsageError, match="runs the control plane"):
-        ready(double, faults.reboot(placement.BYSTANDER))
+        ready(double, faults.reboot(model.BYSTANDER))
 
 
 @pytest.mark.parametrize("said", ["", "1 (init) S 0"])

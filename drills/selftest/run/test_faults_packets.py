@@ -13,6 +13,7 @@ from drills.selftest.doubles.cluster_double import mesh
 from drills.selftest.doubles.cluster_world import NODES
 from drills.selftest.doubles.fault_steps import change, ready
 from drills.selftest.doubles.node_double import AGENT, NodeCluster
+from drills.selftest.doubles.short_timing import SHORT
 
 PARTITION = faults.partition(Role.NODE_AGENT)
 
@@ -61,7 +62,7 @@ def test_half_of_a_partition_is_swept(double: NodeCluster) -> None:
     world = double.load()
     world.cut.pop(world.agents()[1].uid)
     double.save(world)
-    assert sweep(double, within_s=1.0) == ("DaemonSet system/agent reached again",)
+    assert sweep(double, timing=replace(SHORT, undo_within_s=1.0)) == ("DaemonSet system/agent reached again",)
     assert double.load().cut == {}
 
 

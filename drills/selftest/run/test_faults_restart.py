@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from clusters import model
 from clusters.model import Mesh, Role
 from clusters.runtime import HarnessError, UsageError
-from drills.run import faults, placement
+from drills.run import faults
 from drills.run.faults.enforcer import RestartedEnforcer
 from drills.selftest.doubles.cluster_double import COMPONENT, mesh
 from drills.selftest.doubles.cluster_world import Process
@@ -16,9 +17,10 @@ from drills.selftest.doubles.fault_steps import Ready, change
 from drills.selftest.doubles.fault_steps import ready as on_double
 from drills.selftest.doubles.node_double import AGENT, NodeCluster
 from drills.selftest.doubles.node_world import PARTS
+from drills.selftest.doubles.short_timing import SHORT
 
 FAULT = faults.restart_enforcer_without(Role.CONTROL_PLANE, "ledger")
-VICTIM, BYSTANDER = PARTS[placement.VICTIM], PARTS[placement.BYSTANDER]
+VICTIM, BYSTANDER = PARTS[model.VICTIM], PARTS[model.BYSTANDER]
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def test_one_half_alone_is_not_the_fault(double: NodeCluster) -> None:
     """A role that is unavailable while no enforcer was killed, or one that came back, has no receipt."""
     prepared = ready(double)
     assert isinstance(prepared.prepared, RestartedEnforcer)
-    prepared.prepared.absent.inject(double)
+    prepared.prepared.absent.inject(double, SHORT)
     assert not prepared.receipt().landed
     prepared.revert()
     prepared.inject()
@@ -73,9 +75,8 @@ def test_the_role_is_kept_away_all_along_the_hold(double: NodeCluster) -> None:
     assert False in prepared.turns()
 
 
-def test_enforcer_is_not_killed_while_the_role_is_there(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enforcer_is_not_killed_while_the_role_is_there(double: NodeCluster) -> None:
     """An enforcer that could still ask would prove nothing: the fault fails before the kill."""
-    monkeypatch.setattr("drills.run.faults.enforcer._GONE_S", 0.1)
     prepared = ready(double)
     change(double, survives=True)
     with pytest.raises(HarnessError, match="system/brain gone: not within"):

@@ -14,6 +14,7 @@ from drills.run.undo import UndoLog, leftovers, sweep
 from drills.selftest.doubles.cluster_double import COMPONENT, mesh
 from drills.selftest.doubles.fault_steps import change, ready
 from drills.selftest.doubles.node_double import AGENT, NodeCluster
+from drills.selftest.doubles.short_timing import SHORT
 
 POLICY = "ValidatingAdmissionPolicy/None/meshdrill-unavailable-system-"
 BOTH = pytest.mark.parametrize("component", [COMPONENT, AGENT], ids=lambda it: it.kind)
@@ -92,7 +93,6 @@ def test_pods_get_the_least_grace_that_a_kubelet_obeys(double: NodeCluster, monk
 
 def test_no_pod_is_deleted_before_the_policy_is_in_force(double: NodeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the API server does not enforce it the fault fails with the pods as they were, and one sweep cleans up."""
-    monkeypatch.setattr(unavailable, "_IN_FORCE_S", 0.1)
     before = double.load()
     prepared = ready(double, BRAIN)
     UndoLog(double.state).write(prepared.entry)
@@ -151,7 +151,7 @@ def test_api_that_cannot_be_asked_is_no_answer(double: NodeCluster) -> None:
     with pytest.raises(HarnessError, match="dead"):
         prepared.revert()
     with pytest.raises(HarnessError, match="could not be reverted"):
-        sweep(double, within_s=0.1)
+        sweep(double, timing=replace(SHORT, undo_within_s=0.1))
     change(double, is_api_dead=False)
     assert len(sweep(double)) == 1
     assert leftovers(double.state) == ()

@@ -6,10 +6,11 @@ from typing import cast
 
 from clusters.lab import LAB, members
 from clusters.model import Enrolment, Membership
-from drills.judge.events import MembershipSeen, PodListed
+from drills.judge.events import ComponentPod, MembershipSeen, PodListed
+from drills.judge.records import NS_PER_S
 from drills.run import inventory
 from drills.run.context import Context
-from drills.run.membership import note_membership, note_pods
+from drills.run.membership import note_components, note_membership, note_pods
 from drills.run.recorder import Recorder
 from drills.selftest.doubles.cluster_double import FileCluster, mesh
 from drills.selftest.doubles.drill_double import healthy
@@ -91,3 +92,38 @@ def test_a_pod_that_waits_for_its_enrolment_is_neither_in_nor_outside(tmp_path: 
     assert shown[Enrolment.START]["payment-1"] is None
     assert shown[Enrolment.START]["frontend-1"] is False
     assert shown[Enrolment.ADMISSION]["payment-1"] is False
+
+
+def test_the_pods_of_the_mesh_are_noted_with_their_age() -> None:
+    """Role, node, start and restarts of each pod that a drill can break; of one that has not started, no start."""
+    recorder = Recorder()
+    pods: list[dict[str, object]] = [
+        {
+            "metadata": {"name": "brain-1"},
+            "spec": {"nodeName": "node-a"},
+            "status": {
+                "startTime": "1970-01-01T00:01:00Z",
+                "containerStatuses": [{"restartCount": 2}, {"restartCount": 1}],
+            },
+        },
+        {"metadata": {"name": "brain-2"}, "spec": {}, "status": {}},
+    ]
+    asked: list[tuple[str, str]] = []
+
+    def listed(namespace: str, selector: str) -> list[dict[str, object]]:
+        asked.append((namespace, selector))
+        return pods
+
+    one = next(iter(mesh().components))
+    context = SimpleNamespace(
+        mesh=SimpleNamespace(components=(one,)),
+        cluster=SimpleNamespace(kube=SimpleNamespace(pods=listed)),
+        recorder=recorder,
+    )
+    note_components(cast("Context", context))
+    assert asked == [(one.namespace, one.selector)]
+    found = {event.subject: event.detail for event in recorder.events() if isinstance(event, ComponentPod)}
+    assert found == {
+        "brain-1": ComponentPod.Detail(role=one.role.value, node="node-a", started_ns=60 * NS_PER_S, restarts=3),
+        "brain-2": ComponentPod.Detail(role=one.role.value, node="", started_ns=None, restarts=0),
+    }

@@ -13,10 +13,12 @@ from drills.judge.events import PolicyListing, PolicyVersion
 from drills.run import policies
 from drills.run.policies import PolicyLog, PolicyWatch
 from drills.run.recorder import Recorder
+from drills.run.timing import Timing
 from drills.selftest.doubles.cluster_double import mesh
 from drills.selftest.doubles.strict_double import StrictKube
 
 KIND = PolicyKind("v1", "Rule")
+OFTEN = Timing(policies_every_s=0.01)
 
 
 def rule(name: str, version: str = "1", namespace: str = "lab") -> Json:
@@ -61,18 +63,13 @@ class Api(StrictKube):
 def watched(api: Api, *, looks: int, kinds: tuple[PolicyKind, ...] = (KIND,)) -> Recorder:
     """Watch until the API was asked so often, then end."""
     recorder = Recorder()
-    watch = PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel(kinds, root="root")))
+    watch = PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel(kinds, root="root")), OFTEN)
     watch.start()
     until_s = time.monotonic() + 5
     while api.asked < looks and time.monotonic() < until_s:
         time.sleep(0.005)
     watch.stop()
     return recorder
-
-
-@pytest.fixture(autouse=True)
-def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policies, "_EVERY_S", 0.01)
 
 
 def test_each_version_of_an_object_is_recorded_once() -> None:
@@ -124,7 +121,8 @@ def test_an_api_that_is_away_is_not_asked_for_every_kind() -> None:
     """Each request may take ten seconds: listing all kinds ends at the first that fails."""
     api = Api("dead")
     recorder = Recorder()
-    PolicyWatch(api, PolicyLog(recorder), mesh(policy=PolicyModel((KIND, PolicyKind("v1", "Other")))))._look_at_all()
+    of_two_kinds = mesh(policy=PolicyModel((KIND, PolicyKind("v1", "Other"))))
+    PolicyWatch(api, PolicyLog(recorder), of_two_kinds, OFTEN)._look_at_all()
     assert failed(recorder) == [("Rule", "dead")]
 
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -10,13 +11,14 @@ from clusters.model import Mesh, SignalKind, SignalSpec
 from drills.judge.events import E, HarnessTrouble, ObjectStatus, Phase, ReplicaCount
 from drills.run.context import Context
 from drills.run.phase import BASELINE, FAULT, IDLE, RECOVERY, CurrentPhase, StoppedError
-from drills.run.probes import base
 from drills.run.probes.base import Probe
 from drills.run.probes.conditions import Conditions
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
+from drills.run.timing import Timing
 from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_double import SOURCE, FileCluster, mesh
+from drills.selftest.doubles.short_timing import SHORT
 
 
 @pytest.fixture
@@ -25,16 +27,17 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
     return FileCluster(tmp_path_factory.mktemp("place"))
 
 
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_NAP_S", 0.02)
-
-
-def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
+def context_of(double: FileCluster, facts: Mesh | None = None, timing: Timing = SHORT) -> Context:
     """Return the context of run r1."""
-    cluster = double
     return Context(
-        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+        "r1",
+        double,
+        facts or mesh(),
+        Recorder(),
+        UndoLog(double.state),
+        CurrentPhase(),
+        Tail(double.share, "r1"),
+        timing=timing,
     )
 
 
@@ -72,8 +75,8 @@ def counting(double: FileCluster) -> Iterator[Callable[..., tuple[Counting, Cont
     """Give a function that starts a counting probe, and end what it started."""
     started: list[tuple[Counting, Context]] = []
 
-    def start(**how: object) -> tuple[Counting, Context]:
-        context = context_of(double)
+    def start(timing: Timing = SHORT, **how: object) -> tuple[Counting, Context]:
+        context = context_of(double, timing=timing)
         probe = Counting(context, **how)  # type: ignore[arg-type]  # passed through as it came
         probe.start()
         started.append((probe, context))
@@ -109,12 +112,9 @@ def test_probe_tries_once_in_the_baseline_and_then_again_and_again(counting: Sta
     assert probe.parts.count(BASELINE) == 1
 
 
-def test_a_recovery_is_asked_for_again_soon_however_slow_the_rhythm(
-    counting: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recovery_is_asked_for_again_soon_however_slow_the_rhythm(counting: Start) -> None:
     """A drill that wants one attempt in two minutes still sees when the mesh is well again."""
-    monkeypatch.setattr(base, "_AGAIN_S", 0.05)
-    probe, context = counting(every_s=120, is_good=False)
+    probe, context = counting(replace(SHORT, probe_recovery_every_s=0.05), every_s=120, is_good=False)
     context.phase.enter(FAULT)
     assert eventually(lambda: probe.is_done(FAULT))
     context.phase.enter(RECOVERY)
@@ -171,10 +171,9 @@ def test_error_of_a_probe_is_an_event(counting: Start) -> None:
     assert of_kind(context, HarnessTrouble)[0].detail.message == "ValueError: oops"
 
 
-def test_probe_that_hangs_is_written_down(counting: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_that_hangs_is_written_down(counting: Start) -> None:
     """The end of the run does not wait for ever for a probe, and does not hide it either."""
-    monkeypatch.setattr(base, "_JOIN_S", 0.05)
-    probe, context = counting()
+    probe, context = counting(replace(SHORT, probe_ends_within_s=0.05))
     probe.may_end.clear()
     context.phase.enter(FAULT)
     assert eventually(lambda: len(probe.parts) == 1)
@@ -196,7 +195,7 @@ def test_pause_ends_with_the_run() -> None:
 def test_conditions_are_polled_and_an_unreachable_api_is_no_condition(double: FileCluster) -> None:
     """Ready and desired are noted; when the API does not answer, nothing is claimed about the workload."""
     recorder = Recorder()
-    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],))
+    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],), SHORT)
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()
@@ -218,7 +217,7 @@ def test_a_workload_that_is_gone_has_no_pod_ready(double: FileCluster) -> None:
     world.is_removed = True
     double.save(world)
     recorder = Recorder()
-    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],))
+    conditions = Conditions(double, recorder, (mesh().signals["brain-down"],), SHORT)
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     conditions.stop()
@@ -230,7 +229,7 @@ def test_conditions_of_an_object_are_noted_with_status_and_reason(double: FileCl
     """An absent object has no conditions, an existing one has each of its own; with a dead API they are unknown."""
     recorder = Recorder()
     signal = SignalSpec("stated", SignalKind.STATUS, "example.org/v1 Rule lab/door Enforced=False", SOURCE)
-    conditions = Conditions(double, recorder, (signal,))
+    conditions = Conditions(double, recorder, (signal,), SHORT)
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= 1)
     world = double.load()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from msgspec import UNSET
 from clusters.kube import Admission, Json
 from clusters.model import BYSTANDER, VICTIM, Enrolment, Membership, Mesh
 from clusters.runtime import HarnessError
-from drills.judge.events import Answered, E, NewPod, PolicyChangeStep, PolicyVersion
+from drills.judge.base_event import Answered
+from drills.judge.events import E, NewPod, PolicyChangeStep, PolicyVersion
 from drills.run import inventory
 from drills.run.context import Context
 from drills.run.experiment import NewPods, PolicyChanges
@@ -22,11 +24,13 @@ from drills.run.recorder import Recorder
 from drills.run.tail import Tail
 from drills.run.undo import UndoLog, leftovers
 from drills.selftest.doubles.cluster_double import FileCluster, mesh
+from drills.selftest.doubles.short_timing import SHORT
 
 Answer = Callable[[Mapping[str, object]], Admission]
 OUTSIDER = inventory.LabPod("outsider-1", "outside", "outsider", "node-a", "10.0.0.9", "lab:1")
 PODS = inventory.Inventory((OUTSIDER,), (), {VICTIM: "node-b", BYSTANDER: "node-a"})
-ONE = NewPods(every_s=1, within_s=0.2)
+ONE = NewPods(every_s=1, within_s=0.2, serves_s=0)
+POD = "new-pod-r1-1"
 
 
 @pytest.fixture
@@ -35,16 +39,17 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> FileCluster:
     return FileCluster(tmp_path_factory.mktemp("place"))
 
 
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "_UNDO_S", 0.2)
-
-
 def context_of(double: FileCluster, facts: Mesh | None = None) -> Context:
     """Return the context of run r1."""
-    cluster = double
     return Context(
-        "r1", cluster, facts or mesh(), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+        "r1",
+        double,
+        facts or mesh(),
+        Recorder(),
+        UndoLog(double.state),
+        CurrentPhase(),
+        Tail(double.share, "r1"),
+        timing=replace(SHORT, probe_undo_within_s=0.2),
     )
 
 
@@ -68,6 +73,7 @@ def new_pods_probe(double: FileCluster, facts: Mesh | None = None, spec: NewPods
 def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member: bool) -> None:
     """An admitted pod is in the mesh or not, as the mesh's facts say of it; only one that is in it is a good one."""
     probe, context = new_pods_probe(double, mesh(membership=Membership(lambda _pod, _witness: is_member)))
+    log_call(double, 0, "ok", pod=POD)
     assert probe.attempt(RECOVERY) is is_member
     (event,) = of_kind(context, NewPod)
     assert (event.detail.outcome, event.detail.meshed, event.detail.started) == ("admitted", is_member, True)
@@ -76,18 +82,42 @@ def test_new_pod_is_admitted_watched_and_removed(double: FileCluster, is_member:
     assert leftovers(double.state) == ()
 
 
-def test_latecomer_has_a_service_and_stays_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It serves behind a Service of its own for as long as requested, and both are gone afterwards."""
+def test_a_new_pod_without_a_good_call_is_no_good_one(double: FileCluster) -> None:
+    """It is in the mesh and started, and its every call failed: the recovery goes on. A call that it served counts."""
+    probe, _ = new_pods_probe(double)
+    log_call(double, 0, "fail", pod=POD)
+    assert not probe.attempt(RECOVERY)
+    log_call(double, 0, "ok", server_pod="new-pod-r1-2")
+    assert probe.attempt(RECOVERY)
+
+
+def test_a_new_pod_stays_to_call_and_to_be_called(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stays for as long as requested, but not if it never started: such a pod makes no call."""
     probe, context = new_pods_probe(double, spec=NewPods(every_s=1, within_s=0.2, serves_s=3))
+    stays: list[float] = []
+    monkeypatch.setattr(context.phase, "pause", stays.append)
+    probe.attempt(FAULT)
+    assert 3 in stays
+    stays.clear()
+    monkeypatch.setattr(double, "create_pod", answering("accepted"))
+    probe.attempt(FAULT)
+    assert 3 not in stays
+
+
+def test_a_new_pod_may_have_a_service_of_its_own(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves behind a Service of its own for as long as requested, and both are gone afterwards."""
+    spec = NewPods(every_s=1, within_s=0.2, serves_s=3, own_service=True)
+    probe, context = new_pods_probe(double, spec=spec)
+    log_call(double, 0, "ok", pod=POD)
     seen: list[tuple[float, set[str]]] = []
     monkeypatch.setattr(context.phase, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
     assert probe.attempt(RECOVERY)
-    assert (3, {"Service/lab/latecomer", "Pod/lab/latecomer-r1-1"}) in seen
+    assert (3, {"Service/lab/latecomer", f"Pod/lab/{POD}"}) in seen
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
 
 
-@pytest.mark.parametrize(("listed", "found"), [({}, False), ({"newcomer-r1-1": False}, True), (None, None)])
+@pytest.mark.parametrize(("listed", "found"), [({}, False), ({POD: False}, True), (None, None)])
 def test_stray_is_looked_for_among_all_pods(
     double: FileCluster, monkeypatch: pytest.MonkeyPatch, listed: dict[str, bool] | None, found: bool | None
 ) -> None:
@@ -129,7 +159,7 @@ def test_new_pod_that_never_starts(double: FileCluster, monkeypatch: pytest.Monk
 def test_new_pod_has_the_warning_of_kubernetes(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a pod that does not start, the warning that says why is kept: no other pod's, and none from after a start."""
     probe, context = new_pods_probe(double)
-    name = f"newcomer-{context.run_id[:6]}-1"
+    name = POD
     blocked, unready = "FailedCreatePodSandBox", "Unhealthy"
     warnings = [(name, blocked, "no network"), ("other", blocked, "not mine"), (name, unready, "it ran")]
     events = [
@@ -154,6 +184,7 @@ def test_membership_whose_proof_is_missing_is_not_found_out(double: FileCluster)
     """A proof that is not written, or not yet, is no proof of the contrary: such a pod is not called an outsider."""
     facts = mesh(membership=Membership(lambda *_: True, ("example.org/v1", "Endpoint"), Enrolment.START))
     probe, context = new_pods_probe(double, facts)
+    log_call(double, 0, "ok", pod=POD)
     assert not probe.attempt(RECOVERY)
     (event,) = of_kind(context, NewPod)
     assert (event.detail.started, event.detail.meshed) == (True, None)
@@ -179,7 +210,7 @@ def test_new_pods_are_made_on_each_placed_node(double: FileCluster, monkeypatch:
         asked.append(manifest["spec"]["nodeName"])
         return Admission("refused" if manifest["spec"]["nodeName"] == "node-b" else "accepted", object=manifest)
 
-    probe, context = new_pods_probe(double, spec=NewPods(1, (VICTIM, BYSTANDER), within_s=0.1))
+    probe, context = new_pods_probe(double, spec=NewPods(1, (VICTIM, BYSTANDER), within_s=0.1, serves_s=0))
     monkeypatch.setattr(double, "create_pod", create)
     assert not probe.attempt(FAULT)
     assert sorted(asked) == ["node-a", "node-b"]
@@ -191,6 +222,7 @@ def test_membership_that_begins_with_the_pod_is_asked_of_the_started_pod(double:
     """Where the pod network enrols, the admitted pod proves nothing: the started one and its witness do."""
     membership = Membership(lambda _pod, witness: witness is not None, ("v1", "Pod"), Enrolment.START)
     probe, context = new_pods_probe(double, mesh(membership=membership))
+    log_call(double, 0, "ok", pod=POD)
     assert probe.attempt(RECOVERY)
     (event,) = of_kind(context, NewPod)
     assert event.detail.meshed is True
@@ -214,14 +246,14 @@ def change(double: FileCluster, facts: Mesh | None = None) -> tuple[PolicyChange
     return PolicyChangeProbe(context, PolicyChanges("intruder", "frontend", hold_s=0.05)), context
 
 
-def log_call(double: FileCluster, at_ns: int, outcome: str) -> None:
+def log_call(double: FileCluster, at_ns: int, outcome: str, *, pod: str = "p", server_pod: str = "") -> None:
     """Let a caller have logged a call."""
     line = {
         "type": "call",
         "run_id": "r1",
         "id": "i",
         "seq": 0,
-        "pod": "p",
+        "pod": pod,
         "node": "n",
         "source": "intruder",
         "target": "frontend",
@@ -233,7 +265,7 @@ def log_call(double: FileCluster, at_ns: int, outcome: str) -> None:
         "status": 0,
         "error": "",
         "reused": False,
-        "server_pod": "",
+        "server_pod": server_pod,
         "server_version": "",
     }
     with (double.share / "logs" / "p.jsonl").open("ab") as log:

@@ -12,6 +12,7 @@ from drills.judge.events import Event, EventCount, ReplicaCount
 from drills.run.probes.conditions import Conditions
 from drills.run.recorder import Recorder
 from drills.selftest.doubles.cluster_double import SOURCE, FileCluster
+from drills.selftest.doubles.short_timing import SHORT
 from drills.selftest.run.test_probes import eventually
 
 ALL = SignalSpec("workload-unready", SignalKind.CONDITION, "lab/Deployment/*", SOURCE)
@@ -37,7 +38,7 @@ def polled(root: Path, listed: Sequence[Json] | None, *signals: SignalSpec) -> l
     """Return what the first look noted, one event for each signal."""
     double, recorder = Listing(root), Recorder()
     double.listed = listed
-    conditions = Conditions(double, recorder, signals)
+    conditions = Conditions(double, recorder, signals, SHORT)
     conditions.start()
     assert eventually(lambda: len(recorder.events()) >= len(signals))
     conditions.stop()

@@ -1,7 +1,8 @@
 """The runner: a drill runs as a Chaos Toolkit experiment, and nothing that goes wrong in it can end in a pass."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,17 @@ from drills.judge import checks
 from drills.judge.claims import Claim, always, judge, never, reached, restored, sometimes
 from drills.judge.events import HarnessTrouble, MembershipSeen
 from drills.judge.history import History
-from drills.judge.verdict import Answer
-from drills.run import active_fault, chaos_toolkit, live, workload
+from drills.judge.verdict import Outcome
+from drills.run import active_fault, live
 from drills.run.experiment import Experiment
 from drills.run.faults.workload import ScaledToZero
 from drills.run.runner import Drill
+from drills.run.timing import Timing
 from drills.run.undo import UndoLog, leftovers, sweep
 from drills.selftest.doubles.cluster_double import COMPONENT, PROMISED, FileCluster, mesh
-from drills.selftest.doubles.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played, shorten_waits
+from drills.selftest.doubles.drill_double import FORBIDDEN, ROUTE, STOP, WORKLOAD, healthy, played
 from drills.selftest.doubles.programs_double import Programs
+from drills.selftest.doubles.short_timing import SHORT
 
 WATCHED = {
     "no-plaintext": never(checks.plaintext(ROUTE)),
@@ -27,12 +30,6 @@ WATCHED = {
 }
 """Claims for which a run watches the wire and records signals."""
 FLOWS = {"routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.9))}
-
-
-@pytest.fixture(autouse=True)
-def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait as little as the double needs."""
-    shorten_waits(monkeypatch)
 
 
 @pytest.fixture
@@ -48,7 +45,7 @@ def programs(double: FileCluster) -> Iterator[Programs]:
         yield playing
 
 
-def drill_on(double: FileCluster, tmp_path: Path, progress: Callable[[str], None] = lambda _line: None) -> Drill:
+def drill_on(double: FileCluster, tmp_path: Path, timing: Timing = SHORT) -> Drill:
     """Return a drill on the double."""
     return Drill(
         cluster=double,
@@ -56,7 +53,7 @@ def drill_on(double: FileCluster, tmp_path: Path, progress: Callable[[str], None
         name="brain-outage",
         hypothesis="Nothing depends on the brain.",
         reports_dir=tmp_path / "reports",
-        progress=progress,
+        timing=timing,
     )
 
 
@@ -72,10 +69,10 @@ def experiment(claims: Mapping[str, Claim]) -> Experiment:
     return Experiment(method=STOP, workload=WORKLOAD, claims=claims, baseline_s=0.3, recovery_s=0.4)
 
 
-def answer(drill: Drill) -> Answer:
+def answer(drill: Drill) -> Outcome:
     """Return the verdict of the run."""
     assert drill.verdict is not None
-    return drill.verdict.verdict
+    return drill.verdict.outcome
 
 
 def kinds(history: History) -> list[str]:
@@ -127,13 +124,13 @@ def test_verdict_is_written_beside_the_history(double: FileCluster, tmp_path: Pa
     drill = drill_on(double, tmp_path)
     claims = {
         "calls-made": reached(checks.attempted(ROUTE)),
-        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999)),
+        "routes-keep-working": always(checks.success_rate(ROUTE, at_least=0.999, resolves=0.2)),
         "denied-stay-denied": always(checks.denied(FORBIDDEN), must_hold=True),
     }
     history = run(drill, claims)
     verdict = drill.verdict
     assert verdict is not None
-    assert verdict.verdict is Answer.HELD, verdict.explain()
+    assert verdict.outcome is Outcome.HELD, verdict.explain()
     assert drill.bundle is not None
     again = judge(history, restored(history.facts.claims))
     assert (drill.bundle / "verdict.json").read_bytes() == verdict.encode() == again.encode()
@@ -148,17 +145,14 @@ def test_each_claim_is_stored_with_its_promise(double: FileCluster, tmp_path: Pa
     assert asked == {"calls-made": None, "routes-keep-working": PROMISED}
 
 
-def test_steady_state_that_does_not_hold_is_inconclusive(
-    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_steady_state_that_does_not_hold_is_inconclusive(double: FileCluster, tmp_path: Path) -> None:
     """A mesh that serves denied calls gets no fault: no pass, workload stopped."""
-    monkeypatch.setattr(chaos_toolkit, "_STEADY_STATE_S", 1.0)
-    drill = drill_on(double, tmp_path)
+    drill = drill_on(double, tmp_path, replace(SHORT, steady_state_within_s=1.0))
     with played(double, denied=frozenset()):
         history = run(drill, FLOWS)
-    assert "gate" in troubles(history)
+    assert "steady-state" in troubles(history)
     assert "fault.injected" not in kinds(history)
-    assert answer(drill) is Answer.INCONCLUSIVE
+    assert answer(drill) is Outcome.INCONCLUSIVE
     assert leftovers(double.state) == ()
 
 
@@ -170,14 +164,14 @@ def test_fault_without_receipt_is_inconclusive_and_rolled_back(double: FileClust
     double.save(world)
     drill = drill_on(double, tmp_path)
     history = run(drill, FLOWS)
-    assert "no independent observer saw it land" in troubles(history)
+    assert "seen to land by an independent observer: not within" in troubles(history)
     assert drill.bundle is not None
     journal = json.loads((drill.bundle / "journal.json").read_text())
     assert journal["status"] == "aborted"
     assert [step["activity"]["name"] for step in journal["run"]] == ["baseline", "scale-to-zero control-plane"]
     assert [step["status"] for step in journal["rollbacks"]] == ["succeeded"] * 2
     assert leftovers(double.state) == ()
-    assert answer(drill) is Answer.INCONCLUSIVE
+    assert answer(drill) is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.usefixtures("programs")
@@ -196,7 +190,7 @@ def test_failing_step_is_inconclusive_and_rolled_back(
     assert "made to fail" in troubles(history)
     assert double.replicas(COMPONENT) == (1, 1)
     assert leftovers(double.state) == ()
-    assert answer(drill) is Answer.INCONCLUSIVE
+    assert answer(drill) is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.usefixtures("programs")
@@ -242,14 +236,11 @@ def test_second_ctrl_c_does_not_leave_the_fault(
     assert leftovers(double.state) == ()
 
 
-def test_program_that_never_takes_up_the_plan_is_named(
-    double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_that_never_takes_up_the_plan_is_named(double: FileCluster, tmp_path: Path) -> None:
     """A pod that does not answer the plan ends the drill before the fault, by its name."""
-    monkeypatch.setattr(workload, "_READY_S", 0.5)
-    monkeypatch.setattr(workload, "_END_S", 0.5)
+    timing = replace(SHORT, workload_ready_within_s=0.5, calls_end_within_s=0.5)
     with played(double, mute=frozenset({"ledger-1"})):
-        history = run(drill_on(double, tmp_path))
+        history = run(drill_on(double, tmp_path, timing))
     assert "plan not read by ledger-1" in troubles(history)
     assert "fault.injected" not in kinds(history)
 

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
+from msgspec import structs
 
 from drills.judge import checks
 from drills.judge.claims import Claim, never, reached
@@ -13,21 +14,20 @@ from drills.judge.events import FaultInjected, HarnessTrouble, NewPod, PolicyCha
 from drills.judge.history import History
 from drills.run.experiment import Experiment, NewPods, PolicyChanges
 from drills.run.faults import Fault
-from drills.run.probes import base, policy_change
 from drills.run.runner import Drill
 from drills.run.undo import leftovers
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, mesh
-from drills.selftest.doubles.drill_double import WORKLOAD, healthy, played, shorten_waits
+from drills.selftest.doubles.drill_double import WORKLOAD, healthy, played
 from drills.selftest.doubles.node_double import AGENT, FAULTS, NodeCluster
 from drills.selftest.doubles.programs_double import Programs
+from drills.selftest.doubles.short_timing import SHORT
 
 WATCHED = {"no-plaintext": never(checks.plaintext(("checkout", "payment")))}
 
 
 @pytest.fixture
-def double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FileCluster:
+def double(tmp_path: Path) -> FileCluster:
     """Return a healthy agent on each node, and a lab."""
-    shorten_waits(monkeypatch)
     return healthy(tmp_path / "place", NodeCluster)
 
 
@@ -46,6 +46,7 @@ def run(double: FileCluster, fault: Fault, claims: Mapping[str, Claim] = WATCHED
         name="agent-outage",
         hypothesis="Nothing depends on the agent.",
         reports_dir=double.root / "reports",
+        timing=replace(SHORT, probe_undo_without_api_within_s=0.1),
     )
     drill.conduct(
         Experiment(
@@ -66,7 +67,7 @@ def run(double: FileCluster, fault: Fault, claims: Mapping[str, Claim] = WATCHED
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.kind)
 def test_drill_with_the_fault_is_complete(double: FileCluster, fault: Fault) -> None:
     """The judge finds no defect in how the drill was carried out, and nothing is left to undo."""
-    history = run(double, replace(fault, hold_s=0.3))
+    history = run(double, structs.replace(fault, hold_s=0.3))
     assert history.completeness() == ()
     assert leftovers(double.state) == ()
     (injected,) = history.of_kind(FaultInjected)
@@ -77,19 +78,15 @@ def test_drill_with_the_fault_is_complete(double: FileCluster, fault: Fault) -> 
 def test_hold_of_a_rolling_restart_ends_with_it(double: FileCluster) -> None:
     """A restart that is complete is not watched for the rest of its hold, and the run is no worse for it."""
     begun_s = time.monotonic()
-    history = run(double, replace(FAULTS["rolling-restart"], hold_s=60.0))
+    history = run(double, structs.replace(FAULTS["rolling-restart"], hold_s=60.0))
     assert time.monotonic() - begun_s < 30
     assert history.completeness() == ()
 
 
 @pytest.mark.usefixtures("programs")
-def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(
-    double: FileCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_probes_that_find_no_api_are_no_trouble_of_ours_when_the_drill_took_it(double: FileCluster) -> None:
     """Attempts during the outage are recorded as failed; their clean-up follows once the API is back."""
-    monkeypatch.setattr(base, "_API_AWAY_S", 0.1)
-    monkeypatch.setattr(policy_change, "_ENFORCED_SHARE", 0.0)
-    fault = replace(FAULTS["stop-api-server"], hold_s=1.0)
+    fault = structs.replace(FAULTS["stop-api-server"], hold_s=1.0)
     tried = {
         "new-pods-tried": reached(checks.new_pod_tried()),
         "policy-changes-tried": reached(checks.change_tried()),

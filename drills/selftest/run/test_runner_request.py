@@ -44,7 +44,6 @@ PARAMETERS: dict[str, object] = {
     "at_most_s": 5.0,
     "max_outage_s": 2.0,
     "name": "brain-down",
-    "subject": "lab/Deployment/brain",
     "version": "v2",
     "weight": 0.1,
     "within": ("victim", "bystander"),
@@ -53,17 +52,15 @@ PARAMETERS: dict[str, object] = {
 """Values for the parameters without which a check cannot be made."""
 OPTIONAL: dict[str, object] = {
     "at_most": 3,
-    "at_most_times": 3.0,
+    "by_call": True,
     "connection": "reused",
-    "hold_s": 2.5,
-    "kinds": ("dns", "tls"),
     "max_gap_s": 3.5,
+    "max_unasked_s": 6.5,
     "min_left_s": 9.0,
     "min_samples": 7,
     "on": VICTIM,
-    "quantile": 0.9,
+    "resolves": 0.1,
     "reasons": ("allow policies exist, but none allowed", "unknown"),
-    "slack_ms": 6.0,
     "tolerance": 0.04,
 }
 """Values for the others, each unlike its default."""
@@ -120,8 +117,8 @@ def test_signals_are_recorded_when_a_claim_or_its_alert_names_one() -> None:
     """One named signal has all of the mesh's recorded, or the named ones alone where the evidence must stay small."""
     every = tuple(sorted(mesh().signals))
     excused = always(checks.success_rate(EDGE, at_least=0.9), alert="brain-down", within_s=5)
-    ready = always(checks.condition("system/Deployment/brain"))
-    assert request({"ready": ready}).probes.signals == every
+    silent = always(checks.signal_absent("brain-down"))
+    assert request({"silent": silent}).probes.signals == every
     assert request({"seen": SEEN}).probes.signals == every
     assert request({"flows": excused}).probes.signals == every
     assert request({"flows": excused}, only_named_signals=True).probes.signals == ("brain-down",)
@@ -186,7 +183,7 @@ def made(name: str, *, is_whole: bool) -> Check:
     return found
 
 
-GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("new_pod_refused"), during="fault")
+GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("outside_mesh"), during="fault")
 
 
 @pytest.mark.parametrize(
@@ -253,3 +250,44 @@ def test_no_pace_lets_a_check_miss_a_caller() -> None:
     assert slow.keys() == {(it.source, it.target) for it in traffic()}
     assert max(slow.values()) < 0.8 * shortest_ms
     assert max(it.every_ms for it in traffic(pace=2)) == 1000
+
+
+def test_a_slow_pace_makes_phases_longer() -> None:
+    """At a tenth of the rate each route still has the calls that decide a share of 99.9 %."""
+    entry, mesh = catalogue.find("identity-outage-beyond-life"), meshes.load("linkerd")
+    slow = request_of(entry.build(mesh), mesh, drill="d", hypothesis="", cluster="c", run_id="r")
+    every_ms = max(it.every_ms for it in slow.workload if (it.source, it.target) in ROUTES)
+    for length_s in (slow.baseline_s, slow.recovery_at_least_s, slow.recovery_s):
+        assert 2 * length_s * 1000 / every_ms >= 60
+    quick = request_of(
+        catalogue.find("control-plane-outage").build(mesh), mesh, drill="d", hypothesis="", cluster="c", run_id="r"
+    )
+    assert quick.baseline_s == 10
+
+
+def edges_of(asked: Request) -> set[tuple[str, str]]:
+    """Return the edges of the calls of a request."""
+    return {(it.source, it.target) for it in asked.workload}
+
+
+def test_claims_bring_the_calls_that_they_need() -> None:
+    """Membership by call needs outsiders that call each service; new pods call, and are called in both ways."""
+    alone = request({"flows": FLOWS})
+    members = request({"members": always(checks.mesh_membership(by_call=True))})
+    joins = request({"joins": always(checks.new_pod_meshed(by_call=True))})
+    assert alone.workload == tuple(WORKLOAD)
+    outside = {("outsider", it.target) for it in WORKLOAD} | {("outsider", "outsider")}
+    assert edges_of(members) == edges_of(alone) | outside
+    new = {("new-pod", "frontend"), ("new-pod", "ledger")}
+    new |= {(source, it) for source in ("checkout", "outsider") for it in ("new-pod", "new-pod-address")}
+    assert new | outside <= edges_of(joins)
+    assert len(edges_of(joins)) == len(joins.workload)
+
+
+def test_no_call_is_planned_twice() -> None:
+    """An edge from outside that the drill loads itself keeps its own rate."""
+    own = Experiment(method=STOP, claims={"members": always(checks.mesh_membership(by_call=True))})
+    asked = request_of(own, mesh(), drill="d", hypothesis="", cluster="double", run_id="0" * 12)
+    rates = [it.every_ms for it in asked.workload if (it.source, it.target) == ("outsider", "ledger")]
+    assert rates == [500]
+    assert ("outsider", "fraud") in edges_of(asked)

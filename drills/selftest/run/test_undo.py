@@ -1,5 +1,6 @@
 """The undo log: whatever kills the harness, a later process can revert the cluster."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from drills.selftest.doubles import killed_run
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster
 from drills.selftest.doubles.fault_doubles import KINDS, double_for
 from drills.selftest.doubles.forked import FORKS
+from drills.selftest.doubles.short_timing import SHORT
 
 SCALE = ScaledToZero(run_id="r1", component=COMPONENT, replicas=1, address="", order=())
 CALLS = LabCalls(run_id="r1")
@@ -30,6 +32,7 @@ def double(tmp_path: Path) -> FileCluster:
 PHASES = dict.fromkeys(KINDS, ("written", "half", "injected", "landed", "applied", "verified")) | {
     "rolling-restart": ("written", "half", "injected", "landed"),
     "kill": ("half", "injected"),
+    "no-fault": ("written", "injected", "landed", "applied", "verified"),  # it changes nothing, so nothing is half done
 }
 
 
@@ -92,7 +95,7 @@ def test_undo_that_fails_stays_on_the_log(double: FileCluster) -> None:
     world.is_api_dead = True
     double.save(world)
     with pytest.raises(HarnessError, match=r"Deployment system/brain back to 1.*the API server is dead"):
-        sweep(double, within_s=0.1)
+        sweep(double, timing=replace(SHORT, undo_within_s=0.1))
     assert leftovers(double.state) == (SCALE,)
     plan = read_plan(double.share)
     assert plan is not None
@@ -113,9 +116,9 @@ def test_api_server_comes_back_before_anything_that_needs_it(tmp_path: Path) -> 
     prepared = prepare(fault, double, mesh, "r1")
     log = UndoLog(double.state)
     log.write(prepared)
-    prepared.inject(double)
+    prepared.inject(double, SHORT)
     log.write(SCALE)
-    assert sweep(double, within_s=1.0) == (prepared.subject, SCALE.subject)
+    assert sweep(double, timing=replace(SHORT, undo_within_s=1.0)) == (prepared.subject, SCALE.subject)
 
 
 def test_object_left_behind_is_removed(double: FileCluster) -> None:
@@ -138,7 +141,7 @@ def test_undo_is_not_verified_while_a_process_is_stopped(double: FileCluster, mo
     world.processes[0].state = "T"
     double.save(world)
     with pytest.raises(HarnessError, match="still stopped"):
-        undo.verify(double, SCALE, within_s=0.1)
+        undo.verify(double, SCALE, replace(SHORT, undo_within_s=0.1))
 
 
 def test_cluster_is_held_by_one_drill_at_a_time(double: FileCluster) -> None:

@@ -8,7 +8,7 @@ import pytest
 from clusters.kube import Json
 from clusters.model import VICTIM, Certificates, Handshake
 from clusters.runtime import HarnessError
-from drills.run import inventory, workload
+from drills.run import inventory
 from drills.run.context import Context
 from drills.run.experiment import Probes, Request
 from drills.run.facts import pods_ended_by
@@ -18,6 +18,7 @@ from drills.run.phase import CurrentPhase
 from drills.run.plan import Plan, read_plan, stop_plan, write_plan
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
+from drills.run.timing import Timing
 from drills.run.undo import UndoLog, leftovers
 from drills.run.workload import Workload
 from drills.selftest.doubles.cluster_double import COMPONENT, FileCluster, lab_pod, mesh
@@ -48,10 +49,16 @@ def fill(double: FileCluster, pods: list[Json]) -> None:
 
 
 def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -> Workload:
-    """Return a workload that is not started."""
-    cluster = double
+    """Return a workload that is not started, and that waits for nothing."""
     context = Context(
-        "r1", cluster, mesh(**facts), Recorder(), UndoLog(cluster.state), CurrentPhase(), Tail(cluster.share, "r1")
+        "r1",
+        double,
+        mesh(**facts),
+        Recorder(),
+        UndoLog(double.state),
+        CurrentPhase(),
+        Tail(double.share, "r1"),
+        timing=Timing(workload_ready_within_s=0.0, calls_end_within_s=0.0),
     )
     request = Request(
         run_id="r1",
@@ -65,12 +72,11 @@ def prepared(double: FileCluster, fault: Fault | None = None, **facts: object) -
         baseline_s=1,
         recovery_s=1,
     )
-    return Workload(context, request, replace(inventory.take(cluster), placed={VICTIM: NODES[1]}))
+    return Workload(context, request, replace(inventory.take(double), placed={VICTIM: NODES[1]}))
 
 
-def test_plan_is_what_the_drill_asked_for(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_is_what_the_drill_asked_for(double: FileCluster) -> None:
     """One caller per edge and connection, a canary of the agreed form, metrics of meshed pods only, undo first."""
-    monkeypatch.setattr(workload, "_READY_S", 0.0)
     with pytest.raises(HarnessError, match="plan not read by checkout-1, checkout-2, payment-1, outsider-1"):
         prepared(double).start()
     plan = read_plan(double.share)
@@ -159,10 +165,10 @@ def test_node_without_observer_is_named(double: FileCluster) -> None:
         inventory.take(double)
 
 
-def test_newcomer_of_an_earlier_attempt_is_no_part_of_the_lab(double: FileCluster) -> None:
+def test_new_pod_of_an_earlier_attempt_is_no_part_of_the_lab(double: FileCluster) -> None:
     """A pod that a probe made is expected neither to serve nor to end."""
-    fill(double, [*LAB, lab_pod("newcomer-1", "newcomer")])
-    assert "newcomer-1" not in inventory.take(double).names
+    fill(double, [*LAB, lab_pod("new-pod-1", "new-pod")])
+    assert "new-pod-1" not in inventory.take(double).names
 
 
 def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FileCluster) -> None:
@@ -170,11 +176,8 @@ def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FileCluste
     assert inventory.take(double).image == "lab:1"
 
 
-def test_program_that_ended_with_its_node_owes_an_end_line_only_after_a_restart(
-    double: FileCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_that_ended_with_its_node_owes_an_end_line_only_after_a_restart(double: FileCluster) -> None:
     """A pod that a reboot ended is not waited for; once it serves the run on, its count is. Others owe all of it."""
-    monkeypatch.setattr(workload, "_END_S", 0.0)
     (double.share / "logs").mkdir(exist_ok=True)
     log = double.share / "logs" / "all.jsonl"
     work = prepared(double, reboot(VICTIM))
