@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from drills.judge.base_event import Answered, BaseEvent, Detail
-from drills.judge.records import Count, Ns, Whole
+from drills.judge.records import Count, Milliseconds, Ns, Whole
 
 
 class Phase(BaseEvent, frozen=True, tag="phase"):
@@ -128,7 +128,7 @@ class ProgramStalled(BaseEvent, frozen=True, tag="stalled"):
 
         pod: str
         node: str
-        stalled_ms: int
+        stalled_ms: Milliseconds
 
     detail: Detail
 
@@ -228,8 +228,8 @@ class ComponentPod(BaseEvent, frozen=True, tag="component.pod"):
 
         role: str
         node: str
-        started_ns: int | None
-        restarts: int
+        started_ns: Ns | None
+        restarts: Count
 
     detail: Detail
 

@@ -19,6 +19,8 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 """How many there are of something."""
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 """A duration of at most about thirty years."""
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+"""The same in whole milliseconds."""
 Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """A whole number that JSON can carry again."""
 
@@ -194,5 +196,5 @@ class Defect(msgspec.Struct, frozen=True):
     message: str
     excuses: bool = True
     pod: str = ""
-    from_ns: int | None = None
-    until_ns: int | None = None
+    from_ns: Whole | None = None
+    until_ns: Whole | None = None

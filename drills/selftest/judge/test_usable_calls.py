@@ -9,6 +9,7 @@ import pytest
 from drills.judge import files
 from drills.judge.checks import success_rate
 from drills.judge.claims import always, judge
+from drills.judge.events import ComponentPod, ProgramStalled
 from drills.judge.history import CALLS_SCHEMA, History, write_history
 from drills.judge.records import LAST_NS
 from drills.judge.verdict import Outcome, read_verdict
@@ -23,6 +24,8 @@ KEYS = ("id", "seq", "pod", "node", "source", "target", "connection", "started_n
 def bundle(tmp_path: Path) -> Path:
     """Return the history of a run in which all went well."""
     story = Story().steady(EDGE)
+    story.event(ComponentPod, "agent-1", role="agent", node="n1", started_ns=1, restarts=0)
+    story.event(ProgramStalled, "payment-1", pod="payment-1", stalled_ms=1)
     write_history(tmp_path, story.table(), story.all_events(), story.facts())
     return tmp_path
 
@@ -86,6 +89,9 @@ def test_a_whole_table_has_every_row(bundle: Path) -> None:
     [
         ("events.jsonl", '"at_ns":1700000000000000000'),
         ("events.jsonl", '"scheduled":500'),
+        ("events.jsonl", '"started_ns":1'),
+        ("events.jsonl", '"restarts":0'),
+        ("events.jsonl", '"stalled_ms":1'),
         ("run.json", '"lag_bound_ms": 250.0'),
         ("run.json", '"hold_s": 0.0'),
     ],
@@ -106,6 +112,17 @@ def test_a_verdict_can_be_written_again(number: int, bundle: Path) -> None:
     claims = {"routes-keep-working": always(success_rate(EDGE, at_least=0.9))}
     found = json.loads(judge(History.load(bundle), claims).encode())
     found["findings"][0]["rows"][0]["numbers"]["calls"] = number
+    (bundle / "verdict.json").write_text(json.dumps(found))
+    with pytest.raises(files.FileError, match=r"verdict\.json"):
+        read_verdict(bundle)
+
+
+@pytest.mark.parametrize("name", ["from_ns", "until_ns"])
+def test_a_defect_in_a_verdict_can_be_written_again(name: str, bundle: Path) -> None:
+    """The part of a record that a defect is about has bounds as well."""
+    claims = {"routes-keep-working": always(success_rate(EDGE, at_least=0.9))}
+    found = json.loads(judge(History.load(bundle), claims).encode())
+    found["defects"] = [{"kind": "stalled", "subject": "payment-1", "message": "it stood still", name: 10**300}]
     (bundle / "verdict.json").write_text(json.dumps(found))
     with pytest.raises(files.FileError, match=r"verdict\.json"):
         read_verdict(bundle)

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,20 +16,26 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from clusters.model import KnownIssue
 from drills.judge import known
+from drills.judge.verdict import Outcome
 from drills.report import (
     adr,
     audit,
     audit_text,
     blocks,
     bundles,
+    cells,
     compare,
     diff_md,
+    figures,
+    index_html,
+    index_md,
     junit,
     markdown,
     openmetrics,
     report_html,
     report_md,
 )
+from drills.report.beliefs import NoFault
 from drills.report.citations import Citations
 from drills.selftest.doubles import hostile, outage_bundle
 
@@ -122,6 +129,25 @@ def run() -> bundles.Run:
     return bundles.Run(Path("runs/bundle"), verdict, outage_bundle.ENVIRONMENT, story.history(), "ab" * 32, "unsigned")
 
 
+def indexed(it: bundles.Run) -> tuple[cells.Run, cells.Run]:
+    """Return the run as an index shows it, and a no-fault control with claims that the mesh does not promise."""
+    shown = cells.Run(
+        drill="drill",
+        mesh="mesh",
+        folder="20260101T000000Z",
+        link="drill/mesh/20260101T000000Z/report.html",
+        standing=it.verdict.standing,
+        passed=it.verdict.passed,
+        is_control=False,
+        headline=figures.headline(it.verdict, it.history),
+        mesh_title=it.environment.mesh_title,
+        hypothesis=f"said: {it.environment.hypothesis}",  # an index shows its first line
+        expected=tuple(finding.promise for finding in it.verdict.findings if finding.promise),
+    )
+    never_promised = tuple(finding.id for finding in it.verdict.findings)
+    return shown, msgspec.structs.replace(shown, no_fault=NoFault(Outcome.HELD, never_promised))
+
+
 def pages(it: bundles.Run) -> dict[str, str]:
     """Return every output about the run, by its format."""
     (mesh,) = titles = {it.verdict.mesh: it.environment.mesh_title}
@@ -140,6 +166,8 @@ def pages(it: bundles.Run) -> dict[str, str]:
         "judge": it.verdict.explain(),
         "known": known.describe(it.verdict, issues),
         "audit": audit_text.render(asked),
+        "index.md": index_md.render(indexed(it)),
+        "index.html": index_html.render(indexed(it), {("drill", "mesh"): it.environment.hypothesis}),
     }
 
 
@@ -180,7 +208,15 @@ def lines(text: str) -> list[str]:
     return ["" for _ in text.split("\n")]
 
 
-OUTLINES = {"report.html": html, "junit": xml, "openmetrics": samples, "judge": lines, "known": lines, "audit": lines}
+OUTLINES = {
+    "report.html": html,
+    "index.html": html,
+    "junit": xml,
+    "openmetrics": samples,
+    "judge": lines,
+    "known": lines,
+    "audit": lines,
+}
 
 
 def outlines(it: bundles.Run) -> Iterator[tuple[str, list[str]]]:
@@ -211,7 +247,7 @@ def test_every_output_prints(text: str) -> None:
     """No output holds a character that moves a cursor, reverses a line or is no text."""
     for name, page in pages(hostile.of_run(run(), text)).items():
         odd = {it for it in page if not it.isprintable() and it not in "\n\t"}
-        assert not odd or name == "report.html", (name, odd)
+        assert not odd or name.endswith(".html"), (name, odd)
 
 
 @pytest.mark.parametrize("text", hostile.PAYLOADS)

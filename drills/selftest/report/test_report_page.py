@@ -17,7 +17,7 @@ from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S, RunFacts
 from drills.judge.verdict import Outcome
-from drills.report import evidence, formats, traffic, verification, wording
+from drills.report import evidence, formats, report_md, traffic, verification, wording
 from drills.report.figures import Ages, Outage, ages, headline, outage
 from drills.report.html_tables import edge_windows, number_table
 from drills.selftest.doubles import outage_bundle
@@ -221,4 +221,7 @@ def test_the_ages_of_the_parts_are_shown() -> None:
     for pod, at_s in (("brain-1", -290.0), ("brain-2", -90.0)):
         started_ns = story.at(at_s)
         story.event(ComponentPod, pod, at_s=-1, role="control-plane", node="n1", started_ns=started_ns, restarts=1)
-    assert ages(story.history()) == (Ages("control-plane", 2, 100.0, 300.0, 2),)
+    history = story.history()
+    assert ages(history) == (Ages("control-plane", 2, 100.0, 300.0, 2),)
+    page = report_md.render(history, outage_bundle.verdict_of(story), outage_bundle.ENVIRONMENT, "bundle")
+    assert "| control-plane | 2 | 1 min 40 s to 5 min 0 s | 2 |" in page
