@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from drills.judge import checks
+from drills.judge.checks.proofs import Conclusion, evidence
 from drills.judge.claims import always, eventually
-from drills.judge.events import MembershipSeen, PodListed, ProgramStarted
+from drills.judge.events import MembershipSeen, PodListed, ProgramStarted, UndoVerified
 from drills.judge.history import History
 from drills.judge.verdict import Finding, Outcome
 from drills.selftest.doubles.asking import judge
@@ -94,6 +95,21 @@ def test_a_call_of_each_pod_in_each_phase_shows_it() -> None:
     assert [(row.connection, row.numbers) for row in finding.rows[1:]] == [
         (phase, {"pods": 3, "shown": 3}) for phase in ("baseline", "fault", "recovery")
     ]
+
+
+def test_a_phase_without_a_record_is_not_asked() -> None:
+    """A run whose undo was never verified has no recovery: its pods are shown in the phases that it has."""
+    finding = answer(named().without(UndoVerified), BY_CALL)
+    assert [row.connection for row in finding.rows[1:]] == ["baseline"]
+
+
+def test_the_calls_of_every_edge_count_where_none_is_named() -> None:
+    """The steady state asks so."""
+    history = named().history()
+    found = evidence(history, history.windows()["baseline"], wire=False)
+    assert {pod: found.proof(pod, asked=9, enough=5).conclusion for pod in PODS} == dict.fromkeys(
+        PODS, Conclusion.SHOWN
+    )
 
 
 def test_without_names_a_refused_outsider_and_a_silent_wire_show_it() -> None:

@@ -8,7 +8,7 @@ from drills.cli import exits
 from drills.judge import checks
 from drills.judge.claims import Claim, always, judge, never, reached, restored, sometimes, stored
 from drills.judge.controls import fired_signals
-from drills.judge.events import ReplicaCount
+from drills.judge.events import Phase, ReplicaCount
 from drills.judge.records import NOT_PROMISED
 from drills.judge.verdict import Outcome, Verdict
 from drills.selftest.doubles.story import Story
@@ -111,6 +111,7 @@ def test_signals_that_fire_without_a_fault_are_named() -> None:
     story.recovery().event(ReplicaCount, late.subject, ready=0, desired=1)
     assert fired_signals(story.history()) == ("down", "late")
     assert fired_signals(control().history()) == ()
+    assert fired_signals(control(ready=0).without(Phase).history()) == ()
 
 
 @pytest.mark.parametrize(
