@@ -9,7 +9,7 @@ from drills.judge.checks.pairs import REFUSALS
 from drills.judge.checks.policy_changes import OPEN_BEFORE_S
 from drills.judge.events import MembershipSeen, NewPod, PolicyChangeStep, revised
 from drills.judge.history import History
-from drills.judge.mutations.target import FROM_CALLER, Target, each_of, table, whole
+from drills.judge.mutations.target import FROM_CALLER, Target, by_staying_server, each_of, table, whole
 from drills.judge.records import CALLS_SCHEMA, NS_PER_MS, NS_PER_S
 
 WAS_SERVED = pl.col("served_ns").is_not_null()
@@ -73,8 +73,8 @@ def disown_call(history: History, target: Target) -> History:
 
 
 def lose_posting(history: History, target: Target) -> History:
-    """Let one call that succeeded for its caller not have reached a server."""
-    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED), NOT_SERVED)
+    """Let one call that succeeded for its caller not have reached a server, which the fault does not end."""
+    return _change(history, _first(target.calls() & SUCCEEDED & WAS_SERVED & by_staying_server(history)), NOT_SERVED)
 
 
 def serve_twice(history: History, target: Target) -> History:

@@ -118,10 +118,8 @@ def _targets(history: History, finding: Finding) -> Iterator[tuple[Mutation, str
         is_split = finding.during == RUN and mutation.in_each_phase
         for during in PHASES if is_split else (finding.during,):
             window = history.window(during)
-            if window is None:
-                continue
-            target = Target.of(finding, window, mutation.edges_of(finding))
-            if not is_split or _changes(history, mutation, target):
+            target = None if window is None else Target.of(finding, window, mutation.edges_of(finding))
+            if target is not None and (not is_split or _changes(history, mutation, target)):
                 yield mutation, during, target
 
 

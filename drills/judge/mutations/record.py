@@ -15,7 +15,7 @@ from drills.judge.events import (
     UndoVerified,
 )
 from drills.judge.history import History
-from drills.judge.mutations.target import FROM_CALLER, Target, each_of, edited, table, with_events
+from drills.judge.mutations.target import FROM_CALLER, Target, by_staying_server, each_of, edited, table, with_events
 from drills.judge.records import NS_PER_MS, NS_PER_S
 
 SKEW_NS = NS_PER_S
@@ -57,7 +57,7 @@ def lose_failures(history: History, _target: Target) -> History:
 
 def lose_one_serving(history: History, _target: Target) -> History:
     """Lose the line of one served call in the log of a server that the fault does not end."""
-    was_whole = WAS_SERVED & ~pl.col("served_pod").is_in(history.facts.lost_pods).fill_null(value=False)
+    was_whole = WAS_SERVED & by_staying_server(history)
     is_first = was_whole & (was_whole.cast(pl.Int64).cum_sum() == 1)
     served = ("served_ns", "served_pod", "served_version", "served_status", "peer")
     blank = (pl.when(~is_first).then(pl.col(name)).alias(name) for name in served)

@@ -94,6 +94,11 @@ def with_events(history: History, events: list[Event]) -> History:
     return replace(history, events=tuple(sorted(events, key=lambda event: event.at_ns)))
 
 
+def by_staying_server(history: History) -> pl.Expr:
+    """Select the calls served by a pod that the fault does not end: what befalls the record of another is explained."""
+    return ~pl.col("served_pod").is_in(history.facts.lost_pods).fill_null(value=False)
+
+
 def each_event(history: History, change: Callable[[Event], Event | None]) -> History:
     """Return the history with every event changed, or left out where the change gives None."""
     changed = (change(event) for event in history.events)

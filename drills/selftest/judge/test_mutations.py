@@ -20,17 +20,20 @@ from drills.judge.events import (
     FaultAccount,
     MembershipSeen,
     MetricSample,
+    NewPod,
     NodeTaints,
     ObjectStatus,
     ProgramStarted,
     ReplicaCount,
+    ServerEnd,
+    ServerRejoined,
 )
 from drills.judge.history import History
 from drills.judge.measure import Measurement, Occurrence, Truth
 from drills.judge.mutations import catalogue
 from drills.judge.mutations.catalogue import RECORD, WORLD, covered_by
 from drills.judge.mutations.matrix import Matrix, matrix
-from drills.judge.mutations.target import Target
+from drills.judge.mutations.target import Target, table, whole
 from drills.judge.verdict import PASSING, Outcome
 from drills.report import mutations
 from drills.selftest.doubles.asking import judge
@@ -318,8 +321,10 @@ def test_harm_to_a_witness_strikes_one_that_no_fault_ends() -> None:
         event.subject for event in RECORD["restart-a-witness"].apply(ending, target).of_kind(ProgramStarted)
     }
     after = RECORD["lose-one-serving"].apply(ending, target)
-    kept, left = (it.calls.filter(pl.col("served_pod").is_in(gone)).collect().height for it in (history, after))
-    assert kept == left > 0
+    lost = WORLD["lose-posting"].apply(ending, Target((EDGE, LEGIT), history.windows()["run"], {}))
+    of_gone = pl.col("served_pod").is_in(gone)
+    kept, *left = (it.calls.filter(of_gone).collect().height for it in (history, after, lost))
+    assert left == [kept, kept] != [0, 0]
 
 
 def test_a_claim_about_the_run_is_tried_in_each_phase() -> None:
@@ -329,13 +334,30 @@ def test_a_claim_about_the_run_is_tried_in_each_phase() -> None:
         always(checks.denied(DENIED), "run", must_hold=True),
         never(checks.outside_mesh(), "run", must_hold=True),
     )
-    found = mutated(rich_run(), asked)
-    assert found.survivors == ()
+    history = rich_run()
+    events = (it for it in history.events if not isinstance(it, NewPod) or history.phase_at(it.at_ns) != "baseline")
+    found = mutated(replace(history, events=tuple(events)), asked)
+    assert (found.passing, found.survivors) == ((1, 2, 3), ())
     tried = {(trial.mutation, trial.during) for trial in found.trials}
     for name in ("readable-call", "let-one-in", "serve-refused"):
         assert {(name, phase) for phase in ("baseline", "fault", "recovery")} <= tried
-    assert ("drop-calls", "run") in tried
+    assert {("drop-calls", "run"), ("admit-unmeshed", "fault"), ("admit-unmeshed", "recovery")} <= tried
     assert ("admit-unmeshed", "baseline") not in tried
+
+
+def test_a_record_that_begins_anew_is_rebuilt_as_it_was() -> None:
+    """A pod that the fault ended counts what it served from its last start on."""
+    story = Story().steady(EDGE)
+    for kind in (ProgramStarted, ServerRejoined):
+        story.recovery().event(kind, "payment-1", at_s=0.5, pod="payment-1", node="n1")
+    recorded = story.history()
+    facts = msgspec.structs.replace(recorded.facts, lost_pods=("payment-1",))
+    ended = History(recorded.calls, recorded.events, facts)
+    rebuilt = whole(ended, table(ended))
+    served = {it.subject: it.detail.served for it in rebuilt.of_kind(ServerEnd)}
+    since_ns = story.at(0.5)
+    after = recorded.calls.filter(pl.col("served_pod") == "payment-1", pl.col("served_ns") >= since_ns).collect()
+    assert served["payment-1"] == after.height > 0
 
 
 def test_what_a_rebuilt_history_breaks_is_no_proof() -> None:
