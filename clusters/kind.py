@@ -285,6 +285,7 @@ def running(maker: Maker, *, keep: bool, restrict_oom: bool, with_network: bool,
                 maker.make(restrict_oom=restrict_oom)
             try:
                 cluster = maker.cluster()
+                network.place_dns(cluster)
                 if with_network:
                     with steps.step("pod network"):
                         network.configure(cluster)

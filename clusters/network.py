@@ -1,6 +1,6 @@
-"""The plain pod network of a kind cluster: standard CNI plugins on each node, and a route to every other node.
+"""The network of a kind cluster: where its DNS runs, and plain pods with routes between all nodes.
 
-It is the same on every node image and has no policy engine: only the mesh can deny a call in a drill.
+The plain pod network is the same on every node image and has no policy engine: only the mesh can deny a call.
 """
 
 import json
@@ -10,7 +10,25 @@ from clusters.cluster import Cluster
 from clusters.runtime import wait_until
 
 _ON_NODE_S = 20.0
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+"""The label that kubeadm gives to the control plane's node, whose taint CoreDNS tolerates."""
 _CONFLIST = "/etc/cni/net.d/10-meshdrill.conflist"
+
+
+def place_dns(cluster: Cluster) -> None:
+    """Keep the cluster's DNS on the node of the control plane, which no drill takes away.
+
+    Called before the nodes have a pod network, while its pods wait for a node. Kubernetes would place them anywhere: in
+    one run both were on the node that a drill rebooted, and callers on all other nodes could resolve no name.
+    """
+    cluster.kube.patch(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "coredns", "namespace": "kube-system"},
+            "spec": {"template": {"spec": {"nodeSelector": {_CONTROL_PLANE: ""}}}},
+        }
+    )
 
 
 def configure(cluster: Cluster) -> None:

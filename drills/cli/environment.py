@@ -14,6 +14,7 @@ from drills.version import VERSION
 
 _HARNESS_OVERRIDES = (
     Override("nodes", "containers on one machine (kind)", "a place that anyone can make and throw away"),
+    Override("cluster DNS", "on the control plane's node", "the loss of a node must not take DNS from all others"),
     Override("calls", "open loop, no client retries", "a retry would hide the failure that a drill looks for"),
 )
 
