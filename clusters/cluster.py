@@ -64,11 +64,6 @@ class Cluster(Protocol):
         """Start a node; no effect on a running one; needs NODE_POWER."""
 
 
-def elsewhere(part: str) -> str:
-    """Return the label (with an empty value) of every node that is not the VICTIM or BYSTANDER given as part."""
-    return f"meshdrill/not-{part}"
-
-
 def find_node(cluster: Cluster, part: str) -> str:
     """Return the one node that is the VICTIM or BYSTANDER given as part; HarnessError unless it is exactly one."""
     found: list[str] = [

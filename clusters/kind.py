@@ -18,7 +18,7 @@ import yaml
 from pytest_kind import KindCluster as PytestKind
 
 from clusters import network
-from clusters.cluster import PLACED, Cluster, elsewhere
+from clusters.cluster import PLACED, Cluster
 from clusters.kube import Kube, KubeApi
 from clusters.model import BYSTANDER, VICTIM, Capability
 from clusters.runtime import HarnessError, Progress, Steps, UsageError, hold, run, state_dir
@@ -183,9 +183,9 @@ def configuration(share: Path, *, restrict_oom: bool) -> dict[str, object]:
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {"disableDefaultCNI": True},
         "nodes": [
-            {"role": "control-plane", "labels": {elsewhere(VICTIM): "", elsewhere(BYSTANDER): ""}, **node},
-            {"role": "worker", "labels": {PLACED: VICTIM, elsewhere(BYSTANDER): ""}, **node},
-            {"role": "worker", "labels": {PLACED: BYSTANDER, elsewhere(VICTIM): ""}, **node},
+            {"role": "control-plane", **node},
+            {"role": "worker", "labels": {PLACED: VICTIM}, **node},
+            {"role": "worker", "labels": {PLACED: BYSTANDER}, **node},
         ],
     }
     if restrict_oom:

@@ -171,6 +171,12 @@ class ComponentFault(PreparedFault, kw_only=True):
         """As many replicas are ready as before."""
         return f"{self.title} with {self.replicas} ready"
 
+    def counted(self, cluster: Cluster, ready: int) -> Receipt:
+        """Return whether Kubernetes wants as many replicas as before and counts that many ready."""
+        wanted, found = cluster.kube.replicas(self.component)
+        words = f"Kubernetes wants {wanted} and counts {found} ready; wanted before: {self.replicas}"
+        return Receipt((wanted, found) == (self.replicas, ready), "Kubernetes API", words)
+
     def found(self, cluster: Cluster, node: str = "") -> tuple[Process, ...]:
         """Return the component's processes, on one node if one is named; HarnessError when there is none."""
         nodes = (node,) if node else cluster.nodes

@@ -166,8 +166,8 @@ class FileCluster(StrictKube, StrictCluster):
         if world.is_api_dead:
             return Admission("failed", "dead")
         pod: Json = dict(manifest)
-        app = pod["metadata"]["labels"]["app"]
-        if world.is_refused(app):
+        app, affinity = pod["metadata"]["labels"]["app"], pod["spec"].get("affinity", {})
+        if world.is_refused(app, _node_of(affinity)):
             return Admission(
                 "refused", f"ValidatingAdmissionPolicy 'meshdrill-unavailable-system-{app}' denied request"
             )
@@ -262,6 +262,14 @@ def lab_pod(name: str, service: str, *, namespace: str = "lab", node: str = NODE
 def _key(manifest: Mapping[str, object]) -> str:
     metadata = cast("Mapping[str, str]", manifest["metadata"])
     return f"{manifest['kind']}/{metadata.get('namespace')}/{metadata['name']}"
+
+
+def _node_of(affinity: Json) -> str:
+    """Return the node that the DaemonSet controller writes into a pod's affinity, "" for none."""
+    if not affinity:
+        return ""
+    (term,) = affinity["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    return str(term["matchFields"][0]["values"][0])
 
 
 def _cgroup(process: Process) -> str:

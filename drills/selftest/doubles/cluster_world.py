@@ -1,5 +1,7 @@
 """The state of the double of a cluster, as one JSON file holds it."""
 
+from typing import cast
+
 import msgspec
 
 NODES = ("node-a", "node-b")
@@ -35,9 +37,14 @@ class World(msgspec.Struct):
     stays_dead: bool = False  # no controller starts them again
     pods: list[dict[str, object]] = []  # the lab's, as the API shows them
 
-    def is_refused(self, name: str) -> bool:
-        """Whether an admission policy of the harness refuses the pods of a workload."""
-        return f"ValidatingAdmissionPolicyBinding/None/meshdrill-unavailable-system-{name}" in self.objects
+    def is_refused(self, name: str, node: str = "") -> bool:
+        """Whether an admission policy of the harness refuses the pods of a workload. node: for which one is made."""
+        policy = f"/None/meshdrill-unavailable-system-{name}"
+        if f"ValidatingAdmissionPolicyBinding{policy}" not in self.objects:
+            return False
+        spec = cast("dict[str, list[dict[str, str]]]", self.objects[f"ValidatingAdmissionPolicy{policy}"]["spec"])
+        admits = spec["validations"][0]["expression"]
+        return admits == "false" or (bool(node) and f"'{node}'" in admits)
 
     def reconcile_brains(self) -> None:
         """Start as many pods of the component as are wanted, as its controller does when it tries."""

@@ -5,7 +5,7 @@ from typing import cast
 
 import msgspec
 
-from clusters.cluster import PLACED, elsewhere
+from clusters.cluster import PLACED
 from clusters.kube import Json
 from clusters.model import BYSTANDER, VICTIM
 from drills.run.faults.api_server import CONTROL_PLANE_LABEL
@@ -87,13 +87,13 @@ class NodeWorld(World):
         self.processes = [process for process in self.processes if process not in going]
         for node in self.wanted():
             if node not in {agent.node for agent in self.agents()} and not (
-                self.stays_dead or self.is_refused("agent")
+                self.stays_dead or self.is_refused("agent", node)
             ):
                 self.start_agent(node)
 
 
 def _labels_of(node: str) -> list[str]:
-    found = [f"{PLACED}={part}" if home == node else elsewhere(part) for part, home in PARTS.items()]
+    found = [f"{PLACED}={part}" for part, home in PARTS.items() if home == node]
     return [*found, CONTROL_PLANE_LABEL] if node == CONTROL_PLANE else found
 
 

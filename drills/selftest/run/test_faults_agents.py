@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clusters import model
-from clusters.cluster import elsewhere, find_node
+from clusters.cluster import PLACED, find_node
 from clusters.kube import Json
 from clusters.model import Role
 from clusters.runtime import HarnessError, UsageError
@@ -15,7 +15,6 @@ from drills.run import faults
 from drills.run.active_fault import ActiveFault
 from drills.run.context import Context
 from drills.run.faults import Fault
-from drills.run.faults.node_exclusion import changes, without
 from drills.run.phase import CurrentPhase
 from drills.run.recorder import Recorder
 from drills.run.tail import Tail
@@ -23,19 +22,13 @@ from drills.run.undo import UndoLog
 from drills.selftest.doubles.cluster_double import COMPONENT, mesh
 from drills.selftest.doubles.cluster_world import NODES
 from drills.selftest.doubles.fault_steps import change, ready
-from drills.selftest.doubles.node_double import AGENT, FAULTS, NodeCluster, merged
+from drills.selftest.doubles.node_double import AGENT, FAULTS, NodeCluster
 from drills.selftest.doubles.node_world import PARTS
 from drills.selftest.doubles.short_timing import SHORT
 
 VICTIM, BYSTANDER = PARTS[model.VICTIM], PARTS[model.BYSTANDER]
 KEEP_OFF = faults.keep_off_node(Role.NODE_AGENT)
 ROLLING = faults.rolling_restart(Role.NODE_AGENT)
-RICH: Json = {
-    "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-    "template": {
-        "spec": {"affinity": {"podAntiAffinity": {"x": 1}}, "nodeSelector": {"kubernetes.io/os": "linux"}},
-    },
-}
 
 
 @pytest.fixture
@@ -97,6 +90,29 @@ def test_keeping_off_touches_one_node_only(double: NodeCluster) -> None:
     assert set(pids(double)) == {VICTIM, BYSTANDER}
 
 
+def test_keeping_off_leaves_the_desired_count(double: NodeCluster) -> None:
+    """Kubernetes wants the agent on each node and counts one less ready: the alert of a real loss may fire."""
+    prepared = ready(double, KEEP_OFF)
+    prepared.inject()
+    assert double.replicas(AGENT) == (2, 1)
+    assert "wants 2 and counts 1 ready; wanted before: 2" in prepared.receipt().evidence
+    policy: Json = double.load().objects["ValidatingAdmissionPolicy/None/meshdrill-unavailable-system-agent"]
+    assert f"'{VICTIM}'" in policy["spec"]["validations"][0]["expression"]
+    prepared.revert()
+    assert (double.replicas(AGENT), double.load().objects) == ((2, 2), {})
+
+
+def test_keeping_off_is_no_receipt_when_the_agent_is_wanted_no_more(double: NodeCluster) -> None:
+    """A lowered desired count hides the loss from every alert on missing pods: that is another fault."""
+    prepared = ready(double, KEEP_OFF)
+    prepared.inject()
+    world = double.load()
+    world.daemon["spec"]["template"]["spec"]["nodeSelector"] = {f"{PLACED}={model.BYSTANDER}": ""}
+    double.save(world)
+    assert not prepared.receipt().landed
+    assert False in prepared.turns()
+
+
 def test_keeping_off_is_no_receipt_when_an_agent_elsewhere_restarts(double: NodeCluster) -> None:
     """A new process on the other node loses the receipt: what is measured then is not the loss of one agent."""
     prepared = ready(double, KEEP_OFF)
@@ -118,35 +134,13 @@ def test_return_of_the_agent_is_seen_in_one_round_of_looks(double: NodeCluster) 
     assert False in prepared.turns()
 
 
-def test_undo_of_keeping_off_waits_for_the_controller(double: NodeCluster) -> None:
-    """Numbers that the controller has not brought up to date verify nothing."""
-    prepared = ready(double, KEEP_OFF)
-    change(double, is_controller_late=True)
-    prepared.inject()
-    assert double.replicas(AGENT)[1] == 2
-    prepared.revert()
-    assert "has not observed its last change" in prepared.reverted()
-
-
 def test_undo_of_keeping_off_waits_for_the_pods(double: NodeCluster) -> None:
     """An agent that is back and not ready verifies nothing."""
     prepared = ready(double, KEEP_OFF)
     world = double.load()
     world.agents()[0].state = "D"
     double.save(world)
-    assert "not ready" in prepared.reverted()
-
-
-@pytest.mark.parametrize("spec", [RICH, {**RICH, "template": {"spec": {}}}, {**RICH, "updateStrategy": {}}])
-def test_patches_of_keeping_off_lead_there_and_back(spec: Json) -> None:
-    """There, the selector leaves the node out; back, the spec is the old one; a second time changes nothing."""
-    away = without(spec, model.VICTIM)
-    there, back = changes(spec, away), changes(away, spec)
-    assert merged(spec, there) == away
-    assert merged(away, back) == spec
-    assert merged(spec, back) == spec
-    selector = spec["template"]["spec"].get("nodeSelector", {})
-    assert away["template"]["spec"]["nodeSelector"] == {**selector, elsewhere(model.VICTIM): ""}
+    assert "has 1 of 2 replicas ready" in prepared.reverted()
 
 
 def test_keeping_off_needs_a_daemon_set(double: NodeCluster) -> None:
@@ -159,23 +153,13 @@ def test_keeping_off_needs_a_daemon_set(double: NodeCluster) -> None:
 def test_keeping_off_needs_an_agent_to_compare_with(double: NodeCluster, part: str) -> None:
     """Without the agent on the node, or without another one elsewhere, there is nothing to compare."""
     world = double.load()
-    world.daemon["spec"]["template"] = without(world.daemon["spec"], part)["template"]
-    world.reconcile()
+    world.processes = [it for it in world.processes if it.node != PARTS[part]]
+    world.stays_dead = True
+    world.daemon["spec"]["template"]["spec"]["nodeSelector"] = {
+        f"{PLACED}={next(it for it in PARTS if it != part)}": ""
+    }
     double.save(world)
     with pytest.raises(HarnessError, match="and on another one"):
-        ready(double, KEEP_OFF)
-
-
-@pytest.mark.parametrize("label", [(), (elsewhere(model.VICTIM),)], ids=["nowhere", "on the victim, too"])
-def test_keeping_off_needs_its_labels(double: NodeCluster, label: tuple[str, ...]) -> None:
-    """Nodes that were not labelled as the fault takes them to be would lose, or keep, agents that it does not name."""
-    world = double.load()
-    world.labels[VICTIM].extend(label)
-    world.labels[BYSTANDER] = [
-        found for found in world.labels[BYSTANDER] if label or not found.startswith("meshdrill/not-")
-    ]
-    double.save(world)
-    with pytest.raises(HarnessError, match="expected on every node but"):
         ready(double, KEEP_OFF)
 
 

@@ -9,7 +9,7 @@ from clusters.kube import Admission, Json
 from clusters.model import Component, Role
 from clusters.runtime import HarnessError
 from drills.run import faults
-from drills.run.faults import unavailable
+from drills.run.faults import pod_refusal
 from drills.run.undo import UndoLog, leftovers, sweep
 from drills.selftest.doubles.cluster_double import COMPONENT, mesh
 from drills.selftest.doubles.fault_steps import change, ready
@@ -138,8 +138,8 @@ def test_controller_is_made_to_try_again_and_left_as_it_was(
     name = ("ReplicaSet", "brain-5f") if component is COMPONENT else ("DaemonSet", "agent")
     assert [(it["kind"], it["metadata"]["name"]) for it in made] == [name, name]
     values = [it["metadata"]["annotations"] for it in made]
-    assert all(it.keys() == {unavailable.NUDGE} for it in values)
-    assert [it[unavailable.NUDGE] is None for it in values] == [False, True]
+    assert all(it.keys() == {pod_refusal.NUDGE} for it in values)
+    assert [it[pod_refusal.NUDGE] is None for it in values] == [False, True]
 
 
 def test_api_that_cannot_be_asked_is_no_answer(double: NodeCluster) -> None:
