@@ -1,5 +1,7 @@
 """The routes of a run that can only work or be broken: outage, lost calls and latency count these, and no other."""
 
+from collections.abc import Collection
+
 from drills.judge.events import NewPod, PolicyChangeStep
 from drills.judge.history import History
 from drills.judge.measure import Edge
@@ -18,9 +20,18 @@ def open_routes(history: History) -> tuple[Edge, ...]:
     called = {
         (it.source, it.target) for it in history.facts.callers if not (it.source in unmeshed and it.target in unmeshed)
     }
-    # A probe names its pods after the service that they serve.
-    fleeting = {pod.subject.partition("-")[0] for pod in history.of_kind(NewPod)}
-    return tuple(sorted(edge for edge in called - _closed(history) if edge[1] not in fleeting))
+    fleeting = {_service_of(pod) for pod in history.of_kind(NewPod)}
+    return tuple(sorted(edge for edge in called - _closed(history) if not _is_served_by(fleeting, edge[1])))
+
+
+def _service_of(pod: NewPod) -> str:
+    """Return the service of a pod of a probe, which names it SERVICE-RUN-NUMBER."""
+    return pod.subject.rsplit("-", 2)[0]
+
+
+def _is_served_by(fleeting: Collection[str], target: str) -> bool:
+    """Whether pods of these services serve the target: a Service of that name, or one more of the same pods."""
+    return any(target == service or target.startswith(f"{service}-") for service in fleeting)
 
 
 def _closed(history: History) -> set[Edge]:

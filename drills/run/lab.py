@@ -69,7 +69,7 @@ MESHED_DENIED: tuple[Edge, ...] = tuple(edge for edge in DENIED if edge[0] != "o
 NEW_POD, NEW_POD_ADDRESS = "new-pod", "new-pod-address"
 """The service of the pods that the new-pods probe creates, and the same by the pod's own address."""
 
-NEW_SERVICE: Edge = ("checkout", "latecomer")
+NEW_SERVICE: Edge = ("checkout", "new-destination")
 """Calls to a Service that does not exist before the new-pods probe creates it together with a pod."""
 
 UNMESHED_PAIR: Edge = ("outsider", "outsider")

@@ -92,17 +92,18 @@ def slow(story: Story, edge: tuple[str, str]) -> Story:
     return story
 
 
+@pytest.mark.parametrize("target", ["new-pod", "new-pod-address"])
 @pytest.mark.parametrize("closes", ["nothing", "change", "claim", "pod"])
-def test_latency_leaves_out_what_the_drill_or_a_probe_closed(closes: str) -> None:
+def test_latency_leaves_out_what_the_drill_or_a_probe_closed(closes: str, target: str) -> None:
     """By a policy change, a claim that the route is denied, or the deletion of its server; so does the outage."""
-    edge = ("intruder", "latecomer")
+    edge = ("checkout", target)
     story = Asking(claims={"closed": always(checks.denied(edge))} if closes == "claim" else {})
     slow(story.baseline().steady(ROUTE), edge)
     if closes == "change":
         story.change(*edge, "accepted")
     if closes == "pod":
         story.new_pod("admitted", meshed=True)
-        story.events[-1] = msgspec.structs.replace(story.events[-1], subject="latecomer-6dbf75-1")
+        story.events[-1] = msgspec.structs.replace(story.events[-1], subject="new-pod-6dbf75-1")
     history = story.fault().calls(*edge, fail=50).history()
     found, outage = figures.latency(history), figures.outage(history)
     assert found is not None

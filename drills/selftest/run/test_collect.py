@@ -153,7 +153,7 @@ def test_a_pod_that_the_fault_ends_may_leave_one_line_torn(
 
 def test_a_late_server_is_an_event(share: Path) -> None:
     """Only restarts of the lab's own pods become events."""
-    for pod in ("checkout-1", "newcomer-1"):
+    for pod in ("checkout-1", "new-pod-1"):
         log(share, pod, {"type": "late", "pod": pod, "node": "node-a", "run_id": "r1", "at_ns": 5})
     assert [(event.kind, event.subject) for event in read(share).events] == [("late", "checkout-1")]
 
@@ -168,13 +168,20 @@ def test_a_program_that_stood_still_is_an_event(share: Path) -> None:
     assert read(share).events == (ProgramStalled(5, "checkout-1", stalled),)
 
 
-def test_a_newcomer_that_was_called_accounts_for_what_it_served(share: Path) -> None:
+def test_a_new_pod_that_was_called_accounts_for_what_it_served(share: Path) -> None:
     """Its end says how many calls it served; a server without calls has nothing to account for."""
-    for pod, served in (("newcomer-1", 3), ("newcomer-2", 0)):
-        end = {"type": "served_end", "pod": pod, "service": "latecomer", "served": served, "run_id": "r1", "at_ns": 5}
+    for pod, served in (("new-pod-1", 3), ("new-pod-2", 0)):
+        end = {
+            "type": "served_end",
+            "pod": pod,
+            "service": "new-destination",
+            "served": served,
+            "run_id": "r1",
+            "at_ns": 5,
+        }
         log(share, pod, end)
-    account = ServerEnd.Detail(pod="newcomer-1", service="latecomer", served=3)
-    assert read(share).events == (ServerEnd(5, "newcomer-1", account),)
+    account = ServerEnd.Detail(pod="new-pod-1", service="new-destination", served=3)
+    assert read(share).events == (ServerEnd(5, "new-pod-1", account),)
 
 
 def test_line_of_unknown_shape_is_a_defect(share: Path) -> None:
@@ -185,8 +192,8 @@ def test_line_of_unknown_shape_is_a_defect(share: Path) -> None:
 
 def test_torn_line_of_a_pod_that_was_removed_on_purpose_is_none(share: Path) -> None:
     """Its probe kills a new pod, so its log need not be whole."""
-    log(share, "newcomer-1", CALL, end=b"")
-    path = share / "logs" / "newcomer-1.jsonl"
+    log(share, "new-pod-1", CALL, end=b"")
+    path = share / "logs" / "new-pod-1.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
     assert read(share).events == ()
 

@@ -112,7 +112,7 @@ def test_a_new_pod_may_have_a_service_of_its_own(double: FileCluster, monkeypatc
     seen: list[tuple[float, set[str]]] = []
     monkeypatch.setattr(context.phase, "pause", lambda seconds: seen.append((seconds, set(double.load().objects))))
     assert probe.attempt(RECOVERY)
-    assert (3, {"Service/lab/latecomer", f"Pod/lab/{POD}"}) in seen
+    assert (3, {"Service/lab/new-destination", f"Pod/lab/{POD}"}) in seen
     assert double.load().objects == {}
     assert leftovers(double.state) == ()
 

@@ -126,12 +126,12 @@ def test_object_left_behind_is_removed(double: FileCluster) -> None:
     manifest: dict[str, object] = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "newcomer", "namespace": "lab", "labels": {"app": "newcomer"}},
+        "metadata": {"name": "new-pod", "namespace": "lab", "labels": {"app": "new-pod"}},
     }
     double.apply(manifest)
     UndoLog(double.state).write(CreatedObject(run_id="r1", created=ObjectRef.of(manifest)))
-    assert sweep(double) == ("Pod lab/newcomer deleted",)
-    assert double.get("v1", "Pod", "newcomer", "lab") is None
+    assert sweep(double) == ("Pod lab/new-pod deleted",)
+    assert double.get("v1", "Pod", "new-pod", "lab") is None
 
 
 def test_undo_is_not_verified_while_a_process_is_stopped(double: FileCluster, monkeypatch: pytest.MonkeyPatch) -> None:

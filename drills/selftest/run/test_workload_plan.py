@@ -171,7 +171,7 @@ def test_new_pod_of_an_earlier_attempt_is_no_part_of_the_lab(double: FileCluster
     assert "new-pod-1" not in inventory.take(double).names
 
 
-def test_image_of_newcomers_is_read_where_nothing_is_injected(double: FileCluster) -> None:
+def test_image_of_new_pods_is_read_where_nothing_is_injected(double: FileCluster) -> None:
     """The lab's image comes from the outsider's pod, whose first container is its own."""
     assert inventory.take(double).image == "lab:1"
 
