@@ -3,7 +3,10 @@
 Facts are those of 1.31, with their sources.
 """
 
+import json
+import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from clusters.meshes._istiod import NOT_VALIDATED, VALIDATION, VALIDATOR, with_plugged_in_ca
 from clusters.model import (
@@ -11,6 +14,8 @@ from clusters.model import (
     Certificates,
     ChartRelease,
     Component,
+    Drop,
+    DropLog,
     EnforcementPoint,
     Handshake,
     Identity,
@@ -36,6 +41,10 @@ _ROOT = "istio-system"
 _ISTIOD = "istio-system/Deployment/istiod"
 _ROUTES = {"VirtualService", "DestinationRule"}
 _TREE = "https://github.com/istio/istio/blob/1.31.0"
+# Files of the kubelet: namespace_pod_uid/container/restarts.log. A proxy that starts before its program is one of the
+# pod's init containers, in the same folder.
+_LOGS = "/var/log/pods/lab_*/istio-proxy/*.log"
+_REFUSED = re.compile(r"rbac_access_denied|rbac_deny|filter_chain_not_found|TLS_error|TLS error")
 _NOT_CALLED = 'failed calling webhook "namespace.sidecar-injector.istio.io"'
 
 
@@ -46,6 +55,12 @@ def _code(title: str, path: str, kind: str = "source") -> Reference:
 _CHART = "manifests/charts/istio-control/istio-discovery/templates"
 _READINESS = _code("The chart's readiness probe", f"{_CHART}/deployment.yaml")
 _AGENT_METRICS = _code("Metrics of pilot-agent", "pkg/istio-agent/metrics/metrics.go")
+_WRITTEN = Reference(
+    "A Telemetry object selects the calls that a proxy logs",
+    "https://istio.io/v1.31/docs/tasks/observability/logs/telemetry-api/",
+    _VERSION,
+    "documented",
+)
 _ADMISSION = _code("The chart's mutating webhook", f"{_CHART}/mutatingwebhook.yaml")
 
 
@@ -76,6 +91,25 @@ def _names(host: object, namespace: str, called: TargetPod) -> bool:
     if wanted.startswith("*"):
         return full.endswith(wanted[1:])
     return wanted == full or ("." not in wanted and wanted == called.service and namespace == called.namespace)
+
+
+def _drop(line: str) -> Drop | None:
+    """Parse one line of a proxy's container log; None unless it is a refusal.
+
+    The kubelet prefixes time, stream and a tag. Every ServiceAccount of the lab has the name of its service.
+    """
+    _, is_whole, said = line.partition(" F {")  # F: the kubelet's tag of a full line
+    if not is_whole:
+        return None
+    entry: dict[str, str | None] = json.loads("{" + said)
+    words = [entry.get(name) for name in ("details", "ended", "transport")]
+    reason = next((it for it in words if it and _REFUSED.search(it)), "")
+    if not reason or not entry.get("account"):
+        return None
+    source = str(entry.get("peer") or "").rpartition("/sa/")[2]
+    at_ns = int(datetime.fromisoformat(str(entry["start"])).timestamp() * 1e6) * 1000
+    address = "" if source else str(entry.get("address") or "")
+    return Drop(at_ns, source, str(entry["account"]), reason, address)
 
 
 def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:
@@ -154,6 +188,7 @@ MESH = Mesh(
         selects=_selects,
     ),
     pod_proxy="pilot-agent",  # the first process of the proxy's container; it calls istiod
+    drop_log=DropLog(_LOGS, f"{_LOGS}.*", _drop, _WRITTEN),
     signals={
         # Readiness fails whether istiod is absent, killed or hung; see the chart's readinessProbe.
         "control-plane-down": SignalSpec("control-plane-down", SignalKind.CONDITION, _ISTIOD, _READINESS),
@@ -182,6 +217,7 @@ MESH = Mesh(
         Override("pilot.resources.requests", "cpu 50m, memory 256Mi", "three nodes share two cores"),
         Override("pilot.autoscaleEnabled", "false", "no metrics server; one replica makes the outage total"),
         Override("global.proxy.resources.requests", "cpu 10m, memory 40Mi", "three nodes share two cores"),
+        Override("meshConfig.extensionProviders, Telemetry", "refusals", "what a proxy refuses is read from its log"),
         Override("VirtualService retries", "0", "two default retries would hide failures from the callers"),
         Override(
             "proxy image",
