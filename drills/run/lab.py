@@ -86,13 +86,17 @@ _FROM_OUTSIDE_MS = {**dict.fromkeys(DENIED, _DENIED_MS), UNMESHED_PAIR: _UNMESHE
 
 
 class Calls(msgspec.Struct, frozen=True):
-    """An open loop on one edge: every pod of the source makes one call per `every_ms` on each kind of connection."""
+    """An open loop on one edge: every pod of the source makes one call per `every_ms` on each kind of connection.
+
+    knows_address: the callers keep the last address of the target, so that a loss of DNS does not stop them.
+    """
 
     source: str
     target: str
     every_ms: float
     connections: tuple[str, ...] = (NEW, REUSED)
     timeout_ms: int = TIMEOUT_MS
+    knows_address: bool = False
 
 
 def calls(
@@ -102,12 +106,14 @@ def calls(
     every_ms: float,
     connections: tuple[str, ...] = (NEW, REUSED),
     timeout_ms: int = TIMEOUT_MS,
+    knows_address: bool = False,
 ) -> Calls:
     """Let every pod of the source call the target at a fixed rate, on new connections, a reused one, or both.
 
     A caller has at most 64 calls in flight: if calls may be dropped silently, timeout_ms must be below 64 * every_ms.
+    knows_address: for callers that nobody should serve. Whoever wants to get in does not depend on DNS.
     """
-    return Calls(source, target, every_ms, connections, timeout_ms)
+    return Calls(source, target, every_ms, connections, timeout_ms, knows_address)
 
 
 def traffic(*left_out: Edge, pace: float = 1.0) -> tuple[Calls, ...]:
@@ -129,7 +135,11 @@ def traffic(*left_out: Edge, pace: float = 1.0) -> tuple[Calls, ...]:
         UNMESHED_PAIR: _UNMESHED_MS,
     }
     paced = {edge: min(every_ms * pace, _LONGEST_MS) for edge, every_ms in rates.items()}
-    return tuple(calls(*edge, every_ms=every_ms) for edge, every_ms in paced.items() if edge not in left_out)
+    return tuple(
+        calls(*edge, every_ms=every_ms, knows_address=edge in DENIED)
+        for edge, every_ms in paced.items()
+        if edge not in left_out
+    )
 
 
 def new_pod_calls() -> tuple[Calls, ...]:
@@ -154,7 +164,13 @@ def outsider_calls(workload: Iterable[Calls]) -> tuple[Calls, ...]:
     called = {(spec.source, spec.target) for spec in workload}
     wanted = sorted({target for _, target in called} | {_OUTSIDER})
     return tuple(
-        calls(_OUTSIDER, target, every_ms=_FROM_OUTSIDE_MS.get((_OUTSIDER, target), _LONGEST_MS), connections=(NEW,))
+        calls(
+            _OUTSIDER,
+            target,
+            every_ms=_FROM_OUTSIDE_MS.get((_OUTSIDER, target), _LONGEST_MS),
+            connections=(NEW,),
+            knows_address=target != _OUTSIDER,
+        )
         for target in wanted
         if (_OUTSIDER, target) not in called
     )

@@ -13,7 +13,7 @@ _READABLE = 0o644  # the lab's programs run as other users
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """One open loop of calls that every pod of `source` runs."""
+    """One open loop of calls that every pod of `source` runs. knows_address: it needs the target's name only once."""
 
     source: str
     target: str
@@ -22,6 +22,7 @@ class Caller(msgspec.Struct, frozen=True):
     every_ms: float
     connection: str  # new | reused
     timeout_ms: int
+    knows_address: bool = False
 
 
 class ScrapeTarget(msgspec.Struct, frozen=True):

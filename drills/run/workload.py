@@ -107,7 +107,7 @@ def _callers(spec: Calls) -> tuple[Caller, ...]:
     namespace = OUTSIDE if spec.target in UNMESHED_PAIR else LAB
     host = f"{spec.target}.{namespace}.svc.cluster.local"
     return tuple(
-        Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, spec.timeout_ms)
+        Caller(spec.source, spec.target, host, _PORT, spec.every_ms, connection, spec.timeout_ms, spec.knows_address)
         for connection in spec.connections
     )
 

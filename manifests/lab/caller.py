@@ -120,7 +120,7 @@ class Caller:
         try:
             async with asyncio.timeout(self._calls.timeout_ms / 1000):
                 if wire is None:
-                    address = await self._resolver.resolve(self._calls.host)
+                    address = await self._resolver.resolve(self._calls.host, is_old_good=self._calls.knows_address)
                     stage = "connect"
                     wire = await self._connect(address)
                 stage = "written"

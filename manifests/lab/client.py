@@ -93,17 +93,24 @@ class Resolver:
         self._answers: dict[str, tuple[float, str]] = {}
         self._asked: dict[str, asyncio.Task[str]] = {}
 
-    async def resolve(self, host: str) -> str:
-        """Return an IPv4 address; raises OSError when there is none."""
+    async def resolve(self, host: str, *, is_old_good: bool = False) -> str:
+        """Return an IPv4 address; raises OSError when there is none.
+
+        is_old_good: return the last answer, whatever its age, and ask again meanwhile, as a caller that wrote it down.
+        """
         until_s, address = self._answers.get(host, (0.0, ""))
         if asyncio.get_running_loop().time() < until_s:
             return address
+        asked = self._ask_once(host)
+        return address if address and is_old_good else await asyncio.shield(asked)
+
+    def _ask_once(self, host: str) -> asyncio.Task[str]:
         if host not in self._asked:
             self._asked[host] = asyncio.create_task(self._ask(host))
             self._asked[host].add_done_callback(
                 lambda done: done.cancelled() or done.exception()
             )  # all its waiters may have been cancelled
-        return await asyncio.shield(self._asked[host])
+        return self._asked[host]
 
     async def _ask(self, host: str) -> str:
         loop = asyncio.get_running_loop()

@@ -51,7 +51,7 @@ class Me:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """One caller that every pod of the source runs."""
+    """One caller that every pod of the source runs. knows_address: it needs the name of its target only once."""
 
     source: str
     target: str
@@ -60,6 +60,7 @@ class Calls:
     every_ms: float
     connection: Connection
     timeout_ms: float
+    knows_address: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """`keep_off_node`: removes a node agent from one node and keeps it away; its pods on other nodes are unchanged.
 
-The API server refuses the agent's pod for that node (see pod_refusal.py), then the existing one is deleted with its
-own grace period. The DaemonSet is unchanged: Kubernetes wants the agent on as many nodes as before, and an alert that
-counts the ready ones may fire, as after a real loss. The receipts check that, and that the same process runs in the
-same pod on every other node.
+The API server refuses the agent's pod for that node (see pod_refusal.py), then the existing one is deleted. At once: an
+agent that drains for its grace period is still counted as ready, although it serves nothing new. The DaemonSet is
+unchanged: Kubernetes wants the agent on as many nodes as before, and an alert that counts the ready ones may fire, as
+after a real loss. The receipts check that, and that the same process runs in the same pod on every other node.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from clusters.model import VICTIM, Mesh, Role
 from clusters.runtime import HarnessError, UsageError
 from drills.run.faults import process_table
 from drills.run.faults.base import TABLES, BaseFault, ComponentFault, Receipt, both, healthy
-from drills.run.faults.pod_refusal import POLICY, PodRefusal
+from drills.run.faults.pod_refusal import GRACE_S, POLICY, PodRefusal
 from drills.run.faults.views import workload
 from drills.run.timing import Timing
 from drills.run.undo_entry import Name
@@ -84,7 +84,8 @@ class KeptOffNode(ComponentFault, tag="keep-off-node", kw_only=True):
         for pod in cluster.kube.pods(self.component.namespace, self.component.selector):
             if pod["spec"]["nodeName"] == self.node:
                 name = str(pod["metadata"]["name"])
-                cluster.kube.delete_pod(self.component.namespace, name).demand(f"Deleting pod {name} of {self.title}")
+                answer = cluster.kube.delete_pod(self.component.namespace, name, grace_s=GRACE_S)
+                answer.demand(f"Deleting pod {name} of {self.title}")
         return f"{POLICY} {self.refusal.name} keeps {self.title} off node {self.node}"
 
     def receipt(self, cluster: Cluster, turn: int | None = None) -> Receipt:

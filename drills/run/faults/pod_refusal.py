@@ -41,6 +41,9 @@ from drills.run.undo_entry import ObjectRef, Patch
 POLICY: Final = "ValidatingAdmissionPolicy"
 BINDING: Final = f"{POLICY}Binding"
 NUDGE: Final = "meshdrill/nudge"
+GRACE_S: Final = 1
+"""The shortest that a kubelet obeys: when such a pod is gone from the API, its processes are gone too (with 0 s they
+might still run)."""
 _API = "admissionregistration.k8s.io/v1"
 _TRIED = "meshdrill-asked"
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"

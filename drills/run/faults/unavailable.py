@@ -1,8 +1,6 @@
 """`make_unavailable`: no pod of a component can exist, while Kubernetes still wants all of them.
 
-The API server refuses the pods (see pod_refusal.py), then the existing ones are deleted with a grace period of 1 s.
-That is the shortest that a kubelet obeys: when such a pod is gone from the API, its processes are gone too (with 0 s
-they might still run).
+The API server refuses the pods (see pod_refusal.py), then the existing ones are deleted.
 """
 
 from collections.abc import Callable
@@ -11,12 +9,10 @@ from typing import Any
 from clusters.cluster import Cluster
 from clusters.model import Component, Mesh, Role
 from drills.run.faults.base import BaseFault, Receipt, both
-from drills.run.faults.pod_refusal import POLICY, PodRefusal
+from drills.run.faults.pod_refusal import GRACE_S, POLICY, PodRefusal
 from drills.run.faults.views import workload
 from drills.run.faults.workload import Absent
 from drills.run.timing import Timing
-
-_GRACE_S = 1
 
 
 class MakeUnavailable(BaseFault, tag="make-unavailable", frozen=True, kw_only=True):
@@ -50,7 +46,7 @@ class MadeUnavailable(Absent, tag="make-unavailable", kw_only=True):
         pods = cluster.kube.pods(self.component.namespace, self.component.selector)
         names = [str(pod["metadata"]["name"]) for pod in pods]
         for name in names:
-            answer = cluster.kube.delete_pod(self.component.namespace, name, grace_s=_GRACE_S)
+            answer = cluster.kube.delete_pod(self.component.namespace, name, grace_s=GRACE_S)
             answer.demand(f"Deleting pod {name} of {self.title}")
         return f"{POLICY} {self.refusal.name} refuses the pods of {self.title}; deleted: {', '.join(names)}"
 
