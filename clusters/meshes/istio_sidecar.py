@@ -71,6 +71,8 @@ def _identity(namespace: str, service_account: str) -> str:
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
     """Return whether the object selects the called pod: by its selector or, for a route, by the Service's host."""
     namespace, spec = at_path(policy, "metadata", "namespace"), policy.get("spec")
+    if policy.get("kind") == "Telemetry":
+        return False  # it decides what is logged, not what is served
     if policy.get("kind") in _ROUTES:
         return any(
             _names(host, str(namespace), called) for host in (at_path(spec, "host"), *_listed(at_path(spec, "hosts")))
@@ -178,6 +180,7 @@ MESH = Mesh(
             PolicyKind("security.istio.io/v1", "PeerAuthentication"),
             PolicyKind("networking.istio.io/v1", "VirtualService"),
             PolicyKind("networking.istio.io/v1", "DestinationRule"),
+            PolicyKind("telemetry.istio.io/v1", "Telemetry"),
         ),
         points=(
             EnforcementPoint(

@@ -81,6 +81,7 @@ OTHER = {"matchLabels": {"app": "fraud"}}
         ("istio-sidecar", policy("DestinationRule", host="ledger"), True),
         ("istio-sidecar", policy("DestinationRule", "istio-system", host="*.local"), True),
         ("istio-sidecar", policy("DestinationRule", host="*.example.org"), False),
+        ("istio-sidecar", policy("Telemetry"), False),
         ("cilium", policy("CiliumNetworkPolicy", endpointSelector={}), True),
         ("cilium", policy("CiliumNetworkPolicy", endpointSelector=APP), True),
         ("cilium", policy("CiliumNetworkPolicy", endpointSelector={"matchLabels": {"k8s:app": "ledger"}}), True),
