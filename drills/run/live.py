@@ -18,7 +18,7 @@ from drills.run.drops import DropReader
 from drills.run.experiment import Request, signals_of
 from drills.run.facts import facts_of
 from drills.run.inventory import Inventory
-from drills.run.lab import ROUTES
+from drills.run.lab import FRONT_DOOR_ALLOWED, ROUTES
 from drills.run.membership import note_components, note_membership, note_pods
 from drills.run.phase import BASELINE, FAULT, RECOVERY, CurrentPhase
 from drills.run.policies import PolicyWatch
@@ -232,10 +232,10 @@ class LiveRun:
             self.recorder.trouble("probes", f"no attempt of {', '.join(idle)} in the {phase} window")
 
     def _are_routes_healthy(self) -> bool:
-        """Return whether every route of the workload carried calls in the last seconds and lost none."""
+        """Return whether every allowed edge carried calls in the last seconds, lost none and kept none waiting."""
         pulse = self._tail.pulse()
-        routes = {(spec.source, spec.target) for spec in self.request.workload} & set(ROUTES)
-        return all(pulse.recent.get(edge) and not pulse.failing.get(edge) for edge in routes)
+        routes = {(spec.source, spec.target) for spec in self.request.workload} & {*ROUTES, FRONT_DOOR_ALLOWED}
+        return all(pulse.recent.get(it) and not pulse.failing.get(it) and not pulse.slow.get(it) for it in routes)
 
     def _note_membership(self, within_s: float = 0.0) -> None:
         if self._inventory is not None:

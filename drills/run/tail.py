@@ -2,13 +2,14 @@
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from clusters.runtime import Progress
+from drills.judge.checks.slow import FAST_S
 from drills.judge.records import NS_PER_S
 from drills.run.background import Background
 from drills.run.lab import ROUTES
@@ -29,6 +30,7 @@ class Pulse:
     calls: int  # since the run began
     recent: dict[Edge, int]  # calls of the last 5 s
     failing: dict[Edge, int]  # those of `recent` that were not ok
+    slow: dict[Edge, int]  # those of `recent` that were ok and took longer than FAST_S
 
 
 class Tail:
@@ -40,7 +42,7 @@ class Tail:
         self.offsets = log_offsets(share)  # length of each log before the run
         self._offsets = dict(self.offsets)
         self._lock = threading.Lock()
-        self._recent: deque[tuple[int, Edge, bool]] = deque(maxlen=_RECENT_LIMIT)
+        self._recent: deque[tuple[int, Edge, bool, bool]] = deque(maxlen=_RECENT_LIMIT)  # due, edge, ok, slow
         self._calls = 0
         self._last_ok_ns: dict[Edge, int] = {}
         self._last_call_ns: dict[Edge, int] = {}
@@ -93,14 +95,13 @@ class Tail:
         with self._lock:
             self._catch_up()
             since_ns = time.time_ns() - int(_RECENT_S * NS_PER_S)
-            recent: dict[Edge, int] = {}
-            failing: dict[Edge, int] = {}
-            for at_ns, edge, is_ok in self._recent:
-                if at_ns >= since_ns:
-                    recent[edge] = recent.get(edge, 0) + 1
-                    if not is_ok:
-                        failing[edge] = failing.get(edge, 0) + 1
-            return Pulse(self._calls, recent, failing)
+            recent = [it for it in self._recent if it[0] >= since_ns]
+            return Pulse(
+                self._calls,
+                Counter(edge for _, edge, _, _ in recent),
+                failing=Counter(edge for _, edge, is_ok, _ in recent if not is_ok),
+                slow=Counter(edge for _, edge, is_ok, is_slow in recent if is_ok and is_slow),
+            )
 
     def is_closed(self, edge: Edge, *, since_ns: int) -> bool:
         """Return whether calls of the edge were due since then and none of them succeeded."""
@@ -156,7 +157,7 @@ class Tail:
     def _count(self, call: Call) -> None:
         edge, is_ok = (call.source, call.target), call.outcome == "ok"
         self._calls += 1
-        self._recent.append((call.scheduled_ns, edge, is_ok))
+        self._recent.append((call.scheduled_ns, edge, is_ok, call.ended_ns - call.started_ns > FAST_S * NS_PER_S))
         self._last_call_ns[edge] = max(call.scheduled_ns, self._last_call_ns.get(edge, 0))
         if is_ok:
             self._last_ok_ns[edge] = max(call.scheduled_ns, self._last_ok_ns.get(edge, 0))

@@ -14,11 +14,14 @@ from drills.judge.keys import LANE, CohortKey
 from drills.judge.measure import Edge, Invariant, Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
 
+FAST_S = 0.9
+"""A success that took longer is slow: calls_fast judges it, and a recovery goes on while there are such calls."""
+
 _TOO_FEW = "not judged: too few of its calls succeeded"
 
 
 def calls_fast(
-    *edges: Edge, at_most_s: float = 0.9, at_least: float = 0.999, min_samples: int = 20, max_gap_s: float = 2.0
+    *edges: Edge, at_most_s: float = FAST_S, at_least: float = 0.999, min_samples: int = 20, max_gap_s: float = 2.0
 ) -> Invariant:
     """At least this share of the successes ends within at_most_s of its start, per lane.
 

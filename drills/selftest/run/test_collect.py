@@ -1,5 +1,6 @@
 """Collecting: what the lab's programs wrote becomes the two tables, and what they did not write becomes a defect."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from drills.judge.events import (
     WirePair,
 )
 from drills.judge.history import CALLS_SCHEMA
+from drills.judge.records import NS_PER_S
 from drills.run.collect import Collected, collect
 from drills.run.tail import Tail, log_offsets
 
@@ -270,3 +272,15 @@ def test_live_view_waits_for_the_end_of_a_line(share: Path) -> None:
     path.write_bytes(whole + whole)
     assert tail.pulse().calls == 2
     assert tail.pulse().calls == 2
+
+
+def test_the_live_view_tells_slow_calls_from_failed_ones(share: Path) -> None:
+    """A call that lost its first packet succeeds after a second: while there are such calls, a recovery goes on."""
+    tail, due_ns = Tail(share, "r1"), time.time_ns()
+    timed = {**CALL, "scheduled_ns": due_ns, "started_ns": due_ns}
+    took = {"ok": 0.1, "refused": 1.1}  # a failed call is never slow as well
+    lines = [{**timed, "outcome": outcome, "ended_ns": due_ns + round(s * NS_PER_S)} for outcome, s in took.items()]
+    lines.append({**lines[0], "ended_ns": due_ns + round(1.1 * NS_PER_S)})
+    (share / "logs" / "checkout-1.jsonl").write_bytes(b"".join(msgspec.json.encode(it) + b"\n" for it in lines))
+    pulse, edge = tail.pulse(), ("checkout", "payment")
+    assert (pulse.recent[edge], pulse.failing[edge], pulse.slow[edge]) == (3, 1, 1)
