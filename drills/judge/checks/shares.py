@@ -58,14 +58,14 @@ class Shares:
             return Truth.UNKNOWN, f"{found}: too few to decide whether more than {self.most:.4g} are"
         unseen = error_rate_upper_95(0, lane.calls)
         if unseen > max(self.resolves, self.most):
-            return Truth.UNKNOWN, f"{found}: {unseen:.1%} could have and not be seen, needs {self.resolves:.0%}"
+            return Truth.UNKNOWN, f"{found}: so few cannot show a share below {unseen:.1%}, needs {self.resolves:.0%}"
         return Truth.TRUE, ""
 
     def summary(self) -> str:
         """Return what the run showed and could have missed."""
         whole = total(self.lanes)
         missed = max((error_rate_upper_95(lane.bad, lane.calls) for lane in self.lanes), default=1.0)
-        return f"{whole.bad} of {whole.calls} calls {self.did}; up to {missed:.2%} on one edge could have by chance"
+        return f"{whole.bad} of {whole.calls} calls {self.did}; at 95 % confidence below {missed:.2%} on each edge"
 
 
 def total(shares: Sequence[Share]) -> Share:

@@ -87,7 +87,7 @@ def test_one_lost_call_of_a_lane_is_decided_with_the_other_lanes() -> None:
     )
     finding = answer(lone.calls(*OTHER, ok=30000), KEPT)
     assert finding.outcome is Outcome.HELD
-    assert finding.reason == "1 of 30600 calls were lost; up to 0.89% on one edge could have by chance"
+    assert finding.reason == "1 of 30600 calls were lost; at 95 % confidence below 0.89% on each edge"
     assert answer(lone.calls(*EDGE, ok=490, fail=10, connection="reused"), KEPT).outcome is Outcome.VIOLATED
 
 
@@ -108,7 +108,8 @@ def test_no_lost_call_of_few_proves_nothing(calls: int, expected: Outcome) -> No
     assert finding.outcome is expected
     coarse = always(checks.success_rate(EDGE, at_least=0.999, resolves=0.1))
     assert answer(Story().fault().calls(*EDGE, ok=calls), coarse).outcome is Outcome.HELD
-    assert ("8.8% could have" if calls == 34 else "0 of 60 calls were lost; up to 5.00%") in finding.reason
+    said = "cannot show a share below 8.8%" if calls == 34 else "lost; at 95 % confidence below 5.00% on each edge"
+    assert said in finding.reason
 
 
 def test_a_success_counts_when_it_ended() -> None:
