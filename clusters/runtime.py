@@ -141,7 +141,7 @@ def wait_for(what: str, missing: Callable[[], str], *, within_s: float, every_s:
     """Call `missing` every every_s until it returns "", in a cluster that may be broken on purpose.
 
     missing: returns in words what is missing; the message of a HarnessError counts as such words.
-    Raises TimeUpError after within_s, with `what` and the last words.
+    Raises TimeUpError after within_s, with `what` and what was still missing.
     """
 
     def look() -> str:

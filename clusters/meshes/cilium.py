@@ -192,7 +192,8 @@ MESH = Mesh(
         *(SignalSpec(f"{it}-down", SignalKind.NODE_TAINT, "node.cilium.io/agent-not-ready", _TAINT) for it in _PARTS),
         SignalSpec("rule-unenforced", SignalKind.STATUS, _DECLARED, _NO_REQUESTS),
         # An agent's first garbage collection, 5 min after start, deletes authentications with nodes that had no id yet
-        # when the agent learned of them (pkg/auth/authmap_gc.go, v1.20.2); a dead agent cannot renew them.
+        # when the agent learned of them (pkg/auth/authmap_gc.go, v1.20.2); a dead agent cannot renew them. The first
+        # packet of each new pair is dropped with the same reason, so no claim takes this signal for an alert.
         SignalSpec("authentication-lost", SignalKind.DROP, "AUTH_REQUIRED", _EXPORTER),
         # The plugin waits 30 s for its agent when it adds a pod, and 30 s more when it cleans up a failed add.
         SignalSpec("new-pod-blocked", SignalKind.POD_EVENT, 'plugin type="cilium-cni"', _PLUGIN),

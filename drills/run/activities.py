@@ -95,16 +95,16 @@ def recovery(run_id: str, recovery_s: float) -> None:
         run.recover(recovery_s)
 
 
-def put_back(run_id: str) -> None:
+def roll_back(run_id: str) -> None:
     """Rollback: revert every pending entry of the undo log, including the calls of the lab."""
     with _step(run_id, "rollback") as run:
-        run.put_back()
+        run.roll_back()
 
 
-def await_last_words(run_id: str) -> None:
+def await_end_lines(run_id: str) -> None:
     """Rollback: wait until every program of the lab has written its end line."""
     with _step(run_id, "end") as run:
-        run.await_last_words()
+        run.await_end_lines()
 
 
 @contextmanager

@@ -58,8 +58,8 @@ def experiment_of(request: Request, timing: Timing = REAL) -> Json:
             _activity("probe", "recovery", "recovery", run_id=run_id, recovery_s=request.recovery_s),
         ],
         "rollbacks": [
-            _activity("action", "put everything back", "put_back", run_id=run_id),
-            _activity("action", "await last words", "await_last_words", run_id=run_id),
+            _activity("action", "roll back", "roll_back", run_id=run_id),
+            _activity("action", "await end lines", "await_end_lines", run_id=run_id),
         ],
         "runtime": {
             "hypothesis": {"strategy": Strategy.BEFORE_METHOD.value},

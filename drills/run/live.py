@@ -152,7 +152,7 @@ class LiveRun:
         self._settle()
         self._note_membership(within_s=self._timing.pods_start_within_s)
 
-    def put_back(self) -> None:
+    def roll_back(self) -> None:
         """Roll back: the fault first, then what probes and workload left. Safe at any time and more than once."""
         self._phase.stop()
         try:
@@ -166,7 +166,7 @@ class LiveRun:
             self.recorder.note(Phase(time.time_ns(), "end"))
         undo_all(self._context.cluster, timing=self._timing)
 
-    def await_last_words(self) -> None:
+    def await_end_lines(self) -> None:
         """Wait until every program of the lab wrote its end line; HarnessError names the others. Safe twice."""
         self._conditions.stop()
         self._policies.stop()
@@ -177,7 +177,7 @@ class LiveRun:
 
     def close(self) -> None:
         """Do what the rollbacks could not, because a second Ctrl-C cut them short; a failure is an event."""
-        for step in (self.put_back, self.await_last_words):
+        for step in (self.roll_back, self.await_end_lines):
             try:
                 step()
             except HarnessError as error:

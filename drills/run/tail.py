@@ -180,14 +180,13 @@ class ProgressReporter(Background):
 
 
 def line_of(pulse: Pulse) -> str:
-    """Return the line: the number of calls, and the routes on which calls fail now."""
-    losing = [
-        f"{source}->{target} {count}/{pulse.recent[source, target]}"
-        for (source, target), count in sorted(pulse.failing.items())
-        if (source, target) in ROUTES
+    """Return the line: the number of calls, and the routes on which calls fail or are slow now."""
+    parts = [
+        f"{words} now: {', '.join(found)}"
+        for words, counts in (("failing", pulse.failing), ("slow", pulse.slow))
+        if (found := [f"{'->'.join(it)} {counts[it]}/{pulse.recent[it]}" for it in sorted(counts) if it in ROUTES])
     ]
-    words = f"failing now: {', '.join(losing)}" if losing else "no route loses calls"
-    return f"{pulse.calls} calls so far; {words}"
+    return f"{pulse.calls} calls so far; {'; '.join(parts) or 'no route loses calls or is slow'}"
 
 
 def log_offsets(share: Path) -> dict[str, int]:

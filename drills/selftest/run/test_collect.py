@@ -18,7 +18,7 @@ from drills.judge.events import (
 from drills.judge.history import CALLS_SCHEMA
 from drills.judge.records import NS_PER_S
 from drills.run.collect import Collected, collect
-from drills.run.tail import Tail, log_offsets
+from drills.run.tail import Pulse, Tail, line_of, log_offsets
 
 PODS = frozenset({"checkout-1", "payment-1"})
 CALL = {
@@ -284,3 +284,5 @@ def test_the_live_view_tells_slow_calls_from_failed_ones(share: Path) -> None:
     (share / "logs" / "checkout-1.jsonl").write_bytes(b"".join(msgspec.json.encode(it) + b"\n" for it in lines))
     pulse, edge = tail.pulse(), ("checkout", "payment")
     assert (pulse.recent[edge], pulse.failing[edge], pulse.slow[edge]) == (3, 1, 1)
+    assert line_of(pulse) == "3 calls so far; failing now: checkout->payment 1/3; slow now: checkout->payment 1/3"
+    assert line_of(Pulse(3, {edge: 3}, {}, {})) == "3 calls so far; no route loses calls or is slow"

@@ -169,7 +169,7 @@ def test_pod_that_was_replaced_is_found_again(double: IssuedCluster) -> None:
     ("stored", "match"),
     [({}, "does not hold the issuer"), ({"crt.pem": "eA==", "key.pem": "eA=="}, "does not hold"), (None, "not exist")],
 )
-def test_secret_that_could_not_be_put_back_is_not_touched(
+def test_secret_that_could_not_be_restored_is_not_touched(
     double: IssuedCluster, stored: dict[str, str] | None, match: str
 ) -> None:
     """What the cluster was not installed with is in no file of ours."""

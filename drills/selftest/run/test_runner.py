@@ -220,7 +220,7 @@ def test_second_ctrl_c_does_not_leave_the_fault(
     double: FileCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Chaos Toolkit drops its rollbacks at an interruption among them; ours are done all the same."""
-    really, calls_so_far = live.LiveRun.put_back, []
+    really, calls_so_far = live.LiveRun.roll_back, []
 
     def interrupted_once(run: live.LiveRun) -> None:
         calls_so_far.append("")
@@ -228,7 +228,7 @@ def test_second_ctrl_c_does_not_leave_the_fault(
             raise KeyboardInterrupt
         really(run)
 
-    monkeypatch.setattr(live.LiveRun, "put_back", interrupted_once)
+    monkeypatch.setattr(live.LiveRun, "roll_back", interrupted_once)
     monkeypatch.setattr(live.LiveRun, "hold", lambda *_arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run(drill_on(double, tmp_path))
