@@ -123,7 +123,7 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
         self._settings.unlink(missing_ok=True)
         if _MEMORY.is_dir():
             _make_ours_alone(_shares())
-        shutil.rmtree(self.share, ignore_errors=True)  # left by a cluster of this name that was removed by hand
+        self._forget_earlier()
         for folder in (self.share, self.share / "logs"):
             folder.mkdir()
             folder.chmod(_SHARE_MODE)
@@ -139,6 +139,15 @@ class Maker(PytestKind):  # type: ignore[misc]  # pytest-kind ships no types
         except BaseException:
             self.delete()
             raise
+
+    def _forget_earlier(self) -> None:
+        """Remove what a cluster of this name left that was removed by hand: of the new one none of it is true."""
+        shutil.rmtree(self.share, ignore_errors=True)
+        for left in self.home.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
 
     def delete(self) -> None:
         """Delete the cluster, its shared directory and its state; no error when it does not exist."""

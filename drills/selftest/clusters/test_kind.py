@@ -81,6 +81,17 @@ def test_logs_of_a_cluster_that_was_deleted_by_hand_are_not_taken_for_new_ones(m
     assert not old.exists()
 
 
+@pytest.mark.usefixtures("memory")
+def test_what_was_installed_in_a_cluster_that_was_deleted_by_hand_is_not_taken_for_installed() -> None:
+    """A new cluster of the same name has no mesh yet, no pending undo, and another API to discover."""
+    home = made("a").home
+    for name in ("installed.json", "made-of.json", "authority.json", "discovery.json"):
+        (home / name).write_text("{}")
+    (home / "undo").mkdir()
+    (home / "undo" / "0001.json").write_text("{}")
+    assert {it.name for it in made("a").home.iterdir()} == {"kind.yaml"}
+
+
 def test_a_cluster_shares_what_it_was_made_with(memory: Path) -> None:
     """Its nodes mount one directory for as long as it stands, whatever this machine has in memory later."""
     share = made("a").share
