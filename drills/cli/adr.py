@@ -10,8 +10,9 @@ from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import public_key_in
 from drills.cli.output import write_out
 from drills.judge import files
-from drills.report import adr, blocks, bundles
-from drills.report.citations import Citations
+from drills.report import blocks, bundles
+from drills.report.adr import record
+from drills.report.adr.citations import Citations
 from drills.run import catalogue
 
 
@@ -42,7 +43,7 @@ def _new(out: Path, citations: Citations, title: str | None, stale_after_days: i
         raise UsageError(f"{out} does not exist yet: a new record needs --title.")
     if not out.parent.is_dir():
         raise UsageError(f"{out.parent} is no directory: create it, or give another --out.")
-    return adr.render(title, citations, stale_after_days)
+    return record.render(title, citations, stale_after_days)
 
 
 def _updated(out: Path, citations: Citations, title: str | None, stale_after_days: int) -> str:
@@ -50,7 +51,7 @@ def _updated(out: Path, citations: Citations, title: str | None, stale_after_day
         text = files.read(out).decode()
         if title and f"# {title}" not in (line.strip() for line in text.splitlines()):
             raise UsageError(f"{out} has another title than {title!r}: change it in the file, or omit --title.")
-        return adr.update(text, citations, stale_after_days)
+        return record.update(text, citations, stale_after_days)
     except (UnicodeDecodeError, blocks.BlockError, files.FileError) as error:
         raise UsageError(f"{out} cannot be updated and stays as it was. {error}") from error
 
@@ -65,7 +66,7 @@ def _titles(runs: Sequence[bundles.Run]) -> dict[str, str]:
 
 def _to_do(text: str, runs: Sequence[bundles.Run], stale_after_days: int) -> list[str]:
     """Return what a person has to do: fields to fill in, and evidence that is stale today."""
-    waiting, today = text.count(adr.FOR_A_PERSON), datetime.now(UTC).date()
-    stale = [run for run in runs if adr.stale_on(run, stale_after_days) <= today]
-    lines = [f"{waiting} fields are for a person to fill in: search for {adr.FOR_A_PERSON!r}."] if waiting else []
+    waiting, today = text.count(record.FOR_A_PERSON), datetime.now(UTC).date()
+    stale = [run for run in runs if record.stale_on(run, stale_after_days) <= today]
+    lines = [f"{waiting} fields are for a person to fill in: search for {record.FOR_A_PERSON!r}."] if waiting else []
     return lines + [f"STALE: {run.bundle} is older than {stale_after_days} days; run its drill again." for run in stale]

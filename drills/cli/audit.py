@@ -12,8 +12,10 @@ from clusters.model import TargetPod
 from clusters.runtime import InconclusiveError, UsageError
 from drills.cli.keyring import public_key_in
 from drills.judge.records import LAST_NS, NS_PER_S
-from drills.report import audit, audit_text, bundles
-from drills.report.audit_objects import Pod, Select
+from drills.report import bundles
+from drills.report.audit import answer
+from drills.report.audit import text as audit_text
+from drills.report.audit.objects import Pod, Select
 
 
 def ask(
@@ -28,8 +30,8 @@ def ask(
         run = bundles.read(bundle, public_key_in(key))
     except bundles.BundleError as error:
         raise InconclusiveError(str(error)) from error
-    question = audit.Question(instant_ns(at, audit.start_ns(run)), source, target, route)
-    found = audit.ask(run, question, _select(run.verdict.mesh))
+    question = answer.Question(instant_ns(at, answer.start_ns(run)), source, target, route)
+    found = answer.ask(run, question, _select(run.verdict.mesh))
     text = json.dumps(msgspec.to_builtins(found), indent=2) if as_json else audit_text.render(found)
     return text, found.is_answered
 

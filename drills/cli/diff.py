@@ -6,7 +6,8 @@ from pathlib import Path
 from clusters.runtime import InconclusiveError
 from drills.cli import exits
 from drills.cli.keyring import public_key_in
-from drills.report import bundles, compare, diff_md
+from drills.report import bundles
+from drills.report.compare import diff_md, runs
 
 
 def compare_folders(
@@ -32,7 +33,7 @@ def compare_folders(
     if not before or not now:
         empty, asked = new if before else old, " or ".join((*meshes, *drills))
         raise InconclusiveError(f"{', '.join(map(str, empty))}: no run of {asked}, so nothing can be compared.")
-    found = compare.compare(before, now)
+    found = runs.compare(before, now)
     return diff_md.render(found), code_of(found)
 
 
@@ -43,7 +44,7 @@ def _is_asked(run: bundles.Run, meshes: Sequence[str], drills: Sequence[str]) ->
     return (not meshes or mesh in meshes) and (not drills or drill in drills)
 
 
-def code_of(found: compare.Comparison) -> int:
+def code_of(found: runs.Comparison) -> int:
     """Return 1 for anything worse, not promised or not asked any more, else 2 for anything not known any more, or 0."""
     if found.is_worse:
         return exits.VIOLATED

@@ -13,7 +13,7 @@ from drills.judge.claims import Claim, judge, restored
 from drills.judge.history import History
 from drills.judge.inert import printable
 from drills.judge.verdict import Verdict, read_verdict
-from drills.report import agreement, verification
+from drills.report.trust import agreement, verification
 from drills.run import catalogue
 from drills.run.experiment import promised
 

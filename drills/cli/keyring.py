@@ -5,7 +5,7 @@ from pathlib import Path
 from securesystemslib.signer import Key, Signer
 
 from clusters.runtime import UsageError
-from drills.report import keys
+from drills.report.trust import keys
 
 
 def signer_in(file: Path | str | None) -> Signer | None:

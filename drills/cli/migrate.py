@@ -14,7 +14,8 @@ from drills.judge.bundle_files import EXPERIMENT_FILE, RUN_FILE, VERDICT_FILE
 from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.verdict import read_verdict
-from drills.report import folders, redraw, statement, verification
+from drills.report import folders, redraw
+from drills.report.trust import statement, verification
 
 
 def migrate(place: Path, key: Path | None = None) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from drills.cli.keyring import public_key_in
-from drills.report import verification
+from drills.report.trust import verification
 
 
 def verify(bundle: Path, key: Path | None = None) -> tuple[str, bool]:

@@ -15,8 +15,9 @@ from drills.judge.history import History
 from drills.judge.inert import printable
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import FAILING, Finding, Outcome, Standing, Verdict, read_verdict
-from drills.report import agreement, folders, verification
+from drills.report import folders
 from drills.report.run_file import Environment, made_of, read_environment
+from drills.report.trust import agreement, verification
 
 _SHORT_DIGITS = 12
 

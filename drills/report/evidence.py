@@ -18,11 +18,14 @@ from drills.judge.bundle_files import (
 )
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
-from drills.report import index_html, index_md, junit, report_html, report_md, run_file, statement
-from drills.report.cells import read_runs
+from drills.report import junit, run_file
+from drills.report.index import index_html, index_md
+from drills.report.index.cells import read_runs
+from drills.report.page import report_html, report_md
 from drills.report.provenance import NOTE_FILE
 from drills.report.run_file import Environment
 from drills.report.traffic import measured
+from drills.report.trust import statement
 
 MAX_BUNDLE_BYTES: Final = 3_000_000
 """The limit for a repository. A run of 185 s whose mesh logs its drops has 2.8 MB, most of it calls and drops."""

@@ -72,9 +72,9 @@ def link_to_file(words: object, path: str) -> Markdown:
 
 @cache  # compiling takes longer than rendering
 def template(name: str) -> jinja2.Template:
-    """Return the template of that file name beside this module. It escapes every value that is not `Markdown`."""
+    """Return the template of that file name under templates/. It escapes every value that is not `Markdown`."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drills.report", ""),
+        loader=jinja2.PackageLoader("drills.report", "templates"),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

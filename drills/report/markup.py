@@ -10,18 +10,18 @@ from markupsafe import Markup
 
 from drills.report import formats
 
-_FOLDER = files("drills.report") / "web"
+_FOLDER = files("drills.report") / "templates"
 
 
 def page(template: str, scripts: tuple[str, ...], **values: object) -> str:
-    """Return the document of a template under web/; the scripts are the only code that a browser may run in it."""
+    """Return the document of a template; the scripts are the only code that a browser may run in it."""
     return _environment(scripts).get_template(template).render(**values)
 
 
 @cache  # compiling is the slowest part of a page
 def _environment(scripts: tuple[str, ...]) -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("drills.report", "web"),
+        loader=jinja2.PackageLoader("drills.report", "templates"),
         undefined=jinja2.StrictUndefined,
         autoescape=True,
         trim_blocks=True,

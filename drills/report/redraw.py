@@ -7,8 +7,9 @@ from securesystemslib.signer import Signer
 from drills.judge import files
 from drills.judge.bundle_files import DRAWN
 from drills.judge.verdict import Verdict, read_verdict
-from drills.report import evidence, statement, verification
+from drills.report import evidence
 from drills.report.run_file import read_environment
+from drills.report.trust import statement, verification
 
 
 class RedrawError(Exception):

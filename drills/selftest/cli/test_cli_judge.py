@@ -14,7 +14,7 @@ from drills.judge.claims import stored
 from drills.judge.events import FaultInjected, Phase, UndoVerified
 from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
 from drills.judge.records import StoredClaim
-from drills.report import statement
+from drills.report.trust import statement
 from drills.run import catalogue
 from drills.run.experiment import promised
 from drills.selftest.doubles.story import event_of

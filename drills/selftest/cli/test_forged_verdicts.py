@@ -10,7 +10,7 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge.history import History
 from drills.judge.verdict import Outcome, Verdict, read_verdict
-from drills.report import keys, statement
+from drills.report.trust import keys, statement
 from drills.selftest.doubles import forger, many_runs
 
 

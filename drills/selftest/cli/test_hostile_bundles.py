@@ -17,8 +17,8 @@ from drills.cli.judge import replay
 from drills.judge.bundle_files import DRAWN, INDEX_MD_FILE, REPORT_MD_FILE, STATEMENT_FILE
 from drills.judge.files import FileError
 from drills.judge.history import History
-from drills.report import statement, verification
 from drills.report.redraw import redraw
+from drills.report.trust import statement, verification
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.statements import restate
 

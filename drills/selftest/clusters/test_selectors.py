@@ -7,7 +7,7 @@ from clusters.lab import load as objects
 from clusters.meshes import load, names
 from clusters.model import Mesh, TargetPod
 from clusters.selectors import has_container, selects
-from drills.report.audit_objects import related
+from drills.report.audit.objects import related
 
 LEDGER = TargetPod("lab", "ledger", "ledger", {"app": "ledger", "version": "v1"})
 

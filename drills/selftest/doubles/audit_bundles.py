@@ -8,9 +8,9 @@ from pathlib import Path
 from drills.judge.events import CertificateShown, PodListed, PolicyListing, PolicyVersion
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.report import audit
-from drills.report.audit import Audit, Question
-from drills.report.audit_objects import Pod
+from drills.report.audit import answer
+from drills.report.audit.answer import Audit, Question
+from drills.report.audit.objects import Pod
 from drills.report.bundles import Run
 from drills.selftest.doubles.statements import ENVIRONMENT, HELD
 from drills.selftest.doubles.story import START_NS, Story
@@ -73,4 +73,4 @@ def asked(
     story: Story, source: str = "payment", target: str = "ledger", *, at_s: float = T_S, route: str = ""
 ) -> Audit:
     """Ask of an instant, in seconds after the start."""
-    return audit.ask(run_of(story), Question(START_NS + round(at_s * NS_PER_S), source, target, route), is_about)
+    return answer.ask(run_of(story), Question(START_NS + round(at_s * NS_PER_S), source, target, route), is_about)

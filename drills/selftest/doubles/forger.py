@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from drills.judge.verdict import Verdict
-from drills.report import statement
+from drills.report.trust import statement
 
 
 def reseal(bundle: Path) -> None:

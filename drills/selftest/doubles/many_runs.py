@@ -13,9 +13,10 @@ from drills.judge.claims import Claim, always, eventually, judge, never, reached
 from drills.judge.events import ReplicaCount
 from drills.judge.history import History, write_history
 from drills.judge.verdict import Verdict
-from drills.report import evidence, keys, statement
+from drills.report import evidence
 from drills.report.provenance import ImageRecord
 from drills.report.run_file import Environment, OverrideRecord, PointRecord
+from drills.report.trust import keys, statement
 from drills.selftest.doubles import bundle_cache
 from drills.selftest.doubles.story import Story
 

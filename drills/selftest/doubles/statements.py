@@ -12,8 +12,9 @@ from drills.judge.events import Phase
 from drills.judge.history import CALLS_SCHEMA, RunFacts, write_history
 from drills.judge.records import StoredCheck, StoredClaim
 from drills.judge.verdict import Finding, Outcome, Verdict
-from drills.report import evidence, keys
+from drills.report import evidence
 from drills.report.run_file import Environment
+from drills.report.trust import keys
 
 SECOND = 1_000_000_000
 ENVIRONMENT = Environment("0.1.0", "meshdrill run made-up --mesh none", "It is made up.", "none", {}, (), {}, ())

@@ -16,8 +16,9 @@ from drills.judge.files import FileError
 from drills.judge.history import History
 from drills.judge.storage import read_facts
 from drills.judge.verdict import Outcome, read_verdict
-from drills.report import evidence, keys, statement, verification
+from drills.report import evidence
 from drills.report.bundles import read as read_run
+from drills.report.trust import keys, statement, verification
 from drills.run.lab import DENIED, FRONT_DOOR, FRONT_DOOR_UNMESHED, ROUTES
 from drills.selftest.doubles import forger
 from drills.selftest.doubles.many_runs import CLAIMS, EDGE, broken, bundle, quiet

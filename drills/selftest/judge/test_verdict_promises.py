@@ -13,8 +13,9 @@ from drills.judge.events import UndoVerified
 from drills.judge.history import write_history
 from drills.judge.measure import Invariant, Measurement, Occurrence, Truth
 from drills.judge.verdict import Outcome, Standing, Verdict
-from drills.report import evidence, index_md
-from drills.report.cells import read_runs
+from drills.report import evidence
+from drills.report.index import index_md
+from drills.report.index.cells import read_runs
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.statements import ENVIRONMENT
 from drills.selftest.doubles.story import Story, answer

@@ -13,8 +13,10 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge import checks
 from drills.judge.claims import never
-from drills.report import adr, bundles, keys
-from drills.report.citations import Citations
+from drills.report import bundles
+from drills.report.adr import record
+from drills.report.adr.citations import Citations
+from drills.report.trust import keys
 from drills.selftest.doubles.decision_bundles import section, write
 from drills.selftest.doubles.many_runs import EDGE, broken, bundle, quiet
 
@@ -61,7 +63,7 @@ def test_a_new_record_has_every_section_in_order(reports: Path, out: Path) -> No
     assert re.findall(r"^## .+$", text, flags=re.MULTILINE) == list(SECTIONS)
     for heading in ("## Decision", "## Scope"):
         assert "meshdrill:begin" not in section(text, heading)
-        assert all(adr.FOR_A_PERSON in line for line in section(text, heading).split("\n") if line.startswith("-"))
+        assert all(record.FOR_A_PERSON in line for line in section(text, heading).split("\n") if line.startswith("-"))
 
 
 def test_the_record_says_where_policy_is_enforced(reports: Path, out: Path) -> None:
@@ -106,7 +108,7 @@ def test_the_alternatives_show_what_is_known_of_each_mesh(reports: Path, out: Pa
     assert node_answers["control"].startswith("no control")
     for mesh in map(meshes.load, meshes.names()):
         is_alternative = mesh.name in meshes.products() and not mesh.is_control
-        assert (f"- {mesh.title}: **{adr.FOR_A_PERSON}" in part) is is_alternative
+        assert (f"- {mesh.title}: **{record.FOR_A_PERSON}" in part) is is_alternative
 
 
 def test_a_drill_that_cannot_be_asked_says_why(reports: Path, out: Path) -> None:
@@ -115,7 +117,7 @@ def test_a_drill_that_cannot_be_asked_says_why(reports: Path, out: Path) -> None
     citations = Citations(
         runs, {"mesh-a": "A", "mesh-b": "B"}, out.parent, {("node-outage", "mesh-b"): "B has no node agent"}
     )
-    part = section(adr.render("x", citations, 90), "## Alternatives Considered")
+    part = section(record.render("x", citations, 90), "## Alternatives Considered")
     (row,) = [line for line in part.splitlines() if line.startswith("| node-outage |")]
     assert "cannot be asked: B has no node agent" in row
 
@@ -158,7 +160,7 @@ def test_staleness_is_a_date_of_the_oldest_run(reports: Path, out: Path) -> None
 
 def test_the_command_line_states_the_default_life_of_evidence() -> None:
     """What --help says is what the record would use."""
-    assert inspect.signature(cli.adr).parameters["stale_after_days"].default == adr.STALE_AFTER_DAYS
+    assert inspect.signature(cli.adr).parameters["stale_after_days"].default == record.STALE_AFTER_DAYS
 
 
 def test_stale_evidence_is_told_when_it_is_cited(reports: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +168,7 @@ def test_stale_evidence_is_told_when_it_is_cited(reports: Path, out: Path, capsy
     text = write(reports, out, "--title", "x")
     recorded = capsys.readouterr().out
     assert recorded.count("STALE:") == 4
-    assert f"{text.count(adr.FOR_A_PERSON)} fields are for a person to fill in" in recorded
+    assert f"{text.count(record.FOR_A_PERSON)} fields are for a person to fill in" in recorded
 
 
 def test_the_same_bundles_give_the_same_record(reports: Path, out: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from clusters.model import Reference
 from drills.judge import checks
 from drills.judge.claims import always, never
-from drills.report import adr, adr_review
-from drills.report.citations import NO_CHECK, NO_EVIDENCE
+from drills.report.adr import record, review
+from drills.report.adr.citations import NO_CHECK, NO_EVIDENCE
 from drills.selftest.doubles.decision_bundles import answers_to, meshes_in, section, write
 from drills.selftest.doubles.many_runs import CLAIMS, DENIED, DOWN, EDGE, broken, bundle, quiet
 
@@ -39,7 +39,7 @@ def test_the_rollback_plan_has_the_measured_times(reports: Path, out: Path) -> N
     assert re.fullmatch(r"undo 1 s, recovered 4(\.\d+)? s later: \[\w{12}\]", row["The mesh-a"])
     assert row["Cilium"] == "-"
     assert part.split("Plaintext after an undo")[1].count("No check answers this.") == 1
-    assert part.count(adr.FOR_A_PERSON) == 4
+    assert part.count(record.FOR_A_PERSON) == 4
 
 
 def test_a_policy_that_was_deleted_says_when_calls_got_through(reports: Path, out: Path) -> None:
@@ -99,8 +99,8 @@ def test_the_review_is_answered_by_drills_or_left_to_a_person(reports: Path, out
     assert "| VIOLATED, 1 run: [" in rows["the mTLS mode is explicit: nothing is readable"]
     assert rows["upgrade and rollback are tested"].count(NO_CHECK) == rows["line"].count(" | ") - 1
     waiting = [line for line in part.splitlines() if line.startswith("- ")]
-    assert all(adr.FOR_A_PERSON in line for line in waiting)
-    assert len(waiting) + len(rows) - 2 == len(adr_review.LINES)
+    assert all(record.FOR_A_PERSON in line for line in waiting)
+    assert len(waiting) + len(rows) - 2 == len(review.LINES)
     assert re.search(r"^- A break-glass exists: \*\*\[FOR A PERSON", part, flags=re.MULTILINE)
 
 

@@ -16,8 +16,8 @@ from drills.judge.events import DropCount, PodListed, WireReady
 from drills.judge.history import write_history
 from drills.judge.records import NS_PER_S
 from drills.report import evidence
-from drills.report.audit_objects import NOT_RECORDED
-from drills.report.audit_text import moment, render
+from drills.report.audit.objects import NOT_RECORDED
+from drills.report.audit.text import moment, render
 from drills.selftest.doubles.audit_bundles import CALLER, EDGE, T_S, asked, looked, present, shown, story
 from drills.selftest.doubles.statements import ENVIRONMENT
 from drills.selftest.doubles.story import START_NS, Story, identity, xfcc

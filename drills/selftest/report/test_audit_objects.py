@@ -8,9 +8,9 @@ import pytest
 
 from drills.judge.events import CertificateShown, CertificateText, PolicyListing
 from drills.judge.records import NS_PER_S
-from drills.report.audit import Audit
-from drills.report.audit_objects import NOT_RECORDED, RECORDED
-from drills.report.audit_text import render
+from drills.report.audit.answer import Audit
+from drills.report.audit.objects import NOT_RECORDED, RECORDED
+from drills.report.audit.text import render
 from drills.selftest.doubles.audit_bundles import (
     CALLER,
     CHAIN,

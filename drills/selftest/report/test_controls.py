@@ -12,9 +12,11 @@ from drills.cli import exits
 from drills.judge.bundle_files import JUNIT_FILE, REPORT_HTML_FILE, REPORT_MD_FILE, STATEMENT_FILE
 from drills.judge.records import NOT_PROMISED
 from drills.judge.verdict import Outcome
-from drills.report import beliefs, bundles, evidence, index_html, index_md, openmetrics, verification
-from drills.report.beliefs import Belief, NoFault
-from drills.report.cells import cell_of, read_runs, unprotected_of
+from drills.report import bundles, evidence, openmetrics
+from drills.report.index import beliefs, index_html, index_md
+from drills.report.index.beliefs import Belief, NoFault
+from drills.report.index.cells import cell_of, read_runs, unprotected_of
+from drills.report.trust import verification
 from drills.selftest.doubles.decision_bundles import section, write
 from drills.selftest.doubles.many_runs import CONTROL_CLAIMS, broken, bundle, no_fault, no_fault_of, quiet
 from drills.selftest.doubles.story import Story

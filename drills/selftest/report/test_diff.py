@@ -14,7 +14,7 @@ from drills.judge.claims import never
 from drills.judge.events import CallerEnd
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Outcome, Standing
-from drills.report.compare import Asked, Change
+from drills.report.compare.runs import Asked, Change
 from drills.selftest.doubles import story
 from drills.selftest.doubles.many_runs import CLAIMS, EDGE, broken, bundle, quiet
 from drills.selftest.doubles.story import Story

@@ -14,9 +14,9 @@ from drills.judge.events import ReplicaCount
 from drills.judge.records import RunFacts
 from drills.judge.verdict import Outcome
 from drills.report import figures
-from drills.report.beforehand import beforehand
-from drills.report.failures import failures
 from drills.report.open_routes import open_routes
+from drills.report.page.beforehand import beforehand
+from drills.report.page.failures import failures
 from drills.report.signals import appeared
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import Story

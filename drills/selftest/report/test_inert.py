@@ -17,26 +17,15 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from clusters.model import KnownIssue
 from drills.judge import known
 from drills.judge.verdict import Outcome
-from drills.report import (
-    adr,
-    audit,
-    audit_text,
-    blocks,
-    bundles,
-    cells,
-    compare,
-    diff_md,
-    figures,
-    index_html,
-    index_md,
-    junit,
-    markdown,
-    openmetrics,
-    report_html,
-    report_md,
-)
-from drills.report.beliefs import NoFault
-from drills.report.citations import Citations
+from drills.report import blocks, bundles, figures, junit, markdown, openmetrics
+from drills.report.adr import record as adr
+from drills.report.adr.citations import Citations
+from drills.report.audit import answer
+from drills.report.audit import text as audit_text
+from drills.report.compare import diff_md, runs
+from drills.report.index import cells, index_html, index_md
+from drills.report.index.beliefs import NoFault
+from drills.report.page import report_html, report_md
 from drills.selftest.doubles import hostile, outage_bundle
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -151,15 +140,15 @@ def indexed(it: bundles.Run) -> tuple[cells.Run, cells.Run]:
 def pages(it: bundles.Run) -> dict[str, str]:
     """Return every output about the run, by its format."""
     (mesh,) = titles = {it.verdict.mesh: it.environment.mesh_title}
-    at_ns = audit.start_ns(it) + 20_000_000_000
+    at_ns = answer.start_ns(it) + 20_000_000_000
     edge = it.history.facts.callers[0]
-    asked = audit.ask(it, audit.Question(at_ns, edge.source, edge.target), lambda *_: True)
+    asked = answer.ask(it, answer.Question(at_ns, edge.source, edge.target), lambda *_: True)
     issues = [KnownIssue(finding.id, finding.promise) for finding in it.verdict.findings if finding.promise]
     record = Citations((it,), titles, Path("runs"), {(it.verdict.drill, mesh): it.environment.hypothesis})
     return {
         "report.md": report_md.render(it.history, it.verdict, it.environment, "bundle"),
         "adr": adr.render("Which mesh", record, adr.STALE_AFTER_DAYS),
-        "diff": diff_md.render(compare.compare([it], [it])),
+        "diff": diff_md.render(runs.compare([it], [it])),
         "report.html": report_html.render(it.history, it.verdict, it.environment, it.bundle),
         "junit": junit.render(it.history, it.verdict).decode(),
         "openmetrics": openmetrics.render([it]),

@@ -10,7 +10,7 @@ import pytest
 from drills.judge.events import E, FaultInjected, NewPod, PolicyChangeStep
 from drills.judge.history import CALLS_SCHEMA, History
 from drills.judge.verdict import Outcome
-from drills.report import page_bounds, report_html, report_md
+from drills.report.page import page_bounds, report_html, report_md
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import Story, event_of
 

@@ -11,8 +11,9 @@ from clusters.images import build, origins
 from clusters.install import InstalledChart
 from clusters.provision import Prepared
 from drills.cli.environment import run_environment
-from drills.report import evidence, index_html, index_md
-from drills.report.cells import read_runs
+from drills.report import evidence
+from drills.report.index import index_html, index_md
+from drills.report.index.cells import read_runs
 from drills.report.provenance import (
     NOTE_FILE,
     ChartRecord,

@@ -16,8 +16,9 @@ from drills.judge.claims import always, reached
 from drills.judge.events import FaultInjected, FaultReceipt, Phase, UndoApplied, UndoVerified
 from drills.judge.history import CALLS_SCHEMA, History, RunFacts, write_history
 from drills.judge.verdict import Outcome, Verdict, judge_passed
-from drills.report import evidence, index_md, junit, traffic
-from drills.report.cells import read_runs
+from drills.report import evidence, junit, traffic
+from drills.report.index import index_md
+from drills.report.index.cells import read_runs
 from drills.report.provenance import ImageRecord
 from drills.report.run_file import Environment, OverrideRecord, PointRecord
 from drills.selftest.doubles.asking import judge

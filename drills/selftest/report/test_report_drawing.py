@@ -9,9 +9,10 @@ from drills.judge import checks
 from drills.judge.events import Phase
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.report import annotations, bins, signals, svg
-from drills.report.bins import Bin
-from drills.report.drawing import drawing
+from drills.report import signals
+from drills.report.page import annotations, bins, svg
+from drills.report.page.bins import Bin
+from drills.report.page.drawing import drawing
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import START_NS, Story
 

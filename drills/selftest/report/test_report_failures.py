@@ -10,7 +10,7 @@ from drills.judge import checks
 from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
 from drills.judge.claims import Claim, always, never
 from drills.judge.verdict import Outcome
-from drills.report.failures import Failure, failures, sign
+from drills.report.page.failures import Failure, failures, sign
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.asking import judge
 from drills.selftest.doubles.outage_bundle import BY, EDGE

@@ -12,9 +12,10 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge.bundle_files import INDEX_HTML_FILE, INDEX_MD_FILE, REPORT_HTML_FILE
 from drills.judge.verdict import Outcome
-from drills.report import evidence, index_html, index_md
-from drills.report.cells import read_runs
+from drills.report import evidence
 from drills.report.figures import headline
+from drills.report.index import index_html, index_md
+from drills.report.index.cells import read_runs
 from drills.selftest.doubles import outage_bundle
 
 

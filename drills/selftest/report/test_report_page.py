@@ -17,9 +17,11 @@ from drills.judge.history import History
 from drills.judge.measure import Row, Truth
 from drills.judge.records import NS_PER_S, RunFacts
 from drills.judge.verdict import Outcome
-from drills.report import evidence, formats, report_md, traffic, verification, wording
+from drills.report import evidence, formats, traffic, wording
 from drills.report.figures import Ages, Outage, ages, headline, outage
-from drills.report.html_tables import edge_windows, number_table
+from drills.report.page import report_md
+from drills.report.page.html_tables import edge_windows, number_table
+from drills.report.trust import verification
 from drills.selftest.doubles import outage_bundle
 from drills.selftest.doubles.story import START_NS, Story
 

@@ -16,8 +16,8 @@ from drills.judge.bundle_files import (
     STATEMENT_FILE,
 )
 from drills.judge.verdict import Verdict
-from drills.report import keys, statement, verification
 from drills.report.redraw import RedrawError, redraw
+from drills.report.trust import keys, statement, verification
 from drills.run import catalogue
 from drills.selftest.doubles import outage_bundle
 

@@ -15,7 +15,7 @@ from clusters.runtime import silent
 from drills import plugin
 from drills.cli import app as cli
 from drills.cli import exits
-from drills.report import keys, statement, verification
+from drills.report.trust import keys, statement, verification
 from drills.run import catalogue
 from drills.selftest.doubles.cluster_double import FileCluster, mesh
 from drills.selftest.doubles.drill_double import MADE_OF

@@ -13,7 +13,7 @@ from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge.history import History
 from drills.judge.verdict import Outcome
-from drills.report import statement, verification
+from drills.report.trust import statement, verification
 from drills.selftest.doubles.statements import FILES, HELD, canonical, finding, payload_of, restate, verdict_of, written
 
 

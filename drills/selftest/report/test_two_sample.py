@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drills.report import two_sample
-from drills.report.two_sample import CHANCE, all_in_one_part, difference
+from drills.report.compare import two_sample
+from drills.report.compare.two_sample import CHANCE, all_in_one_part, difference
 
 NUMBERS = st.lists(st.floats(0, 1e6), min_size=1, max_size=8)
 

@@ -20,7 +20,7 @@ from drills.judge.claims import always, reached
 from drills.judge.events import HarnessTrouble
 from drills.judge.history import History
 from drills.judge.records import StoredClaim
-from drills.report import keys, verification
+from drills.report.trust import keys, verification
 from drills.run import chaos_toolkit, live
 from drills.run.experiment import Experiment, Request, request_of
 from drills.run.runner import recorded

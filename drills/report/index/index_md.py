@@ -6,9 +6,9 @@ from types import MappingProxyType
 from typing import Final
 
 from drills.judge.bundle_files import REPORT_MD_FILE
-from drills.report.beliefs import Belief
-from drills.report.cells import Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 from drills.report.figures import Headline
+from drills.report.index.beliefs import Belief
+from drills.report.index.cells import Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 from drills.report.markdown import Markdown, cell, link, link_to_file, table
 
 _HEAD = (

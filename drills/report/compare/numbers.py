@@ -8,7 +8,7 @@ from typing import Final
 
 from drills.report import figures
 from drills.report.bundles import Run
-from drills.report.two_sample import Difference, difference
+from drills.report.compare.two_sample import Difference, difference
 
 MARGIN: Final = 0.1
 """A change of less than a tenth is not worth acting on."""

@@ -12,7 +12,7 @@ from securesystemslib.signer import Key
 
 from drills.judge import files, inert
 from drills.judge.bundle_files import RUN_FILE, STATEMENT_FILE, VERDICT_FILE
-from drills.report.statement import (
+from drills.report.trust.statement import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     STATEMENT_TYPE,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drills.judge.verdict import PASSING, SEVERITY, Outcome, Standing
-from drills.report import compare_numbers
 from drills.report.bundles import Run
-from drills.report.compare_numbers import Number, Weight
-from drills.report.two_sample import CHANCE, all_in_one_part
+from drills.report.compare import numbers as compare_numbers
+from drills.report.compare.numbers import Number, Weight
+from drills.report.compare.two_sample import CHANCE, all_in_one_part
 
 Pair = tuple[str, str]
 _PHASES = ("-in-baseline", "-in-fault", "-in-recovery")

@@ -7,9 +7,9 @@ import msgspec
 
 from drills.judge import inert
 from drills.judge.records import NS_PER_S
-from drills.report.audit import Audit, ShownCall
-from drills.report.audit_chain import Issuer
-from drills.report.audit_objects import PolicyObject, Shown
+from drills.report.audit.answer import Audit, ShownCall
+from drills.report.audit.chain import Issuer
+from drills.report.audit.objects import PolicyObject, Shown
 
 _SHORT_DIGITS = 12
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Final
 
-from drills.report import adr_topics as topics
 from drills.report import figures
+from drills.report.adr import topics
+from drills.report.adr.citations import NO_EVIDENCE, Citations
 from drills.report.bundles import Run
-from drills.report.citations import NO_EVIDENCE, Citations
 from drills.report.markdown import Markdown, table
 
 NO_NUMBER: Final = "-"

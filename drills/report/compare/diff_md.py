@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator
 
-from drills.report.compare import Asked, Change, Comparison, Flaky, describe
-from drills.report.compare_numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
+from drills.report.compare.numbers import LEAST_MS, LEAST_S, MARGIN, Number, Weight
+from drills.report.compare.runs import Asked, Change, Comparison, Flaky, describe
+from drills.report.compare.two_sample import CHANCE
 from drills.report.markdown import Markdown, cell, link, table
-from drills.report.two_sample import CHANCE
 
 _LOUD = (
     Change.WORSE,

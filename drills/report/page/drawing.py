@@ -9,10 +9,10 @@ from drills.judge.events import FaultInjected
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import Verdict
-from drills.report import bins, svg
-from drills.report.annotations import Annotation, Attempts, Band, annotations, attempts, bands
-from drills.report.bins import BE_REFUSED, SUCCEED, Bin, Lane, Latency, Span
 from drills.report.formats import number
+from drills.report.page import bins, svg
+from drills.report.page.annotations import Annotation, Attempts, Band, annotations, attempts, bands
+from drills.report.page.bins import BE_REFUSED, SUCCEED, Bin, Lane, Latency, Span
 
 _GROUPS = (
     (SUCCEED, "Calls that must succeed"),

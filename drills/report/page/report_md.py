@@ -3,10 +3,11 @@
 from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import Verdict
-from drills.report import known_issues, page_bounds
-from drills.report.failures import failures
+from drills.report import known_issues
 from drills.report.figures import ages, shortest_outage_ms
 from drills.report.markdown import template
+from drills.report.page import page_bounds
+from drills.report.page.failures import failures
 from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions

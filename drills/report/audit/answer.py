@@ -16,7 +16,7 @@ from drills.judge.checks.lanes import SUCCEEDED, WAS_MADE, on_edges
 from drills.judge.events import CertificateShown, DropCount, DropLogRead
 from drills.judge.measure import Measurement, Truth
 from drills.judge.records import NS_PER_S, Window
-from drills.report.audit_objects import (
+from drills.report.audit.objects import (
     NOT_RECORDED,
     RECORDED,
     Certificates,

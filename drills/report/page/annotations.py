@@ -16,9 +16,9 @@ from drills.judge.events import (
     UndoVerified,
 )
 from drills.judge.history import History
-from drills.report.bins import Span
+from drills.report.page.bins import Span
+from drills.report.page.svg import spread
 from drills.report.signals import appeared
-from drills.report.svg import spread
 from drills.report.wording import acts
 
 MAX_ANNOTATIONS: Final = 24  # more are illegible in print; events.jsonl has all of them

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from drills.judge.verdict import Finding
+from drills.report.adr.citations import NO_CHECK
 from drills.report.bundles import Run
-from drills.report.citations import NO_CHECK
 
 
 @dataclass(frozen=True)

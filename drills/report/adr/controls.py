@@ -1,9 +1,9 @@
 """The controls in a decision record: what each shows, and which runs cannot be believed yet."""
 
-from drills.report import beliefs
-from drills.report.beliefs import Belief, NoFault
+from drills.report.adr.citations import Citations
 from drills.report.bundles import Run
-from drills.report.citations import Citations
+from drills.report.index import beliefs
+from drills.report.index.beliefs import Belief, NoFault
 from drills.report.markdown import Markdown, cell
 
 

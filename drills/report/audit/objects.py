@@ -10,7 +10,7 @@ import msgspec
 from drills.judge.events import CertificateShown, CertificateText, PodListed, PolicyListing, PolicyVersion
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
-from drills.report.audit_chain import Issuer, above, sha256_of
+from drills.report.audit.chain import Issuer, above, sha256_of
 
 RECORDED, NOT_RECORDED = "recorded", "not recorded"
 GONE: Final = "gone"

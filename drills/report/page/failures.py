@@ -8,8 +8,8 @@ from clusters.model import Reference, SignalSpec
 from drills.judge import known
 from drills.judge.history import History
 from drills.judge.verdict import SEVERITY, Finding, Outcome, Verdict
-from drills.report.beforehand import beforehand
 from drills.report.formats import duration
+from drills.report.page.beforehand import beforehand
 
 _LIMIT_CHARS = 300
 _SIGNS = {

@@ -15,9 +15,10 @@ from clusters.model import Reference
 from drills.judge import files
 from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
 from drills.judge.verdict import Standing, read_verdict
-from drills.report import beliefs, folders, known_issues
-from drills.report.beliefs import Belief, NoFault
+from drills.report import folders, known_issues
 from drills.report.figures import Headline, headline_of
+from drills.report.index import beliefs
+from drills.report.index.beliefs import Belief, NoFault
 from drills.report.run_file import Environment, edition, made_of, read_environment
 
 UNREADABLE: Final = "UNREADABLE"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Final
 
-from drills.report.bins import Bin
+from drills.report.page.bins import Bin
 
 HEIGHT: Final = 100
 _AS_CLAIMED = 30  # height of the bar of calls with the required outcome, from below

@@ -6,8 +6,8 @@ import msgspec
 
 from drills.judge.verdict import SEVERITY, Outcome
 from drills.report import markup
-from drills.report.beliefs import Belief
-from drills.report.cells import UNREADABLE, Cell, Run, cell_of, control_meshes, doubt, unprotected_of
+from drills.report.index.beliefs import Belief
+from drills.report.index.cells import UNREADABLE, Cell, Run, cell_of, control_meshes, doubt, unprotected_of
 
 _TEMPLATE = "index.html.j2"
 

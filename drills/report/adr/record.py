@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Final
 
-from drills.report import adr_controls, adr_review, adr_rollback, blocks, figures, known_issues
-from drills.report import adr_topics as topics
-from drills.report.adr_rollback import NO_NUMBER, number
+from drills.report import blocks, figures, known_issues
+from drills.report.adr import controls, review, rollback, topics
+from drills.report.adr.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
+from drills.report.adr.rollback import NO_NUMBER, number
 from drills.report.bundles import Run
-from drills.report.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
 from drills.report.markdown import Markdown, cell, link, table, template
 from drills.report.run_file import parts_of, recorded_by
 
@@ -24,7 +24,7 @@ def render(title: str, citations: Citations, stale_after_days: int) -> str:
     return template("adr.md.j2").render(
         title=Markdown(title),  # a person's own words
         titles=citations.titles,
-        reviewed=adr_review.for_a_person(),
+        reviewed=review.for_a_person(),
         person=lambda what: Markdown(f"**{FOR_A_PERSON} {what}]**"),
         block=lambda name: Markdown(blocks.wrap(name, made[name].content)),
     )
@@ -48,9 +48,9 @@ def generate(citations: Citations, stale_after_days: int) -> dict[str, blocks.Bl
         security: iter(citations.claims(lambda _, finding: finding.must_hold)),
         ("consequences-debugging", "### Debugging"): _debugging(citations),
         (upgrade.block, upgrade.heading): iter(citations.claims(upgrade.bears)),
-        ("rollback", "## Rollback Plan"): adr_rollback.lines(citations),
+        ("rollback", "## Rollback Plan"): rollback.lines(citations),
         ("evidence", "## Evidence Required"): _evidence(citations, stale_after_days),
-        ("review", "## Review Before Production"): adr_review.lines(citations),
+        ("review", "## Review Before Production"): review.lines(citations),
     }
     return {name: blocks.Block(heading, "\n".join(lines)) for (name, heading), lines in parts.items()}
 
@@ -65,7 +65,7 @@ def _context(citations: Citations, stale_after_days: int) -> Iterator[str]:
     drills = {run.verdict.drill for run in citations.runs}
     stale = min(stale_on(run, stale_after_days) for run in citations.runs)
     yield f"The evidence: {len(citations.runs)} runs of {len(drills)} drills, made from {days[0]} to {days[-1]}."
-    yield adr_controls.summary(citations)
+    yield controls.summary(citations)
     yield f"**It is stale from {stale} on**, {stale_after_days} days after the oldest run: run the drills again then."
     yield "A run is identified by the first digits of its statement's SHA-256, and links to its report."
     yield "Of several runs of one question the worst counts; `-`: no run asked it of that mesh."
@@ -170,8 +170,8 @@ def _alternatives(citations: Citations) -> Iterator[str]:
             (
                 drill,
                 *(_answer(citations, mesh, drill) for mesh in citations.titles),
-                adr_controls.unprotected(citations, drill),
-                adr_controls.no_fault(citations, drill),
+                controls.unprotected(citations, drill),
+                controls.no_fault(citations, drill),
             )
             for drill in drills
         ),
@@ -185,7 +185,7 @@ def _answer(citations: Citations, mesh: str, drill: str) -> str:
         return f"cannot be asked: {reason}" if reason else "no evidence"
     known = (issue.url for run in runs for issue in known_issues.expected(run.verdict, run.history.facts.known_issues))
     links = "".join(f" {link('known', url)}" for url in dict.fromkeys(known))
-    doubt = adr_controls.doubt(citations, drill, mesh)
+    doubt = controls.doubt(citations, drill, mesh)
     return Markdown(f"{citations.counted(runs)}{links}{f'; **{cell(doubt)}**' if doubt else ''}")
 
 

@@ -11,16 +11,17 @@ from drills.judge.bundle_files import DRAWN, REPORT_HTML_FILE, STATEMENT_FILE
 from drills.judge.history import History
 from drills.judge.records import NS_PER_S
 from drills.judge.verdict import SEVERITY, Finding, Verdict
-from drills.report import known_issues, markup, page_bounds
-from drills.report.bins import musts
-from drills.report.drawing import drawing
-from drills.report.failures import failures
+from drills.report import known_issues, markup
 from drills.report.figures import ages, headline, shortest_outage_ms
-from drills.report.html_tables import NumberTable, by_instant, edge_windows, number_table
+from drills.report.page import page_bounds
+from drills.report.page.bins import musts
+from drills.report.page.drawing import drawing
+from drills.report.page.failures import failures
+from drills.report.page.html_tables import NumberTable, by_instant, edge_windows, number_table
 from drills.report.run_file import Environment, recorded_by
 from drills.report.signals import appeared, unseen
-from drills.report.statement import digests
 from drills.report.traffic import TRANSITION_S, edges, measured, transitions
+from drills.report.trust.statement import digests
 from drills.report.wording import IN_WORDS, promise_of, without_promise
 
 _TEMPLATE = "report.html.j2"

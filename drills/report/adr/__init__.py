@@ -1,0 +1,1 @@
+"""The decision record (ADR): one draft from the evidence of many bundles."""

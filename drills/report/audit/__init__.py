@@ -1,0 +1,1 @@
+"""The audit of one edge of a stored run at one instant."""

@@ -1,0 +1,1 @@
+"""All runs under a folder: the table of drills and meshes."""

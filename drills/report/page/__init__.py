@@ -1,0 +1,1 @@
+"""One run as pages: report.html and report.md."""

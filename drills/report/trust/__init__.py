@@ -1,0 +1,1 @@
+"""Whether a bundle is what the harness wrote, and says what its history says."""
