@@ -3,8 +3,8 @@
 `promises.toml` has three tables. [references.NAME] is a document, file or issue with title, url, version and kind.
 [claims] maps a claim's id to the name of its reference, in every drill. [drills.DRILL] maps it for one drill.
 `known_issues.toml` is a list [[issue]] of drill, claim and reference, and of how far it goes: edges, since and at_most,
-as in KnownIssue. With `extends = "OTHER-MESH"`, a file inherits
-the entries of that mesh's file. The folder `kubernetes` holds the entries of every mesh.
+as in KnownIssue. With `extends = "OTHER-MESH"`, a file inherits the entries of that mesh's file, and any of its own wins
+over an inherited one. The folder `kubernetes` holds the entries of every mesh.
 """
 
 import tomllib
@@ -69,8 +69,12 @@ def promises_of(folder: Path) -> Promises:
     stored = _read(folder / PROMISES_FILE, _PromisesFile)
     base = Promises() if folder.name == _EVERY_MESH else promises_of(MANIFESTS / stored.extends)
     references = {**base.references, **{name: _source(it) for name, it in stored.references.items()}}
-    drills = {name: {**base.drills.get(name, {}), **claims} for name, claims in stored.drills.items()}
-    return Promises(references, {**base.claims, **stored.claims}, {**base.drills, **drills})
+    inherited = {
+        drill: {claim: it for claim, it in claims.items() if claim not in stored.claims}
+        for drill, claims in base.drills.items()
+    }
+    drills = {drill: {**inherited.get(drill, {}), **claims} for drill, claims in stored.drills.items()}
+    return Promises(references, {**base.claims, **stored.claims}, {**inherited, **drills})
 
 
 @cache

@@ -116,6 +116,7 @@ def test_what_a_mesh_says_counts_before_what_holds_for_every_mesh(write: Place) 
     own = REFERENCE.format("own").replace('"1"', '"2"')
     write("mesh", "promises.toml", f'{own}[claims]\nb = "own"\n[drills.d]\na = "kept"\n')
     write("variant", "promises.toml", 'extends = "mesh"\n[drills.d]\nc = "kept"\n')
+    write("strict", "promises.toml", 'extends = "mesh"\n[claims]\nc = "kept"\n')
     found = promises.promises_of(folder("mesh"))
     assert titles(found, "d") == ["kept", "own", "own", ""]
     assert titles(found, "e") == ["kept", "own", "", ""]
@@ -123,6 +124,7 @@ def test_what_a_mesh_says_counts_before_what_holds_for_every_mesh(write: Place) 
     variant = promises.promises_of(folder("variant"))
     assert (variant.of("d", "a"), variant.of("d", "b")) == (found.of("d", "a"), found.of("d", "b"))
     assert variant.of("d", "c") == found.references["kept"]
+    assert titles(promises.promises_of(folder("strict")), "d") == ["kept", "own", "kept", ""]
 
 
 def test_a_mesh_without_a_file_says_what_holds_for_every_mesh(write: Place) -> None:
