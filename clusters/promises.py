@@ -2,9 +2,9 @@
 
 `promises.toml` has three tables. [references.NAME] is a document, file or issue with title, url, version and kind.
 [claims] maps a claim's id to the name of its reference, in every drill. [drills.DRILL] maps it for one drill.
-`known_issues.toml` is a list [[issue]] of drill, claim and reference, and of how far it goes: edges, since and at_most,
-as in KnownIssue. With `extends = "OTHER-MESH"`, a file inherits the entries of that mesh's file, and any of its own wins
-over an inherited one. The folder `kubernetes` holds the entries of every mesh.
+`known_issues.toml` is a list [[issue]] of drill, claim and reference, and of how far it goes, as in KnownIssue: edges,
+since and at_most. With `extends = "OTHER-MESH"`, a file inherits the entries of that mesh's file; its own entries win.
+The folder `kubernetes` holds the entries of every mesh.
 """
 
 import tomllib
