@@ -17,6 +17,8 @@ from drills.report.formats import LINKED, duration, ms, number
 # An underscore between letters or digits never begins emphasis.
 _ACTIVE = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 _ENTITY = re.compile(r"&(?=#?\w+;)")
+# A hosting service tells a user who is named in a comment; a space of no width after the sign keeps it from that.
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
 _BEGINS_BLOCK = re.compile(r"^(?=>|[-+](?:\s|$)|#{1,6}(?:\s|$)|[-=]+\s*$|(?:-\s*){3,}$)|(?<=^)\d{1,9}(?=[.)](?:\s|$))")
 _IN_ADDRESS: Final = "/:?#@!$&'*+,;=%[]"
 
@@ -33,11 +35,14 @@ def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> list[str]
 
 
 def cell(value: object) -> Markdown:
-    """Return a value as inert text for use inside a line: it ends no cell and opens no tag, link or emphasis."""
+    """Return a value as inert text for use inside a line: it ends no cell, opens no tag or link, and calls no user.
+
+    A viewer may make a link of a bare address, which then leads where it says.
+    """
     if isinstance(value, Markdown):
         return value
     shown = _ACTIVE.sub(r"\\\g<0>", one_line(number(value)))
-    return Markdown(_ENTITY.sub("&amp;", shown).replace("<", "&lt;"))
+    return Markdown(_MENTION.sub("@&#8203;", _ENTITY.sub("&amp;", shown).replace("<", "&lt;")))
 
 
 def text(value: object) -> Markdown:

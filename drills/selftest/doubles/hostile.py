@@ -31,6 +31,7 @@ PAYLOADS = (
     "&lt;b&gt; &#60;b&#62; \\&lt; \\| \\",
     '" onmouseover="x" \'',
     "]]> <![CDATA[ ]]]]>",
+    "@octocat @org/team",
 )
 _MAPS = frozenset({"params", "numbers", "versions", "host", "identities", "signals", "placed"})
 """Fields whose keys are recorded text."""

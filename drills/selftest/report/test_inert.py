@@ -64,8 +64,9 @@ def _address(attributes: object) -> str:
 
 
 def shown(page: str) -> list[str]:
-    """Return the text of each block of a Markdown page."""
-    return ["".join(it.content for it in token.children or ()) for token in READER.parse(page) if token.children]
+    """Return the text of each block of a Markdown page, without the spaces of no width in mentions."""
+    found = ["".join(it.content for it in token.children or ()) for token in READER.parse(page) if token.children]
+    return [it.replace("\u200b", "") for it in found]
 
 
 def plain(text: str) -> str:
@@ -89,6 +90,15 @@ def test_text_of_markdown_reads_as_it_was_recorded(text: str) -> None:
     assert structure(quotation) == structure("> text")
     (link,) = shown(f"{markdown.link(text, 'https://example.org')} end")
     assert link == f"{words} end"
+
+
+@pytest.mark.parametrize("named", ["@octocat", "(@org/team", "see @octocat, @a"])
+def test_no_recorded_text_calls_a_user_of_a_hosting_service(named: str) -> None:
+    """The comparison of runs is a comment on a pull request, where each name behind a sign gets a message."""
+    parts = READER.parseInline(markdown.cell(named))[0].children or []
+    assert not [it for it in parts if re.search(r"@\w", it.content)]
+    assert shown(markdown.text(named)) == [named]
+    assert markdown.cell("image@sha256:ab, a@example.org") == "image@sha256:ab, a@example.org"
 
 
 @QUICK
