@@ -109,10 +109,11 @@ class Finding(msgspec.Struct, frozen=True):
     def may_fail_without_fault(self) -> bool:
         """Whether a no-fault control passes although the claim is false: a property that the mesh never promised.
 
-        True only of security claims: the mesh as configured may lack one with and without a fault, and the control
-        shows that. A lost call without a fault is never excused.
+        True only of claims about what a mesh adds, security claims and those that fail without a mesh: the mesh as
+        configured may lack that with and without a fault, and the control shows it. A call that is lost or slow without
+        a fault is never excused.
         """
-        return self.must_hold and not self.is_promised
+        return (self.must_hold or self.fails_on_control) and not self.is_promised
 
     @property
     def is_finding_without_promise(self) -> bool:

@@ -83,6 +83,17 @@ def test_security_that_the_mesh_never_promised_fails_no_control() -> None:
     assert exits.of(blind) == exits.INCONCLUSIVE
 
 
+def test_what_a_mesh_adds_and_never_promised_fails_no_control() -> None:
+    """A claim that fails without a mesh may be false here, too, if no document of this mesh promises it."""
+    story = control().watched()
+    story.fault().hit(*EDGE)
+    added = always(checks.split_ratio(EDGE, version="v9", weight=0.5), fails_on_control=True)
+    verdict = verdict_of(story, flows=FLOWS, added=added.promised_by(UNPROMISED))
+    assert (verdict.outcome, verdict.passed) == (Outcome.VIOLATED, True)
+    assert verdict.false_without_fault == ("added",)
+    assert not verdict_of(story, flows=FLOWS, added=added).passed
+
+
 def test_a_control_that_cannot_know_is_inconclusive() -> None:
     """A control without looks at the signal says nothing about it, and fails nothing."""
     verdict = verdict_of(control().without(ReplicaCount), silent=SILENT)
