@@ -106,14 +106,16 @@ class Finding(msgspec.Struct, frozen=True):
         return self.is_condition or self.promise is None or self.promise.kind != NOT_PROMISED
 
     @property
-    def may_fail_without_fault(self) -> bool:
-        """Whether a no-fault control passes although the claim is false: a property that the mesh never promised.
+    def passes_without_fault(self) -> bool:
+        """Whether a no-fault control passes by this claim: it holds, or the mesh never promised it.
 
-        True only of claims about what a mesh adds, security claims and those that fail without a mesh: the mesh as
-        configured may lack that with and without a fault, and the control shows it. A call that is lost or slow without
-        a fault is never excused.
+        What a mesh never promised is excused where the run cannot know it, as in any run, and where the claim is about
+        what a mesh adds, a security claim or one that fails without a mesh: the mesh as configured may lack that with
+        and without a fault, and the control shows it. A call that is lost or slow without a fault is never excused.
         """
-        return (self.must_hold or self.fails_on_control) and not self.is_promised
+        if self.outcome is Outcome.HELD or self.is_promised:
+            return self.outcome is Outcome.HELD
+        return self.outcome is Outcome.INCONCLUSIVE or self.must_hold or self.fails_on_control
 
     @property
     def is_finding_without_promise(self) -> bool:
@@ -154,12 +156,12 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def counted_without_fault(self) -> Outcome:
         """Return the worst outcome by which a no-fault control passes or fails."""
-        return worst(it.outcome for it in self.findings if not (it.outcome in FAILING and it.may_fail_without_fault))
+        return worst(Outcome.HELD if it.passes_without_fault else it.outcome for it in self.findings)
 
     @property
-    def false_without_fault(self) -> tuple[str, ...]:
-        """Return the claims of a no-fault control that are false and that the mesh does not promise, by id."""
-        return tuple(it.id for it in self.findings if it.outcome in FAILING and it.may_fail_without_fault)
+    def excused_without_fault(self) -> tuple[str, ...]:
+        """Return the claims by which a no-fault control passes although they do not hold, by id."""
+        return tuple(it.id for it in self.findings if it.passes_without_fault and it.outcome is not Outcome.HELD)
 
     def accepts(self, *, strict: bool) -> bool:
         """Return whether the run passed and, with `strict`, broke nothing that the mesh does not promise either."""
@@ -215,9 +217,12 @@ def of_promises(findings: Sequence[Finding]) -> Outcome | None:
 
 
 def judge_without_fault(findings: Sequence[Finding], defects: Sequence[Defect]) -> bool:
-    """Whether a no-fault control passed: no alert excuses a failure, and a missing promise only that of security."""
-    held = all(it.outcome is Outcome.HELD or (it.outcome in FAILING and it.may_fail_without_fault) for it in findings)
-    return held and not defects and any(it.outcome is Outcome.HELD for it in findings)
+    """Whether a no-fault control passed: no alert excuses a failure, and at least one claim holds."""
+    return (
+        all(it.passes_without_fault for it in findings)
+        and not defects
+        and any(it.outcome is Outcome.HELD for it in findings)
+    )
 
 
 def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, is_control: bool) -> bool:

@@ -92,7 +92,7 @@ def _complaint_in(verdict: Verdict, finding: Finding) -> str:
         return _complaint(finding, is_control=verdict.is_control)
     if finding.outcome is Outcome.HELD:
         return ""
-    if finding.outcome in FAILING and finding.may_fail_without_fault:
+    if finding.passes_without_fault:
         return "skipped"
     return "error" if finding.outcome is Outcome.INCONCLUSIVE else "failure"
 

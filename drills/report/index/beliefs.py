@@ -14,7 +14,7 @@ that held, and a control that held takes nothing from another that failed."""
 
 
 class NoFault(msgspec.Struct, frozen=True):
-    """One no-fault control: the outcome that counts, and the claims that are false and that the mesh never promised."""
+    """One no-fault control: the outcome that counts, and the claims that are excused as the mesh never promised them."""
 
     outcome: Outcome
     never_promised: tuple[str, ...] = ()
@@ -22,7 +22,7 @@ class NoFault(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, verdict: Verdict) -> "NoFault":
         """Return it for the verdict of a control."""
-        return cls(verdict.counted_without_fault, verdict.false_without_fault)
+        return cls(verdict.counted_without_fault, verdict.excused_without_fault)
 
 
 class Belief(msgspec.Struct, frozen=True):

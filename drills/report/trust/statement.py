@@ -146,7 +146,7 @@ def _claims(verdict: Verdict, result: Result) -> tuple[str, ...]:
 def _result_in(verdict: Verdict, finding: Finding) -> Result:
     """Return the result of a claim. In a no-fault control no alert excuses a claim that is false."""
     if verdict.without_fault and finding.outcome is not Outcome.HELD:
-        return "WARNED" if finding.outcome in FAILING and finding.may_fail_without_fault else "FAILED"
+        return "WARNED" if finding.passes_without_fault else "FAILED"
     return _result(finding, is_control=verdict.is_control)
 
 

@@ -71,7 +71,7 @@ def test_security_that_the_mesh_never_promised_fails_no_control() -> None:
     readable = never(checks.plaintext(EDGE), must_hold=True)
     verdict = verdict_of(story, flows=FLOWS, readable=readable.promised_by(UNPROMISED))
     assert (verdict.outcome, verdict.counted_without_fault) == (Outcome.VIOLATED, Outcome.HELD)
-    assert verdict.false_without_fault == ("readable",)
+    assert verdict.excused_without_fault == ("readable",)
     assert verdict.passed
     assert exits.of(verdict) == exits.PASSED
     assert exits.of(verdict, strict=True) == exits.VIOLATED
@@ -90,8 +90,18 @@ def test_what_a_mesh_adds_and_never_promised_fails_no_control() -> None:
     added = always(checks.split_ratio(EDGE, version="v9", weight=0.5), fails_on_control=True)
     verdict = verdict_of(story, flows=FLOWS, added=added.promised_by(UNPROMISED))
     assert (verdict.outcome, verdict.passed) == (Outcome.VIOLATED, True)
-    assert verdict.false_without_fault == ("added",)
+    assert verdict.excused_without_fault == ("added",)
     assert not verdict_of(story, flows=FLOWS, added=added).passed
+
+
+def test_what_cannot_be_asked_of_a_mesh_and_it_never_promised_fails_no_control() -> None:
+    """A mesh without certificates in its pods has none to look at, with a fault or without."""
+    unseen = always(checks.certificate_validity(), "run")
+    verdict = verdict_of(control(), flows=FLOWS, unseen=unseen.promised_by(UNPROMISED))
+    assert (verdict.outcome, verdict.passed) == (Outcome.INCONCLUSIVE, True)
+    assert (verdict.counted_without_fault, verdict.excused_without_fault) == (Outcome.HELD, ("unseen",))
+    assert exits.of(verdict) == exits.PASSED
+    assert not verdict_of(control(), flows=FLOWS, unseen=unseen).passed
 
 
 def test_a_control_that_cannot_know_is_inconclusive() -> None:
