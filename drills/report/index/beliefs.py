@@ -14,7 +14,7 @@ that held, and a control that held takes nothing from another that failed."""
 
 
 class NoFault(msgspec.Struct, frozen=True):
-    """One no-fault control: the outcome that counts, and the claims that are excused as the mesh never promised them."""
+    """One no-fault control: the outcome that counts, and the claims that are excused: the mesh never promised them."""
 
     outcome: Outcome
     never_promised: tuple[str, ...] = ()
