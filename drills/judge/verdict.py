@@ -133,8 +133,8 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
 
     outcome: the worst of all claims. promised: the worst of those by which the run passes or fails; None where the mesh
     promises none of them. passed: whether every promised claim held or failed observably, or, for a control, whether
-    every claim that must fail there did. without_fault: a no-fault control, which passes only if every claim held, but
-    for security claims that the mesh does not promise.
+    every claim that must fail there did. without_fault: a no-fault control, which passes only if every claim passes
+    without a fault.
     """
 
     drill: str
