@@ -127,6 +127,12 @@ _FAULTS: Final[Mapping[str, str]] = {
     "declare": "apply-objects",
     "withdraw": "apply-then-delete",
 }
+_ROLLBACKS: Final[Mapping[str, str]] = {
+    "put everything back": "roll back",
+    "put_back": "roll_back",
+    "await last words": "await end lines",
+    "await_last_words": "await_end_lines",
+}
 _FAULT_FIELDS: Final[Mapping[str, str]] = {"declared": "name"}
 _ISSUERS: Final[Mapping[str, str]] = {"stranger": "untrusted"}
 
@@ -205,6 +211,18 @@ def upgrade_experiment(experiment: Json, claims: object) -> Json:
             if isinstance(step, dict) and step.get("name") in names:
                 step["name"] = names[step["name"]]
     return made
+
+
+def rename_rollbacks(experiment: Json) -> Json:
+    """Return an experiment.json with today's names of its rollbacks, which meshdrill 0.1 and first runs of 0.2 lack."""
+    steps = experiment.get("rollbacks")
+    return {**experiment, "rollbacks": [_renamed(it) for it in steps]} if isinstance(steps, list) else experiment
+
+
+def _renamed(part: object) -> object:
+    if isinstance(part, dict):
+        return {key: _renamed(value) for key, value in part.items()}
+    return _ROLLBACKS.get(part, part) if isinstance(part, str) else part
 
 
 def claim_id(finding: Json) -> str:

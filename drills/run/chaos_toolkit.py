@@ -14,6 +14,7 @@ from chaoslib.run import RunEventHandler
 from chaoslib.types import Strategy
 
 from clusters.runtime import UsageError
+from drills.judge import migration
 from drills.judge.bundle_files import EXPERIMENT_FILE, JOURNAL_FILE
 from drills.run.experiment import Request, new_run_id
 from drills.run.timing import REAL, Timing
@@ -148,8 +149,8 @@ def run_anew(experiment: Json) -> Request:
     An edited step would run something other than the stored facts say.
     """
     request = request_in(experiment)
-    meant = experiment_of(request)
-    edited = [part for part in _STEPS if experiment.get(part) != meant[part]]
+    meant, stored = experiment_of(request), migration.rename_rollbacks(experiment)
+    edited = [part for part in _STEPS if stored.get(part) != meant[part]]
     if edited:
         raise UsageError(
             f"The experiment's {', '.join(edited)} does not match its request: it was edited, or written by another "

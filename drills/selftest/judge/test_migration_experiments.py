@@ -90,6 +90,17 @@ def test_steps_that_a_person_renamed_stay_renamed() -> None:
     assert names == ["scale-to-zero cni", "undo scale-to-zero cni", "stop it"]
 
 
+def test_rollbacks_have_the_names_of_today() -> None:
+    """Only names that meshdrill once gave are replaced, and what is no list of steps is left alone."""
+    stored: Json = {
+        "rollbacks": [5, {"name": "put everything back", "provider": {"func": "put_back"}}, {"name": "mine"}]
+    }
+    made = migration.rename_rollbacks(stored)
+    assert made["rollbacks"] == [5, {"name": "roll back", "provider": {"func": "roll_back"}}, {"name": "mine"}]
+    strange: tuple[Json, ...] = ({}, {"rollbacks": 5})
+    assert [migration.rename_rollbacks(it) for it in strange] == [*strange]
+
+
 @pytest.mark.parametrize(
     "strange",
     [

@@ -144,7 +144,9 @@ def test_what_the_mesh_never_promised_is_named_and_takes_no_belief(tmp_path: Pat
     assert "[no-fault control HELD but for no-plaintext, which the mesh does not promise](" in row
     assert beliefs.NOT_YET not in row
     for name in (REPORT_MD_FILE, REPORT_HTML_FILE):
-        assert "does not promise: no-plaintext. They are false with" in (place / name).read_text(encoding="utf-8")
+        assert "does not promise: no-plaintext. Without a fault, too, they are false" in (place / name).read_text(
+            encoding="utf-8"
+        )
     suite = ET.parse(place / JUNIT_FILE).getroot()[0]  # noqa: S314 - we wrote it
     assert (suite.attrib["failures"], suite.attrib["skipped"]) == ("0", "1")
     assert verification.verify(place).is_intact
