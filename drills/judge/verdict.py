@@ -159,6 +159,16 @@ class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
         return worst(Outcome.HELD if it.passes_without_fault else it.outcome for it in self.findings)
 
     @property
+    def detected(self) -> Outcome:
+        """Return what a control shows in which nothing protects the lab: HELD where it passed.
+
+        VIOLATED where a claim that must fail did not, or another failed; INCONCLUSIVE where the run cannot know.
+        """
+        if self.passed:
+            return Outcome.HELD
+        return Outcome.VIOLATED if any(map(_is_undetected, self.findings)) else Outcome.INCONCLUSIVE
+
+    @property
     def excused_without_fault(self) -> tuple[str, ...]:
         """Return the claims by which a no-fault control passes although they do not hold, by id."""
         return tuple(it.id for it in self.findings if it.passes_without_fault and it.outcome is not Outcome.HELD)
@@ -241,6 +251,13 @@ def judge_passed(findings: tuple[Finding, ...], defects: tuple[Defect, ...], *, 
         and all(finding.outcome in FAILING and not _has_good_row(finding) for finding in must_fail)
         and all(finding.outcome in PASSING or not finding.is_promised for finding in others)
     )
+
+
+def _is_undetected(finding: Finding) -> bool:
+    """Whether a control shows by this finding that the drill does not detect what it looks for, or sees what is not."""
+    if finding.fails_on_control:
+        return finding.outcome is Outcome.HELD or (finding.outcome in FAILING and _has_good_row(finding))
+    return finding.outcome is Outcome.VIOLATED and finding.is_promised
 
 
 def _has_good_row(finding: Finding) -> bool:

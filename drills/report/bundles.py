@@ -54,10 +54,7 @@ class Run:
             return Standing(self.verdict.counted_without_fault)
         if not self.verdict.is_control:
             return self.verdict.standing
-        if self.is_good:
-            return Standing(Outcome.HELD)
-        outcomes = {finding.outcome for finding in self.verdict.findings}
-        return Standing(Outcome.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else Outcome.VIOLATED)
+        return Standing(Outcome.HELD if self.is_good else self.verdict.detected)
 
     @property
     def is_good(self) -> bool:

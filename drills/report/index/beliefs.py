@@ -9,7 +9,7 @@ from drills.judge.verdict import Outcome, Verdict
 
 NOT_YET: Final = "not yet believed"
 _BY_DOUBT: Final = (Outcome.INCONCLUSIVE, Outcome.HELD, Outcome.FAILED_OBSERVABLY, Outcome.VIOLATED)
-"""Outcomes of a no-fault control; the last that occurs counts. A control that cannot know takes nothing from another
+"""Outcomes of a control; the last that occurs counts. A control that cannot know takes nothing from another
 that held, and a control that held takes nothing from another that failed."""
 
 
@@ -56,11 +56,17 @@ def of_no_fault(found: Sequence[NoFault], *, others: int = 0) -> Belief:
     return Belief(f"no-fault control {it.outcome}{but if is_good else ''}{count}", is_good=is_good)
 
 
-def of_unprotected(passes: Sequence[bool], reason: str = "") -> Belief:
+def of_unprotected(found: Sequence[Outcome], reason: str = "") -> Belief:
     """Return what the controls show in which nothing protects the lab. reason: why the drill has no such control."""
-    if not passes:
+    if not found:
         return Belief(f"no control can be asked: {reason}" if reason else "no control", is_good=bool(reason))
-    return Belief("control passed" if all(passes) else "control FAILED", is_good=all(passes))
+    outcome = max(found, key=_BY_DOUBT.index)
+    return Belief(as_control(outcome), is_good=outcome is Outcome.HELD)
+
+
+def as_control(outcome: Outcome) -> str:
+    """Return in words what a control shows in which nothing protects the lab; see Verdict.detected."""
+    return {Outcome.HELD: "control passed", Outcome.INCONCLUSIVE: "control INCONCLUSIVE"}.get(outcome, "control FAILED")
 
 
 def doubt(*beliefs: Belief) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from clusters.model import Reference
 from drills.judge import files
 from drills.judge.bundle_files import REPORT_HTML_FILE, REPORT_MD_FILE
-from drills.judge.verdict import Standing, read_verdict
+from drills.judge.verdict import Outcome, Standing, read_verdict
 from drills.report import folders, known_issues
 from drills.report.figures import Headline, headline_of
 from drills.report.index import beliefs
@@ -41,6 +41,7 @@ class Run(msgspec.Struct, frozen=True):
     version: tuple[str, ...] = ()  # what identifies the version under test
     edition: str = ""  # "first edition" for a run that meshdrill 0.1 recorded
     no_fault: NoFault | None = None  # what it shows, if it is a no-fault control
+    detected: Outcome = Outcome.INCONCLUSIVE  # of a control without protection: whether it detects a failure
 
     @property
     def outcome(self) -> str:
@@ -62,9 +63,9 @@ class Run(msgspec.Struct, frozen=True):
     @property
     def as_control(self) -> str:
         """Return how a control without protection ended."""
-        if self.passed:
-            return "control passed"
-        return "control passed but for known issues" if self.expected else "control FAILED"
+        if self.expected and not self.passed:
+            return "control passed but for known issues"
+        return beliefs.as_control(Outcome.HELD if self.passed else self.detected)
 
     @property
     def is_good(self) -> bool:
@@ -73,10 +74,15 @@ class Run(msgspec.Struct, frozen=True):
 
     @property
     def rank(self) -> int:
-        """Return how bad the run is; one that cannot be read, and a control that failed, are the worst."""
-        if self.standing is None or (self.is_control and not self.is_good):
+        """Return how bad the run is; one that cannot be read, and a control that failed, are the worst.
+
+        A control that cannot know takes nothing from another that passed.
+        """
+        if self.standing is None:
             return _WORST
-        return 0 if self.is_control else self.standing.rank
+        if self.is_control:
+            return 1 if self.is_good else 0 if self.detected is Outcome.INCONCLUSIVE else _WORST
+        return self.standing.rank
 
 
 _WORST: Final = 99
@@ -144,7 +150,7 @@ def unprotected_of(
     """
     shown = [run for mesh in sorted(controls) if (run := cell_of(runs, drill, mesh).shown)]
     reason = "; ".join(skipped[drill, mesh] for mesh in sorted(controls) if (drill, mesh) in skipped)
-    found = beliefs.of_unprotected([run.is_good for run in shown], reason)
+    found = beliefs.of_unprotected([Outcome.HELD if run.is_good else run.detected for run in shown], reason)
     return found.linked(max(shown, key=lambda run: run.rank).link) if shown else found
 
 
@@ -196,6 +202,7 @@ def _run(bundle: Path, reports: Path) -> Run:
         version=version,
         edition=edition(environment) if environment else "",
         no_fault=NoFault.of(verdict) if verdict.without_fault else None,
+        detected=verdict.detected,
     )
 
 

@@ -142,6 +142,34 @@ def test_a_control_is_judged_as_one() -> None:
     assert "as the control" in control.explain()
 
 
+@pytest.mark.parametrize(
+    ("findings", "detected"),
+    [
+        ([finding(BAD, fails=True), finding(HELD)], HELD),
+        ([finding(HELD, fails=True), finding(OPEN)], BAD),
+        ([finding(BAD, fails=True), finding(BAD)], BAD),
+        ([finding(BAD, fails=True), unpromised(BAD)], HELD),
+        ([finding(OPEN, fails=True), finding(HELD)], OPEN),
+        ([finding(BAD, fails=True), finding(OPEN)], OPEN),
+        ([finding(HELD)], OPEN),
+    ],
+)
+def test_a_control_fails_to_detect_or_cannot_know(findings: list[Finding], detected: Outcome) -> None:
+    """A claim that must fail and holds is a drill that is blind; what the run cannot know proves nothing either way."""
+    verdict = Verdict(
+        drill="d",
+        mesh="m",
+        run_id="r",
+        is_control=True,
+        outcome=BAD,
+        promised=BAD,
+        passed=passed(*findings, control=True),
+        findings=tuple(findings),
+        defects=(),
+    )
+    assert verdict.detected is detected
+
+
 def test_a_verdict_without_claims_does_not_pass() -> None:
     """A drill that claims nothing is inconclusive."""
     verdict = judge(Story().steady(EDGE).history(), [])

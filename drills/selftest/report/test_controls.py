@@ -10,6 +10,7 @@ from clusters.model import Reference
 from drills.cli import app as cli
 from drills.cli import exits
 from drills.judge.bundle_files import JUNIT_FILE, REPORT_HTML_FILE, REPORT_MD_FILE, STATEMENT_FILE
+from drills.judge.events import ReplicaCount
 from drills.judge.records import NOT_PROMISED
 from drills.judge.verdict import Outcome
 from drills.report import bundles, evidence, openmetrics
@@ -103,6 +104,20 @@ def test_a_control_that_failed_to_fail_is_named_for_the_whole_row(tmp_path: Path
     row = page(tmp_path)
     assert "[control FAILED]" in row
     assert "**not yet believed: control FAILED**" in row
+
+
+def test_a_control_that_cannot_know_is_not_called_a_failure(tmp_path: Path) -> None:
+    """Its alert could not be read: it shows nothing, and takes nothing from another control that passed."""
+    bundle(tmp_path, quiet())
+    bundle(tmp_path, no_fault(), folder="20260102T000000Z")
+    unread = quiet(is_control=True)
+    unread.events = [event for event in unread.events if not isinstance(event, ReplicaCount)]
+    bundle(tmp_path, unread, mesh="bare")
+    assert "[control INCONCLUSIVE]" in page(tmp_path)
+    assert "**not yet believed: control INCONCLUSIVE**" in page(tmp_path)
+    bundle(tmp_path, quiet(is_control=True), mesh="bare", folder="20260103T000000Z")
+    assert "[control passed]" in page(tmp_path)
+    assert beliefs.NOT_YET not in page(tmp_path)
 
 
 def test_a_drill_that_no_control_can_be_asked_says_why(tmp_path: Path) -> None:
