@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_type_hints
 
+import msgspec
 import polars as pl
 
 from clusters.model import Reference
@@ -202,11 +204,22 @@ def _check(claim: StoredClaim, quantifier: Quantifier) -> Check:
     if stored.name not in checks.__all__:
         raise _unusable(claim, f"there is no check {stored.name!r}")
     try:
-        check: Check = getattr(checks, stored.name)(*stored.edges, **stored.params)
+        make = getattr(checks, stored.name)
+        _require_types(get_type_hints(make), stored.params)
+        check: Check = make(*stored.edges, **stored.params)
         _require(check, Invariant if quantifier in _OF_INVARIANTS else Occurrence, quantifier)
     except (TypeError, ValueError) as error:
         raise _unusable(claim, str(error)) from error
     return check
+
+
+def _require_types(hints: Mapping[str, object], params: Mapping[str, Parameter]) -> None:
+    """Raise ValueError for a parameter of another type; one that the check lacks is left to it."""
+    for name, value in params.items():
+        try:
+            msgspec.convert(value, hints.get(name, object))
+        except msgspec.ValidationError as error:
+            raise ValueError(f"its parameter {name} is {value!r}: {error}") from error
 
 
 def _unusable(claim: StoredClaim, reason: str) -> FileError:

@@ -193,6 +193,7 @@ GOOD = StoredClaim(id="it", quantifier="never", check=StoredCheck("outside_mesh"
         ({"check": StoredCheck("__name__")}, "there is no check"),
         ({"check": StoredCheck("new_pod_tried", (), {"on": "moon"})}, "moon"),
         ({"check": StoredCheck("new_pod_tried", (), {"colour": 1})}, "colour"),
+        ({"check": StoredCheck("signal_seen", (), {"name": True})}, "parameter name is True: Expected `str`"),
         ({"quantifier": "maybe"}, "'maybe' is not a quantifier"),
         ({"quantifier": "always"}, "always takes an Invariant"),
     ],
