@@ -48,13 +48,18 @@ class Run:
         return self.statement_sha256[:_SHORT_DIGITS]
 
     @property
+    def detected(self) -> Outcome:
+        """Return what a control shows in which nothing protects the lab; but for known issues, it passed."""
+        return Outcome.HELD if self.is_good else self.verdict.detected
+
+    @property
     def standing(self) -> Standing:
         """Return the outcome as it counts: a control that passed, but for known issues, counts as HELD."""
         if self.verdict.without_fault:
             return Standing(self.verdict.counted_without_fault)
         if not self.verdict.is_control:
             return self.verdict.standing
-        return Standing(Outcome.HELD if self.is_good else self.verdict.detected)
+        return Standing(self.detected)
 
     @property
     def is_good(self) -> bool:

@@ -24,7 +24,7 @@ def unprotected(citations: Citations, drill: str) -> Markdown:
     found = _of_unprotected(citations, drill)
     if not runs:
         return cell(found.words if found.is_good else "no control: not shown that the drill can detect a failure")
-    failed = [run for run in runs if _detected(run) is Outcome.VIOLATED]
+    failed = [run for run in runs if run.detected is Outcome.VIOLATED]
     shown = "the drill detects failures" if found.is_good else "**INCONCLUSIVE: not shown that it detects a failure**"
     said = "**FAILED, do not trust this row**" if failed else shown
     return Markdown(f"{said} {citations.refs(failed or runs)}")
@@ -49,12 +49,8 @@ def doubt(citations: Citations, drill: str, mesh: str) -> str:
 
 def _of_unprotected(citations: Citations, drill: str) -> Belief:
     reasons = (citations.skipped.get((drill, mesh), "") for mesh in citations.control_meshes)
-    found = [_detected(run) for run in _unprotected_runs(citations, drill)]
+    found = [run.detected for run in _unprotected_runs(citations, drill)]
     return beliefs.of_unprotected(found, "; ".join(filter(None, reasons)))
-
-
-def _detected(run: Run) -> Outcome:
-    return Outcome.HELD if run.is_good else run.verdict.detected
 
 
 def _of_no_fault(citations: Citations, drill: str, mesh: str) -> Belief:

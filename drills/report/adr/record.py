@@ -10,6 +10,7 @@ from drills.report.adr import controls, review, rollback, topics
 from drills.report.adr.citations import NO_EVIDENCE, NOT_ASKED, Citations, Select, findings
 from drills.report.adr.rollback import NO_NUMBER, number
 from drills.report.bundles import Run
+from drills.report.index.beliefs import as_control
 from drills.report.markdown import Markdown, cell, link, table, template
 from drills.report.run_file import parts_of, recorded_by
 
@@ -280,7 +281,7 @@ def _kind(run: Run) -> str:
     if run.verdict.without_fault:
         return f"no-fault control {run.standing}"
     if run.verdict.is_control:
-        return f"control {'passed' if run.is_good else 'FAILED'}"
+        return as_control(run.detected)
     return str(run.verdict.standing)
 
 

@@ -41,7 +41,7 @@ class Run(msgspec.Struct, frozen=True):
     version: tuple[str, ...] = ()  # what identifies the version under test
     edition: str = ""  # "first edition" for a run that meshdrill 0.1 recorded
     no_fault: NoFault | None = None  # what it shows, if it is a no-fault control
-    detected: Outcome = Outcome.INCONCLUSIVE  # of a control without protection: whether it detects a failure
+    detected: Outcome = Outcome.INCONCLUSIVE  # what a control without protection shows
 
     @property
     def outcome(self) -> str:
@@ -65,12 +65,7 @@ class Run(msgspec.Struct, frozen=True):
         """Return how a control without protection ended."""
         if self.expected and not self.passed:
             return "control passed but for known issues"
-        return beliefs.as_control(Outcome.HELD if self.passed else self.detected)
-
-    @property
-    def is_good(self) -> bool:
-        """Whether the run passed, or violates exactly its known issues."""
-        return self.passed or bool(self.expected)
+        return beliefs.as_control(self.detected)
 
     @property
     def rank(self) -> int:
@@ -81,7 +76,7 @@ class Run(msgspec.Struct, frozen=True):
         if self.standing is None:
             return _WORST
         if self.is_control:
-            return 1 if self.is_good else 0 if self.detected is Outcome.INCONCLUSIVE else _WORST
+            return {Outcome.HELD: 1, Outcome.INCONCLUSIVE: 0}.get(self.detected, _WORST)
         return self.standing.rank
 
 
@@ -150,7 +145,7 @@ def unprotected_of(
     """
     shown = [run for mesh in sorted(controls) if (run := cell_of(runs, drill, mesh).shown)]
     reason = "; ".join(skipped[drill, mesh] for mesh in sorted(controls) if (drill, mesh) in skipped)
-    found = beliefs.of_unprotected([Outcome.HELD if run.is_good else run.detected for run in shown], reason)
+    found = beliefs.of_unprotected([run.detected for run in shown], reason)
     return found.linked(max(shown, key=lambda run: run.rank).link) if shown else found
 
 
@@ -187,6 +182,7 @@ def _run(bundle: Path, reports: Path) -> Run:
         return Run(
             drill, mesh, folder, link, None, passed=False, is_control=False, headline=Headline(), version=version
         )
+    expected = known_issues.expected_in(bundle, verdict)
     return Run(
         drill=drill,
         mesh=mesh,
@@ -198,11 +194,11 @@ def _run(bundle: Path, reports: Path) -> Run:
         headline=headline_of(bundle, verdict),
         mesh_title=environment.mesh_title if environment else "",
         hypothesis=environment.hypothesis if environment else "",
-        expected=known_issues.expected_in(bundle, verdict),
+        expected=expected,
         version=version,
         edition=edition(environment) if environment else "",
         no_fault=NoFault.of(verdict) if verdict.without_fault else None,
-        detected=verdict.detected,
+        detected=Outcome.HELD if expected else verdict.detected,
     )
 
 
