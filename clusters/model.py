@@ -5,6 +5,7 @@ The judge may import this module and no other of `clusters`, so facts that both 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -342,6 +343,11 @@ class Drop:
     target: str  # app label
     reason: str  # in the mesh's words
     address: str = ""
+
+
+def logged_ns(instant: object) -> int:
+    """Return an instant of a mesh's log, in ISO 8601, in nanoseconds since 1970, exact to the microsecond."""
+    return int(datetime.fromisoformat(str(instant)).timestamp() * 1e6) * 1000
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ those of 1.20, with their sources.
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 import msgspec
 
@@ -33,6 +32,7 @@ from clusters.model import (
     SignalSpec,
     TargetPod,
     by_name,
+    logged_ns,
     with_more,
     with_values,
 )
@@ -114,8 +114,7 @@ def _drop(line: str) -> Drop | None:
     source, target = (_app(flow.get(end, {})) for end in ("source", "destination"))
     if not source or not target or flow.get("verdict") != "DROPPED":
         return None
-    at = datetime.fromisoformat(str(flow["time"]))
-    return Drop(int(at.timestamp() * 1e6) * 1000, source, target, str(flow.get("drop_reason_desc", "unknown")))
+    return Drop(logged_ns(flow["time"]), source, target, str(flow.get("drop_reason_desc", "unknown")))
 
 
 def _app(end: object) -> str:

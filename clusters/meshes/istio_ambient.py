@@ -7,7 +7,6 @@ authorization is layer 4 only. Facts are those of 1.31, with their sources.
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 
 from clusters.meshes._istiod import NOT_VALIDATED, VALIDATION, VALIDATOR, with_plugged_in_ca
 from clusters.model import (
@@ -32,6 +31,7 @@ from clusters.model import (
     SignalKind,
     SignalSpec,
     TargetPod,
+    logged_ns,
 )
 from clusters.runtime import MANIFESTS
 from clusters.selectors import at_path, deployment_of, selects
@@ -121,8 +121,7 @@ def _drop(line: str) -> Drop | None:
         return None
     source = _account(entry.get("src.identity")) or deployment_of(entry.get("src.workload"))
     target = str(entry.get("dst.service", "")).partition(".")[0] or deployment_of(entry.get("dst.workload"))
-    at = datetime.fromisoformat(str(entry["time"]))
-    drop = Drop(int(at.timestamp() * 1e6) * 1000, source, target, _REFUSED.sub("", error) or error)
+    drop = Drop(logged_ns(entry["time"]), source, target, _REFUSED.sub("", error) or error)
     return drop if source and target else None
 
 

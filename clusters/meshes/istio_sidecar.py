@@ -6,7 +6,6 @@ Facts are those of 1.31, with their sources.
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 
 from clusters.meshes._istiod import NOT_VALIDATED, VALIDATION, VALIDATOR, with_plugged_in_ca
 from clusters.model import (
@@ -31,6 +30,7 @@ from clusters.model import (
     SignalSpec,
     TargetPod,
     Webhook,
+    logged_ns,
 )
 from clusters.runtime import MANIFESTS
 from clusters.selectors import at_path, has_container, selects
@@ -109,9 +109,8 @@ def _drop(line: str) -> Drop | None:
     if not reason or not entry.get("account"):
         return None
     source = str(entry.get("peer") or "").rpartition("/sa/")[2]
-    at_ns = int(datetime.fromisoformat(str(entry["start"])).timestamp() * 1e6) * 1000
     address = "" if source else str(entry.get("address") or "")
-    return Drop(at_ns, source, str(entry["account"]), reason, address)
+    return Drop(logged_ns(entry["start"]), source, str(entry["account"]), reason, address)
 
 
 def _image_values(images: Mapping[str, str], built: bool) -> dict[str, object]:

@@ -8,7 +8,6 @@ failurePolicy Ignore. VARIANTS are the HA mode, and a lab with the chart's defau
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 
 import msgspec
 
@@ -38,6 +37,7 @@ from clusters.model import (
     TargetPod,
     Webhook,
     by_name,
+    logged_ns,
 )
 from clusters.runtime import MANIFESTS
 from clusters.selectors import has_container, network_policy_selects, route_selects
@@ -108,8 +108,9 @@ def _drop(line: str) -> Drop | None:
     if denial is None or server is None:
         return None
     caller, address = _CALLER.search(said), _ADDRESS.search(said)
-    at_ns = int(datetime.fromisoformat(at).timestamp() * 1e6) * 1000
-    return Drop(at_ns, caller[1] if caller else "", server[1], denial[0], "" if caller or not address else address[1])
+    return Drop(
+        logged_ns(at), caller[1] if caller else "", server[1], denial[0], "" if caller or not address else address[1]
+    )
 
 
 def _selects(policy: Mapping[str, object], called: TargetPod) -> bool:
