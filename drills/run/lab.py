@@ -111,7 +111,7 @@ def calls(
     """Let every pod of the source call the target at a fixed rate, on new connections, a reused one, or both.
 
     A caller has at most 64 calls in flight: if calls may be dropped silently, timeout_ms must be below 64 * every_ms.
-    knows_address: for callers that nobody should serve. Whoever wants to get in does not depend on DNS.
+    knows_address: for callers that no server should serve: an attacker does not depend on DNS.
     """
     return Calls(source, target, every_ms, connections, timeout_ms, knows_address)
 

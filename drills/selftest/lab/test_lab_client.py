@@ -1,4 +1,4 @@
-"""The lab's resolver: most callers ask DNS again and again, and one that nobody should serve needs it only once."""
+"""The lab's resolver: most callers ask DNS again and again; one that no server should serve needs it only once."""
 
 import asyncio
 import socket
